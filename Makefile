@@ -1,0 +1,38 @@
+# Everything happens in a virtual environment in this folder; PYTHON names the interpreter it is made from.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.PHONY: reproduce test check format clean
+.DELETE_ON_ERROR:
+
+reproduce: $(VENV)/installed          ## train, check, compare and report both models of the specification
+	$(BIN)/under20k reproduce
+
+test: $(VENV)/installed-test          ## run every test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/installed-lint         ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed-lint        ## apply lint fixes and formatting
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:                                ## remove the environment and caches (not runs/)
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(f"under20k needs Python 3.11 or later, but $(PYTHON) is {sys.version.split()[0]}; call make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+# Editable, so that the sources in this folder are what runs; repeated when the dependencies change.
+$(VENV)/installed: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/installed-%: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	@touch $@

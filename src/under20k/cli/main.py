@@ -1,0 +1,89 @@
+"""The ``under20k`` command: finds the verb, imports only that verb's file, turns errors into exit codes.
+
+Exit codes: 0 done, 1 a check that failed, 2 bad usage or input, 130 and 143 ended by Ctrl-C and SIGTERM.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from under20k import __version__
+from under20k.errors import UserError, nearest
+
+# A verb is the module under20k.cli.<verb> with configure(parser) and run(arguments) -> exit code.
+VERBS = {
+    "data": "fetch and verify MNIST, say where it lies, draw a contact sheet",
+}
+
+ONE_LINE_LIMIT = 2000  # characters of an error message; more would hide what matters
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, but a usage error is one line on stderr."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; see '{self.prog} --help'")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line ``argv`` (default: ``sys.argv[1:]``) and return its exit code."""
+    try:
+        code = dispatch(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+        return code
+    except UserError as error:
+        return fail(str(error))
+    except BrokenPipeError:
+        # The reader of our stdout (head, less) has gone: no one is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except OSError as error:  # what no command foresaw: a full disk, a lost permission
+        where = f" ({error.filename})" if error.filename else ""
+        return fail(f"{error.strerror or error}{where}")
+
+
+def dispatch(argv: list[str]) -> int:
+    """Hand ``argv`` to the verb that its first word names."""
+    # Asked for help, argparse shows the verbs; a verb's own options live in its own file.
+    top = Parser(prog="under20k", description="Train, prove and ship MNIST digit classifiers with fewer than 20,000 parameters.", epilog=overview(), add_help=False,
+                 formatter_class=argparse.RawDescriptionHelpFormatter, usage="under20k VERB [OPTION ...]")
+    top.add_argument("-h", "--help", action="help", help="show this and exit")
+    top.add_argument("--version", action="version", version=f"under20k {__version__}")
+    if not argv:
+        top.print_help()
+        return 2
+    verb, *rest = argv
+    if verb.startswith("-"):
+        top.parse_args(argv)
+        return 0
+    if verb not in VERBS:
+        raise UserError(f"there is no verb {verb!r}; {nearest(verb, VERBS)}")
+    module = importlib.import_module(f"under20k.cli.{verb}")
+    parser = Parser(prog=f"under20k {verb}", description=module.__doc__, allow_abbrev=False,
+                    formatter_class=argparse.RawDescriptionHelpFormatter)
+    module.configure(parser)
+    code: int = module.run(parser.parse_args(rest))
+    return code
+
+
+def overview() -> str:
+    """The list of verbs shown by ``under20k --help``."""
+    width = max(map(len, VERBS))
+    return "verbs:\n" + "\n".join(f"  {verb:<{width}}  {text}" for verb, text in VERBS.items()) + (
+        "\n\n'under20k VERB --help' shows a verb's options."
+    )
+
+
+def fail(message: str) -> int:
+    """Print ``message`` as one line on stderr; the exit code for bad usage or input."""
+    line = " ".join(message.split())
+    print(f"under20k: {line[:ONE_LINE_LIMIT]}", file=sys.stderr)
+    return 2

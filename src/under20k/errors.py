@@ -1,0 +1,22 @@
+"""Errors that a user can cause, told apart from defects of the program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """Bad input or circumstances. The message says what was wrong, with the value, and what to do next.
+
+    The command line prints it as one line and exits with code 2; a traceback is a defect.
+    """
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A suggestion to end an error message with: the known word nearest to ``word``, or all of them."""
+    known = list(known)
+    matches = get_close_matches(word.lower(), known, n=1)
+    if matches:
+        return f"did you mean {matches[0]!r}?"
+    return "known: " + ", ".join(known)
