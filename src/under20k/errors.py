@@ -13,6 +13,10 @@ class UserError(Exception):
     """
 
 
+class InvalidValue(UserError, ValueError):
+    """A field was given a value that it does not allow; the message names field, value and what is."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A suggestion to end an error message with: the known word nearest to ``word``, or all of them."""
     known = list(known)

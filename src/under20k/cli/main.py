@@ -53,8 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def dispatch(argv: list[str]) -> int:
     """Hand ``argv`` to the verb that its first word names."""
     # Asked for help, argparse shows the verbs; a verb's own options live in its own file.
-    top = Parser(prog="under20k", description="Train, prove and ship MNIST digit classifiers with fewer than 20,000 parameters.", epilog=overview(), add_help=False,
-                 formatter_class=argparse.RawDescriptionHelpFormatter, usage="under20k VERB [OPTION ...]")
+    top = Parser(
+        prog="under20k",
+        description="Train, prove and ship MNIST digit classifiers with fewer than 20,000 parameters.",
+        epilog=overview(),
+        add_help=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="under20k VERB [OPTION ...]",
+    )
     top.add_argument("-h", "--help", action="help", help="show this and exit")
     top.add_argument("--version", action="version", version=f"under20k {__version__}")
     if not argv:
@@ -67,8 +73,12 @@ def dispatch(argv: list[str]) -> int:
     if verb not in VERBS:
         raise UserError(f"there is no verb {verb!r}; {nearest(verb, VERBS)}")
     module = importlib.import_module(f"under20k.cli.{verb}")
-    parser = Parser(prog=f"under20k {verb}", description=module.__doc__, allow_abbrev=False,
-                    formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(
+        prog=f"under20k {verb}",
+        description=module.__doc__,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     module.configure(parser)
     code: int = module.run(parser.parse_args(rest))
     return code
@@ -77,8 +87,10 @@ def dispatch(argv: list[str]) -> int:
 def overview() -> str:
     """The list of verbs shown by ``under20k --help``."""
     width = max(map(len, VERBS))
-    return "verbs:\n" + "\n".join(f"  {verb:<{width}}  {text}" for verb, text in VERBS.items()) + (
-        "\n\n'under20k VERB --help' shows a verb's options."
+    return (
+        "verbs:\n"
+        + "\n".join(f"  {verb:<{width}}  {text}" for verb, text in VERBS.items())
+        + ("\n\n'under20k VERB --help' shows a verb's options.")
     )
 
 

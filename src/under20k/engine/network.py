@@ -1,0 +1,84 @@
+"""An architecture as a PyTorch module, plain and readable: the reference for what every engine computes.
+
+Shapes: N images, C channels, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from under20k.architecture import CLASSES, Architecture, Conv, Head
+
+DropoutFactory = Callable[[int, float], nn.Module]
+"""Makes the dropout layer of block ``index`` with probability ``p``."""
+
+
+def plain_dropout(index: int, probability: float) -> nn.Module:
+    """PyTorch's own dropout, per element."""
+    return nn.Dropout(probability)
+
+
+class Network(nn.Module):
+    """(N, 1, 28, 28) normalised images → (N, 10) log-probabilities."""
+
+    def __init__(self, architecture: Architecture, dropout: DropoutFactory = plain_dropout) -> None:
+        super().__init__()
+        blocks, channels = [], 1
+        for index, block in enumerate(architecture.blocks):
+            blocks.append(conv_block(channels, block, index, dropout))
+            channels = block.channels
+        self.blocks = nn.Sequential(*blocks)
+        self.head = head(channels, architecture.head)
+
+    def forward(self, images: Tensor) -> Tensor:
+        out: Tensor = self.head(self.blocks(images))
+        return out
+
+
+def conv_block(inputs: int, block: Conv, index: int, dropout: DropoutFactory) -> nn.Sequential:
+    """(N, inputs, H, W) → (N, block.channels, H', W')."""
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    layers["conv"] = nn.Conv2d(inputs, block.channels, block.kernel, padding=block.padding, bias=block.bias)
+    if block.batch_norm:
+        layers["batch_norm"] = nn.BatchNorm2d(block.channels)
+    layers["relu"] = nn.ReLU()
+    if block.pool:
+        layers["pool"] = nn.MaxPool2d(2)
+    if block.dropout:
+        layers["dropout"] = dropout(index, block.dropout)
+    return nn.Sequential(layers)
+
+
+def head(inputs: int, head: Head) -> nn.Sequential:
+    """(N, inputs, H, W) → (N, 10) log-probabilities, by global average pooling."""
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    conv = nn.Conv2d(inputs, CLASSES, head.kernel, padding=head.padding, bias=head.bias)
+    if head.pool_first:
+        layers["pool"], layers["conv"] = nn.AdaptiveAvgPool2d(1), conv
+    else:
+        layers["conv"], layers["pool"] = conv, nn.AdaptiveAvgPool2d(1)
+    layers["flatten"] = nn.Flatten()
+    layers["log_softmax"] = nn.LogSoftmax(dim=1)
+    return nn.Sequential(layers)
+
+
+def build(architecture: Architecture, weights: dict[str, Tensor] | None = None) -> Network:
+    """The network in evaluation mode, with ``weights`` under the names of its ``state_dict`` if given."""
+    network = Network(architecture)
+    if weights is not None:
+        network.load_state_dict(weights)
+    return network.eval()
+
+
+def with_counters(weights: dict[str, Tensor], steps: int) -> dict[str, Tensor]:
+    """``weights`` with BatchNorm's ``num_batches_tracked``, which our files leave out, set to ``steps``."""
+    counters = {
+        name.replace("running_mean", "num_batches_tracked"): torch.tensor(steps)
+        for name in weights
+        if name.endswith("running_mean")
+    }
+    return {**weights, **counters}

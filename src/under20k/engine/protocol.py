@@ -1,0 +1,73 @@
+"""What an engine is: something that trains epochs of one recipe and computes logits.
+
+Shapes: N images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from under20k.errors import UserError
+from under20k.plan import EpochPlan
+from under20k.weights import Tensors
+
+MEAN, STANDARD_DEVIATION = 0.1307, 0.3081  # of MNIST's training pixels, in [0, 1]
+
+MOMENTUM_PREFIX, AVERAGE_PREFIX = "momentum.", "average."
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """What training for one epoch gives, counted as it goes, in training mode."""
+
+    loss: float
+    """Mean over the images of the loss that is minimised, label smoothing included."""
+    correct: int
+    """Images whose largest logit was their label's."""
+
+
+class Divergence(UserError):
+    """The loss was not finite."""
+
+
+class Engine(Protocol):
+    """Trains and evaluates one model. Images are uint8 (N, 28, 28), labels uint8 (N,) in 0–9.
+
+    Normalisation and augmentation happen inside. An engine is built from a recipe and initial weights.
+    """
+
+    name: str
+    precision: str
+    device: str
+    threads: int
+
+    def train_epoch(
+        self, images: Images, labels: Labels, plan: EpochPlan, on_step: Callable[[int], None]
+    ) -> EpochResult:
+        """Train through one epoch, calling ``on_step`` with the number of images done so far.
+
+        An exception that ``on_step`` raises ends the epoch and leaves the engine in mid-epoch.
+        Raises Divergence if the loss is not finite.
+        """
+
+    def logits(self, images: Images) -> NDArray[np.float32]:
+        """Logits (N, 10), in evaluation mode, by the averaged weights where the recipe averages them."""
+
+    def weights(self) -> Tensors:
+        """The weights that ``logits`` uses, under PyTorch's names: what is shipped."""
+
+    def state(self) -> Tensors:
+        """Everything that training goes on from: the weights, and ``momentum.<name>`` for each trainable
+        one once there is momentum, and ``average.<name>`` for each where the recipe averages.
+        """
+
+    def load_state(self, state: Tensors) -> None:
+        """Continue from what ``state`` returned. Raises UserError if it does not fit the recipe."""

@@ -1,0 +1,265 @@
+"""How a model is trained: one frozen, validated, JSON-round-tripping description.
+
+The same recipe means the same training on every engine. A field's ``help`` is what the command line
+shows for it and what the documentation prints; its range is what construction enforces.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from under20k.architecture import Architecture
+from under20k.errors import InvalidValue, nearest
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    below: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """A dataclass field with its help and what it allows: low ≤ value ≤ high, value < below, a choice."""
+    metadata = {"help": help, "low": low, "high": high, "below": below, "choices": choices}
+    return field(default=default, metadata=metadata)
+
+
+class _Validated:
+    """Checks every ``setting`` of a dataclass on construction against its type and range."""
+
+    def __post_init__(self) -> None:
+        for item in fields(self):  # type: ignore[arg-type]
+            if item.metadata:
+                checked = _check(item, getattr(self, item.name))
+                object.__setattr__(self, item.name, checked)
+
+
+@dataclass(frozen=True)
+class Schedule(_Validated):
+    """The learning rate of every step, as a multiple of the recipe's peak ``learning_rate``."""
+
+    schedule: str = setting(
+        "step",
+        "shape of the learning rate: constant, step (multiplied by step_factor every step_epochs), "
+        "one-cycle (linear from start_fraction up to the peak, linear down to end_fraction)",
+        choices=("constant", "step", "one-cycle"),
+    )
+    step_epochs: int = setting(6, "step: epochs between drops", low=1, high=1000)
+    step_factor: float = setting(0.1, "step: the factor of a drop", low=0, high=1)
+    warmup_fraction: float = setting(
+        0.25, "one-cycle: share of all steps spent rising to the peak", low=0, high=1
+    )
+    start_fraction: float = setting(
+        0.1, "one-cycle: learning rate at the first step, as a share of the peak", low=0, high=1
+    )
+    end_fraction: float = setting(
+        0.0, "one-cycle: learning rate after the last step, as a share of the peak", low=0, high=1
+    )
+
+    def factor(self, step: int, steps_per_epoch: int, epochs: int) -> float:
+        """Multiple of the peak learning rate at ``step``, counted from 0 at the start of training."""
+        if self.schedule == "constant":
+            return 1.0
+        if self.schedule == "step":
+            return float(self.step_factor ** (step // steps_per_epoch // self.step_epochs))
+        total = steps_per_epoch * epochs
+        peak = self.warmup_fraction * total
+        if step < peak:
+            return self.start_fraction + (1 - self.start_fraction) * step / peak
+        return 1 + (self.end_fraction - 1) * (step - peak) / (total - peak)
+
+
+@dataclass(frozen=True)
+class Augmentation(_Validated):
+    """A random affine map for each image, drawn uniformly within ± each value, about the image's centre."""
+
+    rotation_deg: float = setting(0.0, "rotation, ± degrees", low=0, high=180)
+    translation_px: float = setting(0.0, "shift along each axis, ± pixels", low=0, high=28)
+    scale: float = setting(0.0, "change of size, ± fraction", low=0, below=1)
+    shear: float = setting(0.0, "horizontal shear, ± pixels a row", low=0, high=2)
+    interpolation: str = setting(
+        "nearest", "how pixels are sampled: nearest or bilinear", choices=("nearest", "bilinear")
+    )
+
+    @property
+    def active(self) -> bool:
+        """Whether any image is changed at all."""
+        return any((self.rotation_deg, self.translation_px, self.scale, self.shear))
+
+
+@dataclass(frozen=True)
+class Recipe(_Validated):
+    """Everything about a training but its seed. SGD on the mean cross-entropy of each batch."""
+
+    name: str
+    architecture: Architecture
+    epochs: int = setting(8, "passes over the training images", low=1, high=1000)
+    batch_size: int = setting(128, "images a step; a shorter last batch is kept", low=1, high=50_000)
+    learning_rate: float = setting(0.1, "peak learning rate", low=0, high=100)
+    momentum: float = setting(0.9, "SGD's momentum", low=0, below=1)
+    nesterov: bool = setting(False, "Nesterov's momentum")
+    weight_decay: float = setting(1e-4, "L2 penalty added to the gradient", low=0, high=1)
+    decay_all: bool = setting(
+        True,
+        "weight decay on BatchNorm's parameters and biases too, not on convolution weights only",
+    )
+    label_smoothing: float = setting(
+        0.0, "share of each target spread evenly over the ten classes", low=0, below=1
+    )
+    average_decay: float = setting(
+        0.0,
+        "decay of the exponential moving average of the weights used for evaluation; 0 for none",
+        low=0,
+        below=1,
+    )
+    schedule: Schedule = field(default_factory=Schedule)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.name, str) or not self.name:
+            raise InvalidValue(f"name: {self.name!r}; allowed is a text of at least one character")
+        for name, kind in PARTS.items():
+            if not isinstance(getattr(self, name), kind):
+                raise InvalidValue(f"{name}: {getattr(self, name)!r} is no {kind.__name__}")
+        if self.nesterov and not self.momentum:
+            raise InvalidValue(
+                f"nesterov: {self.nesterov!r} needs a momentum above 0; it is {self.momentum!r}"
+            )
+
+    def learning_rate_at(self, step: int, steps_per_epoch: int) -> float:
+        """The learning rate of ``step``, counted from 0 over the whole training."""
+        return self.learning_rate * self.schedule.factor(step, steps_per_epoch, self.epochs)
+
+    def with_changes(self, **changes: Any) -> Recipe:
+        """A copy with settings replaced, those of schedule and augmentation by their own names too.
+
+        The name says what was changed. Raises InvalidValue for an unknown setting or value.
+        """
+        own: dict[str, Any] = {}
+        nested: dict[str, dict[str, Any]] = {"schedule": {}, "augmentation": {}}
+        known = settings()
+        for name, value in changes.items():
+            if name == "architecture":
+                own[name] = Architecture.parse(value) if isinstance(value, str) else value
+            elif name not in known:
+                raise InvalidValue(f"a recipe has no setting {name!r}; {nearest(name, known)}")
+            elif (owner := known[name].owner) is Recipe:
+                own[name] = value
+            else:
+                nested[owner.__name__.lower()][name] = value
+        for part, values in nested.items():
+            if values:
+                own[part] = replace(getattr(self, part), **values)
+        changed = replace(self, **own)
+        differences = changed.differences(self)
+        if not differences:
+            return self
+        suffix = "".join(f"+{name}={value}" for name, value in differences.items())
+        return replace(changed, name=self.name + suffix)
+
+    def differences(self, other: Recipe) -> dict[str, Any]:
+        """The settings in which this recipe differs from ``other``, the name left out, with its values."""
+        mine, theirs = self.flat(), other.flat()
+        return {name: value for name, value in mine.items() if value != theirs[name]}
+
+    def flat(self) -> dict[str, Any]:
+        """Every setting by its name, the architecture as text."""
+        parts = {"Recipe": self, "Schedule": self.schedule, "Augmentation": self.augmentation}
+        values = {name: getattr(parts[item.owner.__name__], name) for name, item in settings().items()}
+        return {"architecture": str(self.architecture), **values}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {**dataclasses.asdict(self), "architecture": str(self.architecture)}
+
+    def to_json(self) -> str:
+        """The recipe as indented JSON text, the same text for equal recipes."""
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
+    @classmethod
+    def from_dict(cls, data: object) -> Recipe:
+        """The inverse of ``to_dict``. Raises InvalidValue for anything else."""
+        if not isinstance(data, dict):
+            raise InvalidValue(f"a recipe is an object with fields, not {type(data).__name__}")
+        try:
+            return cls(
+                **{
+                    **data,
+                    "architecture": Architecture.parse(data["architecture"]),
+                    "schedule": Schedule(**data["schedule"]),
+                    "augmentation": Augmentation(**data["augmentation"]),
+                }
+            )
+        except KeyError as error:
+            raise InvalidValue(f"recipe: the field {error} is missing") from error
+        except (TypeError, AttributeError) as error:
+            raise InvalidValue(f"recipe: {error}") from error
+
+    @classmethod
+    def from_json(cls, text: str) -> Recipe:
+        """The inverse of ``to_json``. Raises InvalidValue for anything else."""
+        try:
+            return cls.from_dict(json.loads(text))
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise InvalidValue(f"recipe: not JSON: {error}") from error
+
+
+PARTS = {"architecture": Architecture, "schedule": Schedule, "augmentation": Augmentation}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A recipe's setting as the command line and the documentation show it."""
+
+    owner: type
+    kind: type
+    default: Any
+    help: str
+    choices: tuple[str, ...]
+
+
+def settings() -> dict[str, Setting]:
+    """Every setting of a recipe but name and architecture, those of its parts included, by its name."""
+    return {
+        item.name: Setting(
+            owner, type(item.default), item.default, item.metadata["help"], item.metadata["choices"]
+        )
+        for owner in (Recipe, Schedule, Augmentation)
+        for item in fields(owner)
+        if item.metadata
+    }
+
+
+def _check(item: dataclasses.Field[Any], value: Any) -> Any:
+    """``value`` as the field's type, or InvalidValue with the field's name, the value and what is allowed."""
+    kind: type = type(item.default)
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    low, high, below, choices = (item.metadata[key] for key in ("low", "high", "below", "choices"))
+    fits = type(value) is kind and not (isinstance(value, float) and not math.isfinite(value))
+    if fits:
+        fits = (
+            (low is None or value >= low)
+            and (high is None or value <= high)
+            and (below is None or value < below)
+            and (not choices or value in choices)
+        )
+    if fits:
+        return value
+    if choices:
+        allowed = "one of " + ", ".join(choices)
+    elif kind is bool:
+        allowed = "true and false"
+    else:
+        number = "a whole number" if kind is int else "a number"
+        allowed = f"{number} from {low:g} " + (
+            f"to {high:g}" if below is None else f"up to, but not, {below:g}"
+        )
+    raise InvalidValue(f"{item.name}: {value!r}; allowed is {allowed}")

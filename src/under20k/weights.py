@@ -1,0 +1,61 @@
+"""The weights every engine starts from, and the check that given weights fit an architecture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from under20k.architecture import Architecture
+from under20k.errors import UserError
+
+Tensors = dict[str, NDArray[np.float32]]
+
+MAX_SEED = 2**32 - 1
+
+
+def check_seed(seed: int) -> int:
+    """``seed`` itself if it is a whole number from 0 to 2³² − 1. Raises UserError otherwise."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
+        raise UserError(f"seed: {seed!r}; allowed are whole numbers from 0 to {MAX_SEED}")
+    return seed
+
+
+def initial_weights(architecture: Architecture, seed: int) -> Tensors:
+    """Weights drawn from PyTorch's default distribution, under its names, float32.
+
+    Convolutions: weight and bias uniform within ± 1/√(fan-in), which is what ``nn.Conv2d`` does (Kaiming
+    uniform with a = √5). BatchNorm: weight 1, bias 0, running mean 0, running variance 1.
+    The seed's epoch 0 is theirs; the plans of training draw from epochs 1 onwards.
+    """
+    generator = np.random.default_rng(np.random.SeedSequence([check_seed(seed), 0]))
+    shapes = architecture.tensors()
+    tensors: Tensors = {}
+    for name, shape in shapes.items():
+        owner, _, part = name.rpartition(".")
+        if owner.endswith("batch_norm"):
+            value = 1.0 if part in ("weight", "running_var") else 0.0
+            tensors[name] = np.full(shape, value, np.float32)
+        else:
+            bound = 1 / math.sqrt(math.prod(shapes[f"{owner}.weight"][1:]))
+            tensors[name] = generator.uniform(-bound, bound, shape).astype(np.float32)
+    return tensors
+
+
+def check_weights(architecture: Architecture, tensors: Mapping[str, NDArray[np.generic]]) -> None:
+    """Raise UserError unless ``tensors`` are exactly the architecture's, float32 and finite."""
+    expected = architecture.tensors()
+    for name in expected.keys() ^ tensors.keys():
+        state = "missing" if name in expected else "unknown"
+        raise UserError(f"the weights do not fit the architecture {architecture}: {name} is {state}")
+    for name, shape in expected.items():
+        array = tensors[name]
+        if array.shape != shape or array.dtype != np.float32:
+            raise UserError(
+                f"the weights do not fit the architecture {architecture}: {name} is {array.dtype} "
+                f"{array.shape}, not float32 {shape}"
+            )
+        if not np.isfinite(array).all():
+            raise UserError(f"the weights hold values that are not finite, in {name}; train again")
