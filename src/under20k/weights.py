@@ -45,17 +45,21 @@ def initial_weights(architecture: Architecture, seed: int) -> Tensors:
 
 
 def check_weights(architecture: Architecture, tensors: Mapping[str, NDArray[np.generic]]) -> None:
-    """Raise UserError unless ``tensors`` are exactly the architecture's, float32 and finite."""
-    expected = architecture.tensors()
-    for name in expected.keys() ^ tensors.keys():
-        state = "missing" if name in expected else "unknown"
-        raise UserError(f"the weights do not fit the architecture {architecture}: {name} is {state}")
+    """Raise UserError unless ``tensors`` are exactly the architecture's weights, float32 and finite."""
+    check_tensors(architecture.tensors(), tensors, f"the weights do not fit the architecture {architecture}")
+
+
+def check_tensors(
+    expected: Mapping[str, tuple[int, ...]], tensors: Mapping[str, NDArray[np.generic]], misfit: str
+) -> None:
+    """Raise UserError, beginning with ``misfit``, unless ``tensors`` have the ``expected`` names and shapes
+    and are float32 and finite.
+    """
+    for name in sorted(expected.keys() ^ tensors.keys()):
+        raise UserError(f"{misfit}: {name} is {'missing' if name in expected else 'unknown'}")
     for name, shape in expected.items():
         array = tensors[name]
         if array.shape != shape or array.dtype != np.float32:
-            raise UserError(
-                f"the weights do not fit the architecture {architecture}: {name} is {array.dtype} "
-                f"{array.shape}, not float32 {shape}"
-            )
+            raise UserError(f"{misfit}: {name} is {array.dtype} {array.shape}, not float32 {shape}")
         if not np.isfinite(array).all():
-            raise UserError(f"the weights hold values that are not finite, in {name}; train again")
+            raise UserError(f"{misfit}: {name} holds values that are not finite")

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 
 from under20k.architecture import CLASSES, Architecture, Conv, Head
@@ -36,6 +35,11 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         out: Tensor = self.head(self.blocks(images))
+        return out
+
+    def logits(self, images: Tensor) -> Tensor:
+        """(N, 1, 28, 28) → (N, 10), before the log-softmax."""
+        out: Tensor = self.head[:-1](self.blocks(images))
         return out
 
 
@@ -72,13 +76,3 @@ def build(architecture: Architecture, weights: dict[str, Tensor] | None = None) 
     if weights is not None:
         network.load_state_dict(weights)
     return network.eval()
-
-
-def with_counters(weights: dict[str, Tensor], steps: int) -> dict[str, Tensor]:
-    """``weights`` with BatchNorm's ``num_batches_tracked``, which our files leave out, set to ``steps``."""
-    counters = {
-        name.replace("running_mean", "num_batches_tracked"): torch.tensor(steps)
-        for name in weights
-        if name.endswith("running_mean")
-    }
-    return {**weights, **counters}

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from under20k.errors import UserError
 from under20k.plan import EpochPlan
+from under20k.recipe import Recipe
 from under20k.weights import Tensors
 
 MEAN, STANDARD_DEVIATION = 0.1307, 0.3081  # of MNIST's training pixels, in [0, 1]
@@ -36,6 +37,26 @@ class EpochResult:
 
 class Divergence(UserError):
     """The loss was not finite."""
+
+
+def average_decay(recipe: Recipe, step: int) -> float:
+    """Decay of the weights' moving average after ``step``, counted from 0 over the whole training.
+
+    It rises to the recipe's value, lest the initial weights weigh on short trainings.
+    """
+    return min(recipe.average_decay, (1 + step) / (10 + step))
+
+
+def state_tensors(recipe: Recipe) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of what ``Engine.state`` holds for a recipe."""
+    weights = recipe.architecture.tensors()
+    tensors = dict(weights)
+    if recipe.momentum:
+        trained = (name for name in weights if ".running_" not in name)
+        tensors |= {MOMENTUM_PREFIX + name: weights[name] for name in trained}
+    if recipe.average_decay:
+        tensors |= {AVERAGE_PREFIX + name: shape for name, shape in weights.items()}
+    return tensors
 
 
 class Engine(Protocol):

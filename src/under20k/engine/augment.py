@@ -1,0 +1,92 @@
+"""The plan's affine maps and dropout masks in PyTorch: the same pixels and elements as ``plan`` defines.
+
+Shapes: n images of a batch, S the side of an image, E elements of one image's activations.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from under20k.architecture import IMAGE_SIDE as S
+from under20k.plan import MIX_FIRST, MIX_SECOND, dropout_threshold
+
+FRACTION_BITS = 16
+
+
+def warp(images: Tensor, matrices: Tensor, bilinear: bool) -> Tensor:
+    """Images uint8 (n, S, S) under output-to-input maps int32 (n, 2, 3), as float32 (n, S, S) in 0–255."""
+    pixel = torch.arange(S, dtype=torch.int32, device=images.device)
+    # (n, S, S) in 16.16 fixed point: where each output pixel's centre comes from.
+    x, y = (
+        m[:, 0, None, None] * pixel + (m[:, 1, None] * pixel + m[:, 2, None])[:, :, None]
+        for m in matrices.unbind(1)
+    )
+    # A frame of background around the image stands for everything outside it.
+    framed = nn.functional.pad(images, (1, 1, 1, 1)).flatten(1)
+    if not bilinear:
+        return _pixels(framed, x >> FRACTION_BITS, y >> FRACTION_BITS)
+    half = 1 << (FRACTION_BITS - 1)
+    x, y = x - half, y - half
+    left, top = x >> FRACTION_BITS, y >> FRACTION_BITS
+    fraction_x, fraction_y = (
+        (v & ((1 << FRACTION_BITS) - 1)).to(torch.float32) / (1 << FRACTION_BITS) for v in (x, y)
+    )
+    upper, lower = (
+        (1 - fraction_x) * _pixels(framed, left, row) + fraction_x * _pixels(framed, left + 1, row)
+        for row in (top, top + 1)
+    )
+    return (1 - fraction_y) * upper + fraction_y * lower
+
+
+def _pixels(framed: Tensor, column: Tensor, row: Tensor) -> Tensor:
+    """Pixel values, float32 (n, S, S), of images (n, (S + 2)²) with a frame around them."""
+    index = (row.clamp(-1, S) + 1) * (S + 2) + (column.clamp(-1, S) + 1)
+    return framed.gather(1, index.flatten(1).long()).view(index.shape).to(torch.float32)
+
+
+class PlannedDropout(nn.Module):
+    """Dropout per element by the plan's hashed masks, the same on every engine and device."""
+
+    def __init__(self, layer: int, probability: float) -> None:
+        super().__init__()
+        self.layer = layer
+        self.probability = probability
+        self.seed = 0
+        self.positions = torch.empty(0, dtype=torch.int32)
+        self.register_buffer("element", torch.empty(0, dtype=torch.int32), persistent=False)
+        self.element: Tensor
+
+    def set_batch(self, seed: int, positions: Tensor) -> None:
+        """The epoch's dropout seed and the images' positions in the epoch, int32 (n,)."""
+        self.seed, self.positions = seed, positions
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return x
+        elements = x[0].numel()
+        if len(self.element) != elements:  # (E,)
+            self.element = mix(torch.arange(elements, dtype=torch.int32, device=x.device))
+        layer_key = mix(_signed(self.seed ^ self.layer, x.device))
+        key = mix(layer_key ^ self.positions)  # (n,)
+        hashed = mix(key[:, None] ^ self.element)  # (n, E)
+        # Unsigned comparison on signed numbers: turn the sign bit over on both sides.
+        threshold = dropout_threshold(self.probability) - 2**31
+        keep = hashed.bitwise_xor_(-(2**31)) >= threshold
+        return x * keep.view(x.shape) * (1 / (1 - self.probability))
+
+
+def mix(value: Tensor) -> Tensor:
+    """``plan``'s hash on int32, whose bits are read as unsigned. PyTorch's products wrap around."""
+    mixed = (value >> 16).bitwise_and_(0xFFFF).bitwise_xor_(value).mul_(_wrap(MIX_FIRST))
+    return mixed.bitwise_xor_((mixed >> 15).bitwise_and_(0x1FFFF)).mul_(_wrap(MIX_SECOND))
+
+
+def _wrap(value: int) -> int:
+    """The int32 with the bits of the unsigned ``value``."""
+    return int(np.uint32(value).view(np.int32))
+
+
+def _signed(value: int, device: torch.device) -> Tensor:
+    return torch.tensor([_wrap(value)], dtype=torch.int32, device=device)

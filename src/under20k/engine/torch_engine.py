@@ -1,0 +1,205 @@
+"""The reference engine: PyTorch, plain and readable, on CPU, CUDA or MPS. It defines what is right.
+
+Shapes: N images of an epoch, n of a batch.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from under20k.engine.augment import PlannedDropout, warp
+from under20k.engine.network import Network
+from under20k.engine.protocol import (
+    AVERAGE_PREFIX,
+    MEAN,
+    MOMENTUM_PREFIX,
+    STANDARD_DEVIATION,
+    Divergence,
+    EpochResult,
+    Images,
+    Labels,
+    average_decay,
+    state_tensors,
+)
+from under20k.plan import EpochPlan
+from under20k.recipe import Recipe
+from under20k.weights import Tensors, check_tensors, check_weights
+
+EVALUATION_BATCH = 1000
+REPORT_EVERY = 10  # steps; asking a GPU for its losses at every step would keep it waiting
+
+
+class TorchEngine:
+    """Trains one recipe with PyTorch in float32 (or ``dtype``); see ``protocol.Engine``."""
+
+    name = "torch"
+
+    def __init__(
+        self, recipe: Recipe, weights: Tensors, device: str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> None:
+        check_weights(recipe.architecture, weights)
+        self.recipe = recipe
+        self.device = device
+        self.dtype = dtype
+        self.precision = {torch.float32: "fp32", torch.float64: "fp64"}[dtype]
+        self.threads = torch.get_num_threads()
+        if device.startswith("cuda"):  # the same bits again matter more here than the last percent
+            torch.backends.cudnn.deterministic = True
+            torch.backends.cudnn.benchmark = False
+
+        network = Network(recipe.architecture, PlannedDropout).to(device, dtype)
+        # An eighth faster than the default layout on a CPU, and what GPUs prefer.
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        _load(self.network, weights)
+        self.averaged = copy.deepcopy(self.network) if recipe.average_decay else None
+        self.parameters = dict(self.network.named_parameters())
+        decayed = [p for p in self.parameters.values() if recipe.decay_all or p.ndim == 4]
+        exempt = [p for p in self.parameters.values() if not (recipe.decay_all or p.ndim == 4)]
+        self.optimiser = torch.optim.SGD(
+            [
+                {"params": decayed, "weight_decay": recipe.weight_decay},
+                {"params": exempt, "weight_decay": 0.0},
+            ],
+            lr=recipe.learning_rate,
+            momentum=recipe.momentum,
+            nesterov=recipe.nesterov,
+        )
+
+    def train_epoch(
+        self, images: Images, labels: Labels, plan: EpochPlan, on_step: Callable[[int], None]
+    ) -> EpochResult:
+        pixels = self.to_device(images)
+        targets = self.to_device(labels).long()
+        order = self.to_device(plan.order).long()
+        matrices = None if plan.matrices is None else self.to_device(plan.matrices)
+        positions = torch.arange(len(order), dtype=torch.int32, device=self.device)
+        losses = torch.zeros(plan.steps, dtype=self.dtype, device=self.device)
+        correct = torch.zeros((), dtype=torch.int64, device=self.device)
+        self.network.train()
+
+        for step, learning_rate in enumerate(plan.learning_rates):
+            batch = slice(step * plan.batch_size, min((step + 1) * plan.batch_size, len(order)))
+            x, y = pixels[order[batch]], targets[order[batch]]
+            if matrices is not None:
+                x = warp(x, matrices[batch], plan.bilinear)
+            self.prepare_step(float(learning_rate), plan.dropout_seed, positions[batch])
+
+            logits = self.network.logits(self.normalised(x))
+            loss = F.cross_entropy(logits, y, label_smoothing=self.recipe.label_smoothing)
+            self.optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimiser.step()
+            self.update_average((plan.epoch - 1) * plan.steps + step)
+
+            losses[step] = loss.detach()
+            correct += (logits.detach().argmax(dim=1) == y).sum()
+            if (step + 1) % REPORT_EVERY == 0 or step + 1 == plan.steps:
+                _check_finite(losses[: step + 1], plan)
+                on_step(batch.stop)
+
+        sizes = np.diff([*range(0, len(order), plan.batch_size), len(order)])
+        loss_sum = float(losses.cpu().numpy().astype(np.float64) @ sizes)
+        return EpochResult(loss_sum / len(order), int(correct))
+
+    @torch.inference_mode()
+    def logits(self, images: Images) -> NDArray[np.float32]:
+        network: Network = self.evaluated.eval()
+        batches = torch.split(self.to_device(images), EVALUATION_BATCH)
+        logits = torch.cat([network.logits(self.normalised(batch)) for batch in batches])
+        result: NDArray[np.float32] = logits.float().cpu().numpy()
+        return result
+
+    @property
+    def evaluated(self) -> Network:
+        """The network whose weights count: the averaged one where the recipe averages."""
+        return self.network if self.averaged is None else self.averaged
+
+    def weights(self) -> Tensors:
+        return _tensors(self.evaluated)
+
+    def state(self) -> Tensors:
+        state = _tensors(self.network)
+        if self.recipe.momentum:
+            for name, parameter in self.parameters.items():
+                buffer = self.optimiser.state[parameter].get("momentum_buffer")
+                value = torch.zeros_like(parameter) if buffer is None else buffer
+                state[MOMENTUM_PREFIX + name] = _numpy(value)
+        if self.averaged is not None:
+            averages = _tensors(self.averaged)
+            state |= {AVERAGE_PREFIX + name: value for name, value in averages.items()}
+        return state
+
+    def load_state(self, state: Tensors) -> None:
+        check_tensors(state_tensors(self.recipe), state, f"the state does not fit {self.recipe.name}")
+        _load(self.network, state)
+        if self.recipe.momentum:
+            for name, parameter in self.parameters.items():
+                buffer = torch.from_numpy(state[MOMENTUM_PREFIX + name]).to(parameter)
+                self.optimiser.state[parameter]["momentum_buffer"] = buffer
+        if self.averaged is not None:
+            _load(self.averaged, state, AVERAGE_PREFIX)
+
+    def prepare_step(self, learning_rate: float, dropout_seed: int, positions: Tensor) -> None:
+        """Set the step's learning rate, and its place in the epoch, from which the dropout masks follow."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = learning_rate
+        for module in self.network.modules():
+            if isinstance(module, PlannedDropout):
+                module.set_batch(dropout_seed, positions)
+
+    @torch.no_grad()
+    def update_average(self, step: int) -> None:
+        """Move the averaged weights, running statistics included, towards those after ``step``."""
+        if self.averaged is None:
+            return
+        own = _floats(self.network)
+        decay = average_decay(self.recipe, step)
+        for name, average in _floats(self.averaged).items():
+            average.mul_(decay).add_(own[name], alpha=1 - decay)
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """Pixels in 0–255, (n, 28, 28) → the network's input, (n, 1, 28, 28)."""
+        scaled = (pixels.to(self.dtype) / 255 - MEAN) / STANDARD_DEVIATION
+        return scaled.unsqueeze(1).contiguous(memory_format=torch.channels_last)
+
+    def to_device(self, array: NDArray[np.generic]) -> Tensor:
+        """``array`` as a tensor on the device; on a CPU the same memory, unless that is read-only."""
+        return torch.from_numpy(array if array.flags.writeable else array.copy()).to(self.device)
+
+
+def _check_finite(losses: Tensor, plan: EpochPlan) -> None:
+    finite = torch.isfinite(losses)
+    if not finite.all():
+        step = int(finite.logical_not().nonzero()[0])
+        raise Divergence(
+            f"the loss is not finite at step {step + 1} of {plan.steps} in epoch {plan.epoch}, where the "
+            f"learning rate is {plan.learning_rates[step]:g}; lower --learning-rate"
+        )
+
+
+def _floats(network: Network) -> dict[str, Tensor]:
+    """The tensors that training changes, without BatchNorm's counter of batches."""
+    return {name: value for name, value in network.state_dict().items() if value.is_floating_point()}
+
+
+def _tensors(network: Network) -> Tensors:
+    return {name: _numpy(value) for name, value in _floats(network).items()}
+
+
+def _numpy(tensor: Tensor) -> NDArray[np.float32]:
+    """A copy in plain NCHW order, float32."""
+    array: NDArray[np.float32] = tensor.detach().to("cpu", torch.float32).contiguous().numpy().copy()
+    return array
+
+
+@torch.no_grad()
+def _load(network: Network, weights: Tensors, prefix: str = "") -> None:
+    for name, tensor in _floats(network).items():
+        tensor.copy_(torch.from_numpy(weights[prefix + name]))

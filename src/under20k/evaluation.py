@@ -1,0 +1,73 @@
+"""What logits say about a set of images: accuracy, loss, per-class figures, confusions. NumPy only.
+
+Shapes: N images, 10 classes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from under20k.architecture import CLASSES
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model's figures on one split. Accuracy, precision and recall are fractions, exact counts over N."""
+
+    split: str
+    correct: int
+    images: int
+    loss: float
+    """Mean cross-entropy, in nats."""
+    confusion: NDArray[np.int64]
+    """(10, 10) Images by true class (row) and predicted class (column)."""
+
+    @property
+    def accuracy(self) -> float:
+        return self.correct / self.images
+
+    @property
+    def recall(self) -> NDArray[np.float64]:
+        """(10,) Of the images of a class, the fraction predicted as it; 0 where there are none."""
+        return _fraction(self.confusion.diagonal(), self.confusion.sum(axis=1))
+
+    @property
+    def precision(self) -> NDArray[np.float64]:
+        """(10,) Of the images predicted as a class, the fraction that is of it; 0 where there are none."""
+        return _fraction(self.confusion.diagonal(), self.confusion.sum(axis=0))
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, for JSON."""
+        return {
+            "split": self.split,
+            "images": self.images,
+            "correct": self.correct,
+            "accuracy": self.accuracy,
+            "loss": self.loss,
+            "precision": self.precision.tolist(),
+            "recall": self.recall.tolist(),
+            "confusion": self.confusion.tolist(),
+        }
+
+
+def evaluate(split: str, logits: NDArray[np.float32], labels: NDArray[np.uint8]) -> Evaluation:
+    """The figures for ``logits`` (N, 10) of images labelled ``labels`` (N,) in 0–9."""
+    predicted = logits.argmax(axis=1)
+    pairs = labels.astype(np.int64) * CLASSES + predicted
+    confusion = np.bincount(pairs, minlength=CLASSES**2).reshape(CLASSES, CLASSES)
+    own = log_softmax(logits)[np.arange(len(labels)), labels]
+    return Evaluation(split, int(confusion.trace()), len(labels), float(-own.mean()), confusion)
+
+
+def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Log-probabilities (N, 10), in float64."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return result
+
+
+def _fraction(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
+    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)

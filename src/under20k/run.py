@@ -1,0 +1,247 @@
+"""The run folder: one training's recipe, environment, metrics and weights, readable by hand.
+
+::
+
+    runs/minimal-0/
+      recipe.json             the recipe in full
+      environment.json        seed, command, versions, processor, engine, threads
+      metrics.jsonl           a line an epoch
+      checkpoint.safetensors  what training goes on from; its metadata holds the metrics so far
+      model.safetensors       the trained weights under PyTorch's names: written last, so its presence
+                              means that the run is finished
+      test_readings.jsonl     a line for each time the test set was read
+      curves.png, report.md   made from the files above
+
+Every file is replaced in one step. The checkpoint alone decides how far a run has come: a kill between
+two files leaves nothing that disagrees, for what follows from the checkpoint is written again on resuming.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from under20k.errors import InvalidValue, UserError
+from under20k.files import read_json, read_text, write_bytes, write_json, write_text
+from under20k.recipe import Recipe
+from under20k.weights import Tensors, check_seed, check_weights
+
+FORMAT = 1
+FILES = (
+    "recipe.json",
+    "environment.json",
+    "metrics.jsonl",
+    "checkpoint.safetensors",
+    "model.safetensors",
+    "test_readings.jsonl",
+    "curves.png",
+    "report.md",
+)
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """One epoch's line in ``metrics.jsonl``. Accuracies are fractions; training ones are counted during
+    the epoch, in training mode.
+    """
+
+    epoch: int
+    learning_rate: float
+    """At the epoch's first step."""
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    train_time_s: float
+    """The epoch's training alone: augmentation, forward, backward and optimiser."""
+    total_time_s: float
+    """With drawing the plan and evaluating."""
+    images_per_s: float
+    """Training images by ``train_time_s``."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder on disk."""
+
+    path: Path
+    recipe: Recipe
+    seed: int
+    environment: dict[str, Any]
+
+    @classmethod
+    def create(
+        cls, path: Path, recipe: Recipe, seed: int, environment: dict[str, Any], overwrite: bool = False
+    ) -> Run:
+        """A new, empty run. Raises UserError if ``path`` holds anything, unless ``overwrite``, which
+        removes a run's files and nothing else.
+        """
+        check_seed(seed)
+        if path.exists() and not path.is_dir():
+            raise UserError(f"{path} is a file; name a folder for the run with --runs-dir or --name")
+        if path.is_dir() and any(item.name != ".lock" for item in path.iterdir()):
+            if not overwrite:
+                raise UserError(f"{path} {describe(path)}; go on with --resume, start anew with --overwrite")
+            # The model first: without it, what is left of the run no longer looks finished.
+            for name in reversed(FILES):
+                (path / name).unlink(missing_ok=True)
+        environment = {"format": FORMAT, "seed": seed, **environment}
+        write_text(path / "recipe.json", recipe.to_json())
+        write_json(path / "environment.json", environment)
+        return cls(path, recipe, seed, environment)
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """The run in folder ``path``. Raises UserError where it is none, or damaged."""
+        if not path.is_dir():
+            raise UserError(f"there is no run folder {path}; train one with 'under20k train'")
+        for name in ("recipe.json", "environment.json"):
+            if not (path / name).is_file():
+                raise UserError(f"{path} is no run folder, or a damaged one: {name} is missing")
+        environment = read_json(path / "environment.json")
+        if not isinstance(environment, dict) or environment.get("format") != FORMAT:
+            found = environment.get("format") if isinstance(environment, dict) else None
+            raise UserError(
+                f"{path} is a run folder of format {found!r}; this version of under20k reads {FORMAT}"
+            )
+        try:
+            recipe = Recipe.from_json(read_text(path / "recipe.json"))
+        except InvalidValue as error:
+            raise UserError(f"{path / 'recipe.json'} does not hold a recipe: {error}") from error
+        return cls(path, recipe, check_seed(environment.get("seed", -1)), environment)
+
+    @property
+    def finished(self) -> bool:
+        """Whether training has ended and the model is there."""
+        return (self.path / "model.safetensors").is_file()
+
+    def metrics(self) -> list[EpochMetrics]:
+        """The epochs so far. Raises UserError where the file is damaged."""
+        path = self.path / "metrics.jsonl"
+        if not path.exists():
+            return []
+        return parse_metrics(read_text(path).splitlines(), path)
+
+    def weights(self) -> Tensors:
+        """The trained weights. Raises UserError where they are missing, damaged or do not fit."""
+        path = self.path / "model.safetensors"
+        if not path.is_file():
+            done = len(self.metrics())
+            raise UserError(
+                f"{self.path} holds no trained model ({done} of {self.recipe.epochs} epochs done); "
+                "finish it with 'under20k train … --resume'"
+            )
+        tensors, _ = read_tensors(path)
+        try:
+            check_weights(self.recipe.architecture, tensors)
+        except UserError as error:
+            raise UserError(f"{path}: {error}") from error
+        return tensors
+
+    def checkpoint(self) -> tuple[Tensors, list[EpochMetrics]] | None:
+        """The state to go on from and the epochs that led to it; None where no epoch has ended yet.
+
+        Raises UserError where it is damaged or belongs to another recipe or seed.
+        """
+        path = self.path / "checkpoint.safetensors"
+        if not path.is_file():
+            return None
+        tensors, metadata = read_tensors(path)
+        if metadata.get("recipe") != self.recipe.to_json() or metadata.get("seed") != str(self.seed):
+            raise UserError(f"{path} belongs to another recipe or seed; start anew with --overwrite")
+        return tensors, parse_metrics(metadata.get("metrics", "").splitlines(), path)
+
+    def save_epoch(self, state: Tensors, metrics: list[EpochMetrics]) -> None:
+        """Keep what an epoch has led to."""
+        lines = metrics_lines(metrics)
+        metadata = {"recipe": self.recipe.to_json(), "seed": str(self.seed), "metrics": lines}
+        write_bytes(self.path / "checkpoint.safetensors", save(contiguous(state), metadata))
+        write_text(self.path / "metrics.jsonl", lines)
+
+    def save_model(self, weights: Tensors, metrics: list[EpochMetrics]) -> None:
+        """Keep the trained weights, which finishes the run."""
+        write_text(self.path / "metrics.jsonl", metrics_lines(metrics))
+        metadata = {"recipe": self.recipe.to_json(), "seed": str(self.seed)}
+        write_bytes(self.path / "model.safetensors", save(contiguous(weights), metadata))
+
+    def add_test_reading(self, reading: dict[str, Any]) -> None:
+        """Record that the test set was read, and what it said."""
+        path = self.path / "test_readings.jsonl"
+        before = read_text(path) if path.exists() else ""
+        write_text(path, before + json.dumps(reading, allow_nan=False) + "\n")
+
+    def test_readings(self) -> list[dict[str, Any]]:
+        """Every reading of the test set, the earliest first."""
+        path = self.path / "test_readings.jsonl"
+        if not path.exists():
+            return []
+        try:
+            return [json.loads(line) for line in read_text(path).splitlines()]
+        except json.JSONDecodeError as error:
+            raise UserError(f"{path} is damaged: {error}") from error
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training in this folder. Raises UserError where one already is."""
+        try:
+            with FileLock(self.path / ".lock", timeout=0):
+                yield
+        except Timeout:
+            raise UserError(f"another process is training in {self.path}; wait for it to end") from None
+
+
+def run_path(runs_dir: Path, name: str, seed: int) -> Path:
+    """Where the run of a recipe called ``name`` lies, signs replaced that a file system might refuse."""
+    safe = "".join(sign if sign.isalnum() or sign in "+=._-," else "_" for sign in name)
+    return runs_dir / f"{safe}-{seed}"
+
+
+def describe(path: Path) -> str:
+    """What a folder holds, to end a sentence that begins with its name."""
+    try:
+        run = Run.open(path)
+        done = len(run.metrics())
+    except UserError:
+        return "holds files that are no run of this version"
+    if run.finished:
+        return "holds a finished run"
+    return f"holds an unfinished run ({done} of {run.recipe.epochs} epochs)"
+
+
+def read_tensors(path: Path) -> tuple[Tensors, dict[str, str]]:
+    """The arrays and the metadata of a safetensors file. Raises UserError where it is damaged."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (OSError, SafetensorError, TypeError) as error:
+        raise UserError(f"{path} is damaged or no safetensors file: {error}") from error
+
+
+def contiguous(tensors: Tensors) -> Tensors:
+    """The tensors in C order, which is the only one that safetensors writes truly."""
+    return {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+
+
+def metrics_lines(metrics: list[EpochMetrics]) -> str:
+    """A JSON line an epoch."""
+    return "".join(json.dumps(asdict(epoch), allow_nan=False) + "\n" for epoch in metrics)
+
+
+def parse_metrics(lines: list[str], path: Path) -> list[EpochMetrics]:
+    """The inverse of ``metrics_lines``. Raises UserError, naming ``path``, for anything else."""
+    try:
+        metrics = [EpochMetrics(**json.loads(line)) for line in lines]
+    except (json.JSONDecodeError, TypeError) as error:
+        raise UserError(f"{path} is damaged: its metrics cannot be read: {error}") from error
+    if [row.epoch for row in metrics] != list(range(1, len(metrics) + 1)):
+        raise UserError(f"{path} is damaged: its epochs do not count from 1 onwards")
+    return metrics
