@@ -110,7 +110,8 @@ class TorchEngine:
 
     @torch.inference_mode()
     def logits(self, images: Images) -> NDArray[np.float32]:
-        network: Network = self.evaluated.eval()
+        network = self.evaluated
+        network.eval()
         batches = torch.split(self.to_device(images), EVALUATION_BATCH)
         logits = torch.cat([network.logits(self.normalised(batch)) for batch in batches])
         result: NDArray[np.float32] = logits.float().cpu().numpy()

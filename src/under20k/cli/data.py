@@ -1,0 +1,161 @@
+"""Fetch and verify MNIST, say where it lies and where it came from, draw a contact sheet."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from under20k.cli.options import add_data_dir
+from under20k.errors import UserError
+
+if TYPE_CHECKING:
+    from under20k.data import Files, Split
+
+MAX_SAMPLES = 100
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``under20k data``."""
+    add_data_dir(parser)
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="PNG",
+        default=Path("mnist-samples.png"),
+        help="where the contact sheet goes (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--samples",
+        type=int,
+        metavar="N",
+        default=16,
+        help=f"images of each class on the contact sheet, 1 to {MAX_SAMPLES} (default: %(default)s)",
+    )
+    parser.add_argument("--no-sheet", action="store_true", help="draw no contact sheet")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what the options say; returns the exit code. Raises UserError."""
+    if not 1 <= arguments.samples <= MAX_SAMPLES:
+        raise UserError(f"--samples is {arguments.samples}; give 1 to {MAX_SAMPLES}")
+    if arguments.output.suffix.lower() != ".png":
+        raise UserError(f"--output is {str(arguments.output)!r}; the sheet is a PNG, so end it with .png")
+
+    from under20k.data import locate, mnist_from
+
+    with Talk() as talk:
+        files = locate(arguments.data_dir, notify=talk)
+    mnist = mnist_from(files)
+    sheet: Path | None = None
+    if not arguments.no_sheet:
+        from under20k.data.sheet import contact_sheet
+        from under20k.files import write_bytes
+
+        sheet = arguments.output.absolute()
+        write_bytes(sheet, contact_sheet(mnist.train, arguments.samples))
+
+    result = summary(files, [mnist.train, mnist.validation], sheet)
+    print(json.dumps(result, indent=2) if arguments.json else as_text(result))
+    return 0
+
+
+def summary(files: Files, splits: list[Split], sheet: Path | None) -> dict[str, Any]:
+    """The result as ``--json`` prints it. The test images are verified and counted, not looked at."""
+    from under20k.data import TEST
+
+    counts: dict[str, Any] = {
+        split.name: {"images": len(split), "class_counts": split.class_counts().tolist()} for split in splits
+    }
+    counts["test"] = {"images": TEST[1].shape[0], "class_counts": None}
+    return {
+        "folder": ", ".join(map(str, files.folders)),
+        "source": ", ".join(files.sources),
+        "files": [
+            {
+                "name": found.file.name,
+                "path": str(found.path),
+                "source": found.source,
+                "size_bytes": found.file.size,
+                "sha256": found.file.sha256,
+            }
+            for found in files.found
+        ],
+        "splits": counts,
+        "contact_sheet": None if sheet is None else str(sheet),
+    }
+
+
+def as_text(result: dict[str, Any]) -> str:
+    """``summary`` for people."""
+    lines = [f"folder  {result['folder']}", f"source  {result['source']}", ""]
+    lines.append(f"{'file':<24}  {'bytes':>10}  SHA-256, verified")
+    lines += [f"{file['name']:<24}  {file['size_bytes']:>10,}  {file['sha256']}" for file in result["files"]]
+    lines += ["", f"{'split':<10}  {'images':>6}" + "".join(f"  {digit:>5}" for digit in range(10))]
+    for name, split in result["splits"].items():
+        classes = split["class_counts"]
+        cells = "  not looked at" if classes is None else "".join(f"  {count:>5,}" for count in classes)
+        lines.append(f"{name:<10}  {split['images']:>6,}{cells}")
+    if result["contact_sheet"]:
+        lines += ["", f"contact sheet  {result['contact_sheet']}"]
+    return "\n".join(lines)
+
+
+class Talk:
+    """Tells on stderr what a fetch does: with a bar for each file on a terminal, else one line a source."""
+
+    def __init__(self) -> None:
+        self.terminal = sys.stderr.isatty()
+        self.line_open = False
+        self.bar: Any = None
+
+    def __enter__(self) -> Talk:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._finish()
+
+    def trying(self, source: str) -> None:
+        """Begin the line of a source; off a terminal its outcome ends it."""
+        self._finish()
+        self.line_open = not self.terminal
+        print(f"MNIST from {source}", end="\n" if self.terminal else ": ", file=sys.stderr, flush=True)
+
+    def progress(self, name: str, done: int, total: int) -> None:
+        """Move the bar of a file; off a terminal nothing."""
+        if not self.terminal:
+            return
+        from tqdm import tqdm
+
+        if self.bar is None or self.bar.desc != name:
+            self._finish()
+            self.bar = tqdm(total=total, unit="B", unit_scale=True, leave=False)
+            self.bar.desc = name
+        self.bar.update(done - self.bar.n)
+
+    def outcome(self, text: str) -> None:
+        """End the line of the source."""
+        if not self.line_open:
+            self._finish()
+        self.line_open = False
+        print(text if not self.terminal else f"  {text}", file=sys.stderr, flush=True)
+
+    def warn(self, text: str) -> None:
+        """A line of its own."""
+        self._finish()
+        print(f"warning: {text}", file=sys.stderr, flush=True)
+
+    def _finish(self) -> None:
+        """Close the bar, or the line that is open, so that the next thing starts at a line's beginning."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+        if self.line_open:
+            print(file=sys.stderr)
+            self.line_open = False

@@ -1,0 +1,133 @@
+"""The four files of MNIST: what they are, how their bytes are read, verified and seen as arrays.
+
+A file is read once, into memory; hash and array are of that one buffer. A memory map would save the reading,
+but another process could then change the images after they were hashed, or end this one by truncating them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Content: TypeAlias = NDArray[np.uint8]
+"""All bytes of an uncompressed IDX file, (size,)."""
+
+CHUNK_BYTES = 1 << 18
+
+
+class Damaged(Exception):
+    """Bytes that are not the file they should be; the message goes on from the file's name."""
+
+
+@dataclass(frozen=True)
+class IdxFile:
+    """An IDX file of bytes: a header that states the shape, then the array in C order."""
+
+    name: str
+    shape: tuple[int, ...]
+    """(images, rows, columns) or (labels,)."""
+    sha256: str
+    """Of the uncompressed file, in hexadecimal."""
+    keras_name: str
+    """What the array is called in Keras' ``mnist.npz``."""
+
+    @property
+    def header(self) -> bytes:
+        """Two zero bytes, 8 for ``uint8``, the number of dimensions, and each of them, big-endian."""
+        return struct.pack(f">HBB{len(self.shape)}I", 0, 8, len(self.shape), *self.shape)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the uncompressed file."""
+        return len(self.header) + math.prod(self.shape)
+
+    def array(self, content: Content) -> NDArray[np.uint8]:
+        """The array in a verified ``content``: a view of shape ``shape``, ``uint8``, C-contiguous."""
+        return content[len(self.header) :].reshape(self.shape)
+
+
+TRAIN = (
+    IdxFile(
+        "train-images-idx3-ubyte",
+        (60_000, 28, 28),
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "x_train",
+    ),
+    IdxFile(
+        "train-labels-idx1-ubyte",
+        (60_000,),
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "y_train",
+    ),
+)
+"""The 60,000 that are split into train and validation: images, labels."""
+
+TEST = (
+    IdxFile(
+        "t10k-images-idx3-ubyte",
+        (10_000, 28, 28),
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        "x_test",
+    ),
+    IdxFile(
+        "t10k-labels-idx1-ubyte",
+        (10_000,),
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        "y_test",
+    ),
+)
+"""The 10,000 test images and their labels."""
+
+MNIST = TRAIN + TEST
+
+
+def read_plain(stream: io.BufferedIOBase, file: IdxFile) -> Content:
+    """The rest of ``stream``, but no more than tells that it is too long for ``file``. Not verified."""
+    buffer = np.empty(file.size + 1, np.uint8)  # empty, because a bytearray would first be zeroed
+    # A buffered stream fills the whole of it, unless it ends before.
+    return buffer[: stream.readinto(buffer.data)]
+
+
+def read_gzip(
+    read: Callable[[int], bytes], file: IdxFile, progress: Callable[[int], None] = lambda done: None
+) -> Content:
+    """What the gzip stream behind ``read`` unpacks to; ends where the stream ends. Not verified.
+
+    Takes and makes no more bytes than tell that it is too long for ``file``, whatever the stream claims.
+    ``progress`` is told how many bytes are unpacked. Raises Damaged if the stream is not gzip.
+    """
+    unpacked = bytearray()
+    unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)  # 16: expect a gzip header
+    # Incompressible data grow by less than this; empty blocks without end grow by more.
+    packed_limit = file.size + file.size // 100 + 4096
+    packed = 0
+    while not unpacker.eof and len(unpacked) <= file.size and packed <= packed_limit:
+        chunk = read(CHUNK_BYTES)
+        if not chunk:
+            break
+        packed += len(chunk)
+        try:
+            unpacked += unpacker.decompress(chunk, file.size + 1 - len(unpacked))
+        except zlib.error as error:
+            raise Damaged(f"is not sound gzip: {error}") from None
+        progress(min(len(unpacked), file.size))
+    return np.frombuffer(unpacked, np.uint8)
+
+
+def verify(content: Content, file: IdxFile) -> None:
+    """Raise Damaged, naming both hashes, unless ``content`` is ``file`` to the bit."""
+    if len(content) > file.size:
+        raise Damaged(f"is longer than the {file.size:,} bytes it should have")
+    found = hashlib.sha256(content.data).hexdigest()
+    if found != file.sha256:
+        short = f" and has {len(content):,} of {file.size:,} bytes" if len(content) < file.size else ""
+        raise Damaged(f"has SHA-256 {found}, not {file.sha256}{short}")

@@ -1,0 +1,69 @@
+"""The folders that files are kept in, and putting a file there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import time
+from pathlib import Path
+
+import platformdirs
+
+from under20k.data.files import Content, IdxFile
+from under20k.errors import UserError
+
+VARIABLE = "UNDER20K_DATA_DIR"
+"""The environment variable that names a data folder."""
+
+STALE_SECONDS = 3600  # no file takes so long to write: its writer is dead
+
+
+def given_folder(data_dir: Path | None = None) -> Path | None:
+    """``data_dir``, else the folder named by the environment variable, else None; absolute.
+
+    Raises UserError if there is something there that is not a folder.
+    """
+    name, origin = (os.environ.get(VARIABLE), VARIABLE) if data_dir is None else (data_dir, "--data-dir")
+    if not name:
+        return None
+    folder = Path(os.path.abspath(os.path.expanduser(name)))
+    if os.path.lexists(folder) and not os.path.isdir(folder):
+        raise UserError(f"{origin} must name a folder, and {folder} is none")
+    return folder
+
+
+def cache_folder() -> Path:
+    """The platform's folder for what can be fetched again, on Linux ``~/.cache/under20k/mnist``."""
+    return platformdirs.user_cache_path("under20k", appauthor=False) / "mnist"
+
+
+def place(content: Content, file: IdxFile, folder: Path) -> Path:
+    """Put ``content`` into ``folder`` under the name of ``file``; returns the path.
+
+    Until every byte is on disk the file has a temporary name, so a kill at any moment leaves the old file
+    or the new one under the true name; two processes at once put the same bytes there one after the other.
+    Raises OSError where this cannot be done, and leaves nothing behind.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder, file)
+    path = folder / file.name
+    temporary = folder / f".{file.name}-{secrets.token_hex(8)}.part"
+    try:
+        with temporary.open("xb") as stream:
+            stream.write(content.data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def sweep(folder: Path, file: IdxFile) -> None:
+    """Remove what a process that was killed while it wrote ``file`` into ``folder`` left there."""
+    for part in folder.glob(f".{file.name}-*.part"):
+        with contextlib.suppress(OSError):  # gone already, or not ours to remove
+            if time.time() - part.stat().st_mtime > STALE_SECONDS:
+                part.unlink()

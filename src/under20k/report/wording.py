@@ -1,0 +1,87 @@
+"""What a recipe's settings say in words, for tables and sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from under20k.recipe import Augmentation, Recipe
+
+
+def optimiser_text(recipe: Recipe) -> str:
+    """``SGD, momentum 0.9, weight decay 0.0001 on all parameters``."""
+    parts = ["SGD"]
+    if recipe.momentum:
+        parts.append(f"{'Nesterov ' * recipe.nesterov}momentum {recipe.momentum:g}")
+    if recipe.weight_decay:
+        scope = "all parameters" if recipe.decay_all else "convolution weights only"
+        parts.append(f"weight decay {recipe.weight_decay:g} on {scope}")
+    if recipe.label_smoothing:
+        parts.append(f"label smoothing {recipe.label_smoothing:g}")
+    if recipe.average_decay:
+        parts.append(f"weights averaged with decay {recipe.average_decay:g}")
+    return ", ".join(parts)
+
+
+def schedule_text(recipe: Recipe) -> str:
+    """``0.1, × 0.1 every 6 epochs``."""
+    schedule, peak = recipe.schedule, f"{recipe.learning_rate:g}"
+    match schedule.schedule:
+        case "constant":
+            return f"{peak} throughout"
+        case "step":
+            unit = "epoch" if schedule.step_epochs == 1 else f"{schedule.step_epochs} epochs"
+            return f"{peak}, × {schedule.step_factor:g} every {unit}"
+        case _:
+            start, end = (recipe.learning_rate * f for f in (schedule.start_fraction, schedule.end_fraction))
+            return f"one-cycle {start:g} → {peak} → {end:g}, rising for {schedule.warmup_fraction:.0%}"
+
+
+def augmentation_text(augmentation: Augmentation) -> str:
+    """``rotation ±5° (nearest)``, or ``none``."""
+    ranges = (
+        (augmentation.rotation_deg, "rotation ±{:g}°"),
+        (augmentation.translation_px, "shift ±{:g} px"),
+        (augmentation.scale, "scale ±{:.3g}"),
+        (augmentation.shear, "shear ±{:g}"),
+    )
+    active = [text.format(value) for value, text in ranges if value]
+    return f"{', '.join(active)} ({augmentation.interpolation})" if active else "none"
+
+
+def dropout_text(recipe: Recipe) -> str:
+    """``0.05 after blocks 2 and 4``, or ``none``."""
+    by_rate: dict[float, list[str]] = {}
+    for index, block in enumerate(recipe.architecture.blocks, 1):
+        if block.dropout:
+            by_rate.setdefault(block.dropout, []).append(str(index))
+    return "; ".join(
+        f"{rate:g} after block{'s' * (len(blocks) > 1)} {enumeration(blocks)}"
+        for rate, blocks in by_rate.items()
+    ) or "none"  # fmt: skip
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """``24×3×3``."""
+    return "×".join(map(str, shape))
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 epoch``, ``12 epochs``."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def enumeration(items: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    *most, last = items
+    return f"{', '.join(most)} and {last}" if most else last
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Whole numbers in order, runs of them contracted: ``0–9`` or ``1, 4–6``."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers):
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)

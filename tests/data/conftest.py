@@ -1,0 +1,57 @@
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from loopback import Server
+
+import under20k.data.obtain
+from under20k.data import VARIABLE
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield server
+        server.released.set()
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder that does not exist yet, instead of the user's."""
+    folder = tmp_path / "cache" / "mnist"
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr(under20k.data.obtain, "cache_folder", lambda: folder)
+    return folder
+
+
+class Log:
+    """Remembers what it is notified of."""
+
+    def __init__(self) -> None:
+        self.sources: list[str] = []
+        self.outcomes: list[str] = []
+        self.warnings: list[str] = []
+        self.steps: list[tuple[str, int, int]] = []
+
+    def trying(self, source: str) -> None:
+        self.sources.append(source)
+
+    def progress(self, name: str, done: int, total: int) -> None:
+        self.steps.append((name, done, total))
+
+    def outcome(self, text: str) -> None:
+        self.outcomes.append(text)
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()

