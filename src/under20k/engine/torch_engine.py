@@ -56,7 +56,7 @@ class TorchEngine:
 
         network = Network(recipe.architecture, PlannedDropout).to(device, dtype)
         # An eighth faster than the default layout on a CPU, and what GPUs prefer.
-        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network: Network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         _load(self.network, weights)
         self.averaged = copy.deepcopy(self.network) if recipe.average_decay else None
         self.parameters = dict(self.network.named_parameters())
