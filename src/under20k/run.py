@@ -137,7 +137,9 @@ class Run:
         """
         check_seed(seed)
         with lock(path):
-            begun = resume and any((path / f"{part}.safetensors").exists() for part in ("checkpoint", "model"))
+            begun = resume and any(
+                (path / f"{part}.safetensors").exists() for part in ("checkpoint", "model")
+            )
             if not begun:
                 # Killed before its first epoch ended, a run has nothing to lose.
                 fresh = overwrite or (resume and (path / "recipe.json").exists())
@@ -159,6 +161,12 @@ class Run:
     def finished(self) -> bool:
         """Whether training has ended and the model is there."""
         return (self.path / "model.safetensors").is_file()
+
+    @property
+    def session(self) -> dict[str, Any]:
+        """The environment of whoever trains it, or did last: the first one's, unless it was resumed."""
+        resumed: list[dict[str, Any]] = self.environment.get("resumed", [])
+        return resumed[-1] if resumed else self.environment
 
     def metrics(self) -> list[EpochMetrics]:
         """The epochs so far. Raises UserError where the file is damaged."""
