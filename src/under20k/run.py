@@ -19,6 +19,7 @@ two files leaves nothing that disagrees, for what follows from the checkpoint is
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -229,8 +230,8 @@ class Run:
         if not path.exists():
             return []
         try:
-            return [json.loads(line) for line in read_text(path).splitlines()]
-        except json.JSONDecodeError as error:
+            return [_object(line) for line in read_text(path).splitlines()]
+        except (ValueError, TypeError, RecursionError) as error:
             raise UserError(f"{path} is damaged: {error}") from error
 
 
@@ -297,9 +298,26 @@ def metrics_lines(metrics: list[EpochMetrics]) -> str:
 def parse_metrics(lines: list[str], path: Path) -> list[EpochMetrics]:
     """The inverse of ``metrics_lines``. Raises UserError, naming ``path``, for anything else."""
     try:
-        metrics = [EpochMetrics(**json.loads(line)) for line in lines]
-    except (json.JSONDecodeError, TypeError) as error:
+        metrics = [_epoch_metrics(line) for line in lines]
+    except (ValueError, TypeError, RecursionError) as error:
         raise UserError(f"{path} is damaged: its metrics cannot be read: {error}") from error
     if [row.epoch for row in metrics] != list(range(1, len(metrics) + 1)):
         raise UserError(f"{path} is damaged: its epochs do not count from 1 onwards")
     return metrics
+
+
+def _epoch_metrics(line: str) -> EpochMetrics:
+    """Raises ValueError or TypeError where ``line`` is not what ``metrics_lines`` writes."""
+    values = _object(line)
+    for name, value in values.items():
+        if type(value) not in (int, float) or not math.isfinite(value):
+            raise ValueError(f"{name} is {value!r}")
+    return EpochMetrics(**values)
+
+
+def _object(line: str) -> dict[str, Any]:
+    """Raises ValueError or TypeError where ``line`` is no JSON object."""
+    value = json.loads(line)
+    if not isinstance(value, dict):
+        raise TypeError(f"a line holds {type(value).__name__}, not an object")
+    return value
