@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from under20k.api import check
 from under20k.benchmark import Task, Watcher, train_all
@@ -14,9 +14,12 @@ from under20k.errors import UserError
 from under20k.files import write_json
 from under20k.recipe import Recipe
 from under20k.recipes import MINIMAL, REGULARIZED
-from under20k.rules import Verdict
 from under20k.run import Run
 
+if TYPE_CHECKING:
+    from under20k.rules import Verdict
+
+SPECIFIED = (REGULARIZED, MINIMAL)
 RESULTS_FORMAT = 1
 MAX_SEEDS = 1000
 
@@ -35,7 +38,7 @@ class Reproduction:
 def reproduce(
     seeds: int = 1,
     *,
-    recipes: Sequence[Recipe] = (REGULARIZED, MINIMAL),
+    recipes: Sequence[Recipe] | None = None,
     runs_dir: Path | str = "runs",
     report_dir: Path | str = "report",
     engine: str = "auto",
@@ -45,13 +48,14 @@ def reproduce(
     data_dir: Path | None = None,
     watcher: Watcher,
 ) -> Reproduction:
-    """Train ``recipes`` with seeds 0 to ``seeds`` − 1, check them, and write the report.
+    """Train ``recipes``, by default the specification's two, with seeds 0 to ``seeds`` − 1; check and report.
 
     Finished runs in ``runs_dir`` are reused, unfinished ones go on. The data are expected to be at hand:
     see ``data.load``. Raises UserError for whatever is wrong; what is finished is kept.
     """
     if not 1 <= seeds <= MAX_SEEDS:
         raise UserError(f"seeds: {seeds}; allowed are whole numbers from 1 to {MAX_SEEDS}")
+    recipes = SPECIFIED if recipes is None else recipes
     # The longest trainings first: what is left at the end is short.
     by_length = sorted(recipes, key=lambda recipe: -recipe.epochs)
     tasks = [

@@ -116,7 +116,11 @@ class Run:
             recipe = Recipe.from_json(read_text(path / "recipe.json"))
         except InvalidValue as error:
             raise UserError(f"{path / 'recipe.json'} does not hold a recipe: {error}") from error
-        return cls(path, recipe, check_seed(environment.get("seed", -1)), environment)
+        try:
+            seed = check_seed(environment.get("seed"))
+        except UserError as error:
+            raise UserError(f"{path / 'environment.json'}: {error}") from error
+        return cls(path, recipe, seed, environment)
 
     @classmethod
     @contextmanager
@@ -299,7 +303,7 @@ def parse_metrics(lines: list[str], path: Path) -> list[EpochMetrics]:
     """The inverse of ``metrics_lines``. Raises UserError, naming ``path``, for anything else."""
     try:
         metrics = [_epoch_metrics(line) for line in lines]
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise UserError(f"{path} is damaged: its metrics cannot be read: {error}") from error
     if [row.epoch for row in metrics] != list(range(1, len(metrics) + 1)):
         raise UserError(f"{path} is damaged: its epochs do not count from 1 onwards")
@@ -307,7 +311,7 @@ def parse_metrics(lines: list[str], path: Path) -> list[EpochMetrics]:
 
 
 def _epoch_metrics(line: str) -> EpochMetrics:
-    """Raises ValueError or TypeError where ``line`` is not what ``metrics_lines`` writes."""
+    """Raises ValueError, TypeError or OverflowError where ``metrics_lines`` does not write ``line``."""
     values = _object(line)
     for name, value in values.items():
         if type(value) not in (int, float) or not math.isfinite(value):
