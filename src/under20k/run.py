@@ -213,14 +213,14 @@ class Run:
         """Keep what an epoch has led to."""
         lines = metrics_lines(metrics)
         metadata = {"recipe": self.recipe.to_json(), "seed": str(self.seed), "metrics": lines}
-        write_bytes(self.path / "checkpoint.safetensors", save(contiguous(state), metadata))
+        write_bytes(self.path / "checkpoint.safetensors", safetensors_bytes(state, metadata))
         write_text(self.path / "metrics.jsonl", lines)
 
     def save_model(self, weights: Tensors, metrics: list[EpochMetrics]) -> None:
         """Keep the trained weights, which finishes the run."""
         write_text(self.path / "metrics.jsonl", metrics_lines(metrics))
         metadata = {"recipe": self.recipe.to_json(), "seed": str(self.seed)}
-        write_bytes(self.path / "model.safetensors", save(contiguous(weights), metadata))
+        write_bytes(self.path / "model.safetensors", safetensors_bytes(weights, metadata))
 
     def add_test_reading(self, reading: dict[str, Any]) -> None:
         """Record that the test set was read, and what it said."""
@@ -289,9 +289,15 @@ def read_tensors(path: Path) -> tuple[Tensors, dict[str, str]]:
         raise UserError(f"{path} is damaged or no safetensors file: {error}") from error
 
 
-def contiguous(tensors: Tensors) -> Tensors:
-    """The tensors in C order, which is the only one that safetensors writes truly."""
-    return {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+def safetensors_bytes(tensors: Tensors, metadata: dict[str, str]) -> bytes:
+    """A safetensors file, the same bytes for the same content: its library orders the metadata by chance."""
+    # It writes an array truly in C order only.
+    data = save({name: np.ascontiguousarray(value) for name, value in tensors.items()}, metadata)
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end]) | {"__metadata__": dict(sorted(metadata.items()))}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[end:]
 
 
 def metrics_lines(metrics: list[EpochMetrics]) -> str:

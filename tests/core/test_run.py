@@ -49,6 +49,16 @@ def test_an_epoch_comes_back_bit_by_bit(tmp_path):
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
 
 
+def test_equal_content_is_equal_bytes(tmp_path):
+    """Eight times, since the library's own order of three entries is right one time in six."""
+    run = new_run(tmp_path / "run")
+    found = set()
+    for _ in range(8):
+        run.save_epoch(dict(reversed(state().items())), metrics(2))
+        found.add((run.path / "checkpoint.safetensors").read_bytes())
+    assert len(found) == 1
+
+
 def test_a_finished_run_loads_in_plain_pytorch(tmp_path):
     run = new_run(tmp_path / "run", epochs=3, finished=True)
     assert run.finished
