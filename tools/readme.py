@@ -1,4 +1,4 @@
-"""Write the generated parts of README.md: ``python tools/readme.py``; with --check only say whether they hold.
+"""Write the generated parts of README.md, or with --check only say whether they hold.
 
 A generated part stands between ``<!-- name -->`` and ``<!-- /name -->``.
 """
