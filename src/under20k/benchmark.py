@@ -58,6 +58,20 @@ class Watcher(Protocol):
         """An epoch of a task is done and on disk."""
 
 
+class Unwatched:
+    """A ``Watcher`` that looks away."""
+
+    def on_reuse(self, run: Run) -> None: ...
+
+    def on_begin(self, tasks: Sequence[Task], jobs: int) -> None: ...
+
+    def on_start(self, task: Task, run: Run, epochs_done: int) -> None: ...
+
+    def on_step(self, task: Task, images_done: int) -> None: ...
+
+    def on_epoch(self, task: Task, metrics: EpochMetrics) -> None: ...
+
+
 def train_all(tasks: Sequence[Task], watcher: Watcher, *, jobs: int | None = None) -> list[Run]:
     """Train every task and return their runs, in the order of the tasks.
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from under20k.api import check
-from under20k.benchmark import Task, Watcher, train_all
+from under20k.benchmark import Task, Unwatched, Watcher, train_all
+from under20k.data import load
+from under20k.data.source import Notify
 from under20k.environment import command
 from under20k.errors import UserError
 from under20k.files import write_json
@@ -46,16 +48,19 @@ def reproduce(
     threads: int = 1,
     jobs: int | None = None,
     data_dir: Path | None = None,
-    watcher: Watcher,
+    notify: Notify | None = None,
+    watcher: Watcher | None = None,
 ) -> Reproduction:
     """Train ``recipes``, by default the specification's two, with seeds 0 to ``seeds`` − 1; check and report.
 
-    Finished runs in ``runs_dir`` are reused, unfinished ones go on. The data are expected to be at hand:
-    see ``data.load``. Raises UserError for whatever is wrong; what is finished is kept.
+    Finished runs in ``runs_dir`` are reused, unfinished ones go on; ``jobs`` trainings run at a time, each on
+    ``threads`` threads. In a script, call it under ``if __name__ == "__main__":``, for its processes import
+    the script. Raises UserError for whatever is wrong; what is finished is kept.
     """
     if not 1 <= seeds <= MAX_SEEDS:
         raise UserError(f"seeds: {seeds}; allowed are whole numbers from 1 to {MAX_SEEDS}")
     recipes = SPECIFIED if recipes is None else recipes
+    load(data_dir, notify=notify)  # once, rather than in every process at the same time
     # The longest trainings first: what is left at the end is short.
     by_length = sorted(recipes, key=lambda recipe: -recipe.epochs)
     tasks = [
@@ -63,7 +68,9 @@ def reproduce(
         for recipe in by_length
         for seed in range(seeds)
     ]
-    done = dict(zip([task.path for task in tasks], train_all(tasks, watcher, jobs=jobs), strict=True))
+    done = dict(
+        zip([task.path for task in tasks], train_all(tasks, watcher or Unwatched(), jobs=jobs), strict=True)
+    )
     runs = {recipe.name: [done[task.path] for task in tasks if task.recipe == recipe] for recipe in recipes}
     verdicts = {name: check(of_recipe[0]) for name, of_recipe in runs.items()}
 
