@@ -11,6 +11,7 @@ from under20k.api import check
 from under20k.benchmark import Task, Unwatched, Watcher, train_all
 from under20k.data import load
 from under20k.data.source import Notify
+from under20k.engine import MAX_THREADS
 from under20k.environment import command
 from under20k.errors import UserError
 from under20k.files import write_json
@@ -59,6 +60,10 @@ def reproduce(
     """
     if not 1 <= seeds <= MAX_SEEDS:
         raise UserError(f"seeds: {seeds}; allowed are whole numbers from 1 to {MAX_SEEDS}")
+    if not 1 <= threads <= MAX_THREADS:
+        raise UserError(f"threads: {threads}; allowed are whole numbers from 1 to {MAX_THREADS}")
+    if Path(report_dir).exists() and not Path(report_dir).is_dir():
+        raise UserError(f"{report_dir} is a file; name a folder for the report with --output")
     recipes = SPECIFIED if recipes is None else recipes
     load(data_dir, notify=notify)  # once, rather than in every process at the same time
     # The longest trainings first: what is left at the end is short.
