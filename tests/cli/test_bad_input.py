@@ -11,7 +11,7 @@ from pathlib import Path
 import processes
 import pytest
 import torch
-from processes import SETTINGS, TRAIN, assert_refused, contents
+from processes import ARCHITECTURE, SETTINGS, TRAIN, assert_refused, contents
 
 from under20k.cli.main import main
 from under20k.recipes import MINIMAL
@@ -95,8 +95,11 @@ def test_a_missing_gpu(refused):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", '"minimal"', "{}", json.dumps(MINIMAL.to_dict() | {"epochs": -1}), "[" * 100_000]
-    + [json.dumps(MINIMAL.to_dict() | {"epoch": 1})],
+    [
+        *("", "{", "[]", '"minimal"', "{}", "[" * 100_000),
+        json.dumps(MINIMAL.to_dict() | {"epochs": -1}),
+        json.dumps(MINIMAL.to_dict() | {"epoch": 1}),
+    ],
 )
 def test_a_recipe_file_that_holds_none(refused, tmp_path, text):
     (tmp_path / "own.json").write_text(text)
@@ -182,7 +185,7 @@ def test_a_damaged_checkpoint_is_not_gone_on_from(unfinished, tmp_path, capsys, 
     ("damage", "words"),
     [
         (truncate, "model.safetensors is damaged"),
-        (other_network, "the weights do not fit the architecture 2pd0.1,2p|l"),
+        (other_network, f"the weights do not fit the architecture {ARCHITECTURE}"),
         (Path.unlink, "holds no trained model (2 of 2 epochs done); finish it with"),
     ],
 )
@@ -242,7 +245,7 @@ def test_two_at_once(under20k, tmp_path):
 
 
 def limit_files() -> None:
-    """Room for what a run begins with, not for a checkpoint: Python sees EFBIG, as a full disk gives ENOSPC."""
+    """Room for what a run begins with, not for a checkpoint: EFBIG, where a full disk gives ENOSPC."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
 
