@@ -11,6 +11,7 @@
                               means that the run is finished
       test_readings.jsonl     a line for each time the test set was read
       curves.png, report.md   made from the files above
+      validation.json, …      what ``under20k evaluate`` writes: figures, confusions, misclassified images
 
 Every file is replaced in one step. The checkpoint alone decides how far a run has come: a kill between
 two files leaves nothing that disagrees, for what follows from the checkpoint is written again on resuming.
@@ -46,6 +47,12 @@ FILES = (
     "test_readings.jsonl",
     "curves.png",
     "report.md",
+    # Of the model before, they must not outlive it.
+    *(
+        f"{split}{file}"
+        for split in ("validation", "test")
+        for file in (".json", "-confusion.png", "-misclassified.png")
+    ),
 )
 
 

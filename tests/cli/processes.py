@@ -20,6 +20,10 @@ SETTINGS = [
     *("--architecture", ARCHITECTURE, "--batch-size", "1000", "--epochs", "2", "--step-epochs", "1"),
     *("--average-decay", "0.5", "--nesterov"),
 ]
+FILES = {
+    *("recipe.json", "environment.json", "metrics.jsonl", "checkpoint.safetensors", "model.safetensors"),
+    *("curves.png", "report.md", ".lock"),
+}
 TRAIN = ["train", "minimal", *SETTINGS, "--name", "small", "--threads", "1"]
 
 
@@ -69,19 +73,6 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> bool:
     return met
 
 
-def children(pid: int) -> list[int]:
-    """The processes that a process has started and that still run."""
-    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,stat="], capture_output=True, text=True, check=True)
-    rows = [line.split() for line in listed.stdout.splitlines()]
-    return [int(child) for child, parent, state in rows if int(parent) == pid and state[0] != "Z"]
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs."""
-    listed = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
-    return listed.stdout.strip()[:1] not in ("", "Z")
-
-
 def kill_group(process: subprocess.Popen[str], number: int = signal.SIGKILL) -> None:
     """Signal a process and all that it started, as a terminal does."""
     os.killpg(process.pid, number)
@@ -112,3 +103,14 @@ def assert_refused(code: int, out: str, err: str, *words: str) -> None:
     assert err.endswith("\n")
     for word in words:
         assert word in err
+
+
+def group_ends(process: subprocess.Popen[str]) -> bool:
+    """Whether everything that a process from ``start`` has started ends, soon after itself."""
+
+    def members() -> list[str]:
+        listed = subprocess.run(["ps", "-eo", "pgid=,stat="], capture_output=True, text=True, check=True)
+        rows = (line.split() for line in listed.stdout.splitlines())
+        return [group for group, state in rows if int(group) == process.pid and state[0] != "Z"]
+
+    return wait_for(lambda: not members())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from processes import ARCHITECTURE, COMMAND, SETTINGS, TIMEOUT_S, TRAIN, contents, same_weights
+from processes import ARCHITECTURE, COMMAND, FILES, SETTINGS, TIMEOUT_S, TRAIN, contents, same_weights
 from safetensors.torch import load_file
 
 from under20k.cli.main import main
@@ -19,7 +19,7 @@ from under20k.data import Mnist
 from under20k.engine.network import build
 from under20k.recipe import Recipe
 from under20k.recipes import MINIMAL
-from under20k.run import FILES, Run
+from under20k.run import Run
 
 ONE_EPOCH = [*SETTINGS, "--epochs", "1", "--threads", "1"]
 
@@ -29,7 +29,7 @@ def lines_of(path: Path) -> list[dict[str, float]]:
 
 
 def test_the_run_folder(finished):
-    assert {path.name for path in finished.path.iterdir()} == {*FILES, ".lock"} - {"test_readings.jsonl"}
+    assert {path.name for path in finished.path.iterdir()} == FILES
     recipe = Recipe.from_json((finished.path / "recipe.json").read_text())
     changes = {"architecture": ARCHITECTURE, "epochs": 2, "batch_size": 1000, "nesterov": True}
     changes |= {"average_decay": 0.5, "step_epochs": 1}
