@@ -68,10 +68,15 @@ def train(
     recipe = (named(recipe) if isinstance(recipe, str) else recipe).with_changes(**changes)
     path = Path(runs_dir) / name if name else run_path(Path(runs_dir), recipe.name, seed)
     observer = observer or Silent()
-    if resume and threads is None:
-        threads = recorded_threads(path)
+    if resume:
+        # The same bits take the same engine, and torch the same number of threads.
+        before = recorded_environment(path)
+        engine = before.get("engine", engine) if engine == "auto" else engine
+        threads = before.get("threads") if threads is None else threads
     trainer = create(recipe, seed, engine=engine, device=device, threads=threads)
     environment = describe_environment(trainer)
+    # Before the folder is made: without data, nothing is left that a second call would trip over.
+    data = load(data_dir, notify=notify)
     with Run.prepared(path, recipe, seed, environment, resume=resume, overwrite=overwrite) as run:
         reported = run.finished and (run.path / "report.md").is_file()
         if run.finished:
@@ -81,7 +86,6 @@ def train(
                     "start anew with --overwrite"
                 )
         else:
-            data = load(data_dir, notify=notify)
             observer.on_start(run, trainer)
             train_run(run, data, trainer, observer)
         if not reported:
@@ -91,12 +95,9 @@ def train(
     return run
 
 
-def recorded_threads(path: Path) -> int | None:
-    """Threads that the run at ``path`` was started with: the same bits take the same number of them."""
-    if not (path / "environment.json").is_file():
-        return None
-    threads = Run.open(path).environment.get("threads")
-    return threads if isinstance(threads, int) else None
+def recorded_environment(path: Path) -> dict[str, Any]:
+    """What the run at ``path`` was last trained by, if there is one."""
+    return Run.open(path).session if (path / "environment.json").is_file() else {}
 
 
 def epochs_done(run: Run) -> list[EpochMetrics]:
