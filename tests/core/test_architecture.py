@@ -54,7 +54,7 @@ def layers_of(network: Network) -> list[tuple[Any, ...]]:
     return seen
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(architectures())
 def test_layers_against_torch(architecture):
     network = Network(architecture)
@@ -72,7 +72,7 @@ def test_macs_against_torch(architecture):
     assert counter.get_total_flops() == 2 * architecture.macs
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(architectures())
 def test_tensors_against_torch(architecture):
     state = Network(architecture).state_dict()
@@ -119,7 +119,7 @@ def test_receptive_field_and_jump_against_gradients(notation):
     architecture = Architecture.parse(notation)
     network = Network(architecture).double().eval()
     smooth(network)
-    image = torch.randn(1, 1, 120, 120, dtype=torch.float64, requires_grad=True)
+    image = torch.randn(1, 1, 100, 100, dtype=torch.float64, requires_grad=True)
     out = image
     rows: dict[str, Layer] = {row.name: row for row in architecture.layers()}
     for name, module in network.named_modules():

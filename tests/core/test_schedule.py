@@ -10,7 +10,7 @@ from under20k.recipe import Schedule
 from under20k.recipes import MINIMAL
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.integers(1, 30), st.integers(1, 5), st.floats(0, 1), st.integers(1, 7))
 def test_step_against_torch(epochs, step_epochs, factor, steps):
     optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
@@ -52,7 +52,7 @@ def test_constant():
 @given(SCHEDULES, st.integers(1, 20), st.integers(1, 20))
 def test_never_above_the_peak_or_below_zero(schedule, steps, epochs):
     factors = [schedule.factor(step, steps, epochs) for step in range(steps * epochs)]
-    assert all(0 <= factor <= 1 for factor in factors)
+    assert all(0 <= factor <= 1 + 1e-12 for factor in factors)
 
 
 def test_multiplied_by_the_peak():

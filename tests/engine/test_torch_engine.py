@@ -59,7 +59,7 @@ def close(found: Any, expected: Any) -> bool:
     return bool(np.allclose(found, expected, rtol=2e-7, atol=1e-9))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 @given(trainings(), st.integers(0, 2**32 - 1), st.booleans())
 def test_two_epochs_against_plain_pytorch(mnist: Mnist, training, seed, noise):
     recipe, count = training
