@@ -14,6 +14,7 @@ average pooling) or ``l`` (global average pooling, then a 1×1 convolution), wit
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterator
@@ -45,6 +46,7 @@ class Conv:
         for name in ("batch_norm", "pool", "bias"):
             _require_bool(name, getattr(self, name))
         _require_fraction("dropout", self.dropout)
+        object.__setattr__(self, "dropout", float(self.dropout))  # NumPy's floats are written otherwise
 
     def __str__(self) -> str:
         return (
@@ -145,11 +147,12 @@ class Architecture:
 
     @property
     def receptive_field(self) -> int:
-        """Side in pixels of the input square that the last convolution's outputs depend on.
+        """Side in pixels of the input square behind each element of the maps that are averaged at the end.
 
         It counts padding: a field wider than the image covers the image.
         """
-        return max(layer.receptive_field for layer in self.layers())
+        layers = itertools.takewhile(lambda layer: layer.name != "head.pool", self.layers())
+        return max(layer.receptive_field for layer in layers)
 
     def tensors(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the weights, as in the PyTorch module's ``state_dict`` (floats only)."""
@@ -260,7 +263,8 @@ def _parse_head(text: str) -> Head:
 
 
 def _check_window(kernel: int, padding: int) -> None:
-    if (kernel, padding) not in {(1, 0), (3, 0), (3, 1)}:
+    whole = type(kernel) is int and type(padding) is int  # for True equals 1, and 3.0 equals 3
+    if not whole or (kernel, padding) not in {(1, 0), (3, 0), (3, 1)}:
         raise InvalidValue(
             f"kernel: {kernel!r} with padding {padding!r}; allowed are 1 with padding 0, 3 with 0 or 1"
         )

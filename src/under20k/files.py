@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,15 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
+    """Remove the temporary files that a kill left beside files of these ``names``, which nobody may be
+    writing now.
+    """
+    for name in map(Path, names):
+        for left in folder.glob(f".{name.stem}-*{name.suffix}"):
+            left.unlink(missing_ok=True)
 
 
 def read_text(path: Path) -> str:

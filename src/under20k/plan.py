@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from under20k.architecture import IMAGE_SIDE
+from under20k.errors import InvalidValue
 from under20k.recipe import Augmentation, Recipe
 from under20k.weights import check_seed
 
@@ -51,7 +52,11 @@ class EpochPlan:
 
 
 def epoch_plan(recipe: Recipe, seed: int, epoch: int, images: int) -> EpochPlan:
-    """The plan of ``epoch`` (counted from 1) for a training set of so many ``images``."""
+    """The plan of ``epoch`` (counted from 1) for a training set of so many ``images``.
+
+    Raises InvalidValue where a batch would be too small for the architecture's BatchNorm.
+    """
+    check_batches(recipe, images)
     # Three streams, so that the order of the images is the same with any augmentation: runs of one seed
     # under two recipes are paired.
     streams = np.random.SeedSequence([check_seed(seed), epoch]).spawn(3)
@@ -69,6 +74,18 @@ def epoch_plan(recipe: Recipe, seed: int, epoch: int, images: int) -> EpochPlan:
         ),
         dropout_seed=int(dropout.integers(2**32)),
     )
+
+
+def check_batches(recipe: Recipe, images: int) -> None:
+    """Raise InvalidValue where a batch of one image leaves BatchNorm one value a channel, without spread."""
+    if (images % recipe.batch_size or recipe.batch_size) > 1:
+        return
+    for layer in recipe.architecture.layers():
+        if layer.kind == "BatchNorm2d" and layer.shape[1:] == (1, 1):
+            raise InvalidValue(
+                f"batch_size: {recipe.batch_size} makes a batch of one of {images} images, and {layer.name} "
+                "cannot normalise a 1×1 map over one image; take another --batch-size"
+            )
 
 
 def draw_matrices(

@@ -81,7 +81,8 @@ class Augmentation(_Validated):
 
     rotation_deg: float = setting(0.0, "rotation, ± degrees", low=0, high=180)
     translation_px: float = setting(0.0, "shift along each axis, ± pixels", low=0, high=28)
-    scale: float = setting(0.0, "change of size, ± fraction", low=0, below=1)
+    # Smaller images than a tenth would leave the range of fixed-point coordinates.
+    scale: float = setting(0.0, "change of size, ± fraction", low=0, high=0.9)
     shear: float = setting(0.0, "horizontal shear, ± pixels a row", low=0, high=2)
     interpolation: str = setting(
         "nearest", "how pixels are sampled: nearest or bilinear", choices=("nearest", "bilinear")
@@ -206,9 +207,10 @@ class Recipe(_Validated):
     def from_json(cls, text: str) -> Recipe:
         """The inverse of ``to_json``. Raises InvalidValue for anything else."""
         try:
-            return cls.from_dict(json.loads(text))
-        except (json.JSONDecodeError, RecursionError) as error:
+            data = json.loads(text)
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError
             raise InvalidValue(f"recipe: not JSON: {error}") from error
+        return cls.from_dict(data)
 
 
 PARTS = {"architecture": Architecture, "schedule": Schedule, "augmentation": Augmentation}
@@ -240,10 +242,10 @@ def settings() -> dict[str, Setting]:
 def _check(item: dataclasses.Field[Any], value: Any) -> Any:
     """``value`` as the field's type, or InvalidValue with the field's name, the value and what is allowed."""
     kind: type = type(item.default)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
     low, high, below, choices = (item.metadata[key] for key in ("low", "high", "below", "choices"))
-    fits = type(value) is kind and not (isinstance(value, float) and not math.isfinite(value))
+    fits = type(value) is kind or (kind is float and type(value) is int)
+    if isinstance(value, float):
+        fits = fits and math.isfinite(value)
     if fits:
         fits = (
             (low is None or value >= low)
@@ -252,7 +254,7 @@ def _check(item: dataclasses.Field[Any], value: Any) -> Any:
             and (not choices or value in choices)
         )
     if fits:
-        return value
+        return kind(value)
     if choices:
         allowed = "one of " + ", ".join(choices)
     elif kind is bool:

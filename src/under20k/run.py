@@ -21,7 +21,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from under20k.errors import InvalidValue, UserError
-from under20k.files import read_json, read_text, write_bytes, write_json, write_text
+from under20k.files import read_json, read_text, remove_leftovers, write_bytes, write_json, write_text
 from under20k.recipe import Recipe
 from under20k.weights import Tensors, check_seed, check_weights
 
@@ -86,8 +86,6 @@ class Run:
         removes a run's files and nothing else.
         """
         check_seed(seed)
-        if path.exists() and not path.is_dir():
-            raise UserError(f"{path} is a file; name a folder for the run with --runs-dir or --name")
         if path.is_dir() and any(item.name != ".lock" for item in path.iterdir()):
             if not overwrite:
                 raise UserError(f"{path} {describe(path)}; go on with --resume, start anew with --overwrite")
@@ -119,10 +117,56 @@ class Run:
             raise UserError(f"{path / 'recipe.json'} does not hold a recipe: {error}") from error
         return cls(path, recipe, check_seed(environment.get("seed", -1)), environment)
 
+    @classmethod
+    @contextmanager
+    def prepared(
+        cls,
+        path: Path,
+        recipe: Recipe,
+        seed: int,
+        environment: dict[str, Any],
+        *,
+        resume: bool = False,
+        overwrite: bool = False,
+    ) -> Iterator[Run]:
+        """The run at ``path``, kept from other processes while the block trains it.
+
+        With ``resume``, one that is there goes on, its environment noting that it was resumed; otherwise it
+        is as with ``create``. Raises UserError as ``create`` and ``open`` do, where ``path`` holds another
+        recipe or seed, and where another process trains it.
+        """
+        check_seed(seed)
+        with lock(path):
+            begun = resume and any(
+                (path / f"{part}.safetensors").exists() for part in ("checkpoint", "model")
+            )
+            if not begun:
+                # Killed before its first epoch ended, a run has nothing to lose.
+                fresh = overwrite or (resume and (path / "recipe.json").exists())
+                yield cls.create(path, recipe, seed, environment, fresh)
+                return
+            run = cls.open(path)
+            if run.recipe != recipe or run.seed != seed:
+                raise UserError(
+                    f"{path} holds {run.recipe.name} with seed {run.seed}, not this recipe and seed; "
+                    "start anew with --overwrite, or name another folder with --runs-dir"
+                )
+            if not run.finished:
+                sessions = [*run.environment.get("resumed", ()), environment]
+                run = replace(run, environment={**run.environment, "resumed": sessions})
+                write_json(path / "environment.json", run.environment)
+            yield run
+
     @property
     def finished(self) -> bool:
         """Whether training has ended and the model is there."""
         return (self.path / "model.safetensors").is_file()
+
+    @property
+    def session(self) -> dict[str, Any]:
+        """The environment of whoever trains it, or did last: the first one's, unless it was resumed."""
+        resumed: list[dict[str, Any]] = self.environment.get("resumed", [])
+        return resumed[-1] if resumed else self.environment
 
     def metrics(self) -> list[EpochMetrics]:
         """The epochs so far. Raises UserError where the file is damaged."""
@@ -189,14 +233,28 @@ class Run:
         except json.JSONDecodeError as error:
             raise UserError(f"{path} is damaged: {error}") from error
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other processes from training in this folder. Raises UserError where one already is."""
-        try:
-            with FileLock(self.path / ".lock", timeout=0):
-                yield
-        except Timeout:
-            raise UserError(f"another process is training in {self.path}; wait for it to end") from None
+
+@contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Keep other processes from training in folder ``path``, which is made where it is missing.
+
+    What a kill left half-written is removed. Raises UserError where another process holds it.
+    """
+    try:
+        if path.exists() and not path.is_dir():
+            raise UserError(f"{path} is a file; name a folder for the run with --runs-dir or --name")
+        path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path / ".lock")
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"another process is training in {path}; wait for it to end") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
+    try:
+        remove_leftovers(path, FILES)
+        yield
+    finally:
+        lock.release()
 
 
 def run_path(runs_dir: Path, name: str, seed: int) -> Path:

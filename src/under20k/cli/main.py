@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 from typing import NoReturn
 
 from under20k import __version__
@@ -17,6 +19,11 @@ from under20k.errors import UserError, nearest
 
 # A verb is the module under20k.cli.<verb> with configure(parser) and run(arguments) -> exit code.
 VERBS = {
+    "reproduce": "train, check, compare and report both models of the specification",
+    "train": "train a recipe with a seed, into a run folder",
+    "evaluate": "figures, confusions and misclassified images of a run",
+    "check": "check a recipe or a run against the requirements of the brief",
+    "recipes": "list the recipes, or show one's layers and settings",
     "data": "fetch and verify MNIST, say where it lies, draw a contact sheet",
 }
 
@@ -30,8 +37,13 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; see '{self.prog} --help'")
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command the way Ctrl-C does."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` (default: ``sys.argv[1:]``) and return its exit code."""
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         code = dispatch(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
@@ -42,12 +54,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our stdout (head, less) has gone: no one is left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        terminated = isinstance(error, Terminated)
+        print("terminated" if terminated else "interrupted", file=sys.stderr)
+        return 143 if terminated else 130
     except OSError as error:  # what no command foresaw: a full disk, a lost permission
         where = f" ({error.filename})" if error.filename else ""
         return fail(f"{error.strerror or error}{where}")
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise Terminated
 
 
 def dispatch(argv: list[str]) -> int:

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
+
+from under20k.engine import ENGINES
+from under20k.errors import UserError
+from under20k.files import read_text
+from under20k.recipe import Recipe, settings
+from under20k.recipes import named
 
 
 def add_data_dir(parser: argparse.ArgumentParser) -> None:
@@ -16,3 +23,68 @@ def add_data_dir(parser: argparse.ArgumentParser) -> None:
         " is to hold it; files there are never changed, missing ones are added (default: $UNDER20K_DATA_DIR,"
         " else the platform's cache folder)",
     )
+
+
+def add_runs_dir(parser: argparse.ArgumentParser) -> None:
+    """Add ``--runs-dir``."""
+    parser.add_argument(
+        "--runs-dir",
+        type=Path,
+        metavar="FOLDER",
+        default=Path("runs"),
+        help="where the run folders lie (default: %(default)s)",
+    )
+
+
+def add_engine(parser: argparse.ArgumentParser, threads: str) -> None:
+    """Add ``--engine``, ``--device`` and ``--threads``, whose default ``threads`` says in words."""
+    parser.add_argument("--engine", choices=ENGINES, default="auto", help="what trains (default: auto)")
+    parser.add_argument(
+        "--device",
+        default="auto",
+        help="cpu, cuda, cuda:1, mps (default: auto, a GPU where PyTorch sees one)",
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help=f"CPU threads (default: {threads})")
+
+
+def add_recipe_settings(parser: argparse.ArgumentParser) -> None:
+    """Add an option for every setting of a recipe; what was given is read by ``recipe_changes``."""
+    group = parser.add_argument_group("recipe", "settings that replace the recipe's own")
+    group.add_argument(
+        "--architecture",
+        default=argparse.SUPPRESS,
+        metavar="TEXT",
+        help="such as '8,12p,14,16p,20v,24v|3v': see the documentation of under20k.architecture",
+    )
+    for name, setting in settings().items():
+        option = f"--{name.replace('_', '-')}"
+        # What argparse would read as formatting.
+        help = setting.help.replace("%", "%%")
+        if setting.kind is bool:
+            group.add_argument(
+                option, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=help
+            )
+        elif setting.choices:
+            group.add_argument(option, choices=setting.choices, default=argparse.SUPPRESS, help=help)
+        else:
+            metavar = {int: "N", float: "X"}[setting.kind]
+            group.add_argument(
+                option, type=setting.kind, metavar=metavar, default=argparse.SUPPRESS, help=help
+            )
+
+
+def recipe_changes(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The recipe settings among the options given."""
+    return {
+        name: getattr(arguments, name) for name in ("architecture", *settings()) if hasattr(arguments, name)
+    }
+
+
+def recipe_argument(text: str) -> Recipe:
+    """The recipe of that name, or in the JSON file of that name. Raises UserError for neither."""
+    if not text.endswith(".json"):
+        return named(text)
+    try:
+        return Recipe.from_json(read_text(Path(text)))
+    except ValueError as error:
+        raise UserError(f"{text} does not hold a recipe: {error}") from error

@@ -7,16 +7,22 @@ import os
 from under20k.engine.protocol import Engine
 from under20k.errors import UserError
 from under20k.recipe import Recipe
-from under20k.weights import initial_weights
+from under20k.weights import Tensors, initial_weights
 
 ENGINES = ("auto", "torch")
 MAX_THREADS = 1024
 
 
 def create(
-    recipe: Recipe, seed: int, *, engine: str = "auto", device: str = "auto", threads: int | None = None
+    recipe: Recipe,
+    seed: int,
+    *,
+    weights: Tensors | None = None,
+    engine: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
 ) -> Engine:
-    """An engine for ``recipe`` with the initial weights of ``seed``.
+    """An engine for ``recipe`` with ``weights``, by default the initial ones of ``seed``.
 
     ``device`` is auto (a GPU if PyTorch sees one, else cpu), cpu, cuda, cuda:1, mps; ``threads`` of the CPU,
     all cores by default. Raises UserError for what this machine lacks.
@@ -32,7 +38,7 @@ def create(
 
     device = torch_device(device)
     torch.set_num_threads(threads or available_cores())
-    return TorchEngine(recipe, initial_weights(recipe.architecture, seed), device)
+    return TorchEngine(recipe, weights or initial_weights(recipe.architecture, seed), device)
 
 
 def available_cores() -> int:

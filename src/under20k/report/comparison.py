@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from under20k.brief import PARAMETER_LIMIT
 from under20k.report.results import Results
-from under20k.report.specification import PARAMETER_LIMIT, SPECIFIED, SpecifiedModel
+from under20k.report.specification import SPECIFIED, SpecifiedModel
 from under20k.report.tables import Table
 from under20k.report.wording import plural
 from under20k.run import Run

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from under20k.architecture import IMAGE_SIDE
+from under20k.brief import EPOCH_LIMIT, PARAMETER_LIMIT
 from under20k.files import write_bytes, write_text
 from under20k.report.claims import claim
 from under20k.report.comparison import NOTHING, TARGET, compare, comparison_table
@@ -19,8 +20,6 @@ from under20k.report.results import Results
 from under20k.report.run_report import environment_rows
 from under20k.report.specification import (
     CONFIGURATION,
-    EPOCH_LIMIT,
-    PARAMETER_LIMIT,
     PROVENANCE,
     RECEPTIVE_FIELD,
     SPECIFIED,

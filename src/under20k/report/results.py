@@ -8,9 +8,9 @@ from functools import cached_property
 from itertools import pairwise
 from statistics import fmean
 
+from under20k.brief import PARAMETER_LIMIT
 from under20k.errors import UserError
 from under20k.recipe import Recipe
-from under20k.report.specification import PARAMETER_LIMIT
 from under20k.report.wording import enumeration, plural, ranges
 from under20k.run import EpochMetrics, Run
 from under20k.statistics import Sample, Summary, first_at_target

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PARAMETER_LIMIT = 20_000
-EPOCH_LIMIT = 20
 TRAINING_IMAGES, VALIDATION_IMAGES = 50_000, 10_000
 
 RECEPTIVE_FIELD = 28

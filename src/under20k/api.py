@@ -1,0 +1,160 @@
+"""The command line's verbs as functions: what they do, without arguments to parse or anything to print."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from under20k.data import load, load_test
+from under20k.data.source import Notify
+from under20k.engine import create
+from under20k.engine.protocol import Engine
+from under20k.environment import command, describe_environment
+from under20k.errors import UserError, nearest
+from under20k.evaluation import Evaluation
+from under20k.evaluation import evaluate as evaluate_logits
+from under20k.recipe import Recipe
+from under20k.recipes import RECIPES, named
+from under20k.run import Run, run_path
+from under20k.training import Nobody, Observer
+from under20k.training import train as train_run
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from under20k.data import Split
+    from under20k.rules import Verdict
+
+
+class TrainingObserver(Observer, Protocol):
+    """An observer that is also told what is about to train."""
+
+    def on_start(self, run: Run, engine: Engine) -> None:
+        """The run is prepared, with whatever epochs it already has."""
+
+
+class Silent(Nobody):
+    """A ``TrainingObserver`` that looks away."""
+
+    def on_start(self, run: Run, engine: Engine) -> None: ...
+
+
+def train(
+    recipe: Recipe | str,
+    seed: int = 0,
+    *,
+    runs_dir: Path | str = "runs",
+    name: str | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    engine: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    data_dir: Path | None = None,
+    notify: Notify | None = None,
+    observer: TrainingObserver | None = None,
+    **changes: Any,
+) -> Run:
+    """Train ``recipe`` (a Recipe or the name of one, ``changes`` replacing settings) and return its run.
+
+    The run lies in ``runs_dir``/``name``, by default called after the recipe and the seed. With ``resume``
+    one that was stopped goes on, on as many threads as before unless told otherwise, and a finished one is
+    returned as it is. ``engine``, ``device`` and ``threads`` are as in ``engine.create``, ``data_dir`` and
+    ``notify`` as in ``data.load``. Raises UserError for whatever is wrong; an exception, Ctrl-C included,
+    leaves a run that can be resumed.
+    """
+    recipe = (named(recipe) if isinstance(recipe, str) else recipe).with_changes(**changes)
+    path = Path(runs_dir) / name if name else run_path(Path(runs_dir), recipe.name, seed)
+    observer = observer or Silent()
+    if resume and threads is None:
+        threads = recorded_threads(path)
+    trainer = create(recipe, seed, engine=engine, device=device, threads=threads)
+    environment = describe_environment(trainer)
+    with Run.prepared(path, recipe, seed, environment, resume=resume, overwrite=overwrite) as run:
+        if not run.finished:
+            data = load(data_dir, notify=notify)
+            observer.on_start(run, trainer)
+            train_run(run, data, trainer, observer)
+            from under20k.report.run_report import write_run_report  # Matplotlib takes a while to load
+
+            write_run_report(run)
+    return run
+
+
+def recorded_threads(path: Path) -> int | None:
+    """Threads that the run at ``path`` was started with: the same bits take the same number of them."""
+    if not (path / "environment.json").is_file():
+        return None
+    threads = Run.open(path).environment.get("threads")
+    return threads if isinstance(threads, int) else None
+
+
+def evaluate(
+    run: Run | Path | str,
+    split: Literal["validation", "test"] = "validation",
+    *,
+    engine: str = "auto",
+    device: str = "auto",
+    threads: int | None = None,
+    data_dir: Path | None = None,
+    notify: Notify | None = None,
+) -> tuple[Evaluation, Split, NDArray[np.float32]]:
+    """The figures of a finished run on a split, with the split and the logits (N, 10) that gave them.
+
+    A reading of the test set is written into the run before this returns. Raises UserError where the run
+    has no model that fits, or the reading cannot be recorded.
+    """
+    run = run if isinstance(run, Run) else Run.open(Path(run))
+    weights = run.weights()
+    evaluator = create(run.recipe, run.seed, weights=weights, engine=engine, device=device, threads=threads)
+    if split == "test":
+        images = load_test(data_dir, notify=notify)
+    else:
+        images = load(data_dir, notify=notify).validation
+    logits = evaluator.logits(images.images)
+    evaluation = evaluate_logits(split, logits, images.labels)
+    if split == "test":
+        run.add_test_reading(
+            {
+                "read": datetime.now(UTC).isoformat(timespec="seconds"),
+                "command": command(),
+                "engine": evaluator.name,
+                **evaluation.to_dict(),
+            }
+        )
+        from under20k.report.run_report import write_run_report
+
+        write_run_report(run)
+    return evaluation, images, logits
+
+
+def check(target: Recipe | Run | Path | str) -> list[Verdict]:
+    """The requirement checks on a recipe, the name of one, a run or its folder.
+
+    Of a finished run, the network carries its weights. Raises UserError where there is no such thing.
+    """
+    import torch
+
+    from under20k.engine.network import build
+    from under20k.rules import judge
+
+    if isinstance(target, str | Path):
+        target = recipe_or_run(target)
+    if isinstance(target, Recipe):
+        return judge(build(target.architecture), target.epochs)
+    network = build(target.recipe.architecture)
+    if target.finished:
+        weights = {name: torch.from_numpy(value) for name, value in target.weights().items()}
+        network.load_state_dict(weights, strict=False)  # BatchNorm counts its batches; the run does not
+    return judge(network, target.recipe.epochs)
+
+
+def recipe_or_run(target: str | Path) -> Recipe | Run:
+    """The recipe called ``target``, or the run in the folder of that name. Raises UserError for neither."""
+    if str(target) in RECIPES:
+        return RECIPES[str(target)]
+    if Path(target).is_dir():
+        return Run.open(Path(target))
+    raise UserError(f"{str(target)!r} is neither a recipe nor a run folder; {nearest(str(target), RECIPES)}")

@@ -1,0 +1,39 @@
+"""Check a recipe or a run against the requirements of the brief, with the evidence found in the network.
+
+Exit code 1 if a requirement is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``under20k check``."""
+    parser.add_argument("target", metavar="RECIPE|RUN", help="a recipe's name, or a run folder")
+    parser.add_argument("--json", action="store_true", help="print as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what the options say; returns the exit code. Raises UserError."""
+    from under20k.api import check
+    from under20k.report.tables import Table
+
+    verdicts = check(arguments.target)
+    passed = all(verdict.passed for verdict in verdicts)
+    if arguments.json:
+        rows = [asdict(verdict) for verdict in verdicts]
+        print(json.dumps({"target": arguments.target, "passed": passed, "verdicts": rows}, indent=2))
+    else:
+        table = Table(
+            ("Rule", "Requirement", "Met", "Evidence"),
+            tuple((v.rule, v.requirement, "yes" if v.passed else "NO", v.evidence) for v in verdicts),
+            caption=arguments.target,
+            align="llll",
+        )
+        print(table.text())
+        missed = [verdict.rule for verdict in verdicts if not verdict.passed]
+        print(f"\nmisses: {', '.join(missed)}" if missed else "\nmeets every requirement")
+    return 0 if passed else 1

@@ -1,0 +1,70 @@
+"""Evaluate a finished run: accuracy, loss, figures by class, confusion matrix, the misclassified images.
+
+Pictures and figures go into the run's folder. Reading the test set is written into the run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Literal
+
+from under20k.cli.options import add_data_dir, add_engine
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``under20k evaluate``."""
+    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument(
+        "--test", action="store_true", help="on the 10,000 test images instead of the 10,000 of validation"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FOLDER", help="where the files go (default: the run folder)"
+    )
+    add_engine(parser, "all cores")
+    add_data_dir(parser)
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what the options say; returns the exit code. Raises UserError."""
+    from under20k.run import Run
+
+    # What is wrong with the folder is said before torch takes its seconds to load.
+    run = Run.open(arguments.run)
+    run.weights()
+
+    from under20k.api import evaluate
+    from under20k.cli.data import Talk
+    from under20k.files import write_json
+    from under20k.report.evaluation_report import draw_confusion, draw_gallery, evaluation_text
+
+    split: Literal["validation", "test"] = "test" if arguments.test else "validation"
+    with Talk() as talk:
+        evaluation, images, logits = evaluate(
+            run,
+            split,
+            engine=arguments.engine,
+            device=arguments.device,
+            threads=arguments.threads,
+            data_dir=arguments.data_dir,
+            notify=talk,
+        )
+    folder = arguments.output or run.path
+    files = {
+        "figures": folder / f"{split}.json",
+        "confusion matrix": folder / f"{split}-confusion.png",
+        "misclassified": folder / f"{split}-misclassified.png",
+    }
+    write_json(files["figures"], evaluation.to_dict())
+    draw_confusion(evaluation, files["confusion matrix"])
+    draw_gallery(images.images, images.labels, logits, files["misclassified"])
+    if arguments.json:
+        print(json.dumps(evaluation.to_dict(), indent=2))
+    else:
+        print(evaluation_text(evaluation))
+        print()
+        for what, path in files.items():
+            print(f"{what:<17} {path}")
+    return 0

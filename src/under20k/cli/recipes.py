@@ -1,0 +1,65 @@
+"""List the recipes, or show one: its layers with parameters, MACs and receptive field, and its settings."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from under20k.cli.options import recipe_argument
+from under20k.recipe import Recipe
+from under20k.recipes import RECIPES
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``under20k recipes``."""
+    parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="a recipe's name, or a recipe.json")
+    parser.add_argument("--json", action="store_true", help="print as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what the options say; returns the exit code. Raises UserError."""
+    from under20k.report.tables import architecture_table, recipes_overview
+
+    if arguments.recipe is None:
+        if arguments.json:
+            print(json.dumps({name: as_dict(recipe) for name, recipe in RECIPES.items()}, indent=2))
+        else:
+            print(recipes_overview(RECIPES.values()).text())
+        return 0
+    recipe = recipe_argument(arguments.recipe)
+    if arguments.json:
+        print(json.dumps(as_dict(recipe), indent=2))
+        return 0
+    print(architecture_table(recipe).text())
+    print("\nSettings, each an option of 'under20k train'")
+    for name, value in recipe.flat().items():
+        option = name.replace("_", "-")
+        if isinstance(value, bool):
+            print(f"  --{option}" if value else f"  --no-{option}")
+        else:
+            print(f"  --{option:<18} {value}")
+    return 0
+
+
+def as_dict(recipe: Recipe) -> dict[str, object]:
+    """A recipe with what can be counted about its architecture, as plain values."""
+    architecture = recipe.architecture
+    return {
+        **recipe.to_dict(),
+        "parameters": architecture.parameters,
+        "macs": architecture.macs,
+        "receptive_field": architecture.receptive_field,
+        "layers": [
+            {
+                "name": layer.name,
+                "kind": layer.kind,
+                "shape": layer.shape,
+                "parameters": layer.parameters,
+                "macs": layer.macs,
+                "receptive_field": layer.receptive_field,
+                "jump": layer.jump,
+                "activation_bytes": layer.activation_bytes,
+            }
+            for layer in architecture.layers()
+        ],
+    }

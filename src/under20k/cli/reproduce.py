@@ -1,0 +1,75 @@
+"""The specification's result: train both of its models, check, compare and report them.
+
+Runs that are finished are reused and stopped ones go on, so the same command again costs little.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from under20k.cli.options import add_data_dir, add_engine, add_runs_dir
+from under20k.errors import UserError
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``under20k reproduce``."""
+    parser.add_argument(
+        "--seeds", type=int, default=1, metavar="N", help="train seeds 0 to N−1 (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="trainings at a time (default: as the cores hold)"
+    )
+    add_runs_dir(parser)
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        default=Path("report"),
+        help="where the report goes (default: %(default)s)",
+    )
+    add_engine(parser, "1 a training, of which several run at a time")
+    add_data_dir(parser)
+    parser.add_argument("--json", action="store_true", help="print every figure as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what the options say; returns the exit code. Raises UserError."""
+    if arguments.jobs is not None and not 1 <= arguments.jobs <= 1024:
+        raise UserError(f"--jobs is {arguments.jobs}; give 1 to 1024")
+
+    from under20k.cli.data import Talk
+    from under20k.cli.progress import Display, ManyTrainings
+    from under20k.data import load
+    from under20k.files import read_text
+    from under20k.report.comparison import comparison_table
+    from under20k.reproduction import reproduce
+
+    with Talk() as talk:
+        load(arguments.data_dir, notify=talk)  # once, rather than by every training at the same time
+    with Display() as display:
+        try:
+            reproduction = reproduce(
+                arguments.seeds,
+                runs_dir=arguments.runs_dir,
+                report_dir=arguments.output,
+                engine=arguments.engine,
+                device=arguments.device,
+                threads=1 if arguments.threads is None else arguments.threads,
+                jobs=arguments.jobs,
+                data_dir=arguments.data_dir,
+                watcher=ManyTrainings(display),
+            )
+        except KeyboardInterrupt:
+            display.line("stopped; the same command goes on after the last whole epochs")
+            raise
+    if arguments.json:
+        print(read_text(arguments.output / "results.json"), end="")
+        return 0
+    print(comparison_table(reproduction.runs).text())
+    for name, verdicts in reproduction.verdicts.items():
+        missed = [verdict.rule for verdict in verdicts if not verdict.passed]
+        count = f"{len(verdicts) - len(missed)} of {len(verdicts)} requirements met"
+        print("; missed: ".join([f"{name}: {count}", *filter(None, [", ".join(missed)])]))
+    print(f"report: {reproduction.report.absolute()}")
+    return 0

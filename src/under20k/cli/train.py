@@ -1,0 +1,87 @@
+"""Train a recipe with a seed, into a run folder.
+
+Ctrl-C, SIGTERM or a kill at any moment loses the running epoch at most; --resume goes on from there, to the
+same bits as if it had not been stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from under20k.cli.options import (
+    add_data_dir,
+    add_engine,
+    add_recipe_settings,
+    add_runs_dir,
+    recipe_argument,
+    recipe_changes,
+)
+from under20k.errors import UserError
+from under20k.weights import check_seed
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``under20k train``."""
+    parser.add_argument("recipe", metavar="RECIPE", help="a recipe's name, or a recipe.json")
+    parser.add_argument("--seed", type=int, default=0, help="of all that is random (default: %(default)s)")
+    add_runs_dir(parser)
+    parser.add_argument("--name", help="the run's folder in there (default: the recipe's name and the seed)")
+    existing = parser.add_mutually_exclusive_group()
+    existing.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
+    existing.add_argument("--overwrite", action="store_true", help="replace the run that is there")
+    add_engine(parser, "all cores; with --resume as many as before")
+    add_data_dir(parser)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    add_recipe_settings(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what the options say; returns the exit code. Raises UserError."""
+    # What is wrong with the options is said before torch takes its seconds to load.
+    recipe = recipe_argument(arguments.recipe).with_changes(**recipe_changes(arguments))
+    check_seed(arguments.seed)
+    if arguments.name is not None and (not arguments.name or Path(arguments.name).name != arguments.name):
+        raise UserError(f"--name is {arguments.name!r}; give a folder's name, without its parents")
+
+    from under20k.api import train
+    from under20k.cli.data import Talk
+    from under20k.cli.progress import Display, OneTraining
+    from under20k.statistics import percent
+
+    with Display() as display, Talk() as talk:
+        try:
+            run = train(
+                recipe,
+                arguments.seed,
+                runs_dir=arguments.runs_dir,
+                name=arguments.name,
+                resume=arguments.resume,
+                overwrite=arguments.overwrite,
+                engine=arguments.engine,
+                device=arguments.device,
+                threads=arguments.threads,
+                data_dir=arguments.data_dir,
+                notify=talk,
+                observer=OneTraining(display),
+            )
+        except KeyboardInterrupt:
+            display.line("stopped; the same command with --resume goes on after the last whole epoch")
+            raise
+    metrics = run.metrics()
+    if arguments.json:
+        result = {
+            "path": str(run.path),
+            "recipe": run.recipe.to_dict(),
+            "seed": run.seed,
+            "epochs": [asdict(epoch) for epoch in metrics],
+        }
+        print(json.dumps(result, indent=2))
+    else:
+        print(
+            f"{percent(metrics[-1].validation_accuracy)} validation accuracy at the last epoch, "
+            f"{metrics[-1].epoch}; {sum(epoch.total_time_s for epoch in metrics):,.1f} s\n{run.path}"
+        )
+    return 0

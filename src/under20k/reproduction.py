@@ -1,0 +1,93 @@
+"""The main job: both models of the specification, trained, checked, compared and reported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from under20k.api import check
+from under20k.benchmark import Task, Watcher, train_all
+from under20k.environment import command
+from under20k.errors import UserError
+from under20k.files import write_json
+from under20k.recipe import Recipe
+from under20k.recipes import MINIMAL, REGULARIZED
+from under20k.rules import Verdict
+from under20k.run import Run
+
+RESULTS_FORMAT = 1
+MAX_SEEDS = 1000
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What a reproduction gave, each by recipe name."""
+
+    runs: Mapping[str, Sequence[Run]]
+    """One run a seed, in the order of the seeds."""
+    verdicts: Mapping[str, Sequence[Verdict]]
+    report: Path
+    """The HTML page; beside it lie its Markdown twin, the pictures and ``results.json``."""
+
+
+def reproduce(
+    seeds: int = 1,
+    *,
+    recipes: Sequence[Recipe] = (REGULARIZED, MINIMAL),
+    runs_dir: Path | str = "runs",
+    report_dir: Path | str = "report",
+    engine: str = "auto",
+    device: str = "auto",
+    threads: int = 1,
+    jobs: int | None = None,
+    data_dir: Path | None = None,
+    watcher: Watcher,
+) -> Reproduction:
+    """Train ``recipes`` with seeds 0 to ``seeds`` − 1, check them, and write the report.
+
+    Finished runs in ``runs_dir`` are reused, unfinished ones go on. The data are expected to be at hand:
+    see ``data.load``. Raises UserError for whatever is wrong; what is finished is kept.
+    """
+    if not 1 <= seeds <= MAX_SEEDS:
+        raise UserError(f"seeds: {seeds}; allowed are whole numbers from 1 to {MAX_SEEDS}")
+    # The longest trainings first: what is left at the end is short.
+    by_length = sorted(recipes, key=lambda recipe: -recipe.epochs)
+    tasks = [
+        Task(recipe, seed, Path(runs_dir), engine, device, threads, data_dir)
+        for recipe in by_length
+        for seed in range(seeds)
+    ]
+    done = dict(zip([task.path for task in tasks], train_all(tasks, watcher, jobs=jobs), strict=True))
+    runs = {recipe.name: [done[task.path] for task in tasks if task.recipe == recipe] for recipe in recipes}
+    verdicts = {name: check(of_recipe[0]) for name, of_recipe in runs.items()}
+
+    from under20k.report.reproduction import write_reproduction
+
+    write_json(Path(report_dir) / "results.json", results(runs))
+    report = write_reproduction(runs, verdicts, Path(report_dir), command())
+    return Reproduction(runs, verdicts, report)
+
+
+def results(runs: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
+    """Every number that the report is made from, as plain values: ``results.json``."""
+    return {
+        "format": RESULTS_FORMAT,
+        "command": command(),
+        "recipes": {
+            name: {
+                "recipe": of_recipe[0].recipe.to_dict(),
+                "parameters": of_recipe[0].recipe.architecture.parameters,
+                "runs": [
+                    {
+                        "seed": run.seed,
+                        "environment": run.environment,
+                        "epochs": [asdict(epoch) for epoch in run.metrics()],
+                    }
+                    for run in of_recipe
+                ],
+            }
+            for name, of_recipe in runs.items()
+        },
+    }

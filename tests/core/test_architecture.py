@@ -1,0 +1,147 @@
+"""What is counted without torch, against torch."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from torch.utils.flop_counter import FlopCounterMode
+
+from drawn import architectures
+from under20k.architecture import Architecture, Layer
+from under20k.engine.network import Network
+from under20k.recipes import MINIMAL, REGULARIZED
+
+
+@pytest.mark.parametrize(("recipe", "parameters"), [(REGULARIZED, 19_204), (MINIMAL, 14_116)])
+def test_parameters_of_the_specification(recipe, parameters):
+    assert recipe.architecture.parameters == parameters
+
+
+@pytest.mark.parametrize("recipe", [REGULARIZED, MINIMAL])
+def test_receptive_field_of_the_specification(recipe):
+    rows = [row for row in recipe.architecture.layers() if row.kind in ("Conv2d", "MaxPool2d")]
+    assert [row.receptive_field for row in rows] == [3, 5, 6, 10, 14, 16, 24, 32, 40]
+    assert [row.jump for row in rows] == [1, 1, 2, 2, 2, 4, 4, 4, 4]
+    assert recipe.architecture.receptive_field == 40
+
+
+def test_shapes_of_the_specification():
+    rows = [row for row in MINIMAL.architecture.layers() if row.kind in ("Conv2d", "MaxPool2d")]
+    assert [row.shape[1] for row in rows] == [28, 28, 14, 14, 14, 7, 5, 3, 1]
+
+
+def test_the_receptive_field_is_that_of_the_maps_before_global_pooling():
+    # By hand: 3, 5, pooled 6 with jump 2; then 10 of a 3×3 convolution. Averaging 14 × 14 of them adds 26.
+    assert Architecture.parse("4,4p|3").receptive_field == 10
+    assert Architecture.parse("4,4p|l").receptive_field == 6
+    assert [row.receptive_field for row in Architecture.parse("4,4p|3").layers()][-1] == 10 + 13 * 2
+
+
+def layers_of(network: Network) -> list[tuple[Any, ...]]:
+    """Name, kind, output shape and parameters of every layer, seen by running it on one image."""
+    seen: list[tuple[Any, ...]] = []
+    for name, module in network.named_modules():
+        if next(module.children(), None) is None and not isinstance(module, torch.nn.Flatten):
+            count = sum(p.numel() for p in module.parameters() if p.requires_grad)
+            module.register_forward_hook(
+                lambda module, inputs, out, name=name, count=count: seen.append(
+                    (name, type(module).__name__, tuple(out.shape[1:]), count)
+                )
+            )
+    network.eval()(torch.zeros(1, 1, 28, 28))
+    return seen
+
+
+@settings(deadline=None, max_examples=60)
+@given(architectures())
+def test_layers_against_torch(architecture):
+    network = Network(architecture)
+    rows = list(architecture.layers())
+    assert [(row.name, row.kind, row.shape, row.parameters) for row in rows] == layers_of(network)
+    assert architecture.parameters == sum(p.numel() for p in network.parameters())
+    assert all(row.activation_bytes == 4 * math.prod(row.shape) for row in rows)
+
+
+@settings(deadline=None, max_examples=25)
+@given(architectures())
+def test_macs_against_torch(architecture):
+    with FlopCounterMode(display=False) as counter:
+        Network(architecture).eval()(torch.zeros(1, 1, 28, 28))
+    assert counter.get_total_flops() == 2 * architecture.macs
+
+
+@settings(deadline=None, max_examples=60)
+@given(architectures())
+def test_tensors_against_torch(architecture):
+    state = Network(architecture).state_dict()
+    shapes = {name: tuple(value.shape) for name, value in state.items() if value.is_floating_point()}
+    assert architecture.tensors() == shapes
+    assert list(architecture.tensors()) == list(shapes)
+
+
+def smooth(network: Network) -> None:
+    """Make every output depend on every input that its layer sees: nothing vanishes, nothing cancels."""
+    for parent in network.modules():
+        for name, child in parent.named_children():
+            if isinstance(child, torch.nn.ReLU):
+                setattr(parent, name, torch.nn.Softplus())
+            elif isinstance(child, torch.nn.MaxPool2d):
+                setattr(parent, name, torch.nn.AvgPool2d(2))
+            elif isinstance(child, torch.nn.Conv2d):
+                child.weight.data.fill_(1 / child.weight[0].numel())
+
+
+def square(image: torch.Tensor, output: torch.Tensor) -> tuple[int, int]:
+    """Side and left edge of the square of input pixels that ``output`` depends on."""
+    (gradient,) = torch.autograd.grad(output, image, retain_graph=True)
+    rows, columns = gradient[0, 0].nonzero(as_tuple=True)
+    top, left = int(rows.min()), int(columns.min())
+    side = int(columns.max()) - left + 1
+    assert int(rows.max()) - top + 1 == side
+    assert top == left
+    return side, left
+
+
+NOTATIONS = [
+    "8,12p,14,16p,20v,24v|3v",
+    "4p,4p|3",
+    "3k1,4vp,5n,2p,6|1",
+    "2,3pd0.5,4v,5p|3",
+    "4np,6vu,5p|l",
+    "2|1u",
+]
+
+
+@pytest.mark.parametrize("notation", NOTATIONS)
+def test_receptive_field_and_jump_against_gradients(notation):
+    architecture = Architecture.parse(notation)
+    network = Network(architecture).double().eval()
+    smooth(network)
+    image = torch.randn(1, 1, 120, 120, dtype=torch.float64, requires_grad=True)
+    out = image
+    rows: dict[str, Layer] = {row.name: row for row in architecture.layers()}
+    for name, module in network.named_modules():
+        if name.startswith("head.") or next(module.children(), None) is not None:
+            continue
+        out = module(out)
+        assert_field(rows[name], image, out)
+    if not architecture.head.pool_first:
+        out = network.head.conv(out)
+        assert_field(rows["head.conv"], image, out)
+    # Global pooling averages all of the map that an image of 28 × 28 gives.
+    *_, before = (row for row in architecture.layers() if not row.name.startswith("head."))
+    side = before.shape[1] if architecture.head.pool_first else rows["head.conv"].shape[1]
+    first = out.shape[-1] // 2 - side // 2
+    averaged = out[0, 0, first : first + side, first : first + side].mean()
+    assert square(image, averaged)[0] == rows["head.pool"].receptive_field
+
+
+def assert_field(row: Layer, image: torch.Tensor, out: torch.Tensor) -> None:
+    """The squares behind two neighbouring outputs near the centre are as the row says."""
+    middle = out.shape[-1] // 2
+    side, left = square(image, out[0, 0, middle, middle])
+    next_side, next_left = square(image, out[0, 0, middle + 1, middle + 1])
+    assert (row.receptive_field, row.receptive_field) == (side, next_side)
+    assert row.jump == next_left - left

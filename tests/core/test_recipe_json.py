@@ -1,0 +1,106 @@
+"""Recipes as JSON: the same recipe back, and nothing but InvalidValue for anything else."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from drawn import recipes
+from under20k.errors import InvalidValue
+from under20k.recipe import Recipe
+from under20k.recipes import MINIMAL, RECIPES, REGULARIZED
+
+
+@given(recipes())
+def test_round_trip(recipe):
+    again = Recipe.from_json(recipe.to_json())
+    assert again == recipe
+    assert again.to_json() == recipe.to_json()
+
+
+def test_the_text_is_what_a_person_would_write():
+    data = json.loads(REGULARIZED.to_json())
+    assert data["name"] == "regularized"
+    assert data["architecture"] == "8,14pd0.05,16,20pd0.05,24v,28v|3v"
+    assert data["schedule"]["step_epochs"] == 6
+    assert data["augmentation"]["rotation_deg"] == 5.0
+    assert set(data) == {*Recipe.__dataclass_fields__}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+PLACES = [
+    (name,) if not isinstance(value, dict) else (name, key)
+    for name, value in MINIMAL.to_dict().items()
+    for key in (value if isinstance(value, dict) else [None])
+]
+
+
+@given(st.sampled_from([*PLACES, ("schedule",), ("augmentation",), ("other",)]), JSON)
+def test_a_field_replaced_is_a_recipe_or_invalid(place, value):
+    data: dict[str, Any] = json.loads(MINIMAL.to_json())
+    owner = data
+    for name in place[:-1]:
+        owner = owner[name]
+    owner[place[-1]] = value
+    text = json.dumps(data)
+    try:
+        recipe = Recipe.from_json(text)
+    except InvalidValue:
+        return
+    assert Recipe.from_json(recipe.to_json()) == recipe
+
+
+@given(st.integers(0, len(MINIMAL.to_json()) - 3), st.integers(1, 40), st.text(max_size=3))
+def test_damaged_text_is_a_recipe_or_invalid(start, length, instead):
+    text = MINIMAL.to_json()
+    try:
+        recipe = Recipe.from_json(text[:start] + instead + text[start + length :])
+    except InvalidValue:
+        return
+    assert isinstance(recipe, Recipe)
+
+
+@given(st.integers(0, len(MINIMAL.to_json()) - 2))
+def test_cut_text_is_invalid(length):
+    with pytest.raises(InvalidValue):
+        Recipe.from_json(MINIMAL.to_json()[:length])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ("1" * 5000, "not JSON"),
+        ("\ufeff{}", "not JSON"),
+        ("null", "object with fields, not NoneType"),
+        ("[1]", "object with fields, not list"),
+        ("{}", "'architecture' is missing"),
+        ('{"architecture": "8|3"}', "'schedule' is missing"),
+        ('{"architecture": 8}', "recipe: "),
+        (MINIMAL.to_json().replace('"epochs"', '"epoch"'), "epoch"),
+        (MINIMAL.to_json().replace('"name": "minimal",', ""), "name"),
+        (MINIMAL.to_json().replace('"epochs": 8', '"epochs": 8.5'), "epochs: 8.5"),
+        (MINIMAL.to_json().replace('"momentum": 0.9', '"momentum": NaN'), "momentum: nan"),
+        (MINIMAL.to_json().replace('"momentum": 0.9', f'"momentum": {"9" * 400}'), "momentum: 999"),
+        (MINIMAL.to_json().replace('"momentum": 0.9', f'"momentum": {"9" * 5000}'), "not JSON"),
+        (MINIMAL.to_json().replace('"schedule": {', '"schedule": [], "other": {'), "mapping"),
+    ],
+)
+def test_invalid(text, words):
+    with pytest.raises(InvalidValue) as refusal:
+        Recipe.from_json(text)
+    assert words in str(refusal.value)
+
+
+def test_equal_recipes_give_equal_text():
+    changed = MINIMAL.with_changes(learning_rate=1)
+    whole = Recipe.from_json(MINIMAL.to_json().replace('"learning_rate": 0.1', '"learning_rate": 1'))
+    assert whole.flat() == changed.flat()
+    assert len({recipe.to_json() for recipe in RECIPES.values()}) == len(RECIPES)

@@ -1,0 +1,81 @@
+"""Hypothesis strategies: any architecture that fits the image, any recipe."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from under20k.architecture import IMAGE_SIDE, Architecture, Conv, Head
+from under20k.recipe import Augmentation, Recipe, Schedule
+
+PROBABILITIES = st.sampled_from([0.0, 0.05, 0.25, 1e-07]) | st.floats(0, 0.9)
+
+
+@st.composite
+def architectures(draw: st.DrawFn, max_blocks: int = 6, max_channels: int = 6) -> Architecture:
+    """Every combination of windows, flags and heads, as long as no map becomes empty."""
+    side = IMAGE_SIDE
+    blocks = []
+    for _ in range(draw(st.integers(1, max_blocks))):
+        kernel, padding = draw(windows(side))
+        side += 2 * padding - kernel + 1
+        pool = side >= 2 and draw(st.booleans())
+        side = side // 2 if pool else side
+        blocks.append(
+            Conv(
+                channels=draw(st.integers(1, max_channels)),
+                kernel=kernel,
+                padding=padding,
+                batch_norm=draw(st.booleans()),
+                pool=pool,
+                dropout=draw(PROBABILITIES),
+                bias=draw(st.booleans()),
+            )
+        )
+    pool_first = draw(st.booleans())
+    kernel, padding = (1, 0) if pool_first else draw(windows(side))
+    return Architecture(tuple(blocks), Head(kernel, padding, pool_first, bias=draw(st.booleans())))
+
+
+def windows(side: int) -> st.SearchStrategy[tuple[int, int]]:
+    """Kernel and padding of a convolution that fits a map of this side."""
+    return st.sampled_from([(1, 0), (3, 1), (3, 0)] if side >= 3 else [(1, 0), (3, 1)])
+
+
+SCHEDULES = st.builds(
+    Schedule,
+    schedule=st.sampled_from(["constant", "step", "one-cycle"]),
+    step_epochs=st.integers(1, 1000),
+    step_factor=st.floats(0, 1),
+    warmup_fraction=st.floats(0, 1),
+    start_fraction=st.floats(0, 1),
+    end_fraction=st.floats(0, 1),
+)
+AUGMENTATIONS = st.builds(
+    Augmentation,
+    rotation_deg=st.floats(0, 180),
+    translation_px=st.floats(0, 28),
+    scale=st.floats(0, 0.9),
+    shear=st.floats(0, 2),
+    interpolation=st.sampled_from(["nearest", "bilinear"]),
+)
+
+
+@st.composite
+def recipes(draw: st.DrawFn) -> Recipe:
+    """Any recipe, its settings over their whole ranges."""
+    settings: dict[str, Any] = {
+        "name": draw(st.text(min_size=1)),
+        "architecture": draw(architectures()),
+        "epochs": draw(st.integers(1, 1000)),
+        "batch_size": draw(st.integers(1, 50_000)),
+        "learning_rate": draw(st.floats(0, 100)),
+        "momentum": draw(st.floats(0, 1, exclude_max=True)),
+        "weight_decay": draw(st.floats(0, 1)),
+        "decay_all": draw(st.booleans()),
+        "label_smoothing": draw(st.floats(0, 1, exclude_max=True)),
+        "average_decay": draw(st.floats(0, 1, exclude_max=True)),
+        "schedule": draw(SCHEDULES),
+        "augmentation": draw(AUGMENTATIONS),
+    }
+    nesterov = bool(settings["momentum"]) and draw(st.booleans())
+    return Recipe(nesterov=nesterov, **settings)
