@@ -1,0 +1,72 @@
+"""One step on both engines, and how far apart they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from under20k.architecture import Architecture
+from under20k.data.mnist import Images
+from under20k.engine.native_engine import NativeEngine
+from under20k.engine.protocol import EpochResult
+from under20k.engine.torch_engine import TorchEngine
+from under20k.plan import EpochPlan
+from under20k.recipe import Recipe
+from under20k.weights import Tensors, initial_weights
+
+
+@dataclass
+class Trained:
+    """What an epoch gave, and what it left."""
+
+    result: EpochResult
+    state: Tensors
+    logits: NDArray[np.float32]
+
+
+def uneven_weights(architecture: Architecture, seed: int) -> Tensors:
+    """Initial weights, but with BatchNorm's scales of both signs and its shifts and statistics off zero."""
+    generator = np.random.default_rng(seed)
+    weights = initial_weights(architecture, seed)
+    for name, value in weights.items():
+        if name.endswith("batch_norm.weight"):
+            value[:] = generator.uniform(0.5, 1.5, value.shape) * generator.choice([-1, 1], value.shape)
+        elif name.endswith(("batch_norm.bias", "running_mean")):
+            value[:] = generator.uniform(-0.5, 0.5, value.shape)
+        elif name.endswith("running_var"):
+            value[:] = generator.uniform(0.5, 1.5, value.shape)
+    return weights
+
+
+def train_native(recipe: Recipe, weights: Tensors, plan: EpochPlan, data: Images, threads: int = 2) -> Trained:
+    engine = NativeEngine(recipe, weights, threads)
+    result = engine.train_epoch(data.images, data.labels, plan, lambda done: None)
+    return Trained(result, engine.state(), engine.logits(data.images[:33]))
+
+
+def train_reference(recipe: Recipe, weights: Tensors, plan: EpochPlan, data: Images) -> Trained:
+    """The torch engine in float64."""
+    engine = TorchEngine(recipe, weights, dtype=torch.float64)
+    result = engine.train_epoch(data.images, data.labels, plan, lambda done: None)
+    return Trained(result, engine.state(), engine.logits(data.images[:33]))
+
+
+def distances(state: Tensors, reference: Tensors, floor: float = 1e-6) -> dict[str, float]:
+    """The largest deviation in each tensor, relative to the tensor's largest value."""
+    assert state.keys() == reference.keys()
+    return {
+        name: float(np.abs(state[name] - value).max() / max(float(np.abs(value).max()), floor))
+        for name, value in reference.items()
+    }
+
+
+def perturbed(weights: Tensors, seed: int) -> Tensors:
+    """The weights moved by about a rounding of float32."""
+    generator = np.random.default_rng(seed)
+    return {
+        name: (value * (1 + generator.uniform(-1, 1, value.shape) * 1e-6)).astype(np.float32)
+        for name, value in weights.items()
+    }
