@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from under20k.architecture import Architecture
-from under20k.data.mnist import Images
+from under20k.data.mnist import Split
 from under20k.engine.native_engine import NativeEngine
 from under20k.engine.protocol import EpochResult
 from under20k.engine.torch_engine import TorchEngine
@@ -41,13 +41,13 @@ def uneven_weights(architecture: Architecture, seed: int) -> Tensors:
     return weights
 
 
-def train_native(recipe: Recipe, weights: Tensors, plan: EpochPlan, data: Images, threads: int = 2) -> Trained:
+def train_native(recipe: Recipe, weights: Tensors, plan: EpochPlan, data: Split, threads: int = 2) -> Trained:
     engine = NativeEngine(recipe, weights, threads)
     result = engine.train_epoch(data.images, data.labels, plan, lambda done: None)
     return Trained(result, engine.state(), engine.logits(data.images[:33]))
 
 
-def train_reference(recipe: Recipe, weights: Tensors, plan: EpochPlan, data: Images) -> Trained:
+def train_reference(recipe: Recipe, weights: Tensors, plan: EpochPlan, data: Split) -> Trained:
     """The torch engine in float64."""
     engine = TorchEngine(recipe, weights, dtype=torch.float64)
     result = engine.train_epoch(data.images, data.labels, plan, lambda done: None)
@@ -60,13 +60,4 @@ def distances(state: Tensors, reference: Tensors, floor: float = 1e-6) -> dict[s
     return {
         name: float(np.abs(state[name] - value).max() / max(float(np.abs(value).max()), floor))
         for name, value in reference.items()
-    }
-
-
-def perturbed(weights: Tensors, seed: int) -> Tensors:
-    """The weights moved by about a rounding of float32."""
-    generator = np.random.default_rng(seed)
-    return {
-        name: (value * (1 + generator.uniform(-1, 1, value.shape) * 1e-6)).astype(np.float32)
-        for name, value in weights.items()
     }

@@ -1,4 +1,4 @@
-"""The native engine's tests: skipped where it was not built, for the package installs without a compiler too."""
+"""The native engine's tests. Skipped where it was not built: the package installs without a compiler too."""
 
 import os
 from collections.abc import Iterator

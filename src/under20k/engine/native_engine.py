@@ -147,7 +147,9 @@ class NativeEngine:
     def _exclusively(self) -> Iterator[None]:
         """One call at a time: C++ runs without Python's lock, so nothing else would keep two apart."""
         if os.getpid() != self._process:
-            raise RuntimeError("a native engine does not survive a fork; create it in the process that uses it")
+            raise RuntimeError(
+                "a native engine does not survive a fork; create it in the process that uses it"
+            )
         if not self._in_use.acquire(blocking=False):
             raise RuntimeError("this engine is busy with another call")
         try:
