@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: reproduce test check format clean
+.PHONY: reproduce test check format readme clean
 .DELETE_ON_ERROR:
 
 reproduce: $(VENV)/installed          ## train, check, compare and report both models of the specification
@@ -20,6 +20,9 @@ check: $(VENV)/installed-lint         ## lint, format and types
 format: $(VENV)/installed-lint        ## apply lint fixes and formatting
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+readme: $(VENV)/installed             ## write the generated parts of README.md
+	$(BIN)/python tools/readme.py
 
 clean:                                ## remove the environment and caches (not runs/)
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,3 +1,63 @@
-"""Train, prove and ship MNIST digit classifiers with fewer than 20,000 parameters."""
+"""under20k: train, prove and ship MNIST digit classifiers with fewer than 20,000 parameters.
+
+>>> import under20k
+>>> run = under20k.train("minimal", seed=0)
+>>> run.metrics()[-1].validation_accuracy
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from under20k.api import check, evaluate, train
+    from under20k.architecture import Architecture
+    from under20k.data import load, load_test
+    from under20k.errors import UserError
+    from under20k.recipe import Recipe
+    from under20k.recipes import RECIPES
+    from under20k.reproduction import reproduce
+    from under20k.run import Run
+
+__all__ = [
+    "RECIPES",
+    "Architecture",
+    "Recipe",
+    "Run",
+    "UserError",
+    "__version__",
+    "check",
+    "evaluate",
+    "load",
+    "load_test",
+    "reproduce",
+    "train",
+]
+
+# Where each name lives. They load when they are asked for: `under20k --help` needs none of them.
+_HOMES = {
+    "RECIPES": "recipes",
+    "Architecture": "architecture",
+    "Recipe": "recipe",
+    "Run": "run",
+    "UserError": "errors",
+    "check": "api",
+    "evaluate": "api",
+    "load": "data",
+    "load_test": "data",
+    "reproduce": "reproduction",
+    "train": "api",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'under20k' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"under20k.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

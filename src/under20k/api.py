@@ -16,7 +16,7 @@ from under20k.evaluation import Evaluation
 from under20k.evaluation import evaluate as evaluate_logits
 from under20k.recipe import Recipe
 from under20k.recipes import RECIPES, named
-from under20k.run import Run, run_path
+from under20k.run import EpochMetrics, Run, run_path
 from under20k.training import Nobody, Observer
 from under20k.training import train as train_run
 
@@ -73,10 +73,18 @@ def train(
     trainer = create(recipe, seed, engine=engine, device=device, threads=threads)
     environment = describe_environment(trainer)
     with Run.prepared(path, recipe, seed, environment, resume=resume, overwrite=overwrite) as run:
-        if not run.finished:
+        reported = run.finished and (run.path / "report.md").is_file()
+        if run.finished:
+            if len(run.metrics()) != recipe.epochs:
+                raise UserError(
+                    f"{run.path} is damaged: metrics.jsonl lacks epochs of a finished run; "
+                    "start anew with --overwrite"
+                )
+        else:
             data = load(data_dir, notify=notify)
             observer.on_start(run, trainer)
             train_run(run, data, trainer, observer)
+        if not reported:
             from under20k.report.run_report import write_run_report  # Matplotlib takes a while to load
 
             write_run_report(run)
@@ -89,6 +97,12 @@ def recorded_threads(path: Path) -> int | None:
         return None
     threads = Run.open(path).environment.get("threads")
     return threads if isinstance(threads, int) else None
+
+
+def epochs_done(run: Run) -> list[EpochMetrics]:
+    """The epochs that a run is past: by its checkpoint, which a kill may have left ahead of its metrics."""
+    checkpoint = run.checkpoint()
+    return checkpoint[1] if checkpoint else []
 
 
 def evaluate(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -12,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from under20k.api import train
+from under20k.api import epochs_done, train
 from under20k.engine import available_cores
 from under20k.engine.protocol import Engine
 from under20k.errors import UserError
@@ -48,14 +50,28 @@ class Watcher(Protocol):
     def on_begin(self, tasks: Sequence[Task], jobs: int) -> None:
         """These are to be trained, so many at a time; not called where there are none."""
 
-    def on_start(self, task: Task, run: Run, epochs_done: int) -> None:
-        """A process begins a training, or goes on with it."""
+    def on_start(self, task: Task, run: Run, metrics: Sequence[EpochMetrics]) -> None:
+        """A process begins a training, or goes on with it after so many epochs."""
 
     def on_step(self, task: Task, images_done: int) -> None:
         """So many images of the task's running epoch are done."""
 
     def on_epoch(self, task: Task, metrics: EpochMetrics) -> None:
         """An epoch of a task is done and on disk."""
+
+
+class Unwatched:
+    """A ``Watcher`` that looks away."""
+
+    def on_reuse(self, run: Run) -> None: ...
+
+    def on_begin(self, tasks: Sequence[Task], jobs: int) -> None: ...
+
+    def on_start(self, task: Task, run: Run, metrics: Sequence[EpochMetrics]) -> None: ...
+
+    def on_step(self, task: Task, images_done: int) -> None: ...
+
+    def on_epoch(self, task: Task, metrics: EpochMetrics) -> None: ...
 
 
 def train_all(tasks: Sequence[Task], watcher: Watcher, *, jobs: int | None = None) -> list[Run]:
@@ -74,7 +90,8 @@ def train_all(tasks: Sequence[Task], watcher: Watcher, *, jobs: int | None = Non
         jobs = min(jobs, len(missing))
         watcher.on_begin(missing, jobs)
         with workers(jobs) as (executor, messages):
-            futures = [executor.submit(_train, index, task) for index, task in enumerate(missing)]
+            with interrupts_held():
+                futures = [executor.submit(_train, index, task) for index, task in enumerate(missing)]
             running = set(futures)
             while running:
                 _, running = wait(running, POLL_S)
@@ -84,8 +101,9 @@ def train_all(tasks: Sequence[Task], watcher: Watcher, *, jobs: int | None = Non
 
 
 def finished(task: Task) -> Run | None:
-    """The finished run of a task, if there is one. Raises UserError where its place is taken by another."""
-    if not (task.path / "model.safetensors").is_file():
+    """The finished run of a task, report and all, if any. Raises UserError where another takes its place."""
+    # The report comes last: a kill between the two leaves a run that lacks it.
+    if not all((task.path / name).is_file() for name in ("model.safetensors", "report.md")):
         return None
     run = Run.open(task.path)
     if run.recipe != task.recipe or run.seed != task.seed:
@@ -104,7 +122,7 @@ def workers(count: int) -> Iterator[tuple[ProcessPoolExecutor, Any]]:
     # Written by the worker itself, not by a thread of its own: what it told is there before it is done.
     messages = context.SimpleQueue()
     before = set(multiprocessing.active_children())
-    executor = ProcessPoolExecutor(count, context, _begin, (messages, os.getpid()))
+    executor = ProcessPoolExecutor(count, context, _begin, (messages,))
     try:
         yield executor, messages
     except BaseException:
@@ -118,18 +136,39 @@ def workers(count: int) -> Iterator[tuple[ProcessPoolExecutor, Any]]:
         messages.close()
 
 
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back for the time of the block, and for good from the processes that it starts.
+
+    Ctrl-C reaches every process of the terminal, but this one alone decides, and ends the workers.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 _messages: Any = None
-_parent = 0
 
 
-def _begin(messages: Any, parent: int) -> None:
+def _begin(messages: Any) -> None:
     """Prepare a worker process."""
-    import signal
-
-    # Ctrl-C reaches every process of the terminal: the parent alone decides, and ends the workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    global _messages, _parent
-    _messages, _parent = messages, parent
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    global _messages
+    _messages = messages
+
+
+def _end_with_parent() -> None:
+    """End this process when its parent is killed: nobody waits for it, and the next call needs its folder."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _train(index: int, task: Task) -> None:
@@ -154,11 +193,9 @@ class _Reporter:
         self.index = index
 
     def on_start(self, run: Run, engine: Engine) -> None:
-        _messages.put(("on_start", self.index, run, len(run.metrics())))
+        _messages.put(("on_start", self.index, run, epochs_done(run)))
 
     def on_step(self, images_done: int) -> None:
-        if os.getppid() != _parent:
-            os._exit(1)  # the parent was killed: nobody waits for this, and the next call needs the folder
         _messages.put(("on_step", self.index, images_done))
 
     def on_epoch(self, metrics: EpochMetrics) -> None:

@@ -63,8 +63,9 @@ def evaluate(split: str, logits: NDArray[np.float32], labels: NDArray[np.uint8])
 
 
 def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Log-probabilities (N, 10), in float64."""
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    """Log-probabilities (N, 10), in float64; NaN, without a warning, where a largest logit is infinite."""
+    with np.errstate(invalid="ignore"):
+        shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return result
 

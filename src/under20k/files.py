@@ -20,8 +20,11 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Put ``text`` at ``path`` in one step, in UTF-8. Raises UserError where it cannot be written."""
-    write_bytes(path, text.encode())
+    """Put ``text`` at ``path`` in one step, in UTF-8. Raises UserError where it cannot be written.
+
+    Bytes of a command line that are no UTF-8 come as surrogates; they are written as JSON escapes them.
+    """
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -75,7 +78,7 @@ def read_json(path: Path) -> Any:
     """The value in a JSON file. Raises UserError where it is missing or not JSON."""
     try:
         return json.loads(read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError
         raise UserError(f"{path} is not JSON: {error}") from error
 
 

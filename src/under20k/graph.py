@@ -14,7 +14,8 @@ from torch import fx, nn
 from under20k.architecture import IMAGE_SIDE
 from under20k.errors import UserError
 
-Pool = nn.MaxPool2d | nn.AvgPool2d
+Sides = tuple[int, int]
+"""Of rows and of columns."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,12 +28,17 @@ class Operation:
     """The operations whose outputs it takes, none for one that takes the image."""
     shape: tuple[int, ...]
     """Of the output for one image."""
-    receptive_field: int
-    """Side in pixels of the square of input pixels that an output element depends on, padding counted."""
-    jump: int
-    """Distance in input pixels between the squares of neighbouring output elements."""
-    side: int
-    """Rows of the map that the elements lie on, which a flattening does not change."""
+    fields: Sides
+    """Input pixels, padding counted, that an output element depends on."""
+    jumps: Sides
+    """Distance in input pixels between the fields of neighbouring output elements."""
+    sides: Sides
+    """Of the map that the elements lie on, which a flattening does not change."""
+
+    @property
+    def receptive_field(self) -> int:
+        """Side in pixels of the largest square within the field of an output element."""
+        return min(self.fields)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -43,18 +49,24 @@ class Operation:
 def operations(model: nn.Module) -> list[Operation]:
     """The operations of ``model`` in the order of computation, each used module at each of its uses.
 
-    ``model`` takes (N, 1, 28, 28) images and is run once on blank ones, in evaluation mode. Raises UserError
-    where it computes with anything but modules, or does not take such images.
+    ``model`` takes (N, 1, 28, 28) images and is run once on blank ones, in evaluation mode. What its output
+    does not depend on is left out. Raises UserError where it computes with anything but modules, or does not
+    take such images.
     """
-    training = model.training
+    modes = {module: module.training for module in model.modules()}
     try:
-        recorder = _Recorder(fx.symbolic_trace(model.eval()))
+        traced = fx.symbolic_trace(model.eval())
+        traced.graph.eliminate_dead_code()
+        recorder = _Recorder(traced)
         with torch.inference_mode():
             recorder.run(torch.zeros(2, 1, IMAGE_SIDE, IMAGE_SIDE))
-    except (fx.proxy.TraceError, RuntimeError, TypeError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # the model's own code runs here, and may raise anything
         raise UserError(f"the model's computation cannot be followed: {error}") from error
     finally:
-        model.train(training)
+        for module, training in modes.items():
+            module.training = training
     return recorder.operations
 
 
@@ -82,28 +94,36 @@ class _Recorder(fx.Interpreter):
 def _operation(
     name: str, module: nn.Module, inputs: tuple[Operation, ...], shape: tuple[int, ...]
 ) -> Operation:
-    side = inputs[0].side if inputs else IMAGE_SIDE
-    field = max((source.receptive_field for source in inputs), default=1)
-    jump = max((source.jump for source in inputs), default=1)
-    window, stride = _window(module, side)
+    sides = inputs[0].sides if inputs else (IMAGE_SIDE, IMAGE_SIDE)
+    outputs = (shape[1], shape[2]) if len(shape) == 3 else (1, 1) if isinstance(module, nn.Linear) else sides
+    fields, jumps = [], []
+    for axis in (0, 1):
+        window, stride = _window(module, axis, sides[axis], outputs[axis])
+        jump = max((source.jumps[axis] for source in inputs), default=1)
+        field = max((source.fields[axis] for source in inputs), default=1)
+        fields.append(field + (window - 1) * jump)
+        jumps.append(jump * stride)
+    return Operation(name, module, inputs, shape, (fields[0], fields[1]), (jumps[0], jumps[1]), outputs)
+
+
+def _window(module: nn.Module, axis: int, side: int, outputs: int) -> tuple[int, int]:
+    """Rows (axis 0) or columns (axis 1) of a map of ``side`` that an output element sees, and its stride.
+
+    ``outputs`` is the side of the output.
+    """
+
+    def of(sides: int | tuple[int, ...]) -> int:
+        return sides if isinstance(sides, int) else sides[axis]
+
+    if isinstance(module, nn.Conv2d | nn.MaxPool2d):
+        return of(module.dilation) * (of(module.kernel_size) - 1) + 1, of(module.stride)
+    if isinstance(module, nn.AvgPool2d):
+        return of(module.kernel_size), of(module.stride)
+    if isinstance(module, nn.AdaptiveAvgPool2d):
+        # Windows from ⌊i·side/outputs⌋ to ⌈(i + 1)·side/outputs⌉; where they differ, the smallest.
+        starts = (place * side // outputs for place in range(outputs))
+        ends = (-(-(place + 1) * side // outputs) for place in range(outputs))
+        return min(end - start for start, end in zip(starts, ends, strict=True)), max(1, side // outputs)
     if isinstance(module, nn.Linear):
-        side = 1
-    elif len(shape) == 3:
-        side = min(shape[1:])
-    return Operation(name, module, inputs, shape, field + (window - 1) * jump, jump * stride, side)
-
-
-def _window(module: nn.Module, side: int) -> tuple[int, int]:
-    """Rows that an output element of ``module`` sees of a map of ``side`` rows, and its stride."""
-    if isinstance(module, nn.Conv2d):
-        reach = min(d * (k - 1) + 1 for d, k in zip(module.dilation, module.kernel_size, strict=True))
-        return reach, max(module.stride)
-    if isinstance(module, Pool):
-        return _least(module.kernel_size), _least(module.stride)
-    if isinstance(module, nn.AdaptiveAvgPool2d | nn.Linear):
         return side, 1
     return 1, 1
-
-
-def _least(sides: int | tuple[int, ...]) -> int:
-    return sides if isinstance(sides, int) else min(sides)

@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from under20k.api import check
-from under20k.benchmark import Task, Watcher, train_all
+from under20k.benchmark import Task, Unwatched, Watcher, train_all
+from under20k.data import load
+from under20k.data.source import Notify
+from under20k.engine import MAX_THREADS
 from under20k.environment import command
 from under20k.errors import UserError
 from under20k.files import write_json
 from under20k.recipe import Recipe
 from under20k.recipes import MINIMAL, REGULARIZED
-from under20k.rules import Verdict
 from under20k.run import Run
 
+if TYPE_CHECKING:
+    from under20k.rules import Verdict
+
+SPECIFIED = (REGULARIZED, MINIMAL)
 RESULTS_FORMAT = 1
 MAX_SEEDS = 1000
 
@@ -35,7 +41,7 @@ class Reproduction:
 def reproduce(
     seeds: int = 1,
     *,
-    recipes: Sequence[Recipe] = (REGULARIZED, MINIMAL),
+    recipes: Sequence[Recipe] | None = None,
     runs_dir: Path | str = "runs",
     report_dir: Path | str = "report",
     engine: str = "auto",
@@ -43,15 +49,23 @@ def reproduce(
     threads: int = 1,
     jobs: int | None = None,
     data_dir: Path | None = None,
-    watcher: Watcher,
+    notify: Notify | None = None,
+    watcher: Watcher | None = None,
 ) -> Reproduction:
-    """Train ``recipes`` with seeds 0 to ``seeds`` − 1, check them, and write the report.
+    """Train ``recipes``, by default the specification's two, with seeds 0 to ``seeds`` − 1; check and report.
 
-    Finished runs in ``runs_dir`` are reused, unfinished ones go on. The data are expected to be at hand:
-    see ``data.load``. Raises UserError for whatever is wrong; what is finished is kept.
+    Finished runs in ``runs_dir`` are reused, unfinished ones go on; ``jobs`` trainings run at a time, each on
+    ``threads`` threads. In a script, call it under ``if __name__ == "__main__":``, for its processes import
+    the script. Raises UserError for whatever is wrong; what is finished is kept.
     """
     if not 1 <= seeds <= MAX_SEEDS:
         raise UserError(f"seeds: {seeds}; allowed are whole numbers from 1 to {MAX_SEEDS}")
+    if not 1 <= threads <= MAX_THREADS:
+        raise UserError(f"threads: {threads}; allowed are whole numbers from 1 to {MAX_THREADS}")
+    if Path(report_dir).exists() and not Path(report_dir).is_dir():
+        raise UserError(f"{report_dir} is a file; name a folder for the report with --output")
+    recipes = SPECIFIED if recipes is None else recipes
+    load(data_dir, notify=notify)  # once, rather than in every process at the same time
     # The longest trainings first: what is left at the end is short.
     by_length = sorted(recipes, key=lambda recipe: -recipe.epochs)
     tasks = [
@@ -59,7 +73,9 @@ def reproduce(
         for recipe in by_length
         for seed in range(seeds)
     ]
-    done = dict(zip([task.path for task in tasks], train_all(tasks, watcher, jobs=jobs), strict=True))
+    done = dict(
+        zip([task.path for task in tasks], train_all(tasks, watcher or Unwatched(), jobs=jobs), strict=True)
+    )
     runs = {recipe.name: [done[task.path] for task in tasks if task.recipe == recipe] for recipe in recipes}
     verdicts = {name: check(of_recipe[0]) for name, of_recipe in runs.items()}
 

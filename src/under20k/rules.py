@@ -134,5 +134,10 @@ def _normalised(convolution: Operation, graph: Sequence[Operation]) -> bool:
 
 def _averages_whole_map(operation: Operation) -> bool:
     module = operation.module
-    pools = isinstance(module, nn.AdaptiveAvgPool2d | nn.AvgPool2d)
-    return pools and operation.shape[1:] == (1, 1)
+    if operation.shape[1:] != (1, 1):
+        return False
+    if isinstance(module, nn.AvgPool2d):  # of what does not fit its window, it leaves out the rest
+        kernel = module.kernel_size
+        kernels = (kernel, kernel) if isinstance(kernel, int) else kernel
+        return all(k >= side for k, side in zip(kernels, operation.input_shape[1:], strict=True))
+    return isinstance(module, nn.AdaptiveAvgPool2d)

@@ -11,6 +11,7 @@
                               means that the run is finished
       test_readings.jsonl     a line for each time the test set was read
       curves.png, report.md   made from the files above
+      validation.json, …      what ``under20k evaluate`` writes: figures, confusions, misclassified images
 
 Every file is replaced in one step. The checkpoint alone decides how far a run has come: a kill between
 two files leaves nothing that disagrees, for what follows from the checkpoint is written again on resuming.
@@ -19,6 +20,7 @@ two files leaves nothing that disagrees, for what follows from the checkpoint is
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -45,6 +47,12 @@ FILES = (
     "test_readings.jsonl",
     "curves.png",
     "report.md",
+    # Of the model before, they must not outlive it.
+    *(
+        f"{split}{file}"
+        for split in ("validation", "test")
+        for file in (".json", "-confusion.png", "-misclassified.png")
+    ),
 )
 
 
@@ -115,7 +123,11 @@ class Run:
             recipe = Recipe.from_json(read_text(path / "recipe.json"))
         except InvalidValue as error:
             raise UserError(f"{path / 'recipe.json'} does not hold a recipe: {error}") from error
-        return cls(path, recipe, check_seed(environment.get("seed", -1)), environment)
+        try:
+            seed = check_seed(environment.get("seed"))
+        except UserError as error:
+            raise UserError(f"{path / 'environment.json'}: {error}") from error
+        return cls(path, recipe, seed, environment)
 
     @classmethod
     @contextmanager
@@ -208,14 +220,14 @@ class Run:
         """Keep what an epoch has led to."""
         lines = metrics_lines(metrics)
         metadata = {"recipe": self.recipe.to_json(), "seed": str(self.seed), "metrics": lines}
-        write_bytes(self.path / "checkpoint.safetensors", save(contiguous(state), metadata))
+        write_bytes(self.path / "checkpoint.safetensors", safetensors_bytes(state, metadata))
         write_text(self.path / "metrics.jsonl", lines)
 
     def save_model(self, weights: Tensors, metrics: list[EpochMetrics]) -> None:
         """Keep the trained weights, which finishes the run."""
         write_text(self.path / "metrics.jsonl", metrics_lines(metrics))
         metadata = {"recipe": self.recipe.to_json(), "seed": str(self.seed)}
-        write_bytes(self.path / "model.safetensors", save(contiguous(weights), metadata))
+        write_bytes(self.path / "model.safetensors", safetensors_bytes(weights, metadata))
 
     def add_test_reading(self, reading: dict[str, Any]) -> None:
         """Record that the test set was read, and what it said."""
@@ -229,8 +241,8 @@ class Run:
         if not path.exists():
             return []
         try:
-            return [json.loads(line) for line in read_text(path).splitlines()]
-        except json.JSONDecodeError as error:
+            return [_object(line) for line in read_text(path).splitlines()]
+        except (ValueError, TypeError, RecursionError) as error:
             raise UserError(f"{path} is damaged: {error}") from error
 
 
@@ -284,9 +296,15 @@ def read_tensors(path: Path) -> tuple[Tensors, dict[str, str]]:
         raise UserError(f"{path} is damaged or no safetensors file: {error}") from error
 
 
-def contiguous(tensors: Tensors) -> Tensors:
-    """The tensors in C order, which is the only one that safetensors writes truly."""
-    return {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+def safetensors_bytes(tensors: Tensors, metadata: dict[str, str]) -> bytes:
+    """A safetensors file, the same bytes for the same content: its library orders the metadata by chance."""
+    # It writes an array truly in C order only.
+    data = save({name: np.ascontiguousarray(value) for name, value in tensors.items()}, metadata)
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:end]) | {"__metadata__": dict(sorted(metadata.items()))}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[end:]
 
 
 def metrics_lines(metrics: list[EpochMetrics]) -> str:
@@ -297,9 +315,26 @@ def metrics_lines(metrics: list[EpochMetrics]) -> str:
 def parse_metrics(lines: list[str], path: Path) -> list[EpochMetrics]:
     """The inverse of ``metrics_lines``. Raises UserError, naming ``path``, for anything else."""
     try:
-        metrics = [EpochMetrics(**json.loads(line)) for line in lines]
-    except (json.JSONDecodeError, TypeError) as error:
+        metrics = [_epoch_metrics(line) for line in lines]
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise UserError(f"{path} is damaged: its metrics cannot be read: {error}") from error
     if [row.epoch for row in metrics] != list(range(1, len(metrics) + 1)):
         raise UserError(f"{path} is damaged: its epochs do not count from 1 onwards")
     return metrics
+
+
+def _epoch_metrics(line: str) -> EpochMetrics:
+    """Raises ValueError, TypeError or OverflowError where ``metrics_lines`` does not write ``line``."""
+    values = _object(line)
+    for name, value in values.items():
+        if type(value) not in (int, float) or not math.isfinite(value):
+            raise ValueError(f"{name} is {value!r}")
+    return EpochMetrics(**values)
+
+
+def _object(line: str) -> dict[str, Any]:
+    """Raises ValueError or TypeError where ``line`` is no JSON object."""
+    value = json.loads(line)
+    if not isinstance(value, dict):
+        raise TypeError(f"a line holds {type(value).__name__}, not an object")
+    return value

@@ -16,7 +16,7 @@ Tensors = dict[str, NDArray[np.float32]]
 MAX_SEED = 2**32 - 1
 
 
-def check_seed(seed: int) -> int:
+def check_seed(seed: object) -> int:
     """``seed`` itself if it is a whole number from 0 to 2³² − 1. Raises UserError otherwise."""
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
         raise UserError(f"seed: {seed!r}; allowed are whole numbers from 0 to {MAX_SEED}")

@@ -9,10 +9,14 @@ import argparse
 import json
 from dataclasses import asdict
 
+from under20k.cli.options import recipe_argument
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``under20k check``."""
-    parser.add_argument("target", metavar="RECIPE|RUN", help="a recipe's name, or a run folder")
+    parser.add_argument(
+        "target", metavar="RECIPE|RUN", help="a recipe's name, a recipe.json, or a run folder"
+    )
     parser.add_argument("--json", action="store_true", help="print as JSON")
 
 
@@ -21,16 +25,17 @@ def run(arguments: argparse.Namespace) -> int:
     from under20k.api import check
     from under20k.report.tables import Table
 
-    verdicts = check(arguments.target)
+    target = arguments.target
+    verdicts = check(recipe_argument(target) if target.endswith(".json") else target)
     passed = all(verdict.passed for verdict in verdicts)
     if arguments.json:
         rows = [asdict(verdict) for verdict in verdicts]
-        print(json.dumps({"target": arguments.target, "passed": passed, "verdicts": rows}, indent=2))
+        print(json.dumps({"target": target, "passed": passed, "verdicts": rows}, indent=2))
     else:
         table = Table(
             ("Rule", "Requirement", "Met", "Evidence"),
             tuple((v.rule, v.requirement, "yes" if v.passed else "NO", v.evidence) for v in verdicts),
-            caption=arguments.target,
+            caption=target,
             align="llll",
         )
         print(table.text())

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
 
+from under20k.api import epochs_done
 from under20k.benchmark import Task
 from under20k.data.split import TRAIN_COUNT
 from under20k.engine.protocol import Engine
@@ -89,7 +90,7 @@ class OneTraining:
 
     def on_start(self, run: Run, engine: Engine) -> None:
         """Say what trains, and how far it has come."""
-        self.recipe, self.metrics = run.recipe, run.metrics()
+        self.recipe, self.metrics = run.recipe, epochs_done(run)
         done = f"; going on after epoch {len(self.metrics)}" if self.metrics else ""
         self.display.line(f"{run.recipe.name}, seed {run.seed}: {start_text(run)} → {run.path}{done}")
         self.display.start(run.recipe.epochs, len(self.metrics))
@@ -124,10 +125,12 @@ class ManyTrainings:
         self.display.line(f"{plural(len(tasks), 'training')}, {jobs} at a time")
         self.display.start(sum(task.recipe.epochs for task in tasks), 0)
 
-    def on_start(self, task: Task, run: Run, epochs_done: int) -> None:
+    def on_start(self, task: Task, run: Run, metrics: Sequence[EpochMetrics]) -> None:
         """Say that a training begins, or goes on."""
-        self._reached(task, epochs_done)
-        done = f"; going on after epoch {epochs_done}" if epochs_done else ""
+        self._reached(task, len(metrics))
+        done = f"; going on after epoch {len(metrics)}" if metrics else ""
+        if metrics:
+            self.previous[task] = metrics[-1]
         self._line(task, f"{start_text(run)}{done}")
 
     def on_step(self, task: Task, images_done: int) -> None:

@@ -40,14 +40,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     from under20k.cli.data import Talk
     from under20k.cli.progress import Display, ManyTrainings
-    from under20k.data import load
     from under20k.files import read_text
     from under20k.report.comparison import comparison_table
     from under20k.reproduction import reproduce
 
-    with Talk() as talk:
-        load(arguments.data_dir, notify=talk)  # once, rather than by every training at the same time
-    with Display() as display:
+    with Display() as display, Talk() as talk:
         try:
             reproduction = reproduce(
                 arguments.seeds,
@@ -58,6 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
                 threads=1 if arguments.threads is None else arguments.threads,
                 jobs=arguments.jobs,
                 data_dir=arguments.data_dir,
+                notify=talk,
                 watcher=ManyTrainings(display),
             )
         except KeyboardInterrupt:

@@ -43,8 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
     # What is wrong with the options is said before torch takes its seconds to load.
     recipe = recipe_argument(arguments.recipe).with_changes(**recipe_changes(arguments))
     check_seed(arguments.seed)
-    if arguments.name is not None and (not arguments.name or Path(arguments.name).name != arguments.name):
-        raise UserError(f"--name is {arguments.name!r}; give a folder's name, without its parents")
+    if (name := arguments.name) is not None and (name in ("", "..") or Path(name).name != name):
+        raise UserError(f"--name is {name!r}; give a folder's name, without its parents")
 
     from under20k.api import train
     from under20k.cli.data import Talk
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
                 recipe,
                 arguments.seed,
                 runs_dir=arguments.runs_dir,
-                name=arguments.name,
+                name=name,
                 resume=arguments.resume,
                 overwrite=arguments.overwrite,
                 engine=arguments.engine,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 
 from under20k.engine import native_engine
@@ -101,7 +102,7 @@ def torch_device(device: str) -> str:
     if device == "auto":
         return "cuda" if cuda else "mps" if mps else "cpu"
     kind, _, index = device.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (index and not (kind == "cuda" and index.isdecimal())):
+    if re.fullmatch(r"cpu|mps|cuda(:[0-9]{1,4})?", device) is None:
         raise UserError(f"device: {device!r}; allowed are auto, cpu, cuda, cuda:N and mps")
     if kind == "cuda" and not (cuda and int(index or 0) < torch.cuda.device_count()):
         built = "" if torch.version.cuda else " (and this PyTorch is a build without CUDA)"

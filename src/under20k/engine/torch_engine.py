@@ -55,8 +55,8 @@ class TorchEngine:
             torch.backends.cudnn.benchmark = False
 
         network = Network(recipe.architecture, PlannedDropout).to(device, dtype)
-        # GPUs prefer channels_last. On a CPU it would be an eighth faster, too, but BatchNorm there sums it in
-        # plain float32: statistics off by 5e-4 instead of 5e-8, and so gradients by some percent.
+        # GPUs prefer channels_last. It would be an eighth faster on a CPU, too, but there BatchNorm sums it
+        # in plain float32: statistics off by 5e-4 instead of 5e-8, and so gradients by some percent.
         self.layout = torch.channels_last if device.startswith("cuda") else torch.contiguous_format
         self.network: Network = network.to(memory_format=self.layout)  # type: ignore[call-overload]
         _load(self.network, weights)

@@ -1,0 +1,274 @@
+"""Bad input and circumstances: one line that names them, exit code 2, nothing lost."""
+
+import errno
+import json
+import os
+import resource
+import shutil
+import signal
+from pathlib import Path
+
+import processes
+import pytest
+import torch
+from processes import ARCHITECTURE, SETTINGS, TRAIN, assert_refused, contents
+
+from under20k.cli.main import main
+from under20k.recipes import MINIMAL
+from under20k.run import Run
+
+ONCE = ["train", "minimal", *SETTINGS, "--threads", "1"]
+
+
+@pytest.fixture
+def refused(tmp_path, monkeypatch, capsys):
+    """Runs the command in the test's folder and proves that it is refused with words and changes nothing."""
+    monkeypatch.chdir(tmp_path)
+
+    def check(*arguments: str, words: tuple[str, ...] | list[str]) -> None:
+        before = contents(tmp_path)
+        capsys.readouterr()
+        code = main(list(arguments))
+        assert_refused(code, *capsys.readouterr(), *words)
+        assert contents(tmp_path) == before
+
+    return check
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["trian"], ["there is no verb 'trian'; did you mean 'train'?"]),
+        (["--nothing"], ["--nothing", "see 'under20k --help'"]),
+        (["train"], ["RECIPE", "see 'under20k train --help'"]),
+        (["train", "minimal", "--nothing"], ["--nothing", "see 'under20k train --help'"]),
+        (["train", "minimal", "--epoch", "3"], ["--epoch 3"]),
+        (
+            ["train", "minimal", "--resume", "--overwrite"],
+            ["--overwrite: not allowed with argument --resume"],
+        ),
+        (["train", "minimial"], ["there is no recipe 'minimial'; did you mean 'minimal'?"]),
+        (["train", "xyzzy"], ["there is no recipe 'xyzzy'; known: regularized, minimal"]),
+        (["train", "no.json"], ["no.json cannot be read: No such file or directory"]),
+        (["recipes", "regularised"], ["did you mean 'regularized'?"]),
+        (["check", "regularised"], ["'regularised'", "neither a recipe nor a run folder"]),
+        (["check", "no.json"], ["no.json cannot be read"]),
+        (["train", "minimal", "--name", "../x"], ["--name is '../x'; give a folder's name"]),
+        (["train", "minimal", "--name", ".."], ["--name is '..'"]),
+        (["train", "minimal", "--name", "."], ["--name is '.'"]),
+        (["train", "minimal", "--name", "x/"], ["--name is 'x/'"]),
+        (["train", "minimal", "--name", ""], ["--name is ''"]),
+        (["train", "minimal", "--seed", "-1"], ["seed: -1; allowed are whole numbers from 0 to 4294967295"]),
+        (["train", "minimal", "--seed", "4294967296"], ["seed: 4294967296"]),
+        (["train", "minimal", "--seed", "9" * 5000], ["--seed"]),
+        (["train", "minimal", "--seed", "1.5"], ["--seed: invalid int value: '1.5'"]),
+        (["train", "minimal", "--epochs", "0"], ["epochs: 0; allowed is a whole number from 1 to 1000"]),
+        (["train", "minimal", "--epochs", "x"], ["--epochs: invalid int value: 'x'"]),
+        (["train", "minimal", "--learning-rate", "nan"], ["learning_rate: nan; allowed is a number from 0"]),
+        (["train", "minimal", "--momentum", "1"], ["momentum: 1.0; allowed is a number from 0 up to, but"]),
+        (["train", "minimal", "--nesterov", "--momentum", "0"], ["nesterov: True needs a momentum above 0"]),
+        (["train", "minimal", "--schedule", "linear"], ["--schedule: invalid choice: 'linear'"]),
+        (["train", "minimal", "--architecture", "8,12"], ["'8,12' has no head; end it with |3v"]),
+        (["train", "minimal", "--architecture", "8x|3"], ["block '8x' is not channels"]),
+        (["train", "minimal", "--architecture", "8p,8p,8p,8p,8p|3"], ["pooling of a map of 1×1"]),
+        (["train", "minimal", "--threads", "0"], ["threads: 0; allowed are whole numbers from 1"]),
+        (["train", "minimal", "--engine", "jax"], ["--engine: invalid choice: 'jax'"]),
+        (["train", "minimal", "--device", "cpu:7"], ["device: 'cpu:7'; allowed are auto, cpu"]),
+        (["train", "minimal", "--device", "tpu"], ["device: 'tpu'; allowed are auto, cpu"]),
+        (["evaluate", "runs/none"], ["there is no run folder runs/none; train one with 'under20k train'"]),
+        (["reproduce", "--seeds", "0"], ["seeds: 0; allowed are whole numbers from 1 to 1000"]),
+        (["reproduce", "--seeds", "-1"], ["seeds: -1"]),
+        (["reproduce", "--seeds", "100000"], ["seeds: 100000"]),
+        (["reproduce", "--jobs", "0"], ["--jobs is 0; give 1 to 1024"]),
+        (["reproduce", "--threads", "0"], ["threads: 0; allowed are whole numbers from 1"]),
+        (["reproduce", "extra"], ["unrecognized arguments: extra"]),
+    ],
+)
+def test_arguments(refused, arguments, words):
+    refused(*arguments, words=words)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_missing_gpu(refused):
+    refused("train", "minimal", "--device", "cuda", words=["'cuda'", "sees 0 CUDA devices", "--device cpu"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "[]", '"minimal"', "{}", "[" * 100_000),
+        json.dumps(MINIMAL.to_dict() | {"epochs": -1}),
+        json.dumps(MINIMAL.to_dict() | {"epoch": 1}),
+    ],
+)
+def test_a_recipe_file_that_holds_none(refused, tmp_path, text):
+    (tmp_path / "own.json").write_text(text)
+    for verb in ("train", "recipes", "check"):
+        refused(verb, "own.json", words=["own.json does not hold a recipe: "])
+
+
+def truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def other_format(path: Path) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 7}))
+
+
+def other_network(path: Path) -> None:
+    """The tensors of another architecture under the file's own metadata."""
+    from safetensors import safe_open
+    from safetensors.numpy import save_file
+
+    from under20k.weights import initial_weights
+
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata()
+    save_file(initial_weights(MINIMAL.architecture, 0), path, metadata)
+
+
+def other_run(path: Path) -> None:
+    """The file as a run of another seed would have it."""
+    source = Run.open(path.parent)
+    checkpoint = source.checkpoint()
+    assert checkpoint is not None
+    other = Run.create(path.parent.parent / "other", source.recipe, 1, {})
+    other.save_epoch(*checkpoint)
+    path.write_bytes((other.path / path.name).read_bytes())
+
+
+DAMAGE = [
+    ("recipe.json", Path.unlink, "recipe.json is missing"),
+    ("recipe.json", truncate, "recipe.json does not hold a recipe"),
+    ("environment.json", Path.unlink, "environment.json is missing"),
+    ("environment.json", truncate, "environment.json is not JSON"),
+    ("environment.json", other_format, "a run folder of format 7; this version of under20k reads 1"),
+]
+
+
+@pytest.mark.parametrize(("name", "damage", "words"), DAMAGE)
+def test_a_damaged_run_is_neither_evaluated_nor_checked(refused, small, name, damage, words):
+    damage(small / name)
+    refused("evaluate", "runs/small", "--threads", "1", words=[words])
+    refused("check", "runs/small", words=[words])
+
+
+@pytest.mark.parametrize(("name", "damage", "words"), DAMAGE)
+def test_a_damaged_run_is_not_resumed(refused, unfinished, tmp_path, name, damage, words):
+    recipe = shutil.copy(unfinished / "recipe.json", tmp_path / "own.json")
+    damage(unfinished / name)
+    refused("train", str(recipe), "--name", "small", "--resume", "--threads", "1", words=[words])
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (truncate, "checkpoint.safetensors is damaged"),
+        (other_network, "the state does not fit"),
+        (other_run, "checkpoint.safetensors belongs to another recipe or seed; start anew with --overwrite"),
+    ],
+)
+def test_a_damaged_checkpoint_is_not_gone_on_from(unfinished, tmp_path, capsys, damage, words):
+    damage(unfinished / "checkpoint.safetensors")
+    before = contents(tmp_path)
+    code = main(["train", "runs/small/recipe.json", "--name", "small", "--resume", "--threads", "1"])
+    out, err = capsys.readouterr()
+    assert_refused(code, out, err.splitlines(keepends=True)[-1], words)
+    after = contents(tmp_path)
+    # That someone tried to go on is noted; nothing else is touched.
+    assert len(json.loads(after.pop("runs/small/environment.json"))["resumed"]) == 1
+    del before["runs/small/environment.json"]
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (truncate, "model.safetensors is damaged"),
+        (other_network, f"the weights do not fit the architecture {ARCHITECTURE}"),
+        (Path.unlink, "holds no trained model (2 of 2 epochs done); finish it with"),
+    ],
+)
+def test_a_model_that_is_none_is_not_evaluated(refused, small, damage, words):
+    damage(small / "model.safetensors")
+    refused("evaluate", "runs/small", "--threads", "1", words=[words])
+    refused("evaluate", "runs/small", "--test", "--threads", "1", words=[words])
+
+
+def test_an_existing_run_is_kept(refused, small):
+    go_on = "go on with --resume, start anew with --overwrite"
+    refused(*TRAIN, words=[f"runs/small holds a finished run; {go_on}"])
+    (small / "model.safetensors").unlink()
+    refused(*TRAIN, words=[f"runs/small holds an unfinished run (2 of 2 epochs); {go_on}"])
+    (small / "recipe.json").unlink()
+    refused(*TRAIN, words=["runs/small holds files that are no run"])
+
+
+def test_another_recipe_or_seed_does_not_go_on(refused, small):
+    for other in (["--seed", "1"], ["--epochs", "3"], ["--learning-rate", "0.2"]):
+        refused(*TRAIN, *other, "--resume", words=["runs/small holds", "not this recipe and seed", "--over"])
+
+
+def test_a_finished_run_that_lost_its_metrics(refused, small):
+    (small / "metrics.jsonl").unlink()
+    refused(*TRAIN, "--resume", words=["runs/small is damaged", "start anew with --overwrite"])
+
+
+@pytest.mark.parametrize("runs", ["file", "file/below", "/proc/under20k"])
+def test_a_place_that_cannot_be_written(refused, tmp_path, runs):
+    (tmp_path / "file").write_text("mine")
+    refused(*ONCE, "--runs-dir", runs, words=[runs, "cannot be written"])
+    refused("reproduce", "--output", "file", words=["file is a file; name a folder for the report"])
+
+
+def test_a_run_whose_place_is_taken_by_a_file(refused, tmp_path):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "small").write_text("mine")
+    refused(*TRAIN, words=["runs/small is a file"])
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_no_permission(refused, tmp_path):
+    (tmp_path / "runs").mkdir(mode=0o500)
+    refused(*TRAIN, words=["runs/small cannot be written: Permission denied"])
+
+
+def test_two_at_once(under20k, tmp_path):
+    first = processes.start(tmp_path, *TRAIN, "--epochs", "1000")
+    processes.read_until(first, "1 thread")
+    for how in ([], ["--resume"], ["--overwrite"]):
+        second = under20k(*TRAIN, "--epochs", "1000", *how)
+        words = ["another process is training in runs/small; wait for it to end"]
+        assert_refused(second.returncode, second.stdout, second.stderr, *words)
+    assert first.poll() is None
+    assert processes.end(first, signal.SIGTERM)[0] == 143
+
+
+def limit_files() -> None:
+    """Room for what a run begins with, not for a checkpoint: EFBIG, where a full disk gives ENOSPC."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+
+
+def test_a_full_disk(under20k, finished, tmp_path):
+    done = under20k(*TRAIN, preexec_fn=limit_files)
+    line = done.stderr.splitlines(keepends=True)[-1]
+    assert_refused(
+        done.returncode, done.stdout, line, "checkpoint.safetensors cannot be written", "too large"
+    )
+    assert "Traceback" not in done.stderr
+    assert sorted(contents(tmp_path)) == ["runs/small/environment.json", "runs/small/recipe.json"]
+    done = under20k(*TRAIN, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert processes.same_weights(tmp_path / "runs" / "small", finished.path)
+
+
+def test_a_disk_that_fills_up_while_evaluating(small, tmp_path, monkeypatch, capsys):
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    before = contents(tmp_path)
+    monkeypatch.setattr(os, "fsync", full)
+    for options in ([], ["--test"]):
+        code = main(["evaluate", "runs/small", "--threads", "1", *options])
+        assert_refused(code, *capsys.readouterr(), "cannot be written: No space left on device")
+    assert contents(tmp_path) == before

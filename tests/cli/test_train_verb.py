@@ -1,0 +1,179 @@
+"""What ``under20k train`` says and leaves, by the files' own content and a recount in plain PyTorch."""
+
+import contextlib
+import json
+import os
+import pty
+import re
+import subprocess
+import termios
+from pathlib import Path
+
+import pytest
+import torch
+from processes import ARCHITECTURE, COMMAND, FILES, SETTINGS, TIMEOUT_S, TRAIN, contents, same_weights
+from safetensors.torch import load_file
+
+from under20k.cli.main import main
+from under20k.data import Mnist
+from under20k.engine.network import build
+from under20k.recipe import Recipe
+from under20k.recipes import MINIMAL
+from under20k.run import Run
+
+ONE_EPOCH = [*SETTINGS, "--epochs", "1", "--threads", "1"]
+
+
+def lines_of(path: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_the_run_folder(finished):
+    assert {path.name for path in finished.path.iterdir()} == FILES
+    recipe = Recipe.from_json((finished.path / "recipe.json").read_text())
+    changes = {"architecture": ARCHITECTURE, "epochs": 2, "batch_size": 1000, "nesterov": True}
+    changes |= {"average_decay": 0.5, "step_epochs": 1}
+    assert recipe.differences(MINIMAL) == changes
+    assert recipe.name == "minimal" + "".join(
+        f"+{name}={changes[name]}" for name in recipe.flat() if name in changes
+    )
+    environment = json.loads((finished.path / "environment.json").read_text())
+    assert (environment["seed"], environment["threads"], environment["engine"]) == (0, 1, "torch")
+    assert environment["packages"]["torch"] == torch.__version__
+    assert environment["command"].startswith("python -m under20k train minimal --architecture '1p,4pd0.1|l'")
+    report = (finished.path / "report.md").read_text()
+    assert f"{lines_of(finished.path)[-1]['validation_accuracy']:.2%} validation accuracy" in report
+    assert "The test set was not read." in report
+    assert (finished.path / "curves.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+
+
+def test_one_plain_line_an_epoch_off_a_terminal(finished):
+    metrics = lines_of(finished.path)
+    head, *epochs = finished.done.stderr.splitlines()
+    parameters = Run.open(finished.path).recipe.architecture.parameters
+    assert re.fullmatch(
+        rf"minimal\+.*, seed 0: {parameters} parameters, 2 epochs; torch engine, fp32, \w+, 1 thread"
+        r" → runs/small",
+        head,
+    )
+    assert len(epochs) == len(metrics) == 2
+    for epoch, (line, row) in enumerate(zip(epochs, metrics, strict=True), 1):
+        found = re.fullmatch(
+            r"epoch (\d)/2  lr ([\d.]+) *(↓?) +train ([\d.]+)%  validation ([\d.]+)%"
+            r" +([\d,]+) images/s +([\d.]+) s",
+            line,
+        )
+        assert found is not None, line
+        assert int(found[1]) == row["epoch"] == epoch
+        assert float(found[2]) == pytest.approx(row["learning_rate"]) == pytest.approx([0.1, 0.01][epoch - 1])
+        assert found[3] == ("↓" if epoch == 2 else "")
+        assert found[4] == f"{100 * row['train_accuracy']:.2f}"
+        assert found[5] == f"{100 * row['validation_accuracy']:.2f}"
+        assert found[6] == f"{row['images_per_s']:,.0f}"
+        assert found[7] == f"{row['total_time_s']:.1f}"
+    accuracy, path = finished.done.stdout.splitlines()
+    assert accuracy.startswith(f"{metrics[-1]['validation_accuracy']:.2%} validation accuracy at the last")
+    assert path == "runs/small"
+
+
+def test_the_weights_give_the_reported_accuracy_in_plain_pytorch(finished, mnist: Mnist):
+    run = Run.open(finished.path)
+    network = build(run.recipe.architecture)
+    missing, unexpected = network.load_state_dict(load_file(run.path / "model.safetensors"), strict=False)
+    assert unexpected == []
+    assert all(name.endswith("num_batches_tracked") for name in missing)
+    pixels = torch.tensor(mnist.validation.images, dtype=torch.float64)[:, None]
+    with torch.inference_mode():
+        scores = network.double()((pixels / 255 - 0.1307) / 0.3081)
+    labels = torch.tensor(mnist.validation.labels).long()
+    metrics = run.metrics()[-1]
+    # Rounding may turn an image whose two best classes tie; ours has none.
+    assert int((scores.argmax(1) == labels).sum()) == round(metrics.validation_accuracy * 10_000)
+    loss = torch.nn.functional.nll_loss(scores, labels)
+    assert metrics.validation_loss == pytest.approx(float(loss), rel=1e-5)
+    assert metrics.validation_accuracy > 0.2  # so that there is something to count
+
+
+def test_resuming_a_finished_run_trains_nothing_and_prints_its_json(small, tmp_path, capsys):
+    before = contents(tmp_path)
+    assert main([*TRAIN, "--resume", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    result = json.loads(out)
+    assert result["epochs"] == lines_of(small)
+    assert result["recipe"] == json.loads((small / "recipe.json").read_text())
+    assert (result["seed"], result["path"]) == (0, "runs/small")
+    assert contents(tmp_path) == before
+
+
+def test_resuming_a_run_killed_before_its_report_writes_it(small, capsys):
+    (small / "report.md").unlink()
+    before = contents(small)
+    assert main([*TRAIN, "--resume"]) == 0
+    assert capsys.readouterr().err == ""
+    after = contents(small)
+    assert "The test set was not read." in after.pop("report.md").decode()
+    assert after == before
+
+
+def test_going_on_says_after_which_epoch(unfinished, capsys):
+    # A kill between two files leaves the metrics one epoch behind the checkpoint, which decides.
+    metrics = unfinished / "metrics.jsonl"
+    first, second = metrics.read_text().splitlines(keepends=True)
+    metrics.write_text(first)
+    assert main(["train", "runs/small/recipe.json", "--name", "small", "--resume"]) == 0
+    head, line = capsys.readouterr().err.splitlines()
+    assert head.endswith(", 1 thread → runs/small; going on after epoch 2")
+    assert line.startswith("epoch 3/3  lr 0.001  ↓")
+    assert metrics.read_text().startswith(first + second)
+    assert len(lines_of(unfinished)) == 3
+
+
+def test_overwriting_the_same_seed_gives_the_same_file_and_another_seed_other_weights(
+    small, finished, tmp_path, capsys
+):
+    (small / "own-notes.txt").write_text("mine")
+    recipe = tmp_path / "own.json"
+    recipe.write_bytes((small / "recipe.json").read_bytes())
+    for seed in ("1", "0"):
+        command = ["train", "own.json", "--seed", seed, "--name", "small", "--threads", "1", "--overwrite"]
+        assert main(command) == 0
+        assert capsys.readouterr().err.count("\n") == 3
+        assert same_weights(small, finished.path) == (seed == "0")
+    assert (small / "model.safetensors").read_bytes() == (finished.path / "model.safetensors").read_bytes()
+    assert (small / "own-notes.txt").read_text() == "mine"
+
+
+def test_a_run_is_named_after_its_recipe_and_seed(tmp_path, monkeypatch, capsys, mnist: Mnist):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "regularized", *ONE_EPOCH, "--rotation-deg", "0", "--seed", "7", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert err.count("\n") == 2
+    result = json.loads(out)
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert folder.name.startswith("regularized+architecture=1p,4pd0.1_l+epochs=1+batch_size=1000+")
+    assert folder.name.endswith("+rotation_deg=0.0-7")
+    assert result["path"] == f"runs/{folder.name}"
+    assert result["epochs"] == lines_of(folder)
+    assert result["recipe"]["augmentation"]["rotation_deg"] == 0
+
+
+def test_a_live_bar_on_a_terminal(tmp_path, mnist: Mnist):
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 200))
+    process = subprocess.Popen(
+        [*COMMAND, "train", "minimal", *ONE_EPOCH], cwd=tmp_path, stdout=subprocess.PIPE, stderr=theirs
+    )
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError), open(ours, "rb", buffering=0) as terminal:  # EIO: it has ended
+        while chunk := terminal.read(4096):
+            shown += chunk
+    out, _ = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0
+    assert b"validation accuracy at the last epoch, 1;" in out
+    text = shown.decode()
+    assert re.search(r"\r +\d+%\|.*?\| [\d.]+k/50\.0k \[.* images/s\]", text)
+    # The epoch's line stands by itself, above the bar.
+    (line,) = (line for line in re.split(r"[\r\n]+", text) if "epoch 1/1" in line)
+    assert re.fullmatch(r"epoch 1/1  lr 0.1 .* s", line)

@@ -1,0 +1,161 @@
+"""Files are old or new, never half: also where the disk is full or the writer is killed."""
+
+import errno
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from under20k.errors import UserError
+from under20k.files import (
+    read_json,
+    read_text,
+    remove_leftovers,
+    replacing,
+    write_bytes,
+    write_json,
+    write_text,
+)
+
+
+def test_written_and_replaced(tmp_path):
+    path = tmp_path / "deep" / "er" / "file.json"
+    write_bytes(path, b"\x00\xff")
+    assert path.read_bytes() == b"\x00\xff"
+    write_text(path, "99,4 % – ü\n")
+    assert path.read_bytes() == "99,4 % – ü\n".encode()
+    assert read_text(path) == "99,4 % – ü\n"
+    write_json(path, {"ä": [1, None]})
+    assert path.read_text(encoding="utf-8") == '{\n  "ä": [\n    1,\n    null\n  ]\n}\n'
+    assert read_json(path) == {"ä": [1, None]}
+    assert os.listdir(path.parent) == ["file.json"]
+
+
+def test_a_command_line_that_is_not_utf8_is_kept(tmp_path):
+    """Python hands such bytes over as surrogates, which UTF-8 cannot write."""
+    argument = os.fsdecode(b"--name=\xff")
+    write_json(tmp_path / "file.json", {"command": argument})
+    assert json.loads((tmp_path / "file.json").read_bytes()) == {"command": argument}
+
+
+def test_numbers_that_json_lacks_are_a_defect(tmp_path):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "file.json", {"loss": float("nan")})
+    assert os.listdir(tmp_path) == []
+
+
+def raising(error: BaseException) -> Callable[..., Any]:
+    def fail(*arguments: object, **options: object) -> None:
+        raise error
+
+    return fail
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [(os, "fsync"), (Path, "write_bytes"), (Path, "replace"), (Path, "chmod")]
+)
+@pytest.mark.parametrize("before", [b"old", None])
+def test_a_full_disk_leaves_the_old_content(tmp_path, monkeypatch, owner, name, before):
+    path = tmp_path / "file.bin"
+    if before is not None:
+        path.write_bytes(before)
+    monkeypatch.setattr(owner, name, raising(FULL))
+    with pytest.raises(UserError) as error:
+        write_bytes(path, b"new")
+    monkeypatch.undo()
+    assert str(error.value) == f"{path} cannot be written: No space left on device"
+    assert (path.read_bytes() if path.exists() else None) == before
+    assert os.listdir(tmp_path) == (["file.bin"] if before else [])
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("a defect")])
+def test_an_exception_in_the_block_passes_and_leaves_the_old_content(tmp_path, error):
+    path = tmp_path / "curves.png"
+    path.write_bytes(b"old")
+
+    def write_half() -> None:
+        with replacing(path) as temporary:
+            temporary.write_bytes(b"half")
+            raise error
+
+    with pytest.raises(type(error)):
+        write_half()
+    assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["curves.png"]
+
+
+def test_the_temporary_file_is_beside_and_ends_the_same(tmp_path):
+    path = tmp_path / "curves.png"
+    with replacing(path) as temporary:
+        assert temporary.parent == tmp_path
+        assert temporary.suffix == ".png"
+        assert not path.exists()
+        temporary.write_bytes(b"new")
+    assert path.read_bytes() == b"new"
+
+
+def test_content_reaches_the_disk_before_its_name_does(tmp_path, monkeypatch):
+    calls: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda file: (calls.append("fsync"), fsync(file))[1])
+    monkeypatch.setattr(Path, "replace", lambda self, to: (calls.append("replace"), replace(self, to))[1])
+    write_bytes(tmp_path / "file", b"new")
+    assert calls == ["fsync", "replace"]
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_permissions_follow_the_umask(tmp_path, mask, mode):
+    before = os.umask(mask)
+    try:
+        write_bytes(tmp_path / "file", b"")
+        assert os.umask(mask) == mask  # and it is as it was
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == mode
+
+
+def test_places_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("a file, no folder")
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "file" / "inside.json", tmp_path / "folder", tmp_path / ("x" * 300)):
+        with pytest.raises(UserError, match="cannot be written"):
+            write_bytes(path, b"new")
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
+
+
+def test_leftovers_of_a_kill_are_removed_and_nothing_else(tmp_path):
+    kept = ["model.safetensors", ".lock", ".model-notes.txt", "model-old.safetensors"]
+    for name in [*kept, ".model-ab12cd.safetensors", ".metrics-x.jsonl"]:
+        (tmp_path / name).write_bytes(b"")
+    remove_leftovers(tmp_path, ["model.safetensors", "metrics.jsonl"])
+    assert sorted(os.listdir(tmp_path)) == sorted(kept)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\xff\xfe", "is not text in UTF-8"),
+        (b"", "is not JSON"),
+        (b'{"a": 1', "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (b"1" * 5000, "is not JSON"),
+    ],
+)
+def test_damaged_json_is_a_user_error(tmp_path, content, words):
+    (tmp_path / "file.json").write_bytes(content)
+    with pytest.raises(UserError) as error:
+        read_json(tmp_path / "file.json")
+    assert str(error.value).startswith(f"{tmp_path / 'file.json'} {words}")
+
+
+def test_a_missing_file_is_a_user_error(tmp_path):
+    with pytest.raises(UserError, match=r"absent\.json cannot be read: No such file"):
+        read_json(tmp_path / "absent.json")
+    with pytest.raises(UserError, match="cannot be read: Is a directory"):
+        read_text(tmp_path)

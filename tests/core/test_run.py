@@ -1,0 +1,199 @@
+"""Run folders made, opened, gone on with, locked and read."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from run_folders import ENVIRONMENT, SMALL, metrics, new_run, state
+from safetensors.torch import load_file
+
+from under20k.engine.network import build
+from under20k.errors import UserError
+from under20k.recipes import MINIMAL
+from under20k.run import Run, lock, run_path
+from under20k.weights import initial_weights
+
+
+def test_a_new_run_can_be_opened(tmp_path):
+    made = new_run(tmp_path / "runs" / "small-0")
+    opened = Run.open(made.path)
+    assert opened == made
+    assert (opened.recipe, opened.seed) == (SMALL, 0)
+    assert opened.environment == {"format": 1, "seed": 0, **ENVIRONMENT}
+    assert not opened.finished
+    assert opened.metrics() == []
+    assert opened.checkpoint() is None
+    assert opened.test_readings() == []
+    assert sorted(os.listdir(made.path)) == ["environment.json", "recipe.json"]
+
+
+def test_an_epoch_comes_back_bit_by_bit(tmp_path):
+    run = new_run(tmp_path / "run")
+    tensors = state()
+    tensors["head.conv.weight"] = np.asfortranarray(tensors["head.conv.weight"])
+    run.save_epoch(tensors, metrics(2))
+    found = Run.open(run.path).checkpoint()
+    assert found is not None
+    assert found[1] == metrics(2) == run.metrics()
+    assert found[0].keys() == tensors.keys()
+    for name, value in tensors.items():
+        assert found[0][name].dtype == np.float32
+        assert np.array_equal(found[0][name], value), name
+    lines = (run.path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
+
+
+def test_equal_content_is_equal_bytes(tmp_path):
+    """Eight times, since the library's own order of three entries is right one time in six."""
+    run = new_run(tmp_path / "run")
+    found = set()
+    for _ in range(8):
+        run.save_epoch(dict(reversed(state().items())), metrics(2))
+        found.add((run.path / "checkpoint.safetensors").read_bytes())
+    assert len(found) == 1
+
+
+def test_a_finished_run_loads_in_plain_pytorch(tmp_path):
+    run = new_run(tmp_path / "run", epochs=3, finished=True)
+    assert run.finished
+    weights = run.weights()
+    assert all(np.array_equal(weights[k], v) for k, v in initial_weights(SMALL.architecture, 0).items())
+    network = build(SMALL.architecture, load_file(run.path / "model.safetensors"))
+    assert np.array_equal(network.head.conv.bias.detach().numpy(), weights["head.conv.bias"])
+
+
+@pytest.mark.parametrize(
+    ("epochs", "finished", "words"),
+    [
+        (0, False, "unfinished run (0 of 3 epochs)"),
+        (2, False, "(2 of 3 epochs)"),
+        (3, True, "a finished run"),
+    ],
+)
+def test_a_run_is_not_written_over_unless_asked(tmp_path, epochs, finished, words):
+    path = new_run(tmp_path / "run", epochs, finished).path
+    before = {item.name: item.read_bytes() for item in path.iterdir()}
+    with pytest.raises(UserError) as refusal:
+        Run.create(path, MINIMAL, 1, {})
+    assert words in str(refusal.value)
+    assert "--resume" in str(refusal.value)
+    assert "--overwrite" in str(refusal.value)
+    assert {item.name: item.read_bytes() for item in path.iterdir()} == before
+
+
+def test_overwriting_removes_the_run_and_nothing_else(tmp_path):
+    run = new_run(tmp_path / "run", 3, finished=True)
+    run.add_test_reading({"accuracy": 0.99})
+    (run.path / "notes.txt").write_text("mine")
+    again = Run.create(run.path, MINIMAL, 7, ENVIRONMENT, overwrite=True)
+    assert sorted(os.listdir(run.path)) == ["environment.json", "notes.txt", "recipe.json"]
+    assert Run.open(run.path) == again
+    assert (again.recipe, again.seed, again.finished) == (MINIMAL, 7, False)
+
+
+def test_a_folder_of_other_things_is_refused(tmp_path):
+    (tmp_path / "thesis.doc").write_text("")
+    with pytest.raises(UserError, match="holds files that are no run of this version"):
+        Run.create(tmp_path, SMALL, 0, {})
+    with pytest.raises(UserError, match="cannot be written: File exists"):
+        Run.create(tmp_path / "thesis.doc", SMALL, 0, {})
+    with pytest.raises(UserError, match="seed: -1"):
+        Run.create(tmp_path / "new", SMALL, -1, {})
+    assert os.listdir(tmp_path) == ["thesis.doc"]
+
+
+def test_unfinished_weights_say_how_far_it_came(tmp_path):
+    with pytest.raises(UserError, match=r"no trained model \(2 of 3 epochs done\).*--resume"):
+        new_run(tmp_path / "run", epochs=2).weights()
+
+
+def test_readings_of_the_test_set_are_added_up(tmp_path):
+    run = new_run(tmp_path / "run")
+    for accuracy in (0.99, 0.991):
+        run.add_test_reading({"accuracy": accuracy, "command": "ü"})
+    assert run.test_readings() == [{"accuracy": a, "command": "ü"} for a in (0.99, 0.991)]
+
+
+def test_prepared_makes_a_run_and_goes_on_with_it(tmp_path):
+    path = tmp_path / "run"
+    with Run.prepared(path, SMALL, 0, ENVIRONMENT) as run:
+        run.save_epoch(state(), metrics(1))
+    with Run.prepared(path, SMALL, 0, {"engine": "other"}, resume=True) as run:
+        assert run.metrics() == metrics(1)
+        assert run.session == {"engine": "other"}
+    assert Run.open(path).environment["resumed"] == [{"engine": "other"}]
+    with pytest.raises(UserError, match="1 of 3 epochs"), Run.prepared(path, SMALL, 0, ENVIRONMENT):
+        raise AssertionError("never entered")
+    with Run.prepared(path, SMALL, 0, ENVIRONMENT, overwrite=True) as run:
+        assert run.metrics() == []
+
+
+@pytest.mark.parametrize(("recipe", "seed"), [(MINIMAL, 0), (SMALL, 1)])
+def test_prepared_does_not_go_on_with_another_recipe_or_seed(tmp_path, recipe, seed):
+    path = new_run(tmp_path / "run", epochs=1).path
+    with (
+        pytest.raises(UserError, match="with seed 0, not this recipe and seed"),
+        Run.prepared(path, recipe, seed, ENVIRONMENT, resume=True),
+    ):
+        raise AssertionError("never entered")
+
+
+def test_a_locked_run_is_refused_here_and_in_another_process(tmp_path):
+    code = "import sys, pathlib, under20k.run as run\nwith run.lock(pathlib.Path(sys.argv[1])): print('in')"
+    command = [sys.executable, "-c", code, str(tmp_path / "run")]
+    with lock(tmp_path / "run"):
+        with pytest.raises(UserError, match="another process is training in"), lock(tmp_path / "run"):
+            raise AssertionError("never entered")
+        other = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert other.returncode == 1
+        assert "another process is training in" in other.stderr
+    other = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (other.returncode, other.stdout) == (0, "in\n")
+
+
+def test_a_lock_is_let_go_when_the_block_fails_and_leftovers_are_removed(tmp_path):
+    def fail() -> None:
+        with lock(tmp_path):
+            raise KeyError
+
+    (tmp_path / ".checkpoint-abc123.safetensors").write_bytes(b"half")
+    with pytest.raises(KeyError):
+        fail()
+    with lock(tmp_path):
+        assert not list(tmp_path.glob("*.safetensors"))
+        assert not list(tmp_path.glob(".checkpoint*"))
+
+
+def test_a_folder_that_cannot_be_locked_is_a_user_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(UserError, match=r"is a file|cannot be written"), lock(path):
+            raise AssertionError("never entered")
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        ("minimal", "minimal-0"),
+        ("minimal+epochs=4+learning_rate=0.2", "minimal+epochs=4+learning_rate=0.2-0"),
+        ("minimal+architecture=8,12p|3v", "minimal+architecture=8,12p_3v-0"),
+        ('a/b\\c:d*e?f"g<h>i j', "a_b_c_d_e_f_g_h_i_j-0"),
+        ("../up", ".._up-0"),
+    ],
+)
+def test_run_path(name, folder):
+    assert run_path(Path("runs"), name, 0) == Path("runs") / folder
+
+
+@given(st.text(min_size=1), st.integers(0, 2**32 - 1))
+def test_run_paths_stay_in_their_folder(name, seed):
+    path = run_path(Path("runs"), name, seed)
+    assert path.parent == Path("runs")
+    assert path.name.endswith(f"-{seed}")
+    assert path.name not in (".", "..")

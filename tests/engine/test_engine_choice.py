@@ -1,0 +1,95 @@
+"""Which engine, device and threads ``create`` takes, and what it says of those that are not there."""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+
+from under20k.engine import available_cores, create, torch_device
+from under20k.errors import UserError
+from under20k.recipes import MINIMAL
+from under20k.weights import initial_weights
+
+NO_CUDA = not torch.cuda.is_available()
+
+
+def test_create_takes_the_initial_weights_of_the_seed_or_those_given():
+    initial = initial_weights(MINIMAL.architecture, 3)
+    other = initial_weights(MINIMAL.architecture, 4)
+    for engine, expected in (
+        (create(MINIMAL, 3, device="cpu"), initial),
+        (create(MINIMAL, 3, weights=other, device="cpu"), other),
+    ):
+        assert all(np.array_equal(engine.weights()[name], value) for name, value in expected.items())
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads(threads):
+    engine = create(MINIMAL, 0, device="cpu", threads=threads)
+    assert engine.threads == threads == torch.get_num_threads()
+    assert (engine.name, engine.precision, engine.device) == ("torch", "fp32", "cpu")
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux confines a process to cores")
+def test_all_cores_that_the_process_may_use_by_default():
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        assert available_cores() == 1
+        assert create(MINIMAL, 0, device="cpu").threads == 1
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert create(MINIMAL, 0, device="cpu").threads == len(allowed)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"engine": "tensorflow"}, "engine: 'tensorflow'; allowed are auto, torch"),
+        ({"threads": 0}, "threads: 0; allowed are whole numbers from 1 to 1024"),
+        ({"threads": 1025}, "threads: 1025"),
+        ({"device": "tpu"}, "device: 'tpu'; allowed are auto, cpu, cuda, cuda:N and mps"),
+        ({"seed": -1}, "seed: -1"),
+    ],
+)
+def test_refused(options, words):
+    with pytest.raises(UserError) as refusal:
+        create(MINIMAL, **{"seed": 0, **options})
+    assert words in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "device", ["", "CPU", "cpu:", "cpu:0", "cuda:", "cuda:x", "cuda:-1", "cuda:٣", "mps:0", "cuda\n"]
+)
+def test_devices_that_are_none(device):
+    with pytest.raises(UserError, match="allowed are auto, cpu, cuda, cuda:N and mps"):
+        torch_device(device)
+
+
+@pytest.mark.skipif(not NO_CUDA, reason="for machines without CUDA")
+@pytest.mark.parametrize("device", ["cuda", "cuda:0", "cuda:7"])
+def test_cuda_where_there_is_none(device):
+    with pytest.raises(UserError, match=r"PyTorch sees 0 CUDA devices.*use --device cpu"):
+        torch_device(device)
+
+
+def test_a_gpu_that_is_there_is_taken(monkeypatch):
+    """Two CUDA devices and an Apple GPU, by PyTorch's word."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [torch_device(name) for name in ("auto", "cuda", "cuda:1", "cpu")] == [
+        "cuda",
+        "cuda",
+        "cuda:1",
+        "cpu",
+    ]
+    with pytest.raises(UserError, match="PyTorch sees 2 CUDA devices"):
+        torch_device("cuda:2")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(UserError, match="sees no Apple GPU; use --device cpu"):
+        torch_device("mps")
+    assert torch_device("auto") == "cpu"
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert torch_device("auto") == torch_device("mps") == "mps"

@@ -1,0 +1,162 @@
+"""The module graph against what the modules do: receptive fields found by changing pixels, uses followed."""
+
+import pytest
+import torch
+from torch import nn
+
+from under20k.architecture import IMAGE_SIDE
+from under20k.errors import UserError
+from under20k.graph import operations
+
+
+def conv(kernel, inputs: int = 1, **options) -> nn.Conv2d:
+    """A convolution to two maps whose output rises with each of its pixels."""
+    layer = nn.Conv2d(inputs, 2, kernel, dtype=torch.float64, **options)
+    with torch.no_grad():
+        layer.weight.fill_(1.0)
+    return layer
+
+
+def rows_behind(model: nn.Module, axis: int) -> list[list[int]]:
+    """For each row (axis 0) or column (axis 1) of the output's middle, those of the image that change it."""
+    images = torch.rand(1, 1, IMAGE_SIDE, IMAGE_SIDE, dtype=torch.float64).repeat(IMAGE_SIDE + 1, 1, 1, 1)
+    for row in range(IMAGE_SIDE):
+        images[row].select(1 + axis, row).add_(100.0)
+    with torch.no_grad():
+        maps = model(images)[:, 0]
+    line = maps[:, :, maps.shape[2] // 2] if axis == 0 else maps[:, maps.shape[1] // 2, :]
+    changed = (line[:-1] - line[-1]).abs() > 1.0
+    return [changed[:, place].nonzero().flatten().tolist() for place in range(line.shape[1])]
+
+
+GEOMETRIES = {
+    "one": nn.Sequential(conv(3)),
+    "padded": nn.Sequential(conv(3, padding=1), conv(5, 2, padding=2)),
+    "dilated": nn.Sequential(conv(3), conv(3, 2, dilation=2), conv(3, 2, dilation=3)),
+    "strided": nn.Sequential(conv(5, stride=2), conv(3, 2), conv(3, 2, stride=2)),
+    "pooled": nn.Sequential(conv(3, padding=1), nn.MaxPool2d(2), conv(3, 2, padding=1), nn.MaxPool2d(2)),
+    "overlapping": nn.Sequential(conv(3, stride=2), nn.MaxPool2d(3, stride=2), conv(3, 2)),
+    "dilated pool": nn.Sequential(nn.MaxPool2d(3, stride=1, dilation=2), conv(3)),
+    "averaged": nn.Sequential(nn.AvgPool2d(4, stride=3), conv(3)),
+    "adaptive": nn.Sequential(conv(3), nn.AdaptiveAvgPool2d(13), nn.ReLU(), conv(3, 2)),
+    "oblong": nn.Sequential(conv((3, 7)), conv((5, 3), 2, stride=(2, 1)), nn.MaxPool2d((1, 2))),
+}
+
+
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_receptive_field_and_jump_are_those_of_the_pixels_that_matter(name):
+    model = GEOMETRIES[name].eval()
+    (last, *_) = reversed(operations(model.float()))
+    fields, jumps = [], []
+    for axis in (0, 1):
+        behind = rows_behind(model.double(), axis)
+        middle = len(behind) // 2
+        inside = behind[middle]
+        assert 0 < inside[0] <= inside[-1] < IMAGE_SIDE - 1, "the field is not cut off by the image"
+        fields.append(inside[-1] - inside[0] + 1)
+        jumps.append(inside[0] - behind[middle - 1][0])
+    assert (*fields,) == last.fields
+    assert (*jumps,) == last.jumps
+    assert last.receptive_field == min(fields)
+
+
+@pytest.mark.parametrize("outputs", [1, 2, 3, 5, 27, 28])
+def test_adaptive_windows_of_unequal_size_count_as_their_smallest(outputs):
+    model = nn.AdaptiveAvgPool2d(outputs)
+    (only,) = operations(nn.Sequential(model))
+    assert only.receptive_field == min(map(len, rows_behind(model.double(), 0)))
+
+
+def test_a_linear_layer_sees_what_was_flattened():
+    model = nn.Sequential(nn.Conv2d(1, 2, 5, stride=3), nn.Flatten(), nn.Linear(2 * 8 * 8, 10))
+    first, flat, linear = operations(model)
+    assert (first.receptive_field, first.jumps, first.sides) == (5, (3, 3), (8, 8))
+    assert (flat.shape, flat.sides, flat.receptive_field) == ((128,), (8, 8), 5)
+    assert linear.sides == (1, 1)
+    assert linear.receptive_field == 5 + 7 * 3 == 26  # the last two rows and columns are never read
+
+
+class Shared(nn.Module):
+    """One convolution at two places, the second fed by the first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1))
+        self.pool = nn.MaxPool2d(2)
+
+    def forward(self, x):
+        return self.inside(self.pool(self.inside(x)))
+
+
+def test_a_module_used_twice_is_two_operations():
+    first, pool, second = operations(Shared())
+    assert [op.name for op in (first, pool, second)] == ["inside.0", "pool", "inside.0"]
+    assert first.module is second.module
+    assert (first.inputs, pool.inputs, second.inputs) == ((), (first,), (pool,))
+    assert (first.input_shape, second.input_shape) == ((1, 28, 28), (1, 14, 14))
+    assert (first.receptive_field, second.receptive_field) == (3, 8)
+
+
+class Discarding(nn.Module):
+    """Calls a module and throws its result away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.unused = nn.Conv2d(1, 10, 3), nn.Dropout(0.5)
+
+    def forward(self, x):
+        self.unused(x)
+        return self.used(x)
+
+
+def test_what_the_output_does_not_depend_on_is_left_out():
+    assert [op.name for op in operations(Discarding())] == ["used"]
+
+
+class Computes(nn.Module):
+    """A convolution, BatchNorm and then something that the graph cannot follow."""
+
+    def __init__(self, then) -> None:
+        super().__init__()
+        self.conv, self.batch_norm, self.then = nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), then
+
+    def forward(self, x):
+        return self.then(self.batch_norm(self.conv(x)))
+
+
+def broken(x):
+    raise KeyError("a defect of the model's own")
+
+
+REFUSED = {
+    "function": (lambda x: torch.relu(x), "only modules are understood"),
+    "operator": (lambda x: x + x, "only modules are understood"),
+    "method": (lambda x: x.flatten(1), "only modules are understood"),
+    "control flow": (lambda x: x if x.sum() > 0 else -x, "cannot be followed"),
+    "loop": (lambda x: [x for _ in range(x.shape[0])], "cannot be followed"),
+    "unpacking": (lambda x: [side for side in x.shape], "cannot be followed"),  # noqa: C416
+    "wrong input": (nn.Linear(5, 10), "cannot be followed"),
+    "wrong dimensions": (nn.BatchNorm1d(4), "cannot be followed"),
+    "several outputs": (nn.LSTM(26, 3), "cannot be followed"),
+    "defect": (broken, "a defect of the model's own"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_followed_is_refused_and_the_model_left_as_it_was(name):
+    then, words = REFUSED[name]
+    model = Computes(then).train()
+    model.batch_norm.eval()  # frozen, as when fine-tuning
+    with pytest.raises(UserError, match=words):
+        operations(model)
+    assert (model.training, model.conv.training, model.batch_norm.training) == (True, True, False)
+
+
+def test_following_changes_nothing_in_the_model():
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.AdaptiveAvgPool2d(1))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    generator = torch.get_rng_state()
+    assert len(operations(model)) == 4
+    assert all(module.training for module in model.modules())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), generator)

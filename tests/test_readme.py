@@ -1,0 +1,115 @@
+"""README.md shows nothing that is not generated or executed here."""
+
+import contextlib
+import importlib.util
+import io
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from under20k.cli.main import VERBS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def generator() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("readme_generator", ROOT / "tools" / "readme.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_generated_parts_hold(generator):
+    assert generator.filled(README, generator.generated()) == README
+
+
+def test_a_changed_number_is_noticed(generator):
+    parts = generator.generated()
+    first = json.loads(generator.RESULTS.read_text(encoding="utf-8"))["recipes"]["minimal"]["runs"][0]
+    last = first["epochs"][-1]["validation_accuracy"]
+    results = json.loads(
+        generator.RESULTS.read_text(encoding="utf-8").replace(repr(last), repr(last - 0.01), 1)
+    )
+    changed = {**parts, "results": generator.result_table(results)}
+    assert generator.filled(README, changed) != README
+
+
+def test_a_missing_part_is_noticed(generator):
+    with pytest.raises(ValueError, match="0 parts 'verbs'"):
+        generator.filled(README.replace("<!-- verbs -->", ""), {"verbs": "x"})
+
+
+def test_the_two_commands_are_targets_of_make():
+    commands = blocks("")[0].split("\n")
+    assert commands[:2] == ["make reproduce", "make test"]
+    for command in filter(None, commands):
+        dry = subprocess.run(
+            [*command.split(), "--dry-run", "--always-make"], cwd=ROOT, capture_output=True, text=True
+        )
+        assert dry.returncode == 0
+        assert "-m venv" in dry.stdout
+
+
+def test_every_verb_in_the_examples_exists():
+    used = {line.split()[1] for block in blocks("sh") for line in block.splitlines()}
+    used |= set(re.findall(r"`under20k (\w+)", README))
+    assert used <= VERBS.keys()
+    assert used
+
+
+def test_paths_in_the_table_exist():
+    section = README.split("## Where things are")[1]
+    rows = [row.split("|")[1] for row in section.splitlines() if row.startswith("| `")]
+    named = [path for row in rows for path in re.findall(r"`([^`]+)`", row)]
+    assert len(named) > 8
+    for path in named:
+        inside = path if "/" in path else f"src/under20k/{path}"
+        assert (ROOT / inside).exists(), path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the examples run, one after another as a reader would type them."""
+    return tmp_path_factory.mktemp("readme")
+
+
+@pytest.mark.slow
+def test_shell_examples_run(folder):
+    (block,) = blocks("sh")
+    for line in block.splitlines():
+        words = shlex.split(line, comments=True)
+        assert words[0] == "under20k"
+        command = [sys.executable, "-m", *words]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+        assert done.stdout
+    shutil.rmtree(folder / "runs")
+
+
+@pytest.mark.slow
+def test_python_examples_run(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    names: dict[str, object] = {}
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        for block in blocks("python"):
+            exec(compile(block, "README.md", "exec"), names)
+    lines = printed.getvalue().splitlines()
+    run = names["run"]
+    assert lines[0].startswith(f"{run.metrics()[-1].validation_accuracy:.2%} of the validation images")
+    assert "Dropout False" in printed.getvalue()
+    assert lines[-1] == "regularized+rotation_deg=8.0+interpolation=bilinear 19204 40"
+    names["network"].load_state_dict(names["load_file"](run.path / "model.safetensors"), strict=False)

@@ -1,0 +1,72 @@
+"""docs/reproduction: the report in there follows from the numbers in there."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from under20k.api import check
+from under20k.files import write_text
+from under20k.recipe import Recipe
+from under20k.recipes import RECIPES
+from under20k.report.reproduction import write_reproduction
+from under20k.run import EpochMetrics, Run, metrics_lines, run_path
+from under20k.statistics import TARGET_ACCURACY, Summary
+from under20k.weights import initial_weights
+
+FOLDER = Path(__file__).parent.parent / "docs" / "reproduction"
+
+
+@pytest.fixture(scope="module")
+def results() -> dict:
+    return json.loads((FOLDER / "results.json").read_text(encoding="utf-8"))
+
+
+def test_the_recipes_are_the_named_ones(results):
+    assert results["recipes"].keys() == {"regularized", "minimal"}
+    for name, of_recipe in results["recipes"].items():
+        assert Recipe.from_dict(of_recipe["recipe"]) == RECIPES[name]
+
+
+def test_the_seeds_are_consecutive_from_0_and_every_epoch_is_there(results):
+    for name, of_recipe in results["recipes"].items():
+        assert [run["seed"] for run in of_recipe["runs"]] == list(range(10))
+        for run in of_recipe["runs"]:
+            assert [epoch["epoch"] for epoch in run["epochs"]] == list(range(1, RECIPES[name].epochs + 1))
+
+
+def test_accuracies_are_counts_over_the_images(results):
+    for of_recipe in results["recipes"].values():
+        for run in of_recipe["runs"]:
+            for epoch in run["epochs"]:
+                for split, images in (("train", 50_000), ("validation", 10_000)):
+                    count = epoch[f"{split}_accuracy"] * images
+                    assert count == pytest.approx(round(count), abs=1e-6)
+
+
+def test_statistics_by_numpy(results):
+    for of_recipe in results["recipes"].values():
+        histories = [[epoch["validation_accuracy"] for epoch in run["epochs"]] for run in of_recipe["runs"]]
+        summary = Summary.of(histories)
+        last = np.array(histories)[:, -1]
+        assert summary.last.mean == pytest.approx(last.mean(), abs=1e-12)
+        assert summary.last.sd == pytest.approx(last.std(ddof=1), abs=1e-12)
+        assert summary.reached_at_last == (last >= TARGET_ACCURACY).sum()
+
+
+def test_the_report_follows_from_the_numbers(results, tmp_path):
+    runs: dict[str, list[Run]] = {}
+    for name, of_recipe in results["recipes"].items():
+        for one in of_recipe["runs"]:
+            environment = {key: value for key, value in one["environment"].items() if key != "seed"}
+            path = run_path(tmp_path / "runs", name, one["seed"])
+            run = Run.create(path, RECIPES[name], one["seed"], environment)
+            metrics = [EpochMetrics(**epoch) for epoch in one["epochs"]]
+            write_text(path / "metrics.jsonl", metrics_lines(metrics))
+            run.save_model(initial_weights(run.recipe.architecture, 0), metrics)
+            runs.setdefault(name, []).append(run)
+    verdicts = {name: check(RECIPES[name]) for name in runs}
+    write_reproduction(runs, verdicts, tmp_path / "report", results["command"])
+    made = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
+    assert made == (FOLDER / "report.md").read_text(encoding="utf-8")
