@@ -139,15 +139,16 @@ def test_epochs_of_drawn_recipes(isa: str, recipe: Recipe, mnist: Mnist) -> None
     assert_agrees(recipe, first_images(mnist, images))
 
 
-@pytest.mark.parametrize("blocks", ["6p", "6np", "6pd0.25", "6vp"])
+@pytest.mark.parametrize("blocks", ["6up", "6nup", "6upd0.25", "6vup"])
 def test_of_equal_maxima_the_first_takes_the_gradient(isa: str, blocks: str) -> None:
     """Images of 2×2 squares of one grey and kernels that see only their centre: every window is a tie. The
     gradients of the kernels' other taps, which see what surrounds a pixel, tell which of the four was taken.
+    Without biases, for PyTorch in float64 adds them in another order at the last pixels, and breaks the ties.
     """
     generator = np.random.default_rng(3)
     squares = generator.integers(0, 256, (24, 14, 14), dtype=np.uint8)
     images = squares.repeat(2, axis=1).repeat(2, axis=2)
-    if blocks == "6vp":  # without padding, output pixel (0, 0) is centred on input pixel (1, 1)
+    if blocks == "6vup":  # without padding, output pixel (0, 0) is centred on input pixel (1, 1)
         images = np.roll(images, 1, axis=(1, 2))
     data = Split("train", images, generator.integers(0, 10, 24, dtype=np.uint8))
 
