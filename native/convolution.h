@@ -13,8 +13,6 @@ namespace under20k::UNDER20K_ISA {
 
 constexpr int MOST_CHANNELS = REGISTERS == 32 ? 8 : 6;
 constexpr int MOST_COLUMNS = 6;
-// The rest of the registers hold a tile's inputs or weights.
-constexpr int MOST_SUMS = REGISTERS == 32 ? 28 : 12;
 
 // One row of output in the channels of one tile.
 struct ConvolutionRow {
@@ -44,11 +42,27 @@ UNDER20K_INLINE void convolve_tile(const ConvolutionRow& row, const Vec* __restr
         for (int ky = 0; ky < row.kernel_rows; ++ky) {
 #pragma GCC unroll 3
             for (int kx = 0; kx < KERNEL; ++kx) {
+                // The fewer of inputs and weights wait in registers while the others pass by, each loaded once.
+                if constexpr (COLUMNS <= CHANNELS) {
+                    Vec value[COLUMNS];
 #pragma GCC unroll 8
-                for (int x = 0; x < COLUMNS; ++x) {
-                    const Vec value = in[x + kx];
+                    for (int x = 0; x < COLUMNS; ++x) value[x] = keep(in[x + kx]);
 #pragma GCC unroll 8
-                    for (int c = 0; c < CHANNELS; ++c) sum[c][x] += value * weight[kx * CHANNELS + c];
+                    for (int c = 0; c < CHANNELS; ++c) {
+                        const Vec factor = broadcast(weight[kx * CHANNELS + c]);
+#pragma GCC unroll 8
+                        for (int x = 0; x < COLUMNS; ++x) sum[c][x] += value[x] * factor;
+                    }
+                } else {
+                    Vec factor[CHANNELS];
+#pragma GCC unroll 8
+                    for (int c = 0; c < CHANNELS; ++c) factor[c] = keep(broadcast(weight[kx * CHANNELS + c]));
+#pragma GCC unroll 8
+                    for (int x = 0; x < COLUMNS; ++x) {
+                        const Vec value = in[x + kx];
+#pragma GCC unroll 8
+                        for (int c = 0; c < CHANNELS; ++c) sum[c][x] += value * factor[c];
+                    }
                 }
             }
             in += row.input_row;
@@ -86,8 +100,11 @@ void convolve_row(const ConvolutionRow& row) {
 
 using RowFunction = void (*)(const ConvolutionRow&);
 
+// Sums, the fewer of inputs and weights, and one of the others; one register is left to the compiler, which
+// spills sums to memory otherwise.
 constexpr bool fits(int columns, int channels) {
-    return columns <= MOST_COLUMNS && channels <= MOST_CHANNELS && columns * channels <= MOST_SUMS;
+    const int fewer = columns < channels ? columns : channels;
+    return columns <= MOST_COLUMNS && channels <= MOST_CHANNELS && columns * channels + fewer + 1 < REGISTERS;
 }
 
 // The compiled function for a tile, by index, for the size is known only when the network is.

@@ -24,6 +24,7 @@ struct Strip {
     const Vec* gradient;
     ptrdiff_t gradient_row, gradient_plane;
     int rows, columns;
+    bool first;  // of the map: the sums begin
     Vec* sums;  // [channel][tap]
     ptrdiff_t sums_row;
 };
@@ -47,7 +48,10 @@ void gradient_tile(const Strip& strip) {
         }
     }
     for (int c = 0; c < CHANNELS; ++c)
-        for (int t = 0; t < TAPS; ++t) strip.sums[c * strip.sums_row + t] += sum[c][t];
+        for (int t = 0; t < TAPS; ++t) {
+            Vec& total = strip.sums[c * strip.sums_row + t];
+            total = strip.first ? sum[c][t] : total + sum[c][t];
+        }
 }
 
 using TileFunction = void (*)(const Strip&);
@@ -68,8 +72,6 @@ inline void weight_gradient(const Convolution& conv, const float* input, const f
     const Map &in = conv.input, &out = conv.output;
     const int kernel = conv.kernel, weights = in.channels * kernel * kernel;  // of one output channel
     Vec* sums = reinterpret_cast<Vec*>(scratch);
-    for (int i = 0; i < out.channels * weights; ++i) sums[i] = Vec{};
-
     const Split channels = split(out.channels, MOST_GRADIENT_CHANNELS);
     int strip_rows = STRIP_PIXELS / out.width;
     if (strip_rows < 1) strip_rows = 1;
@@ -77,6 +79,7 @@ inline void weight_gradient(const Convolution& conv, const float* input, const f
         Strip strip{};
         strip.rows = out.height - y < strip_rows ? out.height - y : strip_rows;
         strip.columns = out.width;
+        strip.first = y == 0;
         strip.input = reinterpret_cast<const Vec*>(input) + in.at(0, y - conv.padding, -conv.padding);
         strip.input_row = in.row();
         strip.gradient_row = out.row();
@@ -87,13 +90,16 @@ inline void weight_gradient(const Convolution& conv, const float* input, const f
             const int size = channels.size - (tile >= channels.large);
             strip.gradient = reinterpret_cast<const Vec*>(z_gradient) + out.at(first, y, 0);
             // All taps of all input channels in one row, cut where it suits the registers.
+            int channel = 0, ky = 0, kx = 0;
             for (int tap = 0; tap < weights;) {
                 const int left = weights - tap;
                 const int taps = left >= MOST_TAPS ? MOST_TAPS : left >= 3 ? 3 : 1;
+                // A place is (channel, kernel row, kernel column), counted up as an odometer does.
                 ptrdiff_t offsets[MOST_TAPS];
                 for (int t = 0; t < taps; ++t) {
-                    const int channel = (tap + t) / (kernel * kernel), place = (tap + t) % (kernel * kernel);
-                    offsets[t] = channel * in.plane() + (place / kernel) * in.row() + place % kernel;
+                    offsets[t] = channel * in.plane() + ky * in.row() + kx;
+                    if (++kx == kernel) kx = 0, ++ky;
+                    if (ky == kernel) ky = 0, ++channel;
                 }
                 strip.taps = offsets;
                 strip.sums = sums + first * weights + tap;
@@ -106,7 +112,7 @@ inline void weight_gradient(const Convolution& conv, const float* input, const f
             first += size;
         }
     }
-    for (int i = 0; i < out.channels * weights; ++i) gradient[i] = sum_lanes(sums[i]);
+    sum_all(sums, out.channels * weights, gradient);
 }
 
 }  // namespace under20k::UNDER20K_ISA

@@ -47,9 +47,11 @@ def train_native(recipe: Recipe, weights: Tensors, plan: EpochPlan, data: Split,
     return Trained(result, engine.state(), engine.logits(data.images[:33]))
 
 
-def train_reference(recipe: Recipe, weights: Tensors, plan: EpochPlan, data: Split) -> Trained:
-    """The torch engine in float64."""
-    engine = TorchEngine(recipe, weights, dtype=torch.float64)
+def train_reference(
+    recipe: Recipe, weights: Tensors, plan: EpochPlan, data: Split, dtype: torch.dtype = torch.float64
+) -> Trained:
+    """The torch engine, in float64 if not told otherwise."""
+    engine = TorchEngine(recipe, weights, dtype=dtype)
     result = engine.train_epoch(data.images, data.labels, plan, lambda done: None)
     return Trained(result, engine.state(), engine.logits(data.images[:33]))
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from close import distances, train_native, train_reference, uneven_weights
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -74,6 +75,12 @@ def assert_agrees(
             for name, value in distances(native.state, reference.state).items()
             if not value < TOLERANCE
         }
+        if far:
+            # Where terms cancel to nearly nothing (BatchNorm makes the gradient of a lone weight before it
+            # zero), only roundings are left, in PyTorch's float32 as well: no further off than that will do.
+            single = train_reference(recipe, weights, plan, data, torch.float32)
+            rounding = distances(single.state, reference.state)
+            far = {name: value for name, value in far.items() if value > rounding[name]}
         loss = abs(native.result.loss - reference.result.loss) / abs(reference.result.loss)
         if not far and loss < TOLERANCE and native.result.correct == reference.result.correct:
             np.testing.assert_allclose(
