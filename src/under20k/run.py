@@ -19,6 +19,7 @@ two files leaves nothing that disagrees, for what follows from the checkpoint is
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterator
@@ -38,6 +39,7 @@ from under20k.recipe import Recipe
 from under20k.weights import Tensors, check_seed, check_weights
 
 FORMAT = 1
+MAX_NAME = 200  # bytes, of the 255 that file systems allow
 FILES = (
     "recipe.json",
     "environment.json",
@@ -270,8 +272,14 @@ def lock(path: Path) -> Iterator[None]:
 
 
 def run_path(runs_dir: Path, name: str, seed: int) -> Path:
-    """Where the run of a recipe called ``name`` lies, signs replaced that a file system might refuse."""
+    """Where the run of a recipe called ``name`` lies, signs replaced that a file system might refuse.
+
+    A name that is too long for one, as with many settings changed, ends in a digest of itself instead.
+    """
     safe = "".join(sign if sign.isalnum() or sign in "+=._-," else "_" for sign in name)
+    if len(safe.encode()) > MAX_NAME:
+        digest = hashlib.sha256(name.encode(errors="backslashreplace")).hexdigest()[:8]
+        safe = f"{safe.encode()[:MAX_NAME].decode(errors='ignore')}-{digest}"
     return runs_dir / f"{safe}-{seed}"
 
 

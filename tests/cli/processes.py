@@ -1,5 +1,6 @@
 """The command as a process of its own, small trainings, and what a folder holds."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -73,9 +74,17 @@ def wait_for(condition: Callable[[], bool], seconds: float = 60) -> bool:
     return met
 
 
+def group(process: subprocess.Popen[str]) -> list[int]:
+    """A process from ``start`` and all that it has started, as far as they run."""
+    listed = subprocess.run(["ps", "-eo", "pid=,pgid=,stat="], capture_output=True, text=True, check=True)
+    rows = (line.split() for line in listed.stdout.splitlines())
+    return [int(pid) for pid, of, state in rows if int(of) == process.pid and state[0] != "Z"]
+
+
 def kill_group(process: subprocess.Popen[str], number: int = signal.SIGKILL) -> None:
-    """Signal a process and all that it started, as a terminal does."""
-    os.killpg(process.pid, number)
+    """Signal a process and all that it has started, as a terminal does; nothing where all have ended."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -103,14 +112,3 @@ def assert_refused(code: int, out: str, err: str, *words: str) -> None:
     assert err.endswith("\n")
     for word in words:
         assert word in err
-
-
-def group_ends(process: subprocess.Popen[str]) -> bool:
-    """Whether everything that a process from ``start`` has started ends, soon after itself."""
-
-    def members() -> list[str]:
-        listed = subprocess.run(["ps", "-eo", "pgid=,stat="], capture_output=True, text=True, check=True)
-        rows = (line.split() for line in listed.stdout.splitlines())
-        return [group for group, state in rows if int(group) == process.pid and state[0] != "Z"]
-
-    return wait_for(lambda: not members())

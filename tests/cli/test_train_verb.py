@@ -17,9 +17,9 @@ from safetensors.torch import load_file
 from under20k.cli.main import main
 from under20k.data import Mnist
 from under20k.engine.network import build
-from under20k.recipe import Recipe
+from under20k.recipe import Recipe, settings
 from under20k.recipes import MINIMAL
-from under20k.run import Run
+from under20k.run import Run, run_path
 
 ONE_EPOCH = [*SETTINGS, "--epochs", "1", "--threads", "1"]
 
@@ -156,6 +156,21 @@ def test_a_run_is_named_after_its_recipe_and_seed(tmp_path, monkeypatch, capsys,
     assert result["path"] == f"runs/{folder.name}"
     assert result["epochs"] == lines_of(folder)
     assert result["recipe"]["augmentation"]["rotation_deg"] == 0
+
+
+def test_a_run_with_every_setting_changed_has_a_folder_of_its_own(tmp_path):
+    changes = {name: False if setting.kind is bool else 0.5 for name, setting in settings().items()}
+    changes |= {"epochs": 3, "batch_size": 7, "step_epochs": 2, "nesterov": True}
+    changes |= {"schedule": "constant", "interpolation": "bilinear", "architecture": "8|3"}
+    paths = []
+    for momentum in (0.5, 0.6):
+        recipe = MINIMAL.with_changes(**changes | {"momentum": momentum})
+        assert len(recipe.differences(MINIMAL)) == len(changes)
+        paths += [run_path(tmp_path, recipe.name, seed) for seed in (0, 2**32 - 1)]
+    for path in paths:
+        path.mkdir()
+        assert path.name.startswith("minimal+architecture=8_3+epochs=3+batch_size=7+")
+    assert len(set(paths)) == 4
 
 
 def test_a_live_bar_on_a_terminal(tmp_path, mnist: Mnist):

@@ -1,0 +1,280 @@
+"""``under20k reproduce`` on small networks under the specification's names, its workers real processes."""
+
+import dataclasses
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import processes
+import pytest
+from processes import assert_refused, contents, same_weights
+
+import under20k.reproduction
+from under20k.architecture import Architecture
+from under20k.cli.main import main
+from under20k.data import Mnist
+from under20k.recipes import MINIMAL, REGULARIZED
+from under20k.run import Run
+
+SMALL = tuple(
+    dataclasses.replace(
+        recipe, architecture=Architecture.parse(text), epochs=epochs, batch_size=1000, augmentation=no_change
+    )
+    for recipe, text, epochs, no_change in (
+        (REGULARIZED, "1p,4pd0.1|l", 2, MINIMAL.augmentation),
+        (MINIMAL, "1p,4p|l", 1, MINIMAL.augmentation),
+    )
+)
+NAMES = ["minimal-0", "minimal-1", "regularized-0", "regularized-1"]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, where the small networks pass for the specification's."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(under20k.reproduction, "SPECIFIED", SMALL)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, mnist: Mnist) -> Path:
+    """A folder in which two seeds were reproduced, not to be changed; what was printed lies beside."""
+    folder = tmp_path_factory.mktemp("reproduced")
+    process = processes.start(folder, "--seeds", "2", command=command(SMALL))
+    out, err = process.communicate(timeout=2 * processes.TIMEOUT_S)
+    assert process.returncode == 0, err
+    (folder / "stdout").write_text(out)
+    (folder / "stderr").write_text(err)
+    return folder
+
+
+@pytest.fixture
+def copied(trained: Path, here: Path) -> Path:
+    """A copy of its runs in the current folder."""
+    return Path(shutil.copytree(trained / "runs", here / "runs"))
+
+
+SCRIPT = """
+import sys
+import under20k.reproduction
+from under20k.cli.main import main
+from under20k.recipe import Recipe
+under20k.reproduction.SPECIFIED = tuple(map(Recipe.from_json, sys.argv[1:3]))
+sys.exit(main(["reproduce", *sys.argv[3:]]))
+"""
+
+
+def command(recipes) -> list[str]:
+    return [sys.executable, "-c", SCRIPT, *(recipe.to_json() for recipe in recipes)]
+
+
+ENDLESS = (dataclasses.replace(SMALL[0], epochs=1000), SMALL[1])
+
+
+@pytest.mark.slow
+def test_everything_is_trained_and_reported(trained):
+    assert sorted(path.name for path in (trained / "runs").iterdir()) == NAMES
+    runs = {name: Run.open(trained / "runs" / name) for name in NAMES}
+    assert all({file.name for file in run.path.iterdir()} == processes.FILES for run in runs.values())
+    files = {path.name for path in (trained / "report").iterdir()}
+    pictures = {"curves-regularized.png", "curves-minimal.png"}
+    assert files == {"report.html", "report.md", "results.json"} | pictures
+
+    results = json.loads((trained / "report" / "results.json").read_text())["recipes"]
+    assert list(results) == ["regularized", "minimal"]
+    for name, recipe in zip(results, SMALL, strict=True):
+        assert results[name]["parameters"] == recipe.architecture.parameters
+        assert [run["seed"] for run in results[name]["runs"]] == [0, 1]
+        for run in results[name]["runs"]:
+            of = runs[f"{name}-{run['seed']}"]
+            assert run["epochs"] == [dataclasses.asdict(epoch) for epoch in of.metrics()]
+            assert len(run["epochs"]) == recipe.epochs
+
+    out, err = (trained / "stdout").read_text(), (trained / "stderr").read_text()
+    *comparison, first, second, last = out.splitlines()
+    header = next(line for line in comparison if line.startswith("Measure "))
+    assert re.search("regularized .*minimal", header)
+    accuracies = [runs[f"minimal-{seed}"].metrics()[-1].validation_accuracy for seed in (0, 1)]
+    assert f"{50 * sum(accuracies):.3f}" in out  # their mean, in percent
+    assert first == "regularized: 6 of 6 requirements met"
+    assert second == "minimal: 5 of 6 requirements met; missed: Dropout"
+    assert last == f"report: {trained / 'report' / 'report.html'}"
+    assert re.search(r"^4 trainings, \d+ at a time$", err, re.M)
+    for name in NAMES:
+        shown = re.findall(rf"^{name} +(.*)$", err, re.M)
+        assert "torch engine, fp32" in shown[0]
+        assert [line[:9] for line in shown[1:]] == [
+            f"epoch {epoch + 1}/{len(runs[name].metrics())}" for epoch in range(len(runs[name].metrics()))
+        ]
+    for kind in ("html", "md"):
+        text = (trained / "report" / f"report.{kind}").read_text()
+        assert "This is not the specification" in text
+        assert f"{50 * sum(accuracies):.3f}" in text
+
+
+@pytest.mark.slow
+def test_again_it_reuses_what_is_there(copied, capsys):
+    before = contents(copied)
+    assert main(["reproduce", "--seeds", "2", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert sorted(err.splitlines()) == [f"runs/{name} is finished: reused" for name in NAMES]
+    assert contents(copied) == before
+    assert out == Path("report/results.json").read_text()
+    assert json.loads(out)["recipes"]["minimal"]["runs"][1]["seed"] == 1
+
+
+@pytest.mark.slow
+def test_what_is_missing_is_made_up_for(copied, trained, capsys):
+    (copied / "minimal-1" / "report.md").unlink()  # killed before its report
+    (copied / "regularized-1" / "model.safetensors").unlink()  # and before its model
+    shutil.rmtree(copied / "minimal-0")
+    assert main(["reproduce", "--seeds", "2", "--jobs", "1"]) == 0
+    err = capsys.readouterr().err
+    assert "runs/regularized-0 is finished: reused\n3 trainings, 1 at a time\n" in err
+    assert re.search(r"^regularized-1 .*; going on after epoch 2$", err, re.M)
+    assert [line.split()[0] for line in err.splitlines() if "validation" in line] == ["minimal-0"]
+    for name in NAMES:
+        assert same_weights(copied / name, trained / "runs" / name)
+        assert (copied / name / "report.md").exists()
+
+
+@pytest.mark.slow
+def test_a_training_that_fails_is_one_line_and_the_others_are_kept(copied, here, capsys):
+    (copied / "regularized-1" / "model.safetensors").unlink()
+    checkpoint = copied / "regularized-1" / "checkpoint.safetensors"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-10])
+    before = contents(here)
+    code = main(["reproduce", "--seeds", "2"])
+    out, err = capsys.readouterr()
+    line = err.splitlines(keepends=True)[-1]
+    assert_refused(code, out, line, "runs/regularized-1/checkpoint.safetensors is damaged")
+    assert "Traceback" not in err
+    after = contents(here)
+    del before["runs/regularized-1/environment.json"], after["runs/regularized-1/environment.json"]
+    assert after == before
+
+
+def test_a_run_of_another_recipe_in_the_way(finished, here, capsys):
+    shutil.copytree(finished.path, here / "runs" / "minimal-0")
+    before = contents(here)
+    words = ["runs/minimal-0 holds a run of another recipe or seed"]
+    code = main(["reproduce"])
+    assert_refused(code, *capsys.readouterr(), *words)
+    assert contents(here) == before
+
+
+def test_options_that_every_training_would_refuse(here, capsys):
+    code = main(["reproduce", "--device", "cpu:7"])
+    out, err = capsys.readouterr()
+    assert_refused(code, out, err.splitlines(keepends=True)[-1], "device: 'cpu:7'")
+    assert "Traceback" not in err
+    assert contents(here) == {}
+
+
+@pytest.mark.slow
+def test_a_killed_worker_and_the_call_after(trained, tmp_path):
+    process = processes.start(tmp_path, command=command(SMALL))
+    processes.read_until(process, "epoch 1/2")
+    (worker,) = {int(pid) for pid in holders(tmp_path / "runs" / "regularized-0" / ".lock")}
+    os.kill(worker, signal.SIGKILL)
+    out, err = process.communicate(timeout=processes.TIMEOUT_S)
+    words = ["a training process was ended from outside", "call again to go on", "--jobs 1"]
+    assert_refused(process.returncode, out, err.splitlines(keepends=True)[-1], *words)
+    assert "Traceback" not in err
+    assert processes.wait_for(lambda: not processes.group(process))
+
+    process = processes.start(tmp_path, command=command(SMALL))
+    out, err = process.communicate(timeout=processes.TIMEOUT_S)
+    assert process.returncode == 0, err
+    assert re.search(r"^regularized-0 .*; going on after epoch 1$", err, re.M)
+    for name in ("regularized-0", "minimal-0"):
+        assert same_weights(tmp_path / "runs" / name, trained / "runs" / name)
+
+
+def holders(lock: Path) -> set[str]:
+    """The processes that have a lock file open."""
+    found = set()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if os.readlink(link) == str(lock):
+                found.add(link.parts[2])
+        except OSError:
+            continue  # ended meanwhile
+    return found
+
+
+HINT = "stopped; the same command goes on after the last whole epochs"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "group", "after", "code", "tail"),
+    [
+        (signal.SIGTERM, False, "regularized-0  ", 143, f"{HINT}\nterminated\n"),
+        (signal.SIGINT, True, "2 trainings", 130, f"{HINT}\ninterrupted\n"),  # as a terminal sends it
+        (signal.SIGKILL, False, "minimal-0      epoch 1/1", -signal.SIGKILL, ""),  # one worker is idle
+    ],
+)
+def test_no_worker_outlives_the_command(mnist: Mnist, tmp_path, number, group, after, code, tail):
+    process = processes.start(tmp_path, "--jobs", "2", command=command(ENDLESS))
+    try:
+        processes.read_until(process, after)
+        if number == signal.SIGKILL:
+            assert processes.wait_for((tmp_path / "runs" / "minimal-0" / "report.md").exists)
+        if group:
+            assert processes.wait_for(lambda: len(processes.group(process)) > 2)
+            processes.kill_group(process, number)
+        else:
+            process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, out) == (code, "")
+        assert "Traceback" not in err
+        assert err.endswith(tail)
+        assert processes.wait_for(lambda: not processes.group(process))
+    finally:
+        processes.kill_group(process)
+    assert not list((tmp_path / "runs").glob("*/model.safetensors")) or number == signal.SIGKILL
+
+
+@pytest.mark.slow
+def test_ctrl_c_is_for_the_command_alone_to_decide(mnist: Mnist, tmp_path):
+    process = processes.start(tmp_path, "--jobs", "2", command=command(ENDLESS))
+    try:
+        processes.read_until(process, "2 trainings")
+        assert processes.wait_for(lambda: len(processes.group(process)) > 2)
+        # While they start, the workers ignore it, as later: one that died would end everything.
+        for _ in range(5):
+            for pid in processes.group(process):
+                if pid != process.pid:
+                    os.kill(pid, signal.SIGINT)
+            time.sleep(0.2)
+        processes.read_until(process, "minimal-0      epoch 1/1")
+        code, _, err = processes.end(process, signal.SIGINT)
+        assert (code, "Traceback" in err) == (130, False)
+    finally:
+        processes.kill_group(process)
+
+
+@pytest.mark.slow
+def test_the_specifications_models_in_full(mnist: Mnist, tmp_path):
+    """The main job itself: six minutes on two cores."""
+    process = processes.start(tmp_path, "reproduce")
+    out, err = process.communicate(timeout=40 * 60)
+    assert process.returncode == 0, err
+    assert "regularized: 6 of 6 requirements met\nminimal: 5 of 6 requirements met; missed: Dropout\n" in out
+    report = (tmp_path / "report" / "report.md").read_text()
+    for recipe, epochs, parameters in ((REGULARIZED, 12, 19_204), (MINIMAL, 8, 14_116)):
+        run = Run.open(tmp_path / "runs" / f"{recipe.name}-0")
+        assert (run.recipe, len(run.metrics())) == (recipe, epochs)
+        assert sum(v.size for name, v in run.weights().items() if ".running_" not in name) == parameters
+        last = run.metrics()[-1].validation_accuracy
+        assert 0.990 <= last <= 0.997
+        (claim,) = re.findall(rf"^- {recipe.name}.*$", report, re.M)
+        assert f"{last:.2%}" in claim
+        assert ("below" in claim) == (last < 0.994)
+    assert "This is not the specification" not in report
