@@ -92,9 +92,8 @@ def main() -> None:
             json.dumps({"machine": machine, "images": images, "rows": rows}, indent=2) + "\n"
         )
     print(f"{machine}; {images} images, medians of {arguments.rounds} turns, scaled to {EPOCH}.\n")
-    print(
-        "| recipe | engine | epoch, wall s | epoch, processor s | torch's over it | GFLOP/s | 10,000 logits, wall s |"
-    )
+    columns = ("recipe", "engine", "epoch, wall s", "processor s", "torch to it", "GFLOP/s", "logits, wall s")
+    print("| " + " | ".join(columns) + " |")
     print("|---|---|---|---|---|---|---|")
     for recipe in (MINIMAL, REGULARIZED):
         for name in ("native", "native, 1 thread", "torch"):
