@@ -39,3 +39,15 @@ $(VENV)/installed: $(BIN)/python pyproject.toml
 $(VENV)/installed-%: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --editable '.[$*]'
 	@touch $@
+
+# The native engine. Built with the package, so again when its sources change.
+.PHONY: benchmark sanitize
+
+$(VENV)/installed: $(wildcard native/*.h native/*.cpp native/CMakeLists.txt)
+
+benchmark: $(VENV)/installed-test     ## time the native engine against torch, in turns
+	$(BIN)/python benchmarks/engines.py
+
+sanitize: $(VENV)/installed-test      ## run the native engine's kernels under sanitizers
+	$(BIN)/python -m pip install --quiet nanobind cmake ninja
+	native/sanitize.sh $(BIN)/python

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from under20k.api import train
 from under20k.cli.main import main
 from under20k.data import Mnist, load_test
+from under20k.engine import choose
 from under20k.engine.network import build
 from under20k.run import Run
 
@@ -101,7 +102,7 @@ def test_every_reading_of_the_test_set_is_written_into_the_run(small, recount, c
     assert_counted(figures, *recount("test"))
     (reading,) = Run.open(small).test_readings()
     assert {name: reading[name] for name in figures} == figures
-    assert reading["engine"] == "torch"
+    assert reading["engine"] == choose().engine
     report = (small / "report.md").read_text()
     assert "The test set was read once." in report
     assert f"{figures['accuracy']:.2%}" in report

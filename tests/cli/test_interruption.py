@@ -59,7 +59,7 @@ def test_kills_at_any_moment(under20k, finished, tmp_path):
     path = tmp_path / "runs" / "small"
     moments = random.Random(20_000)
     # Several kills on the same run: while it starts, in the first epoch, after an epoch, as it ends.
-    for line, longest_s in ((None, 2), ("torch engine", 2), (None, 5), ("epoch ", 0.2), ("epoch ", 4)):
+    for line, longest_s in ((None, 2), (" engine, ", 2), (None, 5), ("epoch ", 0.2), ("epoch ", 4)):
         process = processes.start(tmp_path, *TRAIN, "--resume")
         assert process.stderr is not None
         if line:

@@ -18,6 +18,7 @@ import under20k.reproduction
 from under20k.architecture import Architecture
 from under20k.cli.main import main
 from under20k.data import Mnist
+from under20k.engine import choose
 from under20k.recipes import MINIMAL, REGULARIZED
 from under20k.run import Run
 
@@ -107,7 +108,7 @@ def test_everything_is_trained_and_reported(trained):
     assert re.search(r"^4 trainings, \d+ at a time$", err, re.M)
     for name in NAMES:
         shown = re.findall(rf"^{name} +(.*)$", err, re.M)
-        assert "torch engine, fp32" in shown[0]
+        assert f"{choose().engine} engine, fp32" in shown[0]
         assert [line[:9] for line in shown[1:]] == [
             f"epoch {epoch + 1}/{len(runs[name].metrics())}" for epoch in range(len(runs[name].metrics()))
         ]

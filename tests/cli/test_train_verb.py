@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from under20k.cli.main import main
 from under20k.data import Mnist
+from under20k.engine import choose
 from under20k.engine.network import build
 from under20k.recipe import Recipe, settings
 from under20k.recipes import MINIMAL
@@ -38,7 +39,7 @@ def test_the_run_folder(finished):
         f"+{name}={changes[name]}" for name in recipe.flat() if name in changes
     )
     environment = json.loads((finished.path / "environment.json").read_text())
-    assert (environment["seed"], environment["threads"], environment["engine"]) == (0, 1, "torch")
+    assert (environment["seed"], environment["threads"], environment["engine"]) == (0, 1, choose().engine)
     assert environment["packages"]["torch"] == torch.__version__
     assert environment["command"].startswith("python -m under20k train minimal --architecture '1p,4pd0.1|l'")
     report = (finished.path / "report.md").read_text()
@@ -52,8 +53,8 @@ def test_one_plain_line_an_epoch_off_a_terminal(finished):
     head, *epochs = finished.done.stderr.splitlines()
     parameters = Run.open(finished.path).recipe.architecture.parameters
     assert re.fullmatch(
-        rf"minimal\+.*, seed 0: {parameters} parameters, 2 epochs; torch engine, fp32, \w+, 1 thread"
-        r" → runs/small",
+        rf"minimal\+.*, seed 0: {parameters} parameters, 2 epochs; {choose().engine} engine, fp32, \w+, "
+        r"1 thread → runs/small",
         head,
     )
     assert len(epochs) == len(metrics) == 2

@@ -26,7 +26,7 @@ def test_create_takes_the_initial_weights_of_the_seed_or_those_given():
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_threads(threads):
-    engine = create(MINIMAL, 0, device="cpu", threads=threads)
+    engine = create(MINIMAL, 0, engine="torch", device="cpu", threads=threads)
     assert engine.threads == threads == torch.get_num_threads()
     assert (engine.name, engine.precision, engine.device) == ("torch", "fp32", "cpu")
 
@@ -46,9 +46,10 @@ def test_all_cores_that_the_process_may_use_by_default():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"engine": "tensorflow"}, "engine: 'tensorflow'; allowed are auto, torch"),
+        ({"engine": "tensorflow"}, "engine: 'tensorflow'; allowed are auto, native, torch"),
         ({"threads": 0}, "threads: 0; allowed are whole numbers from 1 to 1024"),
         ({"threads": 1025}, "threads: 1025"),
+        ({"engine": "native", "device": "cuda"}, "device: 'cuda'; the native engine runs on the CPU only"),
         ({"device": "tpu"}, "device: 'tpu'; allowed are auto, cpu, cuda, cuda:N and mps"),
         ({"seed": -1}, "seed: -1"),
     ],

@@ -4,14 +4,50 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 
+from under20k.engine import native_engine
 from under20k.engine.protocol import Engine
 from under20k.errors import UserError
 from under20k.recipe import Recipe
 from under20k.weights import Tensors, initial_weights
 
-ENGINES = ("auto", "torch")
+ENGINES = ("auto", "native", "torch")
 MAX_THREADS = 1024
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An engine and why it is the one."""
+
+    engine: str
+    reason: str
+
+
+def choose(engine: str = "auto", device: str = "auto") -> Choice:
+    """What ``auto`` comes to: native on a CPU where it is built, torch elsewhere. Never imports torch.
+
+    Raises UserError for an engine that is not known, or not to be had here.
+    """
+    if engine not in ENGINES:
+        raise UserError(f"engine: {engine!r}; allowed are {', '.join(ENGINES)}")
+    if engine == "torch":
+        return Choice("torch", "as asked")
+    missing = native_engine.unavailable()
+    on_cpu = device in ("auto", "cpu")
+    if engine == "native":
+        if not on_cpu:
+            raise UserError(
+                f"device: {device!r}; the native engine runs on the CPU only, --engine torch on others"
+            )
+        if missing:
+            raise UserError(f"engine: 'native', but {missing}; use --engine torch")
+        return Choice("native", f"as asked, with {native_engine.instruction_set()}")
+    if not on_cpu:
+        return Choice("torch", f"for device {device}; the native engine runs on the CPU only")
+    if missing:
+        return Choice("torch", f"for {missing}")
+    return Choice("native", f"built, and the fastest on a CPU; with {native_engine.instruction_set()}")
 
 
 def create(
@@ -25,13 +61,22 @@ def create(
 ) -> Engine:
     """An engine for ``recipe`` with ``weights``, by default the initial ones of ``seed``.
 
-    ``device`` is auto (a GPU if PyTorch sees one, else cpu), cpu, cuda, cuda:1, mps; ``threads`` of the CPU,
-    all cores by default. Raises UserError for what this machine lacks.
+    ``engine`` is as ``choose`` has it. ``device`` is auto (the CPU for the native engine; for torch a GPU if
+    it sees one, else cpu), cpu, cuda, cuda:1, mps; ``threads`` of the CPU, all cores by default. Raises
+    UserError for what this machine lacks.
     """
-    if engine not in ENGINES:
-        raise UserError(f"engine: {engine!r}; allowed are {', '.join(ENGINES)}")
+    name = choose(engine, device).engine
     if threads is not None and not 1 <= threads <= MAX_THREADS:
         raise UserError(f"threads: {threads}; allowed are whole numbers from 1 to {MAX_THREADS}")
+    weights = weights or initial_weights(recipe.architecture, seed)
+    if name == "native":
+        cores = available_cores()
+        if threads is not None and threads > cores:
+            raise UserError(
+                f"threads: {threads}; this process may use {cores} cores, and more threads only wait"
+            )
+        return native_engine.NativeEngine(recipe, weights, threads or cores)
+
     # Here, since importing torch takes seconds and not everything that names an engine needs it.
     import torch
 
@@ -39,7 +84,7 @@ def create(
 
     device = torch_device(device)
     torch.set_num_threads(threads or available_cores())
-    return TorchEngine(recipe, weights or initial_weights(recipe.architecture, seed), device)
+    return TorchEngine(recipe, weights, device)
 
 
 def available_cores() -> int:

@@ -39,6 +39,14 @@ class Divergence(UserError):
     """The loss was not finite."""
 
 
+def divergence(plan: EpochPlan, step: int) -> Divergence:
+    """The error for a loss that was not finite at ``step`` of the epoch, counted from 0."""
+    return Divergence(
+        f"the loss is not finite at step {step + 1} of {plan.steps} in epoch {plan.epoch}, where the "
+        f"learning rate is {plan.learning_rates[step]:g}; lower --learning-rate"
+    )
+
+
 def average_decay(recipe: Recipe, step: int) -> float:
     """Decay of the weights' moving average after ``step``, counted from 0 over the whole training.
 

@@ -21,11 +21,11 @@ from under20k.engine.protocol import (
     MEAN,
     MOMENTUM_PREFIX,
     STANDARD_DEVIATION,
-    Divergence,
     EpochResult,
     Images,
     Labels,
     average_decay,
+    divergence,
     state_tensors,
 )
 from under20k.plan import EpochPlan
@@ -181,11 +181,7 @@ class TorchEngine:
 def _check_finite(losses: Tensor, plan: EpochPlan) -> None:
     finite = torch.isfinite(losses)
     if not finite.all():
-        step = int(finite.logical_not().nonzero()[0])
-        raise Divergence(
-            f"the loss is not finite at step {step + 1} of {plan.steps} in epoch {plan.epoch}, where the "
-            f"learning rate is {plan.learning_rates[step]:g}; lower --learning-rate"
-        )
+        raise divergence(plan, int(finite.logical_not().nonzero()[0]))
 
 
 def _floats(network: Network) -> dict[str, Tensor]:

@@ -1,0 +1,239 @@
+// Convolution of one group, forward and (with transposed weights) backward.
+//
+// A tile is a few neighbouring columns × a few output channels of one row, whose sums stay in registers
+// while every input channel and kernel tap is added: each input vector loaded serves all channels of the
+// tile, each weight all its columns. A weight is one float, broadcast to all lanes.
+
+#pragma once
+
+#include "kernels.h"
+#include "simd.h"
+
+namespace under20k::UNDER20K_ISA {
+
+constexpr int MOST_CHANNELS = REGISTERS == 32 ? 8 : 6;
+constexpr int MOST_COLUMNS = 6;
+
+// One row of output in the channels of one tile.
+struct ConvolutionRow {
+    const Vec* input;  // at the first tap of the first column
+    ptrdiff_t input_row, input_plane;
+    int input_channels;
+    int kernel_rows;       // those that fall on the map; rows of padding are skipped
+    const float* weights;  // [input channel][kernel row][kernel column][channel of the tile], at the first row
+    const float* bias;
+    Vec* output;
+    ptrdiff_t output_plane;
+    int large, small;  // tiles of COLUMNS and of COLUMNS − 1 columns
+    Finish finish;
+    const float* pivot;
+    Vec* sums;  // [channel][sum, sum of squares]
+};
+
+template <int KERNEL, int COLUMNS, int CHANNELS>
+UNDER20K_INLINE void convolve_tile(const ConvolutionRow& row, const Vec* __restrict input, Vec* __restrict output) {
+    Vec sum[CHANNELS][COLUMNS];
+    for (int c = 0; c < CHANNELS; ++c)
+        for (int x = 0; x < COLUMNS; ++x) sum[c][x] = broadcast(row.bias[c]);
+
+    for (int i = 0; i < row.input_channels; ++i) {
+        const Vec* in = input + i * row.input_plane;
+        const float* weight = row.weights + i * (KERNEL * KERNEL * CHANNELS);
+        for (int ky = 0; ky < row.kernel_rows; ++ky) {
+#pragma GCC unroll 3
+            for (int kx = 0; kx < KERNEL; ++kx) {
+                // The fewer of inputs and weights wait in registers while the others pass by, each loaded once.
+                if constexpr (COLUMNS <= CHANNELS) {
+                    Vec value[COLUMNS];
+#pragma GCC unroll 8
+                    for (int x = 0; x < COLUMNS; ++x) value[x] = keep(in[x + kx]);
+#pragma GCC unroll 8
+                    for (int c = 0; c < CHANNELS; ++c) {
+                        const Vec factor = broadcast(weight[kx * CHANNELS + c]);
+#pragma GCC unroll 8
+                        for (int x = 0; x < COLUMNS; ++x) sum[c][x] += value[x] * factor;
+                    }
+                } else {
+                    Vec factor[CHANNELS];
+#pragma GCC unroll 8
+                    for (int c = 0; c < CHANNELS; ++c) factor[c] = keep(broadcast(weight[kx * CHANNELS + c]));
+#pragma GCC unroll 8
+                    for (int x = 0; x < COLUMNS; ++x) {
+                        const Vec value = in[x + kx];
+#pragma GCC unroll 8
+                        for (int c = 0; c < CHANNELS; ++c) sum[c][x] += value * factor[c];
+                    }
+                }
+            }
+            in += row.input_row;
+            weight += KERNEL * CHANNELS;
+        }
+    }
+
+    if (row.finish == Finish::statistics) {
+        for (int c = 0; c < CHANNELS; ++c) {
+            Vec total{}, squares{};
+            for (int x = 0; x < COLUMNS; ++x) {
+                const Vec deviation = sum[c][x] - row.pivot[c];
+                total += deviation;
+                squares += deviation * deviation;
+            }
+            row.sums[2 * c] += total;
+            row.sums[2 * c + 1] += squares;
+        }
+    }
+    for (int c = 0; c < CHANNELS; ++c)
+        for (int x = 0; x < COLUMNS; ++x)
+            output[c * row.output_plane + x] = row.finish == Finish::relu ? relu(sum[c][x]) : sum[c][x];
+}
+
+template <int KERNEL, int COLUMNS, int CHANNELS>
+void convolve_row(const ConvolutionRow& row) {
+    const Vec* input = row.input;
+    Vec* output = row.output;
+    for (int tile = 0; tile < row.large; ++tile, input += COLUMNS, output += COLUMNS)
+        convolve_tile<KERNEL, COLUMNS, CHANNELS>(row, input, output);
+    if constexpr (COLUMNS > 1)
+        for (int tile = 0; tile < row.small; ++tile, input += COLUMNS - 1, output += COLUMNS - 1)
+            convolve_tile<KERNEL, COLUMNS - 1, CHANNELS>(row, input, output);
+}
+
+using RowFunction = void (*)(const ConvolutionRow&);
+
+// Sums, the fewer of inputs and weights, and one of the others; one register is left to the compiler, which
+// spills sums to memory otherwise.
+constexpr bool fits(int columns, int channels) {
+    const int fewer = columns < channels ? columns : channels;
+    return columns <= MOST_COLUMNS && channels <= MOST_CHANNELS && columns * channels + fewer + 1 < REGISTERS;
+}
+
+// The compiled function for a tile, by index, for the size is known only when the network is.
+struct RowFunctions {
+    RowFunction of[MOST_COLUMNS + 1][MOST_CHANNELS + 1] = {};
+};
+
+template <int KERNEL, int COLUMNS, int CHANNELS>
+constexpr void fill(RowFunctions& table) {
+    if constexpr (COLUMNS <= MOST_COLUMNS) {
+        if constexpr (fits(COLUMNS, CHANNELS)) {
+            table.of[COLUMNS][CHANNELS] = convolve_row<KERNEL, COLUMNS, CHANNELS>;
+            fill<KERNEL, COLUMNS, CHANNELS + 1>(table);
+        } else {
+            fill<KERNEL, COLUMNS + 1, 1>(table);
+        }
+    }
+}
+
+template <int KERNEL>
+constexpr RowFunctions row_functions() {
+    RowFunctions table;
+    fill<KERNEL, 1, 1>(table);
+    return table;
+}
+
+constexpr RowFunctions ROWS_1 = row_functions<1>(), ROWS_3 = row_functions<3>();
+
+// The tiles that take the fewest cycles by a simple count: two multiply-adds or two loads a cycle, and no
+// tile faster than the latency of one multiply-add.
+inline Convolution convolution(int kernel, int padding, const Map& input, const Map& output) {
+    Convolution best{kernel, padding, input, output, {}, {}};
+    double least = 1e300;
+    for (int columns = 1; columns <= MOST_COLUMNS; ++columns)
+        for (int channels = 1; channels <= MOST_CHANNELS; ++channels) {
+            if (!fits(columns, channels)) continue;
+            const Split x = split(output.width, columns), c = split(output.channels, channels);
+            double cycles = 0;
+            for (int i = 0; i < 2; ++i)
+                for (int j = 0; j < 2; ++j) {
+                    const int tiles = (i ? x.tiles - x.large : x.large) * (j ? c.tiles - c.large : c.large);
+                    const double products = (x.size - i) * (c.size - j), loads = (x.size - i) + (c.size - j);
+                    double worst = products > loads ? products : loads;
+                    if (worst < 8) worst = 8;
+                    cycles += tiles * (worst / 2 + 0.3);
+                }
+            if (cycles < least) {
+                least = cycles;
+                best.channels = c;
+                best.columns = x;
+            }
+        }
+    return best;
+}
+
+// First channel of tile `index`.
+UNDER20K_INLINE int tile_start(const Split& split, int index) {
+    return index * split.size - (index > split.large ? index - split.large : 0);
+}
+
+UNDER20K_INLINE int tile_size(const Split& split, int index) { return split.size - (index >= split.large); }
+
+// Weights (output, input, kernel, kernel), each output channel times its `scale` (null for 1), in the order
+// in which tiles read them: [tile][input channel][kernel row][kernel column][channel of the tile].
+inline void pack_weights(const Convolution& conv, const float* weights, const float* scale, float* packed) {
+    const int inputs = conv.input.channels, taps = conv.kernel * conv.kernel;
+    for (int tile = 0; tile < conv.channels.tiles; ++tile) {
+        const int first = tile_start(conv.channels, tile), size = tile_size(conv.channels, tile);
+        for (int i = 0; i < inputs; ++i)
+            for (int tap = 0; tap < taps; ++tap)
+                for (int c = first; c < first + size; ++c)
+                    *packed++ = weights[(c * inputs + i) * taps + tap] * (scale ? scale[c] : 1.0f);
+    }
+}
+
+// The same for the input's gradient, a convolution of the output's gradient with the kernels turned by 180°
+// and inputs and outputs exchanged. `conv` is that convolution, `weights` are the forward one's.
+inline void pack_transposed(const Convolution& conv, const float* weights, float* packed) {
+    const int inputs = conv.input.channels, outputs = conv.output.channels, taps = conv.kernel * conv.kernel;
+    for (int tile = 0; tile < conv.channels.tiles; ++tile) {
+        const int first = tile_start(conv.channels, tile), size = tile_size(conv.channels, tile);
+        for (int i = 0; i < inputs; ++i)
+            for (int tap = 0; tap < taps; ++tap)
+                for (int c = first; c < first + size; ++c)
+                    *packed++ = weights[(i * outputs + c) * taps + (taps - 1 - tap)];
+    }
+}
+
+inline void convolve(const Convolution& conv, const float* input, const float* packed, const float* bias,
+                     float* output, Finish finish, const Statistics* statistics, int live) {
+    const auto& functions = (conv.kernel == 3 ? ROWS_3 : ROWS_1).of[conv.columns.size];
+    const Map &in = conv.input, &out = conv.output;
+    const int channel_weights = in.channels * conv.kernel * conv.kernel;
+    Vec* sums = statistics ? reinterpret_cast<Vec*>(statistics->scratch) : nullptr;
+    if (statistics)
+        for (int i = 0; i < 2 * out.channels; ++i) sums[i] = Vec{};
+
+    ConvolutionRow row{};
+    row.input_row = in.row();
+    row.input_plane = in.plane();
+    row.input_channels = in.channels;
+    row.output_plane = out.plane();
+    row.large = conv.columns.large;
+    row.small = conv.columns.tiles - conv.columns.large;
+    row.finish = finish;
+    // Row by row, all channels of a row before the next: the input rows are then still in the first cache.
+    for (int y = 0; y < out.height; ++y) {
+        const int above = conv.padding - y, below = y - conv.padding + conv.kernel - in.height;
+        const int first_ky = above > 0 ? above : 0, last_ky = conv.kernel - (below > 0 ? below : 0);
+        row.kernel_rows = last_ky - first_ky;
+        row.input = reinterpret_cast<const Vec*>(input) + in.at(0, y - conv.padding + first_ky, -conv.padding);
+        for (int tile = 0; tile < conv.channels.tiles; ++tile) {
+            const int first = tile_start(conv.channels, tile), size = tile_size(conv.channels, tile);
+            row.weights = packed + first * channel_weights + first_ky * conv.kernel * size;
+            row.bias = bias + first;
+            row.output = reinterpret_cast<Vec*>(output) + out.at(first, y, 0);
+            if (statistics) {
+                row.pivot = statistics->pivot + first;
+                row.sums = sums + 2 * first;
+            }
+            functions[size](row);
+        }
+    }
+    if (statistics) {
+        const IntVec mask = live_lanes(live);
+        for (int c = 0; c < out.channels; ++c)
+            for (int part = 0; part < 2; ++part)
+                statistics->sums[part * out.channels + c] = sum_lanes(where(mask, sums[2 * c + part]));
+    }
+}
+
+}  // namespace under20k::UNDER20K_ISA

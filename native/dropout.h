@@ -1,0 +1,30 @@
+// Dropout by the plan's hashed masks: under20k.plan.dropout_keep says what they are.
+
+#pragma once
+
+#include "kernels.h"
+#include "simd.h"
+
+namespace under20k::UNDER20K_ISA {
+
+template <typename T>
+UNDER20K_INLINE T mix(T value) {
+    value = (value ^ (value >> 16)) * 0x7FEB352Du;
+    return (value ^ (value >> 15)) * 0x846CA68Bu;
+}
+
+// The keys of a group's images. `layer_key` is the hash of the epoch's seed and the layer.
+UNDER20K_INLINE UintVec dropout_keys(uint32_t layer_key, int64_t position) {
+    UintVec keys;
+    for (int lane = 0; lane < LANES; ++lane)
+        keys[lane] = mix(layer_key ^ (static_cast<uint32_t>(position) + static_cast<uint32_t>(lane)));
+    return keys;
+}
+
+// `value` scaled up where the element survives, else 0.
+UNDER20K_INLINE Vec drop(const Activation& block, UintVec keys, int element, Vec value) {
+    const UintVec hash = mix(keys ^ block.dropout_hashes[element]);
+    return where((IntVec)(hash >= block.dropout_threshold), value * block.dropout_scale);
+}
+
+}  // namespace under20k::UNDER20K_ISA

@@ -1,0 +1,76 @@
+// Images of one group: from bytes to normalised vectors, through the plan's affine maps where it has any.
+
+#pragma once
+
+#include "kernels.h"
+#include "simd.h"
+
+namespace under20k::UNDER20K_ISA {
+
+constexpr int FRACTION_BITS = 16;
+constexpr int FRAMED = SIDE + 2;  // an image within a frame of background, which stands for all outside it
+
+// (pixel / 255 − mean) / standard deviation, as under20k.engine.protocol has them.
+constexpr double MEAN = 0.1307, STANDARD_DEVIATION = 0.3081;
+constexpr double SLOPE = 1 / (255 * STANDARD_DEVIATION), INTERCEPT = -MEAN / STANDARD_DEVIATION;
+
+UNDER20K_INLINE int clamp_to_frame(int32_t coordinate) {
+    return coordinate < -1 ? 0 : coordinate > SIDE ? SIDE + 1 : coordinate + 1;
+}
+
+// One image under the map `m`, as pixel values 0–255, to `out` with LANES floats between pixels.
+template <bool BILINEAR>
+void warp(const uint8_t* image, const int32_t* m, float* out) {
+    uint8_t framed[FRAMED * FRAMED];
+    std::memset(framed, 0, sizeof framed);
+    for (int y = 0; y < SIDE; ++y) std::memcpy(framed + (y + 1) * FRAMED + 1, image + y * SIDE, SIDE);
+
+    // Unsigned, for coordinates far outside may wrap around, as NumPy's and PyTorch's do.
+    const auto u = [](int32_t value) { return static_cast<uint32_t>(value); };
+    const uint32_t half = BILINEAR ? 1u << (FRACTION_BITS - 1) : 0;
+    for (int y = 0; y < SIDE; ++y) {
+        uint32_t from_x = u(m[1]) * u(y) + u(m[2]) - half, from_y = u(m[4]) * u(y) + u(m[5]) - half;
+        for (int x = 0; x < SIDE; ++x, from_x += u(m[0]), from_y += u(m[3]), out += LANES) {
+            const int left = static_cast<int32_t>(from_x) >> FRACTION_BITS;
+            const int top = static_cast<int32_t>(from_y) >> FRACTION_BITS;
+            const int column = clamp_to_frame(left);
+            const uint8_t* row = framed + clamp_to_frame(top) * FRAMED;
+            if constexpr (BILINEAR) {
+                const int next = clamp_to_frame(left + 1);
+                const uint8_t* below = framed + clamp_to_frame(top + 1) * FRAMED;
+                constexpr uint32_t mask = (1u << FRACTION_BITS) - 1;
+                const float fx = static_cast<float>(from_x & mask) * (1.0f / (1 << FRACTION_BITS));
+                const float fy = static_cast<float>(from_y & mask) * (1.0f / (1 << FRACTION_BITS));
+                const float upper = (1 - fx) * row[column] + fx * row[next];
+                const float lower = (1 - fx) * below[column] + fx * below[next];
+                *out = (1 - fy) * upper + fy * lower;
+            } else {
+                *out = row[column];
+            }
+        }
+    }
+}
+
+inline void load_images(const Batch& batch, const Group& group, const Map& map, float* output) {
+    alignas(64) float pixels[SIDE * SIDE * LANES];
+    for (int lane = 0; lane < LANES; ++lane) {
+        const int64_t position = group.position + (lane < group.live ? lane : 0);
+        const int64_t index = batch.order ? batch.order[position] : position;
+        const uint8_t* image = batch.images + index * SIDE * SIDE;
+        float* out = pixels + lane;
+        if (!batch.matrices) {
+            for (int i = 0; i < SIDE * SIDE; ++i) out[i * LANES] = image[i];
+        } else {
+            const int32_t* matrix = batch.matrices + 6 * position;
+            batch.bilinear ? warp<true>(image, matrix, out) : warp<false>(image, matrix, out);
+        }
+    }
+    const Vec* pixel = reinterpret_cast<const Vec*>(pixels);
+    for (int y = 0; y < SIDE; ++y) {
+        Vec* row = reinterpret_cast<Vec*>(output) + map.at(0, y, 0);
+        for (int x = 0; x < SIDE; ++x)
+            row[x] = *pixel++ * static_cast<float>(SLOPE) + static_cast<float>(INTERCEPT);
+    }
+}
+
+}  // namespace under20k::UNDER20K_ISA

@@ -1,0 +1,15 @@
+// Which instruction set's kernels run.
+
+#pragma once
+
+#include <string>
+
+#include "kernels.h"
+
+namespace under20k {
+
+// The widest that this processor has, or the one called `name`. Throws std::invalid_argument where the
+// processor lacks it, or nothing is called so.
+const Kernels& choose_kernels(const std::string& name);
+
+}  // namespace under20k

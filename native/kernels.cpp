@@ -1,0 +1,40 @@
+// Compiled once for each instruction set, with its flags and UNDER20K_ISA as its namespace.
+
+#include "kernels.h"
+
+#include "activation.h"
+#include "convolution.h"
+#include "head.h"
+#include "images.h"
+#include "optimiser.h"
+#include "weight_gradient.h"
+
+#define UNDER20K_TEXT_OF(name) #name
+#define UNDER20K_TEXT(name) UNDER20K_TEXT_OF(name)
+
+namespace under20k::UNDER20K_ISA {
+
+const Kernels& kernels() {
+    static constexpr Kernels table{
+        UNDER20K_TEXT(UNDER20K_ISA),
+        LANES,
+        convolution,
+        pack_weights,
+        pack_transposed,
+        convolve,
+        weight_gradient,
+        load_images,
+        activate,
+        activation_sums,
+        activation_gradient,
+        global_average,
+        global_average_gradient,
+        logits,
+        loss,
+        update,
+        average,
+    };
+    return table;
+}
+
+}  // namespace under20k::UNDER20K_ISA

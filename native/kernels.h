@@ -1,0 +1,134 @@
+// What each instruction set implements: the arithmetic on one group of images. The network (network.cpp)
+// knows no vectors; it calls these through a table, chosen at run time.
+//
+// Pointers to activations are to arrays of vectors, aligned to 64 bytes.
+
+#pragma once
+
+#include <cstdint>
+
+#include "layout.h"
+
+namespace under20k {
+
+constexpr int CLASSES = 10;
+constexpr int SIDE = 28;  // pixels
+
+// The images that one group takes from the epoch. `positions` count through the epoch.
+struct Batch {
+    const uint8_t* images;     // (N, 28, 28)
+    const uint8_t* labels;     // (N,), null in evaluation
+    const int32_t* order;      // the image at each position; null for the images as they come
+    const int32_t* matrices;   // (N, 2, 3) in 16.16 fixed point, by position; null for none
+    bool bilinear;
+    uint32_t dropout_seed;
+};
+
+struct Group {
+    int64_t position;  // of its first image in the epoch
+    int live;          // lanes in use; the others hold copies of the first image and count for nothing
+};
+
+// A convolution of one group: its geometry and how it is cut into tiles that fit the registers.
+struct Convolution {
+    int kernel;
+    int padding;
+    Map input;
+    Map output;
+    Split channels;  // of the output
+    Split columns;
+};
+
+// What a convolution does with its sums before they are stored.
+enum class Finish { plain, relu, statistics };
+
+// For each channel of a convolution's output, sum and sum of squares of (value − pivot).
+struct Statistics {
+    const float* pivot;
+    float* scratch;  // 2 vectors a channel, this thread's own
+    float* sums;     // [2][channels]
+};
+
+// A block's way from its convolution's output z to its own output: BatchNorm is scale·z + shift here, then
+// ReLU, pooling and dropout.
+struct Activation {
+    Map z;
+    Map out;
+    bool pool;
+    const float* scale;
+    const float* shift;
+    uint32_t dropout_threshold;      // 0 for none
+    float dropout_scale;             // 1 / (1 − probability)
+    const uint32_t* dropout_hashes;  // one for each element of the output
+};
+
+// Back through a block's activation: z̄ = a·ȳ + b·z + c in each channel, ȳ the gradient of BatchNorm's output.
+struct ActivationGradient {
+    const float* inverse_sd;  // the normalised value is inverse_sd·z + offset
+    const float* offset;
+    const float* a;
+    const float* b;
+    const float* c;
+};
+
+struct Loss {
+    double loss;
+    int correct;
+};
+
+struct Optimiser {
+    float momentum;
+    float weight_decay;
+    bool nesterov;
+};
+
+// Where the gradients of a step lie: one row of all parameters for each group.
+struct PartialGradients {
+    const float* first;
+    int groups;
+    ptrdiff_t row;
+};
+
+struct Kernels {
+    const char* isa;
+    int lanes;
+
+    Convolution (*convolution)(int kernel, int padding, const Map& input, const Map& output);
+    void (*pack_weights)(const Convolution&, const float* weights, const float* scale, float* packed);
+    void (*pack_transposed)(const Convolution&, const float* weights, float* packed);
+    void (*convolve)(const Convolution&, const float* input, const float* packed, const float* bias, float* output,
+                     Finish, const Statistics*, int live);
+    void (*weight_gradient)(const Convolution&, const float* input, const float* z_gradient, float* scratch,
+                            float* gradient);
+
+    void (*load_images)(const Batch&, const Group&, const Map&, float* output);
+    void (*activate)(const Activation&, const float* z, float* out, uint32_t layer_key, int64_t position);
+    void (*activation_sums)(const Activation&, const ActivationGradient&, const float* z, float* out_gradient,
+                            uint32_t layer_key, int64_t position, float* sums);
+    void (*activation_gradient)(const Activation&, const ActivationGradient&, float* z, const float* out_gradient,
+                                int live);
+
+    void (*global_average)(const Map&, const float* maps, float* averages);
+    void (*global_average_gradient)(const Map&, const float* averages_gradient, float* maps_gradient);
+    void (*logits)(const Map&, const float* z, int live, float* logits);
+    Loss (*loss)(const Map&, float* z, const uint8_t* labels, int live, float smoothing, float share,
+                 float* bias_gradient);
+
+    void (*update)(const Optimiser&, const PartialGradients&, float learning_rate, ptrdiff_t begin, ptrdiff_t end,
+                   float* weights, float* momentum);
+    void (*average)(float decay, ptrdiff_t begin, ptrdiff_t end, const float* weights, float* average);
+};
+
+namespace baseline {
+const Kernels& kernels();
+}
+#if defined(UNDER20K_X86)
+namespace avx2 {
+const Kernels& kernels();
+}
+namespace avx512 {
+const Kernels& kernels();
+}
+#endif
+
+}  // namespace under20k

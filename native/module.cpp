@@ -1,0 +1,160 @@
+// The Python module under20k.engine._native. under20k.engine.native_engine is its only user, and checks what
+// it hands over; here only what could crash the process is checked again.
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+
+#include "isa.h"
+#include "network.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace {
+
+using under20k::Network;
+
+template <typename T, typename... Shape>
+using Array = nb::ndarray<const T, nb::numpy, nb::device::cpu, nb::c_contig, Shape...>;
+using Images = Array<uint8_t, nb::shape<-1, under20k::SIDE, under20k::SIDE>>;
+
+void require(bool holds, const char* message) {
+    if (!holds) throw std::invalid_argument(message);
+}
+
+// Lets a waiting Ctrl-C through: runs Python's signal handlers, which raise.
+void check_signals() {
+    nb::gil_scoped_acquire gil;
+    if (PyErr_CheckSignals() != 0) throw nb::python_error();
+}
+
+nb::ndarray<nb::numpy, float, nb::ndim<1>> view(float* values, Network& network, nb::handle owner) {
+    return {values, {static_cast<size_t>(values ? network.parameters() : 0)}, owner};
+}
+
+nb::tuple train_epoch(Network& network, const Images& images, const Array<uint8_t, nb::ndim<1>>& labels,
+                      const Array<int32_t, nb::ndim<1>>& order,
+                      std::optional<Array<int32_t, nb::shape<-1, 2, 3>>> matrices, bool bilinear,
+                      const Array<double, nb::ndim<1>>& learning_rates, const Array<double, nb::ndim<1>>& average_decays,
+                      uint32_t dropout_seed, const nb::callable& on_step) {
+    const size_t count = order.shape(0), steps = network.steps(count);
+    require(images.shape(0) == labels.shape(0), "as many labels as images");
+    require(!matrices || matrices->shape(0) == count, "one matrix for each position");
+    require(learning_rates.shape(0) == steps && average_decays.shape(0) == steps, "one learning rate for each step");
+    for (size_t i = 0; i < count; ++i)
+        require(order(i) >= 0 && static_cast<size_t>(order(i)) < images.shape(0), "an image for each position");
+    for (size_t i = 0; i < labels.shape(0); ++i) require(labels(i) < under20k::CLASSES, "labels in 0–9");
+
+    const under20k::Epoch epoch{{images.data(), labels.data(), order.data(), matrices ? matrices->data() : nullptr,
+                                 bilinear, dropout_seed},
+                                static_cast<int64_t>(count), learning_rates.data(), average_decays.data()};
+    under20k::EpochOutcome outcome{};
+    {
+        nb::gil_scoped_release released;
+        using Clock = std::chrono::steady_clock;
+        auto last = Clock::now();
+        outcome = network.train_epoch(
+            epoch,
+            [&](int64_t done) {
+                // Python is called a few times a second, not after each of a thousand steps.
+                const auto now = Clock::now();
+                if (now - last < std::chrono::milliseconds(50) && done != epoch.images) return;
+                last = now;
+                nb::gil_scoped_acquire gil;
+                if (PyErr_CheckSignals() != 0) throw nb::python_error();
+                on_step(done);
+            },
+            check_signals);
+    }
+    return nb::make_tuple(outcome.loss, outcome.correct, outcome.diverged);
+}
+
+nb::object logits(Network& network, const Images& images) {
+    const size_t count = images.shape(0);
+    auto values = std::make_unique<float[]>(count * under20k::CLASSES);
+    {
+        nb::gil_scoped_release released;
+        network.logits(images.data(), static_cast<int64_t>(count), values.get(), check_signals);
+    }
+    float* data = values.release();
+    nb::capsule owner(data, [](void* memory) noexcept { delete[] static_cast<float*>(memory); });
+    return nb::cast(nb::ndarray<nb::numpy, float, nb::ndim<2>>(data, {count, under20k::CLASSES}, owner));
+}
+
+}  // namespace
+
+NB_MODULE(_native, m) {
+    m.doc() = "The native CPU engine's C++ part; use under20k.engine.";
+
+    nb::class_<under20k::Layer>(m, "Layer")
+        .def(
+            "__init__",
+            [](under20k::Layer* self, int channels, int kernel, int padding, bool pool, double dropout,
+               uint32_t dropout_threshold, int64_t weight, int64_t bias, int64_t scale, int64_t shift,
+               int64_t running_mean, int64_t running_variance) {
+                new (self) under20k::Layer{channels, kernel, padding, pool, dropout, dropout_threshold, weight, bias,
+                                           scale, shift, running_mean, running_variance};
+            },
+            nb::kw_only(), "channels"_a, "kernel"_a, "padding"_a, "pool"_a, "dropout"_a, "dropout_threshold"_a,
+            "weight"_a, "bias"_a, "scale"_a, "shift"_a, "running_mean"_a, "running_variance"_a);
+
+    nb::class_<under20k::Range>(m, "Range")
+        .def(
+            "__init__",
+            [](under20k::Range* self, int64_t begin, int64_t end, bool trained, bool decayed) {
+                new (self) under20k::Range{begin, end, trained, decayed};
+            },
+            nb::kw_only(), "begin"_a, "end"_a, "trained"_a, "decayed"_a);
+
+    nb::class_<under20k::Settings>(m, "Settings")
+        .def(
+            "__init__",
+            [](under20k::Settings* self, std::vector<under20k::Layer> layers, bool pool_first,
+               std::vector<under20k::Range> ranges, int64_t parameters, int64_t batch_size, float momentum,
+               float weight_decay, bool nesterov, float label_smoothing, bool averages, int threads) {
+                new (self) under20k::Settings{std::move(layers), pool_first, std::move(ranges), parameters, batch_size,
+                                              momentum, weight_decay, nesterov, label_smoothing, averages, threads};
+            },
+            nb::kw_only(), "layers"_a, "pool_first"_a, "ranges"_a, "parameters"_a, "batch_size"_a, "momentum"_a,
+            "weight_decay"_a, "nesterov"_a, "label_smoothing"_a, "averages"_a, "threads"_a);
+
+    m.def("isa", [](const std::string& name) { return std::string(under20k::choose_kernels(name).isa); }, "name"_a);
+    m.def(
+        "network_bytes",
+        [](const under20k::Settings& settings, const std::string& isa) {
+            return under20k::network_bytes(settings, under20k::choose_kernels(isa));
+        },
+        "settings"_a, "isa"_a);
+
+    nb::class_<Network>(m, "Network")
+        .def(
+            "__init__",
+            [](Network* self, const under20k::Settings& settings, const std::string& isa) {
+                new (self) Network(settings, under20k::choose_kernels(isa));
+            },
+            "settings"_a, "isa"_a)
+        .def_prop_ro("weights", [](nb::handle_t<Network> self) {
+            auto& network = nb::cast<Network&>(self);
+            return view(network.weights(), network, self);
+        })
+        .def_prop_ro("momentum", [](nb::handle_t<Network> self) {
+            auto& network = nb::cast<Network&>(self);
+            return view(network.momentum(), network, self);
+        })
+        .def_prop_ro("average", [](nb::handle_t<Network> self) {
+            auto& network = nb::cast<Network&>(self);
+            return view(network.average(), network, self);
+        })
+        .def("train_epoch", train_epoch, nb::kw_only(), "images"_a.noconvert(), "labels"_a.noconvert(),
+             "order"_a.noconvert(), "matrices"_a.noconvert().none(), "bilinear"_a, "learning_rates"_a.noconvert(),
+             "average_decays"_a.noconvert(), "dropout_seed"_a, "on_step"_a)
+        .def("logits", logits, "images"_a.noconvert());
+}

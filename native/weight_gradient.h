@@ -1,0 +1,118 @@
+// The gradient of a convolution's weights from one group.
+//
+// A weight's gradient is the product of an input map, shifted by the weight's tap, with a gradient map,
+// summed over all pixels. A tile keeps the sums of several taps × several output channels in registers
+// while it runs over a strip of rows; lanes are added up only at the end.
+
+#pragma once
+
+#include "kernels.h"
+#include "simd.h"
+
+namespace under20k::UNDER20K_ISA {
+
+// 9 taps × 3 channels read each gradient vector a third as often as 3 × 9 do, where the registers allow it.
+constexpr int MOST_TAPS = REGISTERS == 32 ? 9 : 3;
+constexpr int MOST_GRADIENT_CHANNELS = REGISTERS == 32 ? 3 : 4;
+// So many pixels of a strip that its gradients of one tile's channels stay in the first cache.
+constexpr int STRIP_PIXELS = 112;
+
+struct Strip {
+    const Vec* input;
+    const ptrdiff_t* taps;  // where each tap's input lies
+    ptrdiff_t input_row;
+    const Vec* gradient;
+    ptrdiff_t gradient_row, gradient_plane;
+    int rows, columns;
+    bool first;  // of the map: the sums begin
+    Vec* sums;  // [channel][tap]
+    ptrdiff_t sums_row;
+};
+
+template <int TAPS, int CHANNELS>
+void gradient_tile(const Strip& strip) {
+    Vec sum[CHANNELS][TAPS] = {};
+    for (int y = 0; y < strip.rows; ++y) {
+        const Vec* __restrict input = strip.input + y * strip.input_row;
+        const Vec* __restrict gradient = strip.gradient + y * strip.gradient_row;
+        for (int x = 0; x < strip.columns; ++x) {
+            Vec value[TAPS];
+#pragma GCC unroll 9
+            for (int t = 0; t < TAPS; ++t) value[t] = input[strip.taps[t] + x];
+#pragma GCC unroll 4
+            for (int c = 0; c < CHANNELS; ++c) {
+                const Vec factor = gradient[c * strip.gradient_plane + x];
+#pragma GCC unroll 9
+                for (int t = 0; t < TAPS; ++t) sum[c][t] += value[t] * factor;
+            }
+        }
+    }
+    for (int c = 0; c < CHANNELS; ++c)
+        for (int t = 0; t < TAPS; ++t) {
+            Vec& total = strip.sums[c * strip.sums_row + t];
+            total = strip.first ? sum[c][t] : total + sum[c][t];
+        }
+}
+
+using TileFunction = void (*)(const Strip&);
+
+template <int TAPS>
+UNDER20K_INLINE TileFunction gradient_tile_of(int channels) {
+    switch (channels) {
+        case 1: return gradient_tile<TAPS, 1>;
+        case 2: return gradient_tile<TAPS, 2>;
+        case 3: return gradient_tile<TAPS, 3>;
+        default: return gradient_tile<TAPS, MOST_GRADIENT_CHANNELS>;
+    }
+}
+
+// `scratch` holds a vector for each weight. `gradient` is (output, input, kernel, kernel).
+inline void weight_gradient(const Convolution& conv, const float* input, const float* z_gradient, float* scratch,
+                            float* gradient) {
+    const Map &in = conv.input, &out = conv.output;
+    const int kernel = conv.kernel, weights = in.channels * kernel * kernel;  // of one output channel
+    Vec* sums = reinterpret_cast<Vec*>(scratch);
+    const Split channels = split(out.channels, MOST_GRADIENT_CHANNELS);
+    int strip_rows = STRIP_PIXELS / out.width;
+    if (strip_rows < 1) strip_rows = 1;
+    for (int y = 0; y < out.height; y += strip_rows) {
+        Strip strip{};
+        strip.rows = out.height - y < strip_rows ? out.height - y : strip_rows;
+        strip.columns = out.width;
+        strip.first = y == 0;
+        strip.input = reinterpret_cast<const Vec*>(input) + in.at(0, y - conv.padding, -conv.padding);
+        strip.input_row = in.row();
+        strip.gradient_row = out.row();
+        strip.gradient_plane = out.plane();
+        strip.sums_row = weights;
+        int first = 0;
+        for (int tile = 0; tile < channels.tiles; ++tile) {
+            const int size = channels.size - (tile >= channels.large);
+            strip.gradient = reinterpret_cast<const Vec*>(z_gradient) + out.at(first, y, 0);
+            // All taps of all input channels in one row, cut where it suits the registers.
+            int channel = 0, ky = 0, kx = 0;
+            for (int tap = 0; tap < weights;) {
+                const int left = weights - tap;
+                const int taps = left >= MOST_TAPS ? MOST_TAPS : left >= 3 ? 3 : 1;
+                // A place is (channel, kernel row, kernel column), counted up as an odometer does.
+                ptrdiff_t offsets[MOST_TAPS];
+                for (int t = 0; t < taps; ++t) {
+                    offsets[t] = channel * in.plane() + ky * in.row() + kx;
+                    if (++kx == kernel) kx = 0, ++ky;
+                    if (ky == kernel) ky = 0, ++channel;
+                }
+                strip.taps = offsets;
+                strip.sums = sums + first * weights + tap;
+                const TileFunction function = taps == MOST_TAPS ? gradient_tile_of<MOST_TAPS>(size)
+                                              : taps == 3       ? gradient_tile_of<3>(size)
+                                                                : gradient_tile_of<1>(size);
+                function(strip);
+                tap += taps;
+            }
+            first += size;
+        }
+    }
+    sum_all(sums, out.channels * weights, gradient);
+}
+
+}  // namespace under20k::UNDER20K_ISA

@@ -1,0 +1,70 @@
+"""The C++ side of the native engine (native/module.cpp)."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+class Layer:
+    def __init__(
+        self,
+        *,
+        channels: int,
+        kernel: int,
+        padding: int,
+        pool: bool,
+        dropout: float,
+        dropout_threshold: int,
+        weight: int,
+        bias: int,
+        scale: int,
+        shift: int,
+        running_mean: int,
+        running_variance: int,
+    ) -> None: ...
+
+class Range:
+    def __init__(self, *, begin: int, end: int, trained: bool, decayed: bool) -> None: ...
+
+class Settings:
+    def __init__(
+        self,
+        *,
+        layers: list[Layer],
+        pool_first: bool,
+        ranges: list[Range],
+        parameters: int,
+        batch_size: int,
+        momentum: float,
+        weight_decay: float,
+        nesterov: bool,
+        label_smoothing: float,
+        averages: bool,
+        threads: int,
+    ) -> None: ...
+
+class Network:
+    def __init__(self, settings: Settings, isa: str) -> None: ...
+    @property
+    def weights(self) -> NDArray[np.float32]: ...
+    @property
+    def momentum(self) -> NDArray[np.float32]: ...
+    @property
+    def average(self) -> NDArray[np.float32]: ...
+    def train_epoch(
+        self,
+        *,
+        images: NDArray[np.uint8],
+        labels: NDArray[np.uint8],
+        order: NDArray[np.int32],
+        matrices: NDArray[np.int32] | None,
+        bilinear: bool,
+        learning_rates: NDArray[np.float64],
+        average_decays: NDArray[np.float64],
+        dropout_seed: int,
+        on_step: Callable[[int], None],
+    ) -> tuple[float, int, int]: ...
+    def logits(self, images: NDArray[np.uint8]) -> NDArray[np.float32]: ...
+
+def isa(name: str) -> str: ...
+def network_bytes(settings: Settings, isa: str) -> float: ...

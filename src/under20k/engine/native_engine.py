@@ -1,0 +1,298 @@
+"""The native CPU engine: C++ on arrays of one batch (see native/ and docs/native-engine.md).
+
+It never imports torch. What crosses into C++ is checked here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+
+from under20k.architecture import CLASSES, IMAGE_SIDE
+from under20k.engine.protocol import (
+    AVERAGE_PREFIX,
+    MOMENTUM_PREFIX,
+    EpochResult,
+    Images,
+    Labels,
+    average_decay,
+    divergence,
+    state_tensors,
+)
+from under20k.errors import UserError
+from under20k.plan import EpochPlan, check_batches, dropout_threshold
+from under20k.recipe import Recipe
+from under20k.weights import Tensors, check_tensors, check_weights
+
+try:
+    from under20k.engine import _native
+except ImportError as error:
+    _native = None  # type: ignore[assignment]
+    _missing = str(error)
+
+Flat = NDArray[np.float32]
+
+ISA_VARIABLE = "UNDER20K_ISA"
+MEMORY_SHARE = 0.9  # of the machine's memory that an engine may ask for
+
+
+def unavailable() -> str | None:
+    """Why there is no native engine here, or None where there is one."""
+    if _native is None:
+        return (
+            "the native engine was not built when under20k was installed (it needs a C++20 compiler, GCC or "
+            f"Clang; install one, then under20k again): {_missing}"
+        )
+    return None
+
+
+def instruction_set() -> str:
+    """The instruction set in use: the widest of the processor, or what UNDER20K_ISA names."""
+    if reason := unavailable():
+        raise UserError(reason)
+    try:
+        return _native.isa(os.environ.get(ISA_VARIABLE, ""))
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+class NativeEngine:
+    """Trains one recipe on the CPU in float32, without PyTorch; see ``protocol.Engine``.
+
+    The same bits for any number of ``threads``, which may be more than the machine has cores.
+    """
+
+    name = "native"
+    precision = "fp32"
+    device = "cpu"
+
+    def __init__(self, recipe: Recipe, weights: Tensors, threads: int) -> None:
+        check_weights(recipe.architecture, weights)
+        self.recipe = recipe
+        self.threads = threads
+        self.isa = instruction_set()
+        self._places = _Places(recipe)
+        settings = _settings(recipe, self._places, threads)
+        _check_memory(_native.network_bytes(settings, self.isa), recipe)
+        try:
+            self._network = _native.Network(settings, self.isa)
+        except (MemoryError, RuntimeError) as error:
+            raise UserError(f"the native engine could not start: {error}") from error
+        self._places.write(weights, self._network.weights)
+        if recipe.average_decay:
+            self._places.write(weights, self._network.average)
+        self._in_use = threading.Lock()
+        self._process = os.getpid()
+
+    def train_epoch(
+        self, images: Images, labels: Labels, plan: EpochPlan, on_step: Callable[[int], None]
+    ) -> EpochResult:
+        images, labels = _checked_images(images), _checked_labels(labels, len(images))
+        self._check_plan(plan, len(images))
+        first = (plan.epoch - 1) * plan.steps
+        decays = [average_decay(self.recipe, first + step) for step in range(plan.steps)]
+        with self._exclusively():
+            loss, correct, diverged = self._network.train_epoch(
+                images=images,
+                labels=labels,
+                order=np.ascontiguousarray(plan.order),
+                matrices=None if plan.matrices is None else np.ascontiguousarray(plan.matrices),
+                bilinear=plan.bilinear,
+                learning_rates=np.ascontiguousarray(plan.learning_rates),
+                average_decays=np.array(decays, np.float64),
+                dropout_seed=plan.dropout_seed,
+                on_step=on_step,
+            )
+        if diverged >= 0:
+            raise divergence(plan, diverged)
+        return EpochResult(loss / len(plan.order), correct)
+
+    def logits(self, images: Images) -> NDArray[np.float32]:
+        images = _checked_images(images)
+        with self._exclusively():
+            return self._network.logits(images)
+
+    def weights(self) -> Tensors:
+        network = self._network
+        return self._places.read(network.average if self.recipe.average_decay else network.weights)
+
+    def state(self) -> Tensors:
+        state = self._places.read(self._network.weights)
+        if self.recipe.momentum:
+            momentum = self._places.read(self._network.momentum)
+            state |= {
+                MOMENTUM_PREFIX + name: value for name, value in momentum.items() if ".running_" not in name
+            }
+        if self.recipe.average_decay:
+            average = self._places.read(self._network.average)
+            state |= {AVERAGE_PREFIX + name: value for name, value in average.items()}
+        return state
+
+    def load_state(self, state: Tensors) -> None:
+        check_tensors(state_tensors(self.recipe), state, f"the state does not fit {self.recipe.name}")
+        with self._exclusively():
+            self._places.write(state, self._network.weights)
+            if self.recipe.momentum:
+                self._places.write(state, self._network.momentum, MOMENTUM_PREFIX)
+            if self.recipe.average_decay:
+                self._places.write(state, self._network.average, AVERAGE_PREFIX)
+
+    @contextmanager
+    def _exclusively(self) -> Iterator[None]:
+        """One call at a time: C++ runs without Python's lock, so nothing else would keep two apart."""
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                "a native engine does not survive a fork; create it in the process that uses it"
+            )
+        if not self._in_use.acquire(blocking=False):
+            raise RuntimeError("this engine is busy with another call")
+        try:
+            yield
+        finally:
+            self._in_use.release()
+
+    def _check_plan(self, plan: EpochPlan, images: int) -> None:
+        order = plan.order
+        if order.dtype != np.int32 or order.ndim != 1 or len(order) == 0:
+            raise UserError(f"the plan's order is {order.dtype} {order.shape}, not int32 (N,) with N above 0")
+        if order.min() < 0 or order.max() >= images:
+            raise UserError(
+                f"the plan is of images {order.min()} to {order.max()}, but there are only {images}"
+            )
+        if plan.batch_size != self.recipe.batch_size or plan.steps != -(-len(order) // plan.batch_size):
+            raise UserError(
+                f"the plan has {plan.steps} steps of {plan.batch_size} images for {len(order)}; the recipe's "
+                f"batch size is {self.recipe.batch_size}"
+            )
+        matrices = plan.matrices
+        if matrices is not None and (matrices.dtype != np.int32 or matrices.shape != (len(order), 2, 3)):
+            raise UserError(
+                f"the plan's matrices are {matrices.dtype} {matrices.shape}, not int32 {(len(order), 2, 3)}"
+            )
+        check_batches(self.recipe, len(order))
+
+
+class _Places:
+    """Where each tensor lies in the one array of all parameters that the C++ side works on."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.shapes = recipe.architecture.tensors()
+        sizes = [int(np.prod(shape)) for shape in self.shapes.values()]
+        starts = [0, *itertools.accumulate(sizes)]
+        self.total = starts[-1]
+        self.start = dict(zip(self.shapes, starts, strict=False))
+        self.size = dict(zip(self.shapes, sizes, strict=True))
+
+    def read(self, flat: Flat) -> Tensors:
+        """Copies of all tensors."""
+        return {
+            name: flat[self.start[name] : self.start[name] + self.size[name]].reshape(shape).copy()
+            for name, shape in self.shapes.items()
+        }
+
+    def write(self, tensors: Tensors, flat: Flat, prefix: str = "") -> None:
+        """Copy those tensors that there are under ``prefix``."""
+        for name in self.shapes:
+            if prefix + name in tensors:
+                flat[self.start[name] : self.start[name] + self.size[name]] = tensors[prefix + name].ravel()
+
+
+def _settings(recipe: Recipe, places: _Places, threads: int) -> _native.Settings:
+    architecture, at = recipe.architecture, places.start
+    layers = []
+    for index, block in enumerate(architecture.blocks):
+        name = f"blocks.{index}"
+        layers.append(
+            _native.Layer(
+                channels=block.channels,
+                kernel=block.kernel,
+                padding=block.padding,
+                pool=block.pool,
+                dropout=block.dropout,
+                dropout_threshold=dropout_threshold(block.dropout),
+                weight=at[f"{name}.conv.weight"],
+                bias=at.get(f"{name}.conv.bias", -1),
+                scale=at.get(f"{name}.batch_norm.weight", -1),
+                shift=at.get(f"{name}.batch_norm.bias", -1),
+                running_mean=at.get(f"{name}.batch_norm.running_mean", -1),
+                running_variance=at.get(f"{name}.batch_norm.running_var", -1),
+            )
+        )
+    head = architecture.head
+    layers.append(
+        _native.Layer(
+            channels=CLASSES,
+            kernel=head.kernel,
+            padding=head.padding,
+            pool=False,
+            dropout=0.0,
+            dropout_threshold=0,
+            weight=at["head.conv.weight"],
+            bias=at.get("head.conv.bias", -1),
+            scale=-1,
+            shift=-1,
+            running_mean=-1,
+            running_variance=-1,
+        )
+    )
+    ranges = [
+        _native.Range(
+            begin=places.start[name],
+            end=places.start[name] + places.size[name],
+            trained=".running_" not in name,
+            decayed=recipe.decay_all or name.endswith("conv.weight"),
+        )
+        for name in places.shapes
+    ]
+    return _native.Settings(
+        layers=layers,
+        pool_first=head.pool_first,
+        ranges=ranges,
+        parameters=places.total,
+        batch_size=recipe.batch_size,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        nesterov=recipe.nesterov,
+        label_smoothing=recipe.label_smoothing,
+        averages=recipe.average_decay > 0,
+        threads=threads,
+    )
+
+
+def _check_memory(needed: float, recipe: Recipe) -> None:
+    """Raise UserError where an engine would need more memory than the machine has."""
+    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
+        return
+    present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > MEMORY_SHARE * present:
+        raise UserError(
+            f"a batch of {recipe.batch_size} images through {recipe.architecture} takes "
+            f"{needed / 2**30:.1f} GiB, and this machine has {present / 2**30:.1f}; lower --batch-size"
+        )
+
+
+def _checked_images(images: Images) -> Images:
+    expected = (IMAGE_SIDE, IMAGE_SIDE)
+    if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.shape[1:] != expected:
+        raise UserError(f"images are {_described(images)}, not uint8 (N, {IMAGE_SIDE}, {IMAGE_SIDE})")
+    return np.ascontiguousarray(images)
+
+
+def _checked_labels(labels: Labels, images: int) -> Labels:
+    if not isinstance(labels, np.ndarray) or labels.dtype != np.uint8 or labels.shape != (images,):
+        raise UserError(f"labels are {_described(labels)}, not uint8 ({images},), one for each image")
+    if len(labels) and labels.max() >= CLASSES:
+        raise UserError(f"labels: {labels.max()} among them; allowed are 0 to {CLASSES - 1}")
+    return np.ascontiguousarray(labels)
+
+
+def _described(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} {value.shape}"
+    return type(value).__name__

@@ -1,0 +1,168 @@
+"""The native engine's steps against the torch engine in float64, over drawn architectures and recipes.
+
+Of the millions of values that ReLU and pooling decide on, now and then one lies within a rounding of its
+threshold, and float32 decides otherwise than float64; the gradients then differ for a good reason. Such an
+accident depends on the weights, and a defect does not: a case passes when it agrees in every tensor for one
+of a few draws of the weights, since nothing but a right engine agrees by chance.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from close import distances, train_native, train_reference, uneven_weights
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from drawn import AUGMENTATIONS, architectures
+from under20k.architecture import Architecture
+from under20k.data import Mnist
+from under20k.data.mnist import Split
+from under20k.engine.native_engine import ISA_VARIABLE, instruction_set
+from under20k.errors import InvalidValue, UserError
+from under20k.plan import check_batches, epoch_plan
+from under20k.recipe import Augmentation, Recipe, Schedule
+from under20k.recipes import MINIMAL, REGULARIZED
+from under20k.weights import Tensors
+
+TOLERANCE = 1e-4  # relative to the largest value of the tensor
+DRAWS = 8
+BATCH_SIZES = [1, 7, 16, 80, 128, 129]
+
+a_few = settings(
+    derandomize=True,
+    max_examples=int(os.environ.get("UNDER20K_EXAMPLES", "10")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+
+def available(isa: str, monkeypatch: pytest.MonkeyPatch) -> bool:
+    monkeypatch.setenv(ISA_VARIABLE, isa)
+    try:
+        return instruction_set() == isa
+    except UserError:
+        return False
+
+
+@pytest.fixture(params=["baseline", "avx2", "avx512"])
+def isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each instruction set that this processor has."""
+    name: str = request.param
+    if not available(name, monkeypatch):
+        pytest.skip(f"this processor has no {name}")
+    return name
+
+
+def assert_agrees(
+    recipe: Recipe, data: Split, adjust: Callable[[Tensors], None] = lambda weights: None
+) -> None:
+    """One epoch from uneven weights, by both engines, ends in the same state for one of a few draws."""
+    far = {}
+    for draw in range(DRAWS):
+        weights = uneven_weights(recipe.architecture, draw)
+        adjust(weights)
+        plan = epoch_plan(recipe, draw, 1, len(data))
+        native = train_native(recipe, weights, plan, data)
+        reference = train_reference(recipe, weights, plan, data)
+        far = {
+            name: value
+            for name, value in distances(native.state, reference.state).items()
+            if not value < TOLERANCE
+        }
+        if far:
+            # Where terms cancel to nearly nothing (BatchNorm makes the gradient of a lone weight before it
+            # zero), only roundings are left, in PyTorch's float32 as well: no further off than that will do.
+            single = train_reference(recipe, weights, plan, data, torch.float32)
+            rounding = distances(single.state, reference.state)
+            far = {name: value for name, value in far.items() if value > rounding[name]}
+        loss = abs(native.result.loss - reference.result.loss) / abs(reference.result.loss)
+        if not far and loss < TOLERANCE and native.result.correct == reference.result.correct:
+            np.testing.assert_allclose(
+                native.logits, reference.logits, atol=TOLERANCE * np.abs(reference.logits).max()
+            )
+            return
+    raise AssertionError(f"{recipe.architecture}: {far}, loss {loss}")
+
+
+def single_step(recipe: Recipe, batch_size: int) -> Recipe:
+    """One batch without decay, so that the momentum left behind is the gradient itself."""
+    changed = replace(recipe, batch_size=batch_size, weight_decay=0.0, momentum=0.9)
+    try:
+        check_batches(changed, batch_size)
+    except InvalidValue:
+        assume(False)
+    return changed
+
+
+def first_images(mnist: Mnist, count: int) -> Split:
+    return Split("train", mnist.train.images[:count], mnist.train.labels[:count])
+
+
+@pytest.mark.parametrize("batch_size", BATCH_SIZES)
+@pytest.mark.parametrize("recipe", [MINIMAL, REGULARIZED], ids=lambda recipe: recipe.name)
+def test_gradients_of_the_named_recipes(isa: str, recipe: Recipe, batch_size: int, mnist: Mnist) -> None:
+    assert_agrees(single_step(recipe, batch_size), first_images(mnist, batch_size))
+
+
+@a_few
+@given(architecture=architectures(max_channels=18), batch_size=st.sampled_from(BATCH_SIZES))
+def test_gradients_of_drawn_architectures(
+    isa: str, architecture: Architecture, batch_size: int, mnist: Mnist
+) -> None:
+    recipe = single_step(Recipe("drawn", architecture, learning_rate=0.01), batch_size)
+    assert_agrees(recipe, first_images(mnist, batch_size))
+
+
+@st.composite
+def training_settings(draw: st.DrawFn) -> Recipe:
+    """Everything that shapes a training, within what stays calm for a few steps."""
+    momentum = draw(st.sampled_from([0.0, 0.5, 0.9]))
+    return Recipe(
+        "drawn",
+        draw(architectures(max_blocks=4, max_channels=9)),
+        batch_size=draw(st.sampled_from([5, 8, 13, 20])),
+        learning_rate=draw(st.floats(0, 0.02)),
+        momentum=momentum,
+        nesterov=bool(momentum) and draw(st.booleans()),
+        weight_decay=draw(st.floats(0, 0.1)),
+        decay_all=draw(st.booleans()),
+        label_smoothing=draw(st.sampled_from([0.0, 0.1, 0.5])),
+        average_decay=draw(st.sampled_from([0.0, 0.9])),
+        schedule=Schedule("one-cycle", start_fraction=0.2),
+        augmentation=draw(st.just(Augmentation()) | AUGMENTATIONS),
+    )
+
+
+@a_few
+@given(recipe=training_settings())
+def test_epochs_of_drawn_recipes(isa: str, recipe: Recipe, mnist: Mnist) -> None:
+    images = 2 * recipe.batch_size + 3  # two whole batches and a short one
+    assert_agrees(recipe, first_images(mnist, images))
+
+
+@pytest.mark.parametrize("blocks", ["6up", "6nup", "6upd0.25", "6vup"])
+def test_of_equal_maxima_the_first_takes_the_gradient(isa: str, blocks: str) -> None:
+    """Images of 2×2 squares of one grey and kernels that see only their centre: every window is a tie. The
+    gradients of the kernels' other taps, which see what surrounds a pixel, tell which of the four was taken.
+    Without biases, for PyTorch in float64 adds them in another order at the last pixels, and breaks the ties.
+    """
+    generator = np.random.default_rng(3)
+    squares = generator.integers(0, 256, (24, 14, 14), dtype=np.uint8)
+    images = squares.repeat(2, axis=1).repeat(2, axis=2)
+    if blocks == "6vup":  # without padding, output pixel (0, 0) is centred on input pixel (1, 1)
+        images = np.roll(images, 1, axis=(1, 2))
+    data = Split("train", images, generator.integers(0, 10, 24, dtype=np.uint8))
+
+    def centre_only(weights: Tensors) -> None:
+        kernels = weights["blocks.0.conv.weight"]
+        centre = kernels[:, :, 1, 1].copy()
+        kernels[:] = 0
+        kernels[:, :, 1, 1] = centre
+
+    assert_agrees(single_step(Recipe("ties", Architecture.parse(f"{blocks}|3v")), 24), data, centre_only)
