@@ -25,6 +25,7 @@ def describe_environment(engine: Engine) -> dict[str, Any]:
         "command": command(),
         "engine": engine.name,
         "precision": engine.precision,
+        "instruction_set": getattr(engine, "isa", None),  # of the native engine, on which its bits depend
         "device": engine.device,
         "threads": engine.threads,
         "under20k": __version__,

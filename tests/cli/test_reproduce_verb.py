@@ -136,7 +136,8 @@ def test_what_is_missing_is_made_up_for(copied, trained, capsys):
     shutil.rmtree(copied / "minimal-0")
     assert main(["reproduce", "--seeds", "2", "--jobs", "1"]) == 0
     err = capsys.readouterr().err
-    assert "runs/regularized-0 is finished: reused\n3 trainings, 1 at a time\n" in err
+    assert f"runs/regularized-0 is finished: reused\n{choose().engine} engine: " in err
+    assert "\n3 trainings, 1 at a time\n" in err
     assert re.search(r"^regularized-1 .*; going on after epoch 2$", err, re.M)
     assert [line.split()[0] for line in err.splitlines() if "validation" in line] == ["minimal-0"]
     for name in NAMES:

@@ -50,7 +50,8 @@ def test_the_run_folder(finished):
 
 def test_one_plain_line_an_epoch_off_a_terminal(finished):
     metrics = lines_of(finished.path)
-    head, *epochs = finished.done.stderr.splitlines()
+    choice, head, *epochs = finished.done.stderr.splitlines()
+    assert choice == f"{choose().engine} engine: {choose().reason}"
     parameters = Run.open(finished.path).recipe.architecture.parameters
     assert re.fullmatch(
         rf"minimal\+.*, seed 0: {parameters} parameters, 2 epochs; {choose().engine} engine, fp32, \w+, "

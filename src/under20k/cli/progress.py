@@ -11,6 +11,7 @@ from typing import Any
 from under20k.api import epochs_done
 from under20k.benchmark import Task
 from under20k.data.split import TRAIN_COUNT
+from under20k.engine import choose
 from under20k.engine.protocol import Engine
 from under20k.recipe import Recipe
 from under20k.report.results import drops
@@ -41,6 +42,12 @@ def epoch_line(recipe: Recipe, metrics: EpochMetrics, previous: EpochMetrics | N
         f"  {metrics.images_per_s:>9,.0f} images/s"
         f"  {metrics.total_time_s:>6.1f} s"
     )
+
+
+def choice_text(engine: str, device: str) -> str:
+    """Which engine an option comes to, and why. Raises UserError where it is not to be had."""
+    choice = choose(engine, device)
+    return f"{choice.engine} engine: {choice.reason}"
 
 
 class Display(AbstractContextManager["Display"]):
@@ -83,14 +90,17 @@ class Display(AbstractContextManager["Display"]):
 
 
 class OneTraining:
-    """Shows a single training."""
+    """Shows a single training, after a line on the ``choice`` of its engine if there is one."""
 
-    def __init__(self, display: Display) -> None:
+    def __init__(self, display: Display, choice: str = "") -> None:
         self.display = display
+        self.choice = choice
 
     def on_start(self, run: Run, engine: Engine) -> None:
         """Say what trains, and how far it has come."""
         self.recipe, self.metrics = run.recipe, epochs_done(run)
+        if self.choice:
+            self.display.line(self.choice)
         done = f"; going on after epoch {len(self.metrics)}" if self.metrics else ""
         self.display.line(f"{run.recipe.name}, seed {run.seed}: {start_text(run)} → {run.path}{done}")
         self.display.start(run.recipe.epochs, len(self.metrics))
@@ -122,6 +132,7 @@ class ManyTrainings:
     def on_begin(self, tasks: Sequence[Task], jobs: int) -> None:
         """Say how many are to be trained."""
         self.width = max(len(task.path.name) for task in tasks)
+        self.display.line(choice_text(tasks[0].engine, tasks[0].device))
         self.display.line(f"{plural(len(tasks), 'training')}, {jobs} at a time")
         self.display.start(sum(task.recipe.epochs for task in tasks), 0)
 

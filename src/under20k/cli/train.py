@@ -48,9 +48,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     from under20k.api import train
     from under20k.cli.data import Talk
-    from under20k.cli.progress import Display, OneTraining
+    from under20k.cli.progress import Display, OneTraining, choice_text
     from under20k.statistics import percent
 
+    # Resuming goes on with the engine of before, whatever would be chosen now.
+    choice = "" if arguments.resume else choice_text(arguments.engine, arguments.device)
     with Display() as display, Talk() as talk:
         try:
             run = train(
@@ -65,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
                 threads=arguments.threads,
                 data_dir=arguments.data_dir,
                 notify=talk,
-                observer=OneTraining(display),
+                observer=OneTraining(display, choice),
             )
         except KeyboardInterrupt:
             display.line("stopped; the same command with --resume goes on after the last whole epoch")

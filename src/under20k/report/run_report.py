@@ -99,7 +99,7 @@ def environment_rows(environments: Sequence[Mapping[str, Any]]) -> list[tuple[st
         return ", ".join(f"{name} {version}" for name, version in versions.items() if version)
 
     columns = {
-        "Engine": lambda read: values(read, "engine", "precision"),
+        "Engine": lambda read: values(read, "engine", "instruction_set", "precision"),
         "Device": lambda read: values(read, "device"),
         "Processor": lambda read: values(read, "processor"),
         "Cores": lambda read: values(read, "cores"),
