@@ -21,7 +21,7 @@ format: $(VENV)/installed-lint        ## apply lint fixes and formatting
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-readme: $(VENV)/installed             ## write the generated parts of README.md
+readme: $(VENV)/installed             ## write the generated parts of README.md and docs/
 	$(BIN)/python tools/readme.py
 
 clean:                                ## remove the environment and caches (not runs/)
@@ -46,7 +46,7 @@ $(VENV)/installed-%: $(VENV)/installed
 $(VENV)/installed: $(wildcard native/*.h native/*.cpp native/CMakeLists.txt)
 
 benchmark: $(VENV)/installed-test     ## time the native engine against torch, in turns
-	$(BIN)/python benchmarks/engines.py
+	$(BIN)/python benchmarks/engines.py --json benchmark.json
 
 sanitize: $(VENV)/installed-test      ## run the native engine's kernels under sanitizers
 	$(BIN)/python -m pip install --quiet nanobind cmake ninja

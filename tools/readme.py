@@ -1,4 +1,4 @@
-"""Write the generated parts of README.md, or with --check only say whether they hold.
+"""Write the generated parts of README.md and the pages in docs/, or with --check only say whether they hold.
 
 A generated part stands between ``<!-- name -->`` and ``<!-- /name -->``.
 """
@@ -6,10 +6,12 @@ A generated part stands between ``<!-- name -->`` and ``<!-- /name -->``.
 from __future__ import annotations
 
 import json
+import math
 import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from under20k.cli.main import VERBS
@@ -17,11 +19,14 @@ from under20k.files import read_text, write_text
 from under20k.recipe import Recipe
 from under20k.report.specification import SPECIFIED
 from under20k.report.tables import Table
-from under20k.statistics import TARGET_ACCURACY, Summary, percent
+from under20k.statistics import TARGET_ACCURACY, Sample, Summary, percent
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+NATIVE_PAGE = ROOT / "docs" / "native-engine.md"
 RESULTS = ROOT / "docs" / "reproduction" / "results.json"
+TORCH_RESULTS = ROOT / "docs" / "reproduction" / "results-torch.json"
+BENCHMARK = ROOT / "docs" / "benchmark.json"
 
 
 def result_table(results: Mapping[str, Any]) -> str:
@@ -61,11 +66,18 @@ def provenance(results: Mapping[str, Any]) -> str:
     runs = [run for of_recipe in results["recipes"].values() for run in of_recipe["runs"]]
     environments = [run["environment"] for run in runs]
     processors = ", ".join(sorted({environment["processor"] for environment in environments}))
-    torch = ", ".join(sorted({environment["packages"]["torch"] for environment in environments}))
+    engines = ", ".join(
+        sorted(
+            {
+                " ".join(filter(None, (e["engine"], e.get("instruction_set"), e["precision"])))
+                for e in environments
+            }
+        )
+    )
     seeds = sorted({run["seed"] for run in runs})
     return (
         f"Mean ± sd over seeds {seeds[0]}–{seeds[-1]}, all of them, by `{results['command']}` "
-        f"({processors}, torch {torch}); [the full report](docs/reproduction/report.md)."
+        f"({processors}; {engines}); [the full report](docs/reproduction/report.md)."
     )
 
 
@@ -75,30 +87,89 @@ def verbs() -> str:
     return Table(("Command", "What it does"), rows, align="ll").markdown()
 
 
-def generated() -> dict[str, str]:
-    """Every generated part by its name."""
-    results = json.loads(read_text(RESULTS))
-    return {"results": f"{result_table(results)}\n\n{provenance(results)}", "verbs": verbs()}
+def last_accuracies(of_recipe: Mapping[str, Any]) -> list[float]:
+    """Validation accuracy at the last epoch, seed by seed."""
+    return [run["epochs"][-1]["validation_accuracy"] for run in of_recipe["runs"]]
+
+
+def engines(native: Mapping[str, Any], torch: Mapping[str, Any]) -> str:
+    """Last-epoch validation accuracy by both engines, and their difference, paired by seed."""
+    rows = []
+    for name, of_recipe in native["recipes"].items():
+        other = torch["recipes"][name]
+        assert [run["seed"] for run in of_recipe["runs"]] == [run["seed"] for run in other["runs"]]
+        ours, theirs = last_accuracies(of_recipe), last_accuracies(other)
+        difference = Sample.of([a - b for a, b in zip(ours, theirs, strict=True)])
+        error = (difference.sd or 0) / math.sqrt(difference.n)
+        rows.append(
+            (
+                name,
+                str(difference.n),
+                str(Sample.of(ours)),
+                str(Sample.of(theirs)),
+                f"{100 * difference.mean:+.3f} ± {100 * error:.3f}",
+            )
+        )
+    header = ("Recipe", "Seeds", "native", "torch", "Difference ± standard error, points")
+    return Table(header, tuple(rows)).markdown()
+
+
+def speed(benchmark: Mapping[str, Any]) -> str:
+    """An epoch by either engine, and the median of the turns' ratios."""
+    rows = []
+    for name in dict.fromkeys(row["recipe"] for row in benchmark["rows"]):
+        turns = {
+            engine: [
+                row["wall_s"] for row in benchmark["rows"] if (row["recipe"], row["engine"]) == (name, engine)
+            ]
+            for engine in ("native", "torch")
+        }
+        ratio = median(b / a for a, b in zip(turns["native"], turns["torch"], strict=True))
+        rows.append((name, *(f"{median(turns[engine]):.1f} s" for engine in turns), f"{ratio:.1f}×"))
+    header = ("An epoch of 50,000 images", "native engine", "torch engine", "Ratio")
+    return (
+        Table(header, tuple(rows)).markdown()
+        + f"\n\nBoth on all cores, in turns ({len(turns['native'])} each over {benchmark['images']:,} images),"
+        f" medians, augmentation and optimiser included; {benchmark['machine']}. `make benchmark` measures it."
+    )
+
+
+def generated() -> dict[Path, dict[str, str]]:
+    """Every generated part by its name, for each page."""
+    results, torch, benchmark = (json.loads(read_text(path)) for path in (RESULTS, TORCH_RESULTS, BENCHMARK))
+    return {
+        README: {
+            "results": f"{result_table(results)}\n\n{provenance(results)}",
+            "verbs": verbs(),
+            "speed": speed(benchmark),
+        },
+        NATIVE_PAGE: {"engines": engines(results, torch)},
+    }
 
 
 def filled(text: str, parts: Mapping[str, str]) -> str:
     """``text`` with its generated parts replaced. Raises ValueError unless each is there once."""
     for name, part in parts.items():
-        block = re.compile(rf"(<!-- {name} -->\n).*?(\n<!-- /{name} -->)", re.DOTALL)
-        text, count = block.subn(lambda match, part=part: match[1] + part + match[2], text)
+        block = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        text, count = block.subn(lambda match, part=part: f"{match[1]}{part}\n{match[2]}", text)
         if count != 1:
-            raise ValueError(f"README.md has {count} parts {name!r}")
+            raise ValueError(f"the page has {count} parts {name!r}")
     return text
 
 
 def main(arguments: list[str]) -> int:
-    """Write README.md, or check it; returns the exit code."""
-    before = read_text(README)
-    after = filled(before, generated())
-    if "--check" in arguments:
-        print("README.md holds" if before == after else "README.md is stale: run make readme")
-        return int(before != after)
-    write_text(README, after)
+    """Write the pages, or check them; returns the exit code."""
+    stale = []
+    for page, parts in generated().items():
+        before = read_text(page)
+        after = filled(before, parts)
+        if before != after:
+            stale.append(page.name)
+            if "--check" not in arguments:
+                write_text(page, after)
+    if stale and "--check" in arguments:
+        print(f"stale: {', '.join(stale)}; run make readme")
+        return 1
     return 0
 
 
