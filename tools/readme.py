@@ -127,10 +127,11 @@ def speed(benchmark: Mapping[str, Any]) -> str:
         ratio = median(b / a for a, b in zip(turns["native"], turns["torch"], strict=True))
         rows.append((name, *(f"{median(turns[engine]):.1f} s" for engine in turns), f"{ratio:.1f}×"))
     header = ("An epoch of 50,000 images", "native engine", "torch engine", "Ratio")
+    measured = f"{len(turns['native'])} each over {benchmark['images']:,} images"
     return (
-        Table(header, tuple(rows)).markdown()
-        + f"\n\nBoth on all cores, in turns ({len(turns['native'])} each over {benchmark['images']:,} images),"
-        f" medians, augmentation and optimiser included; {benchmark['machine']}. `make benchmark` measures it."
+        f"{Table(header, tuple(rows)).markdown()}\n\n"
+        f"Both on all cores, in turns ({measured}), medians, augmentation and optimiser included; "
+        f"{benchmark['machine']}. `make benchmark` measures it."
     )
 
 
