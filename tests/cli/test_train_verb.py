@@ -140,7 +140,7 @@ def test_overwriting_the_same_seed_gives_the_same_file_and_another_seed_other_we
     for seed in ("1", "0"):
         command = ["train", "own.json", "--seed", seed, "--name", "small", "--threads", "1", "--overwrite"]
         assert main(command) == 0
-        assert capsys.readouterr().err.count("\n") == 3
+        assert capsys.readouterr().err.count("\n") == 4
         assert same_weights(small, finished.path) == (seed == "0")
     assert (small / "model.safetensors").read_bytes() == (finished.path / "model.safetensors").read_bytes()
     assert (small / "own-notes.txt").read_text() == "mine"
@@ -150,7 +150,7 @@ def test_a_run_is_named_after_its_recipe_and_seed(tmp_path, monkeypatch, capsys,
     monkeypatch.chdir(tmp_path)
     assert main(["train", "regularized", *ONE_EPOCH, "--rotation-deg", "0", "--seed", "7", "--json"]) == 0
     out, err = capsys.readouterr()
-    assert err.count("\n") == 2
+    assert err.count("\n") == 3
     result = json.loads(out)
     (folder,) = (tmp_path / "runs").iterdir()
     assert folder.name.startswith("regularized+architecture=1p,4pd0.1_l+epochs=1+batch_size=1000+")
