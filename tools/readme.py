@@ -40,7 +40,7 @@ def result_table(results: Mapping[str, Any]) -> str:
         )
         rows.append(
             (
-                f"**{name}**",
+                name,
                 f"{recipe.architecture.parameters:,}",
                 str(recipe.epochs),
                 str(summary.last),
