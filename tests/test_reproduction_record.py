@@ -8,10 +8,11 @@ import pytest
 
 from under20k.api import check
 from under20k.files import write_text
+from under20k.metrics import EpochMetrics, metrics_lines
 from under20k.recipe import Recipe
 from under20k.recipes import RECIPES
 from under20k.report.reproduction import write_reproduction
-from under20k.run import EpochMetrics, Run, metrics_lines, run_path
+from under20k.run import Run, run_path
 from under20k.statistics import TARGET_ACCURACY, Summary
 from under20k.weights import initial_weights
 

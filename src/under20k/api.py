@@ -14,9 +14,10 @@ from under20k.environment import command, describe_environment
 from under20k.errors import UserError, nearest
 from under20k.evaluation import Evaluation
 from under20k.evaluation import evaluate as evaluate_logits
+from under20k.metrics import EpochMetrics
 from under20k.recipe import Recipe
 from under20k.recipes import RECIPES, named
-from under20k.run import EpochMetrics, Run, run_path
+from under20k.run import Run, run_path
 from under20k.training import Nobody, Observer
 from under20k.training import train as train_run
 

@@ -18,8 +18,9 @@ from under20k.api import epochs_done, train
 from under20k.engine import available_cores
 from under20k.engine.protocol import Engine
 from under20k.errors import UserError
+from under20k.metrics import EpochMetrics
 from under20k.recipe import Recipe
-from under20k.run import EpochMetrics, Run, run_path
+from under20k.run import Run, run_path
 
 POLL_S = 0.1
 

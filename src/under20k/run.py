@@ -21,21 +21,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from filelock import FileLock, Timeout
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from under20k.errors import InvalidValue, UserError
 from under20k.files import read_json, read_text, remove_leftovers, write_bytes, write_json, write_text
+from under20k.metrics import EpochMetrics, json_object, metrics_lines, parse_metrics
 from under20k.recipe import Recipe
+from under20k.tensor_files import read_tensors, safetensors_bytes
 from under20k.weights import Tensors, check_seed, check_weights
 
 FORMAT = 1
@@ -56,27 +54,6 @@ FILES = (
         for file in (".json", "-confusion.png", "-misclassified.png")
     ),
 )
-
-
-@dataclass(frozen=True)
-class EpochMetrics:
-    """One epoch's line in ``metrics.jsonl``. Accuracies are fractions; training ones are counted during
-    the epoch, in training mode.
-    """
-
-    epoch: int
-    learning_rate: float
-    """At the epoch's first step."""
-    train_loss: float
-    train_accuracy: float
-    validation_loss: float
-    validation_accuracy: float
-    train_time_s: float
-    """The epoch's training alone: augmentation, forward, backward and optimiser."""
-    total_time_s: float
-    """With drawing the plan and evaluating."""
-    images_per_s: float
-    """Training images by ``train_time_s``."""
 
 
 @dataclass(frozen=True)
@@ -243,7 +220,7 @@ class Run:
         if not path.exists():
             return []
         try:
-            return [_object(line) for line in read_text(path).splitlines()]
+            return [json_object(line) for line in read_text(path).splitlines()]
         except (ValueError, TypeError, RecursionError) as error:
             raise UserError(f"{path} is damaged: {error}") from error
 
@@ -293,56 +270,3 @@ def describe(path: Path) -> str:
     if run.finished:
         return "holds a finished run"
     return f"holds an unfinished run ({done} of {run.recipe.epochs} epochs)"
-
-
-def read_tensors(path: Path) -> tuple[Tensors, dict[str, str]]:
-    """The arrays and the metadata of a safetensors file. Raises UserError where it is damaged."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (OSError, SafetensorError, TypeError) as error:
-        raise UserError(f"{path} is damaged or no safetensors file: {error}") from error
-
-
-def safetensors_bytes(tensors: Tensors, metadata: dict[str, str]) -> bytes:
-    """A safetensors file, the same bytes for the same content: its library orders the metadata by chance."""
-    # It writes an array truly in C order only.
-    data = save({name: np.ascontiguousarray(value) for name, value in tensors.items()}, metadata)
-    end = 8 + int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:end]) | {"__metadata__": dict(sorted(metadata.items()))}
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + data[end:]
-
-
-def metrics_lines(metrics: list[EpochMetrics]) -> str:
-    """A JSON line an epoch."""
-    return "".join(json.dumps(asdict(epoch), allow_nan=False) + "\n" for epoch in metrics)
-
-
-def parse_metrics(lines: list[str], path: Path) -> list[EpochMetrics]:
-    """The inverse of ``metrics_lines``. Raises UserError, naming ``path``, for anything else."""
-    try:
-        metrics = [_epoch_metrics(line) for line in lines]
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise UserError(f"{path} is damaged: its metrics cannot be read: {error}") from error
-    if [row.epoch for row in metrics] != list(range(1, len(metrics) + 1)):
-        raise UserError(f"{path} is damaged: its epochs do not count from 1 onwards")
-    return metrics
-
-
-def _epoch_metrics(line: str) -> EpochMetrics:
-    """Raises ValueError, TypeError or OverflowError where ``metrics_lines`` does not write ``line``."""
-    values = _object(line)
-    for name, value in values.items():
-        if type(value) not in (int, float) or not math.isfinite(value):
-            raise ValueError(f"{name} is {value!r}")
-    return EpochMetrics(**values)
-
-
-def _object(line: str) -> dict[str, Any]:
-    """Raises ValueError or TypeError where ``line`` is no JSON object."""
-    value = json.loads(line)
-    if not isinstance(value, dict):
-        raise TypeError(f"a line holds {type(value).__name__}, not an object")
-    return value

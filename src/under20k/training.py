@@ -9,8 +9,9 @@ from typing import Protocol
 from under20k.data import Mnist
 from under20k.engine.protocol import Divergence, Engine
 from under20k.evaluation import evaluate
+from under20k.metrics import EpochMetrics
 from under20k.plan import epoch_plan
-from under20k.run import EpochMetrics, Run
+from under20k.run import Run
 
 
 class Observer(Protocol):

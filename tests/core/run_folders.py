@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from under20k.metrics import EpochMetrics
 from under20k.recipe import Recipe
 from under20k.recipes import MINIMAL
-from under20k.run import EpochMetrics, Run
+from under20k.run import Run
 from under20k.weights import Tensors, initial_weights
 
 SMALL = MINIMAL.with_changes(architecture="4p,6p|3v", epochs=3)

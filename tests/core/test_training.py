@@ -12,10 +12,11 @@ from under20k.data import Mnist, Split
 from under20k.engine.protocol import Divergence
 from under20k.engine.torch_engine import TorchEngine
 from under20k.errors import UserError
+from under20k.metrics import EpochMetrics
 from under20k.plan import epoch_plan
 from under20k.recipe import Recipe
 from under20k.recipes import MINIMAL
-from under20k.run import EpochMetrics, Run
+from under20k.run import Run
 from under20k.training import train
 from under20k.weights import initial_weights
 

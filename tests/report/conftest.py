@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from under20k.metrics import EpochMetrics
 from under20k.recipe import Recipe
-from under20k.run import EpochMetrics, Run, run_path
+from under20k.run import Run, run_path
 from under20k.weights import initial_weights
 
 ENVIRONMENT = {

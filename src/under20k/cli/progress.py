@@ -13,10 +13,11 @@ from under20k.benchmark import Task
 from under20k.data.split import TRAIN_COUNT
 from under20k.engine import choose
 from under20k.engine.protocol import Engine
+from under20k.metrics import EpochMetrics
 from under20k.recipe import Recipe
 from under20k.report.results import drops
 from under20k.report.wording import plural
-from under20k.run import EpochMetrics, Run
+from under20k.run import Run
 from under20k.statistics import percent
 
 

@@ -10,9 +10,10 @@ from statistics import fmean
 
 from under20k.brief import PARAMETER_LIMIT
 from under20k.errors import UserError
+from under20k.metrics import EpochMetrics
 from under20k.recipe import Recipe
 from under20k.report.wording import enumeration, plural, ranges
-from under20k.run import EpochMetrics, Run
+from under20k.run import Run
 from under20k.statistics import Sample, Summary, first_at_target
 
 

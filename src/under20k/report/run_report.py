@@ -7,6 +7,7 @@ from typing import Any
 
 from under20k.errors import UserError
 from under20k.files import write_bytes, write_text
+from under20k.metrics import EpochMetrics
 from under20k.report.curves import curves_figure
 from under20k.report.document import Block, Code, Document, Picture, Section, Text
 from under20k.report.figures import png
@@ -19,7 +20,7 @@ from under20k.report.wording import (
     plural,
     schedule_text,
 )
-from under20k.run import EpochMetrics, Run
+from under20k.run import Run
 from under20k.statistics import TARGET_ACCURACY, percent, points, reaches_target
 
 
