@@ -1,8 +1,15 @@
 """What the tests of several rooms share."""
 
+import signal
+
 import pytest
 
 from under20k.data import Mnist, load
+
+
+def pytest_configure() -> None:
+    """Have Ctrl-C work, in the processes that tests start too: a shell's background job ignores it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ import torch
 from processes import ARCHITECTURE, SETTINGS, TRAIN, assert_refused, contents
 
 from under20k.cli.main import main
+from under20k.data import load_test
 from under20k.recipes import MINIMAL
 from under20k.run import Run
 
@@ -266,6 +267,7 @@ def test_a_disk_that_fills_up_while_evaluating(small, tmp_path, monkeypatch, cap
     def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
+    load_test()  # while it can still be fetched
     before = contents(tmp_path)
     monkeypatch.setattr(os, "fsync", full)
     for options in ([], ["--test"]):

@@ -118,7 +118,7 @@ def test_every_reading_of_the_test_set_is_written_into_the_run(small, recount, c
 def test_training_anew_leaves_no_figures_of_the_model_before(small, monkeypatch):
     for options in ([], ["--test"]):
         assert main([*EVALUATE, *options]) == 0
-    monkeypatch.setattr("under20k.api.load", interrupt)
+    monkeypatch.setattr("under20k.api.train_run", interrupt)
     with pytest.raises(KeyboardInterrupt):
         train(Run.open(small).recipe, 0, name="small", overwrite=True, threads=1)
     assert set(os.listdir(small)) == {"recipe.json", "environment.json", ".lock"}
