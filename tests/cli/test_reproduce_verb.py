@@ -276,7 +276,7 @@ def test_the_specifications_models_in_full(mnist: Mnist, tmp_path):
         assert sum(v.size for name, v in run.weights().items() if ".running_" not in name) == parameters
         last = run.metrics()[-1].validation_accuracy
         assert 0.990 <= last <= 0.997
-        (claim,) = re.findall(rf"^- {recipe.name}.*$", report, re.M)
+        (claim,) = re.findall(rf"^- {recipe.name}: .*$", report, re.M)
         assert f"{last:.2%}" in claim
         assert ("below" in claim) == (last < 0.994)
     assert "This is not the specification" not in report

@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from under20k.engine import ENGINES
 from under20k.errors import UserError
 from under20k.files import read_text
 from under20k.recipe import Recipe, settings
@@ -38,6 +37,8 @@ def add_runs_dir(parser: argparse.ArgumentParser) -> None:
 
 def add_engine(parser: argparse.ArgumentParser, threads: str) -> None:
     """Add ``--engine``, ``--device`` and ``--threads``, whose default ``threads`` says in words."""
+    from under20k.engine import ENGINES  # with NumPy, which not every verb needs
+
     parser.add_argument("--engine", choices=ENGINES, default="auto", help="what trains (default: auto)")
     parser.add_argument(
         "--device",
