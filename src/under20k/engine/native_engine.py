@@ -34,7 +34,8 @@ try:
     from under20k.engine import _native
 except ImportError as error:
     _native = None  # type: ignore[assignment]
-    _missing = str(error)
+    # Python's words for a module that is not there speak of circular imports, which would mislead.
+    _missing = "" if str(error).startswith("cannot import name") else f": {error}"
 
 Flat = NDArray[np.float32]
 
@@ -47,7 +48,7 @@ def unavailable() -> str | None:
     if _native is None:
         return (
             "the native engine was not built when under20k was installed (it needs a C++20 compiler, GCC or "
-            f"Clang; install one, then under20k again): {_missing}"
+            f"Clang; install one, then under20k again){_missing}"
         )
     return None
 
