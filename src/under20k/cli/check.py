@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Do what the options say; returns the exit code. Raises UserError."""
     from under20k.api import check
-    from under20k.report.tables import Table
+    from under20k.report.verdicts import missed, verdicts_table
 
     target = arguments.target
     verdicts = check(recipe_argument(target) if target.endswith(".json") else target)
@@ -32,13 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
         rows = [asdict(verdict) for verdict in verdicts]
         print(json.dumps({"target": target, "passed": passed, "verdicts": rows}, indent=2))
     else:
-        table = Table(
-            ("Rule", "Requirement", "Met", "Evidence"),
-            tuple((v.rule, v.requirement, "yes" if v.passed else "NO", v.evidence) for v in verdicts),
-            caption=target,
-            align="llll",
-        )
-        print(table.text())
-        missed = [verdict.rule for verdict in verdicts if not verdict.passed]
-        print(f"\nmisses: {', '.join(missed)}" if missed else "\nmeets every requirement")
+        print(verdicts_table(verdicts, target).text())
+        rules = missed(verdicts)
+        print(f"\nmisses: {', '.join(rules)}" if rules else "\nmeets every requirement")
     return 0 if passed else 1

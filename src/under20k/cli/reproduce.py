@@ -42,6 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     from under20k.cli.progress import Display, ManyTrainings
     from under20k.files import read_text
     from under20k.report.comparison import comparison_table
+    from under20k.report.verdicts import missed
     from under20k.reproduction import reproduce
 
     with Display() as display, Talk() as talk:
@@ -66,8 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     print(comparison_table(reproduction.runs).text())
     for name, verdicts in reproduction.verdicts.items():
-        missed = [verdict.rule for verdict in verdicts if not verdict.passed]
-        count = f"{len(verdicts) - len(missed)} of {len(verdicts)} requirements met"
-        print("; missed: ".join([f"{name}: {count}", *filter(None, [", ".join(missed)])]))
+        rules = missed(verdicts)
+        count = f"{len(verdicts) - len(rules)} of {len(verdicts)} requirements met"
+        print("; missed: ".join([f"{name}: {count}", *filter(None, [", ".join(rules)])]))
     print(f"report: {reproduction.report.absolute()}")
     return 0

@@ -10,6 +10,7 @@ run_report           ``report.md`` and ``curves.png`` in a run folder
 specification        the specification's own figures, as data
 results              one recipe's runs, and the figures that follow from them
 comparison           recipes side by side, each beside the specification
+verdicts             the requirement checks as a table
 claims               a recipe's result in words
 insights, pooling    what the numbers say about the learning-rate drop, the gap and the pooling
 reproduction         the report of ``under20k reproduce``

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 from under20k.architecture import IMAGE_SIDE
 from under20k.brief import EPOCH_LIMIT, PARAMETER_LIMIT
@@ -28,6 +27,7 @@ from under20k.report.specification import (
     SpecifiedModel,
 )
 from under20k.report.tables import Table, architecture_table
+from under20k.report.verdicts import Verdict, missed, verdicts_table
 from under20k.report.wording import (
     augmentation_text,
     dropout_text,
@@ -40,22 +40,6 @@ from under20k.run import Run
 from under20k.statistics import percent
 
 __all__ = ["Verdict", "comparison_table", "write_reproduction"]
-
-
-class Verdict(Protocol):
-    """One requirement, checked: what ``under20k.rules`` gives."""
-
-    @property
-    def rule(self) -> str: ...
-
-    @property
-    def requirement(self) -> str: ...
-
-    @property
-    def passed(self) -> bool: ...
-
-    @property
-    def evidence(self) -> str: ...
 
 
 def write_reproduction(
@@ -131,15 +115,13 @@ def requirements(results: Sequence[Results], verdicts: Mapping[str, Sequence[Ver
     summaries, tables = [], []
     for result in results:
         checked = verdicts.get(result.name, ())
-        missed = [verdict.rule for verdict in checked if not verdict.passed]
         if not checked:
             summaries.append(f"{result.name}: no requirement was checked.")
             continue
-        met = f"meets {len(checked) - len(missed)} of {plural(len(checked), 'requirement')}"
-        summaries.append(f"{result.name} {met}{f'; missed: {enumeration(missed)}' if missed else ''}.")
-        rows = tuple((v.rule, v.requirement, "yes" if v.passed else "NO", v.evidence) for v in checked)
-        header = ("Rule", "Requirement", "Met", "Evidence")
-        tables.append(Table(header, rows, caption=result.name, align="llll"))
+        rules = missed(checked)
+        met = f"meets {len(checked) - len(rules)} of {plural(len(checked), 'requirement')}"
+        summaries.append(f"{result.name} {met}{f'; missed: {enumeration(rules)}' if rules else ''}.")
+        tables.append(verdicts_table(checked, result.name))
     return (Bullets(tuple(summaries)), *tables)
 
 
