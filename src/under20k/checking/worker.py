@@ -1,0 +1,111 @@
+"""The process that runs one stranger's model: ``python -m under20k.checking.worker FD``, request on stdin."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import sys
+from typing import Any
+
+CLONE_NEWNET, CLONE_NEWUSER = 0x40000000, 0x10000000
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+FORBIDDEN = {
+    **dict.fromkeys(("socket.connect", "socket.bind", "socket.getaddrinfo", "urllib.Request"), "use the network"),
+    **dict.fromkeys(("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn"), "start a process"),
+    **dict.fromkeys(("os.fork", "os.forkpty", "os.spawn"), "start a process"),
+    **dict.fromkeys(("os.remove", "os.rename", "os.rmdir", "shutil.rmtree", "os.mkdir"), "change files"),
+    **dict.fromkeys(("os.kill", "os.killpg", "signal.pthread_kill"), "signal a process"),
+}
+
+
+def main() -> None:
+    """Judge the model of the request and write one JSON object to the descriptor."""
+    descriptor = int(sys.argv[1])
+    os.set_inheritable(descriptor, False)
+    request = json.load(sys.stdin)
+    _without_network()
+    import torch
+
+    from under20k.checking.judge import judge_model
+    from under20k.checking.profiles import Profile
+
+    torch.set_num_threads(1)
+    _limit(request["memory_limit_bytes"])
+    _watch(descriptor)
+    try:
+        model = _load(request)
+        if not isinstance(model, torch.nn.Module):
+            raise TypeError(f"{request['name']} gives {type(model).__name__}, not a torch.nn.Module")
+        result = judge_model(model, Profile(**request["profile"]), request["losses"])
+    except BaseException as error:  # the model's own code runs here: SystemExit and all
+        _report(descriptor, {"error": _reason(error)})
+    _report(descriptor, result)
+
+
+def _load(request: dict[str, Any]) -> Any:
+    """The class, factory or instance that the request names, called where it can be."""
+    import types
+
+    from torch import nn
+
+    path = request["path"]
+    sys.path.insert(0, os.path.dirname(path))
+    sys.path.insert(1, os.getcwd())
+    module = types.ModuleType("under20k_target")
+    module.__file__ = path
+    sys.modules[module.__name__] = module
+    exec(compile(request["code"], path, "exec"), module.__dict__)
+    found = getattr(module, request["name"])
+    if isinstance(found, nn.Module):
+        return found
+    return found(**request["arguments"])
+
+
+def _reason(error: BaseException) -> str:
+    text = " ".join(str(error).split())[:500]
+    if isinstance(error, MemoryError) or "can't allocate memory" in text:
+        return f"ran out of the memory allowed: {text or type(error).__name__}"
+    if isinstance(error, SystemExit):
+        return f"calls exit ({text or 0})"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _report(descriptor: int, result: dict[str, Any]) -> None:
+    data = json.dumps(result).encode()
+    while data:
+        data = data[os.write(descriptor, data) :]
+    os._exit(0)
+
+
+def _without_network() -> None:
+    """A network namespace with nothing in it, where the system lets an ordinary process have one."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).unshare(CLONE_NEWUSER | CLONE_NEWNET)
+
+
+def _limit(memory_bytes: int) -> None:
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _watch(descriptor: int) -> None:
+    """End the process, with the reason, at what no model needs. An audit hook cannot be taken out again."""
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        what = FORBIDDEN.get(event)
+        if event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITING:
+            what = None if str(arguments[0]) == os.devnull else f"write the file {arguments[0]}"
+        if what:
+            _report(descriptor, {"error": f"ended: it tried to {what}"[:500]})
+
+    sys.addaudithook(hook)
+
+
+if __name__ == "__main__":
+    main()
