@@ -1,4 +1,4 @@
-"""``pytest --under20k model.py:Net``: each rule a test. The option is the trust that the model's code needs."""
+"""``pytest --under20k model.py:Net``: each rule a test. The option is the trust that its code needs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,12 @@ def pytest_collection_modifyitems(
         except UserError as error:
             raise pytest.UsageError(str(error)) from error
         if "error" in result:
-            finding = {"rule": "runs", "status": "failed", "requirement": "it runs", "evidence": result["error"]}
+            finding = {
+                "rule": "runs",
+                "status": "failed",
+                "requirement": "it runs",
+                "evidence": result["error"],
+            }
             result = {"findings": [finding]}
         for finding in result["findings"]:
             items.append(RuleItem.from_parent(session, name=f"{text}::{finding['rule']}", finding=finding))

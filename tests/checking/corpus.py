@@ -1,7 +1,7 @@
-"""Small models with the rules that each misses, decided by hand: (model, missed rules, field of the last layer).
+"""Small models with the rules that each misses and the field of its last layer, decided by hand.
 
 The base net has two padded 3×3 convolutions, each with BatchNorm, ReLU and 2×2 pooling, and dropout: fields 3,
-4 after the pool, 8, 10 after the pool; a 7×7 convolution with jump 4 then sees 10 + 6·4 = 34.
+4 after the pool, 8, 10 after the pool; a 7×7 convolution with jump 4 sees 10 + 6·4 = 34.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def tied() -> nn.Module:
 
 def gate() -> nn.Module:
     return on(
-        lambda m, x: m.last((x * torch.sigmoid(m.fc(x.mean((2, 3))))[:, :, None, None])).amax((2, 3)),
+        lambda m, x: m.last(x * torch.sigmoid(m.fc(x.mean((2, 3))))[:, :, None, None]).amax((2, 3)),
         fc=nn.Linear(8, 8), last=CONV7(),
     )  # fmt: skip
 
@@ -126,7 +126,7 @@ def upsampled(mode: str) -> nn.Module:
     return seq(nn.Upsample(scale_factor=2, mode=mode), nn.Conv2d(8, 10, 14), nn.Flatten())
 
 
-B, D, H, R, S, O, P, E = (
+B, D, H, R, S, W, P, E = (
     *("batch_norm", "dropout", "head", "receptive_field", "softmax", "output", "parameters"),
     "dropout_off_in_evaluation",
 )
@@ -174,8 +174,8 @@ CORPUS: dict[str, tuple[Callable[[], nn.Module], set[str], int]] = {
     "all defined, none used": (unused, {B, D, H, R}, 8),
     "too many parameters": (lambda: seq(nn.Flatten(), nn.Linear(392, 64), FC(64)), {P}, 34),
     "frozen": (frozen, set(), 34),
-    "11 classes": (lambda: seq(nn.Conv2d(8, 11, 7), nn.Flatten()), {O}, 34),
-    "output not flattened": (lambda: seq(CONV7()), {O}, 34),
+    "11 classes": (lambda: seq(nn.Conv2d(8, 11, 7), nn.Flatten()), {W}, 34),
+    "output not flattened": (lambda: seq(CONV7()), {W}, 34),
     "depthwise": (
         lambda: seq(nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.BatchNorm2d(8), CONV7(), nn.Flatten()), set(), 42),
     "dilated": (

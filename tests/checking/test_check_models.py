@@ -26,15 +26,15 @@ import torch.nn.functional as F
 class Net(nn.Module):
     def __init__(self, width=4):
         super().__init__()
-        self.a, self.bn = nn.Conv2d(1, width, 5, stride=2), nn.BatchNorm2d(width)
+        self.a, self.bn = nn.Conv2d(1, width, 6, stride=2), nn.BatchNorm2d(width)
         self.b = nn.Conv2d(width, 10, 12)
 
     def forward(self, x):
         x = F.dropout(F.relu(self.bn(self.a(x))), 0.1, self.training)
         return self.b(x).mean((2, 3))
 """
-# 4·25 + 4 + 8 + 4·10·144 + 10
-PARAMETERS = 5882
+# 4·36 + 4 + 8 + 4·10·144 + 10
+PARAMETERS = 5926
 
 
 @pytest.fixture(autouse=True)
@@ -53,14 +53,14 @@ def test_without_trust_nothing_runs(capsys):
     Path("evil.py").write_text("open('ran', 'w')\n" + GOOD)
     assert main(["check", "evil.py:Net"]) == 2
     out, err = capsys.readouterr()
-    assert out == "evil.py:Net: would run evil.py, 17 lines, and call Net\n"
+    assert out == "evil.py:Net: would run evil.py, 18 lines, and call Net\n"
     assert "--trust" in err
     assert not Path("ran").exists()
 
 
 def test_a_class_with_arguments(capsys):
     code, result = check(capsys, "good.py:Net", "--arg", "width=8")
-    assert (code, result["parameters"]) == (0, 8 * 26 + 16 + 8 * 1440 + 10)
+    assert (code, result["parameters"]) == (0, 8 * 37 + 16 + 8 * 1440 + 10)
     batch_norm = next(row for row in result["layers"] if row["type"] == "batch_norm")
     assert batch_norm["source"] == "good.py:14"
 
@@ -107,7 +107,9 @@ def test_of_a_notebook_the_definitions_run_and_the_training_does_not(capsys):
 )
 @pytest.mark.parametrize("place", ["forward"])
 def test_hostile_models_are_ended_and_reported(capsys, line, words, place):
-    Path("evil.py").write_text(GOOD.replace("def forward(self, x):", f"def forward(self, x):\n        {line}"))
+    Path("evil.py").write_text(
+        GOOD.replace("def forward(self, x):", f"def forward(self, x):\n        {line}")
+    )
     code, result = check(capsys, "evil.py:Net", "--time-limit", "20" if words != "time limit" else "8")
     assert code == 1
     assert re.search("|".join(map(re.escape, words.split("|"))), result["error"]), result["error"]
@@ -116,12 +118,16 @@ def test_hostile_models_are_ended_and_reported(capsys, line, words, place):
 
 def test_a_process_started_past_the_watch_ends_with_the_model(capsys):
     line = "import ctypes, time; ctypes.CDLL(None).fork(); time.sleep(1e6)"
-    Path("evil.py").write_text(GOOD.replace("def forward(self, x):", f"def forward(self, x):\n        {line}"))
+    Path("evil.py").write_text(
+        GOOD.replace("def forward(self, x):", f"def forward(self, x):\n        {line}")
+    )
     assert "time limit" in check(capsys, "evil.py:Net", "--time-limit", "8")[1]["error"]
 
 
 def test_a_model_that_prints_is_judged(capsys):
-    Path("loud.py").write_text(GOOD.replace("def forward(self, x):", "def forward(self, x):\n        print('{' * 10**6)"))
+    Path("loud.py").write_text(
+        GOOD.replace("def forward(self, x):", "def forward(self, x):\n        print('{' * 10**6)")
+    )
     assert check(capsys, "loud.py:Net")[0] == 0
 
 
@@ -134,12 +140,14 @@ def test_a_folder_becomes_a_table_and_files(capsys):
     code, result = check(capsys, "class", "--jobs", "2", *files)
     assert code == 1
     assert [row["result"] for row in result["results"]] == ["passed", "failed", "broken", "broken", "broken"]
-    rows = list(csv.DictReader(Path("t.csv").open()))
+    rows = list(csv.DictReader(Path("t.csv").read_text().splitlines()))
     assert [row["dropout"] for row in rows] == ["passed", "failed", "", "", ""]
     assert rows[0]["parameters"] == str(PARAMETERS)
     assert "ZeroDivisionError" in rows[4]["reason"]
     suites = list(ElementTree.parse("t.xml").getroot())
-    assert [(s.get("failures"), s.get("errors")) for s in suites] == [("0", "0"), ("1", "0")] + [("0", "1")] * 3
+    assert [(s.get("failures"), s.get("errors")) for s in suites] == [("0", "0"), ("1", "0")] + [
+        ("0", "1")
+    ] * 3
     assert Path("t.md").read_text().count("### ") == 5
     assert "1 of 5 passed" in "".join(ElementTree.parse("t.svg").getroot().itertext())
 
@@ -147,16 +155,23 @@ def test_a_folder_becomes_a_table_and_files(capsys):
 def test_profiles_and_overrides(capsys):
     assert check(capsys, "good.py:Net", "--max-parameters", str(PARAMETERS))[0] == 0
     assert check(capsys, "good.py:Net", "--max-parameters", str(PARAMETERS - 1))[0] == 1
-    Path("own.toml").write_text("[limits]\nparameters = 100\n[rules]\nparameters = 'advised'\nsoftmax = 'off'\n")
+    Path("own.toml").write_text(
+        "[limits]\nparameters = 100\n[rules]\nparameters = 'advised'\nsoftmax = 'off'\n"
+    )
     code, result = check(capsys, "good.py:Net", "--profile", "own.toml")
     status = {f["rule"]: f["status"] for f in result["findings"]}
     assert (code, status["parameters"], "softmax" in status) == (0, "warning", False)
     limits = [load_profile(name).limits for name in ("brief", "under-10k", "under-8k")]
-    assert [(limit["parameters"], limit["epochs"]) for limit in limits] == [(20_000, 20), (10_000, 16), (8_000, 16)]
+    assert [(limit["parameters"], limit["epochs"]) for limit in limits] == [
+        (20_000, 20),
+        (10_000, 16),
+        (8_000, 16),
+    ]
 
 
 @pytest.mark.parametrize(
-    "text", ["parameters = 1", "[limits]\nlayers = 3", "[limits]\nparameters = true", "[rules]\nhead = 'no'", "["]
+    "text",
+    ["parameters = 1", "[limits]\nlayers = 3", "[limits]\nparameters = true", "[rules]\nhead = 'no'", "["],
 )
 def test_a_wrong_profile_is_refused(text):
     Path("own.toml").write_text(text)
@@ -185,8 +200,10 @@ def test_softmax_and_loss_fit_each_other(loss, end, status):
 def test_pytest_takes_a_model(folder):
     Path("bad.py").write_text(GOOD.replace("0.1, self.training", "0.0, self.training"))
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "under20k.pytest_plugin"]
-        + ["--under20k", "good.py:Net", "--under20k", "bad.py:Net", str(folder)],
+        [
+            *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "under20k.pytest_plugin"),
+            *("--under20k", "good.py:Net", "--under20k", "bad.py:Net", str(folder)),
+        ],
         capture_output=True, text=True, env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     )  # fmt: skip
     assert done.returncode == 1, done.stdout + done.stderr

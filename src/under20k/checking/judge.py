@@ -12,7 +12,19 @@ from under20k.architecture import CLASSES, IMAGE_SIDE
 from under20k.checking.profiles import Profile
 from under20k.checking.trace import BATCH, CONVOLUTIONS, Node, averages_whole_map, trace
 
-ACTIVATIONS = ("relu", "relu6", "leaky_relu", "gelu", "silu", "elu", "selu", "hardswish", "mish", "prelu", "tanh")
+ACTIVATIONS = (
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "gelu",
+    "silu",
+    "elu",
+    "selu",
+    "hardswish",
+    "mish",
+    "prelu",
+    "tanh",
+)
 
 
 @dataclass(frozen=True)

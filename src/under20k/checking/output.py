@@ -25,7 +25,9 @@ def junit(results: Results) -> str:
         cases, failures, errors = [], 0, 0
         if "error" in result:
             errors = 1
-            cases.append(f'<testcase name="runs"><error message="{escape(_plain(result["error"]))}"/></testcase>')
+            cases.append(
+                f'<testcase name="runs"><error message="{escape(_plain(result["error"]))}"/></testcase>'
+            )
         for finding in result.get("findings", ()):
             failed = finding["status"] == "failed"
             failures += failed

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 from under20k.checking.profiles import Profile
@@ -27,8 +28,12 @@ def judge_apart(
     arguments: dict[str, object],
     time_limit_s: float = TIME_LIMIT_S,
     memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
+    weights: Path | None = None,
 ) -> dict[str, Any]:
-    """What ``judge_model`` gives for the target, or ``{"error": why}``; never longer than the time limit."""
+    """What ``judge_model`` gives for the target, or ``{"error": why}``; never longer than the time limit.
+
+    With ``weights``, their validation accuracy too; MNIST has to be at hand.
+    """
     request = {
         "path": str(target.path.absolute()),
         "code": target.code,
@@ -36,6 +41,7 @@ def judge_apart(
         "losses": target.losses,
         "arguments": arguments,
         "profile": {"name": profile.name, "limits": profile.limits, "levels": profile.levels},
+        "weights": str(weights) if weights else None,
         "memory_limit_bytes": memory_limit_bytes,
     }
     read, write = os.pipe()

@@ -1,4 +1,4 @@
-"""Where a model comes from: ``file.py:Name``, ``package.module:Name``, ``file.ipynb:Name``; only parsed here."""
+"""Where a model comes from: ``file.py:Name``, ``package.module:Name``, ``file.ipynb:Name``. Only parsed."""
 
 from __future__ import annotations
 

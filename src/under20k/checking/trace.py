@@ -1,9 +1,9 @@
 """What any PyTorch model computes, recorded while it runs on one small batch.
 
-A ``TorchFunctionMode`` sees every call of a torch function with its arguments, whether a module or the model's
-own code makes it. ``torch.fx`` and ``torch.export`` refuse much of what students write (branches on values,
-``len`` and ``print`` of tensors, bare functions), and their graphs lose what dropout was asked to do; a real run
-takes whatever runs. Its price: only the path that this batch took is seen.
+A ``TorchFunctionMode`` sees every call of a torch function with its arguments, whether a module or the
+model's own code makes it. ``torch.fx`` and ``torch.export`` refuse branches on values, and a graph exported in
+evaluation mode has lost its dropout; a real run takes whatever runs. Its price: only the path that this batch
+took is seen.
 
 Shapes: N images, C channels, H rows, W columns.
 """
@@ -95,7 +95,9 @@ class _Recorder(TorchFunctionMode):
         self.stack: list[str] = []
         self.handles = []
         for name, module in model.named_modules():
-            self.handles.append(module.register_forward_pre_hook(lambda m, a, name=name: self.stack.append(name)))
+            self.handles.append(
+                module.register_forward_pre_hook(lambda m, a, name=name: self.stack.append(name))
+            )
             self.handles.append(module.register_forward_hook(lambda m, a, o: (self.stack.pop(), None)[1]))
 
     def forget_hooks(self) -> None:
@@ -161,7 +163,16 @@ def _source() -> str:
 
 _NAMES = {
     "conv2d": ("input", "weight", "bias", "stride", "padding", "dilation", "groups"),
-    "conv_transpose2d": ("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation"),
+    "conv_transpose2d": (
+        "input",
+        "weight",
+        "bias",
+        "stride",
+        "padding",
+        "output_padding",
+        "groups",
+        "dilation",
+    ),
     "max_pool2d": ("input", "kernel_size", "stride", "padding", "dilation"),
     "avg_pool2d": ("input", "kernel_size", "stride", "padding"),
     "mean": ("input", "dim", "keepdim"),

@@ -1,8 +1,8 @@
 """Check a recipe, a run or any PyTorch model against the requirements of the brief, with evidence.
 
-A model is file.py:Name, package.module:Name or file.ipynb:Name: a class, a factory or an instance. A folder is
-checked file by file. A model's code is only parsed, and what would run is shown, unless --trust is given; then
-it runs in a process of its own, with limits on time and memory.
+A model is file.py:Name, package.module:Name or file.ipynb:Name: a class, a factory or an instance. A folder
+is checked file by file. A model's code is only parsed, and what would run is shown, unless --trust is given;
+then it runs in a process of its own, with limits on time and memory.
 
 Exit code 0 if every requirement is met, 1 if one is missed or a model is broken, 2 for bad usage or input.
 """
@@ -54,7 +54,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--time-limit", type=float, default=TIME_LIMIT_S, metavar="S", help="seconds (default: %(default)g)"
     )
     model.add_argument("--jobs", type=int, metavar="N", help="submissions at a time (default: CPUs)")
-    for option, text in (("junit", "JUnit XML"), ("markdown", "Markdown"), ("csv", "CSV"), ("badge", "SVG badge")):
+    model.add_argument(
+        "--accuracy",
+        type=Path,
+        metavar="WEIGHTS",
+        help="evaluate these weights (.safetensors, or .pth by torch's weights-only loader) on validation",
+    )
+    for option, text in (
+        ("junit", "JUnit XML"),
+        ("markdown", "Markdown"),
+        ("csv", "CSV"),
+        ("badge", "SVG badge"),
+    ):
         model.add_argument(f"--{option}", type=Path, metavar="FILE", help=f"write {text} there as well")
 
 
@@ -97,8 +108,8 @@ def _models(arguments: argparse.Namespace) -> int:
         parameters=None if most is None else most + 1, receptive_field=arguments.min_receptive_field
     )
     folder = Path(target).is_dir()
-    if folder and arguments.arg:
-        raise UserError("--arg is for one model, not for a folder")
+    if folder and (arguments.arg or arguments.accuracy):
+        raise UserError("--arg and --accuracy are for one model, not for a folder")
     texts = [str(path) for path in submissions(Path(target))] if folder else [target]
     if not arguments.trust:
         return _show(texts)
@@ -110,7 +121,13 @@ def _models(arguments: argparse.Namespace) -> int:
             print(f"{len(results)}/{len(texts)} {text}: {output.word(result)}", file=sys.stderr)
     else:
         given = dict(argument(text) for text in arguments.arg)
-        results = [(target, judge_apart(parse(target), profile, given, **limits))]
+        if weights := arguments.accuracy:
+            if not weights.is_file():
+                raise UserError(f"--accuracy: {weights} is not a file")
+            from under20k.data import load
+
+            load()  # the model's process has no network
+        results = [(target, judge_apart(parse(target), profile, given, weights=weights, **limits))]
     _write(arguments, results)
     if arguments.json:
         rows = [{"target": text, "result": output.word(result), **result} for text, result in results]
@@ -131,7 +148,9 @@ def _show(texts: list[str]) -> int:
                 raise
             print(f"{text}: broken, {error}")
             continue
-        print(f"{text}: would run {target.path}, {len(target.code.splitlines())} lines, and call {target.name}")
+        print(
+            f"{text}: would run {target.path}, {len(target.code.splitlines())} lines, and call {target.name}"
+        )
     raise UserError("nothing was run; read the code, then give --trust to run it")
 
 
@@ -169,6 +188,11 @@ def _print(target: str, result: dict[str, Any]) -> None:
     print(Table(head, layers, caption=target, align="lllrrrrll").text())
     rows = tuple((f["rule"], f["requirement"], f["status"], f["evidence"]) for f in result["findings"])
     print("\n" + Table(("Rule", "Requirement", "Result", "Evidence"), rows, caption="", align="llll").text())
+    if measured := result.get("accuracy"):
+        print(
+            f"\naccuracy: {measured['accuracy']:.2%} ({measured['correct']:,} of {measured['images']:,}"
+            f" validation images), with inputs {measured['normalisation']}, which fits train images best"
+        )
     missed = [f["rule"] for f in result["findings"] if f["status"] == "failed"]
     print(f"\nmisses: {', '.join(missed)}" if missed else "\nmeets every requirement")
 
@@ -179,4 +203,6 @@ def _class_table(results: list[tuple[str, dict[str, Any]]]) -> Table:
         missed = [f["rule"] for f in result.get("findings", ()) if f["status"] == "failed"]
         count = f"{result['parameters']:,}" if "parameters" in result else ""
         rows.append((text, output.word(result), count, result.get("error", "") or ", ".join(missed)))
-    return Table(("Submission", "Result", "Parameters", "Missed, or why broken"), tuple(rows), caption="", align="llrl")
+    return Table(
+        ("Submission", "Result", "Parameters", "Missed, or why broken"), tuple(rows), caption="", align="llrl"
+    )
