@@ -53,7 +53,7 @@ def test_without_trust_nothing_runs(capsys):
     Path("evil.py").write_text("open('ran', 'w')\n" + GOOD)
     assert main(["check", "evil.py:Net"]) == 2
     out, err = capsys.readouterr()
-    assert out == "evil.py:Net: would run evil.py, 18 lines, and call Net\n"
+    assert out == "evil.py:Net: would run evil.py, 16 lines, and call Net\n"
     assert "--trust" in err
     assert not Path("ran").exists()
 
@@ -142,7 +142,7 @@ def test_a_folder_becomes_a_table_and_files(capsys):
     assert [row["result"] for row in result["results"]] == ["passed", "failed", "broken", "broken", "broken"]
     rows = list(csv.DictReader(Path("t.csv").read_text().splitlines()))
     assert [row["dropout"] for row in rows] == ["passed", "failed", "", "", ""]
-    assert rows[0]["parameters"] == str(PARAMETERS)
+    assert rows[0]["total_parameters"] == str(PARAMETERS)
     assert "ZeroDivisionError" in rows[4]["reason"]
     suites = list(ElementTree.parse("t.xml").getroot())
     assert [(s.get("failures"), s.get("errors")) for s in suites] == [("0", "0"), ("1", "0")] + [

@@ -67,7 +67,7 @@ def comma_separated(results: Results) -> str:
 
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("target", "result", "parameters", "macs", *RULES, "reason"))
+    writer.writerow(("target", "result", "total_parameters", "macs", *RULES, "reason"))
     for target, result in results:
         status = {f["rule"]: f["status"] for f in result.get("findings", ())}
         reason = result.get("error", "")
