@@ -2,8 +2,8 @@
 
 A ``TorchFunctionMode`` sees every call of a torch function with its arguments, whether a module or the
 model's own code makes it. ``torch.fx`` and ``torch.export`` refuse branches on values, and a graph exported
-in evaluation mode has lost its dropout; a real run takes whatever runs. Its price: only the path that this batch
-took is seen.
+in evaluation mode has lost its dropout; a real run takes whatever runs. Its price: only the path that this
+batch took is seen.
 
 Shapes: N images, C channels, H rows, W columns.
 """
