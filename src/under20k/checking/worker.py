@@ -6,10 +6,14 @@ import contextlib
 import ctypes
 import json
 import os
+import select
+import signal
 import sys
-from typing import Any
+import time
+from typing import Any, NoReturn
 
 CLONE_NEWNET, CLONE_NEWUSER = 0x40000000, 0x10000000
+REPORT_LIMIT_BYTES = 16 * 2**20
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 FORBIDDEN = {
     **dict.fromkeys(
@@ -26,8 +30,53 @@ def main() -> None:
     """Judge the model of the request and write one JSON object to the descriptor."""
     descriptor = int(sys.argv[1])
     os.set_inheritable(descriptor, False)
-    request = json.load(sys.stdin)
     _without_network()
+    if sys.argv[2:] == ["serve"]:
+        serve(descriptor)
+    else:
+        judge(json.load(sys.stdin), descriptor)
+
+
+def serve(descriptor: int) -> None:
+    """Judge a request a line, each in a fork of this process: so torch is imported once for many models."""
+    import under20k.checking.judge  # noqa: F401 (what the forks are to find imported)
+
+    for line in sys.stdin:
+        request = json.loads(line)
+        read, write = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.setsid()
+            os.close(descriptor)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # the next requests are not the model's to read
+            judge(request, write)
+        os.close(write)
+        text, limit_s = b"", float(request["time_limit_s"])
+        deadline, ended = time.monotonic() + limit_s, False
+        while not ended and len(text) < REPORT_LIMIT_BYTES:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([read], [], [], left)[0]:
+                break
+            part = os.read(read, 1 << 16)
+            text, ended = text + part, not part
+        os.close(read)
+        if ended:  # it closed its report: what it has to do now is to end
+            time.sleep(0.01)
+        done, status = os.waitpid(child, os.WNOHANG)
+        for kill in (os.killpg, os.kill):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                if kill is os.killpg or not done:
+                    kill(child, signal.SIGKILL)
+        if not done:
+            _, status = os.waitpid(child, 0)
+        result = {"ended": ended, "code": os.waitstatus_to_exitcode(status), "text": text.decode("latin-1")}
+        data = json.dumps(result).encode() + b"\n"
+        while data:
+            data = data[os.write(descriptor, data) :]
+
+
+def judge(request: dict[str, Any], descriptor: int) -> NoReturn:
+    """Judge the model of one request, report, and end the process."""
     import torch
 
     from under20k.checking.judge import judge_model
@@ -88,7 +137,7 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _report(descriptor: int, result: dict[str, Any]) -> None:
+def _report(descriptor: int, result: dict[str, Any]) -> NoReturn:
     data = json.dumps(result).encode()
     while data:
         data = data[os.write(descriptor, data) :]
