@@ -110,7 +110,7 @@ def test_hostile_models_are_ended_and_reported(capsys, line, words, place):
     Path("evil.py").write_text(
         GOOD.replace("def forward(self, x):", f"def forward(self, x):\n        {line}")
     )
-    code, result = check(capsys, "evil.py:Net", "--time-limit", "20" if words != "time limit" else "8")
+    code, result = check(capsys, "evil.py:Net", "--time-limit", "20" if words != "time limit" else "6")
     assert code == 1
     assert re.search("|".join(map(re.escape, words.split("|"))), result["error"]), result["error"]
     assert not Path("here").exists()
@@ -121,7 +121,7 @@ def test_a_process_started_past_the_watch_ends_with_the_model(capsys):
     Path("evil.py").write_text(
         GOOD.replace("def forward(self, x):", f"def forward(self, x):\n        {line}")
     )
-    assert "time limit" in check(capsys, "evil.py:Net", "--time-limit", "8")[1]["error"]
+    assert "time limit" in check(capsys, "evil.py:Net", "--time-limit", "6")[1]["error"]
 
 
 def test_a_model_that_prints_is_judged(capsys):
@@ -222,3 +222,26 @@ def test_the_action_runs_the_check(folder):
         assert subprocess.run(["bash", "-e", "-c", script], env=os.environ | environment).returncode == code
     assert "good.py:Net: passed" in Path("summary.md").read_text()
     assert "bad.py:Net: failed" in Path("summary.md").read_text()
+
+
+@pytest.mark.slow
+def test_hostile_submissions_do_not_stop_the_rest(capsys):
+    lines = {
+        "a": ("while True: pass", "time limit"),
+        "b": ("import os; os._exit(0)", "without a report"),
+        "c": ("import os; os.kill(os.getppid(), 9)", "signal a process"),
+        "d": ("bytearray(100 * 2**30)", "memory"),
+        "e": ("import os; os.close(3); os.closerange(3, 100)", ""),
+        "f": ("import sys; sys.stdin.read()", None),
+    }
+    Path("class").mkdir()
+    for name, (line, _) in lines.items():
+        text = GOOD.replace("def forward(self, x):", f"def forward(self, x):\n        {line}")
+        Path(f"class/{name}.py").write_text(text)
+    Path("class/z.py").write_text(GOOD)
+    _, result = check(capsys, "class", "--jobs", "1", "--time-limit", "8")
+    found = {Path(row["target"]).stem: row for row in result["results"]}
+    for name, (_, words) in lines.items():
+        assert (words is None) == (found[name]["result"] == "passed"), found[name]
+        assert words is None or words in found[name]["error"]
+    assert found["z"]["result"] == "passed"
