@@ -1,31 +1,82 @@
-"""Check a recipe or a run against the requirements of the brief, with the evidence found in the network.
+"""Check a recipe, a run or any PyTorch model against the requirements of the brief, with evidence.
 
-Exit code 1 if a requirement is missed.
+A model is file.py:Name, package.module:Name or file.ipynb:Name: a class, a factory or an instance. A folder
+is checked file by file. A model's code is only parsed, and what would run is shown, unless --trust is given;
+then it runs in a process of its own, with limits on time and memory.
+
+Exit code 0 if every requirement is met, 1 if one is missed or a model is broken, 2 for bad usage or input.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import sys
+from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
+from under20k.checking import output
+from under20k.checking.profiles import NAMES, load_profile
+from under20k.checking.sandbox import TIME_LIMIT_S, judge_all, judge_apart
+from under20k.checking.target import argument, parse, submissions
 from under20k.cli.options import recipe_argument
+from under20k.errors import UserError
+from under20k.files import write_text
+from under20k.report.tables import Table
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``under20k check``."""
     parser.add_argument(
-        "target", metavar="RECIPE|RUN", help="a recipe's name, a recipe.json, or a run folder"
+        "target",
+        metavar="TARGET",
+        help="a recipe's name, a recipe.json, a run folder, file.py:Name, package.module:Name,"
+        " file.ipynb:Name, or a folder of submissions",
     )
     parser.add_argument("--json", action="store_true", help="print as JSON")
+    model = parser.add_argument_group("models", "for what is no recipe and no run")
+    model.add_argument("--trust", action="store_true", help="run the model's code")
+    model.add_argument(
+        "--arg", action="append", default=[], metavar="KEY=VALUE", help="a constructor's argument, repeatable"
+    )
+    model.add_argument(
+        "--profile",
+        default="brief",
+        metavar="NAME|FILE.toml",
+        help=f"limits and levels of the rules: {', '.join(NAMES)}, or a file (default: %(default)s)",
+    )
+    model.add_argument("--max-parameters", type=int, metavar="N", help="fewer than N + 1 parameters")
+    model.add_argument("--min-receptive-field", type=int, metavar="N", help="at least N pixels a side")
+    model.add_argument(
+        "--time-limit", type=float, default=TIME_LIMIT_S, metavar="S", help="seconds (default: %(default)g)"
+    )
+    model.add_argument("--jobs", type=int, metavar="N", help="submissions at a time (default: CPUs)")
+    model.add_argument(
+        "--accuracy",
+        type=Path,
+        metavar="WEIGHTS",
+        help="evaluate these weights (.safetensors, or .pth by torch's weights-only loader) on validation",
+    )
+    for option, text in (
+        ("junit", "JUnit XML"),
+        ("markdown", "Markdown"),
+        ("csv", "CSV"),
+        ("badge", "SVG badge"),
+    ):
+        model.add_argument(f"--{option}", type=Path, metavar="FILE", help=f"write {text} there as well")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the options say; returns the exit code. Raises UserError."""
+    target = arguments.target
+    if _is_model(target):
+        return _models(arguments)
     from under20k.api import check
     from under20k.report.verdicts import missed, verdicts_table
 
-    target = arguments.target
     verdicts = check(recipe_argument(target) if target.endswith(".json") else target)
     passed = all(verdict.passed for verdict in verdicts)
     if arguments.json:
@@ -36,3 +87,122 @@ def run(arguments: argparse.Namespace) -> int:
         rules = missed(verdicts)
         print(f"\nmisses: {', '.join(rules)}" if rules else "\nmeets every requirement")
     return 0 if passed else 1
+
+
+def _is_model(target: str) -> bool:
+    if ":" in target or target.endswith((".py", ".ipynb")):
+        return True
+    folder = Path(target)
+    return folder.is_dir() and not (folder / "recipe.json").exists()
+
+
+def _models(arguments: argparse.Namespace) -> int:
+    target = arguments.target
+    if not arguments.time_limit > 0:
+        raise UserError(f"--time-limit is {arguments.time_limit:g}; give seconds above 0")
+    jobs = (os.cpu_count() or 1) if arguments.jobs is None else arguments.jobs
+    if jobs < 1:
+        raise UserError(f"--jobs is {jobs}; give 1 or more")
+    most = arguments.max_parameters
+    profile = load_profile(arguments.profile).with_limits(
+        parameters=None if most is None else most + 1, receptive_field=arguments.min_receptive_field
+    )
+    folder = Path(target).is_dir()
+    if folder and (arguments.arg or arguments.accuracy):
+        raise UserError("--arg and --accuracy are for one model, not for a folder")
+    texts = [str(path) for path in submissions(Path(target))] if folder else [target]
+    if not arguments.trust:
+        return _show(texts)
+    limits = {"time_limit_s": arguments.time_limit}
+    if folder:
+        results = []
+        for text, result in judge_all(texts, profile, jobs, **limits):
+            results.append((text, result))
+            print(f"{len(results)}/{len(texts)} {text}: {output.word(result)}", file=sys.stderr)
+    else:
+        given = dict(argument(text) for text in arguments.arg)
+        if weights := arguments.accuracy:
+            if not weights.is_file():
+                raise UserError(f"--accuracy: {weights} is not a file")
+            from under20k.data import load
+
+            load()  # the model's process has no network
+        results = [(target, judge_apart(parse(target), profile, given, weights=weights, **limits))]
+    _write(arguments, results)
+    if arguments.json:
+        rows = [{"target": text, "result": output.word(result), **result} for text, result in results]
+        print(json.dumps({"results": rows} if folder else rows[0], indent=2))
+    elif folder:
+        print(_class_table(results).text())
+    else:
+        _print(*results[0])
+    return 0 if all(output.word(result) == "passed" for _, result in results) else 1
+
+
+def _show(texts: list[str]) -> int:
+    for text in texts:
+        try:
+            target = parse(text)
+        except UserError as error:
+            if len(texts) == 1:
+                raise
+            print(f"{text}: broken, {error}")
+            continue
+        print(
+            f"{text}: would run {target.path}, {len(target.code.splitlines())} lines, and call {target.name}"
+        )
+    raise UserError("nothing was run; read the code, then give --trust to run it")
+
+
+def _write(arguments: argparse.Namespace, results: list[tuple[str, dict[str, Any]]]) -> None:
+    writers: dict[str, Callable[[output.Results], str]] = {
+        "junit": output.junit,
+        "markdown": output.markdown,
+        "csv": output.comma_separated,
+        "badge": output.badge,
+    }
+    for option, make in writers.items():
+        if path := getattr(arguments, option):
+            write_text(path, make(results))
+
+
+def _print(target: str, result: dict[str, Any]) -> None:
+    if "error" in result:
+        print(f"{target}: broken: {result['error']}")
+        return
+    layers = tuple(
+        (
+            row["name"],
+            row["type"],
+            "×".join(map(str, row["shape"])),
+            f"{row['parameters']:,}",
+            f"{row['macs']:,}",
+            str(row["receptive_field"]),
+            f"{row['jump']:g}",
+            {True: "yes", False: "NO", None: ""}[row["batch_norm_after"]],
+            row["source"],
+        )
+        for row in result["layers"]
+    )
+    head = ("Layer", "Type", "Output", "Parameters", "MACs", "Field", "Jump", "BatchNorm", "Source")
+    print(Table(head, layers, caption=target, align="lllrrrrll").text())
+    rows = tuple((f["rule"], f["requirement"], f["status"], f["evidence"]) for f in result["findings"])
+    print("\n" + Table(("Rule", "Requirement", "Result", "Evidence"), rows, caption="", align="llll").text())
+    if measured := result.get("accuracy"):
+        print(
+            f"\naccuracy: {measured['accuracy']:.2%} ({measured['correct']:,} of {measured['images']:,}"
+            f" validation images), with inputs {measured['normalisation']}, which fits train images best"
+        )
+    missed = [f["rule"] for f in result["findings"] if f["status"] == "failed"]
+    print(f"\nmisses: {', '.join(missed)}" if missed else "\nmeets every requirement")
+
+
+def _class_table(results: list[tuple[str, dict[str, Any]]]) -> Table:
+    rows = []
+    for text, result in results:
+        missed = [f["rule"] for f in result.get("findings", ()) if f["status"] == "failed"]
+        count = f"{result['parameters']:,}" if "parameters" in result else ""
+        rows.append((text, output.word(result), count, result.get("error", "") or ", ".join(missed)))
+    return Table(
+        ("Submission", "Result", "Parameters", "Missed, or why broken"), tuple(rows), caption="", align="llrl"
+    )

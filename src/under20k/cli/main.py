@@ -22,7 +22,7 @@ VERBS = {
     "reproduce": "train, check, compare and report both models of the specification",
     "train": "train a recipe with a seed, into a run folder",
     "evaluate": "figures, confusions and misclassified images of a run",
-    "check": "check a recipe or a run against the requirements of the brief",
+    "check": "check a recipe, a run or any PyTorch model against the brief",
     "recipes": "list the recipes, or show one's layers and settings",
     "data": "fetch and verify MNIST, say where it lies, draw a contact sheet",
 }

@@ -1,0 +1,84 @@
+"""The accuracy of a student's weights, with the normalisation guessed from a few candidates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from under20k.data import Split
+
+CANDIDATES = {
+    "(x/255 − 0.1307) / 0.3081": (0.1307, 0.3081),
+    "x/255": (0.0, 1.0),
+    "(x/255 − 0.5) / 0.5": (0.5, 0.5),
+    "x, from 0 to 255": (0.0, 1 / 255),
+    "1 − x/255": (1.0, -1.0),
+}
+GUESSING_IMAGES = 2_000  # of the train split, so that the guess selects on nothing that is reported
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """The tensors by name. Nothing is unpickled but tensors and plain containers.
+
+    Raises ValueError for another ending, and what the loaders raise.
+    """
+    state: Any
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        state = load_file(path)
+    elif path.suffix in (".pth", ".pt"):
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        for key in ("state_dict", "model_state_dict", "model"):
+            if isinstance(state, dict) and isinstance(state.get(key), dict):
+                state = state[key]
+    else:
+        raise ValueError(f"{path.name} is neither .safetensors nor .pth nor .pt")
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f"{path.name} holds no tensors by name; save model.state_dict()")
+    prefixes = ("_orig_mod.", "module.")
+    for prefix in prefixes:  # of compiled and of data-parallel modules
+        state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    loaded: dict[str, Tensor] = state
+    return loaded
+
+
+def measure(model: nn.Module, state: dict[str, Tensor], train: Split, validation: Split) -> dict[str, Any]:
+    """Correct validation images, and the normalisation that fits the train images best.
+
+    Raises RuntimeError where the weights are not the model's.
+    """
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    if missing or unexpected:
+        raise RuntimeError(f"the weights are not the model's: missing {missing}, unexpected {unexpected}")
+    model.eval()
+    guesses = {
+        name: correct(model, train, mean, sd, GUESSING_IMAGES) for name, (mean, sd) in CANDIDATES.items()
+    }
+    best = max(guesses, key=guesses.__getitem__)
+    right = correct(model, validation, *CANDIDATES[best])
+    return {
+        "split": validation.name,
+        "images": len(validation),
+        "correct": right,
+        "accuracy": right / len(validation),
+        "normalisation": best,
+        "guessed_on_train_images": GUESSING_IMAGES,
+        "correct_by_normalisation": guesses,
+    }
+
+
+def correct(model: nn.Module, split: Split, mean: float, sd: float, count: int | None = None) -> int:
+    """How many of the first ``count`` images (all of them for None) the model gets right."""
+    images, labels = split.images[:count], split.labels[:count]
+    total = 0
+    with torch.no_grad():
+        for first in range(0, len(labels), 500):
+            batch = torch.from_numpy(images[first : first + 500].copy()).float().unsqueeze(1)
+            predicted = model((batch / 255 - mean) / sd).flatten(1).argmax(1)
+            total += int((predicted == torch.from_numpy(labels[first : first + 500].astype("int64"))).sum())
+    return total

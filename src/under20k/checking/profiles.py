@@ -1,0 +1,67 @@
+"""Profiles: the limits of the rules, and whether each is required, advised or off. Plain data in TOML."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+
+from under20k.errors import UserError, nearest
+from under20k.files import read_text
+
+RULES = (
+    *("parameters", "batch_norm", "dropout", "dropout_off_in_evaluation"),
+    *("head", "receptive_field", "softmax", "output"),
+)
+LEVELS = ("required", "advised", "off")
+LIMITS = ("parameters", "receptive_field", "epochs")
+NAMES = ("brief", "under-10k", "under-8k")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Limits by name, and the level of each rule."""
+
+    name: str
+    limits: dict[str, int]
+    levels: dict[str, str]
+
+    def with_limits(self, **limits: int | None) -> Profile:
+        """The same with those limits replaced that are not None."""
+        given = {name: value for name, value in limits.items() if value is not None}
+        return replace(self, limits=self.limits | given)
+
+
+def load_profile(name: str) -> Profile:
+    """The profile of that name, or in the TOML file of that name; what it leaves out is the brief's.
+
+    Raises UserError where there is none, or where it sets what no rule knows.
+    """
+    if name in NAMES:
+        text = (resources.files("under20k.checking") / "profiles" / f"{name}.toml").read_text("utf-8")
+    elif name.endswith(".toml"):
+        text = read_text(Path(name))
+    else:
+        raise UserError(f"there is no profile {name!r}; {nearest(name, NAMES)}, or a TOML file")
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{name} is not TOML: {error}") from error
+    base = Profile(name, {}, {}) if name == "brief" else load_profile("brief")
+    limits, levels = data.pop("limits", {}), data.pop("rules", {})
+    for word in data:
+        raise UserError(f"{name}: there is no table {word!r}; known: limits, rules")
+    if not isinstance(limits, dict) or not isinstance(levels, dict):
+        raise UserError(f"{name}: limits and rules are tables, such as [limits]")
+    for limit, value in limits.items():
+        if limit not in LIMITS:
+            raise UserError(f"{name}: there is no limit {limit!r}; {nearest(limit, LIMITS)}")
+        if type(value) is not int or value < 1:
+            raise UserError(f"{name}: the limit {limit} is {value!r}; give a whole number above 0")
+    for rule, level in levels.items():
+        if rule not in RULES:
+            raise UserError(f"{name}: there is no rule {rule!r}; {nearest(rule, RULES)}")
+        if level not in LEVELS:
+            raise UserError(f"{name}: the rule {rule} is {level!r}; give one of {', '.join(LEVELS)}")
+    return Profile(name, base.limits | limits, base.levels | levels)

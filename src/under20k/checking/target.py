@@ -1,0 +1,173 @@
+"""Where a model comes from: ``file.py:Name``, ``package.module:Name``, ``file.ipynb:Name``. Only parsed."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from under20k.errors import UserError, nearest
+from under20k.files import read_json, read_text
+
+SUFFIXES = (".py", ".ipynb")
+NOT_SUBMISSIONS = ("__init__.py", "conftest.py", "setup.py")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A model's source, parsed and not run."""
+
+    text: str
+    """As the user gave it."""
+    path: Path
+    code: str
+    """Python: of a notebook, its definitions only."""
+    name: str
+    """Of the class, factory or instance."""
+    losses: tuple[str, ...]
+    """Loss functions that the source names."""
+
+
+def parse(text: str) -> Target:
+    """The target that ``text`` names, nothing of it run. Raises UserError where there is none."""
+    place, name = _split(text)
+    path = _file(place)
+    source = notebook_definitions(path) if path.suffix == ".ipynb" else read_text(path)
+    try:
+        tree = ast.parse(source, str(path))
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise UserError(f"{path} is not Python: {error}") from error
+    defined = _defined(tree)
+    name = name or _model_class(tree, path)
+    if name not in defined and not any(isinstance(node, ast.ImportFrom) for node in tree.body):
+        raise UserError(f"{path} defines no {name!r}; {nearest(name, defined)}")
+    words = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    words |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    losses = sorted(words & {"nll_loss", "NLLLoss", "cross_entropy", "CrossEntropyLoss"})
+    return Target(text, path, source, name, tuple(losses))
+
+
+def submissions(folder: Path) -> list[Path]:
+    """The Python files and notebooks below a folder, sorted. Raises UserError where there are none."""
+    found = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix in SUFFIXES
+        and path.is_file()
+        and path.name not in NOT_SUBMISSIONS
+        and not any(part.startswith((".", "__")) for part in path.relative_to(folder).parts)
+    )
+    if not found:
+        raise UserError(f"{folder} holds no .py or .ipynb file")
+    return found
+
+
+def notebook_definitions(path: Path) -> str:
+    """Imports, functions, classes and plain constants of a notebook; its training is left out."""
+    data = read_json(path)
+    cells = data.get("cells") if isinstance(data, dict) else None
+    if not isinstance(cells, list):
+        raise UserError(f"{path} is no notebook: it has no list of cells")
+    kept = []
+    for cell in cells:
+        if not isinstance(cell, dict) or cell.get("cell_type") != "code":
+            continue
+        source = cell.get("source", "")
+        source = "".join(map(str, source)) if isinstance(source, list) else str(source)
+        # Magics and shell lines are the notebook's, not Python's.
+        source = re.sub(r"(?m)^(\s*)[%!].*$", r"\1pass", source)
+        try:
+            body = ast.parse(source).body
+        except (SyntaxError, ValueError):
+            continue
+        for node in body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                # What only the training needs may be missing here.
+                kept.append(f"try:\n    {ast.unparse(node)}\nexcept ImportError:\n    pass")
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef) or _constant(node):
+                kept.append(ast.unparse(node))
+    return "\n".join(kept)
+
+
+def _constant(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Assign) and not any(isinstance(part, ast.Call) for part in ast.walk(node))
+
+
+def _split(text: str) -> tuple[str, str]:
+    place, colon, name = text.rpartition(":")
+    if colon and name.isidentifier():
+        return place, name
+    return text, ""
+
+
+def _file(place: str) -> Path:
+    if place.endswith(SUFFIXES):
+        path = Path(place)
+        if not path.is_file():
+            raise UserError(f"{place} is not a file")
+        return path
+    if not all(part.isidentifier() for part in place.split(".")):
+        raise UserError(f"{place!r} is no recipe, run, folder, .py, .ipynb or package.module:Name")
+    # Found without importing, since a package's __init__ is code too.
+    relative = Path(*place.split("."))
+    for candidate in (relative.with_suffix(".py"), relative / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    if "." not in place and (spec := importlib.util.find_spec(place)) and spec.origin:
+        return Path(spec.origin)
+    raise UserError(f"there is no module {place!r} below the current folder")
+
+
+def _defined(tree: ast.Module) -> list[str]:
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.append(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.append(node.id)
+    return names
+
+
+def _model_class(tree: ast.Module, path: Path) -> str:
+    """The class that is a model and that no other class here uses; the last of several."""
+    bases = {
+        node.name: [ast.unparse(base).rpartition(".")[2] for base in node.bases]
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+    }
+    models = [name for name, above in bases.items() if _is_model(above, bases, set())]
+    uses = {
+        part.id
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+        for part in ast.walk(node)
+        if isinstance(part, ast.Name) and part.id != node.name
+    }
+    tops = [name for name in models if name not in uses] or models
+    if not tops:
+        raise UserError(f"{path} defines no class of nn.Module; name what to check, such as {path.name}:Net")
+    return tops[-1]
+
+
+def _is_model(above: Sequence[str], bases: dict[str, list[str]], seen: set[str]) -> bool:
+    for base in above:
+        if base in ("Module", "Sequential"):
+            return True
+        if base in bases and base not in seen and _is_model(bases[base], bases, seen | {base}):
+            return True
+    return False
+
+
+def argument(text: str) -> tuple[str, object]:
+    """``key=value`` of ``--arg``: a number, true, a list where it reads as one in JSON, else the text."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.isidentifier():
+        raise UserError(f"--arg {text!r} is not key=value")
+    try:
+        return key, json.loads({"True": "true", "False": "false", "None": "null"}.get(value, value))
+    except ValueError:
+        return key, value

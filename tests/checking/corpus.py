@@ -1,0 +1,193 @@
+"""Small models with the rules that each misses and the field of its last layer, decided by hand.
+
+The base net has two padded 3×3 convolutions, each with BatchNorm, ReLU and 2×2 pooling, and dropout: fields 3,
+4 after the pool, 8, 10 after the pool; a 7×7 convolution with jump 4 sees 10 + 6·4 = 34.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Model(nn.Module):
+    """Parts by name, and a function of the model and the images."""
+
+    def __init__(self, forward: Callable[[Model, Tensor], Tensor], **parts: nn.Module) -> None:
+        super().__init__()
+        self.function = forward
+        for name, part in parts.items():
+            self.add_module(name, part)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(self, x)
+
+
+def block(i: int, o: int, *then: nn.Module) -> list[nn.Module]:
+    return [nn.Conv2d(i, o, 3, padding=1), nn.BatchNorm2d(o), nn.ReLU(), *then]
+
+
+def features(p: float = 0.1) -> nn.Sequential:
+    """(8, 7, 7), field 10, jump 4."""
+    return nn.Sequential(*block(1, 4, nn.MaxPool2d(2)), nn.Dropout(p), *block(4, 8, nn.MaxPool2d(2)))
+
+
+def seq(*then: nn.Module) -> nn.Sequential:
+    return nn.Sequential(features(), *then)
+
+
+def on(forward: Callable[[Model, Tensor], Tensor], **parts: nn.Module) -> Model:
+    return Model(lambda m, x: forward(m, m.f(x)), f=features(), **parts)
+
+
+CONV7 = lambda: nn.Conv2d(8, 10, 7)  # noqa: E731
+CONV1 = lambda: nn.Conv2d(8, 10, 1)  # noqa: E731
+GAP = lambda: nn.AdaptiveAvgPool2d(1)  # noqa: E731
+FC = lambda i=8: nn.Linear(i, 10)  # noqa: E731
+
+
+def shared_twice() -> nn.Module:
+    def forward(m: Model, x: Tensor) -> Tensor:
+        x = m.bn1(m.c(m.stem(x)))
+        x = m.bn2(m.c(F.max_pool2d(x, 2)))
+        return m.fc(F.dropout(x, 0.2, m.training).flatten(1))
+
+    stem = nn.Sequential(*block(1, 4, nn.MaxPool2d(2)))
+    return Model(
+        forward, stem=stem, c=nn.Conv2d(4, 4, 3, padding=1), bn1=nn.BatchNorm2d(4), bn2=nn.BatchNorm2d(4),
+        fc=FC(196),
+    )  # fmt: skip
+
+
+def tied() -> nn.Module:
+    model = seq(nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8), nn.Conv2d(8, 8, 3, padding=1))
+    model[3].weight = model[1].weight
+    return model.append(nn.BatchNorm2d(8)).append(nn.Flatten()).append(FC(392))
+
+
+def gate() -> nn.Module:
+    return on(
+        lambda m, x: m.last(x * torch.sigmoid(m.fc(x.mean((2, 3))))[:, :, None, None]).amax((2, 3)),
+        fc=nn.Linear(8, 8), last=CONV7(),
+    )  # fmt: skip
+
+
+def residual() -> nn.Module:
+    return on(lambda m, x: m.c(x + F.relu(m.bn(m.a(x)))).flatten(1), a=nn.Conv2d(8, 8, 3, padding=1),
+              bn=nn.BatchNorm2d(8), c=CONV7())  # fmt: skip
+
+
+def always_dropping() -> nn.Module:
+    return on(lambda m, x: m.c(F.dropout(x, 0.3, training=True)).flatten(1), c=CONV7())
+
+
+def no_dropout(*then: nn.Module) -> nn.Module:
+    return nn.Sequential(features(0.0), *then)
+
+
+def bare() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.1), *block(4, 8, nn.MaxPool2d(2)),
+        CONV7(), nn.Flatten(),
+    )  # fmt: skip
+
+
+def frozen() -> nn.Module:
+    model = seq(CONV7(), nn.Flatten())
+    model[0].requires_grad_(False)
+    return model
+
+
+def unused() -> nn.Module:
+    """BatchNorm, dropout and a fully connected layer are defined and never used."""
+    return Model(
+        lambda m, x: m.b(F.max_pool2d(F.relu(m.a(x)), 2)).amax((2, 3)),
+        a=nn.Conv2d(1, 4, 3), bn=nn.BatchNorm2d(4), drop=nn.Dropout(), fc=FC(), b=nn.Conv2d(4, 10, 3),
+    )  # fmt: skip
+
+
+def concatenated() -> nn.Module:
+    """One BatchNorm over two convolutions' maps together: its channels are those of neither."""
+    return on(
+        lambda m, x: m.c(m.bn(torch.cat([m.a(x), m.b(x)], 1))).flatten(1),
+        a=nn.Conv2d(8, 4, 3, padding=1), b=nn.Conv2d(8, 4, 3, padding=1), bn=nn.BatchNorm2d(8), c=CONV7(),
+    )  # fmt: skip
+
+
+def up(layer: nn.Module) -> nn.Module:
+    """Maps made twice as large: the jump halves to 2, and 14 places of a convolution see 13·2 more."""
+    return seq(layer, nn.BatchNorm2d(8), nn.Conv2d(8, 10, 14), nn.Flatten())
+
+
+def upsampled(mode: str) -> nn.Module:
+    return seq(nn.Upsample(scale_factor=2, mode=mode), nn.Conv2d(8, 10, 14), nn.Flatten())
+
+
+B, D, H, R, S, W, P, E = (
+    *("batch_norm", "dropout", "head", "receptive_field", "softmax", "output", "parameters"),
+    "dropout_off_in_evaluation",
+)
+CORPUS: dict[str, tuple[Callable[[], nn.Module], set[str], int]] = {
+    "full-map convolution": (lambda: seq(CONV7(), nn.Flatten()), set(), 34),
+    "fully connected": (lambda: seq(nn.Flatten(), FC(392)), set(), 34),
+    "log-softmax": (lambda: seq(nn.Flatten(), FC(392), nn.LogSoftmax(1)), set(), 34),
+    "softmax": (lambda: seq(nn.Flatten(), FC(392), nn.Softmax(1)), set(), 34),
+    "doubled softmax": (lambda: seq(nn.Flatten(), FC(392), nn.Softmax(1), nn.LogSoftmax(1)), {S}, 34),
+    "nested sequential": (lambda: nn.Sequential(nn.Sequential(seq(CONV7())), nn.Flatten()), set(), 34),
+    "GAP of 1×1 convolution": (lambda: seq(CONV1(), GAP(), nn.Flatten()), {R}, 10),
+    "GAP before 1×1 convolution": (lambda: seq(GAP(), CONV1(), nn.Flatten()), set(), 34),
+    "GAP before linear": (lambda: seq(GAP(), nn.Flatten(), FC()), set(), 34),
+    "mean over (2, 3)": (lambda: on(lambda m, x: m.c(x).mean((2, 3)), c=CONV1()), {R}, 10),
+    "mean over [-1, -2]": (lambda: on(lambda m, x: m.c(x).mean([-1, -2]), c=CONV1()), {R}, 10),
+    "mean then linear": (lambda: on(lambda m, x: m.c(x.mean(dim=(2, 3))), c=FC()), set(), 34),
+    "mean of flattened maps": (lambda: on(lambda m, x: m.c(x.flatten(2).mean(-1)), c=FC()), set(), 34),
+    "torch.mean": (lambda: on(lambda m, x: m.c(torch.mean(x, (2, 3))), c=FC()), set(), 34),
+    "functional adaptive pool": (
+        lambda: on(lambda m, x: m.c(F.adaptive_avg_pool2d(x, 1).flatten(1)), c=FC()), set(), 34),
+    "average pool of the whole map": (lambda: seq(nn.AvgPool2d(7), nn.Flatten(), FC()), set(), 34),
+    "average pool of a part": (lambda: seq(nn.AvgPool2d(2), nn.Conv2d(8, 10, 2), nn.MaxPool2d(2), nn.Flatten()),
+                               {H, R}, 22),
+    "max over the map": (lambda: on(lambda m, x: m.c(x).amax((2, 3)), c=CONV1()), {H, R}, 10),
+    "global max pool": (lambda: seq(CONV1(), nn.AdaptiveMaxPool2d(1), nn.Flatten()), {H, R}, 10),
+    "mean over rows only": (lambda: on(lambda m, x: m.c(x).mean(2).amax(2), c=CONV1()), {H, R}, 10),
+    "gate is no head": (gate, set(), 58),
+    "one module used twice": (shared_twice, set(), 42),
+    "tied weights": (tied, set(), 50),
+    "residual": (residual, set(), 42),
+    "dropout p = 0": (lambda: no_dropout(CONV7(), nn.Flatten()), {D}, 34),
+    "dropout in evaluation": (always_dropping, {E}, 34),
+    "Dropout2d": (lambda: no_dropout(nn.Dropout2d(0.1), CONV7(), nn.Flatten()), set(), 34),
+    "functional dropout if training": (
+        lambda: Model(lambda m, x: m.c(F.dropout(m.f(x), 0.1) if m.training else m.f(x)).flatten(1),
+                      f=features(0), c=CONV7()), set(), 34),
+    "functional dropout told not to": (
+        lambda: Model(lambda m, x: m.c(F.dropout(m.f(x), 0.1, False)).flatten(1), f=features(0), c=CONV7()),
+        {D}, 34),
+    "no BatchNorm after the first": (bare, {B}, 34),
+    "ReLU before BatchNorm": (
+        lambda: seq(nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(8), CONV7(), nn.Flatten()), {B}, 42),
+    "BatchNorm over a concatenation": (concatenated, {B}, 42),
+    "GroupNorm": (lambda: seq(nn.Conv2d(8, 8, 3, padding=1), nn.GroupNorm(2, 8), CONV7(), nn.Flatten()), {B}, 42),
+    "all defined, none used": (unused, {B, D, H, R}, 8),
+    "too many parameters": (lambda: seq(nn.Flatten(), nn.Linear(392, 64), FC(64)), {P}, 34),
+    "frozen": (frozen, set(), 34),
+    "11 classes": (lambda: seq(nn.Conv2d(8, 11, 7), nn.Flatten()), {W}, 34),
+    "output not flattened": (lambda: seq(CONV7()), {W}, 34),
+    "depthwise": (
+        lambda: seq(nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.BatchNorm2d(8), CONV7(), nn.Flatten()), set(), 42),
+    "dilated": (
+        lambda: seq(nn.Conv2d(8, 8, 3, padding=2, dilation=2), nn.BatchNorm2d(8), CONV7(), nn.Flatten()), set(), 50),
+    "strided": (
+        lambda: seq(nn.Conv2d(8, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.Conv2d(8, 10, 4), nn.Flatten()), set(), 42),
+    "transposed 2×2": (lambda: up(nn.ConvTranspose2d(8, 8, 2, 2)), set(), 36),
+    "transposed 4×4": (lambda: up(nn.ConvTranspose2d(8, 8, 4, 2, 1)), set(), 40),
+    "nearest upsampling": (lambda: upsampled("nearest"), set(), 36),
+    "bilinear upsampling": (lambda: upsampled("bilinear"), set(), 40),
+    "branch on a value": (
+        lambda: on(lambda m, x: m.c(x if x.sum() > 0 else -x).flatten(1), c=CONV7()), set(), 34),
+    "multilayer perceptron": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 16), nn.ReLU(), nn.Dropout(),
+                                                    FC(16)), {B}, 28),
+}  # fmt: skip

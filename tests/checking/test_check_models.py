@@ -1,0 +1,247 @@
+"""Models given to the command: loading, what hostile ones come to, and every form of output."""
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from under20k.checking.profiles import load_profile
+from under20k.checking.sandbox import judge_apart
+from under20k.checking.target import parse
+from under20k.cli.main import main
+from under20k.errors import UserError
+
+GOOD = """
+import torch
+from torch import nn
+import torch.nn.functional as F
+
+
+class Net(nn.Module):
+    def __init__(self, width=4):
+        super().__init__()
+        self.a, self.bn = nn.Conv2d(1, width, 6, stride=2), nn.BatchNorm2d(width)
+        self.b = nn.Conv2d(width, 10, 12)
+
+    def forward(self, x):
+        x = F.dropout(F.relu(self.bn(self.a(x))), 0.1, self.training)
+        return self.b(x).mean((2, 3))
+"""
+# 4·36 + 4 + 8 + 4·10·144 + 10
+PARAMETERS = 5926
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "good.py").write_text(GOOD)
+    return tmp_path
+
+
+def check(capsys, *arguments: str) -> tuple[int, dict]:
+    code = main(["check", *arguments, "--trust", "--json"])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_without_trust_nothing_runs(capsys):
+    Path("evil.py").write_text("open('ran', 'w')\n" + GOOD)
+    assert main(["check", "evil.py:Net"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "evil.py:Net: would run evil.py, 16 lines, and call Net\n"
+    assert "--trust" in err
+    assert not Path("ran").exists()
+
+
+def test_a_class_with_arguments(capsys):
+    code, result = check(capsys, "good.py:Net", "--arg", "width=8")
+    assert (code, result["parameters"]) == (0, 8 * 37 + 16 + 8 * 1440 + 10)
+    batch_norm = next(row for row in result["layers"] if row["type"] == "batch_norm")
+    assert batch_norm["source"] == "good.py:14"
+
+
+@pytest.mark.parametrize("name", ["make", "instance"])
+def test_a_factory_and_an_instance(capsys, name):
+    Path("more.py").write_text(GOOD + "\ndef make():\n    return Net()\n\n\ninstance = Net()\n")
+    assert check(capsys, f"more.py:{name}")[1]["parameters"] == PARAMETERS
+
+
+def test_a_module_by_its_dotted_name(capsys):
+    Path("package").mkdir()
+    Path("package/part.py").write_text(GOOD)
+    assert check(capsys, "package.part:Net")[1]["parameters"] == PARAMETERS
+
+
+def test_of_a_notebook_the_definitions_run_and_the_training_does_not(capsys):
+    cells = ["%matplotlib inline\n!pip install x\nimport not_installed_anywhere", GOOD, "train(Net())\n1/0"]
+    notebook = {"cells": [{"cell_type": "code", "source": cell.splitlines(True)} for cell in cells]}
+    Path("work.ipynb").write_text(json.dumps(notebook))
+    assert check(capsys, "work.ipynb:Net")[1]["parameters"] == PARAMETERS
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("while True: pass", "time limit"),
+        ("import time; time.sleep(1e6)", "time limit"),
+        ("bytearray(100 * 2**30)", "memory"),
+        ("torch.zeros(25 * 2**30)", "memory"),
+        ("raise SystemExit(3)", "calls exit (3)"),
+        ("exit()", "calls exit|NameError"),
+        ("import os; os._exit(0)", "without a report (exit code 0)"),
+        ("import os; os.abort()", "without a report (exit code -6)"),
+        ("import os; os.fork()", "start a process"),
+        ("import subprocess; subprocess.run(['true'])", "start a process"),
+        ("import os; os.system('touch here')", "start a process"),
+        ("open('here', 'w').write('x')", "write the file here"),
+        ("import socket; socket.create_connection(('127.0.0.1', 9))", "use the network"),
+        ("1 / 0", "ZeroDivisionError"),
+        ("def f(): f()\n        f()", "RecursionError"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+    ],
+)
+@pytest.mark.parametrize("place", ["forward"])
+def test_hostile_models_are_ended_and_reported(capsys, line, words, place):
+    Path("evil.py").write_text(
+        GOOD.replace("def forward(self, x):", f"def forward(self, x):\n        {line}")
+    )
+    code, result = check(capsys, "evil.py:Net", "--time-limit", "20" if words != "time limit" else "6")
+    assert code == 1
+    assert re.search("|".join(map(re.escape, words.split("|"))), result["error"]), result["error"]
+    assert not Path("here").exists()
+
+
+def test_a_process_started_past_the_watch_ends_with_the_model(capsys):
+    line = "import ctypes, time; ctypes.CDLL(None).fork(); time.sleep(1e6)"
+    Path("evil.py").write_text(
+        GOOD.replace("def forward(self, x):", f"def forward(self, x):\n        {line}")
+    )
+    assert "time limit" in check(capsys, "evil.py:Net", "--time-limit", "6")[1]["error"]
+
+
+def test_a_model_that_prints_is_judged(capsys):
+    Path("loud.py").write_text(
+        GOOD.replace("def forward(self, x):", "def forward(self, x):\n        print('{' * 10**6)")
+    )
+    assert check(capsys, "loud.py:Net")[0] == 0
+
+
+def test_a_folder_becomes_a_table_and_files(capsys):
+    Path("class").mkdir()
+    bad = GOOD.replace("0.1, self.training", "0.0, self.training")
+    for name, text in {"a": GOOD, "b": bad, "c": "class Net(:", "d": "x = 1", "e": GOOD + "\n1/0\n"}.items():
+        Path(f"class/{name}.py").write_text(text)
+    files = ("--csv", "t.csv", "--junit", "t.xml", "--markdown", "t.md", "--badge", "t.svg")
+    code, result = check(capsys, "class", "--jobs", "2", *files)
+    assert code == 1
+    assert [row["result"] for row in result["results"]] == ["passed", "failed", "broken", "broken", "broken"]
+    rows = list(csv.DictReader(Path("t.csv").read_text().splitlines()))
+    assert [row["dropout"] for row in rows] == ["passed", "failed", "", "", ""]
+    assert rows[0]["total_parameters"] == str(PARAMETERS)
+    assert "ZeroDivisionError" in rows[4]["reason"]
+    suites = list(ElementTree.parse("t.xml").getroot())
+    assert [(s.get("failures"), s.get("errors")) for s in suites] == [("0", "0"), ("1", "0")] + [
+        ("0", "1")
+    ] * 3
+    assert Path("t.md").read_text().count("### ") == 5
+    assert "1 of 5 passed" in "".join(ElementTree.parse("t.svg").getroot().itertext())
+
+
+def test_profiles_and_overrides(capsys):
+    assert check(capsys, "good.py:Net", "--max-parameters", str(PARAMETERS))[0] == 0
+    assert check(capsys, "good.py:Net", "--max-parameters", str(PARAMETERS - 1))[0] == 1
+    Path("own.toml").write_text(
+        "[limits]\nparameters = 100\n[rules]\nparameters = 'advised'\nsoftmax = 'off'\n"
+    )
+    code, result = check(capsys, "good.py:Net", "--profile", "own.toml")
+    status = {f["rule"]: f["status"] for f in result["findings"]}
+    assert (code, status["parameters"], "softmax" in status) == (0, "warning", False)
+    limits = [load_profile(name).limits for name in ("brief", "under-10k", "under-8k")]
+    assert [(limit["parameters"], limit["epochs"]) for limit in limits] == [
+        (20_000, 20),
+        (10_000, 16),
+        (8_000, 16),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["parameters = 1", "[limits]\nlayers = 3", "[limits]\nparameters = true", "[rules]\nhead = 'no'", "["],
+)
+def test_a_wrong_profile_is_refused(text):
+    Path("own.toml").write_text(text)
+    with pytest.raises(UserError, match=r"own\.toml"):
+        load_profile("own.toml")
+
+
+@pytest.mark.parametrize(
+    ("loss", "end", "status"),
+    [
+        ("F.cross_entropy", "x", "passed"),
+        ("F.cross_entropy", "F.log_softmax(x, 1)", "warning"),
+        ("nn.NLLLoss", "F.log_softmax(x, 1)", "passed"),
+        ("nn.NLLLoss", "x", "warning"),
+        ("F.nll_loss", "F.softmax(x, 1)", "warning"),
+        ("F.nll_loss", "F.softmax(x, 1).log()", "passed"),
+    ],
+)
+def test_softmax_and_loss_fit_each_other(loss, end, status):
+    code = GOOD.replace("return self.b(x).mean((2, 3))", f"x = self.b(x).mean((2, 3))\n        return {end}")
+    Path("net.py").write_text(code + f"\n\ndef train(out, labels):\n    return {loss}(out, labels)\n")
+    result = judge_apart(parse("net.py:Net"), load_profile("brief"), {})
+    assert {f["rule"]: f["status"] for f in result["findings"]}["softmax"] == status
+
+
+def test_pytest_takes_a_model(folder):
+    Path("bad.py").write_text(GOOD.replace("0.1, self.training", "0.0, self.training"))
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "under20k.pytest_plugin"),
+            *("--under20k", "good.py:Net", "--under20k", "bad.py:Net", str(folder)),
+        ],
+        capture_output=True, text=True, env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+    )  # fmt: skip
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "1 failed, 15 passed" in done.stdout
+    assert "asked: dropout with p above 0; found: nothing is dropped" in done.stdout
+
+
+def test_the_action_runs_the_check(folder):
+    """Its last step as the service would run it; installing is the service's part."""
+    text = (Path(__file__).parents[2] / "action.yml").read_text()
+    script = text.rpartition("run: |\n")[2]
+    (folder / "bad.py").write_text(GOOD.replace("0.1, self.training", "0.0, self.training"))
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    for model, code in (("good.py:Net", 0), ("bad.py:Net", 1), ("none.py:Net", 2)):
+        environment = {"PATH": path, "MODEL": model, "PROFILE": "brief", "GITHUB_STEP_SUMMARY": "summary.md"}
+        assert subprocess.run(["bash", "-e", "-c", script], env=os.environ | environment).returncode == code
+    assert "good.py:Net: passed" in Path("summary.md").read_text()
+    assert "bad.py:Net: failed" in Path("summary.md").read_text()
+
+
+@pytest.mark.slow
+def test_hostile_submissions_do_not_stop_the_rest(capsys):
+    lines = {
+        "a": ("while True: pass", "time limit"),
+        "b": ("import os; os._exit(0)", "without a report"),
+        "c": ("import os; os.kill(os.getppid(), 9)", "signal a process"),
+        "d": ("bytearray(100 * 2**30)", "memory"),
+        "e": ("import os; os.close(3); os.closerange(3, 100)", ""),
+        "f": ("import sys; sys.stdin.read()", None),
+    }
+    Path("class").mkdir()
+    for name, (line, _) in lines.items():
+        text = GOOD.replace("def forward(self, x):", f"def forward(self, x):\n        {line}")
+        Path(f"class/{name}.py").write_text(text)
+    Path("class/z.py").write_text(GOOD)
+    _, result = check(capsys, "class", "--jobs", "1", "--time-limit", "8")
+    found = {Path(row["target"]).stem: row for row in result["results"]}
+    for name, (_, words) in lines.items():
+        assert (words is None) == (found[name]["result"] == "passed"), found[name]
+        assert words is None or words in found[name]["error"]
+    assert found["z"]["result"] == "passed"
