@@ -290,6 +290,8 @@ def test_a_fork_is_told_that_it_has_no_engine(some: Split) -> None:
     child.join()
 
 
+# Its process loads the installed engine, which has no sanitizer.
+@pytest.mark.unsanitized
 def test_the_native_path_never_imports_torch() -> None:
     program = """
 import sys, numpy as np
