@@ -48,6 +48,5 @@ $(VENV)/installed: $(wildcard native/*.h native/*.cpp native/CMakeLists.txt)
 benchmark: $(VENV)/installed-test     ## time the native engine against torch, in turns
 	$(BIN)/python benchmarks/engines.py --json benchmark.json
 
-sanitize: $(VENV)/installed-test      ## run the native engine's kernels under sanitizers
-	$(BIN)/python -m pip install --quiet nanobind cmake ninja
+sanitize: $(VENV)/installed-test $(VENV)/installed-sanitize   ## the native engine's tests under sanitizers
 	native/sanitize.sh $(BIN)/python

@@ -1,38 +1,41 @@
 """Runs all of the native engine's kernels at odd sizes; ``sanitize.sh`` looks on. Neither pytest nor torch.
 
-Usage: python native/exercise.py MODULE.so
+Usage: python native/exercise.py     with UNDER20K_SANITIZED in the environment (see ``sanitized.py``)
+
+Whether the numbers are right is for tests/native to say. Here every instruction set of this processor meets
+shapes that fill no tile, no vector and no batch, several threads, interruptions and bad input. A batch of one
+group and one thread is the sharpest: a map then ends where the memory ends, and the next byte is a fault.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import os
-import sys
+import signal
+import threading
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
+import sanitized
 
-# The module to look at takes the installed one's place: before anything imports that.
-spec = importlib.util.spec_from_file_location("under20k.engine._native", sys.argv[1])
-assert spec is not None
-assert spec.loader is not None
-module = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(module)
-sys.modules["under20k.engine._native"] = module
+from under20k.architecture import Architecture
+from under20k.engine.native_engine import ISA_VARIABLE, NativeEngine, instruction_set
+from under20k.engine.protocol import Divergence, EpochResult
+from under20k.errors import UserError
+from under20k.plan import EpochPlan, epoch_plan
+from under20k.recipe import Augmentation, Recipe
+from under20k.weights import initial_weights
 
-from under20k.architecture import Architecture  # noqa: E402
-from under20k.engine.native_engine import ISA_VARIABLE, NativeEngine, instruction_set  # noqa: E402
-from under20k.errors import UserError  # noqa: E402
-from under20k.plan import epoch_plan  # noqa: E402
-from under20k.recipe import Augmentation, Recipe  # noqa: E402
-from under20k.weights import initial_weights  # noqa: E402
-
+# Maps of every width that 28 can become, channels that make tiles of every size.
 ARCHITECTURES = (
     "8,12p,14,16pd0.05,20v,24v|3v",
     "5vnp,7k1,11pd0.5,3nup,2|3",
     "1k1,13k1u,1vp|lu",
     "3p,3p,3p,3p|1",
     "9,2vd0.1|l",
+    "1p,2vu,3vd0.2,4vn,5v,6vp,19|3",
+    "10k1,18k1p,17k1np,6k1v,4v,3v|1",
 )
 BATCH_SIZES = (1, 7, 33)
 AUGMENTATIONS = (
@@ -41,38 +44,199 @@ AUGMENTATIONS = (
     Augmentation(30, 3, 0.2, 0.1, "bilinear"),
 )
 THREADS = (1, 2, 5)
+TRAINED = 37  # images: of batches of 7 the last is of 2, of batches of 33 it is of 4
+
+GENERATOR = np.random.default_rng(0)
+IMAGES = GENERATOR.integers(0, 256, (70, 28, 28), dtype=np.uint8)
+LABELS = GENERATOR.integers(0, 10, 70, dtype=np.uint8)
+
+SMALL = Recipe(
+    "exercise", Architecture.parse("3,4pd0.1,5vn|3"), batch_size=20, learning_rate=0.01, momentum=0.9,
+    nesterov=True, label_smoothing=0.1, average_decay=0.9, augmentation=AUGMENTATIONS[2],
+)  # fmt: skip
+
+
+def instruction_sets() -> list[str]:
+    """Those that this processor has."""
+    present = []
+    for isa in ("baseline", "avx2", "avx512"):
+        try:
+            sanitized.module.isa(isa)
+        except ValueError:
+            continue
+        present.append(isa)
+    return present
+
+
+def start(recipe: Recipe, threads: int) -> NativeEngine:
+    return NativeEngine(recipe, initial_weights(recipe.architecture, 0), threads)
+
+
+def train(
+    engine: NativeEngine, plan: EpochPlan, on_step: Callable[[int], None] = lambda done: None
+) -> EpochResult:
+    return engine.train_epoch(IMAGES, LABELS, plan, on_step)
+
+
+def everything(engine: NativeEngine) -> bytes:
+    return b"".join(value.tobytes() for value in engine.state().values()) + engine.logits(IMAGES).tobytes()
+
+
+def train_every_case() -> None:
+    """One epoch of each architecture with each batch size, and its logits: the same bits by any threads."""
+    augmentations = itertools.cycle(AUGMENTATIONS)
+    for text, batch_size in itertools.product(ARCHITECTURES, BATCH_SIZES):
+        recipe = replace(
+            SMALL, architecture=Architecture.parse(text), batch_size=batch_size, augmentation=next(augmentations)
+        )  # fmt: skip
+        bits = set()
+        for threads in THREADS:
+            engine = start(recipe, threads)
+            train(engine, epoch_plan(recipe, 0, 1, TRAINED))
+            bits.add(everything(engine))
+        assert len(bits) == 1, f"{text}, {batch_size}: the number of threads matters"
+
+
+def evaluate() -> None:
+    """No image, one, a group with and without its neighbour, more than one call's worth of groups."""
+    engine = start(SMALL, 3)
+    many = np.resize(IMAGES, (4200, 28, 28))
+    logits = engine.logits(many)
+    assert logits[:70].tobytes() == logits[4130:4200].tobytes()
+    for count in (0, 1, 4, 8, 9, 16, 17):
+        assert engine.logits(IMAGES[:count]).tobytes() == logits[:count].tobytes()
+
+
+def resume() -> None:
+    """A second epoch, by the same engine and by another that took its state over."""
+    first, second = start(SMALL, 2), start(SMALL, 3)
+    train(first, epoch_plan(SMALL, 0, 1, TRAINED))
+    second.load_state(first.state())
+    for engine in (first, second):
+        train(engine, epoch_plan(SMALL, 0, 2, TRAINED))
+    assert everything(first) == everything(second)
+
+
+def interrupt() -> None:
+    """An exception from on_step and a Ctrl-C in mid-epoch, another in the middle of a step; then go on."""
+    plan = epoch_plan(SMALL, 0, 1, TRAINED)
+    long = epoch_plan(SMALL, 0, 1, 500_000)
+    long = replace(long, order=long.order % len(IMAGES))
+    one_step = replace(SMALL, batch_size=4000, augmentation=Augmentation())
+    step = epoch_plan(one_step, 0, 1, 4000 * 50)
+    step = replace(step, order=step.order % len(IMAGES))
+
+    def stop(done: int) -> None:
+        assert done < len(long.order)
+        raise RuntimeError("enough")
+
+    for recipe, endless, on_step, expected in (
+        (SMALL, long, stop, RuntimeError),
+        (SMALL, long, lambda done: None, KeyboardInterrupt),
+        (one_step, step, lambda done: None, KeyboardInterrupt),
+    ):
+        engine = start(recipe, 3)
+        state = engine.state()
+        timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+        if expected is KeyboardInterrupt:
+            timer.start()
+        try:
+            train(engine, endless, on_step)
+        except expected:
+            pass
+        else:
+            raise AssertionError(f"{expected.__name__} did not end the epoch")
+        engine.load_state(state)
+        engine.logits(IMAGES)
+        if recipe is SMALL:
+            train(engine, plan)
+            untouched = start(recipe, 1)
+            train(untouched, plan)
+            assert everything(engine) == everything(untouched)
+
+
+def train_beside_each_other() -> None:
+    """Two engines, each called from a Python thread of its own, started and ended there."""
+    results: list[bytes] = []
+
+    def work() -> None:
+        engine = start(SMALL, 2)
+        for epoch in (1, 2, 3):
+            train(engine, epoch_plan(SMALL, 0, epoch, TRAINED))
+        results.append(everything(engine))
+
+    workers = [threading.Thread(target=work) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(results) == 2
+    assert len(set(results)) == 1
+
+
+def refuse() -> None:
+    """A loss that is not finite; and bad input past Python's checks, straight into C++."""
+    engine = start(SMALL, 2)
+    state = engine.state()
+    plan = epoch_plan(SMALL, 0, 1, TRAINED)
+    for value in (np.nan, np.inf, -np.inf, 3e38):
+        engine.load_state(state)
+        name = "blocks.1.conv.weight"
+        engine._places.write({name: np.full_like(state[name], value)}, engine._network.weights)
+        engine.logits(IMAGES)
+        try:
+            train(engine, plan)
+        except Divergence:
+            continue
+        assert np.isfinite(value), "a weight that is not finite went unnoticed"
+
+    engine.load_state(state)
+    good = {
+        "images": IMAGES, "labels": LABELS, "order": plan.order, "matrices": plan.matrices, "bilinear": True,
+        "learning_rates": plan.learning_rates, "average_decays": plan.learning_rates, "dropout_seed": 0,
+        "on_step": lambda done: None,
+    }  # fmt: skip
+    matrices = plan.matrices
+    assert matrices is not None
+    edge = np.iinfo(np.int32)
+    for change in (
+        {"labels": LABELS + 10},
+        {"labels": LABELS[:-1]},
+        {"labels": LABELS.astype(np.int64)},
+        {"labels": LABELS[::2]},
+        {"images": IMAGES[:, :27]},
+        {"images": IMAGES.astype(np.float32)},
+        {"images": IMAGES[:0]},
+        {"images": IMAGES[::2]},
+        {"order": plan.order + len(IMAGES)},
+        {"order": plan.order - 1},
+        {"order": np.full_like(plan.order, edge.max)},
+        {"order": np.full_like(plan.order, edge.min)},
+        {"matrices": matrices[:-1]},
+        {"matrices": matrices[:, :1]},
+        {"learning_rates": plan.learning_rates[:-1]},
+        {"average_decays": plan.learning_rates[:0]},
+    ):
+        try:
+            engine._network.train_epoch(**(good | change))
+        except (TypeError, ValueError):
+            continue
+        raise AssertionError(f"{list(change)}: taken, though it does not fit")
+    # Maps far outside the image, whose coordinates wrap around, are odd but no fault.
+    for value in (edge.max, edge.min):
+        for bilinear in (True, False):
+            wild = {"matrices": np.full_like(matrices, value), "bilinear": bilinear}
+            engine._network.train_epoch(**(good | wild))
 
 
 def main() -> None:
-    assert sys.modules["under20k.engine.native_engine"]._native is module
-    generator = np.random.default_rng(0)
-    images = generator.integers(0, 256, (70, 28, 28), dtype=np.uint8)
-    labels = generator.integers(0, 10, 70, dtype=np.uint8)
-    for isa in ("baseline", "avx2", "avx512"):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+    for isa in instruction_sets():
         os.environ[ISA_VARIABLE] = isa
-        try:
-            instruction_set()
-        except UserError as error:
-            print(error)
-            continue
-        cases = itertools.product(ARCHITECTURES, BATCH_SIZES, AUGMENTATIONS)
-        for text, batch_size, augmentation in cases:
-            recipe = Recipe(
-                "exercise", Architecture.parse(text), batch_size=batch_size, learning_rate=0.01, momentum=0.9,
-                nesterov=True, label_smoothing=0.1, average_decay=0.9, augmentation=augmentation,
-            )  # fmt: skip
-            weights = initial_weights(recipe.architecture, 0)
-            # Of 66 images in batches of 7 the last is of 3; the last of 33 is whole.
-            plan = epoch_plan(recipe, 0, 1, 66)
-            bits = set()
-            for threads in THREADS:
-                engine = NativeEngine(recipe, weights, threads)
-                engine.train_epoch(images[:66], labels[:66], plan, lambda done: None)
-                engine.load_state(engine.state())
-                bits.add(b"".join(value.tobytes() for value in engine.state().values()))
-                bits.add(engine.logits(images[:61]).tobytes())
-            assert len(bits) == 2, f"{isa}, {text}, {batch_size}: the number of threads matters"
-        print(f"{isa}: trained every case with {THREADS} threads to the same bits")
+        assert instruction_set() == isa
+        for part in (train_every_case, evaluate, resume, interrupt, train_beside_each_other, refuse):
+            part()
+        print(f"{isa}: every case with {THREADS} threads, evaluation, resume, interruptions, bad input")
 
 
 if __name__ == "__main__":

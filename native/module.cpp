@@ -15,6 +15,12 @@
 #include "isa.h"
 #include "network.h"
 
+#if defined(UNDER20K_SANITIZE)
+namespace under20k {
+void add_faults(nanobind::module_& m);  // faults.cpp
+}
+#endif
+
 namespace nb = nanobind;
 using namespace nb::literals;
 
@@ -157,4 +163,8 @@ NB_MODULE(_native, m) {
              "order"_a.noconvert(), "matrices"_a.noconvert().none(), "bilinear"_a, "learning_rates"_a.noconvert(),
              "average_decays"_a.noconvert(), "dropout_seed"_a, "on_step"_a)
         .def("logits", logits, "images"_a.noconvert());
+
+#if defined(UNDER20K_SANITIZE)
+    under20k::add_faults(m);
+#endif
 }

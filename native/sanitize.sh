@@ -1,27 +1,62 @@
 #!/usr/bin/env bash
-# The native engine under AddressSanitizer and UndefinedBehaviorSanitizer, then under ThreadSanitizer: every
-# kernel on every instruction set of this processor, at odd sizes, with several threads (native/exercise.py).
+# The native engine under AddressSanitizer with UndefinedBehaviorSanitizer, then under ThreadSanitizer. Under
+# either: faults on purpose must be seen (faults.py), then exercise.py and the tests in tests/native must run
+# without a report. A report ends it all at once.
 #
-# Usage: native/sanitize.sh [PYTHON]   (one that has under20k, nanobind, cmake and ninja)
-#
-# Sanitizers have to be loaded before the interpreter, hence LD_PRELOAD. Leaks are not looked for: the
-# interpreter leaks by design.
+# Usage: native/sanitize.sh [PYTHON]   (one with under20k and its extras test and sanitize; CXX names the g++)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=$(realpath -s "${1:-.venv/bin/python}")
-export PATH="$(dirname "$python"):$PATH"
-
-run() {  # name, sanitizers, their library
-    local build=build/sanitize-$1
-    mkdir -p "$build"
-    cmake -S native -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DPython_EXECUTABLE="$python" \
-        -DUNDER20K_SANITIZE="$2" > "$build/configure.log" 2>&1 || { cat "$build/configure.log"; exit 1; }
-    cmake --build "$build" --parallel 2
-    LD_PRELOAD=$(g++ -print-file-name="$3") \
-        ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 TSAN_OPTIONS=halt_on_error=1 \
-        "$python" native/exercise.py "$build"/_native*.so
-    echo "$2: nothing found"
+export PATH="$(dirname "$python"):$PATH" PYTHONPATH="$PWD/native"
+cxx=${CXX:-g++}
+fail() {
+    echo "native/sanitize.sh: $*" >&2
+    exit 1
 }
 
-run address address,undefined libasan.so
-run thread thread libtsan.so
+# ThreadSanitizer, and AddressSanitizer of some versions, cannot start where the system scatters a program's
+# addresses too widely. Containers may forbid to ask for less; then it may work all the same.
+calmly=()
+if setarch "$(uname -m)" -R true 2> /dev/null; then calmly=(setarch "$(uname -m)" -R); fi
+
+run() {  # name, sanitizers, faults
+    local name=$1 sanitizers=$2 build=build/sanitize-$1 module libraries
+    read -ra faults <<< "$3"
+    SECONDS=0
+    step() { printf '%s %3d s: %s\n' "$name" "$SECONDS" "$*"; }
+
+    mkdir -p "$build"
+    echo 'int main() { return 0; }' > "$build/probe.cpp"
+    "$cxx" "-fsanitize=$sanitizers" "$build/probe.cpp" -o "$build/probe" 2> "$build/probe.log" || fail \
+        "$cxx cannot build with -fsanitize=$sanitizers: $(tail -n 1 "$build/probe.log"). It needs g++ with" \
+        "libasan, libubsan and libtsan (on Debian and Ubuntu they come with g++, on Fedora they are packages)"
+    "${calmly[@]}" "$build/probe" || fail \
+        "a program built with -fsanitize=$sanitizers does not start here; if it speaks of memory mappings" \
+        "above, try: sysctl vm.mmap_rnd_bits=28"
+
+    rm -f "$build/CMakeCache.txt"  # with another compiler than the last CMake would forget the other settings
+    cmake -S native -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_COMPILER="$cxx" \
+        -DPython_EXECUTABLE="$python" -DUNDER20K_SANITIZE="$sanitizers" > "$build/build.log" 2>&1 &&
+        cmake --build "$build" --parallel 2 >> "$build/build.log" 2>&1 || { cat "$build/build.log"; exit 1; }
+    step built
+    module=$(echo "$PWD/$build"/_native*.so)
+    # They have to be there before the interpreter, and before AddressSanitizer looks for __cxa_throw the C++
+    # library too. The interpreter leaks by design, so nobody looks for leaks.
+    libraries=$(ldd "$module" | awk '$1 ~ /^lib(asan|tsan|stdc\+\+)\./ { print $3 }' | paste -sd ' ')
+    watched() {
+        "${calmly[@]}" env LD_PRELOAD="$libraries" UNDER20K_SANITIZED="$module" \
+            ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 \
+            TSAN_OPTIONS=halt_on_error=1 "$python" "$@"
+    }
+    watched native/faults.py "${faults[@]}"
+    step faults on purpose seen
+    watched native/exercise.py
+    step exercised
+    # A report goes past pytest's capture, for the process ends with it.
+    UNDER20K_EXAMPLES=3 watched -m pytest -p sanitized -p no:cacheprovider --capture=sys --quiet \
+        -m "not unsanitized" tests/native
+    step nothing found
+}
+
+run address address,undefined,float-cast-overflow "overflow signed-overflow"
+run thread thread race

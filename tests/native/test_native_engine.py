@@ -87,16 +87,20 @@ def test_a_state_is_a_copy(some: Split) -> None:
 
 
 def test_an_epoch_stays_on_the_reference_trajectory(mnist: Mnist) -> None:
+    """At a tenth of the recipe's learning rate: with the whole of it, roundings grow so fast that after these
+    20 steps PyTorch's own float32 is off by 0.2 % to 1 % in the loss.
+    """
+    recipe = MINIMAL.with_changes(learning_rate=0.01)
     data = Split("train", mnist.train.images[:2560], mnist.train.labels[:2560])
-    plan = epoch_plan(MINIMAL, 0, 1, len(data))
-    weights = initial_weights(MINIMAL.architecture, 0)
+    plan = epoch_plan(recipe, 0, 1, len(data))
+    weights = initial_weights(recipe.architecture, 0)
     native, reference = (
-        train_native(MINIMAL, weights, plan, data),
-        train_reference(MINIMAL, weights, plan, data),
+        train_native(recipe, weights, plan, data),
+        train_reference(recipe, weights, plan, data),
     )
-    assert native.result.loss == pytest.approx(reference.result.loss, rel=2e-3)
-    # Steps this large amplify roundings: 19 of 2560 decisions differed when this was written.
-    assert native.result.correct == pytest.approx(reference.result.correct, abs=40)
+    # 0.13 % and 5 of the 2560 decisions when this was written; 0.07 % and 6 by PyTorch in float32.
+    assert native.result.loss == pytest.approx(reference.result.loss, rel=3e-3)
+    assert native.result.correct == pytest.approx(reference.result.correct, abs=25)
 
 
 @pytest.mark.parametrize("images", [0, 1, 8, 9, 1001])
@@ -131,6 +135,8 @@ def test_an_exception_from_on_step_ends_the_epoch_and_leaves_a_working_engine(so
     assert again == start(MINIMAL).train_epoch(some.images, some.labels, plan, ignore)
 
 
+# Eight gigabytes, and the sanitizers take several times as much; native/exercise.py does it with less.
+@pytest.mark.unsanitized
 def test_ctrl_c_answers_in_the_middle_of_a_step(mnist: Mnist) -> None:
     recipe = MINIMAL.with_changes(batch_size=50_000)  # a single step, which takes seconds
     engine = start(recipe, threads=1)
@@ -284,6 +290,8 @@ def test_a_fork_is_told_that_it_has_no_engine(some: Split) -> None:
     child.join()
 
 
+# Its process loads the installed engine, which has no sanitizer.
+@pytest.mark.unsanitized
 def test_the_native_path_never_imports_torch() -> None:
     program = """
 import sys, numpy as np
