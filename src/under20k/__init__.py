@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from under20k.api import check, evaluate, train
     from under20k.architecture import Architecture
+    from under20k.benchmark import bench
     from under20k.data import load, load_test
     from under20k.errors import UserError
     from under20k.recipe import Recipe
@@ -29,6 +30,7 @@ __all__ = [
     "Run",
     "UserError",
     "__version__",
+    "bench",
     "check",
     "evaluate",
     "load",
@@ -44,6 +46,7 @@ _HOMES = {
     "Recipe": "recipe",
     "Run": "run",
     "UserError": "errors",
+    "bench": "benchmark",
     "check": "api",
     "evaluate": "api",
     "load": "data",

@@ -21,6 +21,7 @@ from under20k.errors import UserError, nearest
 VERBS = {
     "reproduce": "train, check, compare and report both models of the specification",
     "train": "train a recipe with a seed, into a run folder",
+    "bench": "train a recipe over many seeds, with honest statistics; against another recipe",
     "evaluate": "figures, confusions and misclassified images of a run",
     "check": "check a recipe or a run against the requirements of the brief",
     "recipes": "list the recipes, or show one's layers and settings",
