@@ -122,7 +122,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(as_dict(result, detect), indent=2))
     else:
-        print(bench_text(result, detect))
+        print(bench_text(result.bench, result.other, detect))
         for folder in filter(None, (result.folder, result.other_folder)):
             print(f"bench: {folder}")
     failed = [*result.bench.failures, *(result.other.failures if result.other else ())]

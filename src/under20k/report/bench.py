@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from under20k.benchmark import Bench, BenchResult
 from under20k.brief import PARAMETER_LIMIT
 from under20k.files import write_bytes, write_text
 from under20k.inference import CONFIDENCE, POWER, SIGNIFICANCE, Difference, seeds_needed
@@ -15,6 +14,7 @@ from under20k.report.run_report import environment_rows
 from under20k.report.seeds_picture import seeds_figure
 from under20k.report.tables import Table
 from under20k.report.wording import plural, ranges
+from under20k.seeds import Bench
 from under20k.statistics import Sample, percent
 
 PICTURE = "bench.png"
@@ -80,12 +80,11 @@ def versus_table(bench: Bench, other: Bench, detectable: Sequence[float] = DETEC
     return Table(("Difference", "Validation, last epoch"), tuple(rows), caption=caption, notes=notes)
 
 
-def bench_text(result: BenchResult, detectable: Sequence[float] = DETECTABLE) -> str:
+def bench_text(bench: Bench, other: Bench | None, detectable: Sequence[float] = DETECTABLE) -> str:
     """What ``under20k bench`` prints."""
-    if result.other is None:
-        return bench_table([result.bench]).text()
-    both = bench_table([result.bench, result.other]).text()
-    return f"{both}\n\n{versus_table(result.bench, result.other, detectable).text()}"
+    if other is None:
+        return bench_table([bench]).text()
+    return f"{bench_table([bench, other]).text()}\n\n{versus_table(bench, other, detectable).text()}"
 
 
 def write_bench_report(bench: Bench, folder: Path) -> None:

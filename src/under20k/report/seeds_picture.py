@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from under20k.benchmark import Bench
 from under20k.report.curves import lower_end
 from under20k.report.figures import BLUE, FAINT, GRID, INK, VERMILION, default_style, new_figure
 from under20k.report.wording import plural
+from under20k.seeds import Bench
 from under20k.statistics import TARGET_ACCURACY, percent, reaches_target
 
 WIDTH_IN, HEIGHT_IN = 9.6, 4.6
