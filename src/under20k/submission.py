@@ -14,7 +14,7 @@ from typing import Any
 
 from under20k.api import evaluate
 from under20k.data.source import Notify
-from under20k.environment import PRECISION, identity
+from under20k.environment import PRECISION, code_digest, git_hash, identity, native_build
 from under20k.errors import UserError, nearest
 from under20k.files import write_bytes, write_json, write_text
 from under20k.recipe import Recipe
@@ -125,11 +125,23 @@ def with_runs(bench: Bench, folder: Path) -> tuple[Bench, list[Run]]:
         if run.recipe != bench.recipe or run.seed != seed.seed:
             raise UserError(f"{run.path} is no longer the run of this bench; bench again")
         again = SeedResult.of(run, folder)
+        again = replace(again, environment=committed(again.environment))
         if not run.finished or again.epochs != seed.epochs:
             raise UserError(f"{run.path} has changed since the bench; bench again")
         runs.append(run)
         seeds.append(again)
     return replace(bench, seeds=tuple(seeds)), runs
+
+
+def committed(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """An environment, its commit the present one where sources trained that were committed only later.
+
+    That they are the same is what their digests say.
+    """
+    own, now = identity(environment), git_hash()
+    later = str(environment.get("git")).endswith("-dirty") and now is not None and not now.endswith("-dirty")
+    same = own["code"] == code_digest() and own.get("native_build") in (None, native_build())
+    return {**environment, "git": now} if later and same else dict(environment)
 
 
 def _readings(runs: Sequence[Run]) -> dict[int, tuple[Reading, ...]]:
