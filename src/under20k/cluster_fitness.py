@@ -14,7 +14,7 @@ def fitness(name: str, threads: int, wanted: dict[str, Any]) -> Any:
 
     from distributed.diagnostics.plugin import WorkerPlugin
 
-    class Fitness(WorkerPlugin):
+    class Fitness(WorkerPlugin):  # type: ignore[misc]
         async def setup(self, worker: Any) -> None:
             # In a thread, for it may fetch MNIST.
             reason = await asyncio.get_running_loop().run_in_executor(None, unfit, wanted)
