@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from under20k.benchmark import bench
     from under20k.data import load, load_test
     from under20k.errors import UserError
+    from under20k.leaderboard import compare
     from under20k.recipe import Recipe
     from under20k.recipes import RECIPES
     from under20k.reproduction import reproduce
@@ -32,6 +33,7 @@ __all__ = [
     "__version__",
     "bench",
     "check",
+    "compare",
     "evaluate",
     "load",
     "load_test",
@@ -48,6 +50,7 @@ _HOMES = {
     "UserError": "errors",
     "bench": "benchmark",
     "check": "api",
+    "compare": "leaderboard",
     "evaluate": "api",
     "load": "data",
     "load_test": "data",

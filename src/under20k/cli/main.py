@@ -23,6 +23,7 @@ VERBS = {
     "train": "train a recipe with a seed, into a run folder",
     "bench": "train a recipe over many seeds, with honest statistics; against another recipe",
     "evaluate": "figures, confusions and misclassified images of a run",
+    "compare": "a leaderboard over runs, benches and records",
     "records": "print the records, verify them, submit a bench as one",
     "check": "check a recipe or a run against the requirements of the brief",
     "recipes": "list the recipes, or show one's layers and settings",
