@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: reproduce test check format readme clean
+.PHONY: reproduce test check records format readme clean
 .DELETE_ON_ERROR:
 
 reproduce: $(VENV)/installed          ## train, check, compare and report both models of the specification
@@ -16,6 +16,9 @@ check: $(VENV)/installed-lint         ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+records: $(VENV)/installed            ## check every record, and train a seed of each again
+	$(BIN)/under20k records verify --rerun 1
 
 format: $(VENV)/installed-lint        ## apply lint fixes and formatting
 	$(BIN)/ruff check --fix .

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +16,9 @@ from typing import Any
 from under20k.cli.main import VERBS
 from under20k.files import read_text, write_text
 from under20k.recipe import Recipe
+from under20k.records import read_records
+from under20k.report.parts import filled
+from under20k.report.records import records_markdown
 from under20k.report.specification import SPECIFIED
 from under20k.report.tables import Table
 from under20k.statistics import TARGET_ACCURACY, Sample, Summary, percent
@@ -27,6 +29,7 @@ NATIVE_PAGE = ROOT / "docs" / "native-engine.md"
 RESULTS = ROOT / "docs" / "reproduction" / "results.json"
 TORCH_RESULTS = ROOT / "docs" / "reproduction" / "results-torch.json"
 BENCHMARK = ROOT / "docs" / "benchmark.json"
+RECORDS = ROOT / "records"
 
 
 def result_table(results: Mapping[str, Any]) -> str:
@@ -143,19 +146,10 @@ def generated() -> dict[Path, dict[str, str]]:
             "results": f"{result_table(results)}\n\n{provenance(results)}",
             "verbs": verbs(),
             "speed": speed(benchmark),
+            "records": records_markdown(read_records(RECORDS)),
         },
         NATIVE_PAGE: {"engines": engines(results, torch)},
     }
-
-
-def filled(text: str, parts: Mapping[str, str]) -> str:
-    """``text`` with its generated parts replaced. Raises ValueError unless each is there once."""
-    for name, part in parts.items():
-        block = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        text, count = block.subn(lambda match, part=part: f"{match[1]}{part}\n{match[2]}", text)
-        if count != 1:
-            raise ValueError(f"the page has {count} parts {name!r}")
-    return text
 
 
 def main(arguments: list[str]) -> int:

@@ -15,8 +15,10 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from under20k.api import check, evaluate, train
     from under20k.architecture import Architecture
+    from under20k.benchmark import bench
     from under20k.data import load, load_test
     from under20k.errors import UserError
+    from under20k.leaderboard import compare
     from under20k.recipe import Recipe
     from under20k.recipes import RECIPES
     from under20k.reproduction import reproduce
@@ -29,7 +31,9 @@ __all__ = [
     "Run",
     "UserError",
     "__version__",
+    "bench",
     "check",
+    "compare",
     "evaluate",
     "load",
     "load_test",
@@ -44,7 +48,9 @@ _HOMES = {
     "Recipe": "recipe",
     "Run": "run",
     "UserError": "errors",
+    "bench": "benchmark",
     "check": "api",
+    "compare": "leaderboard",
     "evaluate": "api",
     "load": "data",
     "load_test": "data",

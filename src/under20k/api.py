@@ -56,6 +56,7 @@ def train(
     data_dir: Path | None = None,
     notify: Notify | None = None,
     observer: TrainingObserver | None = None,
+    command_line: str | None = None,
     **changes: Any,
 ) -> Run:
     """Train ``recipe`` (a Recipe or the name of one, ``changes`` replacing settings) and return its run.
@@ -63,8 +64,8 @@ def train(
     The run lies in ``runs_dir``/``name``, by default called after the recipe and the seed. With ``resume``
     one that was stopped goes on, on as many threads as before unless told otherwise, and a finished one is
     returned as it is. ``engine``, ``device`` and ``threads`` are as in ``engine.create``, ``data_dir`` and
-    ``notify`` as in ``data.load``. Raises UserError for whatever is wrong; an exception, Ctrl-C included,
-    leaves a run that can be resumed.
+    ``notify`` as in ``data.load``; ``command_line`` is recorded, by default this process's own. Raises
+    UserError for whatever is wrong; an exception, Ctrl-C included, leaves a run that can be resumed.
     """
     recipe = (named(recipe) if isinstance(recipe, str) else recipe).with_changes(**changes)
     path = Path(runs_dir) / name if name else run_path(Path(runs_dir), recipe.name, seed)
@@ -75,7 +76,7 @@ def train(
         engine = before.get("engine", engine) if engine == "auto" else engine
         threads = before.get("threads") if threads is None else threads
     trainer = create(recipe, seed, engine=engine, device=device, threads=threads)
-    environment = describe_environment(trainer)
+    environment = describe_environment(trainer, command_line)
     # Before the folder is made: without data, nothing is left that a second call would trip over.
     data = load(data_dir, notify=notify)
     with Run.prepared(path, recipe, seed, environment, resume=resume, overwrite=overwrite) as run:

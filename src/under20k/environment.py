@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from under20k import __version__
+from under20k.engine import choose, native_engine
 from under20k.engine.protocol import Engine
+
+PRECISION = "fp32"
+"""Of runs whose environment names none."""
+
+# The sources that decide a training's bits.
+CODE = (
+    "architecture.py",
+    "evaluation.py",
+    "plan.py",
+    "recipe.py",
+    "training.py",
+    "weights.py",
+    "data/split.py",
+    "engine",
+)
+DIGEST_SIGNS = 16
 
 PACKAGES = ("numpy", "torch", "safetensors")
 
 
-def describe_environment(engine: Engine) -> dict[str, Any]:
-    """Plain values for ``environment.json``."""
+def describe_environment(engine: Engine, command_line: str | None = None) -> dict[str, Any]:
+    """Plain values for ``environment.json``; ``command_line`` is by default this process's own."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": command(),
+        "command": command_line or command(),
         "engine": engine.name,
         "precision": engine.precision,
         "instruction_set": getattr(engine, "isa", None),  # of the native engine, on which its bits depend
@@ -30,12 +50,71 @@ def describe_environment(engine: Engine) -> dict[str, Any]:
         "threads": engine.threads,
         "under20k": __version__,
         "git": git_hash(),
+        "code": code_digest(),
+        "native_build": native_build() if engine.name == "native" else None,
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
         "cores": os.cpu_count(),
     }
+
+
+def identity(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides a training's bits beside recipe and seed, as far as a run's environment says it.
+
+    The native engine gives the same bits for any number of threads, torch does not.
+    """
+    own = {
+        "engine": environment.get("engine"),
+        "precision": environment.get("precision", PRECISION),
+        "device": environment.get("device"),
+        "code": environment.get("code"),
+    }
+    if own["engine"] == "native":
+        names: tuple[str, ...] = ("instruction_set", "native_build")
+        return own | {name: environment.get(name) for name in names}
+    return own | {
+        "threads": environment.get("threads"),
+        "torch": environment.get("packages", {}).get("torch"),
+    }
+
+
+def expected_identity(engine: str, device: str, threads: int, *, here: bool = True) -> dict[str, Any]:
+    """The ``identity`` that a training by these options would have, as far as it can be said before.
+
+    On another machine (``here`` false) it is the engine and the code.
+    """
+    name = choose(engine, device).engine
+    expected: dict[str, Any] = {"engine": name, "precision": PRECISION, "code": code_digest()}
+    if not here:
+        return expected
+    if name == "native":
+        return expected | {
+            "instruction_set": native_engine.instruction_set(),
+            "native_build": native_build(),
+        }
+    return expected | {"threads": threads, "torch": _version("torch")}
+
+
+@cache
+def code_digest() -> str:
+    """A digest of the Python sources that decide a training's bits."""
+    here = Path(__file__).parent
+    files = [file for name in CODE for file in sorted((here / name).glob("*.py")) or [here / name]]
+    digest = hashlib.sha256()
+    for file in files:
+        content = file.read_bytes()
+        digest.update(f"{file.relative_to(here).as_posix()} {len(content)}\n".encode() + content)
+    return digest.hexdigest()[:DIGEST_SIGNS]
+
+
+@cache
+def native_build() -> str | None:
+    """A digest of the native engine as it was compiled; None where there is none."""
+    if (file := native_engine.library()) is None:
+        return None
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:DIGEST_SIGNS]
 
 
 def command() -> str:
@@ -62,7 +141,11 @@ def git_hash() -> str | None:
     try:
         # Only our own checkout counts, not one that a virtual environment happens to lie in.
         if _git(here, "ls-files", "--error-unmatch", __file__):
-            return _git(here, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
+            commit = _git(here, "rev-parse", "HEAD")
+            # A changed document changes no training.
+            sources = [".", ":(top)native", ":(top)pyproject.toml"]
+            changed = _git(here, "status", "--porcelain", "--untracked-files=no", "--", *sources)
+            return f"{commit}-dirty" if changed else commit
     except (OSError, subprocess.SubprocessError):
         pass
     return None

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from under20k.api import check
-from under20k.benchmark import Task, Unwatched, Watcher, train_all
 from under20k.data import load
 from under20k.data.source import Notify
-from under20k.engine import MAX_THREADS
+from under20k.engine import check_threads
 from under20k.environment import command
 from under20k.errors import UserError
 from under20k.files import write_json
 from under20k.recipe import Recipe
 from under20k.recipes import MINIMAL, REGULARIZED
 from under20k.run import Run
+from under20k.trainings import Task, Unwatched, Watcher, train_all
 
 if TYPE_CHECKING:
     from under20k.rules import Verdict
@@ -60,8 +60,7 @@ def reproduce(
     """
     if not 1 <= seeds <= MAX_SEEDS:
         raise UserError(f"seeds: {seeds}; allowed are whole numbers from 1 to {MAX_SEEDS}")
-    if not 1 <= threads <= MAX_THREADS:
-        raise UserError(f"threads: {threads}; allowed are whole numbers from 1 to {MAX_THREADS}")
+    check_threads(threads)
     if Path(report_dir).exists() and not Path(report_dir).is_dir():
         raise UserError(f"{report_dir} is a file; name a folder for the report with --output")
     recipes = SPECIFIED if recipes is None else recipes
@@ -73,10 +72,12 @@ def reproduce(
         for recipe in by_length
         for seed in range(seeds)
     ]
-    done = dict(
-        zip([task.path for task in tasks], train_all(tasks, watcher or Unwatched(), jobs=jobs), strict=True)
-    )
-    runs = {recipe.name: [done[task.path] for task in tasks if task.recipe == recipe] for recipe in recipes}
+    outcome = train_all(tasks, watcher or Unwatched(), jobs=jobs)
+    outcome.raise_first()
+    runs = {
+        recipe.name: [outcome.runs[task.path] for task in tasks if task.recipe == recipe]
+        for recipe in recipes
+    }
     verdicts = {name: check(of_recipe[0]) for name, of_recipe in runs.items()}
 
     from under20k.report.reproduction import write_reproduction

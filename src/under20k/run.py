@@ -37,7 +37,7 @@ from under20k.tensor_files import read_tensors, safetensors_bytes
 from under20k.weights import Tensors, check_seed, check_weights
 
 FORMAT = 1
-MAX_NAME = 200  # bytes, of the 255 that file systems allow
+MAX_NAME = 200  # bytes, of the 255 that file systems allow, the seeds come after it
 FILES = (
     "recipe.json",
     "environment.json",
@@ -249,15 +249,20 @@ def lock(path: Path) -> Iterator[None]:
 
 
 def run_path(runs_dir: Path, name: str, seed: int) -> Path:
-    """Where the run of a recipe called ``name`` lies, signs replaced that a file system might refuse.
+    """Where the run of a recipe called ``name`` lies."""
+    return runs_dir / f"{safe_name(name)}-{seed}"
 
-    A name that is too long for one, as with many settings changed, ends in a digest of itself instead.
+
+def safe_name(name: str) -> str:
+    """A recipe's name with the signs replaced that a file system might refuse.
+
+    One that is too long, as with many settings changed, ends in a digest of itself instead.
     """
     safe = "".join(sign if sign.isalnum() or sign in "+=._-," else "_" for sign in name)
     if len(safe.encode()) > MAX_NAME:
         digest = hashlib.sha256(name.encode(errors="backslashreplace")).hexdigest()[:8]
         safe = f"{safe.encode()[:MAX_NAME].decode(errors='ignore')}-{digest}"
-    return runs_dir / f"{safe}-{seed}"
+    return safe
 
 
 def describe(path: Path) -> str:

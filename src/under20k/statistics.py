@@ -5,6 +5,7 @@ Accuracies are fractions everywhere but in text, where they are percentages.
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,6 +52,11 @@ class Sample:
             raise ValueError("a sample needs at least one value")
         sd = statistics.stdev(values) if len(values) > 1 else None
         return cls(len(values), statistics.fmean(values), sd, min(values), max(values))
+
+    @property
+    def standard_error(self) -> float | None:
+        """Of the mean; None for a single value."""
+        return None if self.sd is None else self.sd / math.sqrt(self.n)
 
     def __str__(self) -> str:
         """``99.400 ± 0.045 %``, or ``99.40%`` for a single value."""

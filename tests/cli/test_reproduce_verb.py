@@ -179,23 +179,33 @@ def test_options_that_every_training_would_refuse(here, capsys):
 
 
 @pytest.mark.slow
-def test_a_killed_worker_and_the_call_after(trained, tmp_path):
+def test_a_killed_worker_is_tried_once_more_and_takes_no_other_with_it(trained, tmp_path):
     process = processes.start(tmp_path, command=command(SMALL))
     processes.read_until(process, "epoch 1/2")
     (worker,) = {int(pid) for pid in holders(tmp_path / "runs" / "regularized-0" / ".lock")}
     os.kill(worker, signal.SIGKILL)
+    _, err = process.communicate(timeout=processes.TIMEOUT_S)
+    assert process.returncode == 0, err
+    assert "regularized-0  its process was ended from outside; trying again\n" in err
+    assert re.search(r"^regularized-0 .*; going on after epoch 1$", err, re.M)
+    assert not re.search(r"^minimal-0 .*trying again", err, re.M)
+    for name in ("regularized-0", "minimal-0"):
+        assert same_weights(tmp_path / "runs" / name, trained / "runs" / name)
+
+
+@pytest.mark.slow
+def test_a_worker_killed_twice_and_the_call_after(trained, tmp_path):
+    process = processes.start(tmp_path, command=command((dataclasses.replace(SMALL[0], epochs=60), SMALL[1])))
+    for after in ("epoch  1/60", "going on after"):
+        processes.read_until(process, after)
+        (worker,) = {int(pid) for pid in holders(tmp_path / "runs" / "regularized-0" / ".lock")}
+        os.kill(worker, signal.SIGKILL)
     out, err = process.communicate(timeout=processes.TIMEOUT_S)
-    words = ["a training process was ended from outside", "call again to go on", "--jobs 1"]
+    words = ["regularized-0: its process was ended from outside 2 times", "call again to go on"]
     assert_refused(process.returncode, out, err.splitlines(keepends=True)[-1], *words)
     assert "Traceback" not in err
     assert processes.wait_for(lambda: not processes.group(process))
-
-    process = processes.start(tmp_path, command=command(SMALL))
-    out, err = process.communicate(timeout=processes.TIMEOUT_S)
-    assert process.returncode == 0, err
-    assert re.search(r"^regularized-0 .*; going on after epoch 1$", err, re.M)
-    for name in ("regularized-0", "minimal-0"):
-        assert same_weights(tmp_path / "runs" / name, trained / "runs" / name)
+    assert same_weights(tmp_path / "runs" / "minimal-0", trained / "runs" / "minimal-0")
 
 
 def holders(lock: Path) -> set[str]:

@@ -21,7 +21,10 @@ from under20k.errors import UserError, nearest
 VERBS = {
     "reproduce": "train, check, compare and report both models of the specification",
     "train": "train a recipe with a seed, into a run folder",
+    "bench": "train a recipe over many seeds, with honest statistics; against another recipe",
     "evaluate": "figures, confusions and misclassified images of a run",
+    "compare": "a leaderboard over runs, benches and records",
+    "records": "print the records, verify them, submit a bench as one",
     "check": "check a recipe, a run or any PyTorch model against the brief",
     "recipes": "list the recipes, or show one's layers and settings",
     "data": "fetch and verify MNIST, say where it lies, draw a contact sheet",

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
 
 from under20k.api import epochs_done
-from under20k.benchmark import Task
 from under20k.data.split import TRAIN_COUNT
 from under20k.engine import choose
 from under20k.engine.protocol import Engine
@@ -18,15 +17,15 @@ from under20k.recipe import Recipe
 from under20k.report.results import drops
 from under20k.report.wording import plural
 from under20k.run import Run
-from under20k.statistics import percent
+from under20k.statistics import Sample, percent
+from under20k.trainings import Failure, Task
 
 
-def start_text(run: Run) -> str:
+def start_text(recipe: Recipe, by: Mapping[str, Any]) -> str:
     """What trains, and how: ``14,116 parameters, 8 epochs; torch engine, fp32, cpu, 2 threads``."""
-    by = run.session
     threads = f", {plural(by['threads'], 'thread')}" if by["device"] == "cpu" else ""
     return (
-        f"{run.recipe.architecture.parameters:,} parameters, {plural(run.recipe.epochs, 'epoch')}; "
+        f"{recipe.architecture.parameters:,} parameters, {plural(recipe.epochs, 'epoch')}; "
         f"{by['engine']} engine, {by['precision']}, {by['device']}{threads}"
     )
 
@@ -103,7 +102,9 @@ class OneTraining:
         if self.choice:
             self.display.line(self.choice)
         done = f"; going on after epoch {len(self.metrics)}" if self.metrics else ""
-        self.display.line(f"{run.recipe.name}, seed {run.seed}: {start_text(run)} → {run.path}{done}")
+        self.display.line(
+            f"{run.recipe.name}, seed {run.seed}: {start_text(run.recipe, run.session)} → {run.path}{done}"
+        )
         self.display.start(run.recipe.epochs, len(self.metrics))
 
     def on_step(self, images_done: int) -> None:
@@ -130,24 +131,24 @@ class ManyTrainings:
         """Say that a run is there already."""
         self.display.line(f"{run.path} is finished: reused")
 
-    def on_begin(self, tasks: Sequence[Task], jobs: int) -> None:
+    def on_begin(self, tasks: Sequence[Task], where: str) -> None:
         """Say how many are to be trained."""
-        self.width = max(len(task.path.name) for task in tasks)
+        self.width = max(len(task.label) for task in tasks)
         self.display.line(choice_text(tasks[0].engine, tasks[0].device))
-        self.display.line(f"{plural(len(tasks), 'training')}, {jobs} at a time")
+        self.display.line(f"{plural(len(tasks), 'training')}, {where}")
         self.display.start(sum(task.recipe.epochs for task in tasks), 0)
 
-    def on_start(self, task: Task, run: Run, metrics: Sequence[EpochMetrics]) -> None:
+    def on_start(self, task: Task, session: Mapping[str, Any], metrics: Sequence[EpochMetrics]) -> None:
         """Say that a training begins, or goes on."""
         self._reached(task, len(metrics))
         done = f"; going on after epoch {len(metrics)}" if metrics else ""
         if metrics:
             self.previous[task] = metrics[-1]
-        self._line(task, f"{start_text(run)}{done}")
+        self._line(task, f"{start_text(task.recipe, session)}{done}")
 
     def on_step(self, task: Task, images_done: int) -> None:
         """Move the bar."""
-        self.images[task] = self.epochs[task] * TRAIN_COUNT + images_done
+        self.images[task] = self.epochs.get(task, 0) * TRAIN_COUNT + images_done
         self.display.move_to(sum(self.images.values()))
 
     def on_epoch(self, task: Task, metrics: EpochMetrics) -> None:
@@ -156,9 +157,78 @@ class ManyTrainings:
         self._line(task, epoch_line(task.recipe, metrics, self.previous.get(task)))
         self.previous[task] = metrics
 
+    def on_done(self, task: Task, run: Run) -> None:
+        """Its last epoch has said it."""
+
+    def on_retry(self, task: Task) -> None:
+        """Say that its process died."""
+        self._line(task, "its process was ended from outside; trying again")
+
+    def on_failure(self, failure: Failure) -> None:
+        """Say why a training is given up."""
+        self._line(failure.task, f"given up: {failure.reason}")
+
+    def on_news(self, text: str) -> None:
+        """Say it."""
+        self.display.line(text)
+
     def _line(self, task: Task, text: str) -> None:
-        self.display.line(f"{task.path.name:<{self.width}}  {text}")
+        self.display.line(f"{task.label:<{self.width}}  {text}")
 
     def _reached(self, task: Task, epochs: int) -> None:
         self.epochs[task] = epochs
         self.on_step(task, 0)
+
+
+class ManySeeds(ManyTrainings):
+    """Shows a bench: a line a seed rather than an epoch, with the mean so far."""
+
+    def __init__(self, display: Display) -> None:
+        super().__init__(display)
+        self.last: dict[str, list[float]] = {}
+        self.total: dict[str, int] = {}
+        self.reused = 0
+
+    def on_reuse(self, run: Run) -> None:
+        """Count it: ``on_begin`` says how many there are."""
+        self.reused += 1
+        self._count(run)
+
+    def on_begin(self, tasks: Sequence[Task], where: str) -> None:
+        """Say how many are to be trained, and how many are there."""
+        if self.reused:
+            self.display.line(f"{plural(self.reused, 'run')} finished before: reused")
+        self.total = {name: len(values) for name, values in self.last.items()}
+        for task in tasks:
+            self.total[task.recipe.name] = self.total.get(task.recipe.name, 0) + 1
+        super().on_begin(tasks, where)
+        for recipe in {task.recipe.name: task.recipe for task in tasks}.values():
+            parameters = f"{recipe.architecture.parameters:,} parameters"
+            self.display.line(f"{recipe.name}: {parameters}, {plural(recipe.epochs, 'epoch')}")
+
+    def on_start(self, task: Task, session: Mapping[str, Any], metrics: Sequence[EpochMetrics]) -> None:
+        """Note it; say so only where a training goes on."""
+        self._reached(task, len(metrics))
+        if metrics:
+            self._line(task, f"going on after epoch {len(metrics)}")
+
+    def on_epoch(self, task: Task, metrics: EpochMetrics) -> None:
+        """Move the bar."""
+        self._reached(task, metrics.epoch)
+
+    def on_done(self, task: Task, run: Run) -> None:
+        """Print the seed's line."""
+        self._reached(task, task.recipe.epochs)
+        metrics = run.metrics()
+        self._count(run)
+        values = self.last[task.recipe.name]
+        so_far = f"mean {Sample.of(values)}" if len(values) > 1 else ""
+        self._line(
+            task,
+            f"validation {percent(metrics[-1].validation_accuracy)}"
+            f"  {sum(epoch.total_time_s for epoch in metrics):>6.1f} s"
+            f"  {len(values)} of {self.total[task.recipe.name]}  {so_far}".rstrip(),
+        )
+
+    def _count(self, run: Run) -> None:
+        self.last.setdefault(run.recipe.name, []).append(run.metrics()[-1].validation_accuracy)

@@ -66,8 +66,8 @@ def create(
     UserError for what this machine lacks.
     """
     name = choose(engine, device).engine
-    if threads is not None and not 1 <= threads <= MAX_THREADS:
-        raise UserError(f"threads: {threads}; allowed are whole numbers from 1 to {MAX_THREADS}")
+    if threads is not None:
+        check_threads(threads)
     weights = weights or initial_weights(recipe.architecture, seed)
     if name == "native":
         cores = available_cores()
@@ -85,6 +85,12 @@ def create(
     device = torch_device(device)
     torch.set_num_threads(threads or available_cores())
     return TorchEngine(recipe, weights, device)
+
+
+def check_threads(threads: int) -> None:
+    """Raise UserError for a number of threads that no engine takes."""
+    if not 1 <= threads <= MAX_THREADS:
+        raise UserError(f"threads: {threads}; allowed are whole numbers from 1 to {MAX_THREADS}")
 
 
 def available_cores() -> int:

@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,11 @@ def unavailable() -> str | None:
             f"Clang; install one, then under20k again){_missing}"
         )
     return None
+
+
+def library() -> Path | None:
+    """The compiled engine's file, or None where there is none."""
+    return None if _native is None else Path(_native.__file__)
 
 
 def instruction_set() -> str:

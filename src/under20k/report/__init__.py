@@ -13,6 +13,9 @@ comparison           recipes side by side, each beside the specification
 verdicts             the requirement checks as a table
 claims               a recipe's result in words
 insights, pooling    what the numbers say about the learning-rate drop, the gap and the pooling
+bench, seeds_picture the report of ``under20k bench``: its tables, its picture
+leaderboard, anchors ``under20k compare``: its table and picture, and the public figures in it
+records, parts       the records' tables and pages, and the generated parts of a page
 reproduction         the report of ``under20k reproduce``
 ==================== ===================================================================================
 

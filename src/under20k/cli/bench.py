@@ -1,0 +1,172 @@
+"""Train a recipe over many seeds, and say what they show together; with --vs, against another recipe.
+
+A seed that the same engine and code have finished is not trained again, and a bench that was stopped goes on:
+so the same command with more seeds trains the new ones only. Every seed counts at its last epoch.
+
+Exit code 1 if a seed failed; the figures are then those of the others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from under20k.cli.options import (
+    add_data_dir,
+    add_engine,
+    add_recipe_settings,
+    add_runs_dir,
+    recipe_argument,
+    recipe_changes,
+)
+from under20k.errors import UserError
+from under20k.weights import MAX_SEED
+
+if TYPE_CHECKING:
+    from under20k.benchmark import BenchResult
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``under20k bench``."""
+    parser.add_argument("recipe", metavar="RECIPE", help="a recipe's name, or a recipe.json")
+    parser.add_argument(
+        "--seeds", default="0-29", metavar="A-B", help="train seeds A to B (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--vs",
+        metavar="RECIPE",
+        help="train this recipe too, as it is, and report the difference, paired by seed",
+    )
+    parser.add_argument(
+        "--detect",
+        type=float,
+        nargs="+",
+        metavar="POINTS",
+        help="with --vs: differences, in percentage points, for which to say how many seeds it takes to see "
+        "them (default: 0.01 0.02 0.05)",
+    )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
+        "--jobs", type=int, metavar="N", help="trainings at a time (default: as the cores hold)"
+    )
+    where.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="train on the workers of the Dask scheduler at this address, such as tcp://127.0.0.1:8786 "
+        "(docs/cluster.md)",
+    )
+    add_runs_dir(parser)
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        default=Path("benches"),
+        help="where the bench's folder goes (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="train anew what another engine or other code has trained; without it, that is an error",
+    )
+    add_engine(parser, "1 a training, of which several run at a time")
+    add_data_dir(parser)
+    parser.add_argument("--json", action="store_true", help="print every figure as JSON")
+    add_recipe_settings(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what the options say; returns the exit code. Raises UserError."""
+    recipe = recipe_argument(arguments.recipe).with_changes(**recipe_changes(arguments))
+    other = None if arguments.vs is None else recipe_argument(arguments.vs)
+    seeds = seeds_argument(arguments.seeds)
+    if arguments.jobs is not None and not 1 <= arguments.jobs <= 1024:
+        raise UserError(f"--jobs is {arguments.jobs}; give 1 to 1024")
+    if arguments.detect is not None:
+        if other is None:
+            raise UserError("--detect is about the difference of two recipes; give --vs too")
+        if wrong := [size for size in arguments.detect if not 0 < size <= 100]:
+            raise UserError(f"--detect is {wrong[0]}; give percentage points above 0")
+
+    from under20k.benchmark import bench
+    from under20k.cli.data import Talk
+    from under20k.cli.progress import Display, ManySeeds
+    from under20k.report.bench import DETECTABLE, bench_text
+
+    threads = 1 if arguments.threads is None else arguments.threads
+    with Display() as display, Talk() as talk:
+        try:
+            result = bench(
+                recipe,
+                seeds,
+                versus=other,
+                runs_dir=arguments.runs_dir,
+                benches_dir=arguments.output,
+                engine=arguments.engine,
+                device=arguments.device,
+                threads=threads,
+                jobs=arguments.jobs,
+                cluster=arguments.cluster,
+                data_dir=arguments.data_dir,
+                overwrite=arguments.overwrite,
+                notify=talk,
+                watcher=ManySeeds(display),
+            )
+        except KeyboardInterrupt:
+            display.line("stopped; the same command goes on after the last whole epochs")
+            raise
+    detect = [size / 100 for size in arguments.detect] if arguments.detect else DETECTABLE
+    if arguments.json:
+        print(json.dumps(as_dict(result, detect), indent=2))
+    else:
+        print(bench_text(result.bench, result.other, detect))
+        for folder in filter(None, (result.folder, result.other_folder)):
+            print(f"bench: {folder}")
+    failed = [*result.bench.failures, *(result.other.failures if result.other else ())]
+    return 1 if failed else 0
+
+
+def seeds_argument(text: str) -> range:
+    """``0-29`` as the seeds from 0 to 29. Raises UserError for anything else."""
+    found = re.fullmatch(r"([0-9]{1,10})-([0-9]{1,10})", text)
+    if found is None:
+        example = f"0-{int(text) - 1}" if re.fullmatch(r"[1-9][0-9]{0,4}", text) and text != "1" else "0-29"
+        raise UserError(f"--seeds is {text!r}; give the first and the last seed, such as {example}")
+    first, last = int(found[1]), int(found[2])
+    if first > last:
+        raise UserError(f"--seeds is {text!r}: the first seed comes after the last")
+    if last > MAX_SEED:
+        raise UserError(f"--seeds is {text!r}; seeds go up to {MAX_SEED}")
+    return range(first, last + 1)
+
+
+def as_dict(result: BenchResult, detectable: Sequence[float]) -> dict[str, object]:
+    """Plain values, for JSON; ``detectable`` are differences, as fractions."""
+    from under20k.inference import seeds_needed
+
+    values: dict[str, object] = {"folder": str(result.folder), **result.bench.to_dict()}
+    if result.other is None:
+        return values
+    difference = result.bench.versus(result.other)
+    sd = difference.sample.sd
+    values["versus"] = {
+        "folder": str(result.other_folder),
+        **result.other.to_dict(),
+        "difference": {
+            "n": difference.sample.n,
+            "mean": difference.sample.mean,
+            "sd": sd,
+            "standard_error": difference.sample.standard_error,
+            "interval_95": None if difference.interval is None else list(difference.interval),
+            "t_test_p": difference.t_test_p,
+            "sign_flip_p": difference.sign_flip_p,
+            "seeds_needed": [
+                {"difference": size, "seeds": None if sd is None else seeds_needed(size, sd)}
+                for size in detectable
+            ],
+        },
+    }
+    return values

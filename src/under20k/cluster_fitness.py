@@ -1,0 +1,60 @@
+"""Whether a worker of a cluster can train. Sent to it by value: it may have another under20k, or none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def fitness(name: str, threads: int, wanted: dict[str, Any]) -> Any:
+    """A Dask worker plugin that has a fit worker declare the resource ``name``, one for so many threads.
+
+    Each worker tells of itself under the topic ``name``: ``on_worker``, its address, and why it is refused.
+    """
+    import asyncio
+
+    from distributed.diagnostics.plugin import WorkerPlugin
+
+    class Fitness(WorkerPlugin):  # type: ignore[misc]
+        async def setup(self, worker: Any) -> None:
+            # In a thread, for it may fetch MNIST.
+            reason = await asyncio.get_running_loop().run_in_executor(None, unfit, wanted)
+            if reason is None:
+                units = max(1, worker.state.nthreads // threads)
+                await worker.set_resources(**{name: units})
+            worker.log_event(name, ["on_worker", worker.address, reason])
+
+        async def teardown(self, worker: Any) -> None:
+            if name in worker.state.total_resources:
+                await worker.set_resources(**{name: 0})
+
+    return Fitness()
+
+
+def unfit(wanted: dict[str, Any]) -> str | None:
+    """Why this process cannot train what is wanted, or None where it can."""
+    try:
+        import under20k
+    except ImportError:
+        return f"under20k is not installed; install {wanted['version']}"
+    version = under20k.__version__
+    if version != wanted["version"]:
+        return f"under20k {version}, but {wanted['version']} asks"
+    try:
+        from pathlib import Path
+
+        from under20k.data import load
+        from under20k.engine import choose, torch_device
+        from under20k.environment import code_digest
+        from under20k.errors import UserError
+    except ImportError as error:
+        return f"under20k {version} of other code: {error}"
+    try:
+        if (code := code_digest()) != wanted["code"]:
+            return f"under20k of other code ({code}, but {wanted['code']} asks)"
+        choose(wanted["engine"], wanted["device"])
+        if wanted["engine"] == "torch":
+            torch_device(wanted["device"])
+        load(None if wanted["data_dir"] is None else Path(wanted["data_dir"]))
+    except UserError as error:
+        return str(error)
+    return None

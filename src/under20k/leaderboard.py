@@ -1,0 +1,156 @@
+"""A leaderboard over runs, benches and records."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from under20k.errors import UserError, nearest
+from under20k.records import Record
+from under20k.run import Run
+from under20k.seeds import FILE, Bench, SeedResult, Statistics
+from under20k.statistics import Sample
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the leaderboard. Accuracies are fractions; validation is at the last epoch."""
+
+    name: str
+    kind: str
+    """run, bench or record."""
+    path: str
+    parameters: int
+    macs: int
+    epochs: int
+    statistics: Statistics
+    test: Sample | None
+    """Test accuracy, where every seed's was read."""
+
+    @property
+    def validation(self) -> Sample:
+        return self.statistics.summary.last
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON and CSV."""
+        validation, summary = self.validation, self.statistics.summary
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "path": self.path,
+            "parameters": self.parameters,
+            "macs": self.macs,
+            "epochs": self.epochs,
+            "n": validation.n,
+            "validation_mean": validation.mean,
+            "validation_sd": validation.sd,
+            "share_at_target": summary.share_at_last,
+            "p_exceeds_target": self.statistics.p_exceeds_target,
+            "time_s": self.statistics.time_s.mean,
+            "test_mean": None if self.test is None else self.test.mean,
+            "test_sd": None if self.test is None else self.test.sd,
+        }
+
+
+# What a leaderboard can be sorted by, each with its best end first; what is missing comes last.
+KEYS: dict[str, Callable[[Entry], float | None]] = {
+    "accuracy": lambda entry: -entry.validation.mean,
+    "parameters": lambda entry: entry.parameters,
+    "macs": lambda entry: entry.macs,
+    "sd": lambda entry: entry.validation.sd,
+    "share": lambda entry: -entry.statistics.summary.share_at_last,
+    "p": lambda entry: entry.statistics.p_exceeds_target,
+    "seconds": lambda entry: entry.statistics.time_s.mean,
+    "test": lambda entry: None if entry.test is None else -entry.test.mean,
+}
+
+
+def compare(paths: Sequence[Path | str], sort: str = "accuracy") -> list[Entry]:
+    """The runs, benches and records in these folders, sorted by one of ``KEYS``, the best first.
+
+    Raises UserError for a folder that holds none, or an unfinished run.
+    """
+    if sort not in KEYS:
+        raise UserError(f"a leaderboard is not sorted by {sort!r}; {nearest(sort, KEYS)}")
+    if not paths:
+        raise UserError("nothing to compare; name runs, benches or records")
+    entries = [entry_of(Path(path)) for path in paths]
+    key = KEYS[sort]
+
+    def order(entry: Entry) -> tuple[bool, float, float]:
+        value = key(entry)
+        return value is None, 0.0 if value is None else value, -entry.validation.mean
+
+    return sorted(entries, key=order)
+
+
+def entry_of(path: Path) -> Entry:
+    """The run, bench or record in a folder. Raises UserError where it holds none of these."""
+    if (path / "record.json").is_file():
+        record = Record.open(path)
+        return _entry(record.name, "record", path, record.bench, record.test)
+    if (path / FILE).is_file():
+        bench = Bench.open(path)
+        readings = [readings_of(path / seed.run) for seed in bench.seeds]
+        return _entry(bench.recipe.name, "bench", path, bench, test_of(readings))
+    if (path / "environment.json").is_file():
+        run = Run.open(path)
+        if not run.finished:
+            raise UserError(f"{path} is not finished; go on with 'under20k train … --resume'")
+        bench = Bench(run.recipe, (SeedResult.of(run),))
+        test = test_of([readings_of(path)])
+        return _entry(f"{run.recipe.name}, seed {run.seed}", "run", path, bench, test)
+    what = "holds neither a run, a bench nor a record" if path.is_dir() else "is no folder"
+    raise UserError(f"{path} {what}")
+
+
+def readings_of(path: Path) -> list[float]:
+    """The test accuracies read from a run; none where it is gone."""
+    try:
+        return [float(reading["accuracy"]) for reading in Run.open(path).test_readings()]
+    except (UserError, KeyError, TypeError, ValueError):
+        return []
+
+
+def test_of(readings: Sequence[Sequence[float]]) -> Sample | None:
+    """Over the seeds, the first reading of each; None where one has none."""
+    return Sample.of([of_seed[0] for of_seed in readings]) if all(readings) else None
+
+
+def pareto(entries: Sequence[Entry]) -> list[Entry]:
+    """Those that no other beats: none has at most as many parameters and a higher mean, or fewer and as high
+    a one. By parameters.
+    """
+    front: list[Entry] = []
+    for entry in sorted(entries, key=lambda each: (each.parameters, -each.validation.mean)):
+        if not front or entry.validation.mean > front[-1].validation.mean:
+            front.append(entry)
+    return front
+
+
+def as_csv(entries: Sequence[Entry]) -> str:
+    """A line an entry under a header, as RFC 4180 has it."""
+    text = io.StringIO()
+    rows = [entry.to_dict() for entry in entries]
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _entry(name: str, kind: str, path: Path, bench: Bench, test: Sample | None) -> Entry:
+    architecture = bench.recipe.architecture
+    return Entry(
+        name,
+        kind,
+        str(path),
+        architecture.parameters,
+        architecture.macs,
+        bench.recipe.epochs,
+        bench.statistics,
+        test,
+    )

@@ -1,0 +1,190 @@
+"""Records as tables, one a track, and the page of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from under20k.records import Record
+from under20k.report.bench import bench_table, claim, in_points, p_text, seeds_picture, seeds_text
+from under20k.report.document import Block, Code, Document, Section, Text
+from under20k.report.run_report import environment_rows
+from under20k.report.tables import Table
+from under20k.report.wording import augmentation_text, dropout_text, optimiser_text, schedule_text
+from under20k.statistics import Sample, percent
+from under20k.timing import Timing
+from under20k.tracks import TRACKS
+
+NOTHING = "–"
+PICTURE = "curves.png"
+
+# What each track is sorted by, the best first.
+ORDER: dict[str, Callable[[Record], tuple[float, ...]]] = {
+    "accurate": lambda record: (-mean(record),),
+    "small": lambda record: (record.bench.recipe.architecture.parameters, -mean(record)),
+    "fast": lambda record: (record.timing.median_s if record.timing else float("inf"),),
+    "reference": lambda record: (-record.bench.recipe.architecture.parameters,),
+}
+
+
+def mean(record: Record) -> float:
+    """Mean validation accuracy at the last epoch."""
+    return record.bench.statistics.summary.last.mean
+
+
+def record_tables(records: Sequence[Record]) -> dict[str, Table]:
+    """A table for each track that has records, by its name."""
+    tables = {}
+    for track in TRACKS:
+        of_track = sorted((record for record in records if record.track == track), key=ORDER[track])
+        if of_track:
+            tables[track] = track_table(track, of_track)
+    return tables
+
+
+def track_table(track: str, records: Sequence[Record]) -> Table:
+    """A row a record."""
+    timed = track == "fast"
+    rows = []
+    for record in records:
+        bench, statistics = record.bench, record.bench.statistics
+        row = [
+            f"{record.date}-{record.name}",
+            f"{bench.recipe.architecture.parameters:,}",
+            str(bench.recipe.epochs),
+            str(len(bench.seeds)),
+            str(statistics.summary.last),
+            f"{statistics.summary.reached_at_last} of {statistics.summary.n}",
+            p_text(statistics.p_exceeds_target),
+            NOTHING if record.test is None else str(record.test),
+            engine_text(record),
+            f"{statistics.time_s.mean:,.1f}",
+        ]
+        if timed:
+            row += timing_cells(record.timing)
+        rows.append(tuple(row))
+    target = percent(records[0].bench.statistics.target)
+    header = [
+        "Record",
+        "Parameters",
+        "Epochs",
+        "Seeds",
+        "Validation, last epoch",
+        f"≥ {target}",
+        f"p > {target}",
+        "Test, read once",
+        "Engine",
+        "Seconds, one thread" if all(threads(record) == 1 for record in records) else "Seconds",
+    ]
+    if timed:
+        header += ["Seconds, process to model", "Reference ÷ this"]
+    align = "l" + "r" * 7 + "l" + "r" * (1 + 2 * timed)
+    return Table(tuple(header), tuple(rows), caption=f"{track}: {TRACKS[track]}", align=align)
+
+
+def threads(record: Record) -> int | None:
+    """Threads of the seeds' trainings; None where they differ."""
+    found = {seed.environment.get("threads") for seed in record.bench.seeds}
+    return found.pop() if len(found) == 1 else None
+
+
+def engine_text(record: Record) -> str:
+    """``native fp32``."""
+    environment = record.bench.seeds[0].environment
+    return f"{environment.get('engine')} {environment.get('precision', 'fp32')}"
+
+
+def timing_cells(timing: Timing | None) -> list[str]:
+    """Seconds and ratio."""
+    if timing is None:
+        return [NOTHING, NOTHING]
+    return [f"{timing.median_s:.2f}", f"{timing.ratio:.1f}×"]
+
+
+def records_markdown(records: Sequence[Record]) -> str:
+    """All tables, for a README."""
+    tables = record_tables(records)
+    if not tables:
+        return "No records yet."
+    note = (
+        "Every figure follows from the seeds' numbers in `records/`; `under20k records verify` computes it "
+        "again, and CI trains a seed of each."
+    )
+    return "\n\n".join([*(table.markdown() for table in tables.values()), note])
+
+
+def record_document(record: Record) -> Document:
+    """A record's own page."""
+    bench = record.bench
+    lead: list[Block] = [Text(claim(bench)), Text(test_text(record.test))]
+    if record.timing is not None:
+        lead.append(Text(timing_text(record.timing)))
+    lead += [
+        bench_table([bench]),
+        Text("The command that gave it:"),
+        Code(bench.command),
+        Text("What trains one of its seeds again:"),
+        Code(f"under20k records verify records/{record.folder} --rerun 1"),
+    ]
+    environment = environment_rows([seed.environment for seed in bench.seeds])
+    return Document(
+        f"{record.track}: {record.name}",
+        tuple(lead),
+        (
+            Section("Recipe", (recipe_table(record),)),
+            Section("Seeds", (seeds_picture(bench, PICTURE), record_seeds_table(record))),
+            Section("Environment", (Table(("Environment", "Value"), tuple(environment), align="ll"),)),
+        ),
+    )
+
+
+def test_text(test: Sample | None) -> str:
+    """What the test set says, read once."""
+    if test is None:
+        return "The test set was not read once by every seed."
+    return f"Test accuracy, each seed's model read once after the recipe was fixed: {test}."
+
+
+def timing_text(timing: Timing) -> str:
+    """The measurement of the track ``fast``, in a sentence or two."""
+    subject = ", ".join(f"{seconds:.2f}" for seconds in timing.subject_s)
+    reference = ", ".join(f"{seconds:.1f}" for seconds in timing.reference_s)
+    return (
+        f"From the start of the process to the trained model on disk, on {timing.cores} cores: "
+        f"{timing.median_s:.2f} s (in turns {subject}), against {reference} s of the reference "
+        f"({timing.reference}): {timing.ratio:.1f} times less. {timing.processor}."
+    )
+
+
+def recipe_table(record: Record) -> Table:
+    """How it was trained."""
+    recipe = record.bench.recipe
+    rows = (
+        ("Architecture", str(recipe.architecture)),
+        ("Parameters", f"{recipe.architecture.parameters:,}"),
+        ("Multiply-accumulates", f"{recipe.architecture.macs:,}"),
+        ("Epochs", str(recipe.epochs)),
+        ("Batch size", str(recipe.batch_size)),
+        ("Optimiser", optimiser_text(recipe)),
+        ("Learning rate", schedule_text(recipe)),
+        ("Augmentation", augmentation_text(recipe.augmentation)),
+        ("Dropout", dropout_text(recipe)),
+    )
+    return Table(("Setting", "Value"), rows, align="ll")
+
+
+def record_seeds_table(record: Record) -> Table:
+    """A row a seed."""
+    rows = tuple(
+        (
+            str(seed.seed),
+            percent(seed.validation_accuracy),
+            ", ".join(percent(reading.accuracy) for reading in record.readings.get(seed.seed, ())),
+            percent(seed.epochs[-1].train_accuracy),
+            f"{seed.time_s:.1f}",
+        )
+        for seed in record.bench.seeds
+    )
+    sd = in_points(record.bench.statistics.summary.last.sd)
+    header = ("Seed", "Validation, last epoch", "Test", "Training, last epoch", "Seconds")
+    notes = (f"{seeds_text(record.bench)}; validation's standard deviation is {sd} points.",)
+    return Table(header, rows, align="rrrrr", notes=notes)

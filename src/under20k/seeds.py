@@ -1,0 +1,208 @@
+"""The finished seeds of one recipe, what they say together, and ``bench.json``, which keeps them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from under20k.errors import InvalidValue, UserError
+from under20k.files import read_json
+from under20k.inference import Difference, confidence_interval, exceeds_p
+from under20k.metrics import EpochMetrics
+from under20k.recipe import Recipe
+from under20k.run import Run
+from under20k.statistics import TARGET_ACCURACY, Sample, Summary
+from under20k.weights import check_seed
+
+FORMAT = 1
+FILE = "bench.json"
+
+
+@dataclass(frozen=True)
+class SeedResult:
+    """One seed's training."""
+
+    seed: int
+    epochs: tuple[EpochMetrics, ...]
+    environment: Mapping[str, Any]
+    run: str = ""
+    """Its run folder, as seen from the bench folder."""
+
+    @property
+    def validation_accuracy(self) -> float:
+        """At the last epoch: the result."""
+        return self.epochs[-1].validation_accuracy
+
+    @property
+    def time_s(self) -> float:
+        """Of all epochs, evaluation included."""
+        return sum(epoch.total_time_s for epoch in self.epochs)
+
+    @property
+    def images_per_s(self) -> float:
+        """Of training alone."""
+        return fmean(epoch.images_per_s for epoch in self.epochs)
+
+    @classmethod
+    def of(cls, run: Run, folder: Path | None = None) -> SeedResult:
+        """Of a finished run. Raises UserError where its metrics lack an epoch."""
+        metrics = run.metrics()
+        if len(metrics) != run.recipe.epochs:
+            raise UserError(
+                f"{run.path} is damaged: {len(metrics)} epochs of metrics for a recipe of "
+                f"{run.recipe.epochs}; train it again with --overwrite"
+            )
+        where = os.path.relpath(run.path, folder) if folder else ""
+        return cls(run.seed, tuple(metrics), run.session, Path(where).as_posix() if where else "")
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What the last epochs of several seeds say. Accuracies are fractions, on validation."""
+
+    summary: Summary
+    interval: tuple[float, float] | None
+    """95% for the mean; None for a single seed."""
+    target: float
+    p_exceeds_target: float | None
+    """One-sided, of Student's t-test that the mean exceeds the target; None for a single seed."""
+    time_s: Sample
+    """Seconds of a training."""
+    images_per_s: Sample
+
+    @classmethod
+    def of(cls, seeds: Sequence[SeedResult]) -> Statistics:
+        """Of at least one seed."""
+        summary = Summary.of([[epoch.validation_accuracy for epoch in seed.epochs] for seed in seeds])
+        return cls(
+            summary,
+            confidence_interval(summary.last),
+            TARGET_ACCURACY,
+            exceeds_p(summary.last, TARGET_ACCURACY),
+            Sample.of([seed.time_s for seed in seeds]),
+            Sample.of([seed.images_per_s for seed in seeds]),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        last, best = self.summary.last, self.summary.best
+        return {
+            "n": last.n,
+            "mean": last.mean,
+            "sd": last.sd,
+            "standard_error": last.standard_error,
+            "interval_95": None if self.interval is None else list(self.interval),
+            "min": last.minimum,
+            "max": last.maximum,
+            "target": self.target,
+            "share_at_target": self.summary.share_at_last,
+            "p_exceeds_target": self.p_exceeds_target,
+            "best_epoch": {
+                "note": "selected by the accuracy it reports: not the result",
+                "mean": best.mean,
+                "sd": best.sd,
+                "share_at_target": self.summary.share_at_any,
+            },
+            "time_s": {"mean": self.time_s.mean, "sd": self.time_s.sd},
+            "images_per_s": {"mean": self.images_per_s.mean, "sd": self.images_per_s.sd},
+        }
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A recipe's finished seeds, in their order; at least one."""
+
+    recipe: Recipe
+    seeds: tuple[SeedResult, ...]
+    failures: tuple[str, ...] = ()
+    """The trainings that were given up, which no figure counts."""
+    command: str = ""
+    date: str = ""
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        return Statistics.of(self.seeds)
+
+    @property
+    def last(self) -> list[float]:
+        """Each seed's validation accuracy at the last epoch."""
+        return [seed.validation_accuracy for seed in self.seeds]
+
+    def versus(self, other: Bench) -> Difference:
+        """This recipe's accuracies minus another's, by the seeds of both. Raises UserError for none."""
+        theirs = {seed.seed: seed.validation_accuracy for seed in other.seeds}
+        pairs = [(seed.validation_accuracy, theirs[seed.seed]) for seed in self.seeds if seed.seed in theirs]
+        if not pairs:
+            raise UserError(f"{self.recipe.name} and {other.recipe.name} have no seed in common")
+        return Difference.of(*zip(*pairs, strict=True))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "format": FORMAT,
+            "command": self.command,
+            "date": self.date,
+            "recipe": self.recipe.to_dict(),
+            "parameters": self.recipe.architecture.parameters,
+            "macs": self.recipe.architecture.macs,
+            "statistics": self.statistics.to_dict(),
+            "failures": list(self.failures),
+            "seeds": [
+                {
+                    "seed": seed.seed,
+                    "run": seed.run,
+                    "validation_accuracy": seed.validation_accuracy,
+                    "time_s": seed.time_s,
+                    "environment": dict(seed.environment),
+                    "epochs": [asdict(epoch) for epoch in seed.epochs],
+                }
+                for seed in self.seeds
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Bench:
+        """The inverse of ``to_dict``. Raises UserError for anything else."""
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            found = data.get("format") if isinstance(data, dict) else None
+            raise UserError(f"a bench of format {found!r}; this version of under20k reads {FORMAT}")
+        try:
+            seeds = tuple(
+                SeedResult(
+                    check_seed(seed["seed"]),
+                    tuple(EpochMetrics(**epoch) for epoch in seed["epochs"]),
+                    dict(seed["environment"]),
+                    str(seed["run"]),
+                )
+                for seed in data["seeds"]
+            )
+            bench = cls(
+                Recipe.from_dict(data["recipe"]),
+                seeds,
+                tuple(map(str, data["failures"])),
+                str(data["command"]),
+                str(data["date"]),
+            )
+            if not seeds or any(len(seed.epochs) != bench.recipe.epochs for seed in seeds):
+                raise ValueError("epochs are missing")
+            bench.statistics  # noqa: B018 - raises where the epochs hold no numbers
+        except InvalidValue as error:
+            raise UserError(f"damaged: {error}") from error
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+            raise UserError(f"damaged: {type(error).__name__}: {error}") from error
+        return bench
+
+    @classmethod
+    def open(cls, path: Path) -> Bench:
+        """The bench in a folder. Raises UserError where there is none, or it is damaged."""
+        if not (path / FILE).is_file():
+            raise UserError(f"there is no bench in {path}; make one with 'under20k bench'")
+        try:
+            return cls.from_dict(read_json(path / FILE))
+        except UserError as error:
+            raise UserError(f"{path / FILE}: {error}") from error

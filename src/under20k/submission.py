@@ -1,0 +1,165 @@
+"""Making a record of a bench: what it takes, and the one reading of the test set that goes with it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from under20k.api import evaluate
+from under20k.data.source import Notify
+from under20k.environment import PRECISION, code_digest, git_hash, identity, native_build
+from under20k.errors import UserError, nearest
+from under20k.files import write_bytes, write_json, write_text
+from under20k.recipe import Recipe
+from under20k.recipes import MINIMAL
+from under20k.records import Reading, Record, rules_broken, weights_digest
+from under20k.report.records import record_document
+from under20k.run import Run, safe_name
+from under20k.seeds import Bench, SeedResult
+from under20k.timing import TURNS, in_turns
+from under20k.tracks import TRACKS, broken
+
+
+def submit(
+    bench_dir: Path | str,
+    track: str,
+    *,
+    name: str | None = None,
+    on: date | None = None,
+    records_dir: Path | str = "records",
+    turns: int = TURNS,
+    data_dir: Path | None = None,
+    reference: Recipe = MINIMAL,
+    notify: Notify | None = None,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Path:
+    """Make a record of a bench, and return its folder.
+
+    The runs of the bench are read again. When no other rule is broken, each seed's test set is read, unless
+    it was, and for the track ``fast`` the training is timed against ``reference`` in ``turns``. ``tell`` is
+    called with what is going on, in words. Raises UserError with every rule that is broken.
+    """
+    if track not in TRACKS:
+        raise UserError(f"there is no track {track!r}; {nearest(track, TRACKS)}")
+    bench_dir, records_dir = Path(bench_dir), Path(records_dir)
+    bench, runs = with_runs(Bench.open(bench_dir), bench_dir)
+    day = (on or datetime.now(UTC).date()).isoformat()
+    record = Record(track, safe_name(name or bench.recipe.name), day, bench, _readings(runs), _digests(runs))
+    if re.fullmatch(r"[\w+=.,-]+", record.name) is None or record.name.startswith("."):
+        raise UserError(f"--name is {name!r}; give letters, digits and -, such as 'wide-first'")
+    if (records_dir / record.folder).exists():
+        raise UserError(f"{records_dir / record.folder} is there already; give another --name")
+    # The test set is read, and time measured, for what is a record otherwise only.
+    due = {seed.seed: max(1, len(record.readings[seed.seed])) for seed in bench.seeds}
+    if wrong := broken(track, bench, due, None, measured=False):
+        raise UserError(refusal(track, wrong))
+    for run in runs:
+        if not run.test_readings():
+            tell(f"{run.path.name}: reading the test set")
+            evaluate(run, "test", data_dir=data_dir, notify=notify, **_engine_options(run.session))
+    record = replace(record, readings=_readings(runs))
+    if track == "fast":
+        tell(f"timing against {reference.name} by the torch engine, {turns} turns each")
+        own = identity(bench.seeds[0].environment)
+        precision = own["precision"]
+        timing = in_turns(
+            bench.recipe,
+            own["engine"],
+            reference,
+            turns=turns,
+            options=() if precision == PRECISION else ("--precision", precision),
+            data_dir=data_dir,
+            tell=tell,
+        )
+        record = replace(record, timing=timing)
+    if wrong := rules_broken(record):
+        raise UserError(refusal(track, wrong))
+    return write(record, records_dir)
+
+
+def write(record: Record, records_dir: Path) -> Path:
+    """Add the record's folder, whole or not at all. Raises UserError where there is one of that name."""
+    path = records_dir / record.folder
+    if path.exists():
+        raise UserError(f"{path} is there already, and records are never changed; give another --name")
+    document = record_document(record)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
+    try:
+        write_json(temporary / "record.json", record.to_dict())
+        write_text(temporary / "curves.jsonl", record.curves())
+        (picture,) = document.pictures
+        write_bytes(temporary / picture.file, picture.png)
+        write_text(temporary / "README.md", document.markdown())
+        temporary.chmod(0o755)
+        temporary.rename(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return path
+
+
+def refusal(track: str, wrong: Sequence[str]) -> str:
+    """Why a bench is no record of a track."""
+    return f"no record of the track {track}: {'; '.join(wrong)}"
+
+
+def with_runs(bench: Bench, folder: Path) -> tuple[Bench, list[Run]]:
+    """A bench with its seeds as their run folders have them, and the runs. Raises UserError where they are
+    gone, unfinished or changed.
+    """
+    runs, seeds = [], []
+    for seed in bench.seeds:
+        run = Run.open(Path(os.path.normpath(folder / seed.run)))
+        if run.recipe != bench.recipe or run.seed != seed.seed:
+            raise UserError(f"{run.path} is no longer the run of this bench; bench again")
+        again = SeedResult.of(run, folder)
+        again = replace(again, environment=committed(again.environment))
+        if not run.finished or again.epochs != seed.epochs:
+            raise UserError(f"{run.path} has changed since the bench; bench again")
+        runs.append(run)
+        seeds.append(again)
+    return replace(bench, seeds=tuple(seeds)), runs
+
+
+def committed(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """An environment, its commit the present one where sources trained that were committed only later.
+
+    That they are the same is what their digests say.
+    """
+    own, now = identity(environment), git_hash()
+    later = str(environment.get("git")).endswith("-dirty") and now is not None and not now.endswith("-dirty")
+    same = own["code"] == code_digest() and own.get("native_build") in (None, native_build())
+    return {**environment, "git": now} if later and same else dict(environment)
+
+
+def _readings(runs: Sequence[Run]) -> dict[int, tuple[Reading, ...]]:
+    found = {}
+    for run in runs:
+        try:
+            found[run.seed] = tuple(
+                Reading(str(reading["read"]), int(reading["correct"]), int(reading["images"]))
+                for reading in run.test_readings()
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{run.path / 'test_readings.jsonl'} is damaged: {error}") from error
+    return found
+
+
+def _digests(runs: Sequence[Run]) -> dict[int, str]:
+    return {run.seed: weights_digest(run.weights()) for run in runs}
+
+
+def _engine_options(environment: Mapping[str, Any]) -> dict[str, Any]:
+    return {"engine": identity(environment)["engine"], "threads": environment.get("threads")}

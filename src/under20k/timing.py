@@ -1,0 +1,161 @@
+"""How long a training takes, measured in turns with a reference: A B A B, whole processes on two cores.
+
+The clock runs from the start of the process to the trained model on disk: imports, reading the data,
+training, evaluating and writing are all in it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from under20k.environment import processor
+from under20k.errors import UserError
+from under20k.files import write_text
+from under20k.recipe import Recipe
+
+CORES = 2
+TURNS = 3
+LOOK_S = 0.005  # between two looks for the model
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds from the start of a process to its model on disk, turn by turn."""
+
+    reference: str
+    """What it was measured against, in words."""
+    subject_s: tuple[float, ...]
+    reference_s: tuple[float, ...]
+    cores: int = CORES
+    processor: str = ""
+
+    @property
+    def median_s(self) -> float:
+        return median(self.subject_s)
+
+    @property
+    def ratio(self) -> float:
+        """How many times longer the reference takes: the median of the turns' ratios."""
+        return median(b / a for a, b in zip(self.subject_s, self.reference_s, strict=True))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "what": "seconds from the start of the process to the trained model on disk, in turns",
+            "cores": self.cores,
+            "processor": self.processor,
+            "reference": self.reference,
+            "subject_s": list(self.subject_s),
+            "reference_s": list(self.reference_s),
+            "median_s": self.median_s,
+            "reference_median_s": median(self.reference_s),
+            "ratio": self.ratio,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Timing:
+        """The inverse of ``to_dict``. Raises KeyError, TypeError or ValueError for anything else."""
+        timing = cls(
+            str(data["reference"]),
+            tuple(map(float, data["subject_s"])),
+            tuple(map(float, data["reference_s"])),
+            int(data["cores"]),
+            str(data["processor"]),
+        )
+        times = (*timing.subject_s, *timing.reference_s)
+        if not times or len(timing.subject_s) != len(timing.reference_s) or min(times) <= 0:
+            raise ValueError("a timing needs as many turns of the reference, each longer than 0 s")
+        return timing
+
+
+def in_turns(
+    recipe: Recipe,
+    engine: str,
+    reference: Recipe,
+    *,
+    reference_engine: str = "torch",
+    turns: int = TURNS,
+    options: tuple[str, ...] = (),
+    data_dir: Path | None = None,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Timing:
+    """Time ``recipe`` by ``engine`` against ``reference`` by its own, so many turns each, on two cores.
+
+    ``options`` are further ones of ``under20k train`` for the subject. ``tell`` hears each turn. Raises
+    UserError where this process may not use two cores, or a training fails.
+    """
+    if turns < 1:
+        raise UserError(f"turns: {turns}; allowed are whole numbers from 1")
+    subject_s, reference_s = [], []
+    with cores(CORES), tempfile.TemporaryDirectory(prefix="under20k-timing-") as folder:
+        for turn in range(turns):
+            subject_s.append(timed(recipe, turn, engine, Path(folder) / f"a{turn}", options, data_dir))
+            tell(f"turn {turn + 1} of {turns}: {recipe.name} {subject_s[-1]:.2f} s")
+            reference_s.append(
+                timed(reference, turn, reference_engine, Path(folder) / f"b{turn}", (), data_dir)
+            )
+            tell(f"turn {turn + 1} of {turns}: {reference.name} {reference_s[-1]:.2f} s")
+    words = f"{reference.name}, {reference_engine} engine, fp32"
+    return Timing(words, tuple(subject_s), tuple(reference_s), CORES, processor())
+
+
+def timed(
+    recipe: Recipe, seed: int, engine: str, folder: Path, options: tuple[str, ...], data_dir: Path | None
+) -> float:
+    """Seconds from the start of a process that trains in ``folder`` to its model there."""
+    write_text(folder / "recipe.json", recipe.to_json())
+    command = [
+        *(sys.executable, "-m", "under20k", "train", str(folder / "recipe.json")),
+        *("--seed", str(seed), "--runs-dir", str(folder), "--name", "run"),
+        *("--engine", engine, "--device", "cpu", "--threads", str(CORES), *options),
+        *(("--data-dir", str(data_dir)) if data_dir else ()),
+    ]
+    model = folder / "run" / "model.safetensors"
+    with (folder / "log").open("w+", encoding="utf-8") as log:
+        started = time.perf_counter()
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
+        try:
+            # It appears whole, by a rename; what the process writes after it is no part of training.
+            while not model.exists() and process.poll() is None:
+                time.sleep(LOOK_S)
+            seconds = time.perf_counter() - started
+            code = process.wait()
+        except BaseException:
+            process.kill()
+            process.wait()
+            raise
+        log.seek(0)
+        said = log.read().strip().splitlines()
+    if code or not model.exists():
+        raise UserError(
+            f"a training that was to be timed failed: {said[-1] if said else f'exit code {code}'}"
+        )
+    return seconds
+
+
+@contextmanager
+def cores(count: int) -> Iterator[None]:
+    """Keep this process, and those it starts in the block, to so many cores. Raises UserError for fewer."""
+    if not hasattr(os, "sched_getaffinity"):
+        if (os.cpu_count() or 1) < count:
+            raise UserError(f"time is measured on {count} cores, and this machine has {os.cpu_count()}")
+        yield  # macOS and Windows: the number of threads is all that can be set
+        return
+    before = os.sched_getaffinity(0)
+    if len(before) < count:
+        raise UserError(f"time is measured on {count} cores, and this process may use {len(before)}")
+    os.sched_setaffinity(0, sorted(before)[:count])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)

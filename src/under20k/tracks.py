@@ -1,0 +1,115 @@
+"""The tracks that records compete in, and their rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from under20k.brief import EPOCH_LIMIT, PARAMETER_LIMIT
+from under20k.environment import identity
+from under20k.recipes import MINIMAL, REGULARIZED
+from under20k.seeds import Bench
+from under20k.statistics import percent
+from under20k.timing import Timing
+
+TRACKS = {
+    "accurate": "highest mean validation accuracy",
+    "small": "fewest parameters whose mean reaches the target, p < 0.01",
+    "fast": "least training time on two CPU cores whose mean reaches the target, p < 0.01",
+    "reference": "the specification's two recipes as they are",
+}
+"""What each track asks for, by its name."""
+
+MIN_SEEDS = 20
+SIGNIFICANCE = 0.01  # of the mean's exceeding the target, one-sided
+AT_TARGET = ("small", "fast")
+SPECIFIED = (REGULARIZED, MINIMAL)
+SAME = ("engine", "precision", "code")
+"""What may not differ between the seeds of a record."""
+
+
+def broken(
+    track: str,
+    bench: Bench,
+    test_readings: Mapping[int, int],
+    timing: Timing | None,
+    *,
+    measured: bool = True,
+) -> list[str]:
+    """The rules of a track that a bench breaks, each in words; none where it is a record.
+
+    ``test_readings``: how often each seed's model has read the test set. With ``measured`` false, whether
+    training was timed is left out. That the split is the specification's and the head a global average pool
+    is so of every recipe here.
+    """
+    return [
+        *recipe_rules(track, bench),
+        *seed_rules(bench),
+        *test_rules(test_readings),
+        *(target_rules(bench) if track in AT_TARGET else []),
+        *(
+            ["training was not timed against the reference"]
+            if track == "fast" and measured and not timing
+            else []
+        ),
+    ]
+
+
+def recipe_rules(track: str, bench: Bench) -> list[str]:
+    """What the recipe breaks: size, epochs, BatchNorm; in the track ``reference``, any change at all."""
+    recipe = bench.recipe
+    wrong = []
+    if (parameters := recipe.architecture.parameters) >= PARAMETER_LIMIT:
+        wrong.append(f"{parameters:,} parameters; fewer than {PARAMETER_LIMIT:,} are allowed")
+    if recipe.epochs >= EPOCH_LIMIT:
+        wrong.append(f"{recipe.epochs} epochs; fewer than {EPOCH_LIMIT} are allowed")
+    bare = [str(index) for index, block in enumerate(recipe.architecture.blocks, 1) if not block.batch_norm]
+    if bare:
+        wrong.append(f"no BatchNorm in block {', '.join(bare)}; every convolution but the last needs it")
+    if track == "reference" and recipe not in SPECIFIED:
+        names = " and ".join(specified.name for specified in SPECIFIED)
+        wrong.append(f"{recipe.name} is not one of the specification's recipes, {names}, as they are")
+    return wrong
+
+
+def seed_rules(bench: Bench) -> list[str]:
+    """What the seeds break: their number, gaps, unequal lengths, different engines or code."""
+    wrong = [f"a seed failed: {failure}" for failure in bench.failures]
+    numbers = [seed.seed for seed in bench.seeds]
+    if len(numbers) < MIN_SEEDS:
+        wrong.append(f"{len(numbers)} seeds; at least {MIN_SEEDS} are needed")
+    if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+        wrong.append("the seeds are not consecutive")
+    if len({len(seed.epochs) for seed in bench.seeds}) > 1:
+        wrong.append("the seeds did not stop at the same step")
+    for name in SAME:
+        values = dict.fromkeys(str(identity(seed.environment)[name]) for seed in bench.seeds)
+        if len(values) > 1:
+            wrong.append(f"seeds of different {name} ({', '.join(values)})")
+    commits = {str(seed.environment.get("git")) for seed in bench.seeds}
+    if any(commit.endswith("-dirty") for commit in commits):
+        wrong.append("trained by sources that were not committed, so that nobody else can have them")
+    return wrong
+
+
+def test_rules(test_readings: Mapping[int, int]) -> list[str]:
+    """What the readings of the test set break: one a seed."""
+    return [
+        f"seed {seed} read the test set {count} times; it is read once, after the recipe is fixed"
+        for seed, count in test_readings.items()
+        if count != 1
+    ]
+
+
+def target_rules(bench: Bench) -> list[str]:
+    """Whether the mean reaches the target beyond chance."""
+    statistics = bench.statistics
+    mean, p = statistics.summary.last.mean, statistics.p_exceeds_target
+    wrong = []
+    if mean < statistics.target:
+        wrong.append(f"the mean is {percent(mean, 3)}; {percent(statistics.target)} is needed")
+    if p is None or p >= SIGNIFICANCE:
+        shown = "unknown" if p is None else f"{p:.2g}"
+        wrong.append(
+            f"p that the mean exceeds {percent(statistics.target)} is {shown}, not below {SIGNIFICANCE}"
+        )
+    return wrong

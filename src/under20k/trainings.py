@@ -1,0 +1,339 @@
+"""Many trainings at once: on processes of this machine, or on a cluster's; the same code for both."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import Any, Protocol
+
+from under20k.api import epochs_done, train
+from under20k.engine import choose, torch_device
+from under20k.engine.protocol import Engine
+from under20k.environment import command, expected_identity, identity
+from under20k.errors import UserError
+from under20k.files import write_bytes
+from under20k.metrics import EpochMetrics
+from under20k.pool import Message, Pool
+from under20k.processes import interrupts_held, local_processes
+from under20k.recipe import Recipe
+from under20k.run import FILES, Run, lock, run_path
+
+POLL_S = 0.1
+STEP_S = 0.2  # between what a worker tells of its steps
+ATTEMPTS = 2  # of a training whose process dies
+
+
+@dataclass(frozen=True)
+class Task:
+    """One training to be done, in the run folder that it is to fill."""
+
+    recipe: Recipe
+    seed: int
+    runs_dir: Path
+    engine: str = "auto"
+    device: str = "auto"
+    threads: int = 1
+    data_dir: Path | None = None
+    overwrite: bool = False
+    """Train anew what other code or another engine has trained."""
+
+    @property
+    def path(self) -> Path:
+        return run_path(self.runs_dir, self.recipe.name, self.seed)
+
+    @property
+    def label(self) -> str:
+        """``minimal-0``."""
+        return self.path.name
+
+
+class Watcher(Protocol):
+    """Someone who watches many trainings; every call comes from the thread that called ``train_all``."""
+
+    def on_reuse(self, run: Run) -> None:
+        """A run was finished before and is taken as it is."""
+
+    def on_begin(self, tasks: Sequence[Task], where: str) -> None:
+        """These are to be trained, ``where`` in words; not called where there are none."""
+
+    def on_start(self, task: Task, session: Mapping[str, Any], metrics: Sequence[EpochMetrics]) -> None:
+        """A process begins a training, or goes on with it after so many epochs; what trains it."""
+
+    def on_step(self, task: Task, images_done: int) -> None:
+        """So many images of the task's running epoch are done."""
+
+    def on_epoch(self, task: Task, metrics: EpochMetrics) -> None:
+        """An epoch of a task is done."""
+
+    def on_done(self, task: Task, run: Run) -> None:
+        """A training is done, its run finished."""
+
+    def on_retry(self, task: Task) -> None:
+        """The process that trained it died; it is tried again."""
+
+    def on_failure(self, failure: Failure) -> None:
+        """A training is given up."""
+
+    def on_news(self, text: str) -> None:
+        """Something that whoever waits wants to know, such as a worker that came or went."""
+
+
+class Unwatched:
+    """A ``Watcher`` that looks away."""
+
+    def on_reuse(self, run: Run) -> None: ...
+
+    def on_begin(self, tasks: Sequence[Task], where: str) -> None: ...
+
+    def on_start(self, task: Task, session: Mapping[str, Any], metrics: Sequence[EpochMetrics]) -> None: ...
+
+    def on_step(self, task: Task, images_done: int) -> None: ...
+
+    def on_epoch(self, task: Task, metrics: EpochMetrics) -> None: ...
+
+    def on_done(self, task: Task, run: Run) -> None: ...
+
+    def on_retry(self, task: Task) -> None: ...
+
+    def on_failure(self, failure: Failure) -> None: ...
+
+    def on_news(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A training that was given up, and why."""
+
+    task: Task
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.task.label}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of many trainings."""
+
+    runs: Mapping[Path, Run]
+    """The finished ones, by their folder, in the order of the tasks."""
+    failures: Sequence[Failure]
+
+    def raise_first(self) -> None:
+        """Raise UserError with the first failure, if any."""
+        if self.failures:
+            raise UserError(f"{self.failures[0]}; what is done is kept: call again to go on")
+
+
+def train_all(
+    tasks: Sequence[Task],
+    watcher: Watcher,
+    *,
+    jobs: int | None = None,
+    cluster: str | None = None,
+    same_code: bool = False,
+) -> Outcome:
+    """Train every task; what fails is reported, and the others are kept.
+
+    Runs that are finished are reused, unfinished ones go on. ``jobs`` processes at a time, by default as many
+    as the cores hold at the tasks' number of threads; or the workers of the Dask ``cluster`` at that address.
+    A training whose process dies is tried once more. With ``same_code``, what another engine or other code
+    has trained is not reused: UserError, unless the task says ``overwrite``. Raises UserError for what no
+    training could do with either.
+    """
+    check_options(tasks, away=cluster is not None)
+    runs: dict[Path, Run] = {}
+    missing = []
+    for task in tasks:
+        task = fitting(task, away=cluster is not None) if same_code else replace(task, overwrite=False)
+        if run := None if task.overwrite else finished(task):
+            runs[task.path] = run
+            watcher.on_reuse(run)
+        else:
+            missing.append(task)
+    failures: list[Failure] = []
+    if missing:
+        with _pool(missing, jobs, cluster) as pool:
+            watcher.on_begin(missing, pool.where)
+            failures = _train_missing(missing, watcher, pool)
+        lost = {failure.task.path for failure in failures}
+        runs |= {task.path: Run.open(task.path) for task in missing if task.path not in lost}
+    return Outcome({task.path: runs[task.path] for task in tasks if task.path in runs}, failures)
+
+
+def check_options(tasks: Sequence[Task], *, away: bool) -> None:
+    """Raise UserError for an engine or a device that no task could have here."""
+    for engine, device in {(task.engine, task.device) for task in tasks}:
+        chosen = choose(engine, device).engine
+        if chosen == "torch" and device != "auto" and not away:
+            torch_device(device)
+
+
+def finished(task: Task) -> Run | None:
+    """The finished run of a task, report and all, if any. Raises UserError where another takes its place."""
+    # The report comes last: a kill between the two leaves a run that lacks it.
+    if not all((task.path / name).is_file() for name in ("model.safetensors", "report.md")):
+        return None
+    run = Run.open(task.path)
+    if run.recipe != task.recipe or run.seed != task.seed:
+        raise UserError(
+            f"{task.path} holds a run of another recipe or seed; move it, "
+            "or name another folder with --runs-dir"
+        )
+    return run
+
+
+def fitting(task: Task, *, away: bool) -> Task:
+    """The task, set to train anew only where its folder holds the work of another engine or other code.
+
+    Raises UserError where it does and the task does not say ``overwrite``.
+    """
+    if not (task.path / "environment.json").is_file():
+        return replace(task, overwrite=False)
+    trained = identity(Run.open(task.path).session)
+    expected = expected_identity(task.engine, task.device, task.threads, here=not away)
+    differing = {name: value for name, value in expected.items() if trained.get(name) != value}
+    if differing and not task.overwrite:
+        parts = [f"{name} {trained.get(name)}, now {value}" for name, value in differing.items()]
+        raise UserError(
+            f"{task.path} was trained otherwise ({'; '.join(parts)}); --overwrite trains it anew, --runs-dir "
+            "names another folder"
+        )
+    return replace(task, overwrite=bool(differing))
+
+
+def _pool(tasks: Sequence[Task], jobs: int | None, cluster: str | None) -> AbstractContextManager[Pool]:
+    first = tasks[0]
+    if cluster is None:
+        return local_processes(len(tasks), jobs, first.threads)
+    from under20k.cluster import dask_workers  # an extra, which not everyone has
+
+    return dask_workers(cluster, first.engine, first.device, first.threads, first.data_dir)
+
+
+def _train_missing(tasks: Sequence[Task], watcher: Watcher, pool: Pool) -> list[Failure]:
+    """Have a pool train the tasks; what failed."""
+    done: SimpleQueue[tuple[int, Future[Any]]] = SimpleQueue()
+    attempts = dict.fromkeys(range(len(tasks)), 0)
+    going = set(attempts)
+    failures = []
+
+    def submit(index: int) -> None:
+        attempts[index] += 1
+        future = pool.executor.submit(
+            perform, index, tasks[index], pool.tell, command() if pool.away else None
+        )
+        future.add_done_callback(lambda future: done.put((index, future)))
+
+    with interrupts_held():
+        for index in attempts:
+            submit(index)
+    while going:
+        try:
+            ended = [done.get(timeout=POLL_S)]
+            while not done.empty():
+                ended.append(done.get())
+        except Empty:
+            ended = []
+        # What a local worker told is there before it is done; a cluster's words may come late, or never.
+        for kind, index, *values in pool.heard():
+            if index in going:
+                _pass_on(watcher, kind, tasks[index], values)
+        for text in pool.news():
+            watcher.on_news(text)
+        for index, future in ended:
+            task = tasks[index]
+            if future.cancelled():
+                raise UserError("the trainings were cancelled; what is done is kept: call again to go on")
+            error = future.exception()
+            if error is None:
+                going.discard(index)
+                if pool.away:
+                    adopt(task, future.result())
+                watcher.on_done(task, Run.open(task.path))
+                continue
+            if isinstance(error, pool.crash):
+                if attempts[index] < ATTEMPTS:
+                    watcher.on_retry(task)
+                    with interrupts_held():
+                        submit(index)
+                    continue
+                reason = f"its process was ended from outside {ATTEMPTS} times (too little memory?)"
+            elif isinstance(error, UserError):
+                reason = str(error)
+            else:
+                raise error
+            going.discard(index)
+            failures.append(Failure(task, reason))
+            watcher.on_failure(failures[-1])
+    return failures
+
+
+def _pass_on(watcher: Watcher, kind: str, task: Task, values: Sequence[Any]) -> None:
+    if kind == "on_start":
+        session, metrics = values
+        watcher.on_start(task, session, [EpochMetrics(**epoch) for epoch in metrics])
+    elif kind == "on_epoch":
+        watcher.on_epoch(task, EpochMetrics(**values[0]))
+    else:
+        watcher.on_step(task, values[0])
+
+
+def perform(
+    index: int, task: Task, tell: Callable[[Message], None], away_command: str | None
+) -> dict[str, bytes] | None:
+    """What a worker does for a task. With ``away_command``, the command to record, it trains in a folder of
+    its own and returns the run's files.
+    """
+    options: dict[str, Any] = {
+        "engine": task.engine,
+        "device": task.device,
+        "threads": task.threads,
+        "data_dir": task.data_dir,
+        "observer": _Reporter(index, tell),
+    }
+    if away_command is None:
+        options |= {"overwrite": True} if task.overwrite else {"resume": True}
+        train(task.recipe, task.seed, runs_dir=task.runs_dir, **options)
+        return None
+    with tempfile.TemporaryDirectory(prefix="under20k-") as scratch:
+        run = train(task.recipe, task.seed, runs_dir=scratch, command_line=away_command, **options)
+        return {name: path.read_bytes() for name in FILES if (path := run.path / name).is_file()}
+
+
+def adopt(task: Task, files: Mapping[str, bytes]) -> None:
+    """Put a run's files, trained elsewhere, into the task's folder; one that is finished there stays."""
+    with lock(task.path):
+        if not task.overwrite and finished(task):
+            return
+        # As in Run.create: the model goes first and comes last but the report.
+        for name in reversed(FILES):
+            (task.path / name).unlink(missing_ok=True)
+        for name in FILES:
+            if name in files:
+                write_bytes(task.path / name, files[name])
+
+
+class _Reporter:
+    """Passes what happens in a worker on."""
+
+    def __init__(self, index: int, tell: Callable[[Message], None]) -> None:
+        self.index, self.tell = index, tell
+        self.told = 0.0
+
+    def on_start(self, run: Run, engine: Engine) -> None:
+        self.tell(("on_start", self.index, run.session, [asdict(epoch) for epoch in epochs_done(run)]))
+
+    def on_step(self, images_done: int) -> None:
+        if monotonic() - self.told >= STEP_S:
+            self.told = monotonic()
+            self.tell(("on_step", self.index, images_done))
+
+    def on_epoch(self, metrics: EpochMetrics) -> None:
+        self.tell(("on_epoch", self.index, asdict(metrics)))
