@@ -22,7 +22,6 @@ import sanitized
 from under20k.architecture import Architecture
 from under20k.engine.native_engine import ISA_VARIABLE, NativeEngine, instruction_set
 from under20k.engine.protocol import Divergence, EpochResult
-from under20k.errors import UserError
 from under20k.plan import EpochPlan, epoch_plan
 from under20k.recipe import Augmentation, Recipe
 from under20k.weights import initial_weights
@@ -86,9 +85,8 @@ def train_every_case() -> None:
     """One epoch of each architecture with each batch size, and its logits: the same bits by any threads."""
     augmentations = itertools.cycle(AUGMENTATIONS)
     for text, batch_size in itertools.product(ARCHITECTURES, BATCH_SIZES):
-        recipe = replace(
-            SMALL, architecture=Architecture.parse(text), batch_size=batch_size, augmentation=next(augmentations)
-        )  # fmt: skip
+        architecture, augmentation = Architecture.parse(text), next(augmentations)
+        recipe = replace(SMALL, architecture=architecture, batch_size=batch_size, augmentation=augmentation)
         bits = set()
         for threads in THREADS:
             engine = start(recipe, threads)

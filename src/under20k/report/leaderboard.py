@@ -23,9 +23,9 @@ LABELLED = 20  # more names would cover each other
 LONGEST = 32  # signs of a name in the picture
 TICKS = (500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000)
 CAPTION = (
-    "Anchors are public figures of a single run each; crosses were watched or selected on the test set, the "
-    "plus on\nits own validation set. They stand beside, not on, our scale: validation accuracy on our split, "
-    "mean over seeds."
+    "Anchors are public figures of a single run each; crosses were watched or selected on the test set, "
+    "the plus on\nits own validation set. They stand beside, not on, our scale: "
+    "validation accuracy on our split, mean over seeds."
 )
 BOTTOM = 0.989  # of the axis, lower where an entry is
 
