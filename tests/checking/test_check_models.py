@@ -110,7 +110,7 @@ def test_hostile_models_are_ended_and_reported(capsys, line, words, place):
     Path("evil.py").write_text(
         GOOD.replace("def forward(self, x):", f"def forward(self, x):\n        {line}")
     )
-    code, result = check(capsys, "evil.py:Net", "--time-limit", "20" if words != "time limit" else "6")
+    code, result = check(capsys, "evil.py:Net", "--time-limit", "60" if words != "time limit" else "6")
     assert code == 1
     assert re.search("|".join(map(re.escape, words.split("|"))), result["error"]), result["error"]
     assert not Path("here").exists()
@@ -239,7 +239,7 @@ def test_hostile_submissions_do_not_stop_the_rest(capsys):
         text = GOOD.replace("def forward(self, x):", f"def forward(self, x):\n        {line}")
         Path(f"class/{name}.py").write_text(text)
     Path("class/z.py").write_text(GOOD)
-    _, result = check(capsys, "class", "--jobs", "1", "--time-limit", "8")
+    _, result = check(capsys, "class", "--jobs", "1", "--time-limit", "20")
     found = {Path(row["target"]).stem: row for row in result["results"]}
     for name, (_, words) in lines.items():
         assert (words is None) == (found[name]["result"] == "passed"), found[name]

@@ -92,8 +92,11 @@ def run(arguments: argparse.Namespace) -> int:
 def _is_model(target: str) -> bool:
     if ":" in target or target.endswith((".py", ".ipynb")):
         return True
+    from under20k.run import FILES
+
     folder = Path(target)
-    return folder.is_dir() and not (folder / "recipe.json").exists()
+    # A damaged run is still one, to be told what is missing.
+    return folder.is_dir() and not any((folder / name).exists() for name in FILES)
 
 
 def _models(arguments: argparse.Namespace) -> int:
