@@ -22,7 +22,7 @@ constexpr int TILE = 4;  // columns
 UNDER20K_INLINE int tiles_of(const Map& map) { return (map.width + TILE - 1) / TILE; }
 
 // Six inputs to the points; `at` steps by `point` from one to the next.
-UNDER20K_INLINE void to_points(const Vec* d, Vec* at, ptrdiff_t point) {
+UNDER20K_INLINE void to_points(const Vec (&d)[POINTS], Vec* at, ptrdiff_t point) {
     const Vec even = d[4] - 4 * d[2], odd = d[3] - 4 * d[1];
     const Vec even2 = d[4] - d[2], odd2 = d[3] - d[1];
     at[0] = (d[4] - 5 * d[2]) + 4 * d[0];
@@ -34,7 +34,7 @@ UNDER20K_INLINE void to_points(const Vec* d, Vec* at, ptrdiff_t point) {
 }
 
 // Four gradients of outputs to the points.
-UNDER20K_INLINE void gradient_to_points(const Vec* d, Vec* at, ptrdiff_t point) {
+UNDER20K_INLINE void gradient_to_points(const Vec (&d)[TILE], Vec* at, ptrdiff_t point) {
     const Vec even = d[0] + d[2], odd = d[1] + d[3];
     const Vec even2 = d[0] + 4 * d[2], odd2 = d[1] + 4 * d[3];
     at[0] = d[0];
@@ -46,7 +46,7 @@ UNDER20K_INLINE void gradient_to_points(const Vec* d, Vec* at, ptrdiff_t point) 
 }
 
 // The sums at the points to four outputs.
-UNDER20K_INLINE void from_points(const Vec* m, ptrdiff_t point, Vec bias, Vec* y) {
+UNDER20K_INLINE void from_points(const Vec* m, ptrdiff_t point, Vec bias, Vec (&y)[TILE]) {
     const Vec sum = m[point] + m[2 * point], difference = m[point] - m[2 * point];
     const Vec sum2 = m[3 * point] + m[4 * point], difference2 = m[3 * point] - m[4 * point];
     y[0] = (m[0] + sum) + sum2 + bias;
@@ -77,18 +77,23 @@ inline void weights_to_points(double a, double b, double c, float* at, ptrdiff_t
 // One row to the points, a tile at a time of `TAKEN` values, each TILE further, of which those from `end` on are
 // taken as 0.
 template <int TAKEN>
-UNDER20K_INLINE void row_to_points(const Vec* row, int tiles, ptrdiff_t end, Vec* at, ptrdiff_t point) {
-    for (int t = 0; t < tiles; ++t) {
-        const Vec* values = row + t * TILE;
-        Vec padded[TAKEN] = {};
-        if (t * TILE + TAKEN > end) {
-            for (int i = 0; t * TILE + i < end; ++i) padded[i] = values[i];
-            values = padded;
-        }
+UNDER20K_INLINE void row_to_points(const Vec* row, int tiles, ptrdiff_t end, Vec* __restrict at, ptrdiff_t point) {
+    const auto tile_to_points = [&](const Vec (&values)[TAKEN], int t) __attribute__((always_inline)) {
         if constexpr (TAKEN == POINTS)
             to_points(values, at + t, point);
         else
             gradient_to_points(values, at + t, point);
+    };
+    int t = 0;
+    for (; t < tiles && t * TILE + TAKEN <= end; ++t) {
+        Vec values[TAKEN];
+        for (int i = 0; i < TAKEN; ++i) values[i] = row[t * TILE + i];
+        tile_to_points(values, t);
+    }
+    for (; t < tiles; ++t) {
+        Vec values[TAKEN] = {};
+        for (int i = 0; t * TILE + i < end; ++i) values[i] = row[t * TILE + i];
+        tile_to_points(values, t);
     }
 }
 
