@@ -29,8 +29,9 @@ struct Group {
     int live;          // lanes in use; the others hold copies of the first image and count for nothing
 };
 
-// Plainly (convolution.h, weight_gradient.h), or with half the multiplications (winograd.h).
-enum class Method { direct, winograd };
+// Plainly (convolution.h, weight_gradient.h), with half the multiplications (winograd.h), or with weights in the
+// lanes instead of images (transposed_gradient.h).
+enum class Method { direct, winograd, transposed };
 
 // A convolution of one group: its geometry, how it is computed, and how it is cut into tiles that fit the
 // registers.

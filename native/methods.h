@@ -7,6 +7,7 @@
 #include "convolution.h"
 #include "kernels.h"
 #include "simd.h"
+#include "transposed_gradient.h"
 #include "weight_gradient.h"
 #include "winograd.h"
 #include "winograd_gradient.h"
@@ -33,7 +34,14 @@ inline Convolution convolution(int kernel, int padding, const Map& input, const 
         choose_tiles(output.width, output.channels, &conv.columns, &conv.channels);
         conv.packed = kernel * taps;
         conv.scratch = LANES * 2 * output.channels;
-        conv.gradient_scratch = LANES * kernel * taps;
+        // Small maps with enough weights side by side to fill the vectors.
+        const int weights = kernel * input.channels, vectors = transposed_size(conv).vectors;
+        if (output.width < FEWEST_COLUMNS && 10 * weights >= 7 * vectors * LANES) {
+            conv.gradient = Method::transposed;
+            conv.gradient_scratch = transposed_scratch(conv);
+        } else {
+            conv.gradient_scratch = LANES * kernel * taps;
+        }
     }
     return conv;
 }
@@ -73,7 +81,9 @@ inline void convolve(const Convolution& conv, const float* input, const float* p
 // `gradient` is (output, input, kernel, kernel).
 inline void weight_gradient(const Convolution& conv, const float* input, const float* z_gradient, float* scratch,
                             float* gradient) {
-    const auto function = conv.gradient == Method::winograd ? weight_gradient_at_points : weight_gradient_directly;
+    const auto function = conv.gradient == Method::winograd     ? weight_gradient_at_points
+                          : conv.gradient == Method::transposed ? weight_gradient_transposed
+                                                                : weight_gradient_directly;
     function(conv, input, z_gradient, scratch, gradient);
 }
 
