@@ -30,6 +30,33 @@ struct ConvolutionRow {
     Vec* sums;  // [channel][sum, sum of squares]
 };
 
+// Adds inputs of neighbouring columns × weights of the tile's channels. The fewer of inputs and weights wait in
+// registers while the others pass by, each loaded once.
+template <int COLUMNS, int CHANNELS>
+UNDER20K_INLINE void add_products(const Vec* __restrict input, const float* weights, Vec (&sum)[CHANNELS][COLUMNS]) {
+    if constexpr (COLUMNS <= CHANNELS) {
+        Vec value[COLUMNS];
+#pragma GCC unroll 8
+        for (int x = 0; x < COLUMNS; ++x) value[x] = keep(input[x]);
+#pragma GCC unroll 8
+        for (int c = 0; c < CHANNELS; ++c) {
+            const Vec factor = broadcast(weights[c]);
+#pragma GCC unroll 8
+            for (int x = 0; x < COLUMNS; ++x) sum[c][x] += value[x] * factor;
+        }
+    } else {
+        Vec factor[CHANNELS];
+#pragma GCC unroll 8
+        for (int c = 0; c < CHANNELS; ++c) factor[c] = keep(broadcast(weights[c]));
+#pragma GCC unroll 8
+        for (int x = 0; x < COLUMNS; ++x) {
+            const Vec value = input[x];
+#pragma GCC unroll 8
+            for (int c = 0; c < CHANNELS; ++c) sum[c][x] += value * factor[c];
+        }
+    }
+}
+
 template <int KERNEL, int COLUMNS, int CHANNELS>
 UNDER20K_INLINE void convolve_tile(const ConvolutionRow& row, const Vec* __restrict input, Vec* __restrict output) {
     Vec sum[CHANNELS][COLUMNS];
@@ -41,30 +68,8 @@ UNDER20K_INLINE void convolve_tile(const ConvolutionRow& row, const Vec* __restr
         const float* weight = row.weights + i * (KERNEL * KERNEL * CHANNELS);
         for (int ky = 0; ky < row.kernel_rows; ++ky) {
 #pragma GCC unroll 3
-            for (int kx = 0; kx < KERNEL; ++kx) {
-                // The fewer of inputs and weights wait in registers while the others pass by, each loaded once.
-                if constexpr (COLUMNS <= CHANNELS) {
-                    Vec value[COLUMNS];
-#pragma GCC unroll 8
-                    for (int x = 0; x < COLUMNS; ++x) value[x] = keep(in[x + kx]);
-#pragma GCC unroll 8
-                    for (int c = 0; c < CHANNELS; ++c) {
-                        const Vec factor = broadcast(weight[kx * CHANNELS + c]);
-#pragma GCC unroll 8
-                        for (int x = 0; x < COLUMNS; ++x) sum[c][x] += value[x] * factor;
-                    }
-                } else {
-                    Vec factor[CHANNELS];
-#pragma GCC unroll 8
-                    for (int c = 0; c < CHANNELS; ++c) factor[c] = keep(broadcast(weight[kx * CHANNELS + c]));
-#pragma GCC unroll 8
-                    for (int x = 0; x < COLUMNS; ++x) {
-                        const Vec value = in[x + kx];
-#pragma GCC unroll 8
-                        for (int c = 0; c < CHANNELS; ++c) sum[c][x] += value * factor[c];
-                    }
-                }
-            }
+            for (int kx = 0; kx < KERNEL; ++kx)
+                add_products<COLUMNS, CHANNELS>(in + kx, weight + kx * CHANNELS, sum);
             in += row.input_row;
             weight += KERNEL * CHANNELS;
         }
@@ -98,8 +103,6 @@ void convolve_row(const ConvolutionRow& row) {
             convolve_tile<KERNEL, COLUMNS - 1, CHANNELS>(row, input, output);
 }
 
-using RowFunction = void (*)(const ConvolutionRow&);
-
 // Sums, the fewer of inputs and weights, and one of the others; one register is left to the compiler, which
 // spills sums to memory otherwise.
 constexpr bool fits(int columns, int channels) {
@@ -107,41 +110,48 @@ constexpr bool fits(int columns, int channels) {
     return columns <= MOST_COLUMNS && channels <= MOST_CHANNELS && columns * channels + fewer + 1 < REGISTERS;
 }
 
-// The compiled function for a tile, by index, for the size is known only when the network is.
-struct RowFunctions {
-    RowFunction of[MOST_COLUMNS + 1][MOST_CHANNELS + 1] = {};
+// The compiled functions for tiles, by index, for the size is known only when the network is.
+template <typename Function>
+struct FunctionsByTile {
+    Function of[MOST_COLUMNS + 1][MOST_CHANNELS + 1] = {};
 };
 
-template <int KERNEL, int COLUMNS, int CHANNELS>
-constexpr void fill(RowFunctions& table) {
+template <typename Rows, int COLUMNS = 1, int CHANNELS = 1>
+constexpr void fill(FunctionsByTile<typename Rows::Function>& table) {
     if constexpr (COLUMNS <= MOST_COLUMNS) {
         if constexpr (fits(COLUMNS, CHANNELS)) {
-            table.of[COLUMNS][CHANNELS] = convolve_row<KERNEL, COLUMNS, CHANNELS>;
-            fill<KERNEL, COLUMNS, CHANNELS + 1>(table);
+            table.of[COLUMNS][CHANNELS] = Rows::template function<COLUMNS, CHANNELS>;
+            fill<Rows, COLUMNS, CHANNELS + 1>(table);
         } else {
-            fill<KERNEL, COLUMNS + 1, 1>(table);
+            fill<Rows, COLUMNS + 1, 1>(table);
         }
     }
 }
 
-template <int KERNEL>
-constexpr RowFunctions row_functions() {
-    RowFunctions table;
-    fill<KERNEL, 1, 1>(table);
+template <typename Rows>
+constexpr auto functions_by_tile() {
+    FunctionsByTile<typename Rows::Function> table;
+    fill<Rows>(table);
     return table;
 }
 
-constexpr RowFunctions ROWS_1 = row_functions<1>(), ROWS_3 = row_functions<3>();
+template <int KERNEL>
+struct DirectRows {
+    using Function = void (*)(const ConvolutionRow&);
+    template <int COLUMNS, int CHANNELS>
+    static constexpr Function function = convolve_row<KERNEL, COLUMNS, CHANNELS>;
+};
 
-// The tiles that take the fewest cycles by a simple count: two multiply-adds or two loads a cycle, and no
-// tile faster than the latency of one multiply-add.
-inline Convolution convolution(int kernel, int padding, const Map& input, const Map& output) {
-    Convolution best{kernel, padding, input, output, {}, {}};
+constexpr auto ROWS_1 = functions_by_tile<DirectRows<1>>(), ROWS_3 = functions_by_tile<DirectRows<3>>();
+
+// The tiles that take the fewest cycles for `channels` × `width` outputs by a simple count: two multiply-adds or
+// two loads a cycle, and no tile faster than the latency of one multiply-add.
+inline void choose_tiles(int width, int outputs, Split* columns, Split* channels) {
     double least = 1e300;
-    for (int columns = 1; columns <= MOST_COLUMNS; ++columns)
-        for (int channels = 1; channels <= MOST_CHANNELS; ++channels) {
-            if (!fits(columns, channels)) continue;
-            const Split x = split(output.width, columns), c = split(output.channels, channels);
+    for (int across = 1; across <= MOST_COLUMNS; ++across)
+        for (int deep = 1; deep <= MOST_CHANNELS; ++deep) {
+            if (!fits(across, deep)) continue;
+            const Split x = split(width, across), c = split(outputs, deep);
             double cycles = 0;
             for (int i = 0; i < 2; ++i)
                 for (int j = 0; j < 2; ++j) {
@@ -149,56 +159,46 @@ inline Convolution convolution(int kernel, int padding, const Map& input, const 
                     const double products = (x.size - i) * (c.size - j), loads = (x.size - i) + (c.size - j);
                     double worst = products > loads ? products : loads;
                     if (worst < 8) worst = 8;
+                    // Measured: with weights waiting and inputs passing by a tile runs slower than the other way.
+                    if (x.size - i > c.size - j) worst *= 1.25;
                     cycles += tiles * (worst / 2 + 0.3);
                 }
             if (cycles < least) {
                 least = cycles;
-                best.channels = c;
-                best.columns = x;
+                *channels = c;
+                *columns = x;
             }
         }
-    return best;
 }
 
-// First channel of tile `index`.
-UNDER20K_INLINE int tile_start(const Split& split, int index) {
-    return index * split.size - (index > split.large ? index - split.large : 0);
-}
-
-UNDER20K_INLINE int tile_size(const Split& split, int index) { return split.size - (index >= split.large); }
-
-// Weights (output, input, kernel, kernel), each output channel times its `scale` (null for 1), in the order
-// in which tiles read them: [tile][input channel][kernel row][kernel column][channel of the tile].
-inline void pack_weights(const Convolution& conv, const float* weights, const float* scale, float* packed) {
+// `weight(output, input, tap)` in the order in which tiles read them:
+// [tile][input channel][kernel row][kernel column][channel of the tile].
+template <typename Weight>
+inline void pack_directly(const Convolution& conv, const Weight& weight, float* packed) {
     const int inputs = conv.input.channels, taps = conv.kernel * conv.kernel;
     for (int tile = 0; tile < conv.channels.tiles; ++tile) {
         const int first = tile_start(conv.channels, tile), size = tile_size(conv.channels, tile);
         for (int i = 0; i < inputs; ++i)
             for (int tap = 0; tap < taps; ++tap)
-                for (int c = first; c < first + size; ++c)
-                    *packed++ = weights[(c * inputs + i) * taps + tap] * (scale ? scale[c] : 1.0f);
+                for (int c = first; c < first + size; ++c) *packed++ = static_cast<float>(weight(c, i, tap));
     }
 }
 
-// The same for the input's gradient, a convolution of the output's gradient with the kernels turned by 180°
-// and inputs and outputs exchanged. `conv` is that convolution, `weights` are the forward one's.
-inline void pack_transposed(const Convolution& conv, const float* weights, float* packed) {
-    const int inputs = conv.input.channels, outputs = conv.output.channels, taps = conv.kernel * conv.kernel;
-    for (int tile = 0; tile < conv.channels.tiles; ++tile) {
-        const int first = tile_start(conv.channels, tile), size = tile_size(conv.channels, tile);
-        for (int i = 0; i < inputs; ++i)
-            for (int tap = 0; tap < taps; ++tap)
-                for (int c = first; c < first + size; ++c)
-                    *packed++ = weights[(i * outputs + c) * taps + (taps - 1 - tap)];
-    }
+// A group's statistics from those of its lanes.
+inline void sum_statistics(const Statistics& statistics, const Vec* sums, int channels, int live) {
+    const IntVec mask = live_lanes(live);
+    for (int c = 0; c < channels; ++c)
+        for (int part = 0; part < 2; ++part)
+            statistics.sums[part * channels + c] = sum_lanes(where(mask, sums[2 * c + part]));
 }
 
-inline void convolve(const Convolution& conv, const float* input, const float* packed, const float* bias,
-                     float* output, Finish finish, const Statistics* statistics, int live) {
+// `scratch` holds two vectors for each channel of the output.
+inline void convolve_directly(const Convolution& conv, const float* input, const float* packed, const float* bias,
+                              float* output, Finish finish, const Statistics* statistics, int live, float* scratch) {
     const auto& functions = (conv.kernel == 3 ? ROWS_3 : ROWS_1).of[conv.columns.size];
     const Map &in = conv.input, &out = conv.output;
     const int channel_weights = in.channels * conv.kernel * conv.kernel;
-    Vec* sums = statistics ? reinterpret_cast<Vec*>(statistics->scratch) : nullptr;
+    Vec* sums = reinterpret_cast<Vec*>(scratch);  // [channel][sum, sum of squares]
     if (statistics)
         for (int i = 0; i < 2 * out.channels; ++i) sums[i] = Vec{};
 
@@ -228,12 +228,7 @@ inline void convolve(const Convolution& conv, const float* input, const float* p
             functions[size](row);
         }
     }
-    if (statistics) {
-        const IntVec mask = live_lanes(live);
-        for (int c = 0; c < out.channels; ++c)
-            for (int part = 0; part < 2; ++part)
-                statistics->sums[part * out.channels + c] = sum_lanes(where(mask, sums[2 * c + part]));
-    }
+    if (statistics) sum_statistics(*statistics, sums, out.channels, live);
 }
 
 }  // namespace under20k::UNDER20K_ISA

@@ -3,11 +3,10 @@
 #include "kernels.h"
 
 #include "activation.h"
-#include "convolution.h"
 #include "head.h"
 #include "images.h"
+#include "methods.h"
 #include "optimiser.h"
-#include "weight_gradient.h"
 
 #define UNDER20K_TEXT_OF(name) #name
 #define UNDER20K_TEXT(name) UNDER20K_TEXT_OF(name)

@@ -29,14 +29,23 @@ struct Group {
     int live;          // lanes in use; the others hold copies of the first image and count for nothing
 };
 
-// A convolution of one group: its geometry and how it is cut into tiles that fit the registers.
+// Plainly (convolution.h, weight_gradient.h), with half the multiplications (winograd.h), or with weights in the
+// lanes instead of images (transposed_gradient.h).
+enum class Method { direct, winograd, transposed };
+
+// A convolution of one group: its geometry, how it is computed, and how it is cut into tiles that fit the
+// registers.
 struct Convolution {
     int kernel;
     int padding;
     Map input;
     Map output;
+    Method forward, gradient;
     Split channels;  // of the output
     Split columns;
+    // Floats that the packed weights take, and those that a thread needs while it convolves or finds the
+    // weights' gradient.
+    ptrdiff_t packed, scratch, gradient_scratch;
 };
 
 // What a convolution does with its sums before they are stored.
@@ -45,7 +54,6 @@ enum class Finish { plain, relu, statistics };
 // For each channel of a convolution's output, sum and sum of squares of (value − pivot).
 struct Statistics {
     const float* pivot;
-    float* scratch;  // 2 vectors a channel, this thread's own
     float* sums;     // [2][channels]
 };
 
@@ -97,7 +105,7 @@ struct Kernels {
     void (*pack_weights)(const Convolution&, const float* weights, const float* scale, float* packed);
     void (*pack_transposed)(const Convolution&, const float* weights, float* packed);
     void (*convolve)(const Convolution&, const float* input, const float* packed, const float* bias, float* output,
-                     Finish, const Statistics*, int live);
+                     Finish, const Statistics*, int live, float* scratch);
     void (*weight_gradient)(const Convolution&, const float* input, const float* z_gradient, float* scratch,
                             float* gradient);
 

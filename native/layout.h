@@ -48,4 +48,11 @@ UNDER20K_INLINE Split split(int things, int most) {
     return {tiles, size, things - tiles * (size - 1)};
 }
 
+// First thing of tile `index`.
+UNDER20K_INLINE int tile_start(const Split& split, int index) {
+    return index * split.size - (index > split.large ? index - split.large : 0);
+}
+
+UNDER20K_INLINE int tile_size(const Split& split, int index) { return split.size - (index >= split.large); }
+
 }  // namespace under20k

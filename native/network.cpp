@@ -58,8 +58,19 @@ int slots(const Settings& settings, const Kernels& kernels) {
     return static_cast<int>(std::max<int64_t>(groups, settings.threads));
 }
 
-int64_t weights_of(const Geometry& g, const Layer& layer) {
-    return static_cast<int64_t>(g.z.channels) * g.input.channels * layer.kernel * layer.kernel;
+// A layer's convolutions: from its input to z, and from z's gradient to its input's.
+struct Convolutions {
+    Convolution forward, backward;
+};
+
+Convolutions convolutions(const Kernels& kernels, const Geometry& g, const Layer& layer) {
+    return {kernels.convolution(layer.kernel, layer.padding, g.input, g.z),
+            kernels.convolution(layer.kernel, layer.kernel - 1 - layer.padding, g.z, g.input)};
+}
+
+// Floats of scratch that a thread needs for either.
+ptrdiff_t scratch_of(const Convolutions& pair) {
+    return std::max({pair.forward.scratch, pair.forward.gradient_scratch, pair.backward.scratch});
 }
 
 // Calls the given function if some time has passed since the last time.
@@ -87,11 +98,11 @@ double network_bytes(const Settings& settings, const Kernels& kernels) {
     const auto all = geometries(settings);
     for (size_t i = 0; i < all.size(); ++i) {
         const Geometry& g = all[i];
-        const double weights = static_cast<double>(weights_of(g, settings.layers[i]));
+        const Convolutions pair = convolutions(kernels, g, settings.layers[i]);
         slot_floats += static_cast<double>(g.input.size() + g.z.size()) * kernels.lanes + 2.0 * g.z.channels;
         if (i + 2 == all.size() && settings.pool_first) slot_floats += static_cast<double>(g.out.size()) * kernels.lanes;
-        scratch = std::max(scratch, (weights + 2.0 * g.z.channels) * kernels.lanes);
-        own += 2 * weights + static_cast<double>(g.out.size());
+        scratch = std::max(scratch, static_cast<double>(scratch_of(pair)));
+        own += static_cast<double>(pair.forward.packed + pair.backward.packed + g.out.size());
     }
     return 4 * (slot_floats * slots(settings, kernels) + scratch * settings.threads + own);
 }
@@ -109,13 +120,14 @@ Network::Network(const Settings& settings, const Kernels& kernels)
     for (size_t i = 0; i < all.size(); ++i) {
         const Geometry& g = all[i];
         const Layer& layer = settings.layers[i];
-        const auto weights = static_cast<size_t>(weights_of(g, layer)), channels = static_cast<size_t>(layer.channels);
+        const Convolutions pair = convolutions(kernels, g, layer);
+        const auto channels = static_cast<size_t>(layer.channels);
         Stage stage{};
         stage.layer = layer;
-        stage.forward = kernels.convolution(layer.kernel, layer.padding, g.input, g.z);
-        stage.backward = kernels.convolution(layer.kernel, layer.kernel - 1 - layer.padding, g.z, g.input);
-        stage.packed_forward = zeroed(weights);
-        stage.packed_backward = zeroed(weights);
+        stage.forward = pair.forward;
+        stage.backward = pair.backward;
+        stage.packed_forward = zeroed(static_cast<size_t>(pair.forward.packed));
+        stage.packed_backward = zeroed(static_cast<size_t>(pair.backward.packed));
         stage.input = zeroed(static_cast<size_t>(g.input.size()) * lanes * slots);
         stage.z = zeroed(static_cast<size_t>(g.z.size()) * lanes * slots);
         stage.sums = zeroed(2 * channels * slots);
@@ -132,7 +144,7 @@ Network::Network(const Settings& settings, const Kernels& kernels)
         }
         stage.activation = {g.z, g.out, layer.pool, stage.scale, stage.shift, layer.dropout_threshold,
                             static_cast<float>(1 / (1 - layer.dropout)), stage.dropout_hashes.data()};
-        scratch_size_ = std::max(scratch_size_, (weights + 2 * channels) * lanes);
+        scratch_size_ = std::max(scratch_size_, static_cast<size_t>(scratch_of(pair)));
         stages_.push_back(std::move(stage));
     }
     int most_channels = 0;
@@ -252,11 +264,11 @@ void Network::forward(size_t index, const Batch& batch, const Group& group, int6
         kernels_.activate(previous.activation, z_of(previous, slot), output, layer_key(index - 1, batch), group.position);
         if (output != input) kernels_.global_average(maps_, output, input);
     }
-    const Statistics statistics{stage.pivot, scratch_.get() + scratch_size_ * static_cast<size_t>(thread),
-                                stage.sums.get() + 2 * stage.layer.channels * slot};
+    const Statistics statistics{stage.pivot, stage.sums.get() + 2 * stage.layer.channels * slot};
     const bool counted = stage.layer.batch_norm();
     kernels_.convolve(stage.forward, input, stage.packed_forward.get(), stage.start, z_of(stage, slot),
-                      counted ? Finish::statistics : Finish::plain, counted ? &statistics : nullptr, group.live);
+                      counted ? Finish::statistics : Finish::plain, counted ? &statistics : nullptr, group.live,
+                      scratch_of_thread(thread));
 }
 
 // From the groups' sums to BatchNorm's scale and shift, and on to the running statistics.
@@ -315,11 +327,12 @@ void Network::backward(size_t index, const Batch& batch, const Group& group, int
     float *input = input_of(stage, slot), *z = z_of(stage, slot);
     if (index + 1 < stages_.size())
         kernels_.activation_gradient(stage.activation, activation_gradient(stage), z, output_of(index, slot), group.live);
-    kernels_.weight_gradient(stage.forward, input, z, scratch_.get() + scratch_size_ * static_cast<size_t>(thread),
+    kernels_.weight_gradient(stage.forward, input, z, scratch_of_thread(thread),
                              partial(slot) + stage.layer.weight);
     if (index == 0) return;
     // The input has served; its place takes its gradient.
-    kernels_.convolve(stage.backward, z, stage.packed_backward.get(), zeros_.get(), input, Finish::plain, nullptr, group.live);
+    kernels_.convolve(stage.backward, z, stage.packed_backward.get(), zeros_.get(), input, Finish::plain, nullptr, group.live,
+                      scratch_of_thread(thread));
     float* output = output_of(index - 1, slot);
     if (output != input) kernels_.global_average_gradient(maps_, input, output);
     gradient_sums(index - 1, batch, group, slot);
@@ -435,14 +448,14 @@ void Network::evaluate(const Batch& batch, const Group& group, int slot, float* 
         float *input = input_of(stage, slot), *z = z_of(stage, slot);
         if (i + 1 == stages_.size()) {
             kernels_.convolve(stage.forward, input, stage.packed_forward.get(), stage.start, z, Finish::plain, nullptr,
-                              group.live);
+                              group.live, scratch_of_thread(slot));
             kernels_.logits(stage.forward.output, z, group.live, out);
             return;
         }
         float* output = output_of(i, slot);
         if (stage.layer.pool) {
             kernels_.convolve(stage.forward, input, stage.packed_forward.get(), stage.start, z, Finish::plain, nullptr,
-                              group.live);
+                              group.live, scratch_of_thread(slot));
             Activation pooling = stage.activation;
             pooling.dropout_threshold = 0;
             kernels_.activate(pooling, z, output, 0, 0);
@@ -451,7 +464,7 @@ void Network::evaluate(const Batch& batch, const Group& group, int slot, float* 
             Convolution straight = stage.forward;
             straight.output = stage.activation.out;
             kernels_.convolve(straight, input, stage.packed_forward.get(), stage.start, output, Finish::relu, nullptr,
-                              group.live);
+                              group.live, scratch_of_thread(slot));
         }
         if (i + 2 == stages_.size() && settings_.pool_first)
             kernels_.global_average(maps_, output, input_of(stages_.back(), slot));

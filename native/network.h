@@ -121,6 +121,7 @@ private:
     float* input_of(Stage& stage, int64_t slot) const;
     float* z_of(Stage& stage, int64_t slot) const;
     float* output_of(size_t index, int64_t slot);
+    float* scratch_of_thread(int thread) const { return scratch_.get() + scratch_size_ * static_cast<size_t>(thread); }
     float* partial(int64_t slot) const { return partial_.get() + slot * settings_.parameters; }
 
     Settings settings_;
@@ -129,7 +130,7 @@ private:
     std::vector<Stage> stages_;
     Map maps_{};     // the last block's output, where global average pooling follows it
     Floats maps_of_groups_;
-    Floats scratch_;  // [thread] vectors: a weight gradient's sums, or a convolution's statistics
+    Floats scratch_;  // [thread] what a convolution needs while it runs
     size_t scratch_size_ = 0;
     Floats weights_, momentum_, average_;
     Floats zeros_;    // the bias of the convolutions on the way back

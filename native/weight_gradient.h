@@ -67,8 +67,8 @@ UNDER20K_INLINE TileFunction gradient_tile_of(int channels) {
 }
 
 // `scratch` holds a vector for each weight. `gradient` is (output, input, kernel, kernel).
-inline void weight_gradient(const Convolution& conv, const float* input, const float* z_gradient, float* scratch,
-                            float* gradient) {
+inline void weight_gradient_directly(const Convolution& conv, const float* input, const float* z_gradient,
+                                     float* scratch, float* gradient) {
     const Map &in = conv.input, &out = conv.output;
     const int kernel = conv.kernel, weights = in.channels * kernel * kernel;  // of one output channel
     Vec* sums = reinterpret_cast<Vec*>(scratch);

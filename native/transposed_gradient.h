@@ -1,0 +1,142 @@
+// The gradient of a convolution's weights from one group, for small maps: the lanes are weights, not images.
+//
+// With images in the lanes (weight_gradient.h) each weight's sum has to be added up over the lanes at the end,
+// which on a map of 3 × 3 costs more than the sum itself. Here the input is turned round first, to
+// [image][row][column][channel]: the weights of one kernel row, column by column with all their channels, are
+// neighbours then, and the output's gradient, one float of one image, is broadcast to them.
+
+#pragma once
+
+#include <algorithm>
+
+#include "kernels.h"
+#include "simd.h"
+
+namespace under20k::UNDER20K_ISA {
+
+constexpr int MOST_WEIGHT_VECTORS = 3;  // of a tile
+constexpr int MOST_BROADCASTS = REGISTERS == 32 ? 8 : 4;
+
+// A vector that may begin at any float.
+typedef float UnalignedVec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
+
+struct TransposedSize {
+    int rows, columns;    // of the input that the kernel passes over
+    ptrdiff_t image;      // floats
+    int vectors;          // of one kernel row's weights
+};
+
+UNDER20K_INLINE TransposedSize transposed_size(const Convolution& conv) {
+    const int rows = conv.output.height + conv.kernel - 1, columns = conv.output.width + conv.kernel - 1;
+    const int row_weights = conv.kernel * conv.input.channels;
+    return {rows, columns, static_cast<ptrdiff_t>(rows) * columns * conv.input.channels, (row_weights + LANES - 1) / LANES};
+}
+
+// Floats of scratch that a thread needs. The last vector of the last weights reads up to a vector too far.
+UNDER20K_INLINE ptrdiff_t transposed_scratch(const Convolution& conv) {
+    return LANES * transposed_size(conv).image + LANES;
+}
+
+// One kernel row's weights, in a tile of vectors and output channels.
+struct TransposedTile {
+    const float* input;  // of the first image, at the kernel row and the tile's first weight
+    ptrdiff_t image, input_row, input_column;
+    const float* gradient;  // of the tile's first channel
+    ptrdiff_t gradient_row, gradient_plane;
+    int rows, columns;
+};
+
+template <int VECTORS, int CHANNELS>
+UNDER20K_INLINE void transposed_tile(const TransposedTile& tile, Vec (&sum)[CHANNELS][VECTORS]) {
+    for (int c = 0; c < CHANNELS; ++c)
+        for (int v = 0; v < VECTORS; ++v) sum[c][v] = Vec{};
+    for (int image = 0; image < LANES; ++image)
+        for (int y = 0; y < tile.rows; ++y) {
+            const float* in = tile.input + image * tile.image + y * tile.input_row;
+            const float* gradient = tile.gradient + y * tile.gradient_row + image;
+            for (int x = 0; x < tile.columns; ++x, in += tile.input_column, gradient += LANES) {
+                Vec value[VECTORS];
+#pragma GCC unroll 3
+                for (int v = 0; v < VECTORS; ++v)
+                    value[v] = keep(*reinterpret_cast<const UnalignedVec*>(in + v * LANES));
+#pragma GCC unroll 8
+                for (int c = 0; c < CHANNELS; ++c) {
+                    const Vec factor = broadcast(gradient[c * tile.gradient_plane]);
+#pragma GCC unroll 3
+                    for (int v = 0; v < VECTORS; ++v) sum[c][v] += value[v] * factor;
+                }
+            }
+        }
+}
+
+// `weights` from `first` on of one kernel row: (kernel column, input channel), to where each one's gradient is.
+template <int VECTORS, int CHANNELS>
+void transposed_weights(const Convolution& conv, const TransposedTile& tile, int first, float* gradient) {
+    Vec sum[CHANNELS][VECTORS];
+    transposed_tile<VECTORS, CHANNELS>(tile, sum);
+    const int inputs = conv.input.channels, taps = conv.kernel * conv.kernel;
+    const int count = std::min(VECTORS * LANES, conv.kernel * inputs - first);
+    for (int c = 0; c < CHANNELS; ++c) {
+        float values[VECTORS * LANES];
+        std::memcpy(values, sum[c], sizeof values);
+        int kx = first / inputs, channel = first % inputs;
+        for (int i = 0; i < count; ++i) {
+            gradient[(c * inputs + channel) * taps + kx] = values[i];
+            if (++channel == inputs) channel = 0, ++kx;
+        }
+    }
+}
+
+template <int VECTORS, int CHANNELS = MOST_BROADCASTS>
+UNDER20K_INLINE void transposed_channels(int channels, const Convolution& conv, const TransposedTile& tile, int first,
+                                         float* gradient) {
+    if constexpr (CHANNELS > 1)
+        if (channels < CHANNELS) return transposed_channels<VECTORS, CHANNELS - 1>(channels, conv, tile, first, gradient);
+    transposed_weights<VECTORS, CHANNELS>(conv, tile, first, gradient);
+}
+
+inline void turn_round(const Convolution& conv, const float* input, float* turned) {
+    const TransposedSize size = transposed_size(conv);
+    const int channels = conv.input.channels;
+    for (int c = 0; c < channels; ++c)
+        for (int y = 0; y < size.rows; ++y) {
+            const float* from = input + conv.input.at(c, y - conv.padding, -conv.padding) * LANES;
+            float* to = turned + static_cast<ptrdiff_t>(y) * size.columns * channels + c;
+            for (int x = 0; x < size.columns; ++x, from += LANES, to += channels)
+                for (int image = 0; image < LANES; ++image) to[image * size.image] = from[image];
+        }
+}
+
+inline void weight_gradient_transposed(const Convolution& conv, const float* input, const float* z_gradient,
+                                       float* scratch, float* gradient) {
+    const Map& out = conv.output;
+    const TransposedSize size = transposed_size(conv);
+    const int inputs = conv.input.channels, taps = conv.kernel * conv.kernel;
+    turn_round(conv, input, scratch);
+    const Split vectors = split(size.vectors, MOST_WEIGHT_VECTORS), channels = split(out.channels, MOST_BROADCASTS);
+    TransposedTile tile{};
+    tile.image = size.image;
+    tile.input_column = inputs;
+    tile.input_row = static_cast<ptrdiff_t>(size.columns) * inputs;
+    tile.gradient_row = out.row() * LANES;
+    tile.gradient_plane = out.plane() * LANES;
+    tile.rows = out.height;
+    tile.columns = out.width;
+    for (int ky = 0; ky < conv.kernel; ++ky)
+        for (int v = 0; v < vectors.tiles; ++v)
+            for (int c = 0; c < channels.tiles; ++c) {
+                const int first = tile_start(vectors, v) * LANES, channel = tile_start(channels, c);
+                tile.input = scratch + ky * tile.input_row + first;
+                tile.gradient = z_gradient + out.at(channel, 0, 0) * LANES;
+                float* at = gradient + static_cast<ptrdiff_t>(channel) * inputs * taps + ky * conv.kernel;
+                const int wide = tile_size(vectors, v), deep = tile_size(channels, c);
+                if (wide == 1)
+                    transposed_channels<1>(deep, conv, tile, first, at);
+                else if (wide == 2)
+                    transposed_channels<2>(deep, conv, tile, first, at);
+                else
+                    transposed_channels<3>(deep, conv, tile, first, at);
+            }
+}
+
+}  // namespace under20k::UNDER20K_ISA

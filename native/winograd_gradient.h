@@ -1,0 +1,122 @@
+// The gradient of a 3 × 3 convolution's weights at Winograd's points (winograd_points.h), from one group.
+//
+// The output's gradient slides over the input as a kernel does: four of its columns are the taps, six columns of
+// the input give three outputs, which are the weights' gradients. Those of one kernel row are summed over all
+// tiles of the map at the points already, and come back from there once.
+
+#pragma once
+
+#include <algorithm>
+
+#include "convolution.h"
+#include "kernels.h"
+#include "simd.h"
+#include "weight_gradient.h"
+#include "winograd.h"
+#include "winograd_points.h"
+
+namespace under20k::UNDER20K_ISA {
+
+// More than forward: sums are loaded and stored once for each strip.
+constexpr int GRADIENT_STRIP_ROWS = 14;
+
+UNDER20K_INLINE ptrdiff_t winograd_gradient_scratch(const Convolution& conv) {
+    const StripSize size = strip_size(conv, GRADIENT_STRIP_ROWS);
+    const ptrdiff_t sums = static_cast<ptrdiff_t>(POINTS) * conv.output.channels * conv.input.channels * 3;
+    return sums + std::max(size.input + size.output, sums / 2);
+}
+
+// One strip at one point, in a tile of output channels.
+struct PointStrip {
+    const Vec* input;
+    ptrdiff_t input_row, input_plane;
+    int input_channels;
+    const Vec* gradient;
+    ptrdiff_t gradient_plane;
+    int columns;
+    bool first;  // of the map: the sums begin
+    Vec* sums;   // [channel of the tile][input channel][kernel row]
+    ptrdiff_t sums_row;
+};
+
+template <int INPUTS, int CHANNELS>
+UNDER20K_INLINE void point_gradient_tile(const PointStrip& strip, const Vec* __restrict input, Vec* __restrict sums) {
+    constexpr int TAPS = 3 * INPUTS;
+    Vec sum[CHANNELS][TAPS] = {};
+    if (!strip.first)
+        for (int c = 0; c < CHANNELS; ++c)
+            for (int t = 0; t < TAPS; ++t) sum[c][t] = sums[c * strip.sums_row + t];
+    const Vec* __restrict gradient = strip.gradient;
+    for (int x = 0; x < strip.columns; ++x) {
+        Vec value[TAPS];
+#pragma GCC unroll 9
+        for (int t = 0; t < TAPS; ++t) value[t] = keep(input[t / 3 * strip.input_plane + t % 3 * strip.input_row + x]);
+#pragma GCC unroll 4
+        for (int c = 0; c < CHANNELS; ++c) {
+            const Vec factor = gradient[c * strip.gradient_plane + x];
+#pragma GCC unroll 9
+            for (int t = 0; t < TAPS; ++t) sum[c][t] += value[t] * factor;
+        }
+    }
+    for (int c = 0; c < CHANNELS; ++c)
+        for (int t = 0; t < TAPS; ++t) sums[c * strip.sums_row + t] = sum[c][t];
+}
+
+template <int CHANNELS>
+void point_gradient(const PointStrip& strip) {
+    constexpr int INPUTS = MOST_TAPS / 3;
+    int i = 0;
+    for (; i + INPUTS <= strip.input_channels; i += INPUTS)
+        point_gradient_tile<INPUTS, CHANNELS>(strip, strip.input + i * strip.input_plane, strip.sums + 3 * i);
+    if constexpr (INPUTS > 1)
+        for (; i < strip.input_channels; ++i)
+            point_gradient_tile<1, CHANNELS>(strip, strip.input + i * strip.input_plane, strip.sums + 3 * i);
+}
+
+inline void weight_gradient_at_points(const Convolution& conv, const float* input, const float* z_gradient,
+                                      float* scratch, float* gradient) {
+    const Map &in = conv.input, &out = conv.output;
+    const int taps = in.channels * 3, tiles = tiles_of(out);
+    const Split strips = split(out.height, GRADIENT_STRIP_ROWS), channels = split(out.channels, MOST_GRADIENT_CHANNELS);
+    const ptrdiff_t weights = static_cast<ptrdiff_t>(out.channels) * taps;
+    Vec* sums = reinterpret_cast<Vec*>(scratch);  // [point][output channel][input channel][kernel row]
+    Vec* points = sums + POINTS * weights;
+    Vec* gradients = points + strip_size(conv, GRADIENT_STRIP_ROWS).input;
+
+    for (int index = 0; index < strips.tiles; ++index) {
+        const int first = tile_start(strips, index), rows = tile_size(strips, index);
+        const ptrdiff_t plane = static_cast<ptrdiff_t>(rows) * tiles;
+        input_to_points(conv, input, first - conv.padding, rows + 2, points);
+        for (int c = 0; c < out.channels; ++c)
+            for (int r = 0; r < rows; ++r)
+                row_to_points<TILE>(reinterpret_cast<const Vec*>(z_gradient) + out.at(c, first + r, 0), tiles, out.width,
+                                    gradients + c * plane + r * tiles, out.channels * plane);
+        PointStrip strip{};
+        strip.input_row = tiles;
+        strip.input_plane = static_cast<ptrdiff_t>(rows + 2) * tiles;
+        strip.input_channels = in.channels;
+        strip.gradient_plane = plane;
+        strip.columns = static_cast<int>(plane);
+        strip.first = index == 0;
+        strip.sums_row = taps;
+        for (int p = 0; p < POINTS; ++p) {
+            strip.input = points + p * in.channels * strip.input_plane;
+            for (int tile = 0; tile < channels.tiles; ++tile) {
+                const int channel = p * out.channels + tile_start(channels, tile);
+                strip.gradient = gradients + channel * plane;
+                strip.sums = sums + static_cast<ptrdiff_t>(channel) * taps;
+                switch (tile_size(channels, tile)) {
+                    case 1: point_gradient<1>(strip); break;
+                    case 2: point_gradient<2>(strip); break;
+                    case 3: point_gradient<3>(strip); break;
+                    default: point_gradient<MOST_GRADIENT_CHANNELS>(strip);
+                }
+            }
+        }
+    }
+    Vec* tap_sums = points;
+    for (ptrdiff_t i = 0; i < weights; ++i) taps_from_points(sums + i, weights, tap_sums + 3 * i);
+    sum_all(tap_sums, static_cast<int>(3 * weights), gradient);
+}
+
+}  // namespace under20k::UNDER20K_ISA

@@ -1,0 +1,119 @@
+// Winograd's way of convolving rows with three taps, F(4, 3) (Lavin and Gray, 2016, arXiv:1509.09308, here in
+// one dimension): there to the points and back.
+//
+// Four neighbouring outputs of a row need six inputs. Read as polynomials, the product is known from its values
+// at six points (0, 1, −1, 2, −2 and infinity): six multiplications where the plain way takes twelve. What it
+// costs are additions before and after, and those are shared: an input's serve all output channels, an output's
+// all input channels. The weights' gradient has four taps (the output's gradient) and three outputs, F(3, 4),
+// and the same points.
+//
+// A strip of a map at the points is [point][channel][row][tile] of vectors, a tile being four columns.
+
+#pragma once
+
+#include "kernels.h"
+#include "simd.h"
+
+namespace under20k::UNDER20K_ISA {
+
+constexpr int POINTS = 6;
+constexpr int TILE = 4;  // columns
+
+UNDER20K_INLINE int tiles_of(const Map& map) { return (map.width + TILE - 1) / TILE; }
+
+// Six inputs to the points; `at` steps by `point` from one to the next.
+UNDER20K_INLINE void to_points(const Vec (&d)[POINTS], Vec* at, ptrdiff_t point) {
+    const Vec even = d[4] - 4 * d[2], odd = d[3] - 4 * d[1];
+    const Vec even2 = d[4] - d[2], odd2 = d[3] - d[1];
+    at[0] = (d[4] - 5 * d[2]) + 4 * d[0];
+    at[point] = even + odd;
+    at[2 * point] = even - odd;
+    at[3 * point] = even2 + 2 * odd2;
+    at[4 * point] = even2 - 2 * odd2;
+    at[5 * point] = (d[5] - 5 * d[3]) + 4 * d[1];
+}
+
+// Four gradients of outputs to the points.
+UNDER20K_INLINE void gradient_to_points(const Vec (&d)[TILE], Vec* at, ptrdiff_t point) {
+    const Vec even = d[0] + d[2], odd = d[1] + d[3];
+    const Vec even2 = d[0] + 4 * d[2], odd2 = d[1] + 4 * d[3];
+    at[0] = d[0];
+    at[point] = even + odd;
+    at[2 * point] = even - odd;
+    at[3 * point] = even2 + 2 * odd2;
+    at[4 * point] = even2 - 2 * odd2;
+    at[5 * point] = d[3];
+}
+
+// The sums at the points to four outputs.
+UNDER20K_INLINE void from_points(const Vec* m, ptrdiff_t point, Vec bias, Vec (&y)[TILE]) {
+    const Vec sum = m[point] + m[2 * point], difference = m[point] - m[2 * point];
+    const Vec sum2 = m[3 * point] + m[4 * point], difference2 = m[3 * point] - m[4 * point];
+    y[0] = (m[0] + sum) + sum2 + bias;
+    y[1] = difference + 2 * difference2 + bias;
+    y[2] = sum + 4 * sum2 + bias;
+    y[3] = (difference + m[5 * point]) + 8 * difference2 + bias;
+}
+
+// The sums at the points to the gradients of three taps.
+UNDER20K_INLINE void taps_from_points(const Vec* m, ptrdiff_t point, Vec* taps) {
+    const Vec sum = (m[point] + m[2 * point]) * (-1.0f / 6), difference = (m[point] - m[2 * point]) * (-1.0f / 6);
+    const Vec sum2 = (m[3 * point] + m[4 * point]) * (1.0f / 24);
+    taps[0] = m[0] * 0.25f + sum + sum2;
+    taps[1] = difference + (m[3 * point] - m[4 * point]) * (1.0f / 12);
+    taps[2] = sum + 4 * sum2 + m[5 * point];
+}
+
+// Three weights to the points.
+inline void weights_to_points(double a, double b, double c, float* at, ptrdiff_t point) {
+    at[0] = static_cast<float>(a / 4);
+    at[point] = static_cast<float>(-(a + b + c) / 6);
+    at[2 * point] = static_cast<float>(-(a - b + c) / 6);
+    at[3 * point] = static_cast<float>((a + 2 * b + 4 * c) / 24);
+    at[4 * point] = static_cast<float>((a - 2 * b + 4 * c) / 24);
+    at[5 * point] = static_cast<float>(c);
+}
+
+// One row to the points, a tile at a time of `TAKEN` values, each TILE further, of which those from `end` on are
+// taken as 0.
+template <int TAKEN>
+UNDER20K_INLINE void row_to_points(const Vec* row, int tiles, ptrdiff_t end, Vec* __restrict at, ptrdiff_t point) {
+    const auto tile_to_points = [&](const Vec (&values)[TAKEN], int t) __attribute__((always_inline)) {
+        if constexpr (TAKEN == POINTS)
+            to_points(values, at + t, point);
+        else
+            gradient_to_points(values, at + t, point);
+    };
+    int t = 0;
+    for (; t < tiles && t * TILE + TAKEN <= end; ++t) {
+        Vec values[TAKEN];
+        for (int i = 0; i < TAKEN; ++i) values[i] = row[t * TILE + i];
+        tile_to_points(values, t);
+    }
+    for (; t < tiles; ++t) {
+        Vec values[TAKEN] = {};
+        for (int i = 0; t * TILE + i < end; ++i) values[i] = row[t * TILE + i];
+        tile_to_points(values, t);
+    }
+}
+
+// Rows `first` … `first + rows` − 1 of a convolution's input to the points. What lies beyond the map is 0.
+inline void input_to_points(const Convolution& conv, const float* input, int first, int rows, Vec* points) {
+    const Map& map = conv.input;
+    const int tiles = tiles_of(conv.output);
+    const ptrdiff_t plane = static_cast<ptrdiff_t>(rows) * tiles, point = plane * map.channels;
+    for (int c = 0; c < map.channels; ++c)
+        for (int r = 0; r < rows; ++r) {
+            const int y = first + r;
+            Vec* at = points + c * plane + static_cast<ptrdiff_t>(r) * tiles;
+            if (y < 0 || y >= map.height) {
+                for (int p = 0; p < POINTS; ++p)
+                    for (int t = 0; t < tiles; ++t) at[p * point + t] = Vec{};
+            } else {
+                const Vec* row = reinterpret_cast<const Vec*>(input) + map.at(c, y, -conv.padding);
+                row_to_points<POINTS>(row, tiles, conv.padding + map.width + map.frame_x, at, point);
+            }
+        }
+}
+
+}  // namespace under20k::UNDER20K_ISA
