@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 #include <utility>
 
 #include "layout.h"
@@ -49,6 +50,14 @@ UNDER20K_INLINE Vec keep(Vec value) {
     asm("" : "+w"(value));
 #endif
     return value;
+}
+
+// Calls `function` with a size that is known only now as a constant of the compiler's, from 1 to MOST.
+template <int MOST, typename Function>
+UNDER20K_INLINE void with_constant(int size, const Function& function) {
+    if constexpr (MOST > 1)
+        if (size < MOST) return with_constant<MOST - 1>(size, function);
+    function(std::integral_constant<int, MOST>());
 }
 
 // Lanes of `value` where `mask` is set (all ones, as comparisons give it), else 0.

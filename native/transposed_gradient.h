@@ -8,6 +8,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstring>
 
 #include "kernels.h"
 #include "simd.h"
@@ -87,14 +88,6 @@ void transposed_weights(const Convolution& conv, const TransposedTile& tile, int
     }
 }
 
-template <int VECTORS, int CHANNELS = MOST_BROADCASTS>
-UNDER20K_INLINE void transposed_channels(int channels, const Convolution& conv, const TransposedTile& tile, int first,
-                                         float* gradient) {
-    if constexpr (CHANNELS > 1)
-        if (channels < CHANNELS) return transposed_channels<VECTORS, CHANNELS - 1>(channels, conv, tile, first, gradient);
-    transposed_weights<VECTORS, CHANNELS>(conv, tile, first, gradient);
-}
-
 inline void turn_round(const Convolution& conv, const float* input, float* turned) {
     const TransposedSize size = transposed_size(conv);
     const int channels = conv.input.channels;
@@ -129,13 +122,11 @@ inline void weight_gradient_transposed(const Convolution& conv, const float* inp
                 tile.input = scratch + ky * tile.input_row + first;
                 tile.gradient = z_gradient + out.at(channel, 0, 0) * LANES;
                 float* at = gradient + static_cast<ptrdiff_t>(channel) * inputs * taps + ky * conv.kernel;
-                const int wide = tile_size(vectors, v), deep = tile_size(channels, c);
-                if (wide == 1)
-                    transposed_channels<1>(deep, conv, tile, first, at);
-                else if (wide == 2)
-                    transposed_channels<2>(deep, conv, tile, first, at);
-                else
-                    transposed_channels<3>(deep, conv, tile, first, at);
+                with_constant<MOST_WEIGHT_VECTORS>(tile_size(vectors, v), [&](auto wide) {
+                    with_constant<MOST_BROADCASTS>(tile_size(channels, c), [&](auto deep) {
+                        transposed_weights<wide, deep>(conv, tile, first, at);
+                    });
+                });
             }
 }
 

@@ -29,6 +29,18 @@ struct Strip {
     ptrdiff_t sums_row;
 };
 
+// Adds inputs under a tile's taps × one pixel's gradients in its channels.
+template <int TAPS, int CHANNELS>
+UNDER20K_INLINE void add_gradients(const Vec (&value)[TAPS], const Vec* __restrict gradient, ptrdiff_t plane,
+                                   Vec (&sum)[CHANNELS][TAPS]) {
+#pragma GCC unroll 4
+    for (int c = 0; c < CHANNELS; ++c) {
+        const Vec factor = gradient[c * plane];
+#pragma GCC unroll 9
+        for (int t = 0; t < TAPS; ++t) sum[c][t] += value[t] * factor;
+    }
+}
+
 template <int TAPS, int CHANNELS>
 void gradient_tile(const Strip& strip) {
     Vec sum[CHANNELS][TAPS] = {};
@@ -39,12 +51,7 @@ void gradient_tile(const Strip& strip) {
             Vec value[TAPS];
 #pragma GCC unroll 9
             for (int t = 0; t < TAPS; ++t) value[t] = input[strip.taps[t] + x];
-#pragma GCC unroll 4
-            for (int c = 0; c < CHANNELS; ++c) {
-                const Vec factor = gradient[c * strip.gradient_plane + x];
-#pragma GCC unroll 9
-                for (int t = 0; t < TAPS; ++t) sum[c][t] += value[t] * factor;
-            }
+            add_gradients(value, gradient + x, strip.gradient_plane, sum);
         }
     }
     for (int c = 0; c < CHANNELS; ++c)
@@ -52,18 +59,6 @@ void gradient_tile(const Strip& strip) {
             Vec& total = strip.sums[c * strip.sums_row + t];
             total = strip.first ? sum[c][t] : total + sum[c][t];
         }
-}
-
-using TileFunction = void (*)(const Strip&);
-
-template <int TAPS>
-UNDER20K_INLINE TileFunction gradient_tile_of(int channels) {
-    switch (channels) {
-        case 1: return gradient_tile<TAPS, 1>;
-        case 2: return gradient_tile<TAPS, 2>;
-        case 3: return gradient_tile<TAPS, 3>;
-        default: return gradient_tile<TAPS, MOST_GRADIENT_CHANNELS>;
-    }
 }
 
 // `scratch` holds a vector for each weight. `gradient` is (output, input, kernel, kernel).
@@ -85,9 +80,8 @@ inline void weight_gradient_directly(const Convolution& conv, const float* input
         strip.gradient_row = out.row();
         strip.gradient_plane = out.plane();
         strip.sums_row = weights;
-        int first = 0;
         for (int tile = 0; tile < channels.tiles; ++tile) {
-            const int size = channels.size - (tile >= channels.large);
+            const int first = tile_start(channels, tile), size = tile_size(channels, tile);
             strip.gradient = reinterpret_cast<const Vec*>(z_gradient) + out.at(first, y, 0);
             // All taps of all input channels in one row, cut where it suits the registers.
             int channel = 0, ky = 0, kx = 0;
@@ -103,13 +97,16 @@ inline void weight_gradient_directly(const Convolution& conv, const float* input
                 }
                 strip.taps = offsets;
                 strip.sums = sums + first * weights + tap;
-                const TileFunction function = taps == MOST_TAPS ? gradient_tile_of<MOST_TAPS>(size)
-                                              : taps == 3       ? gradient_tile_of<3>(size)
-                                                                : gradient_tile_of<1>(size);
-                function(strip);
+                with_constant<MOST_GRADIENT_CHANNELS>(size, [&](auto deep) {
+                    if (taps == MOST_TAPS)
+                        gradient_tile<MOST_TAPS, deep>(strip);
+                    else if (taps == 3)
+                        gradient_tile<3, deep>(strip);
+                    else
+                        gradient_tile<1, deep>(strip);
+                });
                 tap += taps;
             }
-            first += size;
         }
     }
     sum_all(sums, out.channels * weights, gradient);

@@ -22,8 +22,9 @@ constexpr int GRADIENT_STRIP_ROWS = 14;
 
 UNDER20K_INLINE ptrdiff_t winograd_gradient_scratch(const Convolution& conv) {
     const StripSize size = strip_size(conv, GRADIENT_STRIP_ROWS);
-    const ptrdiff_t sums = static_cast<ptrdiff_t>(POINTS) * conv.output.channels * conv.input.channels * 3;
-    return sums + std::max(size.input + size.output, sums / 2);
+    const ptrdiff_t weights = static_cast<ptrdiff_t>(conv.output.channels) * conv.input.channels * 3;
+    // At the end the three taps' sums take the strip's place.
+    return POINTS * weights + std::max(size.input + size.output, 3 * weights);
 }
 
 // One strip at one point, in a tile of output channels.
@@ -51,12 +52,7 @@ UNDER20K_INLINE void point_gradient_tile(const PointStrip& strip, const Vec* __r
         Vec value[TAPS];
 #pragma GCC unroll 9
         for (int t = 0; t < TAPS; ++t) value[t] = keep(input[t / 3 * strip.input_plane + t % 3 * strip.input_row + x]);
-#pragma GCC unroll 4
-        for (int c = 0; c < CHANNELS; ++c) {
-            const Vec factor = gradient[c * strip.gradient_plane + x];
-#pragma GCC unroll 9
-            for (int t = 0; t < TAPS; ++t) sum[c][t] += value[t] * factor;
-        }
+        add_gradients(value, gradient + x, strip.gradient_plane, sum);
     }
     for (int c = 0; c < CHANNELS; ++c)
         for (int t = 0; t < TAPS; ++t) sums[c * strip.sums_row + t] = sum[c][t];
@@ -105,12 +101,8 @@ inline void weight_gradient_at_points(const Convolution& conv, const float* inpu
                 const int channel = p * out.channels + tile_start(channels, tile);
                 strip.gradient = gradients + channel * plane;
                 strip.sums = sums + static_cast<ptrdiff_t>(channel) * taps;
-                switch (tile_size(channels, tile)) {
-                    case 1: point_gradient<1>(strip); break;
-                    case 2: point_gradient<2>(strip); break;
-                    case 3: point_gradient<3>(strip); break;
-                    default: point_gradient<MOST_GRADIENT_CHANNELS>(strip);
-                }
+                with_constant<MOST_GRADIENT_CHANNELS>(tile_size(channels, tile),
+                                                      [&](auto deep) { point_gradient<deep>(strip); });
             }
         }
     }

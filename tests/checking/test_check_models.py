@@ -37,6 +37,11 @@ class Net(nn.Module):
 PARAMETERS = 5926
 
 
+def running(line: str) -> str:
+    """The good model, its ``forward`` beginning with a line."""
+    return GOOD.replace("def forward(self, x):", f"def forward(self, x):\n        {line}")
+
+
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -105,11 +110,8 @@ def test_of_a_notebook_the_definitions_run_and_the_training_does_not(capsys):
         ("raise KeyboardInterrupt", "KeyboardInterrupt"),
     ],
 )
-@pytest.mark.parametrize("place", ["forward"])
-def test_hostile_models_are_ended_and_reported(capsys, line, words, place):
-    Path("evil.py").write_text(
-        GOOD.replace("def forward(self, x):", f"def forward(self, x):\n        {line}")
-    )
+def test_hostile_models_are_ended_and_reported(capsys, line, words):
+    Path("evil.py").write_text(running(line))
     code, result = check(capsys, "evil.py:Net", "--time-limit", "60" if words != "time limit" else "6")
     assert code == 1
     assert re.search("|".join(map(re.escape, words.split("|"))), result["error"]), result["error"]
@@ -118,16 +120,12 @@ def test_hostile_models_are_ended_and_reported(capsys, line, words, place):
 
 def test_a_process_started_past_the_watch_ends_with_the_model(capsys):
     line = "import ctypes, time; ctypes.CDLL(None).fork(); time.sleep(1e6)"
-    Path("evil.py").write_text(
-        GOOD.replace("def forward(self, x):", f"def forward(self, x):\n        {line}")
-    )
+    Path("evil.py").write_text(running(line))
     assert "time limit" in check(capsys, "evil.py:Net", "--time-limit", "6")[1]["error"]
 
 
 def test_a_model_that_prints_is_judged(capsys):
-    Path("loud.py").write_text(
-        GOOD.replace("def forward(self, x):", "def forward(self, x):\n        print('{' * 10**6)")
-    )
+    Path("loud.py").write_text(running("print('{' * 10**6)"))
     assert check(capsys, "loud.py:Net")[0] == 0
 
 
@@ -236,8 +234,7 @@ def test_hostile_submissions_do_not_stop_the_rest(capsys):
     }
     Path("class").mkdir()
     for name, (line, _) in lines.items():
-        text = GOOD.replace("def forward(self, x):", f"def forward(self, x):\n        {line}")
-        Path(f"class/{name}.py").write_text(text)
+        Path(f"class/{name}.py").write_text(running(line))
     Path("class/z.py").write_text(GOOD)
     _, result = check(capsys, "class", "--jobs", "1", "--time-limit", "20")
     found = {Path(row["target"]).stem: row for row in result["results"]}

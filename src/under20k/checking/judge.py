@@ -64,10 +64,10 @@ def judge_model(model: nn.Module, profile: Profile, losses: Sequence[str] = ()) 
     return {
         "profile": profile.name,
         "passed": all(finding["status"] != "failed" for finding in findings),
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "parameters": _count(model),
         "macs": sum(node.macs for node in nodes),
         "findings": findings,
-        "layers": _layers(nodes, trained),
+        "layers": _layers(nodes),
     }
 
 
@@ -91,8 +91,12 @@ def _weighted(nodes: Sequence[Node]) -> list[Node]:
     return [node for node in nodes if node.kind in CONVOLUTIONS or node.kind == "linear"]
 
 
+def _count(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())  # a shared one once
+
+
 def _parameters(model: nn.Module, limit: int) -> tuple[bool, str, str]:
-    total = sum(parameter.numel() for parameter in model.parameters())  # a shared one once
+    total = _count(model)
     every = sum(p.numel() for _, p in model.named_parameters(remove_duplicate=False))
     frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
     text = f"{total:,}: {total - frozen:,} trainable, {frozen:,} frozen"
@@ -194,7 +198,7 @@ def _softmax(nodes: Sequence[Node], losses: Sequence[str]) -> tuple[bool, str, s
     return True, requirement, text
 
 
-def _layers(nodes: Sequence[Node], trained: Sequence[Node]) -> list[dict[str, Any]]:
+def _layers(nodes: Sequence[Node]) -> list[dict[str, Any]]:
     rows = []
     for node in nodes:
         if node.kind == "__get__":

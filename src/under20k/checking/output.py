@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from under20k.checking.profiles import RULES
+
 Results = Sequence[tuple[str, dict[str, Any]]]
 """Target and what was found; a broken one holds ``error``."""
 
@@ -63,7 +65,10 @@ def markdown(results: Results) -> str:
 
 def comma_separated(results: Results) -> str:
     """A row a target: result, parameters, MACs, the status of each rule, and why it is broken."""
-    from under20k.checking.profiles import RULES
+
+    def cell(text: str) -> str:
+        # One that begins like a formula is one to a spreadsheet.
+        return "'" + text if text.startswith(tuple("=+-@\t\r")) else text
 
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
@@ -71,12 +76,15 @@ def comma_separated(results: Results) -> str:
     for target, result in results:
         status = {f["rule"]: f["status"] for f in result.get("findings", ())}
         reason = result.get("error", "")
-        values = [target, result.get("parameters", ""), result.get("macs", ""), reason]
-        # A cell that begins like a formula is one to a spreadsheet.
-        values = ["'" + v if isinstance(v, str) and v[:1] in tuple("=+-@\t\r") else v for v in values]
-        rules = [status.get(rule, "") for rule in RULES]
-        writer.writerow((values[0], word(result), values[1], values[2], *rules, values[3]))
+        figures = (result.get("parameters", ""), result.get("macs", ""))
+        rules = (status.get(rule, "") for rule in RULES)
+        writer.writerow((cell(target), word(result), *figures, *rules, cell(reason)))
     return out.getvalue()
+
+
+def missed(result: dict[str, Any]) -> list[str]:
+    """The required rules that are not met."""
+    return [finding["rule"] for finding in result.get("findings", ()) if finding["status"] == "failed"]
 
 
 def word(result: dict[str, Any]) -> str:

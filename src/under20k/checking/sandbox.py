@@ -10,17 +10,18 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 from under20k.checking.profiles import Profile
 from under20k.checking.target import Target, parse
+from under20k.checking.worker import REPORT_LIMIT_BYTES
 from under20k.errors import UserError
 
 TIME_LIMIT_S = 60.0
 MEMORY_LIMIT_BYTES = 4 * 2**30
-REPORT_LIMIT_BYTES = 16 * 2**20
 
 
 def judge_apart(
@@ -137,7 +138,7 @@ def _request(
         "name": target.name,
         "losses": target.losses,
         "arguments": arguments,
-        "profile": {"name": profile.name, "limits": profile.limits, "levels": profile.levels},
+        "profile": asdict(profile),
         "time_limit_s": time_limit_s,
         "weights": str(weights) if weights else None,
         "memory_limit_bytes": memory_limit_bytes,

@@ -90,8 +90,8 @@ class _Recorder(TorchFunctionMode):
         self.nodes: list[Node] = []
         self.by_tensor: dict[int, Node] = {}
         self.kept: list[Tensor] = []  # an id is unique only while its tensor lives
-        self.seen: set[int] = set()
         self.parameters = {id(parameter) for parameter in model.parameters()}
+        self.unseen = set(self.parameters)  # by any call yet
         self.stack: list[str] = []
         self.handles = []
         for name, module in model.named_modules():
@@ -119,8 +119,8 @@ class _Recorder(TorchFunctionMode):
         taken = list(_tensors((args, kwargs)))
         inputs = [self.by_tensor[id(t)] for t in taken if id(t) in self.by_tensor]
         kind = kind.rstrip("_") if not kind.startswith("__") else kind
-        fresh = {id(t): t for t in taken if id(t) in self.parameters - self.seen}
-        self.seen |= set(fresh)
+        fresh = {id(t): t for t in taken if id(t) in self.unseen}
+        self.unseen -= set(fresh)
         result = outputs[0]
         node = Node(
             (self.stack[-1] if self.stack else "") or kind,

@@ -73,9 +73,7 @@ def serve(descriptor: int) -> None:
         if not done:
             _, status = os.waitpid(child, 0)
         result = {"ended": ended, "code": os.waitstatus_to_exitcode(status), "text": text.decode("latin-1")}
-        data = json.dumps(result).encode() + b"\n"
-        while data:
-            data = data[os.write(descriptor, data) :]
+        _send(descriptor, result)
 
 
 def judge(request: dict[str, Any], descriptor: int) -> NoReturn:
@@ -141,10 +139,14 @@ def _reason(error: BaseException) -> str:
 
 
 def _report(descriptor: int, result: dict[str, Any]) -> NoReturn:
-    data = json.dumps(result).encode()
+    _send(descriptor, result)
+    os._exit(0)
+
+
+def _send(descriptor: int, result: dict[str, Any]) -> None:
+    data = json.dumps(result).encode() + b"\n"
     while data:
         data = data[os.write(descriptor, data) :]
-    os._exit(0)
 
 
 def _without_network() -> None:

@@ -13,7 +13,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -84,8 +84,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps({"target": target, "passed": passed, "verdicts": rows}, indent=2))
     else:
         print(verdicts_table(verdicts, target).text())
-        rules = missed(verdicts)
-        print(f"\nmisses: {', '.join(rules)}" if rules else "\nmeets every requirement")
+        print(_summary(missed(verdicts)))
     return 0 if passed else 1
 
 
@@ -196,16 +195,20 @@ def _print(target: str, result: dict[str, Any]) -> None:
             f"\naccuracy: {measured['accuracy']:.2%} ({measured['correct']:,} of {measured['images']:,}"
             f" validation images), with inputs {measured['normalisation']}, which fits train images best"
         )
-    missed = [f["rule"] for f in result["findings"] if f["status"] == "failed"]
-    print(f"\nmisses: {', '.join(missed)}" if missed else "\nmeets every requirement")
+    print(_summary(output.missed(result)))
+
+
+def _summary(missed: Sequence[str]) -> str:
+    return f"\nmisses: {', '.join(missed)}" if missed else "\nmeets every requirement"
 
 
 def _class_table(results: list[tuple[str, dict[str, Any]]]) -> Table:
     rows = []
     for text, result in results:
-        missed = [f["rule"] for f in result.get("findings", ()) if f["status"] == "failed"]
         count = f"{result['parameters']:,}" if "parameters" in result else ""
-        rows.append((text, output.word(result), count, result.get("error", "") or ", ".join(missed)))
+        rows.append(
+            (text, output.word(result), count, result.get("error", "") or ", ".join(output.missed(result)))
+        )
     return Table(
         ("Submission", "Result", "Parameters", "Missed, or why broken"), tuple(rows), caption="", align="llrl"
     )
