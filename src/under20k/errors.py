@@ -19,8 +19,8 @@ class InvalidValue(UserError, ValueError):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """A suggestion to end an error message with: the known word nearest to ``word``, or all of them."""
-    known = list(known)
-    matches = get_close_matches(word.lower(), known, n=1)
+    by_lower = {name.lower(): name for name in known}
+    matches = get_close_matches(word.lower(), by_lower, n=1)
     if matches:
-        return f"did you mean {matches[0]!r}?"
-    return "known: " + ", ".join(known)
+        return f"did you mean {by_lower[matches[0]]!r}?"
+    return "known: " + ", ".join(by_lower.values())

@@ -54,6 +54,17 @@ def check(capsys, *arguments: str) -> tuple[int, dict]:
     return code, json.loads(capsys.readouterr().out)
 
 
+def test_a_name_that_is_nowhere_is_told_before_anything_runs():
+    with pytest.raises(UserError, match=r"defines no 'Nett'; did you mean 'Net'"):
+        parse("good.py:Nett")
+    Path("imports.py").write_text("from good import Net as Student\n")
+    assert parse("imports.py:Student").name == "Student"
+    with pytest.raises(UserError, match=r"defines no 'Other'"):
+        parse("imports.py:Other")
+    Path("star.py").write_text("from good import *\n")
+    assert parse("star.py:Net").name == "Net"
+
+
 def test_without_trust_nothing_runs(capsys):
     Path("evil.py").write_text("open('ran', 'w')\n" + GOOD)
     assert main(["check", "evil.py:Net"]) == 2

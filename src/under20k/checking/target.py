@@ -43,7 +43,7 @@ def parse(text: str) -> Target:
         raise UserError(f"{path} is not Python: {error}") from error
     defined = _defined(tree)
     name = name or _model_class(tree, path)
-    if name not in defined and not any(isinstance(node, ast.ImportFrom) for node in tree.body):
+    if name not in defined and "*" not in defined:  # where all of a module is imported, anything may be
         raise UserError(f"{path} defines no {name!r}; {nearest(name, defined)}")
     words = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     words |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
@@ -123,12 +123,15 @@ def _file(place: str) -> Path:
 
 
 def _defined(tree: ast.Module) -> list[str]:
+    """What the source defines or imports; ``*`` where it imports all that a module has."""
     names = []
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             names.append(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             names.append(node.id)
+        elif isinstance(node, ast.ImportFrom):
+            names.extend(alias.asname or alias.name for alias in node.names)
     return names
 
 
