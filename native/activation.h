@@ -38,6 +38,28 @@ inline void activate(const Activation& block, const float* z, float* out, uint32
     }
 }
 
+// What BatchNorm counts of a convolution's output, from its stored values.
+inline void map_statistics(const Map& z, const float* values, const Statistics& statistics, int live) {
+    const IntVec mask = live_lanes(live);
+    for (int c = 0; c < z.channels; ++c) {
+        const Vec pivot = broadcast(statistics.pivot[c]);
+        Vec sum{}, squares{};
+        for (int y = 0; y < z.height; ++y) {
+            const Vec* row = reinterpret_cast<const Vec*>(values) + z.at(c, y, 0);
+            Vec row_sum{}, row_squares{};
+            for (int x = 0; x < z.width; ++x) {
+                const Vec deviation = row[x] - pivot;
+                row_sum += deviation;
+                row_squares += deviation * deviation;
+            }
+            sum += row_sum;
+            squares += row_squares;
+        }
+        statistics.sums[c] = sum_lanes(where(mask, sum));
+        statistics.sums[z.channels + c] = sum_lanes(where(mask, squares));
+    }
+}
+
 // The gradient of y at the four pixels of a pooling window: all of it at the first maximum, if that is
 // positive, for ReLU. The first, because ties are common (a constant background) and PyTorch takes it.
 struct Window {
@@ -70,6 +92,8 @@ inline void activation_sums(const Activation& block, const ActivationGradient& b
         const Vec inverse_sd = broadcast(back.inverse_sd[c]), offset = broadcast(back.offset[c]);
         Vec sum{}, product{};
         for (int y = 0; y < to.height; ++y) {
+            // Row by row: a background adds the same number again and again, always rounded the same way.
+            Vec row_sum{}, row_product{};
             const Vec* __restrict in = reinterpret_cast<const Vec*>(z) + from.at(c, block.pool ? 2 * y : y, 0);
             Vec* __restrict gradient = reinterpret_cast<Vec*>(out_gradient) + to.at(c, y, 0);
             if (dropout)
@@ -82,18 +106,20 @@ inline void activation_sums(const Activation& block, const ActivationGradient& b
                     for (int i = 0; i < 4; ++i) activated[i] = scale * value[i] + shift;
                     const Window window = unpool(activated, gradient[x]);
                     for (int i = 0; i < 4; ++i) {
-                        sum += window.gradient[i];
-                        product += window.gradient[i] * (inverse_sd * value[i] + offset);
+                        row_sum += window.gradient[i];
+                        row_product += window.gradient[i] * (inverse_sd * value[i] + offset);
                     }
                 }
             } else {
                 for (int x = 0; x < to.width; ++x) {
                     const Vec value = in[x];
                     const Vec passed = where(scale * value + shift > 0, gradient[x]);
-                    sum += passed;
-                    product += passed * (inverse_sd * value + offset);
+                    row_sum += passed;
+                    row_product += passed * (inverse_sd * value + offset);
                 }
             }
+            sum += row_sum;
+            product += row_product;
         }
         // Dead lanes have no gradient: the loss gives them none, and activation_gradient keeps it so.
         sums[c] = sum_lanes(sum);

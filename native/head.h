@@ -16,7 +16,9 @@ inline void global_average(const Map& map, const float* maps, float* averages) {
         Vec sum{};
         for (int y = 0; y < map.height; ++y) {
             const Vec* row = reinterpret_cast<const Vec*>(maps) + map.at(c, y, 0);
-            for (int x = 0; x < map.width; ++x) sum += row[x];
+            Vec row_sum{};
+            for (int x = 0; x < map.width; ++x) row_sum += row[x];
+            sum += row_sum;
         }
         reinterpret_cast<Vec*>(averages)[c] = sum * share;
     }

@@ -23,6 +23,7 @@ const Kernels& kernels() {
         convolve,
         weight_gradient,
         load_images,
+        map_statistics,
         activate,
         activation_sums,
         activation_gradient,

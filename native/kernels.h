@@ -110,6 +110,7 @@ struct Kernels {
                             float* gradient);
 
     void (*load_images)(const Batch&, const Group&, const Map&, float* output);
+    void (*map_statistics)(const Map&, const float* values, const Statistics&, int live);
     void (*activate)(const Activation&, const float* z, float* out, uint32_t layer_key, int64_t position);
     void (*activation_sums)(const Activation&, const ActivationGradient&, const float* z, float* out_gradient,
                             uint32_t layer_key, int64_t position, float* sums);

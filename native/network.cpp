@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 namespace under20k {
 
@@ -11,6 +12,7 @@ namespace {
 
 constexpr double EPSILON = 1e-5;            // BatchNorm's, as PyTorch has it by default
 constexpr double RUNNING_MOMENTUM = 0.1;
+constexpr double FAR = 8;                   // standard deviations from a pivot to the mean
 constexpr int CHANNEL_ARRAYS = 9;
 constexpr ptrdiff_t UPDATE_CHUNK = 1024;    // parameters
 
@@ -71,6 +73,16 @@ Convolutions convolutions(const Kernels& kernels, const Geometry& g, const Layer
 // Floats of scratch that a thread needs for either.
 ptrdiff_t scratch_of(const Convolutions& pair) {
     return std::max({pair.forward.scratch, pair.forward.gradient_scratch, pair.backward.scratch});
+}
+
+// The two sums of one channel, over all groups' [2][channels].
+std::pair<double, double> channel_sums(const float* sums, int channels, int channel, int groups) {
+    double first = 0, second = 0;
+    for (int slot = 0; slot < groups; ++slot, sums += 2 * static_cast<ptrdiff_t>(channels)) {
+        first += static_cast<double>(sums[channel]);
+        second += static_cast<double>(sums[channels + channel]);
+    }
+    return {first, second};
 }
 
 // Calls the given function if some time has passed since the last time.
@@ -200,6 +212,7 @@ EpochOutcome Network::train_epoch(const Epoch& epoch, const OnStep& on_step, con
         // Each layer waits for the whole batch before the next: BatchNorm needs its mean and variance.
         for (size_t i = 0; i + 1 < stages_.size(); ++i) {
             pool_.run(groups, [&](int slot, int thread) { forward(i, epoch.batch, group_of(slot), slot, thread); });
+            refine_statistics(stages_[i], images);
             normalise(stages_[i], images);
             pace();
         }
@@ -271,6 +284,31 @@ void Network::forward(size_t index, const Batch& batch, const Group& group, int6
                       scratch_of_thread(thread));
 }
 
+// Squares about a pivot far from the mean lose the variance in their difference. That happens where a running mean
+// lags behind; such channels are counted again, about the mean.
+void Network::refine_statistics(Stage& stage, int64_t images) {
+    const Layer& layer = stage.layer;
+    if (!layer.batch_norm()) return;
+    const Map& z = stage.forward.output;
+    const auto count = static_cast<double>(images) * z.height * z.width;
+    const int64_t lanes = kernels_.lanes;
+    const int groups = static_cast<int>((images + lanes - 1) / lanes);
+    bool lost = false;
+    for (int c = 0; c < layer.channels; ++c) {
+        const auto [sum, squares] = channel_sums(stage.sums.get(), layer.channels, c, groups);
+        const double shifted = sum / count;
+        if (!(shifted * shifted > FAR * FAR * (squares / count - shifted * shifted))) continue;
+        stage.pivot[c] = static_cast<float>(static_cast<double>(stage.pivot[c]) + shifted);
+        lost = true;
+    }
+    if (!lost) return;
+    pool_.run(groups, [&](int slot, int) {
+        const int64_t live = std::min(lanes, images - lanes * slot);
+        const Statistics statistics{stage.pivot, stage.sums.get() + 2 * layer.channels * static_cast<ptrdiff_t>(slot)};
+        kernels_.map_statistics(z, z_of(stage, slot), statistics, static_cast<int>(live));
+    });
+}
+
 // From the groups' sums to BatchNorm's scale and shift, and on to the running statistics.
 void Network::normalise(Stage& stage, int64_t images) {
     const Layer& layer = stage.layer;
@@ -284,12 +322,7 @@ void Network::normalise(Stage& stage, int64_t images) {
     const int groups = static_cast<int>((images + kernels_.lanes - 1) / kernels_.lanes);
     float* weights = weights_.get();
     for (int c = 0; c < layer.channels; ++c) {
-        double sum = 0, squares = 0;
-        for (int slot = 0; slot < groups; ++slot) {
-            const float* sums = stage.sums.get() + 2 * layer.channels * static_cast<ptrdiff_t>(slot);
-            sum += static_cast<double>(sums[c]);
-            squares += static_cast<double>(sums[layer.channels + c]);
-        }
+        const auto [sum, squares] = channel_sums(stage.sums.get(), layer.channels, c, groups);
         const double shifted = sum / count, mean = static_cast<double>(stage.pivot[c]) + shifted;
         // !(≥) rather than max(): a NaN must go on as one.
         const double raw = squares / count - shifted * shifted, variance = raw < 0 ? 0 : raw;
@@ -367,12 +400,7 @@ void Network::gradient_factors(Stage& stage, int64_t images, int groups) {
     const Map& z = stage.forward.output;
     const auto count = static_cast<double>(images) * z.height * z.width;
     for (int c = 0; c < layer.channels; ++c) {
-        double sum = 0, product = 0;
-        for (int slot = 0; slot < groups; ++slot) {
-            const float* sums = stage.sums.get() + 2 * layer.channels * static_cast<ptrdiff_t>(slot);
-            sum += static_cast<double>(sums[c]);
-            product += static_cast<double>(sums[layer.channels + c]);
-        }
+        const auto [sum, product] = channel_sums(stage.sums.get(), layer.channels, c, groups);
         const double scale = static_cast<double>(stage.scale[c]);
         const double slope = scale * product / count;
         stage.a[c] = stage.scale[c];

@@ -109,6 +109,7 @@ private:
     void pack(const float* weights);
     void pack_for_evaluation(const float* weights);
     void forward(size_t index, const Batch& batch, const Group& group, int64_t slot, int thread);
+    void refine_statistics(Stage& stage, int64_t images);
     void normalise(Stage& stage, int64_t images);
     Loss head(const Batch& batch, const Group& group, int64_t slot, float share);
     void backward(size_t index, const Batch& batch, const Group& group, int64_t slot, int thread);
