@@ -250,7 +250,7 @@ def test_no_worker_outlives_the_command(mnist: Mnist, tmp_path, number, group, a
         assert processes.wait_for(lambda: not processes.group(process))
     finally:
         processes.kill_group(process)
-    assert not list((tmp_path / "runs").glob("*/model.safetensors")) or number == signal.SIGKILL
+    assert not (tmp_path / "runs" / "regularized-0" / "model.safetensors").exists()  # minimal-0 may be done by then
 
 
 @pytest.mark.slow
