@@ -50,13 +50,15 @@ ThreadPool::~ThreadPool() {
 
 void ThreadPool::run(int tasks, Call call, const void* context) {
     const int count = threads();
+    descending_ = !descending_;
     if (count == 1 || tasks == 1) {
-        for (int index = 0; index < tasks; ++index) call(context, index, 0);
+        for (int index = 0; index < tasks; ++index) call(context, descending_ ? tasks - 1 - index : index, 0);
         return;
     }
     for (int thread = 0; thread < count; ++thread) {
         auto& share = shares_[static_cast<size_t>(thread)];
-        share.next.store(static_cast<int>(static_cast<int64_t>(tasks) * thread / count), std::memory_order_relaxed);
+        share.begin = static_cast<int>(static_cast<int64_t>(tasks) * thread / count);
+        share.next.store(share.begin, std::memory_order_relaxed);
         share.end = static_cast<int>(static_cast<int64_t>(tasks) * (thread + 1) / count);
     }
     call_ = call;
@@ -76,7 +78,7 @@ void ThreadPool::work(int thread) {
         while (share.next.load(std::memory_order_relaxed) < share.end) {
             const int index = share.next.fetch_add(1, std::memory_order_relaxed);
             if (index >= share.end) break;
-            call_(context_, index, thread);
+            call_(context_, descending_ ? share.begin + share.end - 1 - index : index, thread);
         }
     }
 }
