@@ -54,6 +54,39 @@ def test_learning_rates_of_the_specification(recipe):
     assert rates[6:] == pytest.approx([0.01] * (recipe.epochs - 6), rel=1e-15)
 
 
+@pytest.mark.parametrize(
+    ("name", "base", "augmentation"),
+    [
+        ("regularized-plus", REGULARIZED, (8.0, 1.5, 0.08, 0.08, "bilinear")),
+        ("minimal-plus", MINIMAL, (0.0, 0.0, 0.0, 0.0, "nearest")),
+        ("minimal-augmented", MINIMAL, (10.0, 2.0, 0.1, 0.1, "bilinear")),
+    ],
+)
+def test_plus_recipes_keep_architecture_epochs_and_batches(name, base, augmentation):
+    recipe = RECIPES[name]
+    own = {
+        "learning_rate": 0.2,
+        "nesterov": True,
+        "weight_decay": 5e-4,
+        "decay_all": False,
+        "label_smoothing": 0.1,
+        "schedule": "one-cycle",
+        **dict(
+            zip(
+                ("rotation_deg", "translation_px", "scale", "shear", "interpolation"),
+                augmentation,
+                strict=True,
+            )
+        ),
+    }
+    assert recipe.flat() == base.flat() | own
+    assert recipe.architecture == base.architecture
+    total = 391 * recipe.epochs
+    assert recipe.learning_rate_at(0, 391) == pytest.approx(0.02)
+    assert recipe.learning_rate_at(total // 4, 391) == pytest.approx(0.2, rel=1e-2)
+    assert 0 < recipe.learning_rate_at(total - 1, 391) < 1e-3
+
+
 def test_named():
     assert named("minimal") is MINIMAL
     assert {"minimal", "regularized"} <= set(RECIPES)
