@@ -78,7 +78,8 @@ def train(
 
 
 def everything(engine: NativeEngine) -> bytes:
-    return b"".join(value.tobytes() for value in engine.state().values()) + engine.logits(IMAGES).tobytes()
+    logits = (engine.logits(IMAGES), engine.logits(IMAGES[:2]))  # in groups, and one by one
+    return b"".join(value.tobytes() for value in (*engine.state().values(), *logits))
 
 
 def train_every_case() -> None:
@@ -96,12 +97,12 @@ def train_every_case() -> None:
 
 
 def evaluate() -> None:
-    """No image, one, a group with and without its neighbour, more than one call's worth of groups."""
+    """No image, a group with and without its neighbour, more than one call's worth of groups."""
     engine = start(SMALL, 3)
     many = np.resize(IMAGES, (4200, 28, 28))
     logits = engine.logits(many)
     assert logits[:70].tobytes() == logits[4130:4200].tobytes()
-    for count in (0, 1, 4, 8, 9, 16, 17):
+    for count in (0, 9, 16, 17):
         assert engine.logits(IMAGES[:count]).tobytes() == logits[:count].tobytes()
 
 

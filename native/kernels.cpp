@@ -6,6 +6,7 @@
 #include "head.h"
 #include "images.h"
 #include "methods.h"
+#include "one_image.h"
 #include "optimiser.h"
 
 #define UNDER20K_TEXT_OF(name) #name
@@ -31,6 +32,13 @@ const Kernels& kernels() {
         global_average_gradient,
         logits,
         loss,
+        image_map,
+        image_packed,
+        pack_image,
+        load_image,
+        convolve_image,
+        pool_image,
+        average_image,
         update,
         average,
     };

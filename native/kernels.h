@@ -97,6 +97,24 @@ struct PartialGradients {
     ptrdiff_t row;
 };
 
+// One image alone: a map is [row][column][channel] of floats, the channels filled up to whole vectors, in a frame of
+// zeros.
+struct ImageMap {
+    int channels, height, width, frame;
+    ptrdiff_t pixel;  // floats
+
+    UNDER20K_INLINE ptrdiff_t row() const { return (width + 2 * frame) * pixel; }
+    UNDER20K_INLINE ptrdiff_t size() const { return (height + 2 * frame) * row(); }
+    UNDER20K_INLINE ptrdiff_t at(int y, int x) const { return (y + frame) * row() + (x + frame) * pixel; }
+};
+
+struct ImageConvolution {
+    int kernel;
+    int padding;
+    ImageMap input, output;
+    bool relu;
+};
+
 struct Kernels {
     const char* isa;
     int lanes;
@@ -122,6 +140,14 @@ struct Kernels {
     void (*logits)(const Map&, const float* z, int live, float* logits);
     Loss (*loss)(const Map&, float* z, const uint8_t* labels, int live, float smoothing, float share,
                  float* bias_gradient);
+
+    ImageMap (*image_map)(int channels, int height, int width, int frame);
+    ptrdiff_t (*image_packed)(const ImageConvolution&);
+    void (*pack_image)(const ImageConvolution&, const float* weights, const float* scale, const float* bias, float* packed);
+    void (*load_image)(const uint8_t* image, const ImageMap&, float* output);
+    void (*convolve_image)(const ImageConvolution&, const float* input, const float* packed, float* output);
+    void (*pool_image)(const ImageMap& from, const float* input, const ImageMap& to, float* output);
+    void (*average_image)(const ImageMap&, const float* input, float* output);
 
     void (*update)(const Optimiser&, const PartialGradients&, float learning_rate, ptrdiff_t begin, ptrdiff_t end,
                    float* weights, float* momentum);

@@ -6,6 +6,8 @@
 #include <limits>
 #include <utility>
 
+#include "image_network.h"
+
 namespace under20k {
 
 namespace {
@@ -14,6 +16,7 @@ constexpr double EPSILON = 1e-5;            // BatchNorm's, as PyTorch has it by
 constexpr double RUNNING_MOMENTUM = 0.1;
 constexpr double FAR = 8;                   // standard deviations from a pivot to the mean
 constexpr int CHANNEL_ARRAYS = 9;
+constexpr int64_t FEW = 2;                  // a group takes longer than images alone up to this part of its lanes
 constexpr ptrdiff_t UPDATE_CHUNK = 1024;    // parameters
 
 uint32_t mix(uint32_t value) {
@@ -103,6 +106,8 @@ private:
 };
 
 }  // namespace
+
+Network::~Network() = default;
 
 double network_bytes(const Settings& settings, const Kernels& kernels) {
     double slot_floats = static_cast<double>(settings.parameters), own = 3.0 * static_cast<double>(settings.parameters);
@@ -429,23 +434,26 @@ void Network::update(int groups, float learning_rate, float average_decay) {
     });
 }
 
-// Convolutions with BatchNorm's running statistics folded into weights and bias.
+void fold(const Layer& layer, const float* weights, float* factors, float* bias) {
+    for (int c = 0; c < layer.channels; ++c) {
+        double constant = layer.bias < 0 ? 0 : static_cast<double>(weights[layer.bias + c]), factor = 1;
+        if (layer.batch_norm()) {
+            factor = static_cast<double>(weights[layer.scale + c]) /
+                     std::sqrt(static_cast<double>(weights[layer.running_variance + c]) + EPSILON);
+            constant = (constant - static_cast<double>(weights[layer.running_mean + c])) * factor +
+                       static_cast<double>(weights[layer.shift + c]);
+        }
+        factors[c] = static_cast<float>(factor);
+        bias[c] = static_cast<float>(constant);
+    }
+}
+
 void Network::pack_for_evaluation(const float* weights) {
     std::vector<float> factors;
     for (Stage& stage : stages_) {
         const Layer& layer = stage.layer;
-        factors.assign(static_cast<size_t>(layer.channels), 1.0f);
-        for (int c = 0; c < layer.channels; ++c) {
-            double bias = layer.bias < 0 ? 0 : static_cast<double>(weights[layer.bias + c]);
-            if (layer.batch_norm()) {
-                const double factor = static_cast<double>(weights[layer.scale + c]) /
-                                      std::sqrt(static_cast<double>(weights[layer.running_variance + c]) + EPSILON);
-                factors[static_cast<size_t>(c)] = static_cast<float>(factor);
-                bias = (bias - static_cast<double>(weights[layer.running_mean + c])) * factor +
-                       static_cast<double>(weights[layer.shift + c]);
-            }
-            stage.start[c] = static_cast<float>(bias);
-        }
+        factors.resize(static_cast<size_t>(layer.channels));
+        fold(layer, weights, factors.data(), stage.start);
         kernels_.pack_weights(stage.forward, weights + layer.weight, factors.data(), stage.packed_forward.get());
         std::fill_n(stage.scale, layer.channels, 1.0f);
         std::fill_n(stage.shift, layer.channels, 0.0f);
@@ -453,9 +461,17 @@ void Network::pack_for_evaluation(const float* weights) {
 }
 
 void Network::logits(const uint8_t* images, int64_t count, float* out, const Poll& poll) {
-    pack_for_evaluation(average_ ? average_.get() : weights_.get());
+    const float* weights = average_ ? average_.get() : weights_.get();
+    const int64_t lanes = kernels_.lanes;
+    if (count <= lanes / FEW) {
+        if (!single_) single_ = std::make_unique<ImageNetwork>(settings_, kernels_);
+        single_->pack(weights);
+        for (int64_t i = 0; i < count; ++i) single_->logits(images + i * SIDE * SIDE, out + i * CLASSES);
+        return;
+    }
+    pack_for_evaluation(weights);
     const Batch batch{images, nullptr, nullptr, nullptr, false, 0};
-    const int64_t lanes = kernels_.lanes, groups = (count + lanes - 1) / lanes;
+    const int64_t groups = (count + lanes - 1) / lanes;
     Pacer pace(poll);
     constexpr int64_t GROUPS_A_CALL = 256;
     for (int64_t first = 0; first < groups; first += GROUPS_A_CALL) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "kernels.h"
@@ -69,13 +70,21 @@ using Poll = std::function<void()>;
 // Bytes that a Network of these settings would ask for.
 double network_bytes(const Settings& settings, const Kernels& kernels);
 
+// BatchNorm's running statistics folded into its convolution: each output channel's weights times `factors`, plus
+// `bias`.
+void fold(const Layer& layer, const float* weights, float* factors, float* bias);
+
+class ImageNetwork;
+
 class Network {
 public:
     Network(const Settings& settings, const Kernels& kernels);
+    ~Network();
 
     EpochOutcome train_epoch(const Epoch& epoch, const OnStep& on_step, const Poll& poll);
 
-    // (images, 10), by the averaged weights where there are any.
+    // (images, 10), by the averaged weights where there are any. The last bits depend on how many images come at
+    // once: very few go through one by one, which is faster then.
     void logits(const uint8_t* images, int64_t count, float* out, const Poll& poll);
 
     // Arrays of all parameters in one: what training goes on from. The caller may write to them between calls.
@@ -136,6 +145,7 @@ private:
     Floats weights_, momentum_, average_;
     Floats zeros_;    // the bias of the convolutions on the way back
     Floats partial_;  // [group][parameters] gradients
+    std::unique_ptr<ImageNetwork> single_;  // made when first asked for
     int slots_ = 0;   // groups that there is memory for
 };
 

@@ -55,19 +55,19 @@ def test_learning_rates_of_the_specification(recipe):
 
 
 @pytest.mark.parametrize(
-    ("name", "base", "augmentation"),
+    ("name", "base", "weight_decay", "augmentation"),
     [
-        ("regularized-plus", REGULARIZED, (8.0, 1.5, 0.08, 0.08, "bilinear")),
-        ("minimal-plus", MINIMAL, (0.0, 0.0, 0.0, 0.0, "nearest")),
-        ("minimal-augmented", MINIMAL, (10.0, 2.0, 0.1, 0.1, "bilinear")),
+        ("regularized-plus", REGULARIZED, 5e-4, (8.0, 1.5, 0.08, 0.08, "bilinear")),
+        ("minimal-plus", MINIMAL, 1e-3, (0.0, 0.0, 0.0, 0.0, "nearest")),
+        ("minimal-augmented", MINIMAL, 5e-4, (10.0, 2.0, 0.1, 0.1, "bilinear")),
     ],
 )
-def test_plus_recipes_keep_architecture_epochs_and_batches(name, base, augmentation):
+def test_plus_recipes_keep_architecture_epochs_and_batches(name, base, weight_decay, augmentation):
     recipe = RECIPES[name]
     own = {
         "learning_rate": 0.2,
         "nesterov": True,
-        "weight_decay": 5e-4,
+        "weight_decay": weight_decay,
         "decay_all": False,
         "label_smoothing": 0.1,
         "schedule": "one-cycle",

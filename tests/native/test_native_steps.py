@@ -23,7 +23,8 @@ from drawn import AUGMENTATIONS, architectures
 from under20k.architecture import Architecture
 from under20k.data import Mnist
 from under20k.data.mnist import Split
-from under20k.engine.native_engine import ISA_VARIABLE, instruction_set
+from under20k.engine.native_engine import ISA_VARIABLE, NativeEngine, instruction_set
+from under20k.engine.torch_engine import TorchEngine
 from under20k.errors import InvalidValue, UserError
 from under20k.plan import check_batches, epoch_plan
 from under20k.recipe import Augmentation, Recipe, Schedule
@@ -128,6 +129,21 @@ def test_a_running_mean_that_lags_behind_costs_no_precision(isa: str, mnist: Mni
                 values += 100
 
     assert_agrees(single_step(MINIMAL, 80), first_images(mnist, 80), lag_behind)
+
+
+@a_few
+@given(
+    architecture=architectures(max_channels=40)
+    | st.sampled_from([MINIMAL.architecture, REGULARIZED.architecture]),
+    images=st.integers(1, 8),
+)
+def test_logits_of_few_images(isa: str, architecture: Architecture, images: int, mnist: Mnist) -> None:
+    """Up to half a group they go through the network one by one, in other code."""
+    recipe, weights = Recipe("drawn", architecture), uneven_weights(architecture, images)
+    some = mnist.validation.images[:images]
+    expected = TorchEngine(recipe, weights, dtype=torch.float64).logits(some)
+    logits = NativeEngine(recipe, weights, 2).logits(some)
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 @st.composite

@@ -88,7 +88,10 @@ class Engine(Protocol):
         """
 
     def logits(self, images: Images) -> NDArray[np.float32]:
-        """Logits (N, 10), in evaluation mode, by the averaged weights where the recipe averages them."""
+        """Logits (N, 10), in evaluation mode, by the averaged weights where the recipe averages them.
+
+        The last bits of an image's logits may depend on N: few images may be computed in another way than many.
+        """
 
     def weights(self) -> Tensors:
         """The weights that ``logits`` uses, under PyTorch's names: what is shipped."""
