@@ -250,7 +250,8 @@ def test_no_worker_outlives_the_command(mnist: Mnist, tmp_path, number, group, a
         assert processes.wait_for(lambda: not processes.group(process))
     finally:
         processes.kill_group(process)
-    assert not (tmp_path / "runs" / "regularized-0" / "model.safetensors").exists()  # minimal-0 may be done by then
+    # The other one, of one epoch, may be done by then.
+    assert not (tmp_path / "runs" / "regularized-0" / "model.safetensors").exists()
 
 
 @pytest.mark.slow

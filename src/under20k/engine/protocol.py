@@ -90,7 +90,7 @@ class Engine(Protocol):
     def logits(self, images: Images) -> NDArray[np.float32]:
         """Logits (N, 10), in evaluation mode, by the averaged weights where the recipe averages them.
 
-        The last bits of an image's logits may depend on N: few images may be computed in another way than many.
+        The last bits of an image's logits may depend on N: few images may be computed otherwise than many.
         """
 
     def weights(self) -> Tensors:
