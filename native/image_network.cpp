@@ -49,7 +49,7 @@ void ImageNetwork::logits(const uint8_t* image, float* out) {
         const float *input = stage.input.get(), *packed = stage.packed.get();
         float *z = stage.z.get(), *next = head ? z : stages_[i + 1].input.get();
         ImageMap map = stage.conv.output;
-        if (average || stage.layer.pool) {
+        if (head || average || stage.layer.pool) {
             kernels_.convolve_image(stage.conv, input, packed, z);
         } else {  // straight to where the next one reads
             ImageConvolution conv = stage.conv;
