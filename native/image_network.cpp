@@ -6,38 +6,36 @@
 namespace under20k {
 
 ImageNetwork::ImageNetwork(const Settings& settings, const Kernels& kernels)
-    : kernels_(kernels), pool_first_(settings.pool_first) {
-    ImageMap in = kernels.image_map(1, SIDE, SIDE, 0);
-    in.pixel = 1;
-    for (size_t i = 0; i < settings.layers.size(); ++i) {
+    : kernels_(kernels), averaged_(settings.layers.size() - (settings.pool_first ? 2 : 1)) {
+    const auto map_of = [&](const Map& map, int frame) {
+        const int lanes = kernels.lanes;
+        return ImageMap{map.channels, map.height, map.width, frame, (map.channels + lanes - 1) / lanes * lanes};
+    };
+    const auto all = geometries(settings);
+    for (size_t i = 0; i < all.size(); ++i) {
         const Layer& layer = settings.layers[i];
-        const bool head = i + 1 == settings.layers.size();
-        if (head && pool_first_) in.height = in.width = 1;
-        in.frame = layer.padding;
-        const int shrink = layer.kernel - 1 - 2 * layer.padding;
-        const ImageMap z = kernels.image_map(layer.channels, in.height - shrink, in.width - shrink, 0);
         Stage stage{};
         stage.layer = layer;
-        stage.conv = {layer.kernel, layer.padding, in, z, !head};
-        stage.packed = zeroed(static_cast<size_t>(kernels.image_packed(stage.conv)));
-        stage.input = zeroed(static_cast<size_t>(in.size()));
-        stage.z = zeroed(static_cast<size_t>(z.size()));
-        stage.factors.resize(static_cast<size_t>(layer.channels));
-        stage.bias.resize(static_cast<size_t>(layer.channels));
+        stage.conv = {layer.kernel, layer.padding, map_of(all[i].input, layer.padding), map_of(all[i].z, 0),
+                      i + 1 < all.size()};
+        if (i == 0) stage.conv.input.pixel = 1;
+        stage.out = map_of(all[i].out, 0);
+        stage.packed = zeroed(static_cast<size_t>(stage.conv.packed()));
+        stage.input = zeroed(static_cast<size_t>(stage.conv.input.size()));
+        stage.z = zeroed(static_cast<size_t>(stage.conv.output.size()));
         stages_.push_back(std::move(stage));
-        in = z;
-        if (layer.pool) {
-            in.height /= 2;
-            in.width /= 2;
-        }
     }
+    for (size_t i = 0; i + 1 < stages_.size(); ++i)
+        if (i != averaged_) (stages_[i].layer.pool ? stages_[i].out : stages_[i].conv.output) = stages_[i + 1].conv.input;
 }
 
 void ImageNetwork::pack(const float* weights) {
+    std::vector<float> factors, bias;
     for (Stage& stage : stages_) {
-        fold(stage.layer, weights, stage.factors.data(), stage.bias.data());
-        kernels_.pack_image(stage.conv, weights + stage.layer.weight, stage.factors.data(), stage.bias.data(),
-                            stage.packed.get());
+        factors.resize(static_cast<size_t>(stage.layer.channels));
+        bias.resize(factors.size());
+        fold(stage.layer, weights, factors.data(), bias.data());
+        kernels_.pack_image(stage.conv, weights + stage.layer.weight, factors.data(), bias.data(), stage.packed.get());
     }
 }
 
@@ -45,25 +43,12 @@ void ImageNetwork::logits(const uint8_t* image, float* out) {
     kernels_.load_image(image, stages_[0].conv.input, stages_[0].input.get());
     for (size_t i = 0; i < stages_.size(); ++i) {
         const Stage& stage = stages_[i];
-        const bool head = i + 1 == stages_.size(), average = pool_first_ ? i + 2 == stages_.size() : head;
-        const float *input = stage.input.get(), *packed = stage.packed.get();
-        float *z = stage.z.get(), *next = head ? z : stages_[i + 1].input.get();
-        ImageMap map = stage.conv.output;
-        if (head || average || stage.layer.pool) {
-            kernels_.convolve_image(stage.conv, input, packed, z);
-        } else {  // straight to where the next one reads
-            ImageConvolution conv = stage.conv;
-            conv.output = stages_[i + 1].conv.input;
-            kernels_.convolve_image(conv, input, packed, next);
-        }
-        if (stage.layer.pool) {
-            ImageMap pooled = average ? map : stages_[i + 1].conv.input;
-            pooled.height = map.height / 2;
-            pooled.width = map.width / 2;
-            kernels_.pool_image(map, z, pooled, average ? z : next);
-            map = pooled;
-        }
-        if (average) kernels_.average_image(map, z, next);
+        const bool average = i == averaged_;
+        float *z = stage.z.get(), *next = i + 1 == stages_.size() ? z : stages_[i + 1].input.get();
+        kernels_.convolve_image(stage.conv, stage.input.get(), stage.packed.get(),
+                                stage.layer.pool || average ? z : next);
+        if (stage.layer.pool) kernels_.pool_image(stage.conv.output, z, stage.out, average ? z : next);
+        if (average) kernels_.average_image(stage.out, z, next);
     }
     std::copy_n(stages_.back().z.get(), CLASSES, out);
 }

@@ -23,15 +23,15 @@ public:
 private:
     struct Stage {
         Layer layer;
-        ImageConvolution conv;
+        ImageConvolution conv;  // where nothing else follows it, straight to where the next one reads
+        ImageMap out;           // the block's, after pooling
         Floats packed;
         Floats input;  // its frame stays zero
-        Floats z;      // what is pooled or averaged before it goes on
-        std::vector<float> factors, bias;
+        Floats z;      // what is pooled or averaged before it goes on, and at the end the logits
     };
 
     const Kernels& kernels_;
-    bool pool_first_;
+    size_t averaged_;  // the stage whose maps global average pooling takes
     std::vector<Stage> stages_;
 };
 

@@ -14,6 +14,12 @@ constexpr int FRAMED = SIDE + 2;  // an image within a frame of background, whic
 constexpr double MEAN = 0.1307, STANDARD_DEVIATION = 0.3081;
 constexpr double SLOPE = 1 / (255 * STANDARD_DEVIATION), INTERCEPT = -MEAN / STANDARD_DEVIATION;
 
+// Of a pixel, or of a vector of them.
+template <typename Pixel>
+UNDER20K_INLINE Pixel normalised(Pixel value) {
+    return value * static_cast<float>(SLOPE) + static_cast<float>(INTERCEPT);
+}
+
 UNDER20K_INLINE int clamp_to_frame(int32_t coordinate) {
     return coordinate < -1 ? 0 : coordinate > SIDE ? SIDE + 1 : coordinate + 1;
 }
@@ -68,8 +74,7 @@ inline void load_images(const Batch& batch, const Group& group, const Map& map, 
     const Vec* pixel = reinterpret_cast<const Vec*>(pixels);
     for (int y = 0; y < SIDE; ++y) {
         Vec* row = reinterpret_cast<Vec*>(output) + map.at(0, y, 0);
-        for (int x = 0; x < SIDE; ++x)
-            row[x] = *pixel++ * static_cast<float>(SLOPE) + static_cast<float>(INTERCEPT);
+        for (int x = 0; x < SIDE; ++x) row[x] = normalised(*pixel++);
     }
 }
 

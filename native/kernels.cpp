@@ -32,8 +32,6 @@ const Kernels& kernels() {
         global_average_gradient,
         logits,
         loss,
-        image_map,
-        image_packed,
         pack_image,
         load_image,
         convolve_image,

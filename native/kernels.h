@@ -113,6 +113,9 @@ struct ImageConvolution {
     int padding;
     ImageMap input, output;
     bool relu;
+
+    // Floats of the packed weights: a bias and all taps of each output channel, and of those that fill its pixel up.
+    UNDER20K_INLINE ptrdiff_t packed() const { return (kernel * kernel * input.channels + 1) * output.pixel; }
 };
 
 struct Kernels {
@@ -141,8 +144,6 @@ struct Kernels {
     Loss (*loss)(const Map&, float* z, const uint8_t* labels, int live, float smoothing, float share,
                  float* bias_gradient);
 
-    ImageMap (*image_map)(int channels, int height, int width, int frame);
-    ptrdiff_t (*image_packed)(const ImageConvolution&);
     void (*pack_image)(const ImageConvolution&, const float* weights, const float* scale, const float* bias, float* packed);
     void (*load_image)(const uint8_t* image, const ImageMap&, float* output);
     void (*convolve_image)(const ImageConvolution&, const float* input, const float* packed, float* output);

@@ -24,39 +24,6 @@ uint32_t mix(uint32_t value) {
     return (value ^ (value >> 15)) * 0x846CA68Bu;
 }
 
-// Where a layer's maps lie: its padded input, its convolution's output, and its block's output.
-struct Geometry {
-    Map input, z, out;
-};
-
-std::vector<Geometry> geometries(const Settings& settings) {
-    std::vector<Geometry> all;
-    Map out{1, SIDE, SIDE, 0, 0};
-    for (size_t i = 0; i < settings.layers.size(); ++i) {
-        const Layer& layer = settings.layers[i];
-        const bool head = i + 1 == settings.layers.size();
-        if (head && settings.pool_first) out = {out.channels, 1, 1, 0, 0};
-        Geometry g{};
-        g.input = {out.channels, out.height, out.width, layer.padding, layer.padding};
-        const int shrink = layer.kernel - 1 - 2 * layer.padding;
-        // The way back is a convolution over z's gradient, which it reads so far beyond the sides. Above and
-        // below it skips instead.
-        const int frame_x = i == 0 ? 0 : layer.kernel - 1 - layer.padding;
-        g.z = {layer.channels, out.height - shrink, out.width - shrink, 0, frame_x};
-        g.out = {layer.channels, g.z.height, g.z.width, 0, 0};
-        if (layer.pool) {
-            g.out.height /= 2;
-            g.out.width /= 2;
-        }
-        out = g.out;
-        all.push_back(g);
-    }
-    // A block writes where the next one reads.
-    for (size_t i = 0; i + 1 < all.size(); ++i)
-        if (!(i + 2 == all.size() && settings.pool_first)) all[i].out = all[i + 1].input;
-    return all;
-}
-
 int slots(const Settings& settings, const Kernels& kernels) {
     const int64_t groups = (settings.batch_size + kernels.lanes - 1) / kernels.lanes;
     // Evaluation works in the same memory, each thread in a slot of its own.
@@ -106,6 +73,34 @@ private:
 };
 
 }  // namespace
+
+std::vector<Geometry> geometries(const Settings& settings) {
+    std::vector<Geometry> all;
+    Map out{1, SIDE, SIDE, 0, 0};
+    for (size_t i = 0; i < settings.layers.size(); ++i) {
+        const Layer& layer = settings.layers[i];
+        const bool head = i + 1 == settings.layers.size();
+        if (head && settings.pool_first) out = {out.channels, 1, 1, 0, 0};
+        Geometry g{};
+        g.input = {out.channels, out.height, out.width, layer.padding, layer.padding};
+        const int shrink = layer.kernel - 1 - 2 * layer.padding;
+        // The way back is a convolution over z's gradient, which it reads so far beyond the sides. Above and
+        // below it skips instead.
+        const int frame_x = i == 0 ? 0 : layer.kernel - 1 - layer.padding;
+        g.z = {layer.channels, out.height - shrink, out.width - shrink, 0, frame_x};
+        g.out = {layer.channels, g.z.height, g.z.width, 0, 0};
+        if (layer.pool) {
+            g.out.height /= 2;
+            g.out.width /= 2;
+        }
+        out = g.out;
+        all.push_back(g);
+    }
+    // A block writes where the next one reads.
+    for (size_t i = 0; i + 1 < all.size(); ++i)
+        if (!(i + 2 == all.size() && settings.pool_first)) all[i].out = all[i + 1].input;
+    return all;
+}
 
 Network::~Network() = default;
 

@@ -67,6 +67,14 @@ using OnStep = std::function<void(int64_t)>;
 // Called now and then inside long steps and evaluations; may throw.
 using Poll = std::function<void()>;
 
+// Where a layer's maps lie: its padded input, its convolution's output, and its block's output.
+struct Geometry {
+    Map input, z, out;
+};
+
+// Of all layers, in order.
+std::vector<Geometry> geometries(const Settings& settings);
+
 // Bytes that a Network of these settings would ask for.
 double network_bytes(const Settings& settings, const Kernels& kernels);
 

@@ -18,24 +18,14 @@ constexpr int MOST_BLOCK_VECTORS = 4;
 constexpr int IMAGE_SUMS = REGISTERS == 32 ? 24 : 12;
 constexpr int MOST_IMAGE_COLUMNS = 8;
 
-UNDER20K_INLINE int vectors_of(int channels) { return (channels + LANES - 1) / LANES; }
+UNDER20K_INLINE int vectors_of(const ImageMap& map) { return static_cast<int>(map.pixel / LANES); }
 
-inline ImageMap image_map(int channels, int height, int width, int frame) {
-    return {channels, height, width, frame, static_cast<ptrdiff_t>(vectors_of(channels)) * LANES};
-}
-
-// Floats of the packed weights: block by block its biases, then [kernel row][kernel column][input channel], each
-// followed by the block's vectors.
-inline ptrdiff_t image_packed(const ImageConvolution& conv) {
-    const int taps = conv.kernel * conv.kernel * conv.input.channels;
-    return static_cast<ptrdiff_t>(taps + 1) * vectors_of(conv.output.channels) * LANES;
-}
-
+// Packed, block by block of channels: its biases, then [kernel row][kernel column][input channel] of its vectors.
 // Weights are (output, input, kernel, kernel), each output channel times its `scale`.
 inline void pack_image(const ImageConvolution& conv, const float* weights, const float* scale, const float* bias,
                        float* packed) {
     const int outputs = conv.output.channels, inputs = conv.input.channels, taps = conv.kernel * conv.kernel;
-    const int width = MOST_BLOCK_VECTORS * LANES, all = vectors_of(outputs) * LANES;
+    const int width = MOST_BLOCK_VECTORS * LANES, all = static_cast<int>(conv.output.pixel);
     for (int first = 0; first < all; first += width) {
         const int end = std::min(first + width, all);
         for (int c = first; c < end; ++c) *packed++ = c < outputs ? bias[c] : 0;
@@ -48,9 +38,7 @@ inline void pack_image(const ImageConvolution& conv, const float* weights, const
 
 inline void load_image(const uint8_t* image, const ImageMap& map, float* output) {
     for (int y = 0; y < SIDE; ++y)
-        for (int x = 0; x < SIDE; ++x)
-            output[map.at(y, x)] =
-                static_cast<float>(image[y * SIDE + x]) * static_cast<float>(SLOPE) + static_cast<float>(INTERCEPT);
+        for (int x = 0; x < SIDE; ++x) output[map.at(y, x)] = normalised(static_cast<float>(image[y * SIDE + x]));
 }
 
 template <int COLUMNS, int VECTORS>
@@ -92,7 +80,7 @@ void image_block(const ImageConvolution& conv, const float* input, const Vec* pa
 }
 
 inline void convolve_image(const ImageConvolution& conv, const float* input, const float* packed, float* output) {
-    const int all = vectors_of(conv.output.channels), taps = conv.kernel * conv.kernel * conv.input.channels;
+    const int all = vectors_of(conv.output), taps = conv.kernel * conv.kernel * conv.input.channels;
     for (int first = 0; first < all; first += MOST_BLOCK_VECTORS) {
         const int vectors = std::min(MOST_BLOCK_VECTORS, all - first);
         with_constant<MOST_BLOCK_VECTORS>(vectors, [&](auto count) {
@@ -104,7 +92,7 @@ inline void convolve_image(const ImageConvolution& conv, const float* input, con
 
 // 2 × 2 max pooling; output may be input.
 inline void pool_image(const ImageMap& from, const float* input, const ImageMap& to, float* output) {
-    const int vectors = vectors_of(from.channels);
+    const int vectors = vectors_of(from);
     for (int y = 0; y < to.height; ++y)
         for (int x = 0; x < to.width; ++x) {
             const Vec* upper = reinterpret_cast<const Vec*>(input + from.at(2 * y, 2 * x));
@@ -118,7 +106,7 @@ inline void pool_image(const ImageMap& from, const float* input, const ImageMap&
 // Global average pooling, to one pixel; output may be input.
 inline void average_image(const ImageMap& from, const float* input, float* output) {
     const float share = 1.0f / static_cast<float>(from.height * from.width);
-    for (int v = 0; v < vectors_of(from.channels); ++v) {
+    for (int v = 0; v < vectors_of(from); ++v) {
         Vec sum{};
         for (int y = 0; y < from.height; ++y)
             for (int x = 0; x < from.width; ++x) sum += reinterpret_cast<const Vec*>(input + from.at(y, x))[v];

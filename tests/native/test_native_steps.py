@@ -134,7 +134,8 @@ def test_a_running_mean_that_lags_behind_costs_no_precision(isa: str, mnist: Mni
 @a_few
 @given(
     architecture=architectures(max_channels=40)
-    | st.sampled_from([MINIMAL.architecture, REGULARIZED.architecture]),
+    | st.sampled_from([MINIMAL.architecture, REGULARIZED.architecture])
+    | st.sampled_from(["8|l", "9p,40p|l"]).map(Architecture.parse),
     images=st.integers(1, 8),
 )
 def test_logits_of_few_images(isa: str, architecture: Architecture, images: int, mnist: Mnist) -> None:
