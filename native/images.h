@@ -1,4 +1,4 @@
-// Images of one group: from bytes to normalised vectors, through the plan's affine maps where it has any.
+// Images of one group: from bytes to normalised vectors, through the plan's maps where it has any.
 
 #pragma once
 
@@ -24,9 +24,36 @@ UNDER20K_INLINE int clamp_to_frame(int32_t coordinate) {
     return coordinate < -1 ? 0 : coordinate > SIDE ? SIDE + 1 : coordinate + 1;
 }
 
-// One image under the map `m`, as pixel values 0–255, to `out` with LANES floats between pixels.
-template <bool BILINEAR>
-void warp(const uint8_t* image, const int32_t* m, float* out) {
+// What an elastic deformation adds to the point that each pixel comes from, along x and along y.
+struct Displacements {
+    int32_t x[SIDE * SIDE], y[SIDE * SIDE];
+};
+
+// One axis' displacements in 16.16 fixed point: the grid, weighted along x and then along y.
+inline void spline(const int16_t* grid, const int32_t* weights, int32_t* out) {
+    constexpr int SURPLUS_BITS = 10, TAPS = 4;  // weights other than 0, side by side
+    int32_t along_x[GRID][SIDE], transposed[GRID][SIDE];
+    for (int x = 0; x < SIDE; ++x)
+        for (int j = 0; j < GRID; ++j) transposed[j][x] = weights[x * GRID + j];
+    for (int i = 0; i < GRID; ++i) {
+        std::memset(along_x[i], 0, sizeof along_x[i]);
+        for (int j = 0; j < GRID; ++j)
+            for (int x = 0; x < SIDE; ++x) along_x[i][x] += grid[i * GRID + j] * transposed[j][x];
+    }
+    for (int y = 0; y < SIDE; ++y, out += SIDE) {
+        const int32_t* weight = weights + y * GRID;
+        const int first = (2 * y + 1) * (GRID - TAPS + 1) / (2 * SIDE);  // the cell that holds the pixel's centre
+        for (int x = 0; x < SIDE; ++x) {
+            int32_t sum = 0;
+            for (int i = first; i < first + TAPS; ++i) sum += weight[i] * along_x[i][x];
+            out[x] = sum >> SURPLUS_BITS;
+        }
+    }
+}
+
+// One image under the map `m` and where `moved`, as pixel values 0–255, to `out` with LANES floats between pixels.
+template <bool BILINEAR, bool ELASTIC>
+void warp(const uint8_t* image, const int32_t* m, const Displacements& moved, float* out) {
     uint8_t framed[FRAMED * FRAMED];
     std::memset(framed, 0, sizeof framed);
     for (int y = 0; y < SIDE; ++y) std::memcpy(framed + (y + 1) * FRAMED + 1, image + y * SIDE, SIDE);
@@ -35,8 +62,10 @@ void warp(const uint8_t* image, const int32_t* m, float* out) {
     const auto u = [](int32_t value) { return static_cast<uint32_t>(value); };
     const uint32_t half = BILINEAR ? 1u << (FRACTION_BITS - 1) : 0;
     for (int y = 0; y < SIDE; ++y) {
-        uint32_t from_x = u(m[1]) * u(y) + u(m[2]) - half, from_y = u(m[4]) * u(y) + u(m[5]) - half;
-        for (int x = 0; x < SIDE; ++x, from_x += u(m[0]), from_y += u(m[3]), out += LANES) {
+        uint32_t point_x = u(m[1]) * u(y) + u(m[2]) - half, point_y = u(m[4]) * u(y) + u(m[5]) - half;
+        for (int x = 0; x < SIDE; ++x, point_x += u(m[0]), point_y += u(m[3]), out += LANES) {
+            const uint32_t from_x = point_x + (ELASTIC ? u(moved.x[y * SIDE + x]) : 0);
+            const uint32_t from_y = point_y + (ELASTIC ? u(moved.y[y * SIDE + x]) : 0);
             const int left = static_cast<int32_t>(from_x) >> FRACTION_BITS;
             const int top = static_cast<int32_t>(from_y) >> FRACTION_BITS;
             const int column = clamp_to_frame(left);
@@ -59,6 +88,7 @@ void warp(const uint8_t* image, const int32_t* m, float* out) {
 
 inline void load_images(const Batch& batch, const Group& group, const Map& map, float* output) {
     alignas(64) float pixels[SIDE * SIDE * LANES];
+    Displacements moved;
     for (int lane = 0; lane < LANES; ++lane) {
         const int64_t position = group.position + (lane < group.live ? lane : 0);
         const int64_t index = batch.order ? batch.order[position] : position;
@@ -68,7 +98,14 @@ inline void load_images(const Batch& batch, const Group& group, const Map& map, 
             for (int i = 0; i < SIDE * SIDE; ++i) out[i * LANES] = image[i];
         } else {
             const int32_t* matrix = batch.matrices + 6 * position;
-            batch.bilinear ? warp<true>(image, matrix, out) : warp<false>(image, matrix, out);
+            if (batch.grids) {
+                const int16_t* grid = batch.grids + 2 * GRID * GRID * position;
+                spline(grid, batch.spline_weights, moved.x);
+                spline(grid + GRID * GRID, batch.spline_weights, moved.y);
+                (batch.bilinear ? warp<true, true> : warp<false, true>)(image, matrix, moved, out);
+            } else {
+                (batch.bilinear ? warp<true, false> : warp<false, false>)(image, matrix, moved, out);
+            }
         }
     }
     const Vec* pixel = reinterpret_cast<const Vec*>(pixels);

@@ -13,6 +13,7 @@ namespace under20k {
 
 constexpr int CLASSES = 10;
 constexpr int SIDE = 28;  // pixels
+constexpr int GRID = 8;   // control points of an elastic deformation, as under20k.elastic has them
 
 // The images that one group takes from the epoch. `positions` count through the epoch.
 struct Batch {
@@ -20,6 +21,8 @@ struct Batch {
     const uint8_t* labels;     // (N,), null in evaluation
     const int32_t* order;      // the image at each position; null for the images as they come
     const int32_t* matrices;   // (N, 2, 3) in 16.16 fixed point, by position; null for none
+    const int16_t* grids;      // (N, 2, GRID, GRID) by position, in 1/256 pixel; null for none
+    const int32_t* spline_weights;  // (SIDE, GRID) in 1/512
     bool bilinear;
     uint32_t dropout_seed;
 };

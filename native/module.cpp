@@ -48,19 +48,22 @@ nb::ndarray<nb::numpy, float, nb::ndim<1>> view(float* values, Network& network,
 
 nb::tuple train_epoch(Network& network, const Images& images, const Array<uint8_t, nb::ndim<1>>& labels,
                       const Array<int32_t, nb::ndim<1>>& order,
-                      std::optional<Array<int32_t, nb::shape<-1, 2, 3>>> matrices, bool bilinear,
+                      std::optional<Array<int32_t, nb::shape<-1, 2, 3>>> matrices,
+                      std::optional<Array<int16_t, nb::shape<-1, 2, under20k::GRID, under20k::GRID>>> grids,
+                      const Array<int32_t, nb::shape<under20k::SIDE, under20k::GRID>>& spline_weights, bool bilinear,
                       const Array<double, nb::ndim<1>>& learning_rates, const Array<double, nb::ndim<1>>& average_decays,
                       uint32_t dropout_seed, const nb::callable& on_step) {
     const size_t count = order.shape(0), steps = network.steps(count);
     require(images.shape(0) == labels.shape(0), "as many labels as images");
     require(!matrices || matrices->shape(0) == count, "one matrix for each position");
+    require(!grids || (matrices && grids->shape(0) == count), "one grid for each position, beside its matrix");
     require(learning_rates.shape(0) == steps && average_decays.shape(0) == steps, "one learning rate for each step");
     for (size_t i = 0; i < count; ++i)
         require(order(i) >= 0 && static_cast<size_t>(order(i)) < images.shape(0), "an image for each position");
     for (size_t i = 0; i < labels.shape(0); ++i) require(labels(i) < under20k::CLASSES, "labels in 0–9");
 
     const under20k::Epoch epoch{{images.data(), labels.data(), order.data(), matrices ? matrices->data() : nullptr,
-                                 bilinear, dropout_seed},
+                                 grids ? grids->data() : nullptr, spline_weights.data(), bilinear, dropout_seed},
                                 static_cast<int64_t>(count), learning_rates.data(), average_decays.data()};
     under20k::EpochOutcome outcome{};
     {
@@ -160,7 +163,8 @@ NB_MODULE(_native, m) {
             return view(network.average(), network, self);
         })
         .def("train_epoch", train_epoch, nb::kw_only(), "images"_a.noconvert(), "labels"_a.noconvert(),
-             "order"_a.noconvert(), "matrices"_a.noconvert().none(), "bilinear"_a, "learning_rates"_a.noconvert(),
+             "order"_a.noconvert(), "matrices"_a.noconvert().none(), "grids"_a.noconvert().none(),
+             "spline_weights"_a.noconvert(), "bilinear"_a, "learning_rates"_a.noconvert(),
              "average_decays"_a.noconvert(), "dropout_seed"_a, "on_step"_a)
         .def("logits", logits, "images"_a.noconvert());
 

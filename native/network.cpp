@@ -465,7 +465,7 @@ void Network::logits(const uint8_t* images, int64_t count, float* out, const Pol
         return;
     }
     pack_for_evaluation(weights);
-    const Batch batch{images, nullptr, nullptr, nullptr, false, 0};
+    const Batch batch{.images = images};
     const int64_t groups = (count + lanes - 1) / lanes;
     Pacer pace(poll);
     constexpr int64_t GROUPS_A_CALL = 256;

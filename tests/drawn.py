@@ -56,7 +56,10 @@ AUGMENTATIONS = st.builds(
     translation_px=st.floats(0, 28),
     scale=st.floats(0, 0.9),
     shear=st.floats(0, 2),
+    elastic_px=st.floats(0, 28),
     interpolation=st.sampled_from(["nearest", "bilinear"]),
+    fade_epochs=st.integers(0, 1000),
+    fade_strength=st.floats(0, 1),
 )
 
 

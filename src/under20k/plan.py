@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from under20k.architecture import IMAGE_SIDE
+from under20k.elastic import draw_grids
 from under20k.errors import InvalidValue
 from under20k.recipe import Augmentation, Recipe
 from under20k.weights import check_seed
@@ -39,6 +40,11 @@ class EpochPlan:
     surround it; outside the image lies background, 0. Whole numbers make every engine land on the same
     pixel, and are what Pillow uses for a rotation.
     """
+    grids: NDArray[np.int16] | None
+    """(N, 2, 8, 8) For each position, the control grid of its elastic deformation; None where there is none.
+
+    What ``elastic.displacements`` makes of it is added to the point that the matrix gives.
+    """
     bilinear: bool
     learning_rates: NDArray[np.float64]
     """(S,) The learning rate of each step."""
@@ -57,18 +63,20 @@ def epoch_plan(recipe: Recipe, seed: int, epoch: int, images: int) -> EpochPlan:
     Raises InvalidValue where a batch would be too small for the architecture's BatchNorm.
     """
     check_batches(recipe, images)
-    # Three streams, so that the order of the images is the same with any augmentation: runs of one seed
+    # A stream for each, so that the order of the images is the same with any augmentation: runs of one seed
     # under two recipes are paired.
-    streams = np.random.SeedSequence([check_seed(seed), epoch]).spawn(3)
-    order, transforms, dropout = map(np.random.default_rng, streams)
+    streams = np.random.SeedSequence([check_seed(seed), epoch]).spawn(4)
+    order, transforms, dropout, elastic = map(np.random.default_rng, streams)
+    augmentation = recipe.augmentation.in_epoch(epoch, recipe.epochs)
     steps = -(-images // recipe.batch_size)
     first = (epoch - 1) * steps
     return EpochPlan(
         epoch=epoch,
         batch_size=recipe.batch_size,
         order=order.permutation(images).astype(np.int32),
-        matrices=draw_matrices(recipe.augmentation, images, transforms),
-        bilinear=recipe.augmentation.interpolation == "bilinear",
+        matrices=draw_matrices(augmentation, images, transforms),
+        grids=draw_grids(augmentation.elastic_px, images, elastic) if augmentation.elastic_px else None,
+        bilinear=augmentation.interpolation == "bilinear",
         learning_rates=np.array(
             [recipe.learning_rate_at(first + step, steps) for step in range(steps)], np.float64
         ),

@@ -77,7 +77,7 @@ class Schedule(_Validated):
 
 @dataclass(frozen=True)
 class Augmentation(_Validated):
-    """A random affine map for each image, drawn uniformly within ± each value, about the image's centre."""
+    """A random map for each image: affine about its centre, and elastic. All uniform within ± each value."""
 
     rotation_deg: float = setting(0.0, "rotation, ± degrees", low=0, high=180)
     translation_px: float = setting(0.0, "shift along each axis, ± pixels", low=0, high=28)
@@ -87,11 +87,29 @@ class Augmentation(_Validated):
     interpolation: str = setting(
         "nearest", "how pixels are sampled: nearest or bilinear", choices=("nearest", "bilinear")
     )
+    # The displacements' fixed point has room for 32 pixels.
+    elastic_px: float = setting(
+        0.0,
+        "elastic deformation: shifts of an 8×8 grid of points, smooth between them, ± pixels",
+        low=0,
+        high=28,
+    )
+    fade_epochs: int = setting(0, "how many of the last epochs augment less", low=0, high=1000)
+    fade_strength: float = setting(
+        0.5, "what is left of every range in the last fade_epochs; 0 for images as they are", low=0, high=1
+    )
 
     @property
     def active(self) -> bool:
         """Whether any image is changed at all."""
-        return any((self.rotation_deg, self.translation_px, self.scale, self.shear))
+        return any((self.rotation_deg, self.translation_px, self.scale, self.shear, self.elastic_px))
+
+    def in_epoch(self, epoch: int, epochs: int) -> Augmentation:
+        """What ``epoch``, counted from 1, does to its images: less in the last ``fade_epochs`` of ``epochs``."""
+        if epoch <= epochs - self.fade_epochs:
+            return self
+        ranges = ("rotation_deg", "translation_px", "scale", "shear", "elastic_px")
+        return replace(self, **{name: getattr(self, name) * self.fade_strength for name in ranges})
 
 
 @dataclass(frozen=True)

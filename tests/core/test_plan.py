@@ -27,7 +27,7 @@ def test_shapes_and_permutation(data, recipe, seed, images):
     assert sorted(plan.order) == list(range(images))
     assert plan.steps == len(range(0, images, recipe.batch_size))
     assert (plan.epoch, plan.batch_size) == (epoch, recipe.batch_size)
-    assert (plan.matrices is None) == (not recipe.augmentation.active)
+    assert (plan.matrices is None) == (not recipe.augmentation.in_epoch(epoch, recipe.epochs).active)
     assert plan.matrices is None or plan.matrices.shape == (images, 2, 3)
     assert 0 <= plan.dropout_seed < 2**32
     assert same(plan, epoch_plan(recipe, seed, epoch, images))

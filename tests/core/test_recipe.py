@@ -135,6 +135,9 @@ REFUSED = [
     ("translation_px", 29, "a number from 0 to 28"),
     ("scale", 1, "a number from 0 to 0.9"),
     ("shear", 2.5, "a number from 0 to 2"),
+    ("elastic_px", 29, "a number from 0 to 28"),
+    ("fade_epochs", -1, "a whole number from 0 to 1000"),
+    ("fade_strength", 1.5, "a number from 0 to 1"),
     ("interpolation", "bicubic", "one of nearest, bilinear"),
 ]
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from under20k.elastic import displacements
 from under20k.engine.augment import warp
 from under20k.plan import EpochPlan, dropout_keep
 from under20k.recipe import Recipe
@@ -99,7 +100,8 @@ class PlainTraining:
             chosen = plan.order[positions]
             pixels = torch.tensor(images[chosen])
             if plan.matrices is not None:
-                pixels = warp(pixels, torch.tensor(plan.matrices[positions]), plan.bilinear)
+                moved = None if plan.grids is None else torch.tensor(displacements(plan.grids[positions]))
+                pixels = warp(pixels, torch.tensor(plan.matrices[positions]), plan.bilinear, moved)
             x = ((pixels.double() / 255 - 0.1307) / 0.3081)[:, None]
             y = torch.tensor(labels[chosen]).long()
             for layer in self.network:

@@ -46,6 +46,8 @@ def trainings(draw: st.DrawFn) -> tuple[Recipe, int]:
             rotation_deg=draw(st.sampled_from([0, 15])),
             scale=draw(st.sampled_from([0, 0.2])),
             interpolation=draw(st.sampled_from(["nearest", "bilinear"])),
+            elastic_px=draw(st.sampled_from([0, 2])),
+            fade_epochs=draw(st.integers(0, 2)),
         ),
     )
     return recipe, images

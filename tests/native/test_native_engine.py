@@ -28,7 +28,12 @@ from under20k.recipes import MINIMAL, REGULARIZED
 from under20k.weights import Tensors, initial_weights
 
 EVERYTHING = REGULARIZED.with_changes(
-    average_decay=0.99, label_smoothing=0.1, nesterov=True, scale=0.1, interpolation="bilinear"
+    average_decay=0.99,
+    label_smoothing=0.1,
+    nesterov=True,
+    scale=0.1,
+    interpolation="bilinear",
+    elastic_px=1,
 )
 
 
@@ -217,6 +222,8 @@ def test_wrong_labels_are_refused(some: Split) -> None:
 def test_a_plan_that_does_not_fit_is_refused(some: Split) -> None:
     engine = start(MINIMAL)
     plan = epoch_plan(MINIMAL, 0, 1, len(some))
+    elastic = epoch_plan(MINIMAL.with_changes(elastic_px=1), 0, 1, len(some))
+    assert elastic.grids is not None
     bad = [
         replace(plan, order=plan.order + 1),
         replace(plan, order=plan.order.astype(np.int64)),
@@ -224,6 +231,9 @@ def test_a_plan_that_does_not_fit_is_refused(some: Split) -> None:
         replace(plan, batch_size=64),
         replace(plan, learning_rates=plan.learning_rates[:-1]),
         replace(plan, matrices=np.zeros((3, 2, 3), np.int32)),
+        replace(plan, grids=elastic.grids),  # without matrices
+        replace(elastic, grids=elastic.grids[:-1]),
+        replace(elastic, grids=elastic.grids.astype(np.int32)),
     ]
     for unfit in bad:
         with pytest.raises(UserError, match="the plan"):
@@ -313,12 +323,15 @@ assert "torch" not in sys.modules
 def test_augmentation_far_outside_the_image(some: Split) -> None:
     """Coordinates wrap around as NumPy's and PyTorch's do; nothing is read outside an image."""
     recipe = replace(
-        MINIMAL, batch_size=16, augmentation=Augmentation(180, 28, 0.9, 2, "bilinear"), learning_rate=0.0
+        MINIMAL, batch_size=16, augmentation=Augmentation(180, 28, 0.9, 2, "bilinear", 28), learning_rate=0.0
     )
     plan = epoch_plan(recipe, 0, 1, 16)
     assert plan.matrices is not None
+    generator = np.random.default_rng(0)
     wild = replace(
-        plan, matrices=np.random.default_rng(0).integers(-(2**31), 2**31, (16, 2, 3)).astype(np.int32)
+        plan,
+        matrices=generator.integers(-(2**31), 2**31, (16, 2, 3)).astype(np.int32),
+        grids=generator.choice(np.array([-28, 28], np.int16) * 256, (16, 2, 8, 8)),
     )
     data = Split("train", some.images[:16], some.labels[:16])
     weights = initial_weights(recipe.architecture, 0)

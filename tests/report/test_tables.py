@@ -138,7 +138,9 @@ def test_settings_in_words():
     assert augmentation_text(tuned.augmentation) == (
         "rotation ±8°, shift ±1.5 px, scale ±0.08, shear ±0.05 (bilinear)"
     )
-    assert augmentation_text(MINIMAL.augmentation) == "none"
+    fading = Augmentation(2, elastic_px=0.5, fade_epochs=1, fade_strength=0)
+    assert augmentation_text(fading) == "rotation ±2°, elastic ±0.5 px (nearest), × 0 in the last epoch"
+    assert augmentation_text(MINIMAL.with_changes(fade_epochs=2).augmentation) == "none"
     assert dropout_text(tuned) == "0.1 after blocks 1 and 3; 0.05 after block 2"
     assert dropout_text(MINIMAL) == "none"
 

@@ -58,6 +58,8 @@ class Network:
         labels: NDArray[np.uint8],
         order: NDArray[np.int32],
         matrices: NDArray[np.int32] | None,
+        grids: NDArray[np.int16] | None,
+        spline_weights: NDArray[np.int32],
         bilinear: bool,
         learning_rates: NDArray[np.float64],
         average_decays: NDArray[np.float64],

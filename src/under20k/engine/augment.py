@@ -1,6 +1,6 @@
-"""The plan's affine maps and dropout masks in PyTorch: the same pixels and elements as ``plan`` defines.
+"""The plan's maps and dropout masks in PyTorch: the same pixels and elements as ``plan`` defines.
 
-Shapes: n images of a batch, S the side of an image, E elements of one image's activations.
+Shapes: n images of a batch, S the side of an image, G of an elastic grid, E elements of one image's activations.
 """
 
 from __future__ import annotations
@@ -10,19 +10,34 @@ import torch
 from torch import Tensor, nn
 
 from under20k.architecture import IMAGE_SIDE as S
+from under20k.elastic import SURPLUS_BITS, spline_weights
 from under20k.plan import MIX_FIRST, MIX_SECOND, dropout_threshold
 
 FRACTION_BITS = 16
 
 
-def warp(images: Tensor, matrices: Tensor, bilinear: bool) -> Tensor:
-    """Images uint8 (n, S, S) under output-to-input maps int32 (n, 2, 3), as float32 (n, S, S) in 0–255."""
+def displacements(grids: Tensor) -> Tensor:
+    """Elastic displacements int32 (n, 2, S, S) of control grids int16 (n, 2, G, G)."""
+    weights = torch.tensor(spline_weights(), device=grids.device)
+    # Products and sums, for not every device multiplies matrices of whole numbers.
+    along_x = (grids.int()[..., None, :] * weights).sum(-1, dtype=torch.int32)  # (n, 2, G, S)
+    fixed = (weights[:, :, None] * along_x[:, :, None]).sum(-2, dtype=torch.int32)  # (n, 2, S, S)
+    return fixed >> SURPLUS_BITS
+
+
+def warp(images: Tensor, matrices: Tensor, bilinear: bool, moved: Tensor | None = None) -> Tensor:
+    """Images uint8 (n, S, S) under output-to-input maps int32 (n, 2, 3), as float32 (n, S, S) in 0–255.
+
+    ``moved``, int32 (n, 2, S, S), is added to the points that the maps give.
+    """
     pixel = torch.arange(S, dtype=torch.int32, device=images.device)
     # (n, S, S) in 16.16 fixed point: where each output pixel's centre comes from.
     x, y = (
         m[:, 0, None, None] * pixel + (m[:, 1, None] * pixel + m[:, 2, None])[:, :, None]
         for m in matrices.unbind(1)
     )
+    if moved is not None:
+        x, y = x + moved[:, 0], y + moved[:, 1]
     # A frame of background around the image stands for everything outside it.
     framed = nn.functional.pad(images, (1, 1, 1, 1)).flatten(1)
     if not bilinear:

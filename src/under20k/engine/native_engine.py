@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from under20k.architecture import CLASSES, IMAGE_SIDE
+from under20k.elastic import G, spline_weights
 from under20k.engine.protocol import (
     AVERAGE_PREFIX,
     MOMENTUM_PREFIX,
@@ -110,6 +111,8 @@ class NativeEngine:
                 labels=labels,
                 order=np.ascontiguousarray(plan.order),
                 matrices=None if plan.matrices is None else np.ascontiguousarray(plan.matrices),
+                grids=None if plan.grids is None else np.ascontiguousarray(plan.grids),
+                spline_weights=spline_weights(),
                 bilinear=plan.bilinear,
                 learning_rates=np.ascontiguousarray(plan.learning_rates),
                 average_decays=np.array(decays, np.float64),
@@ -181,6 +184,11 @@ class NativeEngine:
         if matrices is not None and (matrices.dtype != np.int32 or matrices.shape != (len(order), 2, 3)):
             raise UserError(
                 f"the plan's matrices are {matrices.dtype} {matrices.shape}, not int32 {(len(order), 2, 3)}"
+            )
+        grids, expected = plan.grids, (len(order), 2, G, G)
+        if grids is not None and (matrices is None or grids.dtype != np.int16 or grids.shape != expected):
+            raise UserError(
+                f"the plan's grids are {grids.dtype} {grids.shape}, not int16 {expected} beside matrices"
             )
         check_batches(self.recipe, len(order))
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from under20k.engine.augment import PlannedDropout, warp
+from under20k.engine.augment import PlannedDropout, displacements, warp
 from under20k.engine.network import Network
 from under20k.engine.protocol import (
     AVERAGE_PREFIX,
@@ -80,7 +80,9 @@ class TorchEngine:
         pixels = self.to_device(images)
         targets = self.to_device(labels).long()
         order = self.to_device(plan.order).long()
-        matrices = None if plan.matrices is None else self.to_device(plan.matrices)
+        matrices, grids = (
+            None if choices is None else self.to_device(choices) for choices in (plan.matrices, plan.grids)
+        )
         positions = torch.arange(len(order), dtype=torch.int32, device=self.device)
         losses = torch.zeros(plan.steps, dtype=self.dtype, device=self.device)
         correct = torch.zeros((), dtype=torch.int64, device=self.device)
@@ -90,7 +92,8 @@ class TorchEngine:
             batch = slice(step * plan.batch_size, min((step + 1) * plan.batch_size, len(order)))
             x, y = pixels[order[batch]], targets[order[batch]]
             if matrices is not None:
-                x = warp(x, matrices[batch], plan.bilinear)
+                moved = None if grids is None else displacements(grids[batch])
+                x = warp(x, matrices[batch], plan.bilinear, moved)
             self.prepare_step(float(learning_rate), plan.dropout_seed, positions[batch])
 
             logits = self.network.logits(self.normalised(x))

@@ -37,15 +37,22 @@ def schedule_text(recipe: Recipe) -> str:
 
 
 def augmentation_text(augmentation: Augmentation) -> str:
-    """``rotation ±5° (nearest)``, or ``none``."""
+    """``rotation ±5° (nearest)``, ``shift ±2 px (bilinear), × 0.5 in the last 2 epochs`` or ``none``."""
     ranges = (
         (augmentation.rotation_deg, "rotation ±{:g}°"),
         (augmentation.translation_px, "shift ±{:g} px"),
         (augmentation.scale, "scale ±{:.3g}"),
         (augmentation.shear, "shear ±{:g}"),
+        (augmentation.elastic_px, "elastic ±{:g} px"),
     )
     active = [text.format(value) for value, text in ranges if value]
-    return f"{', '.join(active)} ({augmentation.interpolation})" if active else "none"
+    if not active:
+        return "none"
+    fading = ""
+    if augmentation.fade_epochs:
+        last = "epoch" if augmentation.fade_epochs == 1 else f"{augmentation.fade_epochs} epochs"
+        fading = f", × {augmentation.fade_strength:g} in the last {last}"
+    return f"{', '.join(active)} ({augmentation.interpolation}){fading}"
 
 
 def dropout_text(recipe: Recipe) -> str:
