@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from under20k.architecture import IMAGE_SIDE as S
 
 G = 8
-"""Control points along each axis: of a cubic spline, three more than the cells that they cut the image into."""
+"""Control points along each axis: of a cubic spline, three more than the cells that cut the image."""
 GRID_ONE = 1 << 8
 """A displacement of one pixel in the grid."""
 WEIGHT_ONE = 1 << 9
-"""The sum of the weights of a pixel along one axis. A grid in 1/2⁸ pixels, weighted twice in 1/2⁹, has 26 bits
-of fraction; the ten that the coordinates (``plan.FIXED_ONE``, 16) lack are cut off."""
+"""The sum of the weights of a pixel along one axis."""
 SURPLUS_BITS = 10
+"""A grid in 1/2⁸ pixels, weighted twice in 1/2⁹, has 26 bits of fraction; coordinates have 16."""
 
 
 def draw_grids(elastic_px: float, images: int, generator: np.random.Generator) -> NDArray[np.int16]:

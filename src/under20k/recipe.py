@@ -105,7 +105,7 @@ class Augmentation(_Validated):
         return any((self.rotation_deg, self.translation_px, self.scale, self.shear, self.elastic_px))
 
     def in_epoch(self, epoch: int, epochs: int) -> Augmentation:
-        """What ``epoch``, counted from 1, does to its images: less in the last ``fade_epochs`` of ``epochs``."""
+        """What ``epoch``, counted from 1, does to images: less in the last ``fade_epochs`` of ``epochs``."""
         if epoch <= epochs - self.fade_epochs:
             return self
         ranges = ("rotation_deg", "translation_px", "scale", "shear", "elastic_px")
