@@ -1,6 +1,6 @@
 """The plan's maps and dropout masks in PyTorch: the same pixels and elements as ``plan`` defines.
 
-Shapes: n images of a batch, S the side of an image, G of an elastic grid, E elements of an image's activations.
+Shapes: n images of a batch, S an image's side, G an elastic grid's, E elements of an image's activations.
 """
 
 from __future__ import annotations
