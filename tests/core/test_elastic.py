@@ -21,10 +21,15 @@ from under20k.recipes import MINIMAL
 WIDE = Augmentation(rotation_deg=20, translation_px=3, scale=0.2, shear=0.2, elastic_px=3)
 
 
-def by_scipy(grids: Any) -> Any:
-    """Uniform cubic B-splines over five cells that cover the image, at the pixels' centres, in pixels."""
+def by_scipy_weights() -> Any:
+    """Uniform cubic B-splines over five cells that cover the image, at the pixels' centres, (28, 8)."""
     knots = np.arange(-3, 9)  # the image's edges at 0 and 5
-    design = BSpline(knots, np.eye(8), 3)((np.arange(28) + 0.5) * 5 / 28)  # (28, 8)
+    return BSpline(knots, np.eye(8), 3)((np.arange(28) + 0.5) * 5 / 28)
+
+
+def by_scipy(grids: Any) -> Any:
+    """Displacements in pixels."""
+    design = by_scipy_weights()
     return np.einsum("yi,ncij,xj->ncyx", design, grids / 256, design)
 
 
@@ -52,6 +57,14 @@ def test_a_grid_that_moves_all_points_alike_moves_every_pixel_so():
     moved = displacements(grids)
     assert (moved[:, 0] == 1.5 * 65536).all()
     assert (moved[:, 1] == -0.5 * 65536).all()
+
+
+def test_a_pixel_moves_by_what_the_documentation_says():
+    moved = displacements(draw_grids(1, 5000, np.random.default_rng(4))) / 65536
+    along_an_axis = (by_scipy_weights() ** 2).sum(axis=1).mean()
+    assert moved.std() == pytest.approx(np.sqrt(along_an_axis**2 / 3), rel=0.01)
+    assert f"{moved.std():.2f}" == "0.28"
+    assert np.abs(moved).max() <= 1
 
 
 def test_grids_are_uniform_and_independent():
