@@ -39,8 +39,10 @@ $(VENV)/installed: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
+# An extra's requirements alone: the package is there, and installing it again would compile it again.
 $(VENV)/installed-%: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	$(BIN)/python tools/requirements.py $* > $@.txt
+	$(BIN)/python -m pip install --quiet --requirement $@.txt
 	@touch $@
 
 # The native engine. Built with the package, so again when its sources change.
