@@ -218,6 +218,8 @@ def _softmax(nodes: Sequence[Node], losses: Sequence[str]) -> Judged:
     requirement = "log-softmax with NLL, or logits with cross-entropy"
     end = ", ".join(f"{node.kind} at {_at(node)}" for node in layers) or "none, the output is logits"
     text = f"softmax: {end}" + (f"; losses in the source: {', '.join(losses)}" if losses else "")
+    if astray := [_at(node) for node in layers if not _over_classes(node)]:
+        return False, requirement, f"not over the classes, axis 1: {', '.join(astray)}"
     if len(layers) > 1:
         return False, requirement, f"doubled softmax: {text}"
     if layers and cross and not likelihood:
@@ -227,6 +229,11 @@ def _softmax(nodes: Sequence[Node], losses: Sequence[str]) -> Judged:
     if likelihood and not cross and (not layers or (layers[-1].kind == "softmax" and not logs)):
         return False, requirement, f"NLL without log-softmax: {text}"
     return True, requirement, text
+
+
+def _over_classes(node: Node) -> bool:
+    dim, rank = node.settings.get("dim"), len(node.shape) + 1
+    return not isinstance(dim, int) or dim % rank == 1
 
 
 def _output(shape: tuple[int, ...]) -> Judged:

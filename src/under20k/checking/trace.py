@@ -40,15 +40,16 @@ class Trace:
     """Elements of parameters that no call took."""
 
 
-def trace(model: nn.Module, training: bool) -> Trace:
-    """Run ``model`` on two images and follow them. Modes and buffers are left as the run leaves them.
+def trace(model: nn.Module, training: bool, side: int = IMAGE_SIDE) -> Trace:
+    """Run ``model`` on two images of ``side`` pixels and follow them. Modes and buffers are left as the run
+    leaves them.
 
     Raises what the model raises, and TypeError where it does not give one tensor, or one that comes from code
     that cannot be followed.
     """
     model.train(training)
     generator = torch.Generator().manual_seed(0)
-    images = torch.randn(BATCH, 1, IMAGE_SIDE, IMAGE_SIDE, generator=generator)
+    images = torch.randn(BATCH, 1, side, side, generator=generator)
     recorder = _Recorder(model, images)
     try:
         with torch.no_grad(), recorder:
@@ -82,7 +83,8 @@ class _Recorder(TorchFunctionMode):
     def __init__(self, model: nn.Module, images: Tensor) -> None:
         super().__init__()
         self.nodes: list[Node] = []
-        self.by_tensor = {id(images): Node("image", "image", [], (), tuple(images.shape[1:]), "")}
+        sides = (images.shape[2], images.shape[3])
+        self.by_tensor = {id(images): Node("image", "image", [], (), (1, *sides), "", sides=sides)}
         self.kept: list[Tensor] = [images]  # an id is unique only while its tensor lives
         self.parameters = {id(parameter) for parameter in model.parameters()}
         self.unseen = set(self.parameters)  # by any call yet
@@ -101,7 +103,7 @@ class _Recorder(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        before = [tuple(t.shape) for t in _tensors((args, kwargs))]  # a call may change it
+        before = [(id(t), tuple(t.shape)) for t in _tensors((args, kwargs))]  # a call may change it
         result = func(*args, **kwargs)
         if (
             "dropout" in getattr(func, "__name__", "")
@@ -120,11 +122,11 @@ class _Recorder(TorchFunctionMode):
         kind: str,
         args: Any,
         kwargs: Any,
-        before: list[tuple[int, ...]],
+        before: list[tuple[int, tuple[int, ...]]],
         outputs: list[Tensor],
     ) -> None:
         taken = {id(t): t for t in _tensors((args, kwargs))}
-        shapes = dict(zip((id(t) for t in _tensors((args, kwargs))), before, strict=False))
+        shapes = dict(before)
         inputs = [self.by_tensor[i] for i in taken if i in self.by_tensor]
         kind = kind.rstrip("_") if not kind.startswith("__") else kind
         fresh = [t for i, t in taken.items() if i in self.unseen]
@@ -149,7 +151,7 @@ class _Recorder(TorchFunctionMode):
             self.outside |= hidden
             node.outside = sum(taken[i].numel() for i in hidden)
             self.kept += [taken[i] for i in hidden]
-        node.macs = macs(node, before, tuple(result.shape))
+        node.macs = macs(node, [shape for _, shape in before], tuple(result.shape))
         locate(node)
         self.nodes.append(node)
         for tensor in outputs:
@@ -162,6 +164,8 @@ def _in_place(func: Any, args: Any, kwargs: Any) -> bool:
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, nn.parameter.UninitializedTensorMixin):
+        return  # of a lazy module that is about to run for the first time
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, dict):
@@ -194,6 +198,8 @@ _NAMES = {
     "dropout": ("input", "p", "training"),
     "interpolate": ("input", "size", "scale_factor", "mode"),
     "einsum": ("equation",),
+    "softmax": ("input", "dim"),
+    "log_softmax": ("input", "dim"),
     "__getitem__": ("input", "index"),
 }
 
