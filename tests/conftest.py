@@ -1,6 +1,9 @@
 """What the tests of several rooms share."""
 
+import importlib.util
 import signal
+from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -16,3 +19,13 @@ def pytest_configure() -> None:
 def mnist() -> Mnist:
     """The real images, from the user's own cache or fetched into it."""
     return load()
+
+
+@pytest.fixture(scope="session")
+def generator() -> ModuleType:
+    """The tool that writes the generated pages."""
+    path = Path(__file__).parent.parent / "tools" / "readme.py"
+    spec = importlib.util.spec_from_file_location("readme_generator", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -11,22 +11,30 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from under20k.api import check
 from under20k.cli.main import VERBS
 from under20k.files import read_text, write_text
+from under20k.metrics import EpochMetrics, metrics_lines
 from under20k.recipe import Recipe
+from under20k.recipes import RECIPES
 from under20k.records import read_records
 from under20k.report.parts import filled
 from under20k.report.records import records_markdown
+from under20k.report.reproduction import write_reproduction
 from under20k.report.specification import SPECIFIED
 from under20k.report.tables import Table
+from under20k.run import Run, run_path
 from under20k.statistics import TARGET_ACCURACY, Sample, Summary, percent
+from under20k.weights import initial_weights
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 NATIVE_PAGE = ROOT / "docs" / "native-engine.md"
 RESULTS = ROOT / "docs" / "reproduction" / "results.json"
+REPORT = RESULTS.with_name("report.md")
 TORCH_RESULTS = ROOT / "docs" / "reproduction" / "results-torch.json"
 BENCHMARK = ROOT / "docs" / "benchmark.json"
 RECORDS = ROOT / "records"
@@ -152,12 +160,34 @@ def generated() -> dict[Path, dict[str, str]]:
     }
 
 
+def reproduction_report(results: Mapping[str, Any]) -> str:
+    """docs/reproduction/report.md: the report of the runs whose figures these are, checked anew."""
+    runs: dict[str, list[Run]] = {}
+    with TemporaryDirectory() as folder:
+        for name, of_recipe in results["recipes"].items():
+            for one in of_recipe["runs"]:
+                environment = {key: value for key, value in one["environment"].items() if key != "seed"}
+                run = Run.create(
+                    run_path(Path(folder), name, one["seed"]), RECIPES[name], one["seed"], environment
+                )
+                metrics = [EpochMetrics(**epoch) for epoch in one["epochs"]]
+                write_text(run.path / "metrics.jsonl", metrics_lines(metrics))
+                run.save_model(
+                    initial_weights(run.recipe.architecture, 0), metrics
+                )  # of which nothing is told
+                runs.setdefault(name, []).append(run)
+        verdicts = {name: check(RECIPES[name]) for name in runs}
+        page = write_reproduction(runs, verdicts, Path(folder) / "report", results["command"])
+        return read_text(page.with_suffix(".md"))
+
+
 def main(arguments: list[str]) -> int:
     """Write the pages, or check them; returns the exit code."""
     stale = []
-    for page, parts in generated().items():
+    pages = {page: filled(read_text(page), parts) for page, parts in generated().items()}
+    pages[REPORT] = reproduction_report(json.loads(read_text(RESULTS)))
+    for page, after in pages.items():
         before = read_text(page)
-        after = filled(before, parts)
         if before != after:
             stale.append(page.name)
             if "--check" not in arguments:

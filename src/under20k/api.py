@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from under20k.checking.findings import Finding
+    from under20k.checking.profiles import Profile
     from under20k.data import Split
-    from under20k.rules import Verdict
 
 
 class TrainingObserver(Observer, Protocol):
@@ -147,25 +148,33 @@ def evaluate(
     return evaluation, images, logits
 
 
-def check(target: Recipe | Run | Path | str) -> list[Verdict]:
+def check(target: Recipe | Run | Path | str, profile: str = "brief") -> list[Finding]:
     """The requirement checks on a recipe, the name of one, a run or its folder.
 
-    Of a finished run, the network carries its weights. Raises UserError where there is no such thing.
+    ``profile`` is a profile's name or TOML file. Of a finished run, the network carries its weights. Raises
+    UserError where there is no such thing.
     """
+    from under20k.checking.findings import Finding
+    from under20k.checking.profiles import load_profile
+
+    return [Finding(**finding) for finding in judged(target, load_profile(profile))["findings"]]
+
+
+def judged(target: Recipe | Run | Path | str, profile: Profile) -> dict[str, Any]:
+    """What ``checking.judge.judge_model`` says of a recipe or a run. Raises UserError as ``check`` does."""
     import torch
 
+    from under20k.checking.judge import judge_model
     from under20k.engine.network import build
-    from under20k.rules import judge
 
     if isinstance(target, str | Path):
         target = recipe_or_run(target)
-    if isinstance(target, Recipe):
-        return judge(build(target.architecture), target.epochs)
-    network = build(target.recipe.architecture)
-    if target.finished:
+    recipe = target if isinstance(target, Recipe) else target.recipe
+    network = build(recipe.architecture)
+    if isinstance(target, Run) and target.finished:
         weights = {name: torch.from_numpy(value) for name, value in target.weights().items()}
         network.load_state_dict(weights, strict=False)  # BatchNorm counts its batches; the run does not
-    return judge(network, target.recipe.epochs)
+    return judge_model(network, profile, epochs=recipe.epochs)
 
 
 def recipe_or_run(target: str | Path) -> Recipe | Run:

@@ -20,7 +20,7 @@ from under20k.run import Run
 from under20k.trainings import Task, Unwatched, Watcher, train_all
 
 if TYPE_CHECKING:
-    from under20k.rules import Verdict
+    from under20k.checking.findings import Finding
 
 SPECIFIED = (REGULARIZED, MINIMAL)
 RESULTS_FORMAT = 1
@@ -33,7 +33,7 @@ class Reproduction:
 
     runs: Mapping[str, Sequence[Run]]
     """One run a seed, in the order of the seeds."""
-    verdicts: Mapping[str, Sequence[Verdict]]
+    verdicts: Mapping[str, Sequence[Finding]]
     report: Path
     """The HTML page; beside it lie its Markdown twin, the pictures and ``results.json``."""
 

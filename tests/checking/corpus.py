@@ -126,6 +126,61 @@ def upsampled(mode: str) -> nn.Module:
     return seq(nn.Upsample(scale_factor=2, mode=mode), nn.Conv2d(8, 10, 14), nn.Flatten())
 
 
+def tokens(x: Tensor) -> Tensor:
+    """(N, C, H, W) → (N, H·W, C)."""
+    return x.flatten(2).transpose(1, 2)
+
+
+def attention() -> nn.Module:
+    """Each place takes of every other by softmax: no softmax of the output."""
+
+    def forward(m: Model, x: Tensor) -> Tensor:
+        t = tokens(x)
+        return F.log_softmax(m.c((torch.softmax(t @ t.transpose(1, 2), -1) @ t).mean(1)), 1)
+
+    return on(forward, c=FC())
+
+
+def multihead() -> nn.Module:
+    def forward(m: Model, x: Tensor) -> Tensor:
+        t = tokens(x)
+        return m.c(m.a(t, t, t, need_weights=False)[0].mean(1))
+
+    return on(forward, a=nn.MultiheadAttention(8, 2, batch_first=True), c=FC())
+
+
+class Hidden(nn.Module):
+    """64 · 392 weights that no optimiser and no ``parameters()`` knows of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.f, self.c = features(), FC(64)
+        self.register_buffer("w", torch.randn(64, 392))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.c(F.linear(self.f(x).flatten(1), self.w))
+
+
+def thrown_away(*ignored: nn.Module) -> nn.Module:
+    """What the ignored modules make of the maps goes nowhere."""
+
+    def forward(m: Model, x: Tensor) -> Tensor:
+        x = m.a(m.f(x))
+        m.ignored(x)
+        return m.c(x).flatten(1)
+
+    return Model(forward, f=features(0), a=nn.Conv2d(8, 8, 1), ignored=nn.Sequential(*ignored), c=CONV7())
+
+
+def between(*layers: nn.Module) -> nn.Module:
+    """Features, the layers, and a convolution over the whole map."""
+    return seq(*layers, CONV7(), nn.Flatten())
+
+
+def conv8() -> nn.Module:
+    return nn.Conv2d(8, 8, 3, padding=1)
+
+
 B, D, H, R, S, W, P, E = (
     *("batch_norm", "dropout", "head", "receptive_field", "softmax", "output", "parameters"),
     "dropout_off_in_evaluation",
@@ -188,6 +243,51 @@ CORPUS: dict[str, tuple[Callable[[], nn.Module], set[str], int]] = {
     "bilinear upsampling": (lambda: upsampled("bilinear"), set(), 40),
     "branch on a value": (
         lambda: on(lambda m, x: m.c(x if x.sum() > 0 else -x).flatten(1), c=CONV7()), set(), 34),
+    "product with a matrix": (
+        lambda: on(lambda m, x: x.flatten(1) @ m.c.weight.T + m.c.bias, c=FC(392)), set(), 34),
+    "einsum": (lambda: on(lambda m, x: torch.einsum("nchw,kchw->nk", x, m.c.weight), c=CONV7()), set(), 34),
+    "functional convolution": (
+        lambda: on(lambda m, x: F.conv2d(x, m.c.weight, m.c.bias).flatten(1), c=CONV7()), set(), 34),
+    "convolution by unfolding": (
+        lambda: on(lambda m, x: (m.c.weight.flatten(1) @ F.unfold(x, 7)).flatten(1), c=CONV7()), set(), 34),
+    "mean in two steps": (lambda: on(lambda m, x: m.c(x.mean(3).mean(2)), c=FC()), set(), 34),
+    "mean of a maximum": (lambda: on(lambda m, x: m.c(x).amax(3).mean(2), c=CONV1()), {H, R}, 10),
+    "sum over the map, divided": (lambda: on(lambda m, x: m.c(x).sum((2, 3)) / 49, c=CONV1()), {R}, 10),
+    "sum over the map": (lambda: on(lambda m, x: m.c(x).sum((2, 3)), c=CONV1()), {H, R}, 10),
+    "average pool by the map's own size": (
+        lambda: on(lambda m, x: m.c(F.avg_pool2d(x, x.shape[2:]).flatten(1)), c=FC()), set(), 34),
+    "linear place by place": (lambda: on(lambda m, x: m.c(tokens(x)).amax(1), c=FC()), {H, R}, 10),
+    "linear place by place, averaged": (lambda: on(lambda m, x: m.c(tokens(x)).mean(1), c=FC()), {R}, 10),
+    "linear on channels last": (
+        lambda: on(lambda m, x: m.c(x.permute(0, 2, 3, 1)).mean((1, 2)), c=FC()), {R}, 10),
+    "convolution in one dimension": (
+        lambda: on(lambda m, x: m.c(x.flatten(2)).mean(2), c=nn.Conv1d(8, 10, 1)), {R}, 10),
+    "attention": (attention, set(), 34),
+    "multi-head attention": (multihead, set(), 34),
+    "weights in a buffer": (Hidden, {P}, 34),
+    "weight normalisation": (lambda: seq(nn.utils.parametrizations.weight_norm(CONV7()), nn.Flatten()), set(), 34),
+    "lazy": (lambda: seq(nn.LazyConv2d(10, 7), nn.Flatten()), set(), 34),
+    "dropout thrown away": (lambda: thrown_away(nn.Dropout()), {B, D}, 34),
+    "BatchNorm thrown away": (lambda: thrown_away(nn.BatchNorm2d(8)), {B, D}, 34),
+    "BatchNorm before the convolution": (lambda: between(nn.BatchNorm2d(8), nn.ReLU(), conv8()), {B}, 42),
+    "dropout before BatchNorm": (lambda: between(conv8(), nn.Dropout(0.1), nn.BatchNorm2d(8)), {B}, 42),
+    "pooling before BatchNorm": (lambda: between(conv8(), nn.AvgPool2d(1), nn.BatchNorm2d(8)), {B}, 42),
+    "no BatchNorm after the last": (lambda: seq(conv8(), nn.AvgPool2d(7), nn.Flatten(), FC()), set(), 42),
+    "every second pixel": (
+        lambda: on(lambda m, x: m.c(x[..., ::2, ::2]).flatten(1), c=nn.Conv2d(8, 10, 4)), set(), 34),
+    "space to depth": (
+        lambda: nn.Sequential(nn.PixelUnshuffle(2), *block(4, 8, nn.MaxPool2d(2)), nn.Dropout(), CONV7(), nn.Flatten()),
+        set(), 32),
+    "padded by hand": (lambda: on(lambda m, x: m.c(F.pad(x, (1, 1, 1, 1))).flatten(1), c=nn.Conv2d(8, 10, 9)),
+                       set(), 42),
+    "in place, the result ignored": (lambda: on(lambda m, x: (x.relu_(), m.c(x))[1].flatten(1), c=CONV7()), set(), 34),
+    "normalises its input": (
+        lambda: Model(lambda m, x: m.c(m.f((x - 0.1307) / 0.3081)).flatten(1), f=features(), c=CONV7()), set(), 34),
+    "one channel made three": (
+        lambda: Model(lambda m, x: m.c(m.b(m.a(x.expand(-1, 3, -1, -1)))).flatten(1), a=nn.Conv2d(3, 4, 4, 4),
+                      b=nn.Sequential(nn.BatchNorm2d(4), nn.Dropout()), c=nn.Conv2d(4, 10, 7)), set(), 28),
+    "log of softmax": (lambda: on(lambda m, x: m.c(x).flatten(1).softmax(1).log(), c=CONV7()), set(), 34),
+    "softmax over the batch": (lambda: seq(nn.Flatten(), FC(392), nn.LogSoftmax(0)), {S}, 34),
     "multilayer perceptron": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 16), nn.ReLU(), nn.Dropout(),
                                                     FC(16)), {B}, 28),
 }  # fmt: skip

@@ -1,9 +1,13 @@
 """The corpus against its table, and its figures against torch's own counter, hooks and perturbed pixels."""
 
+import contextlib
+
 import pytest
 import torch
 from corpus import CORPUS
 from torch import nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from under20k.checking.judge import judge_model
@@ -44,6 +48,67 @@ def test_counts_and_shapes_agree_with_torch(name):
     assert of_leaves
     for module_name, found in of_leaves.items():
         assert found == shapes[module_name]
+
+
+class Capture(TorchFunctionMode):
+    """Keeps the results of layers with weights, in their order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.results: list[torch.Tensor] = []
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        if func.__name__ in LAYERS:
+            self.results.append(result.detach())
+        return result
+
+
+LAYERS = ("conv1d", "conv2d", "conv_transpose2d", "linear")
+
+
+def monotone(model: nn.Module) -> nn.Module:
+    """With weights of 1, so that what a pixel adds is lost nowhere; in double precision."""
+    model.eval()(torch.zeros(2, 1, 28, 28))  # lazy modules get their weights
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.dim() > 1:
+            nn.init.ones_(tensor)
+    return model.double()
+
+
+def behind(model: nn.Module, side: int, axis: int) -> list[int]:
+    """For each layer with weights, the most rows (axis 0) or columns of the image that change one element."""
+    images = torch.full((side + 1, 1, side, side), 1e-12, dtype=torch.float64)
+    for line in range(side):
+        images[line].select(1 + axis, line).fill_(1.0)
+    with torch.no_grad(), Capture() as capture:
+        model(images)
+    widths = []
+    for result in capture.results:
+        changed = (result[:-1] - result[-1]).abs() > 1e-6 * result[-1].abs()
+        lines = changed.any(1) if result.dim() > 3 else changed
+        lines = lines.flatten(1).long()  # (line, place)
+        first, last = lines.argmax(0), side - 1 - lines.flip(0).argmax(0)
+        widths.append(int(torch.where(lines.any(0), last - first + 1, 0).max()))
+    return widths
+
+
+@pytest.mark.parametrize("name", CORPUS)
+def test_receptive_fields_are_the_pixels_that_change_an_output(name, monkeypatch):
+    """On an image that cuts no field off where the model takes one, else up to the 28 pixels that there are."""
+    # Its statistics are of the whole map; they count as no field, as everywhere in the literature.
+    monkeypatch.setattr(F, "group_norm", lambda x, *rest: x)
+    monkeypatch.setattr(F, "dropout", lambda x, *rest, **options: x)
+    model = monotone(CORPUS[name][0]())
+    sides = [28]
+    with contextlib.suppress(Exception):
+        model(torch.zeros(1, 1, 112, 112, dtype=torch.float64))
+        sides.append(112)
+    for side in sides:
+        nodes = [n for n in trace(model.float(), training=False, side=side).nodes if n.kind in LAYERS]
+        for axis in (0, 1):
+            found = behind(model.double(), side, axis)
+            assert found == [min(side, n.fields[axis]) for n in nodes], (side, axis)
 
 
 @pytest.mark.parametrize(

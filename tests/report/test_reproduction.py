@@ -1,10 +1,10 @@
 import re
 import subprocess
 import sys
-from dataclasses import dataclass
 
 import pytest
 
+from under20k.checking.findings import Finding
 from under20k.errors import UserError
 from under20k.recipes import MINIMAL, REGULARIZED
 from under20k.report.comparison import comparison_table
@@ -15,17 +15,15 @@ from under20k.run import Run
 COMMAND = "under20k reproduce --runs-dir 'a b'"
 
 
-@dataclass(frozen=True)
-class Verdict:
-    rule: str
-    requirement: str
-    passed: bool
-    evidence: str
-
-
 VERDICTS = {
-    "regularized": [Verdict("parameters", "< 20,000", True, "19,204"), Verdict("dropout", "some", True, "2")],
-    "minimal": [Verdict("parameters", "< 20,000", True, "14,116"), Verdict("dropout", "some", False, "none")],
+    name: [
+        Finding("parameters", "< 20,000", "passed", count),
+        Finding("dropout", "some", *dropout),
+    ]
+    for name, count, dropout in (
+        ("regularized", "19,204", ("passed", "2")),
+        ("minimal", "14,116", ("failed", "none")),
+    )
 }
 
 # The minimal model misses the target by one image of 10,000 at its last epoch, and everywhere before.
@@ -237,7 +235,7 @@ def test_hostile_names_are_text(make_run, tmp_path, hostile, outline_of):
     recipe = MINIMAL.with_changes(epochs=2)
     object.__setattr__(recipe, "name", hostile)
     run = make_run(recipe, [(0.97, 0.98), (0.98, 0.99)], processor=hostile)
-    verdicts = {hostile: [Verdict(hostile, hostile, False, hostile)]}
+    verdicts = {hostile: [Finding(hostile, hostile, "failed", hostile)]}
     page = write_reproduction({hostile: [run]}, verdicts, tmp_path / "report", hostile)
     outline = outline_of(page.read_text(encoding="utf-8"))
     assert {tag for tag, _ in outline.tags}.isdisjoint({"script", "i", "b"})

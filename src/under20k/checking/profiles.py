@@ -12,7 +12,7 @@ from under20k.files import read_text
 
 RULES = (
     *("parameters", "batch_norm", "dropout", "dropout_off_in_evaluation"),
-    *("head", "receptive_field", "softmax", "output"),
+    *("head", "receptive_field", "softmax", "output", "epochs"),
 )
 LEVELS = ("required", "advised", "off")
 LIMITS = ("parameters", "receptive_field", "epochs")

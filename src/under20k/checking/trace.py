@@ -13,8 +13,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from fractions import Fraction
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,76 +21,74 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from under20k.architecture import IMAGE_SIDE
+from under20k.checking.counts import macs
+from under20k.checking.geometry import REDUCTIONS, TURNS, locate
+from under20k.checking.node import BATCH, CONVOLUTIONS, PRODUCTS, Node
 
-BATCH = 2  # BatchNorm in training mode cannot take one image whose maps are 1×1
-_OWN = (os.path.dirname(torch.__file__) + os.sep, os.path.dirname(__file__) + os.sep)
-CONVOLUTIONS = ("conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d")
-PRODUCTS = ("linear", "matmul", "mm", "bmm", "addmm", "__matmul__")
-
-
-@dataclass(eq=False)
-class Node:
-    """One call of a torch function whose result the output depends on."""
-
-    name: str
-    """Of the module that calls, else of the function."""
-    kind: str
-    inputs: list[Node]
-    input_shape: tuple[int, ...]
-    """Of the first tensor taken, without N."""
-    shape: tuple[int, ...]
-    """Of the result, without N."""
-    source: str
-    """``file:line`` of the model's code, empty where only torch's own modules call."""
-    settings: dict[str, Any] = field(default_factory=dict)
-    parameters: int = 0
-    """Elements of the parameters that it takes and no node before it took."""
-    macs: int = 0
-    """Multiply-accumulates for one image, of convolutions and matrix products."""
-    fields: tuple[Fraction, Fraction] = (Fraction(1), Fraction(1))
-    jumps: tuple[Fraction, Fraction] = (Fraction(1), Fraction(1))
-    sides: tuple[int, int] = (IMAGE_SIDE, IMAGE_SIDE)
-    """Of the map that its elements lie on, which a flattening does not change."""
-
-    @property
-    def receptive_field(self) -> int:
-        """Side in pixels of the largest square that an output element depends on, padding counted."""
-        return int(min(self.fields))
+_OWN = tuple(os.path.dirname(path) + os.sep for path in (torch.__file__, os.path.dirname(__file__)))
 
 
-def trace(model: nn.Module, training: bool) -> tuple[list[Node], tuple[int, ...]]:
-    """The calls that the output depends on, in order, and the output's shape with N.
+@dataclass(frozen=True)
+class Trace:
+    """What one run of a model computed."""
 
-    Raises what the model raises, and TypeError where it does not give one tensor.
+    nodes: list[Node]
+    """The calls that the output depends on, in order."""
+    output: tuple[int, ...]
+    """The output's shape, with N."""
+    unused: int
+    """Elements of parameters that no call took."""
+
+
+def trace(model: nn.Module, training: bool, side: int = IMAGE_SIDE) -> Trace:
+    """Run ``model`` on two images of ``side`` pixels and follow them. Modes and buffers are left as the run
+    leaves them.
+
+    Raises what the model raises, and TypeError where it does not give one tensor, or one that comes from code
+    that cannot be followed.
     """
     model.train(training)
-    recorder = _Recorder(model)
     generator = torch.Generator().manual_seed(0)
-    images = torch.randn(BATCH, 1, IMAGE_SIDE, IMAGE_SIDE, generator=generator)
-    with torch.no_grad(), recorder:
-        output = model(images)
-    recorder.forget_hooks()
+    images = torch.randn(BATCH, 1, side, side, generator=generator)
+    recorder = _Recorder(model, images)
+    try:
+        with torch.no_grad(), recorder:
+            output = model(images)
+    finally:
+        recorder.forget_hooks()
     if not isinstance(output, Tensor):
         raise TypeError(f"the model gives {type(output).__name__}, not a tensor")
     last = recorder.by_tensor.get(id(output))
+    if last is None or not last.sees_image:
+        raise TypeError(
+            "the output does not depend on the image, or compiled code computes it, which cannot be followed"
+        )
     live: set[int] = set()
-    left = [last] if last else []
+    left = [last]
     while left:
         node = left.pop()
         if id(node) not in live:
             live.add(id(node))
             left += node.inputs
-    return [node for node in recorder.nodes if id(node) in live], tuple(output.shape)
+    nodes = [node for node in recorder.nodes if id(node) in live]
+    return Trace(nodes, tuple(output.shape), sum(p.numel() for p in sized(model) if id(p) in recorder.unseen))
+
+
+def sized(model: nn.Module) -> list[nn.Parameter]:
+    """The parameters, a shared one once, but for those of lazy modules that have never run."""
+    return [p for p in model.parameters() if not isinstance(p, nn.parameter.UninitializedParameter)]
 
 
 class _Recorder(TorchFunctionMode):
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, images: Tensor) -> None:
         super().__init__()
         self.nodes: list[Node] = []
-        self.by_tensor: dict[int, Node] = {}
-        self.kept: list[Tensor] = []  # an id is unique only while its tensor lives
+        sides = (images.shape[2], images.shape[3])
+        self.by_tensor = {id(images): Node("image", "image", [], (), (1, *sides), "", sides=sides)}
+        self.kept: list[Tensor] = [images]  # an id is unique only while its tensor lives
         self.parameters = {id(parameter) for parameter in model.parameters()}
         self.unseen = set(self.parameters)  # by any call yet
+        self.outside: set[int] = set()
         self.stack: list[str] = []
         self.handles = []
         for name, module in model.named_modules():
@@ -106,41 +103,69 @@ class _Recorder(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        before = [tuple(t.shape) for t in _tensors((args, kwargs))]
+        before = [(id(t), tuple(t.shape)) for t in _tensors((args, kwargs))]  # a call may change it
         result = func(*args, **kwargs)
+        if (
+            "dropout" in getattr(func, "__name__", "")
+            and result is args[0]
+            and not _in_place(func, args, kwargs)
+        ):
+            # Off, it gives what it took: told apart, lest a call whose result is thrown away seem used.
+            result = result.view_as(result)
         outputs = list(_tensors(result))
         if outputs and not (len(outputs) == 1 and id(outputs[0]) in self.parameters):
             self._record(getattr(func, "__name__", str(func)), args, kwargs, before, outputs)
         return result
 
     def _record(
-        self, kind: str, args: Any, kwargs: Any, before: list[tuple[int, ...]], outputs: list[Tensor]
+        self,
+        kind: str,
+        args: Any,
+        kwargs: Any,
+        before: list[tuple[int, tuple[int, ...]]],
+        outputs: list[Tensor],
     ) -> None:
-        taken = list(_tensors((args, kwargs)))
-        inputs = [self.by_tensor[id(t)] for t in taken if id(t) in self.by_tensor]
+        taken = {id(t): t for t in _tensors((args, kwargs))}
+        shapes = dict(before)
+        inputs = [self.by_tensor[i] for i in taken if i in self.by_tensor]
         kind = kind.rstrip("_") if not kind.startswith("__") else kind
-        fresh = {id(t): t for t in taken if id(t) in self.unseen}
-        self.unseen -= set(fresh)
+        fresh = [t for i, t in taken.items() if i in self.unseen]
+        self.unseen -= set(taken)
+        features = [i for i in taken if i in self.by_tensor and self.by_tensor[i].sees_image]
+        weights = [i for i in taken if i not in features]
         result = outputs[0]
         node = Node(
             (self.stack[-1] if self.stack else "") or kind,
             kind,
             inputs,
-            before[0][1:] if before else (),
+            shapes[features[0]][1:] if features else (),
             tuple(result.shape[1:]),
             _source(),
             _settings(kind, args, kwargs),
-            sum(t.numel() for t in fresh.values()),
+            weighted=bool(features and weights) and kind in (*CONVOLUTIONS, *PRODUCTS),
+            parameters=sum(t.numel() for t in fresh),
+            sees_image=bool(features),
         )
-        node.macs = _macs(node, before, result)
-        _locate(node)
+        if node.weighted:
+            hidden = set(weights) - self.parameters - self.outside - set(self.by_tensor)
+            self.outside |= hidden
+            node.outside = sum(taken[i].numel() for i in hidden)
+            self.kept += [taken[i] for i in hidden]
+        node.macs = macs(node, [shape for _, shape in before], tuple(result.shape))
+        locate(node)
         self.nodes.append(node)
         for tensor in outputs:
             self.by_tensor[id(tensor)] = node
             self.kept.append(tensor)
 
 
+def _in_place(func: Any, args: Any, kwargs: Any) -> bool:
+    return func.__name__.endswith("_") or bool(kwargs.get("inplace", args[3:4] == (True,)))
+
+
 def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, nn.parameter.UninitializedTensorMixin):
+        return  # of a lazy module that is about to run for the first time
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, dict):
@@ -153,7 +178,7 @@ def _tensors(value: Any) -> Iterator[Tensor]:
 
 def _source() -> str:
     frame = sys._getframe(1)
-    while frame is not None:
+    while frame is not None and frame.f_code is not trace.__code__:
         file = frame.f_code.co_filename
         if not file.startswith((*_OWN, "<")) and "runpy" not in file:
             return f"{os.path.basename(file)}:{frame.f_lineno}"
@@ -164,21 +189,18 @@ def _source() -> str:
 _NAMES = {
     "conv2d": ("input", "weight", "bias", "stride", "padding", "dilation", "groups"),
     "conv_transpose2d": (
-        "input",
-        "weight",
-        "bias",
-        "stride",
-        "padding",
-        "output_padding",
-        "groups",
-        "dilation",
+        *("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation"),
     ),
+    "conv1d": ("input", "weight"),
     "max_pool2d": ("input", "kernel_size", "stride", "padding", "dilation"),
     "avg_pool2d": ("input", "kernel_size", "stride", "padding"),
-    "mean": ("input", "dim", "keepdim"),
+    "unfold": ("input", "kernel_size", "dilation", "padding", "stride"),
     "dropout": ("input", "p", "training"),
-    "batch_norm": ("input", "running_mean", "running_var", "weight"),
     "interpolate": ("input", "size", "scale_factor", "mode"),
+    "einsum": ("equation",),
+    "softmax": ("input", "dim"),
+    "log_softmax": ("input", "dim"),
+    "__getitem__": ("input", "index"),
 }
 
 
@@ -188,93 +210,15 @@ def _settings(kind: str, args: Any, kwargs: Any) -> dict[str, Any]:
     if "conv" in kind and isinstance(weight := found.get("weight"), Tensor):
         found["kernel_size"] = tuple(weight.shape[2:])
         found["weight_shape"] = tuple(weight.shape)
-    if kind == "mean" and len(args) > 2 and isinstance(args[1], int) and isinstance(args[2], int):
-        found |= {"dim": tuple(a for a in args[1:] if not isinstance(a, bool)), "keepdim": False}
+    if kind in (*REDUCTIONS, *TURNS):  # x.mean(2, 3) as well as x.mean((2, 3))
+        dims = [a for arg in args[1:] for a in (arg if isinstance(arg, list | tuple) else [arg])]
+        named = [d for name in ("dim", "axis", "dims", "dim0", "dim1") for d in _listed(kwargs.get(name))]
+        named += [d for name in ("source", "destination") for d in _listed(kwargs.get(name))]
+        found["dims"] = tuple(d for d in [*dims, *named] if isinstance(d, int) and not isinstance(d, bool))
+    if "train" in found:  # torch.dropout's name for it
+        found["training"] = found["train"]
     return {name: value for name, value in found.items() if not isinstance(value, Tensor)}
 
 
-def _macs(node: Node, before: list[tuple[int, ...]], result: Tensor) -> int:
-    if node.kind in CONVOLUTIONS and (weight := node.settings.get("weight_shape")):
-        per_element = 1
-        for side in weight[1:]:
-            per_element *= side
-        places = before[0] if "transpose" in node.kind else tuple(result.shape)
-        total = per_element
-        for side in places[1:]:
-            total *= side
-        return total
-    if node.kind in PRODUCTS and len(before) > 1:
-        inner = before[1][-1] if node.kind in ("addmm", "linear") else before[0][-1]
-        return inner * result.numel() // BATCH
-    return 0
-
-
-def _locate(node: Node) -> None:
-    """Receptive field, jump and sides from the inputs' (Araujo et al., 2019, Distill)."""
-    before = node.inputs[0].sides if node.inputs else (IMAGE_SIDE, IMAGE_SIDE)
-    if len(node.shape) == 3:
-        node.sides = (node.shape[1], node.shape[2])
-    else:
-        node.sides = (1, 1) if node.kind == "linear" or _global_mean(node) else before
-    fields, jumps = [], []
-    for axis in (0, 1):
-        jump = max((source.jumps[axis] for source in node.inputs), default=Fraction(1))
-        size = max((source.fields[axis] for source in node.inputs), default=Fraction(1))
-        steps, stride = _window(node, axis, before[axis])
-        fields.append(size + (steps - 1) * jump)
-        jumps.append(jump * stride)
-    node.fields, node.jumps = (fields[0], fields[1]), (jumps[0], jumps[1])
-
-
-def _window(node: Node, axis: int, side: int) -> tuple[int, Fraction]:
-    """How many neighbouring places of the input an output place sees, and the stride between two of them."""
-
-    def of(name: str, default: int) -> int:
-        value = node.settings.get(name)
-        if value is None or isinstance(value, str) or value == []:
-            return default
-        return int(value) if isinstance(value, int | float) else int(value[axis % len(value)])
-
-    outputs = node.sides[axis]
-    if node.kind in ("conv2d", "max_pool2d", "avg_pool2d"):
-        kernel = of("kernel_size", 1)
-        stride = of("stride", 1 if node.kind == "conv2d" else kernel)
-        return of("dilation", 1) * (kernel - 1) + 1, Fraction(stride)
-    if node.kind == "conv_transpose2d":
-        stride, reach = of("stride", 1), of("dilation", 1) * (of("kernel_size", 1) - 1) + 1
-        return -(-reach // stride), Fraction(1, stride)
-    if node.kind == "interpolate":
-        linear = node.settings.get("mode", "nearest") in ("bilinear", "bicubic")
-        reach = {"bilinear": 2, "bicubic": 4}[node.settings["mode"]] if linear else 1
-        return min(reach, side), Fraction(side, outputs)
-    if node.kind in ("adaptive_avg_pool2d", "adaptive_max_pool2d"):
-        spans = (-(-(i + 1) * side // outputs) - i * side // outputs for i in range(outputs))
-        return min(spans), Fraction(max(1, side // outputs))
-    if node.kind == "linear" or _global_mean(node):
-        return side, Fraction(1)
-    return 1, Fraction(1)
-
-
-def _global_mean(node: Node) -> bool:
-    """Whether it is a mean over rows and columns, and over no more."""
-    if node.kind != "mean":
-        return False
-    dims = node.settings.get("dim")
-    dims = (dims,) if isinstance(dims, int) else tuple(dims or ())
-    rank = len(node.input_shape) + 1
-    flat = {d % rank for d in dims if isinstance(d, int)}
-    # A mean over the last axis of flattened maps is the same average.
-    return (rank == 4 and flat == {2, 3}) or (rank == 3 and flat == {2})
-
-
-def averages_whole_map(node: Node) -> bool:
-    """Whether it is global average pooling, in whichever way it is written."""
-    if _global_mean(node):
-        return True
-    if len(node.input_shape) != 3 or node.shape[1:] != (1, 1):
-        return False
-    if node.kind == "avg_pool2d":
-        kernel = node.settings["kernel_size"]
-        kernel = (kernel, kernel) if isinstance(kernel, int) else kernel
-        return all(k >= s for k, s in zip((*kernel, kernel[-1]), node.input_shape[1:], strict=False))
-    return node.kind == "adaptive_avg_pool2d"
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]

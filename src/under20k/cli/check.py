@@ -13,19 +13,27 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from under20k.checking import output
-from under20k.checking.profiles import NAMES, load_profile
+from under20k.checking.findings import Finding, missed
+from under20k.checking.profiles import NAMES, Profile, load_profile
 from under20k.checking.sandbox import TIME_LIMIT_S, judge_all, judge_apart
 from under20k.checking.target import argument, parse, submissions
 from under20k.cli.options import recipe_argument
 from under20k.errors import UserError
 from under20k.files import write_text
 from under20k.report.tables import Table
+from under20k.report.verdicts import verdicts_table
+
+LAYERS = (
+    *("Layer", "Type", "Output", "Parameters", "MACs", "Field", "Jump"),
+    *("BatchNorm", "Activation", "Source"),
+)
+Judgements = list[tuple[str, dict[str, Any]]]
+"""Target and what was found, as in ``output``."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -37,19 +45,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
         " file.ipynb:Name, or a folder of submissions",
     )
     parser.add_argument("--json", action="store_true", help="print as JSON")
-    model = parser.add_argument_group("models", "for what is no recipe and no run")
-    model.add_argument("--trust", action="store_true", help="run the model's code")
-    model.add_argument(
-        "--arg", action="append", default=[], metavar="KEY=VALUE", help="a constructor's argument, repeatable"
-    )
-    model.add_argument(
+    parser.add_argument(
         "--profile",
         default="brief",
         metavar="NAME|FILE.toml",
         help=f"limits and levels of the rules: {', '.join(NAMES)}, or a file (default: %(default)s)",
     )
-    model.add_argument("--max-parameters", type=int, metavar="N", help="fewer than N + 1 parameters")
-    model.add_argument("--min-receptive-field", type=int, metavar="N", help="at least N pixels a side")
+    parser.add_argument("--max-parameters", type=int, metavar="N", help="at most N parameters")
+    parser.add_argument("--min-receptive-field", type=int, metavar="N", help="at least N pixels a side")
+    parser.add_argument("--max-epochs", type=int, metavar="N", help="at most N epochs, of a recipe or a run")
+    for option, text in (
+        ("junit", "JUnit XML"),
+        ("markdown", "Markdown"),
+        ("csv", "CSV"),
+        ("badge", "SVG badge"),
+    ):
+        parser.add_argument(f"--{option}", type=Path, metavar="FILE", help=f"write {text} there as well")
+    model = parser.add_argument_group("models", "for what is no recipe and no run")
+    model.add_argument("--trust", action="store_true", help="run the model's code")
+    model.add_argument(
+        "--arg", action="append", default=[], metavar="KEY=VALUE", help="a constructor's argument, repeatable"
+    )
     model.add_argument(
         "--time-limit", type=float, default=TIME_LIMIT_S, metavar="S", help="seconds (default: %(default)g)"
     )
@@ -60,32 +76,44 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="WEIGHTS",
         help="evaluate these weights (.safetensors, or .pth by torch's weights-only loader) on validation",
     )
-    for option, text in (
-        ("junit", "JUnit XML"),
-        ("markdown", "Markdown"),
-        ("csv", "CSV"),
-        ("badge", "SVG badge"),
-    ):
-        model.add_argument(f"--{option}", type=Path, metavar="FILE", help=f"write {text} there as well")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the options say; returns the exit code. Raises UserError."""
     target = arguments.target
+    profile = load_profile(arguments.profile).with_limits(
+        parameters=_more(arguments.max_parameters),
+        receptive_field=arguments.min_receptive_field,
+        epochs=_more(arguments.max_epochs),
+    )
+    folder = False
     if _is_model(target):
-        return _models(arguments)
-    from under20k.api import check
-    from under20k.report.verdicts import missed, verdicts_table
-
-    verdicts = check(recipe_argument(target) if target.endswith(".json") else target)
-    passed = all(verdict.passed for verdict in verdicts)
-    if arguments.json:
-        rows = [asdict(verdict) for verdict in verdicts]
-        print(json.dumps({"target": target, "passed": passed, "verdicts": rows}, indent=2))
+        folder = Path(target).is_dir()
+        texts = [str(path) for path in submissions(Path(target))] if folder else [target]
+        if not arguments.trust:
+            return _show(texts)
+        results = _class(arguments, texts, profile) if folder else [(target, _model(arguments, profile))]
     else:
-        print(verdicts_table(verdicts, target).text())
-        print(_summary(missed(verdicts)))
-    return 0 if passed else 1
+        if arguments.arg or arguments.accuracy:
+            raise UserError("--arg and --accuracy are for a model's file, not for a recipe or a run")
+        from under20k.api import judged
+
+        found = recipe_argument(target) if target.endswith(".json") else target
+        results = [(target, judged(found, profile))]
+    _write(arguments, results)
+    if arguments.json:
+        rows = [{"target": text, "result": output.word(result), **result} for text, result in results]
+        print(json.dumps({"results": rows} if folder else rows[0], indent=2))
+    elif folder:
+        print(_class_table(results).text())
+    else:
+        _print(*results[0])
+    return 0 if all(output.word(result) == "passed" for _, result in results) else 1
+
+
+def _more(most: int | None) -> int | None:
+    """The limit that is the first not allowed, for the largest number that is."""
+    return None if most is None else most + 1
 
 
 def _is_model(target: str) -> bool:
@@ -98,47 +126,36 @@ def _is_model(target: str) -> bool:
     return folder.is_dir() and not any((folder / name).exists() for name in FILES)
 
 
-def _models(arguments: argparse.Namespace) -> int:
-    target = arguments.target
-    if not arguments.time_limit > 0:
-        raise UserError(f"--time-limit is {arguments.time_limit:g}; give seconds above 0")
+def _class(arguments: argparse.Namespace, texts: list[str], profile: Profile) -> Judgements:
+    if arguments.arg or arguments.accuracy:
+        raise UserError("--arg and --accuracy are for one model, not for a folder")
     jobs = (os.cpu_count() or 1) if arguments.jobs is None else arguments.jobs
     if jobs < 1:
         raise UserError(f"--jobs is {jobs}; give 1 or more")
-    most = arguments.max_parameters
-    profile = load_profile(arguments.profile).with_limits(
-        parameters=None if most is None else most + 1, receptive_field=arguments.min_receptive_field
-    )
-    folder = Path(target).is_dir()
-    if folder and (arguments.arg or arguments.accuracy):
-        raise UserError("--arg and --accuracy are for one model, not for a folder")
-    texts = [str(path) for path in submissions(Path(target))] if folder else [target]
-    if not arguments.trust:
-        return _show(texts)
-    limits = {"time_limit_s": arguments.time_limit}
-    if folder:
-        results = []
-        for text, result in judge_all(texts, profile, jobs, **limits):
-            results.append((text, result))
-            print(f"{len(results)}/{len(texts)} {text}: {output.word(result)}", file=sys.stderr)
-    else:
-        given = dict(argument(text) for text in arguments.arg)
-        if weights := arguments.accuracy:
-            if not weights.is_file():
-                raise UserError(f"--accuracy: {weights} is not a file")
-            from under20k.data import load
+    results: Judgements = []
+    for text, result in judge_all(texts, profile, jobs, time_limit_s=_time_limit_s(arguments)):
+        results.append((text, result))
+        print(f"{len(results)}/{len(texts)} {text}: {output.word(result)}", file=sys.stderr)
+    return results
 
-            load()  # the model's process has no network
-        results = [(target, judge_apart(parse(target), profile, given, weights=weights, **limits))]
-    _write(arguments, results)
-    if arguments.json:
-        rows = [{"target": text, "result": output.word(result), **result} for text, result in results]
-        print(json.dumps({"results": rows} if folder else rows[0], indent=2))
-    elif folder:
-        print(_class_table(results).text())
-    else:
-        _print(*results[0])
-    return 0 if all(output.word(result) == "passed" for _, result in results) else 1
+
+def _model(arguments: argparse.Namespace, profile: Profile) -> dict[str, Any]:
+    given = dict(argument(text) for text in arguments.arg)
+    if weights := arguments.accuracy:
+        if not weights.is_file():
+            raise UserError(f"--accuracy: {weights} is not a file")
+        from under20k.data import load
+
+        load()  # the model's process has no network
+    limit_s = _time_limit_s(arguments)
+    return judge_apart(parse(arguments.target), profile, given, weights=weights, time_limit_s=limit_s)
+
+
+def _time_limit_s(arguments: argparse.Namespace) -> float:
+    limit_s: float = arguments.time_limit
+    if not limit_s > 0:
+        raise UserError(f"--time-limit is {limit_s:g}; give seconds above 0")
+    return limit_s
 
 
 def _show(texts: list[str]) -> int:
@@ -156,7 +173,7 @@ def _show(texts: list[str]) -> int:
     raise UserError("nothing was run; read the code, then give --trust to run it")
 
 
-def _write(arguments: argparse.Namespace, results: list[tuple[str, dict[str, Any]]]) -> None:
+def _write(arguments: argparse.Namespace, results: Judgements) -> None:
     writers: dict[str, Callable[[output.Results], str]] = {
         "junit": output.junit,
         "markdown": output.markdown,
@@ -181,33 +198,30 @@ def _print(target: str, result: dict[str, Any]) -> None:
             f"{row['macs']:,}",
             str(row["receptive_field"]),
             f"{row['jump']:g}",
-            {True: "yes", False: "NO", None: ""}[row["batch_norm_after"]],
+            {True: "yes", False: "no", None: ""}[row["batch_norm_after"]],
+            row["activation"] or "",
             row["source"],
         )
         for row in result["layers"]
     )
-    head = ("Layer", "Type", "Output", "Parameters", "MACs", "Field", "Jump", "BatchNorm", "Source")
-    print(Table(head, layers, caption=target, align="lllrrrrll").text())
-    rows = tuple((f["rule"], f["requirement"], f["status"], f["evidence"]) for f in result["findings"])
-    print("\n" + Table(("Rule", "Requirement", "Result", "Evidence"), rows, caption="", align="llll").text())
+    print(Table(LAYERS, layers, caption=target, align="lllrrrrlll").text())
+    findings = [Finding(**finding) for finding in result["findings"]]
+    print("\n" + verdicts_table(findings).text())
     if measured := result.get("accuracy"):
         print(
             f"\naccuracy: {measured['accuracy']:.2%} ({measured['correct']:,} of {measured['images']:,}"
             f" validation images), with inputs {measured['normalisation']}, which fits train images best"
         )
-    print(_summary(output.missed(result)))
+    rules = missed(findings)
+    print(f"\nmisses: {', '.join(rules)}" if rules else "\nmeets every requirement")
 
 
-def _summary(missed: Sequence[str]) -> str:
-    return f"\nmisses: {', '.join(missed)}" if missed else "\nmeets every requirement"
-
-
-def _class_table(results: list[tuple[str, dict[str, Any]]]) -> Table:
+def _class_table(results: Judgements) -> Table:
     rows = []
     for text, result in results:
         count = f"{result['parameters']:,}" if "parameters" in result else ""
         rows.append(
-            (text, output.word(result), count, result.get("error", "") or ", ".join(output.missed(result)))
+            (text, output.word(result), count, result.get("error") or ", ".join(output.missed(result)))
         )
     return Table(
         ("Submission", "Result", "Parameters", "Missed, or why broken"), tuple(rows), caption="", align="llrl"

@@ -38,11 +38,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.jobs is not None and not 1 <= arguments.jobs <= 1024:
         raise UserError(f"--jobs is {arguments.jobs}; give 1 to 1024")
 
+    from under20k.checking.findings import missed
     from under20k.cli.data import Talk
     from under20k.cli.progress import Display, ManyTrainings
     from under20k.files import read_text
     from under20k.report.comparison import comparison_table
-    from under20k.report.verdicts import missed
     from under20k.reproduction import reproduce
 
     with Display() as display, Talk() as talk:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from under20k.architecture import IMAGE_SIDE
 from under20k.brief import EPOCH_LIMIT, PARAMETER_LIMIT
+from under20k.checking.findings import Finding, missed
 from under20k.files import write_bytes, write_text
 from under20k.report.claims import claim
 from under20k.report.comparison import NOTHING, TARGET, compare, comparison_table
@@ -27,7 +28,7 @@ from under20k.report.specification import (
     SpecifiedModel,
 )
 from under20k.report.tables import Table, architecture_table
-from under20k.report.verdicts import Verdict, missed, verdicts_table
+from under20k.report.verdicts import verdicts_table
 from under20k.report.wording import (
     augmentation_text,
     dropout_text,
@@ -39,11 +40,11 @@ from under20k.report.wording import (
 from under20k.run import Run
 from under20k.statistics import percent
 
-__all__ = ["Verdict", "comparison_table", "write_reproduction"]
+__all__ = ["comparison_table", "write_reproduction"]
 
 
 def write_reproduction(
-    runs: Mapping[str, Sequence[Run]], verdicts: Mapping[str, Sequence[Verdict]], folder: Path, command: str
+    runs: Mapping[str, Sequence[Run]], verdicts: Mapping[str, Sequence[Finding]], folder: Path, command: str
 ) -> Path:
     """Write ``report.html``, ``report.md`` and a PNG of curves a model into ``folder``.
 
@@ -63,7 +64,7 @@ def write_reproduction(
 
 
 def reproduction(
-    results: Sequence[Results], verdicts: Mapping[str, Sequence[Verdict]], command: str
+    results: Sequence[Results], verdicts: Mapping[str, Sequence[Finding]], command: str
 ) -> Document:
     """The report as a document; at least one recipe."""
     names = enumeration([result.name for result in results])
@@ -110,7 +111,7 @@ def structure(results: Sequence[Results]) -> tuple[Block, ...]:
     )
 
 
-def requirements(results: Sequence[Results], verdicts: Mapping[str, Sequence[Verdict]]) -> tuple[Block, ...]:
+def requirements(results: Sequence[Results], verdicts: Mapping[str, Sequence[Finding]]) -> tuple[Block, ...]:
     """Each requirement with its evidence, after what each model misses."""
     summaries, tables = [], []
     for result in results:

@@ -1,12 +1,17 @@
-"""The module graph against what the modules do: receptive fields found by changing pixels, uses followed."""
+"""What a run records: fields found by changing pixels, uses followed, the model left as it was."""
 
 import pytest
 import torch
 from torch import nn
 
 from under20k.architecture import IMAGE_SIDE
-from under20k.errors import UserError
-from under20k.graph import operations
+from under20k.checking.judge import judge_model
+from under20k.checking.profiles import load_profile
+from under20k.checking.trace import trace
+
+
+def nodes_of(model: nn.Module):
+    return trace(model, training=False).nodes
 
 
 def conv(kernel, inputs: int = 1, **options) -> nn.Conv2d:
@@ -29,6 +34,13 @@ def rows_behind(model: nn.Module, axis: int) -> list[list[int]]:
     return [changed[:, place].nonzero().flatten().tolist() for place in range(line.shape[1])]
 
 
+class Every(nn.Module):
+    """Each second row and column."""
+
+    def forward(self, x):
+        return x[..., ::2, ::2]
+
+
 GEOMETRIES = {
     "one": nn.Sequential(conv(3)),
     "padded": nn.Sequential(conv(3, padding=1), conv(5, 2, padding=2)),
@@ -40,13 +52,15 @@ GEOMETRIES = {
     "averaged": nn.Sequential(nn.AvgPool2d(4, stride=3), conv(3)),
     "adaptive": nn.Sequential(conv(3), nn.AdaptiveAvgPool2d(13), nn.ReLU(), conv(3, 2)),
     "oblong": nn.Sequential(conv((3, 7)), conv((5, 3), 2, stride=(2, 1)), nn.MaxPool2d((1, 2))),
+    "subsampled": nn.Sequential(conv(3, padding=1), Every(), conv(3, 2, padding=1)),
+    "space to depth": nn.Sequential(nn.PixelUnshuffle(2), conv(3, 4)),
 }
 
 
 @pytest.mark.parametrize("name", GEOMETRIES)
 def test_receptive_field_and_jump_are_those_of_the_pixels_that_matter(name):
     model = GEOMETRIES[name].eval()
-    (last, *_) = reversed(operations(model.float()))
+    last = nodes_of(model.float())[-1]
     fields, jumps = [], []
     for axis in (0, 1):
         behind = rows_behind(model.double(), axis)
@@ -63,13 +77,13 @@ def test_receptive_field_and_jump_are_those_of_the_pixels_that_matter(name):
 @pytest.mark.parametrize("outputs", [1, 2, 3, 5, 27, 28])
 def test_adaptive_windows_of_unequal_size_count_as_their_smallest(outputs):
     model = nn.AdaptiveAvgPool2d(outputs)
-    (only,) = operations(nn.Sequential(model))
+    (only,) = nodes_of(nn.Sequential(model))
     assert only.receptive_field == min(map(len, rows_behind(model.double(), 0)))
 
 
 def test_a_linear_layer_sees_what_was_flattened():
     model = nn.Sequential(nn.Conv2d(1, 2, 5, stride=3), nn.Flatten(), nn.Linear(2 * 8 * 8, 10))
-    first, flat, linear = operations(model)
+    first, flat, linear = nodes_of(model)
     assert (first.receptive_field, first.jumps, first.sides) == (5, (3, 3), (8, 8))
     assert (flat.shape, flat.sides, flat.receptive_field) == ((128,), (8, 8), 5)
     assert linear.sides == (1, 1)
@@ -88,13 +102,13 @@ class Shared(nn.Module):
         return self.inside(self.pool(self.inside(x)))
 
 
-def test_a_module_used_twice_is_two_operations():
-    first, pool, second = operations(Shared())
-    assert [op.name for op in (first, pool, second)] == ["inside.0", "pool", "inside.0"]
-    assert first.module is second.module
-    assert (first.inputs, pool.inputs, second.inputs) == ((), (first,), (pool,))
+def test_a_module_used_twice_is_two_nodes_and_its_parameters_count_once():
+    first, pool, second = nodes_of(Shared())
+    assert [node.name for node in (first, pool, second)] == ["inside.0", "pool", "inside.0"]
+    assert ([i.kind for i in first.inputs], pool.inputs, second.inputs) == (["image"], [first], [pool])
     assert (first.input_shape, second.input_shape) == ((1, 28, 28), (1, 14, 14))
     assert (first.receptive_field, second.receptive_field) == (3, 8)
+    assert (first.parameters, second.parameters) == (10, 0)
 
 
 class Discarding(nn.Module):
@@ -110,11 +124,11 @@ class Discarding(nn.Module):
 
 
 def test_what_the_output_does_not_depend_on_is_left_out():
-    assert [op.name for op in operations(Discarding())] == ["used"]
+    assert [node.name for node in nodes_of(Discarding())] == ["used"]
 
 
-class Computes(nn.Module):
-    """A convolution, BatchNorm and then something that the graph cannot follow."""
+class Giving(nn.Module):
+    """Gives what a function makes of its maps."""
 
     def __init__(self, then) -> None:
         super().__init__()
@@ -129,34 +143,29 @@ def broken(x):
 
 
 REFUSED = {
-    "function": (lambda x: torch.relu(x), "only modules are understood"),
-    "operator": (lambda x: x + x, "only modules are understood"),
-    "method": (lambda x: x.flatten(1), "only modules are understood"),
-    "control flow": (lambda x: x if x.sum() > 0 else -x, "cannot be followed"),
-    "loop": (lambda x: [x for _ in range(x.shape[0])], "cannot be followed"),
-    "unpacking": (lambda x: [side for side in x.shape], "cannot be followed"),  # noqa: C416
-    "wrong input": (nn.Linear(5, 10), "cannot be followed"),
-    "wrong dimensions": (nn.BatchNorm1d(4), "cannot be followed"),
-    "several outputs": (nn.LSTM(26, 3), "cannot be followed"),
-    "defect": (broken, "a defect of the model's own"),
+    "two outputs": (lambda x: (x, x), TypeError, "gives tuple, not a tensor"),
+    "no tensor": (lambda x: x.shape[0], TypeError, "gives int, not a tensor"),
+    "a constant": (lambda x: torch.zeros(2, 10), TypeError, "does not depend on the image"),
+    "through NumPy": (lambda x: torch.from_numpy(x.numpy()), TypeError, "does not depend on the image"),
+    "wrong shape": (nn.Linear(5, 10), RuntimeError, "shapes cannot be multiplied"),
+    "a defect": (broken, KeyError, "a defect of the model's own"),
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_followed_is_refused_and_the_model_left_as_it_was(name):
-    then, words = REFUSED[name]
-    model = Computes(then).train()
+@pytest.mark.parametrize("name", [*REFUSED, None])
+def test_the_model_is_left_as_it_was_even_if_it_fails(name):
+    then, error, words = REFUSED.get(name, (lambda x: x, None, ""))
+    model = Giving(then).train()
     model.batch_norm.eval()  # frozen, as when fine-tuning
-    with pytest.raises(UserError, match=words):
-        operations(model)
-    assert (model.training, model.conv.training, model.batch_norm.training) == (True, True, False)
-
-
-def test_following_changes_nothing_in_the_model():
-    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.AdaptiveAvgPool2d(1))
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    generator = torch.get_rng_state()
-    assert len(operations(model)) == 4
-    assert all(module.training for module in model.modules())
+    state = torch.get_rng_state()
+    if error:
+        with pytest.raises(error, match=words):
+            judge_model(model, load_profile("brief"))
+    else:
+        judge_model(model, load_profile("brief"))
+    assert (model.training, model.conv.training, model.batch_norm.training) == (True, True, False)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    assert torch.equal(torch.get_rng_state(), generator)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert not model.conv._forward_hooks
+    assert not model.conv._forward_pre_hooks

@@ -1,0 +1,40 @@
+"""Multiply-accumulates of a node, from the shapes alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+
+from under20k.checking.node import BATCH, CONVOLUTIONS, PRODUCTS, Node
+
+Shape = tuple[int, ...]
+
+
+def macs(node: Node, taken: Sequence[Shape], result: Shape) -> int:
+    """Of one image: those of convolutions, matrix products and attention; 0 for all else.
+
+    ``taken`` and ``result`` are the shapes of the tensors, with N.
+    """
+    total = 0
+    if node.kind in CONVOLUTIONS and (weight := node.settings.get("weight_shape")):
+        total = prod(weight[1:]) * prod(taken[0] if "transpose" in node.kind else result)
+    elif node.kind == "scaled_dot_product_attention":
+        query, key, value = taken[:3]
+        total = prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
+    elif node.kind == "multi_head_attention_forward":
+        (queries, images, width), keys = taken[0], taken[1][0]
+        total = images * (2 * (queries + keys) * width * width + 2 * queries * keys * width)
+    elif node.kind == "einsum":
+        total = _einsum(str(node.settings.get("equation")), taken)
+    elif node.kind in PRODUCTS and len(taken) > 1:
+        left = taken[1] if node.kind in ("addmm", "baddbmm", "linear") else taken[0]
+        total = left[-1] * prod(result)
+    return int(total) // BATCH
+
+
+def _einsum(equation: str, taken: Sequence[Shape]) -> int:
+    """Of two operands, every combination of the indices once."""
+    letters = equation.replace(" ", "").partition("->")[0].split(",")
+    if len(letters) != 2 or len(taken) != 2 or "." in equation:
+        return 0
+    return prod(dict(zip("".join(letters), [*taken[0], *taken[1]], strict=False)).values())

@@ -1,0 +1,28 @@
+"""What a rule found: the verdict on one requirement, with its evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One rule, judged."""
+
+    rule: str
+    requirement: str
+    status: str
+    """``passed``, ``failed``, or ``warning`` for a rule that is only advised."""
+    evidence: str
+    """What was found in the model, whether it passes or not."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the requirement is met."""
+        return self.status == "passed"
+
+
+def missed(findings: Iterable[Finding]) -> list[str]:
+    """The required rules that are not met."""
+    return [finding.rule for finding in findings if finding.status == "failed"]

@@ -1,0 +1,62 @@
+"""One call of a torch function in a model's computation.
+
+Shapes: N images, C channels, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from under20k.architecture import IMAGE_SIDE
+
+BATCH = 2
+"""Images at a time: BatchNorm in training mode cannot take one image whose maps are 1×1."""
+CONVOLUTIONS = ("conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d")
+PRODUCTS = ("linear", "matmul", "mm", "bmm", "addmm", "baddbmm", "__matmul__", "einsum")
+ATTENTION = ("scaled_dot_product_attention", "multi_head_attention_forward")
+
+
+@dataclass(eq=False)
+class Node:
+    """One call whose result the output depends on."""
+
+    name: str
+    """Of the module that calls, else of the function."""
+    kind: str
+    inputs: list[Node]
+    input_shape: tuple[int, ...]
+    """Of the first tensor taken that depends on the image, without N."""
+    shape: tuple[int, ...]
+    """Of the result, without N."""
+    source: str
+    """``file:line`` of the model's code, empty where only torch's own modules call."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    weighted: bool = False
+    """Whether it is a convolution or a matrix product of what depends on the image with what does not."""
+    parameters: int = 0
+    """Elements of the parameters that it takes and no node before it took."""
+    outside: int = 0
+    """Elements of the weights that it takes and that are no parameters."""
+    macs: int = 0
+    """Multiply-accumulates for one image, of convolutions and matrix products."""
+    sees_image: bool = True
+    fields: tuple[Fraction, Fraction] = (Fraction(1), Fraction(1))
+    jumps: tuple[Fraction, Fraction] = (Fraction(1), Fraction(1))
+    sides: tuple[int, int] = (IMAGE_SIDE, IMAGE_SIDE)
+    """Of the map that its elements lie on, which a flattening does not change."""
+    channels_last: bool = False
+    """Whether the map's rows and columns come before its channels."""
+    averaged: frozenset[int] = frozenset()
+    """The axes, 0 for rows and 1 for columns, over which a mean or a sum was taken."""
+
+    @property
+    def receptive_field(self) -> int:
+        """Side in pixels of the largest square that an output element depends on, padding counted."""
+        return int(min(self.fields))
+
+    @property
+    def places(self) -> int:
+        """How many places its map has."""
+        return self.sides[0] * self.sides[1]
