@@ -39,8 +39,9 @@ $(VENV)/installed: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
+# The instruction set `wide` (native/CMakeLists.txt) is for the tests.
 $(VENV)/installed-%: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	$(BIN)/python -m pip install --quiet --editable '.[$*]' --config-settings cmake.define.UNDER20K_WIDE=ON
 	@touch $@
 
 # The native engine. Built with the package, so again when its sources change.
