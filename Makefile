@@ -39,7 +39,12 @@ $(VENV)/installed: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
-# An extra's requirements alone: the package is there, and installing it again would compile it again.
+# The tests' native engine has one more instruction set, `wide` (native/CMakeLists.txt).
+$(VENV)/installed-test: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --editable '.[test]' --config-settings cmake.define.UNDER20K_WIDE=ON
+	@touch $@
+
+# Of other extras the requirements alone: installing the package again would compile it again.
 $(VENV)/installed-%: $(VENV)/installed
 	$(BIN)/python tools/requirements.py $* > $@.txt
 	$(BIN)/python -m pip install --quiet --requirement $@.txt

@@ -58,9 +58,9 @@ SMALL = Recipe(
 
 
 def instruction_sets() -> list[str]:
-    """Those that this processor has."""
+    """Those that this processor has, and the one in AVX-512's shape that runs on any."""
     present = []
-    for isa in ("baseline", "avx2", "avx512"):
+    for isa in ("baseline", "avx2", "avx512", "wide"):
         try:
             sanitized.module.isa(isa)
         except ValueError:

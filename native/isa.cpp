@@ -24,6 +24,10 @@ const Kernels& choose_kernels(const std::string& name) {
         {"avx2", __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), avx2::kernels},
 #endif
         {"baseline", true, baseline::kernels},
+// Those after it are never the widest: they are taken by their names only.
+#if defined(UNDER20K_WIDE)
+        {"wide", true, wide::kernels},
+#endif
     };
     std::string known, usable;
     for (const Choice& choice : choices) {

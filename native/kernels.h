@@ -161,6 +161,11 @@ struct Kernels {
 namespace baseline {
 const Kernels& kernels();
 }
+#if defined(UNDER20K_WIDE)
+namespace wide {
+const Kernels& kernels();
+}
+#endif
 #if defined(UNDER20K_X86)
 namespace avx2 {
 const Kernels& kernels();

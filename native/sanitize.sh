@@ -36,7 +36,7 @@ run() {  # name, sanitizers, faults
 
     rm -f "$build/CMakeCache.txt"  # with another compiler than the last CMake would forget the other settings
     cmake -S native -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_COMPILER="$cxx" \
-        -DPython_EXECUTABLE="$python" -DUNDER20K_SANITIZE="$sanitizers" > "$build/build.log" 2>&1 &&
+        -DPython_EXECUTABLE="$python" -DUNDER20K_SANITIZE="$sanitizers" -DUNDER20K_WIDE=ON > "$build/build.log" 2>&1 &&
         cmake --build "$build" --parallel 2 >> "$build/build.log" 2>&1 || { cat "$build/build.log"; exit 1; }
     step built
     module=$(echo "$PWD/$build"/_native*.so)

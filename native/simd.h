@@ -14,7 +14,9 @@
 
 namespace under20k::UNDER20K_ISA {
 
-#if defined(__AVX512F__)
+// The instruction set `wide` has the shape of AVX-512's vectors and none of its instructions: its code takes the same
+// ways, and the compiler cuts each vector into what the target has.
+#if defined(__AVX512F__) || defined(UNDER20K_WIDE)
 constexpr int LANES = 16;
 constexpr int REGISTERS = 32;
 #elif defined(__AVX2__)
@@ -40,7 +42,9 @@ UNDER20K_INLINE Vec broadcast(float value) {
 
 // `value`, in a register from here on: the compiler would otherwise load it again for each use.
 UNDER20K_INLINE Vec keep(Vec value) {
-#if defined(__x86_64__)
+#if defined(UNDER20K_WIDE)
+    // No register holds it.
+#elif defined(__x86_64__)
 #if defined(__AVX512F__)
     asm("" : "+v"(value));
 #else

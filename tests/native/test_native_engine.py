@@ -55,11 +55,7 @@ def same(one: Tensors, other: Tensors) -> bool:
     return one.keys() == other.keys() and all(one[name].tobytes() == other[name].tobytes() for name in one)
 
 
-@pytest.mark.parametrize("isa", ["baseline", ""])
-def test_the_same_bits_for_any_number_of_threads(
-    isa: str, some: Split, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(ISA_VARIABLE, isa)
+def test_the_same_bits_for_any_number_of_threads(isa: str, some: Split) -> None:
     weights = initial_weights(EVERYTHING.architecture, 0)
     plan = epoch_plan(EVERYTHING, 0, 1, len(some))
     one, *others = (train_native(EVERYTHING, weights, plan, some, threads) for threads in (1, 2, 3, 8))

@@ -23,9 +23,9 @@ from drawn import AUGMENTATIONS, architectures
 from under20k.architecture import Architecture
 from under20k.data import Mnist
 from under20k.data.mnist import Split
-from under20k.engine.native_engine import ISA_VARIABLE, NativeEngine, instruction_set
+from under20k.engine.native_engine import NativeEngine
 from under20k.engine.torch_engine import TorchEngine
-from under20k.errors import InvalidValue, UserError
+from under20k.errors import InvalidValue
 from under20k.plan import check_batches, epoch_plan
 from under20k.recipe import Augmentation, Recipe, Schedule
 from under20k.recipes import MINIMAL, REGULARIZED
@@ -41,23 +41,6 @@ a_few = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-
-
-def available(isa: str, monkeypatch: pytest.MonkeyPatch) -> bool:
-    monkeypatch.setenv(ISA_VARIABLE, isa)
-    try:
-        return instruction_set() == isa
-    except UserError:
-        return False
-
-
-@pytest.fixture(params=["baseline", "avx2", "avx512"])
-def isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Each instruction set that this processor has."""
-    name: str = request.param
-    if not available(name, monkeypatch):
-        pytest.skip(f"this processor has no {name}")
-    return name
 
 
 def assert_agrees(
