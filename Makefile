@@ -50,8 +50,10 @@ $(VENV)/installed-%: $(VENV)/installed
 
 $(VENV)/installed: $(wildcard native/*.h native/*.cpp native/CMakeLists.txt)
 
-benchmark: $(VENV)/installed-test     ## time the native engine against torch, in turns
-	$(BIN)/python benchmarks/engines.py --json benchmark.json
+BENCHMARK ?= benchmark.json
+
+benchmark: $(VENV)/installed-benchmark   ## time the native engine against torch and ONNX Runtime, in turns
+	$(BIN)/python -m benchmarks --json $(BENCHMARK)
 
 sanitize: $(VENV)/installed-test $(VENV)/installed-sanitize   ## the native engine's tests under sanitizers
 	native/sanitize.sh $(BIN)/python
