@@ -25,7 +25,7 @@ format: $(VENV)/installed-lint        ## apply lint fixes and formatting
 	$(BIN)/ruff format .
 
 readme: $(VENV)/installed             ## write the generated parts of README.md and docs/
-	$(BIN)/python tools/readme.py
+	$(BIN)/python -m tools.readme
 
 clean:                                ## remove the environment and caches (not runs/)
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

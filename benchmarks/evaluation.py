@@ -6,7 +6,7 @@ does.
 
 from __future__ import annotations
 
-import io
+import copy
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,11 +19,10 @@ from benchmarks.turns import Unavailable, in_turns, seconds
 from under20k.data import load
 from under20k.data.mnist import Split
 from under20k.engine import available_cores, create
-from under20k.engine.protocol import MEAN, STANDARD_DEVIATION
+from under20k.engine.protocol import MEAN, STANDARD_DEVIATION, Engine
 from under20k.plan import epoch_plan
 from under20k.recipe import Recipe
 from under20k.recipes import MINIMAL
-from under20k.weights import Tensors
 
 NATIVE, ONNX = "native", "ONNX Runtime"
 EAGER, CHANNELS_LAST, COMPILE = "torch eager", "torch channels_last", "torch compile"
@@ -32,7 +31,7 @@ TORCH = (EAGER, CHANNELS_LAST, COMPILE)
 TRAINED = 12_800  # images; the network has seen digits, so that its activations are those of use
 TOLERANCE = 1e-3  # of the largest logit, between any two
 
-Logits = Callable[[NDArray[np.generic]], NDArray[np.float32]]
+Logits = Callable[[NDArray[Any]], NDArray[np.float32]]
 
 
 def measure(amount: Amount, tell: Callable[[str], None]) -> dict[str, Any]:
@@ -50,10 +49,10 @@ def measure(amount: Amount, tell: Callable[[str], None]) -> dict[str, Any]:
         epoch_plan(MINIMAL, 0, 1, images),
         lambda done: None,
     )
-    contenders, missing = contestants(trained.logits, trained.weights(), MINIMAL, threads, amount, tell)
+    contenders, missing = contestants(trained, MINIMAL, amount, tell)
     pixels = validation.images
     normal = (((pixels / np.float32(255)) - np.float32(MEAN)) / np.float32(STANDARD_DEVIATION))[:, None]
-    inputs: dict[str, NDArray[np.generic]] = {
+    inputs: dict[str, NDArray[Any]] = {
         name: pixels if name == NATIVE else normal.astype(np.float32) for name in contenders
     }
     agree(contenders, inputs, amount.batch)
@@ -88,7 +87,7 @@ def measure(amount: Amount, tell: Callable[[str], None]) -> dict[str, Any]:
     }
 
 
-def correct(logits: Logits, images: NDArray[np.generic], labels: NDArray[np.uint8], batch: int) -> int:
+def correct(logits: Logits, images: NDArray[Any], labels: NDArray[np.uint8], batch: int) -> int:
     """How many images are classified rightly, a batch after the other."""
     starts = range(0, len(labels), batch)
     return sum(
@@ -96,7 +95,7 @@ def correct(logits: Logits, images: NDArray[np.generic], labels: NDArray[np.uint
     )
 
 
-def agree(contenders: dict[str, Logits], inputs: dict[str, NDArray[np.generic]], batch: int) -> None:
+def agree(contenders: dict[str, Logits], inputs: dict[str, NDArray[Any]], batch: int) -> None:
     """Raise AssertionError unless all give the same logits but for roundings, of a batch and of one image."""
     for images in (batch, 1):
         answers = {name: logits(inputs[name][:images]) for name, logits in contenders.items()}
@@ -107,30 +106,27 @@ def agree(contenders: dict[str, Logits], inputs: dict[str, NDArray[np.generic]],
 
 
 def contestants(
-    native: Logits,
-    weights: Tensors,
-    recipe: Recipe,
-    threads: int,
-    amount: Amount,
-    tell: Callable[[str], None],
+    native: Engine, recipe: Recipe, amount: Amount, tell: Callable[[str], None]
 ) -> tuple[dict[str, Logits], dict[str, str]]:
     """Functions from images to logits by who computes them, and why others cannot take part."""
     import torch
 
     from under20k.engine.network import Network
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(native.threads)
     network = Network(recipe.architecture)
-    network.load_state_dict({name: torch.tensor(value) for name, value in weights.items()}, strict=False)
+    weights = {name: torch.tensor(value) for name, value in native.weights().items()}
+    network.load_state_dict(weights, strict=False)  # without BatchNorm's count of batches, which is not used
     network.eval().requires_grad_(False)
-    contenders: dict[str, Logits] = {NATIVE: native}
+    contenders: dict[str, Logits] = {NATIVE: native.logits}
     missing: dict[str, str] = {}
-    for name, make in (
-        (ONNX, lambda: onnx_runtime(network, threads)),
-        (EAGER, lambda: torch_logits(network, torch.contiguous_format)),
-        (CHANNELS_LAST, lambda: torch_logits(network, torch.channels_last)),
-        (COMPILE, lambda: compiled(network, amount)),
-    ):
+    makers: dict[str, Callable[[], Logits]] = {
+        ONNX: lambda: onnx_runtime(network, native.threads),
+        EAGER: lambda: torch_logits(network, torch.contiguous_format),
+        CHANNELS_LAST: lambda: torch_logits(network, torch.channels_last),
+        COMPILE: lambda: compiled(network, amount),
+    }
+    for name, make in makers.items():
         tell(f"preparing {name}")
         try:
             contenders[name] = make()
@@ -141,20 +137,21 @@ def contestants(
 
 def torch_logits(network: Any, layout: Any) -> Logits:
     """PyTorch's answer, eager, with images and weights in that order of memory."""
-    import copy
-
     import torch
 
     own = copy.deepcopy(network).to(memory_format=layout)
 
-    def logits(images: NDArray[np.generic]) -> NDArray[np.float32]:
+    def logits(images: NDArray[Any]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            answer: NDArray[np.float32] = own.logits(
-                torch.from_numpy(images).contiguous(memory_format=layout)
-            ).numpy()
-            return answer
+            return numpy_of(own.logits(torch.from_numpy(images).contiguous(memory_format=layout)))
 
     return logits
+
+
+def numpy_of(tensor: Any) -> NDArray[np.float32]:
+    """A tensor's own memory as an array."""
+    array: NDArray[np.float32] = tensor.numpy()
+    return array
 
 
 def compiled(network: Any, amount: Amount) -> Logits:
@@ -165,10 +162,10 @@ def compiled(network: Any, amount: Amount) -> Logits:
         raise Unavailable("left out")
     function = torch.compile(network.logits, dynamic=False)
 
-    def logits(images: NDArray[np.generic]) -> NDArray[np.float32]:
+    def logits(images: NDArray[Any]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            answer: NDArray[np.float32] = function(torch.from_numpy(images)).numpy()
-            return answer
+            answer: Any = function(torch.from_numpy(images))  # type: ignore[no-untyped-call]
+            return numpy_of(answer)
 
     try:
         with warnings.catch_warnings():
@@ -190,7 +187,7 @@ def onnx_runtime(network: Any, threads: int) -> Logits:
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(exported(network), options, providers=["CPUExecutionProvider"])
 
-    def logits(images: NDArray[np.generic]) -> NDArray[np.float32]:
+    def logits(images: NDArray[Any]) -> NDArray[np.float32]:
         (answer,) = session.run(None, {"images": images})
         result: NDArray[np.float32] = answer
         return result
@@ -211,7 +208,6 @@ def exported(network: Any) -> bytes:
             out: torch.Tensor = self.network.logits(images)
             return out
 
-    file = io.BytesIO()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what the exporter itself has to change one day
@@ -226,10 +222,10 @@ def exported(network: Any) -> bytes:
                 verbose=False,
             )
             assert program is not None
-            program.save(file)
+            model: bytes = program.model_proto.SerializeToString()
+            return model
     except ImportError as error:
         raise Unavailable(f"{first_line(error)}; the extra 'benchmark' has it") from error
-    return file.getvalue()
 
 
 def first_line(error: Exception) -> str:

@@ -25,20 +25,20 @@ def part(benchmark: Benchmark, name: str) -> Mapping[str, Any] | None:
 def epoch_times(benchmark: Benchmark, recipe: str, contender: str) -> list[float] | None:
     """Seconds of an epoch, turn by turn."""
     measured = part(benchmark, "epoch")
-    times: list[float] | None = measured and measured["recipes"][recipe]["times_s"].get(contender)
-    return times
+    times: Mapping[str, list[float]] = measured["recipes"][recipe]["times_s"] if measured else {}
+    return times.get(contender)
 
 
 def epoch_time(benchmark: Benchmark, recipe: str, contender: str) -> float | None:
     """Seconds of an epoch, the median."""
     times = epoch_times(benchmark, recipe, contender)
-    return times and median(times)
+    return median(times) if times else None
 
 
 def times_faster(benchmark: Benchmark, recipe: str, contender: str, than: str) -> float | None:
     """How many times longer an epoch takes ``than`` that contender."""
     own, other = (epoch_times(benchmark, recipe, name) for name in (contender, than))
-    return own and other and ratio(other, own)
+    return ratio(other, own) if own and other else None
 
 
 def share_of_peak(benchmark: Benchmark, recipe: str, contender: str) -> float | None:
@@ -49,16 +49,20 @@ def share_of_peak(benchmark: Benchmark, recipe: str, contender: str) -> float | 
     measured = benchmark["parts"]["epoch"]["recipes"][recipe]
     cores = benchmark["parts"]["epoch"]["threads"]
     share = 1 / cores if contender == epoch.ONE_THREAD else 1
-    return median(
+    shares: list[float] = [
         measured["flop"] / time_s / (peak * share * 1e9)
         for time_s, peak in zip(times, measured["peak_gflops"], strict=True)
-    )
+    ]
+    return median(shares)
 
 
 def thread_scaling(benchmark: Benchmark) -> float | None:
     """How many times faster all threads train than one."""
     measured = part(benchmark, "scaling")
-    return measured and ratio(*few_and_many(measured["threads_s"]))
+    if measured is None:
+        return None
+    few, many = few_and_many(measured["threads_s"])
+    return ratio(few, many)
 
 
 def process_scaling(benchmark: Benchmark) -> float | None:
@@ -73,7 +77,8 @@ def process_scaling(benchmark: Benchmark) -> float | None:
 def seeds_per_hour(benchmark: Benchmark, processes: str) -> float:
     """Whole trainings in an hour by so many processes of one thread."""
     measured = benchmark["parts"]["scaling"]
-    return int(processes) * 3600 / (median(measured["processes_s"][processes]) * measured["epochs"])
+    seed_s: float = median(measured["processes_s"][processes]) * measured["epochs"]
+    return int(processes) * 3600 / seed_s
 
 
 def few_and_many(times: Mapping[str, Sequence[float]]) -> tuple[Sequence[float], Sequence[float]]:
@@ -113,4 +118,7 @@ def peak_memory(benchmark: Benchmark) -> float | None:
 def start_time(benchmark: Benchmark) -> float | None:
     """Seconds from the command to the first step, the median."""
     measured = part(benchmark, "process")
-    return measured and median(measured["start_s"])
+    if measured is None:
+        return None
+    starts: list[float] = measured["start_s"]
+    return median(starts)

@@ -23,6 +23,7 @@ from benchmarks.figures import (
     times_faster,
 )
 from benchmarks.requirements import REQUIREMENTS
+from under20k.recipes import MINIMAL, REGULARIZED
 from under20k.report.tables import Table
 
 COMMAND = "python -m benchmarks"
@@ -129,7 +130,7 @@ def scaling(benchmark: Benchmark) -> str:
 def evaluations(benchmark: Benchmark) -> str:
     """Evaluation and logits, by contender."""
     measured = benchmark["parts"]["evaluation"]
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             name,
             f"{measured['evaluated'] / median(measured['evaluation_s'][name]):,.0f}",
@@ -228,13 +229,19 @@ def speed(benchmark: Benchmark) -> str:
             beside = "" if name == epoch.NATIVE else f" ({_known(faster):.1f}×)"
             cells.append(f"{_known(epoch_time(benchmark, recipe, name)):.1f} s{beside}")
         rows.append((name, *cells))
-    quick = " A quick run on a busy machine: its times say little." if benchmark["quick"] else ""
+    quick = " A quick run: its times say little." if benchmark["quick"] else ""
+    training_s = sum(
+        recipe.epochs * _known(epoch_time(benchmark, recipe.name, epoch.NATIVE))
+        for recipe in (MINIMAL, REGULARIZED)
+    )
+    epochs = MINIMAL.epochs + REGULARIZED.epochs
     header = ("An epoch of 50,000 images", *measured["recipes"])
     return (
         f"{Table(header, tuple(rows)).markdown()}\n\n"
         f"In turns on {measured['threads']} threads ({_turns(benchmark['amount']['rounds'])}), medians, "
         "everything included; in brackets, times the native engine's. "
         f"{own['processor']}, {own['native_instruction_set']}; torch {own['packages']['torch']}.{quick} "
+        f"The {epochs} epochs of `make reproduce` come to {training_s:.0f} s. "
         "`make benchmark` measures it, and [docs/benchmark.md](docs/benchmark.md) has the rest: the floors "
         "and goals that the engine is held to, scaling, evaluation, memory, kernels."
     )

@@ -50,7 +50,7 @@ class Eager:
         """Train on the first ``images`` in random order; how many were classified rightly on the way."""
         self.network.train()
         correct = torch.zeros((), dtype=torch.int64)
-        for batch in torch.randperm(images).split(self.recipe.batch_size):
+        for batch in torch.split(torch.randperm(images), self.recipe.batch_size):
             x, y = self.images[batch], self.labels[batch]
             if self.recipe.augmentation.rotation_deg:
                 x = rotated(x, self.recipe.augmentation.rotation_deg)
