@@ -25,7 +25,7 @@ format: $(VENV)/installed-lint        ## apply lint fixes and formatting
 	$(BIN)/ruff format .
 
 readme: $(VENV)/installed             ## write the generated parts of README.md and docs/
-	$(BIN)/python tools/readme.py
+	$(BIN)/python -m tools.readme
 
 clean:                                ## remove the environment and caches (not runs/)
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -55,8 +55,10 @@ $(VENV)/installed-%: $(VENV)/installed
 
 $(VENV)/installed: $(wildcard native/*.h native/*.cpp native/CMakeLists.txt)
 
-benchmark: $(VENV)/installed-test     ## time the native engine against torch, in turns
-	$(BIN)/python benchmarks/engines.py --json benchmark.json
+BENCHMARK ?= benchmark.json
+
+benchmark: $(VENV)/installed-benchmark   ## time the native engine against torch and ONNX Runtime, in turns
+	$(BIN)/python -m benchmarks --json $(BENCHMARK)
 
 sanitize: $(VENV)/installed-test $(VENV)/installed-sanitize   ## the native engine's tests under sanitizers
 	native/sanitize.sh $(BIN)/python

@@ -8,6 +8,7 @@
 #include "methods.h"
 #include "one_image.h"
 #include "optimiser.h"
+#include "peak.h"
 
 #define UNDER20K_TEXT_OF(name) #name
 #define UNDER20K_TEXT(name) UNDER20K_TEXT_OF(name)
@@ -39,6 +40,7 @@ const Kernels& kernels() {
         average_image,
         update,
         average,
+        multiply_adds,
     };
     return table;
 }

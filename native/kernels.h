@@ -156,6 +156,8 @@ struct Kernels {
     void (*update)(const Optimiser&, const PartialGradients&, float learning_rate, ptrdiff_t begin, ptrdiff_t end,
                    float* weights, float* momentum);
     void (*average)(float decay, ptrdiff_t begin, ptrdiff_t end, const float* weights, float* average);
+
+    double (*multiply_adds)(int64_t rounds, float* sum);
 };
 
 namespace baseline {

@@ -14,6 +14,7 @@
 
 #include "isa.h"
 #include "network.h"
+#include "speed.h"
 
 #if defined(UNDER20K_SANITIZE)
 namespace under20k {
@@ -142,6 +143,34 @@ NB_MODULE(_native, m) {
             return under20k::network_bytes(settings, under20k::choose_kernels(isa));
         },
         "settings"_a, "isa"_a);
+
+    const auto timed = [](const under20k::Speed& speed) { return nb::make_tuple(speed.work, speed.time_s); };
+    m.def(
+        "time_multiply_adds",
+        [timed](const std::string& isa, int64_t rounds) {
+            const under20k::Kernels& kernels = under20k::choose_kernels(isa);
+            under20k::Speed speed{};
+            {
+                nb::gil_scoped_release released;
+                speed = under20k::time_multiply_adds(kernels, rounds);
+            }
+            return timed(speed);
+        },
+        "isa"_a, "rounds"_a);
+    m.def(
+        "time_convolution",
+        [timed](const std::string& isa, const std::string& pass, int kernel, int padding, int inputs, int outputs,
+                int side, int64_t repetitions) {
+            using under20k::Pass;
+            require(pass == "forward" || pass == "input gradient" || pass == "weight gradient", "a known pass");
+            const Pass which = pass == "forward"          ? Pass::forward
+                               : pass == "input gradient" ? Pass::input_gradient
+                                                          : Pass::weight_gradient;
+            return timed(under20k::time_convolution(under20k::choose_kernels(isa), which, kernel, padding, inputs,
+                                                    outputs, side, repetitions));
+        },
+        nb::kw_only(), "isa"_a, "which"_a, "kernel"_a, "padding"_a, "inputs"_a, "outputs"_a, "side"_a,
+        "repetitions"_a);
 
     nb::class_<Network>(m, "Network")
         .def(

@@ -1,6 +1,8 @@
 """Write the generated parts of README.md and the pages in docs/, or with --check only say whether they hold.
 
-A generated part stands between ``<!-- name -->`` and ``<!-- /name -->``.
+Usage: python -m tools.readme [--check]
+
+A generated part stands between ``<!-- name -->`` and ``<!-- /name -->``; docs/benchmark.md is all generated.
 """
 
 from __future__ import annotations
@@ -10,10 +12,10 @@ import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.tables import page, speed
 from under20k.api import check
 from under20k.cli.main import VERBS
 from under20k.files import read_text, write_text
@@ -37,6 +39,7 @@ RESULTS = ROOT / "docs" / "reproduction" / "results.json"
 REPORT = RESULTS.with_name("report.md")
 TORCH_RESULTS = ROOT / "docs" / "reproduction" / "results-torch.json"
 BENCHMARK = ROOT / "docs" / "benchmark.json"
+BENCHMARK_PAGE = ROOT / "docs" / "benchmark.md"
 RECORDS = ROOT / "records"
 
 
@@ -125,27 +128,6 @@ def engines(native: Mapping[str, Any], torch: Mapping[str, Any]) -> str:
     return Table(header, tuple(rows)).markdown()
 
 
-def speed(benchmark: Mapping[str, Any]) -> str:
-    """An epoch by either engine, and the median of the turns' ratios."""
-    rows = []
-    for name in dict.fromkeys(row["recipe"] for row in benchmark["rows"]):
-        turns = {
-            engine: [
-                row["wall_s"] for row in benchmark["rows"] if (row["recipe"], row["engine"]) == (name, engine)
-            ]
-            for engine in ("native", "torch")
-        }
-        ratio = median(b / a for a, b in zip(turns["native"], turns["torch"], strict=True))
-        rows.append((name, *(f"{median(turns[engine]):.1f} s" for engine in turns), f"{ratio:.1f}×"))
-    header = ("An epoch of 50,000 images", "native engine", "torch engine", "Ratio")
-    measured = f"{len(turns['native'])} each over {benchmark['images']:,} images"
-    return (
-        f"{Table(header, tuple(rows)).markdown()}\n\n"
-        f"Both on all cores, in turns ({measured}), medians, augmentation and optimiser included; "
-        f"{benchmark['machine']}. `make benchmark` measures it."
-    )
-
-
 def generated() -> dict[Path, dict[str, str]]:
     """Every generated part by its name, for each page."""
     results, torch, benchmark = (json.loads(read_text(path)) for path in (RESULTS, TORCH_RESULTS, BENCHMARK))
@@ -181,17 +163,26 @@ def reproduction_report(results: Mapping[str, Any]) -> str:
         return read_text(page.with_suffix(".md"))
 
 
+def pages() -> dict[Path, tuple[str, str]]:
+    """Each page as it is and as it should be."""
+    own = read_text(BENCHMARK_PAGE) if BENCHMARK_PAGE.exists() else ""
+    found = {BENCHMARK_PAGE: (own, page(json.loads(read_text(BENCHMARK))))}
+    report = reproduction_report(json.loads(read_text(RESULTS)))
+    found[REPORT] = read_text(REPORT), report
+    for path, parts in generated().items():
+        before = read_text(path)
+        found[path] = before, filled(before, parts)
+    return found
+
+
 def main(arguments: list[str]) -> int:
     """Write the pages, or check them; returns the exit code."""
     stale = []
-    pages = {page: filled(read_text(page), parts) for page, parts in generated().items()}
-    pages[REPORT] = reproduction_report(json.loads(read_text(RESULTS)))
-    for page, after in pages.items():
-        before = read_text(page)
+    for path, (before, after) in pages().items():
         if before != after:
-            stale.append(page.name)
+            stale.append(path.name)
             if "--check" not in arguments:
-                write_text(page, after)
+                write_text(path, after)
     if stale and "--check" in arguments:
         print(f"stale: {', '.join(stale)}; run make readme")
         return 1

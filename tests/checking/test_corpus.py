@@ -95,7 +95,7 @@ def behind(model: nn.Module, side: int, axis: int) -> list[int]:
 
 @pytest.mark.parametrize("name", CORPUS)
 def test_receptive_fields_are_the_pixels_that_change_an_output(name, monkeypatch):
-    """On an image that cuts no field off where the model takes one, else up to the 28 pixels that there are."""
+    """On an image that cuts no field off where the model takes one, else up to the 28 pixels there are."""
     # Its statistics are of the whole map; they count as no field, as everywhere in the literature.
     monkeypatch.setattr(F, "group_norm", lambda x, *rest: x)
     monkeypatch.setattr(F, "dropout", lambda x, *rest, **options: x)

@@ -164,7 +164,7 @@ def _in_place(func: Any, args: Any, kwargs: Any) -> bool:
 
 
 def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, nn.parameter.UninitializedTensorMixin):
+    if isinstance(value, nn.parameter.UninitializedParameter | nn.parameter.UninitializedBuffer):
         return  # of a lazy module that is about to run for the first time
     if isinstance(value, Tensor):
         yield value

@@ -70,3 +70,15 @@ class Network:
 
 def isa(name: str) -> str: ...
 def network_bytes(settings: Settings, isa: str) -> float: ...
+def time_multiply_adds(isa: str, rounds: int) -> tuple[float, float]: ...
+def time_convolution(
+    *,
+    isa: str,
+    which: str,
+    kernel: int,
+    padding: int,
+    inputs: int,
+    outputs: int,
+    side: int,
+    repetitions: int,
+) -> tuple[float, float]: ...

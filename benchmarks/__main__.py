@@ -1,0 +1,90 @@
+"""Measure how fast the native engine is, on two cores, and print it as Markdown.
+
+What the times are compared with, and what they have to show, is in docs/benchmark.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.amount import FULL, QUICK
+from benchmarks.tables import COMMAND, SECTIONS, page
+from under20k.cli.main import Parser
+from under20k.errors import UserError
+from under20k.files import write_json, write_text
+from under20k.timing import CORES, cores
+
+PARTS = tuple(SECTIONS)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    own = Parser(prog=COMMAND, description=__doc__, allow_abbrev=False)
+    own.add_argument(
+        "--only", nargs="+", choices=PARTS, metavar="PART", help=f"parts to measure: {', '.join(PARTS)}"
+    )
+    own.add_argument(
+        "--json", type=Path, metavar="FILE", help="where to write every turn; the tables go beside it, as .md"
+    )
+    own.add_argument(
+        "--rounds", type=int, metavar="N", help=f"turns of each contender (default: {FULL.rounds})"
+    )
+    own.add_argument("--quick", action="store_true", help="see that it works: one turn of a few images")
+    return own
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure; returns the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        run(parser().parse_args(words), f"{COMMAND} {shlex.join(words)}".rstrip())
+    except UserError as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def run(arguments: argparse.Namespace, command: str) -> None:
+    """Do what the options say. Raises UserError."""
+    amount = QUICK if arguments.quick else FULL
+    if (rounds := arguments.rounds) is not None:
+        if rounds < 1:
+            raise UserError(f"--rounds is {rounds}; allowed are whole numbers from 1")
+        amount = replace(amount, rounds=rounds)
+    if arguments.json and arguments.json.suffix != ".json":
+        raise UserError(f"--json is {arguments.json}; give a name that ends in .json")
+    benchmark: dict[str, Any] = {
+        "command": command,
+        "date": datetime.now(UTC).date().isoformat(),
+        "quick": arguments.quick,
+        "amount": asdict(amount),
+        "parts": {},
+    }
+    wanted = [name for name in PARTS if not arguments.only or name in arguments.only]
+    with cores(CORES):
+        for name in wanted:
+            measure = importlib.import_module(f"benchmarks.{name}").measure
+
+            def tell(text: str, name: str = name) -> None:
+                print(f"{name}: {text}", file=sys.stderr, flush=True)
+
+            benchmark["parts"][name] = measure(amount, tell)
+            if arguments.json:  # after each part, lest a later one's failure lose it
+                write_json(arguments.json, benchmark)
+                write_text(arguments.json.with_suffix(".md"), page(benchmark))
+    print(page(benchmark), end="")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""How much is measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Amount:
+    """The sizes that all parts go by."""
+
+    rounds: int = 3
+    """Turns of each contender."""
+    images: int = 50_000
+    """Training images of one measured epoch; its time is scaled to 50,000."""
+    evaluated: int = 10_000
+    """Validation images of one measured evaluation."""
+    batch: int = 1_000
+    """Images that go through a network together in evaluation."""
+    single: int = 300
+    """Single images of one measurement of latency."""
+    compile: bool = True
+    """Whether torch.compile takes part, which compiles for some ten seconds."""
+    peak_s: float = 0.3
+    """Seconds of one measurement of the processor's peak."""
+    kernel_s: float = 0.03
+    """Seconds of one measurement of a kernel."""
+    train: tuple[str, ...] = ("minimal", "--epochs", "1")
+    """What ``under20k train`` is given where a whole process is looked at."""
+
+
+FULL = Amount()
+QUICK = Amount(rounds=1, images=1_280, evaluated=2_000, single=20, peak_s=0.03, kernel_s=0.003)
+"""Enough to see that everything works; its times say little."""

@@ -1,0 +1,75 @@
+"""An epoch of training by the native engine, by plain PyTorch, and by a script such as the specification's.
+
+All included: the plan, augmentation, dropout, BatchNorm, the optimiser. The processor's peak has its turn
+among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from benchmarks.amount import Amount
+from benchmarks.arithmetic import EPOCH, epoch_flop
+from benchmarks.native import WARM_UP, epoch_timer
+from benchmarks.peak import fma_peak
+from benchmarks.turns import Unavailable, in_turns, seconds
+from under20k.data import load
+from under20k.data.mnist import Split
+from under20k.engine import available_cores
+from under20k.recipe import Recipe
+from under20k.recipes import MINIMAL, REGULARIZED
+
+NATIVE, ONE_THREAD, BF16 = "native fp32", "native fp32, 1 thread", "native bf16"
+EAGER, SCRIPT = "torch eager", "plain script"
+PEAK = "peak"
+
+
+def measure(amount: Amount, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Plain values: for each recipe the seconds of 50,000 images and the peak in GFLOP/s, turn by turn."""
+    data = load().train
+    return {
+        "images": amount.images,
+        "threads": available_cores(),
+        "recipes": {
+            recipe.name: measure_recipe(recipe, data, amount, tell) for recipe in (MINIMAL, REGULARIZED)
+        },
+    }
+
+
+def measure_recipe(
+    recipe: Recipe, data: Split, amount: Amount, tell: Callable[[str], None]
+) -> dict[str, Any]:
+    """The same for one recipe."""
+    import torch  # which other parts do without
+
+    from benchmarks.plain_script import Script
+    from benchmarks.torch_eager import Eager
+
+    cores, images = available_cores(), amount.images
+    torch.set_num_threads(cores)
+    missing = {}
+    contenders = {
+        NATIVE: epoch_timer(recipe, data, amount, cores),
+        ONE_THREAD: epoch_timer(recipe, data, amount, 1),
+    }
+    try:
+        contenders[BF16] = epoch_timer(recipe, data, amount, cores, "bf16")
+    except Unavailable as reason:
+        missing[BF16] = str(reason)
+
+    eager, script = Eager(recipe, data), Script(recipe, data, images)
+    eager.train_epoch(min(WARM_UP, images))
+    Script(recipe, data, min(WARM_UP, images)).train_epoch()
+    contenders[EAGER] = lambda: EPOCH / images * seconds(lambda: eager.train_epoch(images))
+    contenders[SCRIPT] = lambda: EPOCH / images * seconds(script.train_epoch)
+    contenders[PEAK] = lambda: fma_peak(cores, amount.peak_s)
+
+    values = in_turns(contenders, amount.rounds, lambda text: tell(f"{recipe.name}, {text}"))
+    peak_gflops = values.pop(PEAK)
+    return {
+        "flop": epoch_flop(recipe.architecture),
+        "times_s": values,
+        "peak_gflops": peak_gflops,
+        "unavailable": missing,
+    }

@@ -1,0 +1,41 @@
+"""The native engine as a contender."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from benchmarks.amount import Amount
+from benchmarks.arithmetic import EPOCH
+from benchmarks.machine import processor_flags
+from benchmarks.turns import Unavailable, seconds
+from under20k.data.mnist import Split
+from under20k.engine import create
+from under20k.engine.protocol import Engine
+from under20k.plan import epoch_plan
+from under20k.recipe import Recipe
+
+WARM_UP = 1_280  # images
+
+
+def engine(recipe: Recipe, threads: int, precision: str = "fp32") -> Engine:
+    """A fresh one. Raises Unavailable for a precision that it does not train in here."""
+    if precision != "fp32":
+        present = any("bf16" in flag for flag in processor_flags())
+        raise Unavailable("not in this engine" if present else "not on this CPU")
+    return create(recipe, 0, engine="native", threads=threads)
+
+
+def epoch(engine: Engine, recipe: Recipe, data: Split, images: int) -> None:
+    """Draw the plan of an epoch over the first ``images``, and train it."""
+    plan = epoch_plan(recipe, 0, 1, images)
+    engine.train_epoch(data.images[:images], data.labels[:images], plan, lambda done: None)
+
+
+def epoch_timer(
+    recipe: Recipe, data: Split, amount: Amount, threads: int, precision: str = "fp32"
+) -> Callable[[], float]:
+    """A contender: seconds of an epoch of 50,000 images, all included. Raises Unavailable."""
+    trained = engine(recipe, threads, precision)
+    epoch(trained, recipe, data, min(WARM_UP, amount.images))
+    scale = EPOCH / amount.images
+    return lambda: scale * seconds(lambda: epoch(trained, recipe, data, amount.images))

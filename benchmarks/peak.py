@@ -1,0 +1,20 @@
+"""The processor's peak: multiply-adds of float32 vectors that wait for nothing."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from under20k.engine import _native
+from under20k.engine.native_engine import instruction_set
+
+FIRST_ROUNDS = 100_000
+
+
+def fma_peak(threads: int, time_s: float) -> float:
+    """GFLOP/s of so many threads at once, each busy for about ``time_s``; a multiply-add counts two."""
+    isa = instruction_set()
+    _, first_s = _native.time_multiply_adds(isa, FIRST_ROUNDS)
+    rounds = max(1, round(FIRST_ROUNDS * time_s / first_s))
+    with ThreadPoolExecutor(threads) as pool:
+        speeds = pool.map(lambda _: _native.time_multiply_adds(isa, rounds), range(threads))
+        return sum(2 * products / taken_s for products, taken_s in speeds) / 1e9

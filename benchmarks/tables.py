@@ -1,0 +1,269 @@
+"""A benchmark's JSON as Markdown: the whole page, and README's table of speed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from statistics import median
+from typing import Any
+
+from benchmarks import epoch, evaluation
+from benchmarks.figures import (
+    Benchmark,
+    epoch_time,
+    evaluation_ratio,
+    fastest_torch,
+    most,
+    part,
+    peak_memory,
+    process_scaling,
+    seeds_per_hour,
+    share_of_peak,
+    start_time,
+    thread_scaling,
+    times_faster,
+)
+from benchmarks.requirements import REQUIREMENTS
+from under20k.recipes import MINIMAL, REGULARIZED
+from under20k.report.tables import Table
+
+COMMAND = "python -m benchmarks"
+
+
+def page(benchmark: Benchmark) -> str:
+    """Everything measured, as a page of Markdown."""
+    parts = [section(benchmark) for name, section in SECTIONS.items() if part(benchmark, name)]
+    return "\n\n".join(["# Benchmark", introduction(benchmark), requirements(benchmark), *parts]) + "\n"
+
+
+def introduction(benchmark: Benchmark) -> str:
+    """When, how and how well this was measured."""
+    amount = benchmark["amount"]
+    paragraphs = [
+        f"Written by `{benchmark['command']}` on {benchmark['date']}. Everything runs on two cores, the "
+        f"contenders in turns (A B A B), {_turns(amount['rounds'])}; a figure is the median of its turns, a "
+        "ratio the median of the turns' ratios. `make benchmark` measures all of it again."
+    ]
+    if benchmark["quick"]:
+        paragraphs.append("**A quick run: it shows that everything works. Its times say little.**")
+    return "\n\n".join(paragraphs)
+
+
+def requirements(benchmark: Benchmark) -> str:
+    """What was asked for, and whether it is so."""
+    rows = tuple(requirement.row(benchmark) for requirement in REQUIREMENTS)
+    table = Table(("What", "", "asked", "measured", "met?"), rows, align="llrrl")
+    return f"## Requirements\n\n{table.markdown()}"
+
+
+def machine(benchmark: Benchmark) -> str:
+    """The machine, its peak, and the arithmetic of an epoch."""
+    own = benchmark["parts"]["machine"]
+    peak = own["peak_gflops"]
+    packages = ", ".join(f"{name} {version}" for name, version in own["packages"].items() if version)
+    load = own["load_before"]
+    rows = (
+        ("Processor", f"{own['processor']}, {own['cores']} cores in use, {own['system']}"),
+        ("Instruction sets", ", ".join(own["instruction_sets"]) or "not told"),
+        ("The native engine's", own["native_instruction_set"]),
+        (
+            "FMA peak in fp32, measured",
+            "; ".join(f"threads: {n}, {median(values):,.0f} GFLOP/s" for n, values in peak.items()),
+        ),
+        ("Load before", "not told" if load is None else f"{load:.1f} processes"),
+        ("under20k", f"{own['under20k']} ({own['git'] or 'no checkout'})"),
+        ("Versions", f"Python {own['python']}, {packages}"),
+        *(
+            (f"An epoch of {recipe}", f"{flop / 1e9:,.0f} GFLOP, no padding counted")
+            for recipe, flop in own["epoch_flop"].items()
+        ),
+    )  # fmt: skip
+    return f"## Machine\n\n{Table(('What', ''), rows, align='ll').markdown()}"
+
+
+def epochs(benchmark: Benchmark) -> str:
+    """Training, by recipe and contender."""
+    measured = benchmark["parts"]["epoch"]
+    rows: list[tuple[str, ...]] = []
+    for recipe, values in measured["recipes"].items():
+        for name in values["times_s"]:
+            faster = [times_faster(benchmark, recipe, name, than) for than in (epoch.EAGER, epoch.SCRIPT)]
+            rows.append(
+                (
+                    recipe,
+                    name,
+                    f"{_known(epoch_time(benchmark, recipe, name)):.2f} s",
+                    *(f"{_known(value):.1f}×" for value in faster),
+                    f"{100 * _known(share_of_peak(benchmark, recipe, name)):.0f}%",
+                )
+            )
+        rows += [(recipe, name, reason, "–", "–", "–") for name, reason in values["unavailable"].items()]
+    header = ("Recipe", "", "an epoch", "torch eager to it", "plain script to it", "of the FMA peak")
+    table = Table(header, tuple(rows), align="llrrrr")
+    return (
+        f"## An epoch of training\n\n{table.markdown()}\n\n"
+        f"{_measured_on(measured['images'])} {measured['threads']} threads where nothing else is said. All "
+        "is included: data, augmentation, dropout, BatchNorm, optimiser. *torch eager* keeps the dataset in "
+        "one tensor; *plain script* (`benchmarks/plain_script.py`) is a Dataset with transforms image by "
+        "image and a DataLoader. The share of the peak counts true arithmetic only."
+    )
+
+
+def scaling(benchmark: Benchmark) -> str:
+    """A second core."""
+    measured = benchmark["parts"]["scaling"]
+    threads, processes = measured["threads_s"], measured["processes_s"]
+    rows = (
+        *((f"An epoch, threads: {n}", f"{median(times):.2f} s") for n, times in threads.items()),
+        (f"{most(threads)} threads against one", f"{_known(thread_scaling(benchmark)):.2f}×"),
+        *(
+            (f"Seeds an hour, processes of one thread: {n}", f"{seeds_per_hour(benchmark, n):,.1f}")
+            for n in processes
+        ),
+        (f"{most(processes)} processes against one", f"{_known(process_scaling(benchmark)):.2f}×"),
+    )
+    return (
+        f"## Scaling\n\n{Table((measured['recipe'], 'native fp32'), rows).markdown()}\n\n"
+        f"A seed is {measured['epochs']} epochs, each with its validation."
+    )
+
+
+def evaluations(benchmark: Benchmark) -> str:
+    """Evaluation and logits, by contender."""
+    measured = benchmark["parts"]["evaluation"]
+    rows: list[tuple[str, ...]] = [
+        (
+            name,
+            f"{measured['evaluated'] / median(measured['evaluation_s'][name]):,.0f}",
+            f"{measured['batch'] / median(measured['batch_s'][name]):,.0f}",
+            f"{1e6 * median(measured['one_image_s'][name]):,.0f} µs",
+        )
+        for name in measured["evaluation_s"]
+    ]
+    rows += [(name, reason, "–", "–") for name, reason in measured["unavailable"].items()]
+    kinds = ("evaluation_s", "batch_s", "one_image_s")
+    others = (("ONNX Runtime to native", evaluation.ONNX), ("PyTorch's best to native", "torch"))
+    for words, than in others:
+        ratios = [evaluation_ratio(benchmark, what, than) for what in kinds]
+        rows.append((words, *("–" if value is None else f"{value:.1f}×" for value in ratios)))
+    best = ", ".join(fastest_torch(measured, what).removeprefix("torch ") for what in kinds)
+    header = (
+        measured["recipe"],
+        "evaluation, images/s",
+        f"logits of {measured['batch']:,}, images/s",
+        "logits of one image",
+    )
+    return (
+        f"## Evaluation and logits\n\n{Table(header, tuple(rows)).markdown()}\n\n"
+        f"All on {measured['threads']} threads. Evaluation is of {measured['evaluated']:,} images, "
+        f"{measured['batch']:,} at a time, the right ones counted. The native engine is handed pixels, the "
+        "others images that are normalised already; all give the same logits but for roundings, or nothing "
+        f"is measured. PyTorch's best, column by column: {best}."
+    )
+
+
+def process(benchmark: Benchmark) -> str:
+    """A training as a process."""
+    measured = benchmark["parts"]["process"]
+    memory = peak_memory(benchmark)
+    rows = (
+        ("From the command to the first training step", f"{_known(start_time(benchmark)):.2f} s"),
+        ("Memory resident at most", "not told" if memory is None else f"{memory / 1e6:.0f} MB"),
+        ("PyTorch imported", "yes" if measured["torch"] else "no"),
+    )
+    return f"## A training as a process\n\n{Table((measured['command'], ''), rows).markdown()}"
+
+
+def kernels(benchmark: Benchmark) -> str:
+    """Each convolution by itself."""
+    measured = benchmark["parts"]["kernels"]
+    peak = median(measured["peak_gflops"])
+    shapes: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
+    for row in measured["rows"]:
+        shapes.setdefault((row["recipe"], row["name"]), {})[row["pass"]] = row
+    rows = []
+    for (recipe, name), passes in shapes.items():
+        shape = passes["forward"]
+        rows.append(
+            (
+                recipe,
+                name,
+                f"{shape['inputs']} → {shape['outputs']}, {shape['side']} → {shape['output_side']}",
+                *(
+                    _speed(passes.get(which), peak)
+                    for which in ("forward", "input gradient", "weight gradient")
+                ),
+            )
+        )
+    header = ("Recipe", "Convolution", "channels, side", "forward", "input gradient", "weight gradient")
+    return (
+        f"## Kernels\n\n{Table(header, tuple(rows), align='lllrrr').markdown()}\n\n"
+        f"GFLOP/s of true arithmetic, and its share of the FMA peak ({peak:.0f} GFLOP/s): one group of "
+        f"images, one thread, {measured['instruction_set']}, everything in the caches. Winograd's way "
+        "multiplies less than is counted here and can pass the peak."
+    )
+
+
+SECTIONS: dict[str, Callable[[Benchmark], str]] = {
+    "machine": machine,
+    "epoch": epochs,
+    "scaling": scaling,
+    "evaluation": evaluations,
+    "process": process,
+    "kernels": kernels,
+}
+
+
+def speed(benchmark: Benchmark) -> str:
+    """README's table: an epoch by the native engine and by plain PyTorch, where it was measured."""
+    measured, own = benchmark["parts"]["epoch"], benchmark["parts"]["machine"]
+    contenders = [
+        name
+        for name in (epoch.NATIVE, epoch.BF16, epoch.EAGER, epoch.SCRIPT)
+        if all(name in of["times_s"] for of in measured["recipes"].values())
+    ]
+    rows = []
+    for name in contenders:
+        cells = []
+        for recipe in measured["recipes"]:
+            faster = times_faster(benchmark, recipe, epoch.NATIVE, name)
+            beside = "" if name == epoch.NATIVE else f" ({_known(faster):.1f}×)"
+            cells.append(f"{_known(epoch_time(benchmark, recipe, name)):.1f} s{beside}")
+        rows.append((name, *cells))
+    quick = " A quick run: its times say little." if benchmark["quick"] else ""
+    training_s = sum(
+        recipe.epochs * _known(epoch_time(benchmark, recipe.name, epoch.NATIVE))
+        for recipe in (MINIMAL, REGULARIZED)
+    )
+    epochs = MINIMAL.epochs + REGULARIZED.epochs
+    header = ("An epoch of 50,000 images", *measured["recipes"])
+    return (
+        f"{Table(header, tuple(rows)).markdown()}\n\n"
+        f"In turns on {measured['threads']} threads ({_turns(benchmark['amount']['rounds'])}), medians, "
+        "everything included; in brackets, times the native engine's. "
+        f"{own['processor']}, {own['native_instruction_set']}; torch {own['packages']['torch']}.{quick} "
+        f"The {epochs} epochs of `make reproduce` come to {training_s:.0f} s. "
+        "`make benchmark` measures it, and [docs/benchmark.md](docs/benchmark.md) has the rest: the floors "
+        "and goals that the engine is held to, scaling, evaluation, memory, kernels."
+    )
+
+
+def _measured_on(images: int) -> str:
+    whole = images == 50_000
+    return "Whole epochs." if whole else f"Measured over {images:,} images, scaled to 50,000."
+
+
+def _turns(rounds: int) -> str:
+    return "one turn each" if rounds == 1 else f"{rounds} turns each"
+
+
+def _speed(row: Mapping[str, Any] | None, peak: float) -> str:
+    if row is None:
+        return "–"
+    gflops = median(row["gflops"])
+    return f"{gflops:.0f} ({100 * gflops / peak:.0f}%)"
+
+
+def _known(value: float | None) -> float:
+    """A figure of a part that is there."""
+    assert value is not None
+    return value

@@ -1,0 +1,41 @@
+"""Measuring in turns, A B A B, so that what else the machine does meets all contenders alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median
+
+PAUSE_S = 0.02
+"""Before each measurement: threads of the one before may spin for a while, waiting for more work."""
+
+
+class Unavailable(Exception):
+    """A contender cannot take part here; the message says why."""
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Wall-clock time of one call."""
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def in_turns(
+    contenders: Mapping[str, Callable[[], float]],
+    rounds: int,
+    tell: Callable[[str], None] = lambda text: None,
+) -> dict[str, list[float]]:
+    """What each contender returns, round by round; in every round each has one turn."""
+    values: dict[str, list[float]] = {name: [] for name in contenders}
+    for turn in range(rounds):
+        for name, measure in contenders.items():
+            time.sleep(PAUSE_S)
+            values[name].append(measure())
+            tell(f"turn {turn + 1} of {rounds}: {name} {values[name][-1]:.4g}")
+    return values
+
+
+def ratio(these: Sequence[float], to: Sequence[float]) -> float:
+    """How many times ``to`` these values are: the median over the turns, each against its neighbour."""
+    return median(a / b for a, b in zip(these, to, strict=True))

@@ -1,0 +1,27 @@
+// What the processor can do at most: multiply-adds of vectors, none of which waits for another.
+
+#pragma once
+
+#include "simd.h"
+
+namespace under20k::UNDER20K_ISA {
+
+// Enough to hide each other's latency; two registers are left for the factor and the addend.
+constexpr int CHAINS = REGISTERS - 4;
+
+// Multiply-adds of single floats that this makes in `rounds` rounds; their sum goes to `*sum`, for a compiler
+// leaves out what nobody reads.
+inline double multiply_adds(int64_t rounds, float* sum) {
+    const Vec factor = keep(broadcast(0.5f)), addend = keep(broadcast(1.0f));
+    Vec chain[CHAINS];
+    for (int i = 0; i < CHAINS; ++i) chain[i] = broadcast(static_cast<float>(i));
+    for (int64_t round = 0; round < rounds; ++round)
+#pragma GCC unroll 32
+        for (int i = 0; i < CHAINS; ++i) chain[i] = keep(chain[i] * factor + addend);
+    Vec total{};
+    for (int i = 0; i < CHAINS; ++i) total += chain[i];
+    *sum = sum_lanes(total);
+    return static_cast<double>(rounds) * CHAINS * LANES;
+}
+
+}  // namespace under20k::UNDER20K_ISA

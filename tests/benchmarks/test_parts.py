@@ -1,0 +1,117 @@
+"""Every part measures, at tiny sizes, what the tables are made of."""
+
+import importlib
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from benchmarks import epoch, evaluation
+from benchmarks.amount import Amount
+from benchmarks.arithmetic import convolutions, epoch_flop
+from benchmarks.tables import SECTIONS
+from under20k.engine import available_cores
+from under20k.recipes import MINIMAL, REGULARIZED
+
+CORES = sorted({"1", str(available_cores())})
+
+
+def measured(name: str, amount: Amount) -> dict[str, Any]:
+    """A part's values, as they come back from a file; its table can be made."""
+    told: list[str] = []
+    values = importlib.import_module(f"benchmarks.{name}").measure(amount, told.append)
+    back: dict[str, Any] = json.loads(json.dumps(values, allow_nan=False))
+    assert back == values
+    assert told
+    assert SECTIONS[name]({"parts": {name: back}}).startswith("## ")
+    return back
+
+
+def assert_turns(values: Any, amount: Amount) -> None:
+    assert len(values) == amount.rounds
+    assert all(value > 0 for value in values)
+
+
+def test_machine(tiny: Amount) -> None:
+    part = measured("machine", tiny)
+    assert sorted(part["peak_gflops"]) == CORES
+    for values in part["peak_gflops"].values():
+        assert_turns(values, tiny)
+    assert part["epoch_flop"] == {r.name: epoch_flop(r.architecture) for r in (MINIMAL, REGULARIZED)}
+    assert part["packages"]["torch"].startswith("2.")
+
+
+def test_epoch(tiny: Amount) -> None:
+    part = measured("epoch", tiny)
+    assert set(part["recipes"]) == {"minimal", "regularized"}
+    for of_recipe in part["recipes"].values():
+        names = {epoch.NATIVE, epoch.ONE_THREAD, epoch.EAGER, epoch.SCRIPT}
+        assert names <= set(of_recipe["times_s"])
+        # bf16 was measured, or it is said why not.
+        assert (epoch.BF16 in of_recipe["times_s"]) != (epoch.BF16 in of_recipe["unavailable"])
+        for values in (*of_recipe["times_s"].values(), of_recipe["peak_gflops"]):
+            assert_turns(values, tiny)
+
+
+def test_scaling(tiny: Amount) -> None:
+    part = measured("scaling", tiny)
+    for kind in ("threads_s", "processes_s"):
+        assert sorted(part[kind]) == CORES
+        for values in part[kind].values():
+            assert_turns(values, tiny)
+
+
+def test_evaluation(tiny: Amount) -> None:
+    part = measured("evaluation", tiny)
+    everyone = {evaluation.NATIVE, evaluation.ONNX, *evaluation.TORCH}
+    for kind in ("evaluation_s", "batch_s", "one_image_s"):
+        assert set(part[kind]) | set(part["unavailable"]) == everyone
+        assert {evaluation.NATIVE, evaluation.EAGER, evaluation.CHANNELS_LAST} <= set(part[kind])
+        for values in part[kind].values():
+            assert_turns(values, tiny)
+    assert part["unavailable"][evaluation.COMPILE] == "left out"
+
+
+def test_onnx_runtime_takes_part(tiny: Amount) -> None:
+    pytest.importorskip("onnxruntime", reason="the extra 'benchmark' is not installed")
+    assert evaluation.ONNX in measured("evaluation", replace(tiny, rounds=1))["evaluation_s"]
+
+
+def test_a_contender_that_answers_otherwise_is_noticed() -> None:
+    import numpy as np
+
+    right = np.arange(40, dtype=np.float32).reshape(4, 10)
+    contenders = {
+        evaluation.NATIVE: lambda images: right[: len(images)],
+        "other": lambda images: right[: len(images)] * np.float32(1.01),
+    }
+    images = dict.fromkeys(contenders, np.zeros((4, 1)))
+    with pytest.raises(AssertionError, match="other is off"):
+        evaluation.agree(contenders, images, 4)
+    contenders["other"] = contenders[evaluation.NATIVE]
+    evaluation.agree(contenders, images, 4)
+
+
+def test_process(tiny: Amount) -> None:
+    part = measured("process", tiny)
+    assert_turns(part["start_s"], tiny)
+    assert part["torch"] is False
+    assert len(part["peak_bytes"]) == tiny.rounds
+    # The training images alone are 39 MB, and no machine that runs this holds as much as the bound.
+    assert all(value is None or 39_200_000 < value < 2**40 for value in part["peak_bytes"])
+
+
+def test_kernels(tiny: Amount) -> None:
+    part = measured("kernels", tiny)
+    passes = [(row["recipe"], row["name"], row["pass"]) for row in part["rows"]]
+    expected = [
+        (recipe.name, convolution.name, which)
+        for recipe in (MINIMAL, REGULARIZED)
+        for index, convolution in enumerate(convolutions(recipe.architecture))
+        for which in ("forward", "input gradient", "weight gradient")
+        if index or which != "input gradient"
+    ]
+    assert passes == expected
+    for row in part["rows"]:
+        assert_turns(row["gflops"], tiny)
