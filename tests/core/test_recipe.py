@@ -57,9 +57,9 @@ def test_learning_rates_of_the_specification(recipe):
 @pytest.mark.parametrize(
     ("name", "base", "weight_decay", "augmentation"),
     [
-        ("regularized-plus", REGULARIZED, 5e-4, (8.0, 1.5, 0.08, 0.08, "bilinear")),
-        ("minimal-plus", MINIMAL, 1e-3, (0.0, 0.0, 0.0, 0.0, "nearest")),
-        ("minimal-augmented", MINIMAL, 5e-4, (10.0, 2.0, 0.1, 0.1, "bilinear")),
+        ("regularized-plus", REGULARIZED, 5e-4, (10.0, 2.0, 0.1, 0.1, "bilinear", 1.0, 2)),
+        ("minimal-plus", MINIMAL, 1e-3, (0.0, 0.0, 0.0, 0.0, "nearest", 0.0, 0)),
+        ("minimal-augmented", MINIMAL, 5e-4, (10.0, 2.0, 0.1, 0.1, "bilinear", 1.0, 1)),
     ],
 )
 def test_plus_recipes_keep_architecture_epochs_and_batches(name, base, weight_decay, augmentation):
@@ -73,7 +73,10 @@ def test_plus_recipes_keep_architecture_epochs_and_batches(name, base, weight_de
         "schedule": "one-cycle",
         **dict(
             zip(
-                ("rotation_deg", "translation_px", "scale", "shear", "interpolation"),
+                (
+                    *("rotation_deg", "translation_px", "scale", "shear"),
+                    *("interpolation", "elastic_px", "fade_epochs"),
+                ),
                 augmentation,
                 strict=True,
             )
