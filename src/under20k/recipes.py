@@ -30,7 +30,7 @@ MINIMAL = Recipe(
 """14,116 parameters. The specification claims 99.41% validation accuracy in 8 epochs."""
 
 # The same two architectures, at most the same epochs, trained better: one-cycle learning rate, Nesterov's
-# momentum, smoothed labels, weight decay on the convolutions only. docs/recipe-search.md says how they were found.
+# momentum, smoothed labels, weight decay on the convolutions only. The search: docs/recipe-search.md.
 
 PLUS: dict[str, Any] = {
     "learning_rate": 0.2,
@@ -60,7 +60,7 @@ MINIMAL_PLUS = replace(MINIMAL, name="minimal-plus", **PLUS | {"weight_decay": 1
 MINIMAL_AUGMENTED = replace(
     MINIMAL, name="minimal-augmented", augmentation=replace(WARPED, fade_epochs=1), **PLUS
 )
-"""*minimal* with augmentation as well, half of it in the last of the same 8 epochs; less weight decay then."""
+"""*minimal* with augmentation as well, half of it in the last of the 8 epochs; less weight decay then."""
 
 RECIPES = {
     recipe.name: recipe
