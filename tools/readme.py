@@ -26,10 +26,10 @@ from under20k.records import read_records
 from under20k.report.parts import filled
 from under20k.report.records import records_markdown
 from under20k.report.reproduction import write_reproduction
-from under20k.report.specification import SPECIFIED
 from under20k.report.tables import Table
+from under20k.report.target import Standing, target_table, target_text
 from under20k.run import Run, run_path
-from under20k.statistics import TARGET_ACCURACY, Sample, Summary, percent
+from under20k.statistics import Sample, Summary
 from under20k.weights import initial_weights
 
 ROOT = Path(__file__).parent.parent
@@ -44,35 +44,17 @@ RECORDS = ROOT / "records"
 
 
 def result_table(results: Mapping[str, Any]) -> str:
-    """Each model's validation accuracy over the seeds, beside what the specification reports."""
-    target = percent(TARGET_ACCURACY)
-    rows = []
-    for name, of_recipe in results["recipes"].items():
-        recipe = Recipe.from_dict(of_recipe["recipe"])
-        summary = Summary.of(
-            [[epoch["validation_accuracy"] for epoch in run["epochs"]] for run in of_recipe["runs"]]
+    """Each recipe's validation accuracy over the seeds, and whether it reaches the target."""
+    standings = [
+        Standing(
+            Recipe.from_dict(of_recipe["recipe"]),
+            Summary.of(
+                [[epoch["validation_accuracy"] for epoch in run["epochs"]] for run in of_recipe["runs"]]
+            ),
         )
-        rows.append(
-            (
-                name,
-                f"{recipe.architecture.parameters:,}",
-                str(recipe.epochs),
-                str(summary.last),
-                f"{summary.reached_at_last} of {summary.n}",
-                f"{summary.reached_at_any} of {summary.n}",
-                percent(SPECIFIED[name].last_validation),
-            )
-        )
-    header = (
-        "Model",
-        "Parameters",
-        "Epochs",
-        "Validation accuracy, last epoch",
-        f"Seeds ≥ {target}, last epoch",
-        "at any epoch",
-        "Specification reports",
-    )
-    return Table(header, tuple(rows)).markdown()
+        for of_recipe in results["recipes"].values()
+    ]
+    return f"{target_table(standings).markdown()}\n\n{target_text(standings)}"
 
 
 def provenance(results: Mapping[str, Any]) -> str:
@@ -109,8 +91,8 @@ def last_accuracies(of_recipe: Mapping[str, Any]) -> list[float]:
 def engines(native: Mapping[str, Any], torch: Mapping[str, Any]) -> str:
     """Last-epoch validation accuracy by both engines, and their difference, paired by seed."""
     rows = []
-    for name, of_recipe in native["recipes"].items():
-        other = torch["recipes"][name]
+    for name, other in torch["recipes"].items():
+        of_recipe = native["recipes"][name]
         assert [run["seed"] for run in of_recipe["runs"]] == [run["seed"] for run in other["runs"]]
         ours, theirs = last_accuracies(of_recipe), last_accuracies(other)
         difference = Sample.of([a - b for a, b in zip(ours, theirs, strict=True)])

@@ -7,6 +7,7 @@ not fit gets none. What a worker tells comes as Dask's events; a run comes back 
 
 from __future__ import annotations
 
+import socket
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,7 +22,9 @@ from under20k.environment import code_digest
 from under20k.errors import UserError
 from under20k.pool import Message
 
-CONNECT_S = 10
+REACH_S = 5  # for a port to take a connection
+CONNECT_S = 60  # for a scheduler, which may be busy, to answer there
+CLOSE_S = 10
 LOOK_S = 1.0  # between two looks at who is there
 
 
@@ -63,18 +66,24 @@ class DaskWorkers:
     def news(self) -> list[str]:
         """Who came and went. Raises UserError where the scheduler is gone, or every worker was refused."""
         if self._client.status not in ("running", "connecting"):
-            raise UserError(
-                f"the scheduler at {self._address} is gone; what is done is kept: call again to go on"
-            )
+            raise self.lost()
         told, self._news = self._news, []
         if monotonic() - self._looked >= LOOK_S:
             self._looked = monotonic()
             told += self._look()
         return told
 
+    def lost(self) -> UserError:
+        return UserError(
+            f"the scheduler at {self._address} is gone; what is done is kept: call again to go on"
+        )
+
     def _look(self) -> list[str]:
         news = []
-        present = set(self._client.scheduler_info(n_workers=-1)["workers"])
+        try:
+            present = set(self._client.scheduler_info(n_workers=-1)["workers"])
+        except OSError:  # it went before the client has noticed
+            raise self.lost() from None
         for gone in self._fit - present:
             news.append(f"worker {gone} is gone; its trainings go to others")
         self._fit &= present
@@ -110,6 +119,14 @@ class Voice:
             get_worker().log_event(self.topic, list(message))
 
 
+def reach(address: str) -> None:
+    """Raise OSError where nothing listens, which Dask itself would find out only after ``CONNECT_S``."""
+    from distributed.comm import get_address_host_port, parse_address
+
+    if parse_address(address)[0] in ("tcp", "tls"):
+        socket.create_connection(get_address_host_port(address), timeout=REACH_S).close()
+
+
 @contextmanager
 def dask_workers(
     address: str, engine: str, device: str, threads: int, data_dir: Path | None
@@ -127,6 +144,7 @@ def dask_workers(
     # By value, so that a worker with another under20k, or none, can say so.
     cloudpickle.register_pickle_by_value(cluster_fitness)
     try:
+        reach(address)
         client = Client(address, timeout=CONNECT_S, set_as_default=False, name="under20k")
     except (OSError, ValueError, TypeError) as error:
         raise UserError(
@@ -143,13 +161,17 @@ def dask_workers(
     }
     executor = client.get_executor(pure=False, resources={name: 1})
     try:
+        # It takes the trainings apart, to hand them on.
+        if reason := client.run_on_scheduler(cluster_fitness.other, wanted):
+            raise UserError(f"the scheduler at {address}: {reason}")
         pool = DaskWorkers(client, executor, name, address)
         client.register_plugin(cluster_fitness.fitness(name, threads, wanted), name=name)
         yield pool
     finally:
         with suppress(Exception):  # a scheduler that is gone has nothing left to tidy up
-            executor.shutdown(wait=False)
-            client.unregister_worker_plugin(name)
+            if client.status == "running":
+                executor.shutdown(wait=False)
+                client.unregister_worker_plugin(name)
         with suppress(Exception):
-            client.close(timeout=CONNECT_S)
+            client.close(timeout=CLOSE_S)
         cloudpickle.unregister_pickle_by_value(cluster_fitness)

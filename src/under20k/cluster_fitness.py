@@ -30,8 +30,8 @@ def fitness(name: str, threads: int, wanted: dict[str, Any]) -> Any:
     return Fitness()
 
 
-def unfit(wanted: dict[str, Any]) -> str | None:
-    """Why this process cannot train what is wanted, or None where it can."""
+def other(wanted: dict[str, Any]) -> str | None:
+    """Why this process has another under20k than is wanted, or None where it has the same."""
     try:
         import under20k
     except ImportError:
@@ -40,17 +40,25 @@ def unfit(wanted: dict[str, Any]) -> str | None:
     if version != wanted["version"]:
         return f"under20k {version}, but {wanted['version']} asks"
     try:
-        from pathlib import Path
-
-        from under20k.data import load
-        from under20k.engine import choose, torch_device
         from under20k.environment import code_digest
-        from under20k.errors import UserError
     except ImportError as error:
         return f"under20k {version} of other code: {error}"
+    if (code := code_digest()) != wanted["code"]:
+        return f"under20k of other code ({code}, but {wanted['code']} asks)"
+    return None
+
+
+def unfit(wanted: dict[str, Any]) -> str | None:
+    """Why this process cannot train what is wanted, or None where it can."""
+    if (reason := other(wanted)) is not None:
+        return reason
+    from pathlib import Path
+
+    from under20k.data import load
+    from under20k.engine import choose, torch_device
+    from under20k.errors import UserError
+
     try:
-        if (code := code_digest()) != wanted["code"]:
-            return f"under20k of other code ({code}, but {wanted['code']} asks)"
         choose(wanted["engine"], wanted["device"])
         if wanted["engine"] == "torch":
             torch_device(wanted["device"])

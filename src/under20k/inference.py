@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from under20k.statistics import Sample
+from under20k.statistics import ROUNDING, Sample
 
 CONFIDENCE = 0.95
 """Of every interval that is printed."""
@@ -23,26 +23,37 @@ SIGNIFICANCE = 0.05
 RESOLUTION = 10_000
 """Images of validation: an accuracy is a whole number of these."""
 EXACT_SEEDS = 1000  # up to so many the t-distribution counts; beyond, it is the normal one
+EXACT_PAIRS = 2000  # up to so many pairs the signs are flipped exactly; beyond, their sum is taken as normal
+
+Interval = tuple[float, float]
 
 
-def confidence_interval(sample: Sample, confidence: float = CONFIDENCE) -> tuple[float, float] | None:
-    """Student's interval for the mean; None for a single value, which shows no spread."""
-    if sample.standard_error is None:
-        return None
+def confidence_interval(sample: Sample, confidence: float = CONFIDENCE) -> Interval | None:
+    """Student's interval for the mean of accuracies, within 0 and 1; None for a single value."""
+    return _around_mean(sample, sample.standard_error, confidence, 0.0)
+
+
+def prediction_interval(sample: Sample, confidence: float) -> Interval | None:
+    """Where one more accuracy falls, with so much confidence, within 0 and 1; None for a single value."""
+    spread = None if sample.sd is None else sample.sd * math.sqrt(1 + 1 / sample.n)
+    return _around_mean(sample, spread, confidence, 0.0)
+
+
+def share_interval(count: int, n: int, confidence: float = CONFIDENCE) -> Interval:
+    """Wilson's interval for a share of which ``count`` of ``n`` were seen (Wilson 1927).
+
+    Unlike mean ± error it stays within 0 and 1, and has a width where all or none were seen. Raises
+    ValueError unless 0 ≤ count ≤ n and n ≥ 1.
+    """
+    if not 0 <= count <= n or n < 1:
+        raise ValueError(f"{count} of {n} is no share")
     from scipy import stats
 
-    half = float(stats.t.ppf((1 + confidence) / 2, sample.n - 1)) * sample.standard_error
-    return sample.mean - half, sample.mean + half
-
-
-def prediction_interval(sample: Sample, confidence: float) -> tuple[float, float] | None:
-    """Where one more draw falls, with so much confidence; None for a single value."""
-    if sample.sd is None:
-        return None
-    from scipy import stats
-
-    half = float(stats.t.ppf((1 + confidence) / 2, sample.n - 1)) * sample.sd * math.sqrt(1 + 1 / sample.n)
-    return sample.mean - half, sample.mean + half
+    z2 = float(stats.norm.isf((1 - confidence) / 2)) ** 2
+    middle = (count + z2 / 2) / (n + z2)
+    half = math.sqrt(z2 * (count * (n - count) / n + z2 / 4)) / (n + z2)
+    # At the ends the two are the same number, but for rounding.
+    return (0.0 if count == 0 else middle - half), (1.0 if count == n else middle + half)
 
 
 def exceeds_p(sample: Sample, threshold: float) -> float | None:
@@ -53,7 +64,7 @@ def exceeds_p(sample: Sample, threshold: float) -> float | None:
     if sample.standard_error is None:
         return None
     if sample.standard_error == 0:
-        return 0.0 if sample.mean > threshold else 1.0
+        return 0.0 if sample.mean > threshold + ROUNDING else 1.0
     from scipy import stats
 
     return float(stats.t.sf((sample.mean - threshold) / sample.standard_error, sample.n - 1))
@@ -68,28 +79,34 @@ class Difference:
     t_test_p: float | None
     """Of Student's paired t-test; None for a single pair."""
     sign_flip_p: float
-    """Of the exact sign-flip test, which assumes only that without a difference either sign is as likely."""
+    """Of the sign-flip test, which assumes only that without a difference either sign is as likely."""
 
     @classmethod
     def of(cls, ours: Sequence[float], theirs: Sequence[float]) -> Difference:
         """Of accuracies in the same order of seeds. Raises ValueError for none, or for unequal numbers."""
         if len(ours) != len(theirs):
             raise ValueError(f"{len(ours)} accuracies against {len(theirs)}; they are paired by seed")
-        differences = [a - b for a, b in zip(ours, theirs, strict=True)]
-        sample = Sample.of(differences)
+        # By whole images: equal differences are then equal to the bit.
         counts = [round(a * RESOLUTION) - round(b * RESOLUTION) for a, b in zip(ours, theirs, strict=True)]
-        return cls(sample, confidence_interval(sample), _two_sided_p(sample), sign_flip_p(counts))
+        sample = Sample.of([count / RESOLUTION for count in counts])
+        interval = _around_mean(sample, sample.standard_error, CONFIDENCE, -1.0)
+        return cls(sample, interval, _two_sided_p(sample), sign_flip_p(counts))
 
 
 def sign_flip_p(differences: Sequence[int]) -> float:
-    """Two-sided p of the exact sign-flip test (Fisher 1935) that the sum of ``differences`` is not 0.
+    """Two-sided p of the sign-flip test (Fisher 1935) that the sum of ``differences`` is not 0.
 
     The share of all 2ⁿ ways to set their signs whose sum lies at least as far from 0 as theirs. Whole
-    numbers, so that the sums are counted one difference at a time rather than way by way.
+    numbers, so that the sums are counted one difference at a time rather than way by way; of more than
+    ``EXACT_PAIRS`` differences it is taken from the normal distribution of the same variance.
     """
     import numpy as np
 
     sizes = [abs(difference) for difference in differences]
+    if len(sizes) > EXACT_PAIRS and any(sizes):
+        from scipy import stats
+
+        return float(2 * stats.norm.sf(abs(sum(differences)) / math.hypot(*sizes)))
     share = np.zeros(2 * sum(sizes) + 1)  # of the ways that give each sum, the sum of all at the middle
     middle = sum(sizes)
     share[middle] = 1.0
@@ -132,6 +149,16 @@ def seeds_needed(
     while reached(n) < power:
         n += 1
     return n
+
+
+def _around_mean(sample: Sample, spread: float | None, confidence: float, lowest: float) -> Interval | None:
+    """The mean ± Student's quantile times ``spread``, no further than ``lowest`` and 1."""
+    if spread is None:
+        return None
+    from scipy import stats
+
+    half = float(stats.t.ppf((1 + confidence) / 2, sample.n - 1)) * spread
+    return max(lowest, sample.mean - half), min(1.0, sample.mean + half)
 
 
 def _two_sided_p(sample: Sample) -> float | None:

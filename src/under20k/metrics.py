@@ -40,7 +40,7 @@ def metrics_lines(metrics: list[EpochMetrics]) -> str:
 def parse_metrics(lines: list[str], path: Path) -> list[EpochMetrics]:
     """The inverse of ``metrics_lines``. Raises UserError, naming ``path``, for anything else."""
     try:
-        metrics = [_epoch_metrics(line) for line in lines]
+        metrics = [epoch_metrics(json_object(line)) for line in lines]
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise UserError(f"{path} is damaged: its metrics cannot be read: {error}") from error
     if [row.epoch for row in metrics] != list(range(1, len(metrics) + 1)):
@@ -48,9 +48,8 @@ def parse_metrics(lines: list[str], path: Path) -> list[EpochMetrics]:
     return metrics
 
 
-def _epoch_metrics(line: str) -> EpochMetrics:
-    """Raises ValueError, TypeError or OverflowError where ``metrics_lines`` does not write ``line``."""
-    values = json_object(line)
+def epoch_metrics(values: dict[str, Any]) -> EpochMetrics:
+    """The inverse of ``asdict``. Raises ValueError, TypeError or OverflowError for what is no figure."""
     for name, value in values.items():
         if type(value) not in (int, float) or not math.isfinite(value):
             raise ValueError(f"{name} is {value!r}")

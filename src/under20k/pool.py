@@ -35,5 +35,8 @@ class Pool(Protocol):
     def heard(self) -> Sequence[Message]:
         """What workers have told since the last time."""
 
+    def lost(self) -> Exception:
+        """What to raise where trainings were cancelled, which nobody here does."""
+
     def news(self) -> Sequence[str]:
         """What has happened to the workers since the last time. Raises UserError where none can come."""

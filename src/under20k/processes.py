@@ -14,6 +14,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from under20k.engine import available_cores
+from under20k.errors import UserError
 from under20k.pool import Message
 
 POLL_S = 0.1
@@ -39,6 +40,9 @@ class LocalProcesses:
         while not self._messages.empty():
             found.append(self._messages.get())
         return found
+
+    def lost(self) -> UserError:
+        return UserError("the trainings were cancelled; what is done is kept: call again to go on")
 
     def news(self) -> list[str]:
         return []

@@ -15,15 +15,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from under20k.data.split import split_indices
 from under20k.errors import InvalidValue, UserError, nearest
 from under20k.files import read_json, read_text
-from under20k.metrics import EpochMetrics, json_object
+from under20k.metrics import epoch_metrics, json_object
 from under20k.recipe import Recipe
 from under20k.seeds import Bench, SeedResult
 from under20k.statistics import Sample
@@ -66,7 +67,9 @@ class Record:
     timing: Timing | None = None
     """Of the track ``fast``."""
     recorded: Mapping[str, Any] | None = None
-    """The record as its file has it, where it came from one."""
+    """``record.json`` as it stands, where the record came from one."""
+    recorded_curves: str | None = None
+    """``curves.jsonl`` likewise."""
 
     @property
     def folder(self) -> str:
@@ -99,9 +102,11 @@ class Record:
             "name": self.name,
             "date": self.date,
             "command": bench.command,
-            "recipe": recipe.to_dict(),
+            # As it was written: a later version may know settings that this one did not.
+            "recipe": recipe.to_dict() if self.recorded is None else self.recorded["recipe"],
             "parameters": recipe.architecture.parameters,
             "macs": recipe.architecture.macs,
+            "split": split_text(),
             "environments": self.environments(),
             "seeds": [
                 {
@@ -122,10 +127,12 @@ class Record:
         }
         if self.timing is not None:
             values["timing"] = self.timing.to_dict()
-        return values
+        return {**values, "sha256": seal(values, self.curves())}
 
     def curves(self) -> str:
         """``curves.jsonl``."""
+        if self.recorded_curves is not None:
+            return self.recorded_curves
         return "".join(
             json.dumps({"seed": seed.seed, "epochs": [asdict(epoch) for epoch in seed.epochs]}) + "\n"
             for seed in self.bench.seeds
@@ -137,27 +144,35 @@ class Record:
         if not (path / "record.json").is_file():
             raise UserError(f"there is no record in {path}")
         data = read_json(path / "record.json")
-        lines = read_text(path / "curves.jsonl").splitlines()
+        curves = read_text(path / "curves.jsonl")
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             found = data.get("format") if isinstance(data, dict) else None
             raise UserError(
                 f"{path} is a record of format {found!r}; this version of under20k reads {FORMAT}"
             )
         try:
-            return cls._read(data, [json_object(line) for line in lines])
+            return cls._read(data, curves)
         except InvalidValue as error:
             raise UserError(f"{path / 'record.json'} is damaged: {error}") from error
-        except (KeyError, TypeError, ValueError, ArithmeticError, RecursionError) as error:
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            ArithmeticError,
+            RecursionError,
+        ) as error:
             raise UserError(f"{path} is damaged: {type(error).__name__}: {error}") from error
 
     @classmethod
-    def _read(cls, data: dict[str, Any], curves: Sequence[dict[str, Any]]) -> Record:
+    def _read(cls, data: dict[str, Any], curves: str) -> Record:
         environments = {
             seed: {name: value for name, value in environment.items() if name != "seeds"}
             for environment in data["environments"]
             for seed in environment["seeds"]
         }
-        epochs = {line["seed"]: tuple(EpochMetrics(**epoch) for epoch in line["epochs"]) for line in curves}
+        lines = [json_object(line) for line in curves.splitlines()]
+        epochs = {line["seed"]: tuple(map(epoch_metrics, line["epochs"])) for line in lines}
         entries = data["seeds"]
         if [check_seed(entry["seed"]) for entry in entries] != list(epochs):
             raise ValueError("record.json and curves.jsonl are not of the same seeds")
@@ -189,9 +204,35 @@ class Record:
             {entry["seed"]: str(entry["weights_sha256"]) for entry in entries},
             Timing.from_dict(data["timing"]) if data.get("timing") is not None else None,
             data,
+            curves,
         )
         record.to_dict()  # raises where a number is none
         return record
+
+
+@cache
+def split_text() -> str:
+    """Which images train and which validate: their numbers, and a digest of the indices."""
+    train, validation = split_indices()
+    digest = hashlib.sha256(train.astype("<i8").tobytes() + validation.astype("<i8").tobytes()).hexdigest()
+    return f"{len(train)} train, {len(validation)} validate, sha256 {digest}"
+
+
+def seal(values: Mapping[str, Any], curves: str) -> str:
+    """SHA-256 of what a record was made of: all that does not follow from the rest of it.
+
+    What follows is computed again, to within the rounding of another machine, and so is not sealed.
+    """
+
+    def without(of: Mapping[str, Any], *names: str) -> dict[str, Any]:
+        return {name: value for name, value in of.items() if name not in names}
+
+    made_of = without(values, "parameters", "macs", "split", "statistics", "test", "sha256")
+    made_of["seeds"] = [without(seed, "validation_accuracy", "time_s") for seed in values["seeds"]]
+    if "timing" in values:
+        made_of["timing"] = without(values["timing"], "median_s", "reference_median_s", "ratio")
+    text = json.dumps(made_of, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(f"{text}\n{curves}".encode(errors="backslashreplace")).hexdigest()
 
 
 def record_folders(records_dir: Path) -> list[Path]:

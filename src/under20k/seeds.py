@@ -12,8 +12,8 @@ from typing import Any
 
 from under20k.errors import InvalidValue, UserError
 from under20k.files import read_json
-from under20k.inference import Difference, confidence_interval, exceeds_p
-from under20k.metrics import EpochMetrics
+from under20k.inference import Difference, Interval, confidence_interval, exceeds_p, share_interval
+from under20k.metrics import EpochMetrics, epoch_metrics
 from under20k.recipe import Recipe
 from under20k.run import Run
 from under20k.statistics import TARGET_ACCURACY, Sample, Summary
@@ -66,8 +66,10 @@ class Statistics:
     """What the last epochs of several seeds say. Accuracies are fractions, on validation."""
 
     summary: Summary
-    interval: tuple[float, float] | None
+    interval: Interval | None
     """95% for the mean; None for a single seed."""
+    share_interval: Interval
+    """95% for the share of all seeds, not only these, that are at or above the target at the last epoch."""
     target: float
     p_exceeds_target: float | None
     """One-sided, of Student's t-test that the mean exceeds the target; None for a single seed."""
@@ -82,6 +84,7 @@ class Statistics:
         return cls(
             summary,
             confidence_interval(summary.last),
+            share_interval(summary.reached_at_last, summary.n),
             TARGET_ACCURACY,
             exceeds_p(summary.last, TARGET_ACCURACY),
             Sample.of([seed.time_s for seed in seeds]),
@@ -101,6 +104,7 @@ class Statistics:
             "max": last.maximum,
             "target": self.target,
             "share_at_target": self.summary.share_at_last,
+            "share_interval_95": list(self.share_interval),
             "p_exceeds_target": self.p_exceeds_target,
             "best_epoch": {
                 "note": "selected by the accuracy it reports: not the result",
@@ -175,7 +179,7 @@ class Bench:
             seeds = tuple(
                 SeedResult(
                     check_seed(seed["seed"]),
-                    tuple(EpochMetrics(**epoch) for epoch in seed["epochs"]),
+                    tuple(epoch_metrics(epoch) for epoch in seed["epochs"]),
                     dict(seed["environment"]),
                     str(seed["run"]),
                 )
@@ -193,7 +197,7 @@ class Bench:
             bench.statistics  # noqa: B018 - raises where the epochs hold no numbers
         except InvalidValue as error:
             raise UserError(f"damaged: {error}") from error
-        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise UserError(f"damaged: {type(error).__name__}: {error}") from error
         return bench
 

@@ -17,14 +17,15 @@ from under20k.data.source import Notify
 from under20k.environment import PRECISION, code_digest, git_hash, identity, native_build
 from under20k.errors import UserError, nearest
 from under20k.files import write_bytes, write_json, write_text
-from under20k.recipe import Recipe
-from under20k.recipes import MINIMAL
 from under20k.records import Reading, Record, rules_broken, weights_digest
 from under20k.report.records import record_document
 from under20k.run import Run, safe_name
 from under20k.seeds import Bench, SeedResult
-from under20k.timing import TURNS, in_turns
-from under20k.tracks import TRACKS, broken
+from under20k.statistics import percent
+from under20k.timing import TURNS, in_turns, reference_text
+from under20k.tracks import REFERENCE, REFERENCE_ENGINE, TRACKS, broken
+
+SLACK = 2  # images that another processor's rounding may decide otherwise
 
 
 def submit(
@@ -36,15 +37,15 @@ def submit(
     records_dir: Path | str = "records",
     turns: int = TURNS,
     data_dir: Path | None = None,
-    reference: Recipe = MINIMAL,
     notify: Notify | None = None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Make a record of a bench, and return its folder.
 
-    The runs of the bench are read again. When no other rule is broken, each seed's test set is read, unless
-    it was, and for the track ``fast`` the training is timed against ``reference`` in ``turns``. ``tell`` is
-    called with what is going on, in words. Raises UserError with every rule that is broken.
+    The runs of the bench are read again. When no other rule is broken, each seed's model is evaluated again
+    on validation, its test set is read, unless it was, and for the track ``fast`` the training is timed
+    against the reference in ``turns``. ``tell`` is called with what is going on, in words. Raises UserError
+    with every rule that is broken.
     """
     if track not in TRACKS:
         raise UserError(f"there is no track {track!r}; {nearest(track, TRACKS)}")
@@ -60,19 +61,23 @@ def submit(
     due = {seed.seed: max(1, len(record.readings[seed.seed])) for seed in bench.seeds}
     if wrong := broken(track, bench, due, None, measured=False):
         raise UserError(refusal(track, wrong))
+    tell("evaluating every model again on validation")
+    for run, seed in zip(runs, bench.seeds, strict=True):
+        confirm(run, seed.validation_accuracy, data_dir, notify)
     for run in runs:
         if not run.test_readings():
             tell(f"{run.path.name}: reading the test set")
             evaluate(run, "test", data_dir=data_dir, notify=notify, **_engine_options(run.session))
     record = replace(record, readings=_readings(runs))
     if track == "fast":
-        tell(f"timing against {reference.name} by the torch engine, {turns} turns each")
+        tell(f"timing against {reference_text(REFERENCE, REFERENCE_ENGINE)}, {turns} turns each")
         own = identity(bench.seeds[0].environment)
         precision = own["precision"]
         timing = in_turns(
             bench.recipe,
             own["engine"],
-            reference,
+            REFERENCE,
+            reference_engine=REFERENCE_ENGINE,
             turns=turns,
             options=() if precision == PRECISION else ("--precision", precision),
             data_dir=data_dir,
@@ -131,6 +136,16 @@ def with_runs(bench: Bench, folder: Path) -> tuple[Bench, list[Run]]:
         runs.append(run)
         seeds.append(again)
     return replace(bench, seeds=tuple(seeds)), runs
+
+
+def confirm(run: Run, recorded: float, data_dir: Path | None, notify: Notify | None) -> None:
+    """Raise UserError unless a run's model has, on validation, the accuracy that its last epoch gave."""
+    evaluation, _, _ = evaluate(run, data_dir=data_dir, notify=notify, **_engine_options(run.session))
+    if abs(evaluation.correct - recorded * evaluation.images) > SLACK + 1e-6:
+        raise UserError(
+            f"{run.path}: its model has {percent(evaluation.accuracy)} on validation, its last epoch says "
+            f"{percent(recorded)}; train it again with --overwrite"
+        )
 
 
 def committed(environment: Mapping[str, Any]) -> dict[str, Any]:

@@ -73,9 +73,14 @@ class Timing:
             str(data["processor"]),
         )
         times = (*timing.subject_s, *timing.reference_s)
-        if not times or len(timing.subject_s) != len(timing.reference_s) or min(times) <= 0:
+        if len(timing.subject_s) != len(timing.reference_s) or not times or not 0 < min(times) <= max(times):
             raise ValueError("a timing needs as many turns of the reference, each longer than 0 s")
         return timing
+
+
+def reference_text(recipe: Recipe, engine: str) -> str:
+    """``minimal, torch engine, fp32``."""
+    return f"{recipe.name}, {engine} engine, fp32"
 
 
 def in_turns(
@@ -105,7 +110,7 @@ def in_turns(
                 timed(reference, turn, reference_engine, Path(folder) / f"b{turn}", (), data_dir)
             )
             tell(f"turn {turn + 1} of {turns}: {reference.name} {reference_s[-1]:.2f} s")
-    words = f"{reference.name}, {reference_engine} engine, fp32"
+    words = reference_text(reference, reference_engine)
     return Timing(words, tuple(subject_s), tuple(reference_s), CORES, processor())
 
 

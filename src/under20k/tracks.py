@@ -8,8 +8,8 @@ from under20k.brief import EPOCH_LIMIT, PARAMETER_LIMIT
 from under20k.environment import identity
 from under20k.recipes import MINIMAL, REGULARIZED
 from under20k.seeds import Bench
-from under20k.statistics import percent
-from under20k.timing import Timing
+from under20k.statistics import percent, reaches_target
+from under20k.timing import CORES, TURNS, Timing, reference_text
 
 TRACKS = {
     "accurate": "highest mean validation accuracy",
@@ -23,6 +23,8 @@ MIN_SEEDS = 20
 SIGNIFICANCE = 0.01  # of the mean's exceeding the target, one-sided
 AT_TARGET = ("small", "fast")
 SPECIFIED = (REGULARIZED, MINIMAL)
+REFERENCE, REFERENCE_ENGINE = MINIMAL, "torch"
+"""What the track ``fast`` measures time against."""
 SAME = ("engine", "precision", "code")
 """What may not differ between the seeds of a record."""
 
@@ -37,7 +39,7 @@ def broken(
 ) -> list[str]:
     """The rules of a track that a bench breaks, each in words; none where it is a record.
 
-    ``test_readings``: how often each seed's model has read the test set. With ``measured`` false, whether
+    ``test_readings``: how often each seed's model has read the test set. With ``measured`` false, how
     training was timed is left out. That the split is the specification's and the head a global average pool
     is so of every recipe here.
     """
@@ -46,11 +48,7 @@ def broken(
         *seed_rules(bench),
         *test_rules(test_readings),
         *(target_rules(bench) if track in AT_TARGET else []),
-        *(
-            ["training was not timed against the reference"]
-            if track == "fast" and measured and not timing
-            else []
-        ),
+        *(timing_rules(timing) if track == "fast" and measured else []),
     ]
 
 
@@ -85,7 +83,11 @@ def seed_rules(bench: Bench) -> list[str]:
         values = dict.fromkeys(str(identity(seed.environment)[name]) for seed in bench.seeds)
         if len(values) > 1:
             wrong.append(f"seeds of different {name} ({', '.join(values)})")
+    # Of the same sources, two machines build differently; of other sources, anything may differ.
+    builds = {identity(seed.environment).get("native_build") for seed in bench.seeds}
     commits = {str(seed.environment.get("git")) for seed in bench.seeds}
+    if len(builds) > 1 and len(commits) > 1:
+        wrong.append(f"seeds of native engines built of different sources ({', '.join(sorted(commits))})")
     if any(commit.endswith("-dirty") for commit in commits):
         wrong.append("trained by sources that were not committed, so that nobody else can have them")
     return wrong
@@ -100,12 +102,26 @@ def test_rules(test_readings: Mapping[int, int]) -> list[str]:
     ]
 
 
+def timing_rules(timing: Timing | None) -> list[str]:
+    """What the measurement of time breaks: two cores, the reference, turns enough."""
+    if timing is None:
+        return ["training was not timed against the reference"]
+    wrong = []
+    if timing.cores != CORES:
+        wrong.append(f"time was measured on {timing.cores} cores; {CORES} are the rule")
+    if timing.reference != (expected := reference_text(REFERENCE, REFERENCE_ENGINE)):
+        wrong.append(f"time was measured against {timing.reference}; the reference is {expected}")
+    if len(timing.subject_s) < TURNS:
+        wrong.append(f"time was measured in {len(timing.subject_s)} turns; at least {TURNS} are needed")
+    return wrong
+
+
 def target_rules(bench: Bench) -> list[str]:
     """Whether the mean reaches the target beyond chance."""
     statistics = bench.statistics
     mean, p = statistics.summary.last.mean, statistics.p_exceeds_target
     wrong = []
-    if mean < statistics.target:
+    if not reaches_target(mean):
         wrong.append(f"the mean is {percent(mean, 3)}; {percent(statistics.target)} is needed")
     if p is None or p >= SIGNIFICANCE:
         shown = "unknown" if p is None else f"{p:.2g}"

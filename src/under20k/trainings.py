@@ -250,7 +250,7 @@ def _train_missing(tasks: Sequence[Task], watcher: Watcher, pool: Pool) -> list[
         for index, future in ended:
             task = tasks[index]
             if future.cancelled():
-                raise UserError("the trainings were cancelled; what is done is kept: call again to go on")
+                raise pool.lost()
             error = future.exception()
             if error is None:
                 going.discard(index)

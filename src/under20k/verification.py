@@ -9,10 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from under20k.data.split import TRAIN_COUNT
 from under20k.engine import native_engine
 from under20k.environment import identity
 from under20k.errors import UserError
-from under20k.files import read_text
+from under20k.files import read_text, write_text
 from under20k.inference import RESOLUTION, prediction_interval
 from under20k.records import FILES, Record, rules_broken, weights_digest
 from under20k.report.records import record_document
@@ -23,6 +24,7 @@ from under20k.trainings import Task, Unwatched, Watcher, train_all
 TOLERANCE = 1e-12  # between a statistic that is recorded and the same one computed again
 CONFIDENCE = 0.999
 """Of the interval that a seed trained elsewhere has to fall into: so often a good one does."""
+STALE = "README.md does not follow from record.json"
 TIMES = ("train_time_s", "total_time_s", "images_per_s")
 
 
@@ -40,16 +42,51 @@ def check(path: Path) -> list[str]:
     wrong += [f"{file} is missing" for file in FILES if not (path / file).is_file()]
     assert record.recorded is not None
     wrong += differences(record.recorded, record.to_dict())
-    for seed in record.bench.seeds:
-        for epoch in seed.epochs:
-            count = epoch.validation_accuracy * RESOLUTION
-            if abs(count - round(count)) > 1e-6 or not 0 <= count <= RESOLUTION:
-                wrong.append(
-                    f"seed {seed.seed}: {epoch.validation_accuracy} is no share of {RESOLUTION:,} images"
-                )
+    wrong += impossible(record)
     wrong += rules_broken(record)
-    if (path / "README.md").is_file() and read_text(path / "README.md") != record_document(record).markdown():
-        wrong.append("README.md does not follow from record.json")
+    if (path / "README.md").is_file() and read_text(path / "README.md") != page(record):
+        wrong.append(STALE)
+    return wrong
+
+
+def page(record: Record) -> str:
+    """A record's README.md."""
+    return record_document(record, drawn=False).markdown()
+
+
+def renewed(path: Path) -> bool:
+    """Write a record's README.md again where nothing but that is wrong with it; whether it was.
+
+    The page is made from the record: another version may word it otherwise.
+    """
+    record = Record.open(path)
+    if not (path / "README.md").is_file() or read_text(path / "README.md") == (text := page(record)):
+        return False
+    if check(path) != [STALE]:
+        return False
+    write_text(path / "README.md", text)
+    return True
+
+
+def impossible(record: Record) -> list[str]:
+    """Figures that no training gives: accuracies that count no images, epochs out of order, no time."""
+    wrong = []
+    for seed in record.bench.seeds:
+        if [epoch.epoch for epoch in seed.epochs] != list(range(1, len(seed.epochs) + 1)):
+            wrong.append(f"seed {seed.seed}: its epochs do not count from 1 onwards")
+        for epoch in seed.epochs:
+            for accuracy, images in (
+                (epoch.train_accuracy, TRAIN_COUNT),
+                (epoch.validation_accuracy, RESOLUTION),
+            ):
+                count = accuracy * images
+                if abs(count - round(count)) > 1e-6 or not 0 <= count <= images:
+                    wrong.append(f"seed {seed.seed}: {accuracy} is no share of {images:,} images")
+            if min(epoch.train_time_s, epoch.total_time_s, epoch.images_per_s) <= 0:
+                wrong.append(f"seed {seed.seed}: epoch {epoch.epoch} took no time")
+        for reading in record.readings.get(seed.seed, ()):
+            if reading.images != RESOLUTION or not 0 <= reading.correct <= reading.images:
+                wrong.append(f"seed {seed.seed}: {reading.correct} of {reading.images} is no test accuracy")
     return wrong
 
 

@@ -19,7 +19,7 @@ from under20k.errors import UserError, nearest
 
 # A verb is the module under20k.cli.<verb> with configure(parser) and run(arguments) -> exit code.
 VERBS = {
-    "reproduce": "train, check, compare and report both models of the specification",
+    "reproduce": "train, check, compare and report the models of the specification",
     "train": "train a recipe with a seed, into a run folder",
     "bench": "train a recipe over many seeds, with honest statistics; against another recipe",
     "evaluate": "figures, confusions and misclassified images of a run",

@@ -1,6 +1,7 @@
 """Records: results that anyone can check, each a folder in records/, by track.
 
-  under20k records                      print the tables, and renew those in the README beside the folder
+  under20k records                      print the tables, and renew those in the README beside the folder, and
+                                        the records' own pages
   under20k records verify [RECORD ...]  compute every statistic again, check the rules; --rerun K trains again
   under20k records submit BENCH --track TRACK
                                         make a record of a bench; refused where a rule is broken
@@ -100,8 +101,12 @@ def show(arguments: argparse.Namespace) -> int:
     from under20k.records import read_records
     from under20k.report.parts import filled, has_part
     from under20k.report.records import record_tables, records_markdown
+    from under20k.verification import renewed
 
     records = read_records(arguments.records_dir)
+    for record in records:
+        if renewed(page := arguments.records_dir / record.folder):
+            print(f"renewed {page / 'README.md'}", file=sys.stderr)
     if arguments.json:
         print(json.dumps([{"folder": record.folder, **record.to_dict()} for record in records], indent=2))
     else:

@@ -7,18 +7,17 @@ from pathlib import Path
 
 from under20k.brief import PARAMETER_LIMIT
 from under20k.files import write_bytes, write_text
-from under20k.inference import CONFIDENCE, POWER, SIGNIFICANCE, Difference, seeds_needed
+from under20k.inference import CONFIDENCE, POWER, SIGNIFICANCE, Difference, Interval, seeds_needed
 from under20k.report.document import Block, Bullets, Code, Document, Picture, Section, Text
 from under20k.report.figures import png
 from under20k.report.run_report import environment_rows
 from under20k.report.seeds_picture import seeds_figure
 from under20k.report.tables import Table
-from under20k.report.wording import plural, ranges
+from under20k.report.wording import NOTHING, p_text, plural, ranges
 from under20k.seeds import Bench
 from under20k.statistics import Sample, percent
 
 PICTURE = "bench.png"
-NOTHING = "–"
 DETECTABLE = (0.0001, 0.0002, 0.0005)
 """Differences, as fractions, for which the seeds needed are told."""
 
@@ -38,6 +37,10 @@ def bench_table(benches: Sequence[Bench]) -> Table:
         (
             f"Seeds ≥ {percent(benches[0].statistics.target)} at the last epoch",
             [reached_text(b.statistics.summary.reached_at_last, b) for b in benches],
+        ),
+        (
+            f"{CONFIDENCE:.0%} interval of that share",
+            [share_interval_text(b.statistics.share_interval) for b in benches],
         ),
         (
             f"p that the mean exceeds {percent(benches[0].statistics.target)}",
@@ -66,7 +69,7 @@ def versus_table(bench: Bench, other: Bench, detectable: Sequence[float] = DETEC
         ("Standard deviation", in_points(sd)),
         (f"{CONFIDENCE:.0%} interval", points_interval(difference)),
         ("p, paired t-test", p_text(difference.t_test_p)),
-        ("p, sign-flip test (exact)", p_text(difference.sign_flip_p)),
+        ("p, sign-flip test", p_text(difference.sign_flip_p)),
     ]
     if sd is not None:
         rows += [
@@ -115,10 +118,10 @@ def bench_document(bench: Bench) -> Document:
     )
 
 
-def seeds_picture(bench: Bench, file: str) -> Picture:
+def seeds_picture(bench: Bench, file: str, drawn: bool = True) -> Picture:
     """The seeds' curves, and their last epochs against the target."""
     alt = f"Validation accuracy of {bench.recipe.name} by epoch, {claim(bench)}"
-    return Picture(file, png(seeds_figure(bench)), alt)
+    return Picture(file, png(seeds_figure(bench)) if drawn else b"", alt)
 
 
 def claim(bench: Bench) -> str:
@@ -168,9 +171,14 @@ def reached_text(count: int, bench: Bench) -> str:
     return f"{count} of {len(bench.seeds)}"
 
 
-def interval_text(interval: tuple[float, float] | None) -> str:
+def interval_text(interval: Interval | None) -> str:
     """``99.372–99.428%``."""
     return NOTHING if interval is None else f"{100 * interval[0]:.3f}–{percent(interval[1], 3)}"
+
+
+def share_interval_text(interval: Interval) -> str:
+    """``72–100%``."""
+    return f"{100 * interval[0]:.0f}–{interval[1]:.0%}"
 
 
 def in_points(value: float | None, sign: bool = False) -> str:
@@ -183,11 +191,6 @@ def points_interval(difference: Difference) -> str:
     if difference.interval is None:
         return NOTHING
     return f"{100 * difference.interval[0]:+.3f} to {100 * difference.interval[1]:+.3f}"
-
-
-def p_text(p: float | None) -> str:
-    """A p-value to two digits: ``0.034``, ``4.1e-07``."""
-    return NOTHING if p is None else f"{p:.2g}"
 
 
 def number_text(sample: Sample, decimals: int) -> str:

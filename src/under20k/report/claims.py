@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from under20k.architecture import Architecture
+from under20k.recipe import Recipe
 from under20k.recipes import RECIPES
-from under20k.report.comparison import TARGET, of_seeds
+from under20k.report.comparison import of_seeds
 from under20k.report.results import Results
 from under20k.report.specification import SPECIFIED
-from under20k.report.wording import enumeration, plural
+from under20k.report.wording import TARGET, enumeration, plural
 from under20k.statistics import percent, reaches_target
 
 
@@ -21,10 +25,24 @@ def claim(result: Results) -> str:
     if specified := SPECIFIED.get(result.name):
         stated = f"{percent(specified.last_validation)} in epoch {len(specified.epochs)}"
         text += f" The specification reports {stated}."
+    elif kin := specified_kin(recipe):
+        text += f" The architecture of {kin}, which the specification trains otherwise."
     if (named := RECIPES.get(result.name)) and (changes := recipe.differences(named)):
         changed = enumeration([f"{name}={value}" for name, value in changes.items()])
-        text += f" This is not the specification's recipe: it was trained with {changed}."
+        text += f" This is not the recipe {result.name}: it was trained with {changed}."
     return text
+
+
+def specified_kin(recipe: Recipe) -> str | None:
+    """The name of the specification's recipe for the same architecture, dropout aside; None for no such."""
+    plain = without_dropout(recipe.architecture)
+    names = (name for name in SPECIFIED if without_dropout(RECIPES[name].architecture) == plain)
+    return next(names, None)
+
+
+def without_dropout(architecture: Architecture) -> Architecture:
+    """The same layers but for dropout, which has no parameters."""
+    return replace(architecture, blocks=tuple(replace(block, dropout=0.0) for block in architecture.blocks))
 
 
 def single_claim(result: Results) -> str:

@@ -9,12 +9,9 @@ from under20k.brief import PARAMETER_LIMIT
 from under20k.report.results import Results
 from under20k.report.specification import SPECIFIED, SpecifiedModel
 from under20k.report.tables import Table
-from under20k.report.wording import plural
+from under20k.report.wording import NOTHING, TARGET, plural
 from under20k.run import Run
-from under20k.statistics import TARGET_ACCURACY, percent, points, reaches_target
-
-TARGET = percent(TARGET_ACCURACY)
-NOTHING = "–"  # the specification is silent
+from under20k.statistics import percent, points, reaches_target
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from under20k.report.comparison import NOTHING, TARGET, Row, first_epoch_text, side_by_side
+from under20k.report.comparison import Row, first_epoch_text, side_by_side
 from under20k.report.pooling import HeadCost
-from under20k.report.results import Drop, Results
+from under20k.report.results import Drop, Results, by_architecture, names_of
 from under20k.report.specification import DROP_EPOCH, FC_PARAMETERS_SAVED, SPECIFIED, UNTESTED
 from under20k.report.tables import Table
-from under20k.report.wording import enumeration
+from under20k.report.wording import NOTHING, TARGET, enumeration
 from under20k.statistics import percent, points
 
 
@@ -63,7 +63,10 @@ def insights(results: Sequence[Results]) -> list[str]:
     """A sentence or two on each insight of the specification."""
     return [
         *filter(None, [drop_insight(results), speed_insight(results), gap_insight(results)]),
-        *(f"Pooling, {r.name}: {HeadCost.of(r.recipe.architecture).sentences()}" for r in results),
+        *(
+            f"Pooling, {names_of(group)}: {HeadCost.of(group[0].recipe.architecture).sentences()}"
+            for group in by_architecture(results)
+        ),
         f"Not tested here, and without a figure in the specification: that {enumeration(UNTESTED)}.",
     ]
 

@@ -12,9 +12,10 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from under20k.files import write_bytes
 from under20k.leaderboard import Entry, pareto
 from under20k.report.anchors import ANCHORS, Anchor
-from under20k.report.bench import NOTHING, in_points, p_text
+from under20k.report.bench import in_points
 from under20k.report.figures import BLUE, FAINT, GRID, INK, VERMILION, default_style, new_figure, png
 from under20k.report.tables import Table
+from under20k.report.wording import NOTHING, p_text
 from under20k.statistics import TARGET_ACCURACY, percent
 
 WIDTH_IN, HEIGHT_IN = 9.0, 5.6

@@ -5,23 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from under20k.records import Record
-from under20k.report.bench import bench_table, claim, in_points, p_text, seeds_picture, seeds_text
+from under20k.report.bench import bench_table, claim, in_points, seeds_picture, seeds_text
 from under20k.report.document import Block, Code, Document, Section, Text
 from under20k.report.run_report import environment_rows
 from under20k.report.tables import Table
-from under20k.report.wording import augmentation_text, dropout_text, optimiser_text, schedule_text
+from under20k.report.wording import (
+    NOTHING,
+    augmentation_text,
+    dropout_text,
+    optimiser_text,
+    p_text,
+    schedule_text,
+)
 from under20k.statistics import Sample, percent
 from under20k.timing import Timing
 from under20k.tracks import TRACKS
 
-NOTHING = "–"
 PICTURE = "curves.png"
 
 # What each track is sorted by, the best first.
 ORDER: dict[str, Callable[[Record], tuple[float, ...]]] = {
     "accurate": lambda record: (-mean(record),),
     "small": lambda record: (record.bench.recipe.architecture.parameters, -mean(record)),
-    "fast": lambda record: (record.timing.median_s if record.timing else float("inf"),),
+    # Not by seconds: two records may come from two machines.
+    "fast": lambda record: (-record.timing.ratio if record.timing else 0.0,),
     "reference": lambda record: (-record.bench.recipe.architecture.parameters,),
 }
 
@@ -112,8 +119,8 @@ def records_markdown(records: Sequence[Record]) -> str:
     return "\n\n".join([*(table.markdown() for table in tables.values()), note])
 
 
-def record_document(record: Record) -> Document:
-    """A record's own page."""
+def record_document(record: Record, *, drawn: bool = True) -> Document:
+    """A record's own page; not ``drawn``, its picture holds nothing, which Markdown does not show."""
     bench = record.bench
     lead: list[Block] = [Text(claim(bench)), Text(test_text(record.test))]
     if record.timing is not None:
@@ -131,7 +138,7 @@ def record_document(record: Record) -> Document:
         tuple(lead),
         (
             Section("Recipe", (recipe_table(record),)),
-            Section("Seeds", (seeds_picture(bench, PICTURE), record_seeds_table(record))),
+            Section("Seeds", (seeds_picture(bench, PICTURE, drawn), record_seeds_table(record))),
             Section("Environment", (Table(("Environment", "Value"), tuple(environment), align="ll"),)),
         ),
     )

@@ -1,4 +1,4 @@
-"""The report of ``under20k reproduce``: both models, set beside what the specification reports."""
+"""The report of ``under20k reproduce``: each recipe, set beside what the specification reports."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from under20k.brief import EPOCH_LIMIT, PARAMETER_LIMIT
 from under20k.checking.findings import Finding, missed
 from under20k.files import write_bytes, write_text
 from under20k.report.claims import claim
-from under20k.report.comparison import NOTHING, TARGET, compare, comparison_table
+from under20k.report.comparison import compare, comparison_table
 from under20k.report.curves import curves_figure
 from under20k.report.document import Block, Bullets, Code, Document, Picture, Section, Text
 from under20k.report.figures import png
 from under20k.report.insights import insights, insights_table
-from under20k.report.results import Results
+from under20k.report.results import Results, by_architecture, names_of
 from under20k.report.run_report import environment_rows
 from under20k.report.specification import (
     CONFIGURATION,
@@ -28,8 +28,11 @@ from under20k.report.specification import (
     SpecifiedModel,
 )
 from under20k.report.tables import Table, architecture_table
+from under20k.report.target import target_table, target_text
 from under20k.report.verdicts import verdicts_table
 from under20k.report.wording import (
+    NOTHING,
+    TARGET,
     augmentation_text,
     dropout_text,
     enumeration,
@@ -63,11 +66,27 @@ def write_reproduction(
     return page
 
 
+def reproduction_text(runs: Mapping[str, Sequence[Run]]) -> str:
+    """What the command prints: the specification's recipes beside it, then who reaches the target.
+
+    Raises UserError as ``Results.of`` does.
+    """
+    results = [Results.of(name, of_recipe) for name, of_recipe in runs.items()]
+    standings = [result.standing for result in results]
+    specified = [result for result in results if result.name in SPECIFIED]
+    parts = [
+        *([compare(specified).text()] if specified else []),
+        target_table(standings).text(),
+        target_text(standings),
+    ]
+    return "\n\n".join(parts)
+
+
 def reproduction(
     results: Sequence[Results], verdicts: Mapping[str, Sequence[Finding]], command: str
 ) -> Document:
     """The report as a document; at least one recipe."""
-    names = enumeration([result.name for result in results])
+    names = names_of(results)
     return Document(
         f"MNIST with fewer than {PARAMETER_LIMIT:,} parameters: {names}",
         overview(results, command),
@@ -85,8 +104,11 @@ def reproduction(
 
 
 def overview(results: Sequence[Results], command: str) -> tuple[Block, ...]:
-    """The claim: each model's result in a sentence or two, and the command."""
+    """The claim: who reaches the target, each recipe's result in a sentence or two, and the command."""
+    standings = [result.standing for result in results]
     return (
+        Text(target_text(standings)),
+        target_table(standings),
         Bullets(tuple(claim(result) for result in results)),
         Text(
             f"The target is {TARGET} validation accuracy with fewer than {PARAMETER_LIMIT:,} parameters in "
@@ -98,12 +120,12 @@ def overview(results: Sequence[Results], command: str) -> tuple[Block, ...]:
 
 
 def structure(results: Sequence[Results]) -> tuple[Block, ...]:
-    """Every layer of every model, and its receptive field beside the stated one."""
+    """Every layer of every architecture, and its receptive field beside the stated one."""
     fields = {result.recipe.architecture.receptive_field for result in results}
     counted = " and ".join(f"{side}×{side}" for side in sorted(fields))
     covers = "It covers" if min(fields) >= IMAGE_SIDE else "It does not in every model cover"
     return (
-        *(architecture_table(result.recipe) for result in results),
+        *(architecture_table(of[0].recipe, names_of(of)) for of in by_architecture(results)),
         Text(
             f"The specification states a receptive field of {RECEPTIVE_FIELD}×{RECEPTIVE_FIELD} pixels. "
             f"Counted, padding included, it is {counted}. {covers} the {IMAGE_SIDE}×{IMAGE_SIDE} image."

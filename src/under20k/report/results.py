@@ -8,10 +8,12 @@ from functools import cached_property
 from itertools import pairwise
 from statistics import fmean
 
+from under20k.architecture import Architecture
 from under20k.brief import PARAMETER_LIMIT
 from under20k.errors import UserError
 from under20k.metrics import EpochMetrics
 from under20k.recipe import Recipe
+from under20k.report.target import Standing
 from under20k.report.wording import enumeration, plural, ranges
 from under20k.run import Run
 from under20k.statistics import Sample, Summary, first_at_target
@@ -108,6 +110,11 @@ class Results:
         """Of the validation accuracies."""
         return Summary.of(self.histories)
 
+    @property
+    def standing(self) -> Standing:
+        """How it stands to the target."""
+        return Standing(self.recipe, self.summary)
+
     def validation(self, epoch: int) -> Sample:
         """The seeds' validation accuracies after ``epoch``, counted from 1."""
         return Sample.of([history[epoch - 1] for history in self.histories])
@@ -154,6 +161,19 @@ class Results:
     def images_per_s(self) -> float:
         """Mean training speed, training alone."""
         return fmean(epoch.images_per_s for run in self.metrics for epoch in run)
+
+
+def by_architecture(results: Sequence[Results]) -> list[list[Results]]:
+    """The recipes in groups of the same architecture, in the order of each one's first."""
+    groups: dict[Architecture, list[Results]] = {}
+    for result in results:
+        groups.setdefault(result.recipe.architecture, []).append(result)
+    return list(groups.values())
+
+
+def names_of(results: Sequence[Results]) -> str:
+    """``regularized and regularized-plus``."""
+    return enumeration([result.name for result in results])
 
 
 def drops(recipe: Recipe, metrics: Sequence[EpochMetrics]) -> list[tuple[EpochMetrics, EpochMetrics]]:

@@ -85,8 +85,10 @@ class Table:
         )
 
 
-def architecture_table(recipe: Recipe) -> Table:
+def architecture_table(recipe: Recipe, name: str = "") -> Table:
     """The layers of a recipe's network, one image at a time, in the columns of torchsummary and two more.
+
+    ``name`` is whose it is, by default the recipe's own.
 
     The receptive field is the side in pixels of the input square that an output element depends on, the
     jump the distance in pixels between the squares of neighbouring elements.
@@ -112,7 +114,7 @@ def architecture_table(recipe: Recipe) -> Table:
     return Table(
         ("Layer (type)", "Name", "Output Shape", "Param #", "MACs", "Receptive field", "Jump"),
         rows,
-        caption=f"{recipe.name}: {recipe.architecture}",
+        caption=f"{name or recipe.name}: {recipe.architecture}",
         align="lllrrrr",
         notes=(
             f"Total params: {parameters:,}",

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from under20k.recipe import Augmentation, Recipe
+from under20k.statistics import TARGET_ACCURACY, percent
+
+TARGET = percent(TARGET_ACCURACY)
+NOTHING = "–"
+"""What a cell holds of which there is no figure."""
 
 
 def optimiser_text(recipe: Recipe) -> str:
@@ -65,6 +70,11 @@ def dropout_text(recipe: Recipe) -> str:
         f"{rate:g} after block{'s' * (len(blocks) > 1)} {enumeration(blocks)}"
         for rate, blocks in by_rate.items()
     ) or "none"  # fmt: skip
+
+
+def p_text(p: float | None) -> str:
+    """A p-value to two digits: ``0.034``, ``4.1e-07``."""
+    return NOTHING if p is None else f"{p:.2g}"
 
 
 def shape_text(shape: Sequence[int]) -> str:

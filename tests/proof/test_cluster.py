@@ -1,0 +1,222 @@
+"""``--cluster``: a real scheduler and worker processes over TCP, some of them killed, some unfit."""
+
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dask_cluster import Cluster, freeze_a_busy_worker, wait_for
+from distributed import Client
+
+import under20k.cluster
+from under20k.benchmark import bench
+from under20k.cluster import dask_workers
+from under20k.data import Mnist
+from under20k.engine import choose
+from under20k.errors import UserError
+from under20k.recipes import MINIMAL
+from under20k.run import Run
+from under20k.trainings import Task, Unwatched
+from under20k.verification import TIMES
+
+pytestmark = pytest.mark.slow
+
+TINY = replace(
+    MINIMAL.with_changes(architecture="1p,4pd0.1|l", batch_size=1000, epochs=2, average_decay=0.5),
+    name="tiny",
+)
+ENDLESS = replace(TINY, epochs=1000, name="endless")
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, mnist: Mnist) -> Iterator[Cluster]:
+    (tmp_path / "cluster").mkdir()
+    cluster = Cluster(tmp_path / "cluster")
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
+def client(cluster: Cluster) -> Iterator[Client]:
+    """A client of the test's own."""
+    client = Client(cluster.address, timeout=under20k.cluster.CONNECT_S, set_as_default=False)
+    yield client
+    client.close()
+
+
+class Watched(Unwatched):
+    """Keeps what is told, and calls back when a training starts or there is news."""
+
+    def __init__(self, on_first_start: Callable[[], None] = lambda: None, on_news=lambda text: None) -> None:
+        self.started: list[str] = []
+        self.told: list[str] = []
+        self._on_first_start, self._on_news = on_first_start, on_news
+
+    def on_start(self, task: Task, session, metrics) -> None:
+        self.started.append(task.label)
+        if len(self.started) == 1:
+            self._on_first_start()
+
+    def on_news(self, text: str) -> None:
+        self.told.append(text)
+        self._on_news(text)
+
+
+def result(run: Run) -> tuple:
+    """What a training has led to, to the bit, its times aside."""
+    figures = [{k: v for k, v in asdict(epoch).items() if k not in TIMES} for epoch in run.metrics()]
+    return figures, {name: value.view(np.uint32).tolist() for name, value in run.weights().items()}
+
+
+def test_a_worker_killed_in_mid_run_loses_nothing(cluster, client, tmp_path):
+    for _ in range(3):
+        cluster.add_worker()
+    cluster.wait_for_workers(client, 3)
+    pids = client.run(os.getpid)
+
+    def kill() -> None:
+        _, pid = freeze_a_busy_worker(client, pids)
+        os.kill(pid, signal.SIGKILL)
+
+    watched = Watched(on_first_start=kill)
+    away = bench(
+        TINY,
+        range(4),
+        cluster=cluster.address,
+        runs_dir=tmp_path / "away",
+        benches_dir=tmp_path / "benches",
+        watcher=watched,
+    )
+    assert sum(worker.poll() is not None for worker in cluster.workers) == 1
+    assert away.bench.failures == ()
+    assert [seed.seed for seed in away.bench.seeds] == [0, 1, 2, 3]
+    assert any("joins" in text for text in watched.told)
+
+    here = bench(TINY, range(4), jobs=2, runs_dir=tmp_path / "here", benches_dir=tmp_path / "benches-here")
+    assert here.bench.last == away.bench.last
+    for seed in range(4):
+        one, other = (Run.open(tmp_path / where / f"tiny-{seed}") for where in ("away", "here"))
+        assert result(one) == result(other)
+        assert one.environment["engine"] == choose().engine
+        assert {path.name for path in one.path.iterdir()} == {path.name for path in other.path.iterdir()}
+
+    # What is there is not trained again: no worker is left to do so.
+    for worker in cluster.workers:
+        worker.kill()
+    again = bench(
+        TINY, range(4), cluster=cluster.address, runs_dir=tmp_path / "away", benches_dir=tmp_path / "benches"
+    )
+    assert again.bench.last == away.bench.last
+
+
+UNFIT = {
+    "another version": (
+        "import sys, types; other = types.ModuleType('under20k'); other.__version__ = '9.9.9'\n"
+        "sys.modules['under20k'] = other",
+        "under20k 9.9.9, but ",
+    ),
+    "none": ("import sys; sys.modules['under20k'] = None", "under20k is not installed; install "),
+    "other code": (
+        "import under20k.environment; under20k.environment.code_digest = lambda: 'other'",
+        "under20k of other code (other, but ",
+    ),
+    "no engine": (
+        "import under20k.engine.native_engine as native; native.unavailable = lambda: 'it is not built'",
+        "it is not built",
+    ),
+}
+
+
+@pytest.mark.skipif(choose().engine != "native", reason="the native engine is not built here")
+def test_workers_that_do_not_fit_get_nothing(cluster, client, tmp_path):
+    fit = cluster.add_worker()
+    for before, _ in UNFIT.values():
+        cluster.add_worker(before)
+    (tmp_path / "file").touch()
+    cluster.add_worker(UNDER20K_DATA_DIR=str(tmp_path / "file"))  # no MNIST there
+    cluster.wait_for_workers(client, 2 + len(UNFIT))
+    with dask_workers(cluster.address, "native", "auto", 1, None) as pool:
+        told: list[str] = []
+
+        def judged() -> bool:
+            pool.heard()
+            told.extend(pool.news())
+            return len([text for text in told if "joins" in text or "refused" in text]) == 2 + len(UNFIT)
+
+        wait_for(judged)
+        for _, words in UNFIT.values():
+            assert len([text for text in told if words in text]) == 1, told
+        assert len([text for text in told if str(tmp_path / "file") in text]) == 1, told
+        assert len([text for text in told if "joins" in text]) == 1
+        asked = [pool.executor.submit(os.getpid) for _ in range(12)]
+        assert {future.result(timeout=300) for future in asked} == {fit.pid}
+
+
+def test_where_no_worker_fits_it_says_why(cluster, client, tmp_path):
+    cluster.add_worker(UNFIT["other code"][0])
+    cluster.wait_for_workers(client, 1)
+    with pytest.raises(UserError, match=r"no worker of .* fits: .* under20k of other code \(other, but "):
+        bench(TINY, range(1), cluster=cluster.address, runs_dir=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_worker_may_come_later(cluster, tmp_path):
+    def come(text: str) -> None:
+        if "has no worker; waiting for one" in text:
+            cluster.add_worker()
+
+    watched = Watched(on_news=come)
+    done = bench(
+        TINY,
+        range(1),
+        cluster=cluster.address,
+        runs_dir=tmp_path / "runs",
+        benches_dir=tmp_path / "benches",
+        watcher=watched,
+    )
+    assert len(cluster.workers) == 1
+    assert len(done.bench.seeds) == 1
+
+
+def test_a_scheduler_that_goes_away(cluster, tmp_path):
+    cluster.add_worker()
+    with pytest.raises(UserError, match="is gone; what is done is kept: call again to go on"):
+        bench(
+            ENDLESS,
+            range(2),
+            cluster=cluster.address,
+            runs_dir=tmp_path / "runs",
+            watcher=Watched(on_first_start=cluster.scheduler.kill),
+        )
+
+
+def test_a_scheduler_without_under20k(tmp_path, mnist):
+    (tmp_path / "cluster").mkdir()
+    cluster = Cluster(tmp_path / "cluster", UNFIT["none"][0])
+    try:
+        with pytest.raises(UserError, match=r"the scheduler at .*: under20k is not installed; install "):
+            bench(TINY, range(1), cluster=cluster.address, runs_dir=tmp_path / "runs")
+    finally:
+        cluster.close()
+
+
+def test_where_nobody_answers(tmp_path, monkeypatch):
+    with socket.socket() as bound:  # which does not listen
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+        with pytest.raises(UserError, match=f"no Dask scheduler answers at 'tcp://127.0.0.1:{port}'"):
+            bench(TINY, range(1), cluster=f"tcp://127.0.0.1:{port}", runs_dir=tmp_path / "runs")
+    for nonsense in ("nonsense", "tcp://", "http://127.0.0.1:1"):
+        with pytest.raises(UserError, match="no Dask scheduler answers"):
+            bench(TINY, range(1), cluster=nonsense, runs_dir=tmp_path / "runs")
+    monkeypatch.setattr(under20k.cluster, "CONNECT_S", 1)
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        with pytest.raises(UserError, match="no Dask scheduler answers"):
+            bench(TINY, range(1), cluster=f"127.0.0.1:{silent.getsockname()[1]}", runs_dir=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()

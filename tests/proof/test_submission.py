@@ -1,0 +1,276 @@
+"""``under20k records submit``: what becomes a record, what is refused, and that nothing is left half done."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made import SMALL, around, bench_of, on_disk
+
+import under20k.submission
+from under20k.api import evaluate
+from under20k.cli.main import main
+from under20k.data import Mnist, load_test
+from under20k.errors import UserError
+from under20k.evaluation import Evaluation
+from under20k.files import read_json, write_text
+from under20k.recipes import MINIMAL
+from under20k.records import Record, weights_digest
+from under20k.run import Run
+from under20k.submission import submit
+from under20k.timing import Timing
+from under20k.verification import check
+
+TIMING = Timing("minimal, torch engine, fp32", (2.0, 2.2, 2.1), (90.0, 99.0, 84.0), 2, "A processor")
+
+
+@pytest.fixture
+def believed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Has every model reach what its last epoch says, and on test 99.50%; who read the test set."""
+    read: list[str] = []
+
+    def evaluation(run: Run, split: str = "validation", **options) -> tuple[Evaluation, None, None]:
+        last = run.metrics()[-1].validation_accuracy
+        correct = 9_950 if split == "test" else round(10_000 * last)
+        found = Evaluation(split, correct, 10_000, 0.02, np.zeros((10, 10), np.int64))
+        if split == "test":
+            run.add_test_reading({"read": "2026-01-03T00:00:00+00:00", **found.to_dict()})
+            read.append(run.path.name)
+        return found, None, None
+
+    monkeypatch.setattr(under20k.submission, "evaluate", evaluation)
+    return read
+
+
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
+    """Has every training take the seconds of ``TIMING``; what was asked to be timed."""
+    asked: list[tuple] = []
+
+    def in_turns(recipe, engine, reference, **options) -> Timing:
+        asked.append((recipe, engine, reference, options["reference_engine"], options["turns"]))
+        return TIMING
+
+    monkeypatch.setattr(under20k.submission, "in_turns", in_turns)
+    return asked
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def refused(folder: Path, bench: Path, track: str, **options) -> str:
+    """Why it is no record; nothing was written, and no test image read."""
+    before = contents(folder)
+    with pytest.raises(UserError) as error:
+        submit(bench, track, records_dir=folder / "records", **options)
+    assert contents(folder) == before
+    return str(error.value)
+
+
+def test_a_record_holds_what_the_bench_says(tmp_path, believed):
+    bench = on_disk(tmp_path, bench_of(around(0.9945)))
+    path = submit(bench, "small", name="tiny", records_dir=tmp_path / "records")
+    assert path.parent == tmp_path / "records" / "small"
+    assert path.name.endswith("-tiny")
+    assert {file.name for file in path.iterdir()} == {
+        "record.json",
+        "curves.jsonl",
+        "curves.png",
+        "README.md",
+    }
+    assert believed == [f"{SMALL.name}-{seed}" for seed in range(20)]
+    values = read_json(path / "record.json")
+    last = np.array(around(0.9945))
+    assert values["parameters"] == SMALL.architecture.parameters
+    assert [seed["validation_accuracy"] for seed in values["seeds"]] == last.tolist()
+    assert values["statistics"]["mean"] == pytest.approx(last.mean(), abs=1e-12)
+    assert values["statistics"]["sd"] == pytest.approx(last.std(ddof=1), abs=1e-12)
+    assert values["statistics"]["share_at_target"] == 1.0
+    assert values["test"] == {"n": 20, "mean": pytest.approx(0.995, abs=1e-12), "sd": 0.0}
+    assert values["split"].startswith("50000 train, 10000 validate, sha256 ")
+    assert all(
+        seed["test_readings"] == [{"read": "2026-01-03T00:00:00+00:00", "correct": 9950, "images": 10000}]
+        for seed in values["seeds"]
+    )
+    weights = Run.open(tmp_path / "runs" / f"{SMALL.name}-7").weights()
+    assert values["seeds"][7]["weights_sha256"] == weights_digest(weights)
+    (environment,) = values["environments"]
+    assert environment["seeds"] == list(range(20))
+    assert (environment["engine"], environment["precision"], environment["code"]) == (
+        "torch",
+        "fp32",
+        "0123456789abcdef",
+    )
+    assert "timing" not in values
+    curves = [json.loads(line) for line in (path / "curves.jsonl").read_text().splitlines()]
+    assert [(line["seed"], len(line["epochs"])) for line in curves] == [(seed, 2) for seed in range(20)]
+    page = (path / "README.md").read_text()
+    assert "99.450 ± 0.031 %" in page
+    assert "![" in page
+    assert check(path) == []
+
+
+@pytest.mark.slow
+def test_the_models_are_really_evaluated(tmp_path, mnist: Mnist):
+    """Untrained models: their last epoch has what they give, and the test set says what it says of them."""
+    accuracy = {}
+
+    def of(run: Run) -> float:
+        accuracy[run.seed] = evaluate(run, engine="torch", threads=1)[0].accuracy
+        return accuracy[run.seed]
+
+    bench = on_disk(tmp_path, bench_of(around(0.5)), of)
+    path = submit(bench, "accurate", records_dir=tmp_path / "records")
+    record = Record.open(path)
+    assert [seed.validation_accuracy for seed in record.bench.seeds] == list(accuracy.values())
+    test = load_test()
+    for seed in (0, 19):
+        run = Run.open(tmp_path / "runs" / f"{SMALL.name}-{seed}")
+        (reading,) = run.test_readings()
+        _, images, logits = evaluate(run, "test", engine="torch", threads=1)
+        assert (images.images == test.images).all()
+        assert reading["correct"] == (logits.argmax(1) == test.labels).sum()
+        assert record.readings[seed][0].correct == reading["correct"]
+    assert check(path) == []
+
+
+@pytest.mark.slow
+def test_a_model_that_is_not_what_its_epochs_say(tmp_path, mnist: Mnist):
+    def of(run: Run) -> float:
+        return evaluate(run, engine="torch", threads=1)[0].accuracy + (0.0003 if run.seed == 13 else 0)
+
+    bench = on_disk(tmp_path, bench_of(around(0.5)), of)
+    said = refused(tmp_path, bench, "accurate")
+    assert f"{SMALL.name}-13: its model has " in said
+
+
+def test_fast_is_timed(tmp_path, believed, timed):
+    bench = on_disk(tmp_path, bench_of(around(0.9945)))
+    path = submit(bench, "fast", records_dir=tmp_path / "records")
+    assert timed == [(SMALL, "torch", MINIMAL, "torch", 3)]
+    values = read_json(path / "record.json")
+    # Medians by hand; the ratio is that of the turns, 45, 45 and 40.
+    assert (values["timing"]["median_s"], values["timing"]["reference_median_s"]) == (2.1, 90.0)
+    assert values["timing"]["ratio"] == pytest.approx(45)
+    assert check(path) == []
+    assert (
+        "2.10 s (in turns 2.00, 2.20, 2.10), against 90.0, 99.0, 84.0 s" in (path / "README.md").read_text()
+    )
+
+
+def test_every_rule_that_is_broken_is_named_at_once(tmp_path, believed, timed):
+    recipe = SMALL.with_changes(epochs=25, architecture="2np,4p|l")
+    bench = on_disk(tmp_path, bench_of(around(0.9930, 12), recipe, git="abc-dirty"))
+    said = refused(tmp_path, bench, "fast")
+    for words in (
+        "no record of the track fast: 25 epochs; fewer than 20 are allowed",
+        "no BatchNorm in block 1",
+        "12 seeds; at least 20 are needed",
+        "sources that were not committed",
+        "the mean is 99.300%; 99.40% is needed",
+        "p that the mean exceeds 99.40% is 1, not below 0.01",
+    ):
+        assert words in said
+    assert believed == []
+    assert timed == []
+
+
+def test_a_test_set_read_twice_is_refused(tmp_path, believed):
+    bench = on_disk(tmp_path, bench_of(around(0.9945)))
+    run = Run.open(tmp_path / "runs" / f"{SMALL.name}-4")
+    for _ in range(2):
+        run.add_test_reading({"read": "2026-01-02T00:00:00+00:00", "correct": 9_900, "images": 10_000})
+    assert "seed 4 read the test set 2 times" in refused(tmp_path, bench, "small")
+    assert believed == []
+
+
+def test_a_reading_of_before_is_the_one_that_counts(tmp_path, believed):
+    bench = on_disk(tmp_path, bench_of(around(0.9945)))
+    run = Run.open(tmp_path / "runs" / f"{SMALL.name}-4")
+    run.add_test_reading({"read": "2026-01-02T00:00:00+00:00", "correct": 9_900, "images": 10_000})
+    path = submit(bench, "small", records_dir=tmp_path / "records")
+    assert f"{SMALL.name}-4" not in believed
+    assert read_json(path / "record.json")["seeds"][4]["test_readings"][0]["correct"] == 9_900
+
+
+def test_records_are_added_never_changed(tmp_path, believed):
+    bench = on_disk(tmp_path, bench_of(around(0.9945)))
+    path = submit(bench, "small", name="tiny", records_dir=tmp_path / "records")
+    assert "is there already" in refused(tmp_path, bench, "small", name="tiny")
+    other = submit(bench, "small", name="other", records_dir=tmp_path / "records")
+    assert other.parent == path.parent
+    assert len(believed) == 20  # the second one read nothing
+
+
+@pytest.mark.parametrize("name", ["../up", "a b", ".hidden", "ä/ö", "x" * 300])
+def test_names_that_are_no_folder(tmp_path, believed, name):
+    bench = on_disk(tmp_path, bench_of(around(0.9945)))
+    try:
+        path = submit(bench, "small", name=name, records_dir=tmp_path / "records")
+    except UserError as error:
+        assert "--name" in str(error)  # noqa: PT017
+    else:
+        assert path.parent == tmp_path / "records" / "small"
+        assert check(path) == []
+
+
+def gone(folder: Path) -> None:
+    shutil.rmtree(folder / "runs" / f"{SMALL.name}-3")
+
+
+def another(folder: Path) -> None:
+    write_text(folder / "runs" / f"{SMALL.name}-3" / "recipe.json", MINIMAL.to_json())
+
+
+def unfinished(folder: Path) -> None:
+    (folder / "runs" / f"{SMALL.name}-3" / "model.safetensors").unlink()
+
+
+def trained_again(folder: Path) -> None:
+    path = folder / "runs" / f"{SMALL.name}-3" / "metrics.jsonl"
+    write_text(path, path.read_text().replace('"train_loss": 0.1,', '"train_loss": 0.11,'))
+
+
+@pytest.mark.parametrize("harm", [gone, another, unfinished, trained_again])
+def test_runs_that_are_no_longer_the_benchs(tmp_path, believed, harm):
+    bench = on_disk(tmp_path, bench_of(around(0.9945)))
+    harm(tmp_path)
+    assert f"{SMALL.name}-3" in refused(tmp_path, bench, "small")
+    assert believed == []
+
+
+def command(*arguments: str | Path) -> Sequence[str]:
+    return ["records", "submit", *map(str, arguments)]
+
+
+def test_the_command(tmp_path, believed, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    bench = on_disk(tmp_path, bench_of(around(0.9945)))
+    assert main([*command(bench, "--track", "small", "--date", "2026-02-03", "--name", "tiny")]) == 0
+    out, err = capsys.readouterr()
+    assert out.endswith("record: records/small/2026-02-03-tiny\n")
+    assert "reading the test set" in err
+    assert main(["records", "verify"]) == 0
+    assert capsys.readouterr().out == "records/small/2026-02-03-tiny: holds\n1 of 1 records hold\n"
+    assert main([*command(bench, "--track", "small", "--date", "2026-02-03", "--name", "tiny")]) == 2
+    assert "is there already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("nowhere", "--track", "small"), "there is no bench in nowhere"),
+        (("nowhere", "--track", "smal"), "there is no track 'smal'; did you mean 'small'?"),
+        (("nowhere", "--track", "fast", "--turns", "0"), "--turns is 0; give 1 to 100"),
+    ],
+)
+def test_bad_usage_is_one_line(tmp_path, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    assert main([*command(*arguments)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert words in err
+    assert err.count("\n") == 1

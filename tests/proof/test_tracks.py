@@ -1,0 +1,133 @@
+"""Every rule of every track: what breaks it is named, and nothing else is."""
+
+from dataclasses import replace
+
+import pytest
+from made import SMALL, around, bench_of
+
+from under20k.recipes import MINIMAL, REGULARIZED
+from under20k.seeds import Bench
+from under20k.timing import Timing
+from under20k.tracks import TRACKS, broken
+
+REFERENCE = "minimal, torch engine, fp32"
+TIMING = Timing(REFERENCE, (2.0, 2.1, 2.2), (90.0, 95.0, 99.0), 2, "A processor")
+BUILT = {"engine": "native", "instruction_set": "avx2", "native_build": "aaaa"}
+
+
+def judged(track: str, bench: Bench, readings: int = 1, timing: Timing | None = TIMING) -> list[str]:
+    return broken(track, bench, {seed.seed: readings for seed in bench.seeds}, timing)
+
+
+def mixed(**environment: str) -> Bench:
+    """The last of 20 seeds trained otherwise."""
+    bench = bench_of(around(0.995), **(BUILT if "native_build" in environment else {}))
+    last = bench.seeds[-1]
+    changed = replace(last, environment={**last.environment, **environment})
+    return replace(bench, seeds=(*bench.seeds[:-1], changed))
+
+
+@pytest.mark.parametrize("track", TRACKS)
+def test_what_breaks_no_rule(track):
+    recipe = REGULARIZED if track == "reference" else SMALL
+    assert judged(track, bench_of(around(0.995), recipe)) == []
+    assert judged(track, bench_of(around(0.995, 30), recipe, first=100)) == []
+
+
+@pytest.mark.parametrize("track", TRACKS)
+@pytest.mark.parametrize(
+    ("bench", "words"),
+    [
+        (
+            bench_of(around(0.995), MINIMAL.with_changes(architecture="20,24p,28,28p,32v|3v")),
+            "28,954 parameters; fewer than 20,000 are allowed",
+        ),
+        (bench_of(around(0.995), MINIMAL.with_changes(epochs=20)), "20 epochs; fewer than 20 are allowed"),
+        (
+            bench_of(around(0.995), MINIMAL.with_changes(architecture="8,12np,14n|l")),
+            "no BatchNorm in block 2, 3; every convolution but the last needs it",
+        ),
+        (bench_of(around(0.995, 19)), "19 seeds; at least 20 are needed"),
+        (replace(b := bench_of(around(0.995, 21)), seeds=(*b.seeds[:3], *b.seeds[4:])), "not consecutive"),
+        (replace(b, seeds=(*b.seeds[1:], b.seeds[0])), "not consecutive"),
+        (replace(b, seeds=(*b.seeds, b.seeds[-1])), "not consecutive"),
+        (replace(b, failures=("small-21: no memory",)), "a seed failed: small-21: no memory"),
+        (
+            replace(b, seeds=(*b.seeds[:-1], replace(b.seeds[-1], epochs=b.seeds[-1].epochs[1:]))),
+            "did not stop at the same step",
+        ),
+        (mixed(engine="native"), "seeds of different engine (torch, native)"),
+        (mixed(precision="bf16"), "seeds of different precision (fp32, bf16)"),
+        (mixed(code="fedcba9876543210"), "seeds of different code (0123456789abcdef, fedcba9876543210)"),
+        (
+            mixed(native_build="bbbb", git="0" * 40),
+            f"native engines built of different sources ({'0' * 40}, 0123456789abcdef",
+        ),
+        (bench_of(around(0.995), git=f"{'0' * 40}-dirty"), "sources that were not committed"),
+    ],
+)
+def test_each_rule_of_all_tracks(track, bench, words):
+    named = judged(track, bench)
+    assert any(words in text for text in named), named
+    # The recipe is no specified one; beside that, the one breach is told once, and no other.
+    others = [text for text in named if "is not one of the specification's recipes" not in text]
+    assert len(others) == 1
+    assert (len(named) == 2) == (track == "reference")
+
+
+def test_builds_of_the_same_sources_on_two_machines_are_one_code():
+    assert judged("accurate", mixed(native_build="bbbb")) == []
+
+
+@pytest.mark.parametrize("track", TRACKS)
+@pytest.mark.parametrize("count", [0, 2])
+def test_the_test_set_is_read_once(track, count):
+    recipe = MINIMAL if track == "reference" else SMALL
+    named = judged(track, bench_of(around(0.995), recipe), readings=count)
+    assert len(named) == 20
+    assert named[3] == f"seed 3 read the test set {count} times; it is read once, after the recipe is fixed"
+
+
+@pytest.mark.parametrize("track", TRACKS)
+def test_small_and_fast_have_to_reach_the_target(track):
+    recipe = MINIMAL if track == "reference" else SMALL
+    needed = track in ("small", "fast")
+    low = judged(track, bench_of(around(0.9935), recipe))
+    assert low == (
+        [
+            "the mean is 99.350%; 99.40% is needed",
+            "p that the mean exceeds 99.40% is 1, not below 0.01",
+        ]
+        if needed
+        else []
+    )
+    # t = 1 image / (3.078 / √20): p is 0.08.
+    by_chance = judged(track, bench_of(around(0.9941), recipe))
+    assert by_chance == (["p that the mean exceeds 99.40% is 0.081, not below 0.01"] if needed else [])
+
+
+def test_a_mean_at_the_target_to_the_image_is_not_called_too_low():
+    (only,) = judged("small", bench_of([0.9939, 0.9941] * 10))
+    assert "p that the mean" in only
+
+
+def test_the_reference_is_the_specifications_as_it_is():
+    for recipe in (MINIMAL, REGULARIZED):
+        assert judged("reference", bench_of(around(0.99), recipe)) == []
+    (only,) = judged("reference", bench_of(around(0.99), MINIMAL.with_changes(weight_decay=2e-4)))
+    assert "is not one of the specification's recipes, regularized and minimal, as they are" in only
+
+
+@pytest.mark.parametrize(
+    ("timing", "words"),
+    [
+        (None, "training was not timed against the reference"),
+        (replace(TIMING, cores=4), "measured on 4 cores; 2 are the rule"),
+        (replace(TIMING, reference="minimal, native engine, fp32"), f"the reference is {REFERENCE}"),
+        (replace(TIMING, subject_s=(2.0,), reference_s=(90.0,)), "in 1 turns; at least 3 are needed"),
+    ],
+)
+def test_fast_is_timed_against_the_reference(timing, words):
+    (only,) = judged("fast", bench_of(around(0.995)), timing=timing)
+    assert words in only
+    assert judged("small", bench_of(around(0.995)), timing=timing) == []

@@ -1,0 +1,334 @@
+"""``under20k records verify``: a record that was touched anywhere is found, by what it says itself."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made import SMALL, around, bench_of
+
+from under20k.cli.main import main
+from under20k.files import read_json, read_text, write_json, write_text
+from under20k.records import Reading, Record, seal
+from under20k.submission import write
+from under20k.timing import Timing
+from under20k.verification import check
+
+TIMING = Timing("minimal, torch engine, fp32", (2.0, 2.2, 2.1), (90.0, 99.0, 84.0), 2, "A processor")
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A record of the track ``fast``, which has everything a record can have. Not to be changed."""
+    bench = bench_of(around(0.9945), threads=1)
+    readings = {
+        seed.seed: (Reading("2026-01-03T00:00:00+00:00", 9_940 + seed.seed, 10_000),) for seed in bench.seeds
+    }
+    weights = {seed.seed: f"{seed.seed:064x}" for seed in bench.seeds}
+    record = Record("fast", "tiny", "2026-01-04", bench, readings, weights, TIMING)
+    return write(record, tmp_path_factory.mktemp("records"))
+
+
+@pytest.fixture
+def record(recorded: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(recorded, tmp_path / "records" / "fast" / recorded.name))
+
+
+def numbers(value: Any, where: tuple = ()) -> Iterator[tuple]:
+    """The places of all numbers in plain values."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from numbers(inner, (*where, name))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from numbers(inner, (*where, index))
+    elif type(value) in (int, float):
+        yield where
+
+
+def changed(value: Any, where: tuple, new: Any) -> Any:
+    """A copy with another value at that place."""
+    copy = json.loads(json.dumps(value))
+    inner = copy
+    for step in where[:-1]:
+        inner = inner[step]
+    inner[where[-1]] = new(inner[where[-1]]) if callable(new) else new
+    return copy
+
+
+def nudged(number: float) -> float:
+    return number + 1 if isinstance(number, int) else number * (1 + 1e-9) + 1e-12
+
+
+def test_as_written_it_holds(record):
+    assert check(record) == []
+
+
+def test_every_number_of_record_json_is_watched(record):
+    """Each in turn is changed, by a billionth where it is no whole number."""
+    values = read_json(record / "record.json")
+    places = list(numbers(values))
+    assert len(places) > 150
+    named = {".".join(str(step) for step in place if isinstance(step, str)) for place in places}
+    assert {
+        "seeds.validation_accuracy",
+        "seeds.test_readings.correct",
+        "timing.subject_s",
+        "timing.ratio",
+    } <= named
+    assert {"recipe.learning_rate", "environments.cores", "statistics.p_exceeds_target", "test.sd"} <= named
+    unseen = []
+    for place in places:
+        write_json(record / "record.json", changed(values, place, nudged))
+        if not check(record):
+            unseen.append(place)
+    assert unseen == []
+    write_json(record / "record.json", values)
+    assert check(record) == []
+
+
+# What follows from the seeds' numbers; to change it and seal the record again is no way round.
+DERIVED = ("parameters", "macs", "statistics", "test")
+
+
+def test_statistics_are_computed_again_whatever_the_seal_says(record):
+    values = read_json(record / "record.json")
+    curves = read_text(record / "curves.jsonl")
+    places = [
+        place
+        for place in numbers(values)
+        if place[0] in DERIVED
+        or place[-1] in ("validation_accuracy", "time_s")
+        or (place[0] == "timing" and place[1] in ("median_s", "reference_median_s", "ratio"))
+    ]
+    assert len(places) > 55
+    for place in places:
+        forged = changed(values, place, nudged)
+        forged["sha256"] = seal(forged, curves)
+        write_json(record / "record.json", forged)
+        wrong = check(record)
+        assert any("from the seeds' numbers it is" in text for text in wrong), place
+
+
+def test_every_number_of_the_curves_is_watched(record):
+    lines = [json.loads(line) for line in read_text(record / "curves.jsonl").splitlines()]
+    for place in numbers(lines):
+        if place[0] in (0, 19):
+            text = "".join(json.dumps(line) + "\n" for line in changed(lines, place, nudged))
+            write_text(record / "curves.jsonl", text)
+            assert check(record), place
+
+
+@pytest.mark.parametrize(
+    ("place", "new"),
+    [
+        (("name",), "other"),
+        (("track",), "small"),
+        (("date",), "2026-01-05"),
+        (("command",), "under20k bench"),
+        (("split",), "50000 train, 10000 validate, sha256 00"),
+        (("recipe", "architecture"), "2p,5p|l"),
+        (("environments", 0, "engine"), "native"),
+        (("environments", 0, "git"), "abc-dirty"),
+        (("seeds", 3, "weights_sha256"), "0" * 64),
+        (("seeds", 3, "test_readings", 0, "read"), "2026-01-02T00:00:00+00:00"),
+        (("seeds", 3, "test_readings"), []),
+        (("seeds", 3, "started"), None),
+        (("timing", "processor"), "Another"),
+        (("timing",), None),
+        (("statistics", "note"), "very good"),
+        (("statistics",), {}),
+        (("sha256",), "0" * 64),
+    ],
+)
+def test_every_word_is_watched(record, place, new):
+    values = read_json(record / "record.json")
+    write_json(record / "record.json", changed(values | {"extra": 1}, ("extra",), 1))
+    assert any("extra" in text for text in check(record))
+    if place == ("statistics", "note"):
+        values["statistics"]["note"] = ""
+    write_json(record / "record.json", changed(values, place, new))
+    assert check(record)
+
+
+def test_a_seed_left_out_is_missed(record):
+    """Consistently: record, curves, statistics, seal and page are of the other 20."""
+    path = record / "record.json"
+    whole = Record.open(record)
+    more = bench_of(around(0.9945, 21))
+    for kept, words in ((more.seeds[:5] + more.seeds[6:], "not consecutive"), (more.seeds[:19], "19 seeds")):
+        numbers_of = [seed.seed for seed in kept]
+        forged = replace(
+            whole,
+            bench=replace(more, seeds=kept),
+            readings={seed: (Reading("2026", 9_950, 10_000),) for seed in numbers_of},
+            weights=dict.fromkeys(numbers_of, "0" * 64),
+            recorded=None,
+            recorded_curves=None,
+        )
+        write_json(path, forged.to_dict())
+        write_text(record / "curves.jsonl", forged.curves())
+        from under20k.verification import page
+
+        write_text(record / "README.md", page(forged))
+        (only,) = check(record)
+        assert words in only
+
+
+@pytest.mark.parametrize(
+    ("figure", "value", "words"),
+    [
+        ("validation_accuracy", 0.99455, "0.99455 is no share of 10,000 images"),
+        ("validation_accuracy", 1.0001, "1.0001 is no share of 10,000 images"),
+        ("train_accuracy", 0.990001, "0.990001 is no share of 50,000 images"),
+        ("total_time_s", 0.0, "took no time"),
+        ("epoch", 3, "its epochs do not count from 1"),
+    ],
+)
+def test_figures_that_no_training_gives(record, figure, value, words):
+    """Also where the seal is their own."""
+    whole = Record.open(record)
+    first = whole.bench.seeds[0]
+    forged_seed = replace(first, epochs=(first.epochs[0], replace(first.epochs[1], **{figure: value})))
+    forged = replace(
+        whole,
+        bench=replace(whole.bench, seeds=(forged_seed, *whole.bench.seeds[1:])),
+        recorded=None,
+        recorded_curves=None,
+    )
+    write_json(record / "record.json", forged.to_dict())
+    write_text(record / "curves.jsonl", forged.curves())
+    assert any(words in text for text in check(record))
+
+
+def test_readings_that_no_test_set_gives(record):
+    whole = Record.open(record)
+    for reading in (
+        Reading("2026", 10_001, 10_000),
+        Reading("2026", 9_950, 9_999),
+        Reading("2026", -1, 10_000),
+    ):
+        forged = replace(
+            whole, readings={**whole.readings, 3: (reading,)}, recorded=None, recorded_curves=None
+        )
+        write_json(record / "record.json", forged.to_dict())
+        assert any("is no test accuracy" in text for text in check(record))
+
+
+@pytest.mark.parametrize("file", ["record.json", "curves.jsonl", "curves.png", "README.md"])
+def test_a_missing_file_is_missed(record, file):
+    (record / file).unlink()
+    assert check(record)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("record.json", "", "is not JSON"),
+        ("record.json", "[]", "record of format None"),
+        ("record.json", '{"format": 2}', "record of format 2"),
+        ("record.json", '{"format": 1}', "is damaged: KeyError"),
+        ("record.json", '{"format": 1, "seeds": 3, "environments": 4}', "is damaged"),
+        ("curves.jsonl", "", "not of the same seeds"),
+        ("curves.jsonl", "[]\n", "is damaged"),
+        ("curves.jsonl", '{"seed": 0, "epochs": [{"epoch": NaN}]}\n', "is damaged"),
+        ("curves.jsonl", '{"seed": 0, "epochs": 7}\n', "is damaged"),
+        ("README.md", "# Better than all\n", "README.md does not follow from record.json"),
+    ],
+)
+def test_damaged_files_are_told_in_a_line(record, file, content, words):
+    write_text(record / file, content)
+    (only,) = check(record)
+    assert words in only
+    assert "\n" not in only
+
+
+def test_a_record_belongs_in_its_track_and_under_its_name(record, tmp_path):
+    elsewhere = tmp_path / "records" / "small" / record.name
+    elsewhere.parent.mkdir()
+    record.rename(elsewhere)
+    (only,) = check(elsewhere)
+    assert "belongs in fast/2026-01-04-tiny" in only
+
+
+def test_a_setting_of_a_later_version_changes_no_record(record, monkeypatch):
+    """A record keeps the recipe as it was written; what it does not name has its default."""
+    values = read_json(record / "record.json")
+    curves = read_text(record / "curves.jsonl")
+    del values["recipe"]["average_decay"]  # as if it had come later
+    values["sha256"] = seal(values, curves)
+    write_json(record / "record.json", values)
+    if wrong := check(record):  # unless a recipe has to be whole
+        assert all("average_decay" in text for text in wrong)
+
+
+def test_the_command_tells_and_fails(record, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert main(["records", "verify"]) == 0
+    assert capsys.readouterr().out == "records/fast/2026-01-04-tiny: holds\n1 of 1 records hold\n"
+    values = read_json(record / "record.json")
+    values["statistics"]["mean"] += 0.0001
+    write_json(record / "record.json", values)
+    assert main(["records", "verify"]) == 1
+    out = capsys.readouterr().out
+    assert "records/fast/2026-01-04-tiny: DOES NOT HOLD\n  statistics.mean is 0.9946" in out
+    assert out.endswith("0 of 1 records hold\n")
+    assert main(["records", "verify", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert (told["passed"], len(told["records"][0]["wrong"])) == (False, 1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["verify", "nowhere"], "there is no record in nowhere"),
+        (["verify", "--records-dir", "nowhere"], "there is no folder of records nowhere"),
+        (["verify", "--rerun", "-1"], "--rerun is -1"),
+        (["verify", "--jobs", "0"], "--jobs is 0"),
+        (["--records-dir", "nowhere"], "there is no folder of records nowhere"),
+    ],
+)
+def test_bad_usage_is_one_line(tmp_path, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    assert main(["records", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert words in err
+
+
+def test_the_tables_and_pages_are_renewed(record, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    page = read_text(record / "README.md")
+    write_text(tmp_path / "README.md", "a\n<!-- records -->\nold\n<!-- /records -->\nb\n")
+    write_text(record / "README.md", page.replace("Seconds", "Sekunden"))  # as another version worded it
+    assert main(["records"]) == 0
+    out, err = capsys.readouterr()
+    assert "fast: least training time" in out
+    assert "2026-01-04-tiny" in out
+    assert "42.9×" not in out  # the median of 45, 45 and 40 is the ratio, not the medians' own
+    assert "45.0×" in out
+    assert read_text(record / "README.md") == page
+    assert "2026-01-04-tiny" in read_text(tmp_path / "README.md")
+    assert err.count("renewed") == 2
+    assert main(["records", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["folder"] == "fast/2026-01-04-tiny"
+
+
+def test_a_page_hides_no_damage(record, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    values = read_json(record / "record.json")
+    write_json(record / "record.json", changed(values, ("seeds", 0, "threads"), 2))
+    before = read_text(record / "README.md")
+    main(["records"])
+    assert read_text(record / "README.md") == before
+    assert check(record)
+
+
+def test_the_date_is_a_date(record):
+    assert date.fromisoformat(Record.open(record).date)
+    assert Record.open(record).bench.recipe == SMALL
