@@ -114,6 +114,6 @@ def test_python_examples_run(folder, monkeypatch):
     lines = printed.getvalue().splitlines()
     run = names["run"]
     assert lines[0].startswith(f"{run.metrics()[-1].validation_accuracy:.2%} of the validation images")
-    assert "Dropout False" in printed.getvalue()
+    assert "\ndropout False nothing is dropped in training" in printed.getvalue()
     assert lines[-1] == "regularized+rotation_deg=8.0+interpolation=bilinear 19204 40"
     names["network"].load_state_dict(names["load_file"](run.path / "model.safetensors"), strict=False)
