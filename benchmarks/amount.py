@@ -30,5 +30,5 @@ class Amount:
 
 
 FULL = Amount()
-QUICK = Amount(rounds=1, images=1_280, evaluated=2_000, single=20, peak_s=0.03, kernel_s=0.003)
+QUICK = Amount(rounds=1, images=640, evaluated=2_000, single=20, peak_s=0.03, kernel_s=0.003)
 """Enough to see that everything works; its times say little."""

@@ -44,7 +44,9 @@ def introduction(benchmark: Benchmark) -> str:
         "ratio the median of the turns' ratios. `make benchmark` measures all of it again."
     ]
     if benchmark["quick"]:
-        paragraphs.append("**A quick run: it shows that everything works. Its times say little.**")
+        paragraphs.append(
+            "**A quick run: it shows that everything works. Its times say little, and decide nothing.**"
+        )
     return "\n\n".join(paragraphs)
 
 
@@ -215,6 +217,11 @@ SECTIONS: dict[str, Callable[[Benchmark], str]] = {
 
 def speed(benchmark: Benchmark) -> str:
     """README's table: an epoch by the native engine and by plain PyTorch, where it was measured."""
+    if benchmark["quick"]:
+        return (
+            "Not measured yet: [docs/benchmark.md](docs/benchmark.md) holds a quick run, whose times say "
+            "little. `make benchmark readme BENCHMARK=docs/benchmark.json` measures and writes it here."
+        )
     measured, own = benchmark["parts"]["epoch"], benchmark["parts"]["machine"]
     contenders = [
         name
@@ -229,7 +236,6 @@ def speed(benchmark: Benchmark) -> str:
             beside = "" if name == epoch.NATIVE else f" ({_known(faster):.1f}×)"
             cells.append(f"{_known(epoch_time(benchmark, recipe, name)):.1f} s{beside}")
         rows.append((name, *cells))
-    quick = " A quick run: its times say little." if benchmark["quick"] else ""
     training_s = sum(
         recipe.epochs * _known(epoch_time(benchmark, recipe.name, epoch.NATIVE))
         for recipe in (MINIMAL, REGULARIZED)
@@ -240,7 +246,7 @@ def speed(benchmark: Benchmark) -> str:
         f"{Table(header, tuple(rows)).markdown()}\n\n"
         f"In turns on {measured['threads']} threads ({_turns(benchmark['amount']['rounds'])}), medians, "
         "everything included; in brackets, times the native engine's. "
-        f"{own['processor']}, {own['native_instruction_set']}; torch {own['packages']['torch']}.{quick} "
+        f"{own['processor']}, {own['native_instruction_set']}; torch {own['packages']['torch']}. "
         f"The {epochs} epochs of `make reproduce` come to {training_s:.0f} s. "
         "`make benchmark` measures it, and [docs/benchmark.md](docs/benchmark.md) has the rest: the floors "
         "and goals that the engine is held to, scaling, evaluation, memory, kernels."
