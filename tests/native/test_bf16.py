@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +23,8 @@ from under20k.errors import UserError
 from under20k.plan import epoch_plan
 from under20k.recipe import Recipe
 from under20k.recipes import MINIMAL, REGULARIZED
+from under20k.run import Run
+from under20k.trainings import Task, fitting
 from under20k.weights import Tensors, initial_weights
 
 DRAWS = 6
@@ -244,6 +248,18 @@ def test_auto_is_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(EMULATION_VARIABLE, "1")
     assert choose().precision == "fp32"
     assert create(MINIMAL, 0, device="cpu").precision == "fp32"
+
+
+def test_a_seed_of_another_precision_is_not_reused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(EMULATION_VARIABLE, "1")
+    task = Task(MINIMAL, 0, tmp_path, "native", precision="bf16")
+    engine = create(MINIMAL, 0, engine="native", precision="bf16")
+    Run.create(task.path, MINIMAL, 0, describe_environment(engine))
+    assert not fitting(task, away=False).overwrite
+    other = replace(task, precision="fp32")
+    with pytest.raises(UserError, match=r"was trained otherwise \(precision bf16, now fp32\); --overwrite"):
+        fitting(other, away=False)
+    assert fitting(replace(other, overwrite=True), away=False).overwrite
 
 
 def test_precision_is_recorded_and_part_of_what_a_seed_is_known_by(monkeypatch: pytest.MonkeyPatch) -> None:
