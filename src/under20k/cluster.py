@@ -129,7 +129,7 @@ def reach(address: str) -> None:
 
 @contextmanager
 def dask_workers(
-    address: str, engine: str, device: str, precision: str, threads: int, data_dir: Path | None
+    address: str, engine: str, device: str, threads: int, data_dir: Path | None, precision: str = "auto"
 ) -> Iterator[DaskWorkers]:
     """The workers of the scheduler at ``address``. Raises UserError where it, or Dask, is missing."""
     try:

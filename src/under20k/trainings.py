@@ -215,7 +215,7 @@ def _pool(tasks: Sequence[Task], jobs: int | None, cluster: str | None) -> Abstr
         return local_processes(len(tasks), jobs, first.threads)
     from under20k.cluster import dask_workers  # an extra, which not everyone has
 
-    return dask_workers(cluster, first.engine, first.device, first.precision, first.threads, first.data_dir)
+    return dask_workers(cluster, first.engine, first.device, first.threads, first.data_dir, first.precision)
 
 
 def _train_missing(tasks: Sequence[Task], watcher: Watcher, pool: Pool) -> list[Failure]:
