@@ -30,9 +30,15 @@ struct ConvolutionRow {
     Vec* sums;  // [channel][sum, sum of squares]
 };
 
+// What a vector of inputs is made of, and how it is multiplied: floats here, pairs of smaller numbers in bf16.h.
+struct Singles {
+    UNDER20K_INLINE static Vec broadcast(const float* weight) { return UNDER20K_ISA::broadcast(*weight); }
+    UNDER20K_INLINE static void add_product(Vec& sum, Vec a, Vec b) { sum += a * b; }
+};
+
 // Adds inputs of neighbouring columns × weights of the tile's channels. The fewer of inputs and weights wait in
 // registers while the others pass by, each loaded once.
-template <int COLUMNS, int CHANNELS>
+template <int COLUMNS, int CHANNELS, typename Numbers = Singles>
 UNDER20K_INLINE void add_products(const Vec* __restrict input, const float* weights, Vec (&sum)[CHANNELS][COLUMNS]) {
     if constexpr (COLUMNS <= CHANNELS) {
         Vec value[COLUMNS];
@@ -40,24 +46,24 @@ UNDER20K_INLINE void add_products(const Vec* __restrict input, const float* weig
         for (int x = 0; x < COLUMNS; ++x) value[x] = keep(input[x]);
 #pragma GCC unroll 8
         for (int c = 0; c < CHANNELS; ++c) {
-            const Vec factor = broadcast(weights[c]);
+            const Vec factor = Numbers::broadcast(weights + c);
 #pragma GCC unroll 8
-            for (int x = 0; x < COLUMNS; ++x) sum[c][x] += value[x] * factor;
+            for (int x = 0; x < COLUMNS; ++x) Numbers::add_product(sum[c][x], value[x], factor);
         }
     } else {
         Vec factor[CHANNELS];
 #pragma GCC unroll 8
-        for (int c = 0; c < CHANNELS; ++c) factor[c] = keep(broadcast(weights[c]));
+        for (int c = 0; c < CHANNELS; ++c) factor[c] = keep(Numbers::broadcast(weights + c));
 #pragma GCC unroll 8
         for (int x = 0; x < COLUMNS; ++x) {
             const Vec value = input[x];
 #pragma GCC unroll 8
-            for (int c = 0; c < CHANNELS; ++c) sum[c][x] += value * factor[c];
+            for (int c = 0; c < CHANNELS; ++c) Numbers::add_product(sum[c][x], value, factor[c]);
         }
     }
 }
 
-template <int KERNEL, int COLUMNS, int CHANNELS>
+template <typename Numbers, int KERNEL, int COLUMNS, int CHANNELS>
 UNDER20K_INLINE void convolve_tile(const ConvolutionRow& row, const Vec* __restrict input, Vec* __restrict output) {
     Vec sum[CHANNELS][COLUMNS];
     for (int c = 0; c < CHANNELS; ++c)
@@ -69,7 +75,7 @@ UNDER20K_INLINE void convolve_tile(const ConvolutionRow& row, const Vec* __restr
         for (int ky = 0; ky < row.kernel_rows; ++ky) {
 #pragma GCC unroll 3
             for (int kx = 0; kx < KERNEL; ++kx)
-                add_products<COLUMNS, CHANNELS>(in + kx, weight + kx * CHANNELS, sum);
+                add_products<COLUMNS, CHANNELS, Numbers>(in + kx, weight + kx * CHANNELS, sum);
             in += row.input_row;
             weight += KERNEL * CHANNELS;
         }
@@ -92,15 +98,15 @@ UNDER20K_INLINE void convolve_tile(const ConvolutionRow& row, const Vec* __restr
             output[c * row.output_plane + x] = row.finish == Finish::relu ? relu(sum[c][x]) : sum[c][x];
 }
 
-template <int KERNEL, int COLUMNS, int CHANNELS>
+template <typename Numbers, int KERNEL, int COLUMNS, int CHANNELS>
 void convolve_row(const ConvolutionRow& row) {
     const Vec* input = row.input;
     Vec* output = row.output;
     for (int tile = 0; tile < row.large; ++tile, input += COLUMNS, output += COLUMNS)
-        convolve_tile<KERNEL, COLUMNS, CHANNELS>(row, input, output);
+        convolve_tile<Numbers, KERNEL, COLUMNS, CHANNELS>(row, input, output);
     if constexpr (COLUMNS > 1)
         for (int tile = 0; tile < row.small; ++tile, input += COLUMNS - 1, output += COLUMNS - 1)
-            convolve_tile<KERNEL, COLUMNS - 1, CHANNELS>(row, input, output);
+            convolve_tile<Numbers, KERNEL, COLUMNS - 1, CHANNELS>(row, input, output);
 }
 
 // Sums, the fewer of inputs and weights, and one of the others; one register is left to the compiler, which
@@ -135,14 +141,15 @@ constexpr auto functions_by_tile() {
     return table;
 }
 
-template <int KERNEL>
+template <typename Numbers, int KERNEL>
 struct DirectRows {
     using Function = void (*)(const ConvolutionRow&);
     template <int COLUMNS, int CHANNELS>
-    static constexpr Function function = convolve_row<KERNEL, COLUMNS, CHANNELS>;
+    static constexpr Function function = convolve_row<Numbers, KERNEL, COLUMNS, CHANNELS>;
 };
 
-constexpr auto ROWS_1 = functions_by_tile<DirectRows<1>>(), ROWS_3 = functions_by_tile<DirectRows<3>>();
+template <typename Numbers, int KERNEL>
+constexpr auto ROWS = functions_by_tile<DirectRows<Numbers, KERNEL>>();
 
 // The tiles that take the fewest cycles for `channels` × `width` outputs by a simple count: two multiply-adds or
 // two loads a cycle, and no tile faster than the latency of one multiply-add.
@@ -193,9 +200,10 @@ inline void sum_statistics(const Statistics& statistics, const Vec* sums, int ch
 }
 
 // `scratch` holds two vectors for each channel of the output.
-inline void convolve_directly(const Convolution& conv, const float* input, const float* packed, const float* bias,
+template <typename Numbers>
+void convolve_directly(const Convolution& conv, const float* input, const float* packed, const float* bias,
                               float* output, Finish finish, const Statistics* statistics, int live, float* scratch) {
-    const auto& functions = (conv.kernel == 3 ? ROWS_3 : ROWS_1).of[conv.columns.size];
+    const auto& functions = (conv.kernel == 3 ? ROWS<Numbers, 3> : ROWS<Numbers, 1>).of[conv.columns.size];
     const Map &in = conv.input, &out = conv.output;
     const int channel_weights = in.channels * conv.kernel * conv.kernel;
     Vec* sums = reinterpret_cast<Vec*>(scratch);  // [channel][sum, sum of squares]

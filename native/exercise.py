@@ -20,7 +20,7 @@ import numpy as np
 import sanitized
 
 from under20k.architecture import Architecture
-from under20k.engine.native_engine import ISA_VARIABLE, NativeEngine, instruction_set
+from under20k.engine.native_engine import EMULATION_VARIABLE, ISA_VARIABLE, NativeEngine, instruction_set
 from under20k.engine.protocol import Divergence, EpochResult
 from under20k.plan import EpochPlan, epoch_plan
 from under20k.recipe import Augmentation, Recipe
@@ -69,8 +69,8 @@ def instruction_sets() -> list[str]:
     return present
 
 
-def start(recipe: Recipe, threads: int) -> NativeEngine:
-    return NativeEngine(recipe, initial_weights(recipe.architecture, 0), threads)
+def start(recipe: Recipe, threads: int, precision: str = "fp32") -> NativeEngine:
+    return NativeEngine(recipe, initial_weights(recipe.architecture, 0), threads, precision)
 
 
 def train(
@@ -96,6 +96,18 @@ def train_every_case() -> None:
             train(engine, epoch_plan(recipe, 0, 1, TRAINED))
             bits.add(everything(engine))
         assert len(bits) == 1, f"{text}, {batch_size}: the number of threads matters"
+
+
+def train_in_bf16() -> None:
+    """The same with products in bf16, emulated: one step of every architecture, on maps that end early."""
+    for text, batch_size in itertools.product(ARCHITECTURES, (1, 33)):
+        recipe = replace(SMALL, architecture=Architecture.parse(text), batch_size=batch_size)
+        bits = set()
+        for threads in (1, 5):
+            engine = start(recipe, threads, "bf16")
+            train(engine, epoch_plan(recipe, 0, 1, batch_size))
+            bits.add(everything(engine))
+        assert len(bits) == 1, f"{text}, {batch_size}, bf16: the number of threads matters"
 
 
 def evaluate() -> None:
@@ -230,14 +242,17 @@ def refuse() -> None:
             engine._network.train_epoch(**(good | wild))
 
 
+PARTS = (train_every_case, train_in_bf16, evaluate, resume, interrupt, train_beside_each_other, refuse)
+
+
 def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
     for isa in instruction_sets():
-        os.environ[ISA_VARIABLE] = isa
+        os.environ |= {ISA_VARIABLE: isa, EMULATION_VARIABLE: "1"}
         assert instruction_set() == isa
-        for part in (train_every_case, evaluate, resume, interrupt, train_beside_each_other, refuse):
+        for part in PARTS:
             part()
-        print(f"{isa}: every case with {THREADS} threads, evaluation, resume, interruptions, bad input")
+        print(f"{isa}: every case with {THREADS} threads, bf16, evaluation, resume, interruptions, bad input")
 
 
 if __name__ == "__main__":

@@ -5,21 +5,41 @@
 
 namespace under20k {
 
-ImageNetwork::ImageNetwork(const Settings& settings, const Kernels& kernels)
-    : kernels_(kernels), averaged_(settings.layers.size() - (settings.pool_first ? 2 : 1)) {
-    const auto map_of = [&](const Map& map, int frame) {
-        const int lanes = kernels.lanes;
-        return ImageMap{map.channels, map.height, map.width, frame, (map.channels + lanes - 1) / lanes * lanes};
-    };
+namespace {
+
+ImageMap map_of(const Map& map, int frame, int lanes) {
+    return {map.channels, map.height, map.width, frame, (map.channels + lanes - 1) / lanes * lanes};
+}
+
+// Of the layer called `index`, to maps of its own.
+ImageConvolution convolution(const Settings& settings, const Geometry& geometry, size_t index, int lanes) {
+    const Layer& layer = settings.layers[index];
+    ImageConvolution conv{layer.kernel, layer.padding, map_of(geometry.input, layer.padding, lanes),
+                          map_of(geometry.z, 0, lanes), index + 1 < settings.layers.size()};
+    if (index == 0) conv.input.pixel = 1;
+    return conv;
+}
+
+}  // namespace
+
+double image_network_bytes(const Settings& settings, const Kernels& kernels) {
+    double floats = 0;
     const auto all = geometries(settings);
     for (size_t i = 0; i < all.size(); ++i) {
-        const Layer& layer = settings.layers[i];
+        const ImageConvolution conv = convolution(settings, all[i], i, kernels.lanes);
+        floats += static_cast<double>(conv.packed() + conv.input.size() + conv.output.size());
+    }
+    return 4 * floats;
+}
+
+ImageNetwork::ImageNetwork(const Settings& settings, const Kernels& kernels)
+    : kernels_(kernels), averaged_(settings.layers.size() - (settings.pool_first ? 2 : 1)) {
+    const auto all = geometries(settings);
+    for (size_t i = 0; i < all.size(); ++i) {
         Stage stage{};
-        stage.layer = layer;
-        stage.conv = {layer.kernel, layer.padding, map_of(all[i].input, layer.padding), map_of(all[i].z, 0),
-                      i + 1 < all.size()};
-        if (i == 0) stage.conv.input.pixel = 1;
-        stage.out = map_of(all[i].out, 0);
+        stage.layer = settings.layers[i];
+        stage.conv = convolution(settings, all[i], i, kernels.lanes);
+        stage.out = map_of(all[i].out, 0, kernels.lanes);
         stage.packed = zeroed(static_cast<size_t>(stage.conv.packed()));
         stage.input = zeroed(static_cast<size_t>(stage.conv.input.size()));
         stage.z = zeroed(static_cast<size_t>(stage.conv.output.size()));

@@ -10,6 +10,9 @@
 
 namespace under20k {
 
+// Bytes that an ImageNetwork of these settings asks for.
+double image_network_bytes(const Settings& settings, const Kernels& kernels);
+
 class ImageNetwork {
 public:
     ImageNetwork(const Settings& settings, const Kernels& kernels);

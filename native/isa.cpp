@@ -15,16 +15,20 @@ struct Choice {
 }  // namespace
 
 const Kernels& choose_kernels(const std::string& name) {
+#if defined(UNDER20K_X86)
+    const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+#endif
     const Choice choices[] = {
 #if defined(UNDER20K_X86)
-        {"avx512",
-         __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"),
-         avx512::kernels},
+        {"avx512", avx512, avx512::kernels},
         {"avx2", __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), avx2::kernels},
 #endif
         {"baseline", true, baseline::kernels},
 // Those after it are never the widest: they are taken by their names only.
+#if defined(UNDER20K_X86)
+        {"avx512bf16", avx512 && __builtin_cpu_supports("avx512bf16"), avx512bf16::kernels},
+#endif
 #if defined(UNDER20K_WIDE)
         {"wide", true, wide::kernels},
 #endif

@@ -3,6 +3,7 @@
 #include "kernels.h"
 
 #include "activation.h"
+#include "bf16.h"
 #include "head.h"
 #include "images.h"
 #include "methods.h"
@@ -19,6 +20,7 @@ const Kernels& kernels() {
     static constexpr Kernels table{
         UNDER20K_TEXT(UNDER20K_ISA),
         LANES,
+        bf16_as_documented,
         convolution,
         pack_weights,
         pack_transposed,

@@ -32,9 +32,9 @@ struct Group {
     int live;          // lanes in use; the others hold copies of the first image and count for nothing
 };
 
-// Plainly (convolution.h, weight_gradient.h), with half the multiplications (winograd.h), or with weights in the
-// lanes instead of images (transposed_gradient.h).
-enum class Method { direct, winograd, transposed };
+// Plainly (convolution.h, weight_gradient.h), with half the multiplications (winograd.h), with weights in the lanes
+// instead of images (transposed_gradient.h), or with products in bfloat16 (bf16.h).
+enum class Method { direct, winograd, transposed, bf16 };
 
 // A convolution of one group: its geometry, how it is computed, and how it is cut into tiles that fit the
 // registers.
@@ -125,7 +125,10 @@ struct Kernels {
     const char* isa;
     int lanes;
 
-    Convolution (*convolution)(int kernel, int padding, const Map& input, const Map& output);
+    // Whether products in bf16 (bf16.h) come out as they should on this processor.
+    bool (*bf16_as_documented)();
+
+    Convolution (*convolution)(int kernel, int padding, const Map& input, const Map& output, bool bf16);
     void (*pack_weights)(const Convolution&, const float* weights, const float* scale, float* packed);
     void (*pack_transposed)(const Convolution&, const float* weights, float* packed);
     void (*convolve)(const Convolution&, const float* input, const float* packed, const float* bias, float* output,
@@ -173,6 +176,9 @@ namespace avx2 {
 const Kernels& kernels();
 }
 namespace avx512 {
+const Kernels& kernels();
+}
+namespace avx512bf16 {
 const Kernels& kernels();
 }
 #endif

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include "bf16.h"
 #include "convolution.h"
 #include "kernels.h"
 #include "simd.h"
@@ -17,10 +18,17 @@ namespace under20k::UNDER20K_ISA {
 constexpr int FEWEST_COLUMNS = 7;
 constexpr int FEWEST_CHANNELS = 4;
 
-inline Convolution convolution(int kernel, int padding, const Map& input, const Map& output) {
+inline Convolution convolution(int kernel, int padding, const Map& input, const Map& output, bool bf16) {
     Convolution conv{kernel, padding, input, output, Method::direct, Method::direct, {}, {}, 0, 0, 0};
     const ptrdiff_t taps = static_cast<ptrdiff_t>(output.channels) * input.channels * kernel;
-    if (kernel == 3 && output.width >= FEWEST_COLUMNS && input.channels >= FEWEST_CHANNELS &&
+    if (bf16) {
+        // Not at Winograd's points: there numbers are added before they are multiplied, and rounded again.
+        conv.forward = conv.gradient = Method::bf16;
+        choose_tiles(output.width, output.channels, &conv.columns, &conv.channels);
+        conv.packed = packed_in_bf16(conv);
+        conv.scratch = LANES * bf16_scratch(conv);
+        conv.gradient_scratch = LANES * bf16_gradient_scratch(conv);
+    } else if (kernel == 3 && output.width >= FEWEST_COLUMNS && input.channels >= FEWEST_CHANNELS &&
         output.channels >= FEWEST_CHANNELS) {
         conv.forward = conv.gradient = Method::winograd;
         const int rows = split(output.height, STRIP_ROWS).size;
@@ -48,6 +56,8 @@ template <typename Weight>
 inline void pack(const Convolution& conv, const Weight& weight, float* packed) {
     if (conv.forward == Method::winograd)
         pack_at_points(conv, weight, packed);
+    else if (conv.forward == Method::bf16)
+        pack_in_bf16(conv, weight, packed);
     else
         pack_directly(conv, weight, packed);
 }
@@ -72,7 +82,9 @@ inline void pack_transposed(const Convolution& conv, const float* weights, float
 
 inline void convolve(const Convolution& conv, const float* input, const float* packed, const float* bias,
                      float* output, Finish finish, const Statistics* statistics, int live, float* scratch) {
-    const auto function = conv.forward == Method::winograd ? convolve_at_points : convolve_directly;
+    const auto function = conv.forward == Method::winograd ? convolve_at_points
+                          : conv.forward == Method::bf16   ? convolve_in_bf16
+                                                           : convolve_directly<Singles>;
     function(conv, input, packed, bias, output, finish, statistics, live, scratch);
 }
 
@@ -81,6 +93,7 @@ inline void weight_gradient(const Convolution& conv, const float* input, const f
                             float* gradient) {
     const auto function = conv.gradient == Method::winograd     ? weight_gradient_at_points
                           : conv.gradient == Method::transposed ? weight_gradient_transposed
+                          : conv.gradient == Method::bf16       ? weight_gradient_in_bf16
                                                                 : weight_gradient_directly;
     function(conv, input, z_gradient, scratch, gradient);
 }

@@ -129,14 +129,17 @@ NB_MODULE(_native, m) {
             "__init__",
             [](under20k::Settings* self, std::vector<under20k::Layer> layers, bool pool_first,
                std::vector<under20k::Range> ranges, int64_t parameters, int64_t batch_size, float momentum,
-               float weight_decay, bool nesterov, float label_smoothing, bool averages, int threads) {
+               float weight_decay, bool nesterov, float label_smoothing, bool averages, int threads, bool bf16) {
                 new (self) under20k::Settings{std::move(layers), pool_first, std::move(ranges), parameters, batch_size,
-                                              momentum, weight_decay, nesterov, label_smoothing, averages, threads};
+                                              momentum, weight_decay, nesterov, label_smoothing, averages, threads, bf16};
             },
             nb::kw_only(), "layers"_a, "pool_first"_a, "ranges"_a, "parameters"_a, "batch_size"_a, "momentum"_a,
-            "weight_decay"_a, "nesterov"_a, "label_smoothing"_a, "averages"_a, "threads"_a);
+            "weight_decay"_a, "nesterov"_a, "label_smoothing"_a, "averages"_a, "threads"_a, "bf16"_a);
 
     m.def("isa", [](const std::string& name) { return std::string(under20k::choose_kernels(name).isa); }, "name"_a);
+    m.def(
+        "bf16_as_documented", [](const std::string& isa) { return under20k::choose_kernels(isa).bf16_as_documented(); },
+        "isa"_a);
     m.def(
         "network_bytes",
         [](const under20k::Settings& settings, const std::string& isa) {

@@ -30,19 +30,23 @@ int slots(const Settings& settings, const Kernels& kernels) {
     return static_cast<int>(std::max<int64_t>(groups, settings.threads));
 }
 
-// A layer's convolutions: from its input to z, and from z's gradient to its input's.
+// A layer's convolutions: from its input to z, in training and in evaluation, and from z's gradient to its input's.
 struct Convolutions {
-    Convolution forward, backward;
+    Convolution forward, evaluation, backward;
+
+    // Floats that the packed weights take on the way there.
+    ptrdiff_t packed() const { return std::max(forward.packed, evaluation.packed); }
+
+    // Floats of scratch that a thread needs for any.
+    ptrdiff_t scratch() const {
+        return std::max({forward.scratch, forward.gradient_scratch, evaluation.scratch, backward.scratch});
+    }
 };
 
-Convolutions convolutions(const Kernels& kernels, const Geometry& g, const Layer& layer) {
-    return {kernels.convolution(layer.kernel, layer.padding, g.input, g.z),
-            kernels.convolution(layer.kernel, layer.kernel - 1 - layer.padding, g.z, g.input)};
-}
-
-// Floats of scratch that a thread needs for either.
-ptrdiff_t scratch_of(const Convolutions& pair) {
-    return std::max({pair.forward.scratch, pair.forward.gradient_scratch, pair.backward.scratch});
+Convolutions convolutions(const Kernels& kernels, const Geometry& g, const Layer& layer, bool bf16) {
+    return {kernels.convolution(layer.kernel, layer.padding, g.input, g.z, bf16),
+            kernels.convolution(layer.kernel, layer.padding, g.input, g.z, false),
+            kernels.convolution(layer.kernel, layer.kernel - 1 - layer.padding, g.z, g.input, bf16)};
 }
 
 // The two sums of one channel, over all groups' [2][channels].
@@ -110,13 +114,14 @@ double network_bytes(const Settings& settings, const Kernels& kernels) {
     const auto all = geometries(settings);
     for (size_t i = 0; i < all.size(); ++i) {
         const Geometry& g = all[i];
-        const Convolutions pair = convolutions(kernels, g, settings.layers[i]);
+        const Convolutions convs = convolutions(kernels, g, settings.layers[i], settings.bf16);
         slot_floats += static_cast<double>(g.input.size() + g.z.size()) * kernels.lanes + 2.0 * g.z.channels;
         if (i + 2 == all.size() && settings.pool_first) slot_floats += static_cast<double>(g.out.size()) * kernels.lanes;
-        scratch = std::max(scratch, static_cast<double>(scratch_of(pair)));
-        own += static_cast<double>(pair.forward.packed + pair.backward.packed + g.out.size());
+        scratch = std::max(scratch, static_cast<double>(convs.scratch()));
+        own += static_cast<double>(convs.packed() + convs.backward.packed + g.out.size());
     }
-    return 4 * (slot_floats * slots(settings, kernels) + scratch * settings.threads + own);
+    return 4 * (slot_floats * slots(settings, kernels) + scratch * settings.threads + own) +
+           image_network_bytes(settings, kernels);
 }
 
 Network::Network(const Settings& settings, const Kernels& kernels)
@@ -132,14 +137,15 @@ Network::Network(const Settings& settings, const Kernels& kernels)
     for (size_t i = 0; i < all.size(); ++i) {
         const Geometry& g = all[i];
         const Layer& layer = settings.layers[i];
-        const Convolutions pair = convolutions(kernels, g, layer);
+        const Convolutions own = convolutions(kernels, g, layer, settings.bf16);
         const auto channels = static_cast<size_t>(layer.channels);
         Stage stage{};
         stage.layer = layer;
-        stage.forward = pair.forward;
-        stage.backward = pair.backward;
-        stage.packed_forward = zeroed(static_cast<size_t>(pair.forward.packed));
-        stage.packed_backward = zeroed(static_cast<size_t>(pair.backward.packed));
+        stage.forward = own.forward;
+        stage.evaluation = own.evaluation;
+        stage.backward = own.backward;
+        stage.packed_forward = zeroed(static_cast<size_t>(own.packed()));
+        stage.packed_backward = zeroed(static_cast<size_t>(own.backward.packed));
         stage.input = zeroed(static_cast<size_t>(g.input.size()) * lanes * slots);
         stage.z = zeroed(static_cast<size_t>(g.z.size()) * lanes * slots);
         stage.sums = zeroed(2 * channels * slots);
@@ -156,7 +162,7 @@ Network::Network(const Settings& settings, const Kernels& kernels)
         }
         stage.activation = {g.z, g.out, layer.pool, stage.scale, stage.shift, layer.dropout_threshold,
                             static_cast<float>(1 / (1 - layer.dropout)), stage.dropout_hashes.data()};
-        scratch_size_ = std::max(scratch_size_, static_cast<size_t>(scratch_of(pair)));
+        scratch_size_ = std::max(scratch_size_, static_cast<size_t>(own.scratch()));
         stages_.push_back(std::move(stage));
     }
     int most_channels = 0;
@@ -449,7 +455,7 @@ void Network::pack_for_evaluation(const float* weights) {
         const Layer& layer = stage.layer;
         factors.resize(static_cast<size_t>(layer.channels));
         fold(layer, weights, factors.data(), stage.start);
-        kernels_.pack_weights(stage.forward, weights + layer.weight, factors.data(), stage.packed_forward.get());
+        kernels_.pack_weights(stage.evaluation, weights + layer.weight, factors.data(), stage.packed_forward.get());
         std::fill_n(stage.scale, layer.channels, 1.0f);
         std::fill_n(stage.shift, layer.channels, 0.0f);
     }
@@ -481,26 +487,26 @@ void Network::logits(const uint8_t* images, int64_t count, float* out, const Pol
 
 // One group through the whole network, its maps in the caches all the way.
 void Network::evaluate(const Batch& batch, const Group& group, int slot, float* out) {
-    kernels_.load_images(batch, group, stages_[0].forward.input, input_of(stages_[0], slot));
+    kernels_.load_images(batch, group, stages_[0].evaluation.input, input_of(stages_[0], slot));
     for (size_t i = 0; i < stages_.size(); ++i) {
         Stage& stage = stages_[i];
         float *input = input_of(stage, slot), *z = z_of(stage, slot);
         if (i + 1 == stages_.size()) {
-            kernels_.convolve(stage.forward, input, stage.packed_forward.get(), stage.start, z, Finish::plain, nullptr,
+            kernels_.convolve(stage.evaluation, input, stage.packed_forward.get(), stage.start, z, Finish::plain, nullptr,
                               group.live, scratch_of_thread(slot));
-            kernels_.logits(stage.forward.output, z, group.live, out);
+            kernels_.logits(stage.evaluation.output, z, group.live, out);
             return;
         }
         float* output = output_of(i, slot);
         if (stage.layer.pool) {
-            kernels_.convolve(stage.forward, input, stage.packed_forward.get(), stage.start, z, Finish::plain, nullptr,
+            kernels_.convolve(stage.evaluation, input, stage.packed_forward.get(), stage.start, z, Finish::plain, nullptr,
                               group.live, scratch_of_thread(slot));
             Activation pooling = stage.activation;
             pooling.dropout_threshold = 0;
             kernels_.activate(pooling, z, output, 0, 0);
         } else {
             // No pooling: the convolution writes ReLU's values where the next one reads them.
-            Convolution straight = stage.forward;
+            Convolution straight = stage.evaluation;
             straight.output = stage.activation.out;
             kernels_.convolve(straight, input, stage.packed_forward.get(), stage.start, output, Finish::relu, nullptr,
                               group.live, scratch_of_thread(slot));

@@ -47,6 +47,7 @@ struct Settings {
     float label_smoothing;
     bool averages;
     int threads;
+    bool bf16;  // in training
 };
 
 struct Epoch {
@@ -110,8 +111,9 @@ private:
     // A layer at work.
     struct Stage {
         Layer layer;
-        Convolution forward;   // input → z
-        Convolution backward;  // z's gradient → the input's gradient
+        Convolution forward;     // input → z
+        Convolution evaluation;  // the same in fp32
+        Convolution backward;    // z's gradient → the input's gradient
         Activation activation;
         Floats packed_forward, packed_backward;
         Floats input;  // [group] maps, framed by the padding; on the way back, its gradient

@@ -53,8 +53,8 @@ Speed time_convolution(const Kernels& kernels, Pass pass, int kernel, int paddin
     if (inputs < 1 || outputs < 1 || kernel < 1 || padding < 0 || padding >= kernel || out < 1 || repetitions < 1)
         throw std::invalid_argument("a convolution has channels, a kernel that fits its map, and repetitions");
     const Map input{inputs, side, side, padding, padding}, z{outputs, out, out, 0, kernel - 1 - padding};
-    const Convolution forward = kernels.convolution(kernel, padding, input, z);
-    const Convolution backward = kernels.convolution(kernel, kernel - 1 - padding, z, input);
+    const Convolution forward = kernels.convolution(kernel, padding, input, z, false);
+    const Convolution backward = kernels.convolution(kernel, kernel - 1 - padding, z, input, false);
 
     uint32_t state = 1;
     const auto count = static_cast<ptrdiff_t>(outputs) * inputs * kernel * kernel;

@@ -10,7 +10,7 @@ from under20k.data import load, load_test
 from under20k.data.source import Notify
 from under20k.engine import create
 from under20k.engine.protocol import Engine
-from under20k.environment import command, describe_environment
+from under20k.environment import PRECISION, command, describe_environment
 from under20k.errors import UserError, nearest
 from under20k.evaluation import Evaluation
 from under20k.evaluation import evaluate as evaluate_logits
@@ -53,6 +53,7 @@ def train(
     overwrite: bool = False,
     engine: str = "auto",
     device: str = "auto",
+    precision: str = "auto",
     threads: int | None = None,
     data_dir: Path | None = None,
     notify: Notify | None = None,
@@ -64,9 +65,10 @@ def train(
 
     The run lies in ``runs_dir``/``name``, by default called after the recipe and the seed. With ``resume``
     one that was stopped goes on, on as many threads as before unless told otherwise, and a finished one is
-    returned as it is. ``engine``, ``device`` and ``threads`` are as in ``engine.create``, ``data_dir`` and
-    ``notify`` as in ``data.load``; ``command_line`` is recorded, by default this process's own. Raises
-    UserError for whatever is wrong; an exception, Ctrl-C included, leaves a run that can be resumed.
+    returned as it is. ``engine``, ``device``, ``precision`` and ``threads`` are as in ``engine.create``,
+    ``data_dir`` and ``notify`` as in ``data.load``; ``command_line`` is recorded, by default this process's
+    own. Raises UserError for whatever is wrong; an exception, Ctrl-C included, leaves a run that can be
+    resumed.
     """
     recipe = (named(recipe) if isinstance(recipe, str) else recipe).with_changes(**changes)
     path = Path(runs_dir) / name if name else run_path(Path(runs_dir), recipe.name, seed)
@@ -76,10 +78,20 @@ def train(
         before = recorded_environment(path)
         engine = before.get("engine", engine) if engine == "auto" else engine
         threads = before.get("threads") if threads is None else threads
-    trainer = create(recipe, seed, engine=engine, device=device, threads=threads)
+        if before:
+            trained = before.get("precision", PRECISION)
+            if precision not in ("auto", trained):
+                raise UserError(
+                    f"{path} has been trained in {trained}, not {precision}; go on with --precision "
+                    f"{trained}, or start anew with --overwrite"
+                )
+            precision = trained
+    trainer = create(recipe, seed, engine=engine, device=device, precision=precision, threads=threads)
     environment = describe_environment(trainer, command_line)
-    # Before the folder is made: without data, nothing is left that a second call would trip over.
-    data = load(data_dir, notify=notify)
+    # Before the folder is made: without data, nothing is left that a second call would trip over. A finished
+    # run is asked for none.
+    done = resume and (path / "model.safetensors").is_file()
+    data = None if done else load(data_dir, notify=notify)
     with Run.prepared(path, recipe, seed, environment, resume=resume, overwrite=overwrite) as run:
         reported = run.finished and (run.path / "report.md").is_file()
         if run.finished:
@@ -90,7 +102,7 @@ def train(
                 )
         else:
             observer.on_start(run, trainer)
-            train_run(run, data, trainer, observer)
+            train_run(run, data or load(data_dir, notify=notify), trainer, observer)
         if not reported:
             from under20k.report.run_report import write_run_report  # Matplotlib takes a while to load
 

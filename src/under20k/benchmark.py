@@ -48,6 +48,7 @@ def bench(
     benches_dir: Path | str = "benches",
     engine: str = "auto",
     device: str = "auto",
+    precision: str = "auto",
     threads: int = 1,
     jobs: int | None = None,
     cluster: str | None = None,
@@ -80,7 +81,7 @@ def bench(
         load(data_dir, notify=notify)  # once, rather than in every process at the same time
     # Seed by seed, so that a bench that is stopped has pairs to compare.
     tasks = [
-        Task(each, seed, Path(runs_dir), engine, device, threads, data_dir, overwrite)
+        Task(each, seed, Path(runs_dir), engine, device, threads, data_dir, overwrite, precision)
         for seed in seeds
         for each in recipes
     ]

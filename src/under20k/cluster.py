@@ -129,7 +129,7 @@ def reach(address: str) -> None:
 
 @contextmanager
 def dask_workers(
-    address: str, engine: str, device: str, threads: int, data_dir: Path | None
+    address: str, engine: str, device: str, threads: int, data_dir: Path | None, precision: str = "auto"
 ) -> Iterator[DaskWorkers]:
     """The workers of the scheduler at ``address``. Raises UserError where it, or Dask, is missing."""
     try:
@@ -152,11 +152,13 @@ def dask_workers(
             "scheduler', see docs/cluster.md"
         ) from None
     name = f"under20k-{uuid.uuid4().hex}"
+    choice = choose(engine, device, precision)
     wanted = {
         "version": __version__,
         "code": code_digest(),
-        "engine": choose(engine, device).engine,
+        "engine": choice.engine,
         "device": device,
+        "precision": choice.precision,
         "data_dir": None if data_dir is None else str(data_dir),
     }
     executor = client.get_executor(pure=False, resources={name: 1})

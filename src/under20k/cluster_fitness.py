@@ -59,7 +59,7 @@ def unfit(wanted: dict[str, Any]) -> str | None:
     from under20k.errors import UserError
 
     try:
-        choose(wanted["engine"], wanted["device"])
+        choose(wanted["engine"], wanted["device"], wanted["precision"])
         if wanted["engine"] == "torch":
             torch_device(wanted["device"])
         load(None if wanted["data_dir"] is None else Path(wanted["data_dir"]))

@@ -80,18 +80,24 @@ def identity(environment: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def expected_identity(engine: str, device: str, threads: int, *, here: bool = True) -> dict[str, Any]:
+def expected_identity(
+    engine: str, device: str, precision: str, threads: int, *, here: bool = True
+) -> dict[str, Any]:
     """The ``identity`` that a training by these options would have, as far as it can be said before.
 
-    On another machine (``here`` false) it is the engine and the code.
+    On another machine (``here`` false) it is the engine, the precision and the code.
     """
-    name = choose(engine, device).engine
-    expected: dict[str, Any] = {"engine": name, "precision": PRECISION, "code": code_digest()}
+    choice = choose(engine, device, precision)
+    expected: dict[str, Any] = {
+        "engine": choice.engine,
+        "precision": choice.precision,
+        "code": code_digest(),
+    }
     if not here:
         return expected
-    if name == "native":
+    if choice.engine == "native":
         return expected | {
-            "instruction_set": native_engine.instruction_set(),
+            "instruction_set": native_engine.instruction_set(choice.precision),
             "native_build": native_build(),
         }
     return expected | {"threads": threads, "torch": _version("torch")}

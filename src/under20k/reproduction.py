@@ -47,6 +47,7 @@ def reproduce(
     report_dir: Path | str = "report",
     engine: str = "auto",
     device: str = "auto",
+    precision: str = "auto",
     threads: int = 1,
     jobs: int | None = None,
     data_dir: Path | None = None,
@@ -69,7 +70,7 @@ def reproduce(
     # The longest trainings first: what is left at the end is short.
     by_length = sorted(recipes, key=lambda recipe: -recipe.epochs)
     tasks = [
-        Task(recipe, seed, Path(runs_dir), engine, device, threads, data_dir)
+        Task(recipe, seed, Path(runs_dir), engine, device, threads, data_dir, precision=precision)
         for recipe in by_length
         for seed in range(seeds)
     ]

@@ -42,6 +42,7 @@ class Task:
     data_dir: Path | None = None
     overwrite: bool = False
     """Train anew what other code or another engine has trained."""
+    precision: str = "auto"
 
     @property
     def path(self) -> Path:
@@ -168,9 +169,9 @@ def train_all(
 
 
 def check_options(tasks: Sequence[Task], *, away: bool) -> None:
-    """Raise UserError for an engine or a device that no task could have here."""
-    for engine, device in {(task.engine, task.device) for task in tasks}:
-        chosen = choose(engine, device).engine
+    """Raise UserError for an engine, a device or a precision that no task could have here."""
+    for engine, device, precision in {(task.engine, task.device, task.precision) for task in tasks}:
+        chosen = choose(engine, device, precision).engine
         if chosen == "torch" and device != "auto" and not away:
             torch_device(device)
 
@@ -197,7 +198,7 @@ def fitting(task: Task, *, away: bool) -> Task:
     if not (task.path / "environment.json").is_file():
         return replace(task, overwrite=False)
     trained = identity(Run.open(task.path).session)
-    expected = expected_identity(task.engine, task.device, task.threads, here=not away)
+    expected = expected_identity(task.engine, task.device, task.precision, task.threads, here=not away)
     differing = {name: value for name, value in expected.items() if trained.get(name) != value}
     if differing and not task.overwrite:
         parts = [f"{name} {trained.get(name)}, now {value}" for name, value in differing.items()]
@@ -214,7 +215,7 @@ def _pool(tasks: Sequence[Task], jobs: int | None, cluster: str | None) -> Abstr
         return local_processes(len(tasks), jobs, first.threads)
     from under20k.cluster import dask_workers  # an extra, which not everyone has
 
-    return dask_workers(cluster, first.engine, first.device, first.threads, first.data_dir)
+    return dask_workers(cluster, first.engine, first.device, first.threads, first.data_dir, first.precision)
 
 
 def _train_missing(tasks: Sequence[Task], watcher: Watcher, pool: Pool) -> list[Failure]:
@@ -294,6 +295,7 @@ def perform(
     options: dict[str, Any] = {
         "engine": task.engine,
         "device": task.device,
+        "precision": task.precision,
         "threads": task.threads,
         "data_dir": task.data_dir,
         "observer": _Reporter(index, tell),

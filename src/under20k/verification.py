@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from under20k.data.split import TRAIN_COUNT
-from under20k.engine import native_engine
-from under20k.environment import identity
+from under20k.engine import choose, native_engine
+from under20k.environment import PRECISION, identity
 from under20k.errors import UserError
 from under20k.files import read_text, write_text
 from under20k.inference import RESOLUTION, prediction_interval
@@ -200,14 +200,19 @@ def compared(record: Record, seed: int, run: Run) -> Rerun:
 
 
 def _task(record: Record, seed: int, folder: Path, data_dir: Path | None) -> Task:
-    """The training of a recorded seed by the record's engine, or the one there is."""
+    """The training of a recorded seed by the record's engine and precision, or those there are."""
     (entry,) = (entry for entry in record.bench.seeds if entry.seed == seed)
     environment = entry.environment
     engine = str(environment.get("engine"))
     if engine == "native" and native_engine.unavailable():
         engine = "torch"
     threads = environment.get("threads") if engine == "torch" else 1
-    return Task(record.bench.recipe, seed, folder, engine, "cpu", threads or 1, data_dir)
+    precision = identity(environment)["precision"]
+    try:
+        choose(engine, "cpu", precision)
+    except UserError:
+        precision = PRECISION
+    return Task(record.bench.recipe, seed, folder, engine, "cpu", threads or 1, data_dir, precision=precision)
 
 
 def _failed(record: Record, seed: int, reason: str) -> Rerun:

@@ -48,6 +48,15 @@ def refused(tmp_path, monkeypatch, capsys):
             ["train", "minimal", "--resume", "--overwrite"],
             ["--overwrite: not allowed with argument --resume"],
         ),
+        (["train", "minimal", "--precision", "fp16"], ["--precision", "fp32", "bf16"]),
+        *(
+            (
+                [*verb, "--engine", "torch", "--precision", "bf16"],
+                ["precision: 'bf16'", "use --precision fp32"],
+            )
+            for verb in (["train", "minimal"], ["bench", "minimal", "--seeds", "0-1"], ["reproduce"])
+        ),
+        (["evaluate", "runs/x", "--precision", "fp32"], ["--precision"]),
         (["train", "minimial"], ["there is no recipe 'minimial'; did you mean 'minimal'?"]),
         (["train", "xyzzy"], ["there is no recipe 'xyzzy'; known: regularized, minimal"]),
         (["train", "no.json"], ["no.json cannot be read: No such file or directory"]),
@@ -208,6 +217,10 @@ def test_an_existing_run_is_kept(refused, small):
 def test_another_recipe_or_seed_does_not_go_on(refused, small):
     for other in (["--seed", "1"], ["--epochs", "3"], ["--learning-rate", "0.2"]):
         refused(*TRAIN, *other, "--resume", words=["runs/small holds", "not this recipe and seed", "--over"])
+
+
+def test_another_precision_does_not_go_on(refused, small):
+    refused(*TRAIN, "--resume", "--precision", "bf16", words=["trained in fp32, not bf16", "--overwrite"])
 
 
 def test_a_finished_run_that_lost_its_metrics(refused, small):

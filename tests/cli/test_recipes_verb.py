@@ -9,6 +9,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from under20k.cli.main import main
+from under20k.engine import choose
 from under20k.engine.network import build
 from under20k.recipe import Recipe
 from under20k.recipes import RECIPES
@@ -83,7 +84,8 @@ def stop() -> None:
 
 def test_the_list_and_its_json(capsys):
     assert main(["recipes"]) == 0
-    text = capsys.readouterr().out
+    text, beside = capsys.readouterr()
+    assert beside == f"here by the {choose().engine} engine: {choose().reason}\n"
     assert main(["recipes", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     assert list(listed) == list(RECIPES)

@@ -52,6 +52,11 @@ def test_all_cores_that_the_process_may_use_by_default():
         ({"engine": "native", "device": "cuda"}, "device: 'cuda'; the native engine runs on the CPU only"),
         ({"device": "tpu"}, "device: 'tpu'; allowed are auto, cpu, cuda, cuda:N and mps"),
         ({"seed": -1}, "seed: -1"),
+        ({"precision": "fp16"}, "precision: 'fp16'; allowed are auto, fp32, bf16"),
+        (
+            {"engine": "torch", "precision": "bf16"},
+            "precision: 'bf16', in which only the native engine trains",
+        ),
     ],
 )
 def test_refused(options, words):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import multiprocessing
 import os
 import signal
@@ -246,6 +248,39 @@ def test_a_batch_beyond_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(native_engine, "MEMORY_SHARE", 0.001)
     with pytest.raises(UserError, match=r"takes .* GiB.*--batch-size"):
         start(MINIMAL.with_changes(batch_size=50_000))
+
+
+class MallocInfo(ctypes.Structure):
+    """glibc's ``struct mallinfo2``."""
+
+    _fields_ = [
+        (name, ctypes.c_size_t)
+        for name in ("arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks")
+    ] + [("fordblks", ctypes.c_size_t), ("keepcost", ctypes.c_size_t)]
+
+
+def allocated() -> int:
+    """Bytes that this process has from malloc."""
+    mallinfo2 = ctypes.CDLL(None).mallinfo2
+    mallinfo2.restype = MallocInfo
+    info = mallinfo2()
+    return int(info.uordblks + info.hblkhd)
+
+
+# AddressSanitizer allocates by itself.
+@pytest.mark.unsanitized
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="glibc alone counts what it gave")
+def test_an_engine_takes_the_memory_that_was_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By count of the allocator. A tenth of it is the network of one image, made when it is first needed."""
+    claimed: list[float] = []
+    monkeypatch.setattr(native_engine, "_check_memory", lambda needed, _: claimed.append(needed))
+    recipe = MINIMAL.with_changes(batch_size=1, average_decay=0.9)
+    weights, image = initial_weights(recipe.architecture, 0), np.zeros((1, 28, 28), np.uint8)
+    gc.collect()
+    before = allocated()
+    engine = NativeEngine(recipe, weights, 1)
+    engine.logits(image)
+    assert allocated() - before == pytest.approx(claimed[0], rel=0.03)
 
 
 def test_the_largest_network_starts() -> None:

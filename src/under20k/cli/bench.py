@@ -107,6 +107,7 @@ def run(arguments: argparse.Namespace) -> int:
                 benches_dir=arguments.output,
                 engine=arguments.engine,
                 device=arguments.device,
+                precision=arguments.precision,
                 threads=threads,
                 jobs=arguments.jobs,
                 cluster=arguments.cluster,

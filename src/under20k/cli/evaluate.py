@@ -22,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, metavar="FOLDER", help="where the files go (default: the run folder)"
     )
-    add_engine(parser, "all cores")
+    add_engine(parser, "all cores", trains=False)
     add_data_dir(parser)
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 

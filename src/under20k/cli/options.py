@@ -35,9 +35,12 @@ def add_runs_dir(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_engine(parser: argparse.ArgumentParser, threads: str) -> None:
-    """Add ``--engine``, ``--device`` and ``--threads``, whose default ``threads`` says in words."""
-    from under20k.engine import ENGINES  # with NumPy, which not every verb needs
+def add_engine(parser: argparse.ArgumentParser, threads: str, *, trains: bool = True) -> None:
+    """Add ``--engine``, ``--device`` and ``--threads``, whose default ``threads`` says in words.
+
+    What ``trains`` also gets ``--precision``.
+    """
+    from under20k.engine import ENGINES, PRECISIONS  # with NumPy, which not every verb needs
 
     parser.add_argument("--engine", choices=ENGINES, default="auto", help="what trains (default: auto)")
     parser.add_argument(
@@ -45,6 +48,15 @@ def add_engine(parser: argparse.ArgumentParser, threads: str) -> None:
         default="auto",
         help="cpu, cuda, cuda:1, mps (default: auto, a GPU where PyTorch sees one)",
     )
+    if trains:
+        parser.add_argument(
+            "--precision",
+            choices=PRECISIONS,
+            default="auto",
+            help="of the products in training: bf16 is for the native engine on a CPU with AVX512_BF16; "
+            "sums, BatchNorm, the optimiser and evaluation are always fp32 (default: auto, which is fp32 "
+            "until bf16 is shown to cost no accuracy)",
+        )
     parser.add_argument("--threads", type=int, metavar="N", help=f"CPU threads (default: {threads})")
 
 

@@ -22,11 +22,12 @@ from under20k.trainings import Failure, Task
 
 
 def start_text(recipe: Recipe, by: Mapping[str, Any]) -> str:
-    """What trains, and how: ``14,116 parameters, 8 epochs; torch engine, fp32, cpu, 2 threads``."""
+    """What trains: ``14,116 parameters, 8 epochs; native engine, fp32 with avx2, cpu, 2 threads``."""
+    instruction_set = f" with {by['instruction_set']}" if by.get("instruction_set") else ""
     threads = f", {plural(by['threads'], 'thread')}" if by["device"] == "cpu" else ""
     return (
         f"{recipe.architecture.parameters:,} parameters, {plural(recipe.epochs, 'epoch')}; "
-        f"{by['engine']} engine, {by['precision']}, {by['device']}{threads}"
+        f"{by['engine']} engine, {by['precision']}{instruction_set}, {by['device']}{threads}"
     )
 
 
@@ -44,9 +45,9 @@ def epoch_line(recipe: Recipe, metrics: EpochMetrics, previous: EpochMetrics | N
     )
 
 
-def choice_text(engine: str, device: str) -> str:
-    """Which engine an option comes to, and why. Raises UserError where it is not to be had."""
-    choice = choose(engine, device)
+def choice_text(engine: str = "auto", device: str = "auto", precision: str = "auto") -> str:
+    """Which engine the options come to, and why. Raises UserError where it is not to be had."""
+    choice = choose(engine, device, precision)
     return f"{choice.engine} engine: {choice.reason}"
 
 
@@ -134,7 +135,7 @@ class ManyTrainings:
     def on_begin(self, tasks: Sequence[Task], where: str) -> None:
         """Say how many are to be trained."""
         self.width = max(len(task.label) for task in tasks)
-        self.display.line(choice_text(tasks[0].engine, tasks[0].device))
+        self.display.line(choice_text(tasks[0].engine, tasks[0].device, tasks[0].precision))
         self.display.line(f"{plural(len(tasks), 'training')}, {where}")
         self.display.start(sum(task.recipe.epochs for task in tasks), 0)
 

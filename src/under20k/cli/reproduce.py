@@ -56,6 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
                 report_dir=arguments.output,
                 engine=arguments.engine,
                 device=arguments.device,
+                precision=arguments.precision,
                 threads=1 if arguments.threads is None else arguments.threads,
                 jobs=arguments.jobs,
                 data_dir=arguments.data_dir,

@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     from under20k.statistics import percent
 
     # Resuming goes on with the engine of before, whatever would be chosen now.
-    choice = "" if arguments.resume else choice_text(arguments.engine, arguments.device)
+    choice = "" if arguments.resume else choice_text(arguments.engine, arguments.device, arguments.precision)
     with Display() as display, Talk() as talk:
         try:
             run = train(
@@ -64,6 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
                 overwrite=arguments.overwrite,
                 engine=arguments.engine,
                 device=arguments.device,
+                precision=arguments.precision,
                 threads=arguments.threads,
                 data_dir=arguments.data_dir,
                 notify=talk,

@@ -42,6 +42,8 @@ except ImportError as error:
 Flat = NDArray[np.float32]
 
 ISA_VARIABLE = "UNDER20K_ISA"
+EMULATION_VARIABLE = "UNDER20K_EMULATE_BF16"
+BF16_ISA = "avx512bf16"  # multiplies bf16 by an instruction of its own; the others emulate that
 MEMORY_SHARE = 0.9  # of the machine's memory that an engine may ask for
 
 
@@ -60,33 +62,67 @@ def library() -> Path | None:
     return None if _native is None else Path(_native.__file__)
 
 
-def instruction_set() -> str:
-    """The instruction set in use: the widest of the processor, or what UNDER20K_ISA names."""
+def instruction_set(precision: str = "fp32") -> str:
+    """The instruction set in use: the widest of the processor, or what UNDER20K_ISA names.
+
+    For ``bf16`` it is the one that multiplies bf16, unless UNDER20K_EMULATE_BF16 is 1. Raises UserError where
+    there is none.
+    """
     if reason := unavailable():
         raise UserError(reason)
+    named = os.environ.get(ISA_VARIABLE, "")
+    native_bf16 = precision == "bf16" and not emulated()
+    if native_bf16 and named not in ("", BF16_ISA):
+        raise UserError(
+            f"precision: 'bf16', but {ISA_VARIABLE} is {named!r}, which does not multiply it; unset that, or "
+            "use --precision fp32"
+        )
     try:
-        return _native.isa(os.environ.get(ISA_VARIABLE, ""))
+        isa = _native.isa(BF16_ISA if native_bf16 else named)
     except ValueError as error:
-        raise UserError(str(error)) from None
+        if not native_bf16:
+            raise UserError(str(error)) from None
+        raise UserError(
+            "precision: 'bf16', but this processor does not multiply it (that takes AVX512_BF16); use "
+            "--precision fp32"
+        ) from None
+    if native_bf16 and not _native.bf16_as_documented(isa):
+        raise UserError(
+            "precision: 'bf16', but this processor's products of it are not what its maker documents; use "
+            "--precision fp32"
+        )
+    return isa
+
+
+def emulated() -> bool:
+    """Whether bf16 is emulated, bit by bit, where it is asked for: for tests, and to measure accuracy."""
+    return os.environ.get(EMULATION_VARIABLE) == "1"
+
+
+def arithmetic(precision: str) -> str:
+    """What multiplies: ``fp32 with avx2``. Raises UserError where ``precision`` is not to be had."""
+    how = "emulated with" if precision == "bf16" and emulated() else "with"
+    return f"{precision} {how} {instruction_set(precision)}"
 
 
 class NativeEngine:
-    """Trains one recipe on the CPU in float32, without PyTorch; see ``protocol.Engine``.
+    """Trains one recipe on the CPU, without PyTorch; see ``protocol.Engine``.
 
+    In ``precision`` bf16 the factors of every product in training are rounded to bf16; all else is float32.
     The same bits for any number of ``threads``, which may be more than the machine has cores.
     """
 
     name = "native"
-    precision = "fp32"
     device = "cpu"
 
-    def __init__(self, recipe: Recipe, weights: Tensors, threads: int) -> None:
+    def __init__(self, recipe: Recipe, weights: Tensors, threads: int, precision: str = "fp32") -> None:
         check_weights(recipe.architecture, weights)
         self.recipe = recipe
         self.threads = threads
-        self.isa = instruction_set()
+        self.precision = precision
+        self.isa = instruction_set(precision)
         self._places = _Places(recipe)
-        settings = _settings(recipe, self._places, threads)
+        settings = _settings(recipe, self._places, threads, precision)
         _check_memory(_native.network_bytes(settings, self.isa), recipe)
         try:
             self._network = _native.Network(settings, self.isa)
@@ -218,7 +254,7 @@ class _Places:
                 flat[self.start[name] : self.start[name] + self.size[name]] = tensors[prefix + name].ravel()
 
 
-def _settings(recipe: Recipe, places: _Places, threads: int) -> _native.Settings:
+def _settings(recipe: Recipe, places: _Places, threads: int, precision: str) -> _native.Settings:
     architecture, at = recipe.architecture, places.start
     layers = []
     for index, block in enumerate(architecture.blocks):
@@ -277,6 +313,7 @@ def _settings(recipe: Recipe, places: _Places, threads: int) -> _native.Settings
         label_smoothing=recipe.label_smoothing,
         averages=recipe.average_decay > 0,
         threads=threads,
+        bf16=precision == "bf16",
     )
 
 
