@@ -1,0 +1,279 @@
+"""``under20k bench``: what it says of its seeds, what it trains again and what it does not."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made import ENVIRONMENT, SMALL, around, bench_of, on_disk
+from scipy import stats
+
+from under20k.benchmark import bench, check_seeds
+from under20k.cli.bench import seeds_argument
+from under20k.cli.main import main
+from under20k.data import Mnist
+from under20k.errors import UserError
+from under20k.files import read_json, write_text
+from under20k.recipes import MINIMAL
+from under20k.report.bench import bench_table, bench_text, versus_table
+from under20k.report.seeds_picture import seeds_figure
+from under20k.run import Run
+from under20k.seeds import Bench
+from under20k.trainings import Task, fitting
+
+TINY = replace(MINIMAL.with_changes(architecture="1p,4pd0.1|l", batch_size=1000, epochs=2), name="tiny")
+PATIENCE_S = 300
+
+
+def rows(table) -> dict[str, list[str]]:
+    return {row[0]: list(row[1:]) for row in table.rows}
+
+
+# What is said of the seeds.
+
+LAST = [0.9941, 0.9938, 0.9945, 0.9940]
+
+
+def test_the_table_by_hand():
+    told = rows(bench_table([bench_of(LAST)]))
+    # Mean 99.41; deviations 0, −3, 4, −1 images: sd √(26/3) = 2.94, standard error 1.47, t(0.975, 3) = 3.182.
+    assert told["Validation accuracy, last epoch"] == ["99.410%"]
+    assert told["Standard deviation, points"] == ["0.029"]
+    assert told["Standard error, points"] == ["0.015"]
+    assert told["95% interval of the mean"] == ["99.363–99.457%"]
+    assert told["Lowest and highest seed"] == ["99.38–99.45%"]
+    assert told["Seeds ≥ 99.40% at the last epoch"] == ["3 of 4"]
+    assert told["95% interval of that share"] == ["30–95%"]  # Wilson's of 3 of 4
+    # t = 1 / 1.47 = 0.679 with three degrees of freedom.
+    assert told["p that the mean exceeds 99.40%"] == ["0.27"]
+    assert told["Seeds"] == ["4 seeds (0–3)"]
+    assert told["Parameters"] == [f"{SMALL.architecture.parameters:,}"]
+
+
+def test_the_best_epoch_stands_beside_and_is_labelled():
+    made = bench_of(LAST)
+    first = made.seeds[0]
+    early = replace(first, epochs=(replace(first.epochs[0], validation_accuracy=0.9999), *first.epochs[1:]))
+    told = rows(bench_table([replace(made, seeds=(early, *made.seeds[1:]))]))
+    assert told["Validation accuracy, last epoch"] == ["99.410%"]
+    assert told["Best epoch (selected, not the result)"][0].startswith("99.555 ±")
+
+
+def test_failed_seeds_are_named_and_not_counted():
+    table = bench_table([replace(bench_of(LAST), failures=("small-4: no memory",))])
+    assert table.notes == ("not counted: small-4: no memory",)
+    assert rows(table)["Seeds"] == ["4 seeds (0–3)"]
+
+
+def test_a_comparison_is_paired_by_seed():
+    ours, theirs = [0.9945, 0.9941, 0.9950, 0.9947, 0.9940], [0.9941, 0.9940, 0.9944, 0.9945, 0.9941]
+    # Seeds 0–4 against seeds 2–6: three in common.
+    one, other = bench_of(ours), bench_of(theirs, replace(SMALL, name="other"), first=2)
+    difference = one.versus(other)
+    assert difference.sample.n == 3
+    expected = stats.ttest_rel(ours[2:], theirs[:3])
+    assert difference.sample.mean == pytest.approx(np.mean(np.subtract(ours[2:], theirs[:3])))
+    assert difference.t_test_p == pytest.approx(expected.pvalue, rel=1e-6)
+    told = rows(versus_table(one, other, [0.0005]))
+    assert told["Pairs of seeds"] == ["3"]
+    # Differences 9, 7 and −4 images: mean 4, and 4 of the 8 ways to set their signs sum to 12 or more.
+    assert told["Mean difference, points"] == ["+0.040"]
+    assert told["p, sign-flip test"] == ["0.5"]
+    assert {"Seeds to see 0.05 points", "Seeds to see 0.04 points"} <= set(told)
+    assert one.versus(one).t_test_p == 1.0
+    assert "small minus other, paired by seed" in bench_text(one, other)
+    with pytest.raises(UserError, match="have no seed in common"):
+        one.versus(bench_of(theirs, first=10))
+
+
+def test_bench_json_reads_back(tmp_path):
+    made = replace(bench_of(LAST), failures=("small-4: no memory",))
+    path = on_disk(tmp_path, made)
+    read = Bench.open(path)
+    assert read.recipe == made.recipe
+    assert read.last == LAST
+    assert read.failures == made.failures
+    assert read.to_dict() == read_json(path / "bench.json")
+    statistics = read.to_dict()["statistics"]
+    assert statistics["share_interval_95"] == [
+        pytest.approx(0.3006, abs=1e-4),
+        pytest.approx(0.9544, abs=1e-4),
+    ]
+    assert statistics["sd"] == pytest.approx(np.std(LAST, ddof=1))
+
+
+def test_the_picture_has_every_seed_the_mean_and_the_target():
+    figure = seeds_figure(bench_of(LAST))
+    left, right = figure.axes
+    curves = [list(line.get_ydata()) for line in left.lines]
+    assert [curve[-1] for curve in curves[:4]] == pytest.approx([100 * value for value in LAST])
+    assert curves[4][-1] == pytest.approx(99.41)
+    dots = sorted(line.get_ydata()[0] for line in right.lines if line.get_marker() == "o")
+    assert dots == pytest.approx(sorted(100 * value for value in LAST))
+    filled = [
+        line for line in right.lines if line.get_marker() == "o" and line.get_markerfacecolor() != "white"
+    ]
+    assert len(filled) == 3
+    assert "3 of 4 at or above the target" in right.get_title(loc="left")
+
+
+# Which seeds.
+
+
+@pytest.mark.parametrize(
+    ("text", "seeds"), [("0-29", range(30)), ("7-7", range(7, 8)), ("100-105", range(100, 106))]
+)
+def test_seeds_are_a_range(text, seeds):
+    assert seeds_argument(text) == seeds
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("20", "such as 0-19"),
+        ("5-2", "the first seed comes after the last"),
+        ("1,2", "give the first and the last seed"),
+        ("-1-3", "give the first and the last seed"),
+        ("0-99999999999", "give the first and the last seed"),
+        ("0-9999999999", "seeds go up to"),
+        ("", "give the first and the last seed"),
+    ],
+)
+def test_what_is_no_range_is_refused(text, words):
+    with pytest.raises(UserError, match=re.escape(words)):
+        seeds_argument(text)
+
+
+@pytest.mark.parametrize("seeds", [[], [0, 2], [1, 0], range(0, 10, 2), range(200_000)])
+def test_no_seed_can_be_picked(seeds):
+    with pytest.raises(UserError):
+        check_seeds(seeds)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["minmal"], "there is no recipe 'minmal'; did you mean 'minimal'?"),
+        (["minimal", "--vs", "minimal"], "both recipes are called minimal"),
+        (["minimal", "--detect", "0.1"], "give --vs too"),
+        (["minimal", "--vs", "regularized", "--detect", "0"], "--detect is 0.0"),
+        (["minimal", "--jobs", "0"], "--jobs is 0"),
+        (["minimal", "--threads", "0"], "threads: 0"),
+        (["minimal", "--seeds", "9"], "--seeds is '9'"),
+        (["missing.json"], "missing.json cannot be read"),
+    ],
+)
+def test_bad_usage_is_one_line(tmp_path, monkeypatch, capsys, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    assert main(["bench", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert words in err
+    assert list(tmp_path.iterdir()) == []
+
+
+# What is trained again.
+
+
+def test_what_other_code_has_trained_is_not_passed_off(tmp_path):
+    on_disk(tmp_path, bench_of(around(0.994, 1), TINY))
+    task = Task(TINY, 0, tmp_path / "runs", "torch")
+    with pytest.raises(UserError, match=r"trained otherwise \(code 0123456789abcdef, now .*--overwrite"):
+        fitting(task, away=True)
+    assert fitting(replace(task, overwrite=True), away=True).overwrite
+    run = Run.open(task.path)
+    from under20k.environment import expected_identity
+
+    same = {**ENVIRONMENT, **expected_identity("torch", "auto", 1, here=False)}
+    write_text(task.path / "environment.json", json.dumps({**run.environment, **same}))
+    assert not fitting(task, away=True).overwrite
+    assert not fitting(replace(task, overwrite=True), away=True).overwrite  # nothing to be trained anew
+    assert not fitting(replace(task, seed=1, overwrite=True), away=True).overwrite
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "under20k", "bench", "tiny.json", *arguments]
+
+
+@pytest.mark.slow
+def test_a_killed_bench_goes_on_where_it_was(tmp_path, mnist: Mnist):
+    """Killed when the first of three seeds is done; wherever the others are, nothing is lost."""
+    write_text(tmp_path / "tiny.json", TINY.to_json())
+    killed = subprocess.Popen(
+        command("--seeds", "0-2", "--jobs", "1"),
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert killed.stderr is not None
+    said = next(line for line in killed.stderr if "1 of 3" in line)
+    assert said.startswith("tiny-0  validation ")
+    killed.kill()
+    killed.wait()
+    killed.stderr.close()
+    deadline = time.monotonic() + PATIENCE_S
+    while alive(killed.pid):  # its worker notices by itself, and holds its folder until then
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    before = contents(tmp_path / "runs" / "tiny-0")
+    finished = [path.parent.name for path in tmp_path.glob("runs/*/report.md")]
+    assert "tiny-0" in finished
+
+    again = subprocess.run(
+        command("--seeds", "0-2", "--jobs", "2", "--json"), cwd=tmp_path, capture_output=True, text=True
+    )
+    assert again.returncode == 0, again.stderr
+    assert contents(tmp_path / "runs" / "tiny-0") == before
+    assert f"{len(finished)} run" in again.stderr
+    values = json.loads(again.stdout)
+    assert [seed["seed"] for seed in values["seeds"]] == [0, 1, 2]
+    folder = tmp_path / values["folder"]
+    assert {path.name for path in folder.iterdir()} == {"bench.json", "bench.md", "bench.png"}
+    assert read_json(folder / "bench.json")["statistics"] == values["statistics"]
+
+    whole = bench(TINY, range(3), jobs=1, runs_dir=tmp_path / "whole", benches_dir=tmp_path / "benches-whole")
+    for seed in range(3):
+        one, other = (Run.open(tmp_path / where / f"tiny-{seed}").weights() for where in ("runs", "whole"))
+        assert all((one[name].view(np.uint32) == other[name].view(np.uint32)).all() for name in one)
+    assert whole.bench.last == [seed["validation_accuracy"] for seed in values["seeds"]]
+
+
+def alive(group: int) -> bool:
+    """Whether any process of a group runs."""
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, of = status.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue  # ended meanwhile
+        if int(of) == group and state != "Z":
+            return True
+    return False
+
+
+@pytest.mark.slow
+def test_a_seed_that_fails_is_reported_and_the_others_kept(tmp_path, mnist: Mnist, monkeypatch, capsys):
+    """A file stands where seed 1's folder would be."""
+    monkeypatch.chdir(tmp_path)
+    write_text(Path("tiny.json"), TINY.with_changes(epochs=1).to_json())
+    name = TINY.with_changes(epochs=1).name
+    Path("runs").mkdir()
+    (Path("runs") / f"{name}-1").touch()
+    assert main(["bench", "tiny.json", "--seeds", "0-2", "--json"]) == 1
+    out, err = capsys.readouterr()
+    values = json.loads(out)
+    assert [seed["seed"] for seed in values["seeds"]] == [0, 2]
+    (failure,) = values["failures"]
+    assert f"{name}-1 is a file" in failure
+    assert "given up: " in err
+    assert "Traceback" not in err

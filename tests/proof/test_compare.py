@@ -1,0 +1,247 @@
+"""``under20k compare``: rows that say what their folders hold, in every order and form, and the picture."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from made import SMALL, around, bench_of, on_disk
+from matplotlib.image import imread
+
+from under20k.cli.compare import FORMATS, SORTS
+from under20k.cli.main import main
+from under20k.errors import UserError
+from under20k.files import read_json, write_json, write_text
+from under20k.leaderboard import KEYS, compare, pareto
+from under20k.recipes import MINIMAL
+from under20k.records import Reading, Record
+from under20k.report.anchors import ANCHORS
+from under20k.report.leaderboard import leaderboard_figure
+from under20k.run import Run
+from under20k.submission import write
+
+TINY = replace(SMALL.with_changes(architecture="1p,2p|l"), name="tiny")
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
+    """A bench of two seeds of one recipe, one of its runs, and a record of 20 seeds of another."""
+    monkeypatch.chdir(tmp_path)
+    bench = on_disk(Path(), bench_of([0.9941, 0.9943], SMALL))
+    run = Path("runs/small-1")
+    seeds = bench_of(around(0.9930), TINY)
+    readings = {seed.seed: (Reading("2026-01-03T00:00:00+00:00", 9_950, 10_000),) for seed in seeds.seeds}
+    weights = dict.fromkeys(range(20), "0" * 64)
+    record = write(Record("accurate", "tiny", "2026-01-04", seeds, readings, weights), Path("records"))
+    return {"bench": bench, "run": run, "record": record}
+
+
+def test_a_row_says_what_its_folder_holds(folders):
+    bench, run, record = compare([folders["bench"], folders["run"], folders["record"]], sort="accuracy")[::1]
+    # Accuracies 99.43 (one seed), 99.42 (two) and 99.30: the best first.
+    bench, run = run, bench
+    assert (run.name, run.kind, run.validation.n, run.validation.sd) == ("small, seed 1", "run", 1, None)
+    assert run.validation.mean == 0.9943
+    assert run.statistics.p_exceeds_target is None
+    assert (bench.name, bench.kind, bench.validation.n) == ("small", "bench", 2)
+    assert bench.validation.mean == pytest.approx(0.9942)
+    assert bench.validation.sd == pytest.approx(0.0002 / 2**0.5)
+    assert (bench.parameters, bench.macs) == (SMALL.architecture.parameters, SMALL.architecture.macs)
+    # Two epochs of 1.5 + seed / 64 seconds.
+    assert bench.statistics.time_s.mean == pytest.approx(3 + 1 / 64)
+    assert (record.name, record.kind, record.validation.n) == ("tiny", "record", 20)
+    assert record.statistics.summary.share_at_last == 0
+    assert record.test is not None
+    assert record.test.mean == pytest.approx(0.995)
+    assert (bench.test, run.test) == (None, None)
+
+
+def test_test_accuracy_stands_where_every_seed_was_read(folders):
+    for seed, correct in ((0, 9_940), (1, 9_960)):
+        (entry,) = compare([folders["bench"]])
+        assert entry.test is None
+        run = Run.open(Path(f"runs/small-{seed}"))
+        run.add_test_reading({"accuracy": correct / 10_000})
+        run.add_test_reading({"accuracy": 0.1})  # read again: the first one counts
+    (entry,) = compare([folders["bench"]])
+    assert entry.test is not None
+    assert (entry.test.n, entry.test.mean) == (2, pytest.approx(0.995))
+    for seed in (0, 1):
+        (Path(f"runs/small-{seed}") / "test_readings.jsonl").unlink()
+        (Path(f"runs/small-{seed}") / "recipe.json").unlink()  # damaged, or gone
+    assert compare([folders["bench"]])[0].test is None
+
+
+BEST_FIRST = {
+    "accuracy": ["run", "bench", "record"],
+    "parameters": ["record", "run", "bench"],
+    "macs": ["record", "run", "bench"],
+    "sd": ["bench", "record", "run"],  # a single run has none
+    "share": ["run", "bench", "record"],
+    "p": ["bench", "record", "run"],
+    "seconds": ["bench", "run", "record"],
+    "test": ["record", "run", "bench"],
+}
+
+
+@pytest.mark.parametrize("key", SORTS)
+def test_every_order(folders, key):
+    assert [entry.kind for entry in compare(list(folders.values()), sort=key)] == BEST_FIRST[key]
+    backwards = list(folders.values())[::-1]
+    assert [entry.kind for entry in compare(backwards, sort=key)] == BEST_FIRST[key]
+
+
+def test_the_commands_orders_are_those_there_are():
+    assert tuple(KEYS) == SORTS
+
+
+def test_every_form_says_the_same(folders, capsys):
+    paths = list(map(str, folders.values()))
+    shown = {}
+    for form in FORMATS:
+        assert main(["compare", *paths, "--format", form]) == 0
+        shown[form], err = capsys.readouterr()
+        assert err == ""
+    rows = json.loads(shown["json"])
+    assert [row["kind"] for row in rows] == ["run", "bench", "record"]
+    read = list(csv.DictReader(io.StringIO(shown["csv"])))
+    for row, line in zip(rows, read, strict=True):
+        assert {name: "" if value is None else str(value) for name, value in row.items()} == line
+    text, markdown = shown["table"].splitlines(), shown["markdown"].splitlines()
+    assert [line.split() for line in text[2:]] == [
+        line.replace("|", " ").replace("\\", "").split() for line in markdown[2:]
+    ]
+    assert "small, seed 1" in text[2]
+    assert "99.43%" in text[2]
+    assert "2 of 2" in text[3]
+    assert "99.420%" in text[3]
+    assert "99.500 ± 0.000 %" in text[4]
+    assert main(["compare", *paths, "--json"]) == 0
+    assert capsys.readouterr().out == shown["json"]
+
+
+def test_the_front_is_what_nobody_beats():
+    def entry(parameters: int, mean: float):
+        recipe = replace(TINY, name=f"{parameters}-{mean}")
+        bench = bench_of([mean, mean], recipe)
+        from under20k.leaderboard import Entry
+
+        return Entry(recipe.name, "bench", "", parameters, 1, 2, bench.statistics, None)
+
+    entries = [
+        entry(*each) for each in ((9, 0.994), (5, 0.993), (5, 0.992), (7, 0.993), (12, 0.9935), (3, 0.98))
+    ]
+    assert [(each.parameters, each.validation.mean) for each in pareto(entries)] == [
+        (3, 0.98),
+        (5, 0.993),
+        (9, 0.994),
+    ]
+
+
+def test_the_picture(folders, capsys):
+    paths = list(map(str, folders.values()))
+    assert main(["compare", *paths, "--picture", "board.png"]) == 0
+    capsys.readouterr()
+    assert imread("board.png").ndim == 3
+    figure = leaderboard_figure(compare(paths))
+    (axes,) = figure.axes
+    legend = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert legend == [
+        "public anchor: one run, test-selected",
+        "public anchor: one run, validation",
+        "Pareto front of these",
+    ]
+    crosses, pluses = (line for line in axes.lines if line.get_label().startswith("public anchor"))
+    selected = [anchor for anchor in ANCHORS if anchor.selected]
+    assert list(crosses.get_xdata()) == [anchor.parameters for anchor in selected]
+    assert list(crosses.get_ydata()) == pytest.approx([100 * anchor.accuracy for anchor in selected])
+    assert list(pluses.get_xdata()) == [18_614]
+    assert "single run each; crosses were watched or selected on the test set" in figure.texts[0].get_text()
+    (front,) = (line for line in axes.lines if line.get_label() == "Pareto front of these")
+    assert list(front.get_xdata()) == [TINY.architecture.parameters, SMALL.architecture.parameters]
+    names = {text.get_text() for text in axes.texts}
+    assert {"tiny", "small", "small, seed 1", "3,762"} <= names
+    # Interval of the bench, from end to end; none of the single run.
+    (bench,) = (entry for entry in compare(paths) if entry.kind == "bench")
+    ends = [list(line.get_ydata()) for line in axes.lines]
+    assert [100 * end for end in bench.statistics.interval] in [pytest.approx(pair) for pair in ends]
+
+
+def test_many_entries_and_hostile_names_are_drawn(tmp_path):
+    for index in range(25):
+        recipe = replace(SMALL, name=f"$x^{index}$ " + "long " * index)
+        on_disk(tmp_path / str(index), bench_of([0.5 + index / 100, 0.51 + index / 100], recipe))
+    paths = [path.parent for path in tmp_path.rglob("bench.json")]
+    figure = leaderboard_figure(compare(paths))
+    figure.canvas.draw()
+    low, high = figure.axes[0].get_ylim()
+    assert low < 50
+    assert high > 99.6
+
+
+def damaged(folder: Path) -> str:
+    write_text(folder / "bench.json", "{")
+    return "bench.json is not JSON"
+
+
+def emptied(folder: Path) -> str:
+    values = read_json(folder / "bench.json")
+    write_json(folder / "bench.json", values | {"seeds": []})
+    return "bench.json: damaged: ValueError: epochs are missing"
+
+
+def shortened(folder: Path) -> str:
+    values = read_json(folder / "bench.json")
+    values["seeds"][0]["epochs"].pop()
+    write_json(folder / "bench.json", values)
+    return "bench.json: damaged: ValueError: epochs are missing"
+
+
+def not_a_number(folder: Path) -> str:
+    values = read_json(folder / "bench.json")
+    values["seeds"][0]["epochs"][0]["train_loss"] = "low"
+    write_json(folder / "bench.json", values)
+    return "bench.json: damaged: ValueError: train_loss is 'low'"
+
+
+def no_object(folder: Path) -> str:
+    values = read_json(folder / "bench.json")
+    write_json(folder / "bench.json", values | {"seeds": [3, "a"]})
+    return "bench.json: damaged: "
+
+
+@pytest.mark.parametrize("harm", [damaged, emptied, shortened, not_a_number, no_object])
+def test_damaged_benches_are_one_line(folders, capsys, harm):
+    words = harm(folders["bench"])
+    assert main(["compare", str(folders["bench"])]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert words in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere"], "nowhere is no folder"),
+        (["records"], "records holds neither a run, a bench nor a record"),
+        (["records/accurate/2026-01-04-tiny/README.md"], "is no folder"),
+        (["runs/small-1", "--picture", "board.svg"], "it is a PNG, so end it with .png"),
+        (["runs/small-1", "--picture", "runs/small-1/recipe.json/board.png"], "cannot be written"),
+        (["runs/unfinished"], "runs/unfinished is not finished"),
+    ],
+)
+def test_bad_input_is_one_line(folders, capsys, arguments, words):
+    Run.create(Path("runs/unfinished"), MINIMAL, 0, {})
+    assert main(["compare", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert words in err
+
+
+def test_what_the_function_refuses(folders):
+    with pytest.raises(UserError, match=r"is not sorted by 'size'; .*parameters"):
+        compare([folders["run"]], sort="size")
+    with pytest.raises(UserError, match="nothing to compare"):
+        compare([])
