@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 from benchmarks.amount import Amount
 from benchmarks.arithmetic import EPOCH
-from benchmarks.machine import processor_flags
 from benchmarks.turns import Unavailable, seconds
 from under20k.data.mnist import Split
 from under20k.engine import create
+from under20k.engine.native_engine import ISA_VARIABLE, emulated
 from under20k.engine.protocol import Engine
+from under20k.errors import UserError
 from under20k.plan import epoch_plan
 from under20k.recipe import Recipe
 
@@ -19,10 +21,15 @@ WARM_UP = 1_280  # images
 
 def engine(recipe: Recipe, threads: int, precision: str = "fp32") -> Engine:
     """A fresh one. Raises Unavailable for a precision that it does not train in here."""
-    if precision != "fp32":
-        present = any("bf16" in flag for flag in processor_flags())
-        raise Unavailable("not in this engine" if present else "not on this CPU")
-    return create(recipe, 0, engine="native", threads=threads)
+    if precision == "bf16" and emulated():
+        raise Unavailable("emulated here, which is slow")
+    try:
+        return create(recipe, 0, engine="native", precision=precision, threads=threads)
+    except UserError as error:
+        if precision == "fp32":
+            raise
+        # Where an instruction set was forced, that may be the reason.
+        raise Unavailable(str(error) if ISA_VARIABLE in os.environ else "not on this CPU") from error
 
 
 def epoch(engine: Engine, recipe: Recipe, data: Split, images: int) -> None:

@@ -8,11 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import epoch, evaluation
+from benchmarks import epoch, evaluation, native
 from benchmarks.amount import Amount
 from benchmarks.arithmetic import convolutions, epoch_flop
 from benchmarks.tables import SECTIONS
 from under20k.engine import available_cores
+from under20k.engine.native_engine import ISA_VARIABLE
+from under20k.engine.protocol import Engine
+from under20k.errors import UserError
 from under20k.recipes import MINIMAL, REGULARIZED
 
 CORES = sorted({"1", str(available_cores())})
@@ -77,6 +80,35 @@ def test_evaluation(tiny: Amount) -> None:
         assert evaluation.ONNX in part["evaluation_s"]
     else:
         assert "not installed" in part["unavailable"][evaluation.ONNX]
+
+
+def test_bf16_takes_part_where_the_engine_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def refuse(*arguments: Any, **options: Any) -> Engine:
+        raise UserError("precision: 'bf16', but not so")
+
+    def accept(*arguments: Any, **options: Any) -> Any:
+        asked.append(options["precision"])
+        return "an engine"
+
+    for variable in (ISA_VARIABLE, "UNDER20K_EMULATE_BF16"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(native, "create", refuse)
+    with pytest.raises(native.Unavailable, match=r"^not on this CPU$"):
+        native.engine(MINIMAL, 1, "bf16")
+    with pytest.raises(UserError):  # without fp32 there is nothing to measure
+        native.engine(MINIMAL, 1)
+    monkeypatch.setenv(ISA_VARIABLE, "avx2")
+    with pytest.raises(native.Unavailable, match="but not so"):
+        native.engine(MINIMAL, 1, "bf16")
+    monkeypatch.setattr(native, "create", accept)
+    native.engine(MINIMAL, 1, "bf16")
+    native.engine(MINIMAL, 1)
+    assert asked == ["bf16", "fp32"]
+    monkeypatch.setenv("UNDER20K_EMULATE_BF16", "1")
+    with pytest.raises(native.Unavailable, match="emulated"):
+        native.engine(MINIMAL, 1, "bf16")
 
 
 def test_a_contender_that_answers_otherwise_is_noticed() -> None:
