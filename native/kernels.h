@@ -17,14 +17,14 @@ constexpr int GRID = 8;   // control points of an elastic deformation, as under2
 
 // The images that one group takes from the epoch. `positions` count through the epoch.
 struct Batch {
-    const uint8_t* images;     // (N, 28, 28)
-    const uint8_t* labels;     // (N,), null in evaluation
-    const int32_t* order;      // the image at each position; null for the images as they come
-    const int32_t* matrices;   // (N, 2, 3) in 16.16 fixed point, by position; null for none
-    const int16_t* grids;      // (N, 2, GRID, GRID) by position, in 1/256 pixel; null for none
-    const int32_t* spline_weights;  // (SIDE, GRID) in 1/512
-    bool bilinear;
-    uint32_t dropout_seed;
+    const uint8_t* images = nullptr;         // (N, 28, 28)
+    const uint8_t* labels = nullptr;         // (N,), null in evaluation
+    const int32_t* order = nullptr;          // the image at each position; null for the images as they come
+    const int32_t* matrices = nullptr;       // (N, 2, 3) in 16.16 fixed point, by position; null for none
+    const int16_t* grids = nullptr;          // (N, 2, GRID, GRID) by position, in 1/256 pixel; null for none
+    const int32_t* spline_weights = nullptr; // (SIDE, GRID) in 1/512
+    bool bilinear = false;
+    uint32_t dropout_seed = 0;
 };
 
 struct Group {

@@ -79,7 +79,7 @@ def provenance(results: Mapping[str, Any]) -> str:
 
 def verbs() -> str:
     """The command line's verbs."""
-    rows = tuple((f"`under20k {verb}`", text) for verb, text in VERBS.items())
+    rows = tuple((f"under20k {verb}", text) for verb, text in VERBS.items())
     return Table(("Command", "What it does"), rows, align="ll").markdown()
 
 
