@@ -23,12 +23,13 @@ def pytest_collection_modifyitems(
     if not (targets := config.getoption("--under20k")):
         return
     from under20k.checking.profiles import load_profile
-    from under20k.checking.sandbox import judge_apart
+    from under20k.checking.sandbox import Sandbox, judge_apart
     from under20k.checking.target import parse
 
     for text in targets:
         try:
-            result = judge_apart(parse(text), load_profile(config.getoption("--under20k-profile")), {})
+            sandbox = Sandbox(load_profile(config.getoption("--under20k-profile")))
+            result = judge_apart(parse(text), sandbox)
         except UserError as error:
             raise pytest.UsageError(str(error)) from error
         if "error" in result:

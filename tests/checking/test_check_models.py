@@ -3,43 +3,19 @@
 import csv
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from submissions import GOOD, PARAMETERS
 
 from under20k.checking.profiles import load_profile
-from under20k.checking.sandbox import judge_apart
+from under20k.checking.sandbox import Sandbox, judge_apart
 from under20k.checking.target import parse
 from under20k.cli.main import main
 from under20k.errors import UserError
-
-GOOD = """
-import torch
-from torch import nn
-import torch.nn.functional as F
-
-
-class Net(nn.Module):
-    def __init__(self, width=4):
-        super().__init__()
-        self.a, self.bn = nn.Conv2d(1, width, 6, stride=2), nn.BatchNorm2d(width)
-        self.b = nn.Conv2d(width, 10, 12)
-
-    def forward(self, x):
-        x = F.dropout(F.relu(self.bn(self.a(x))), 0.1, self.training)
-        return self.b(x).mean((2, 3))
-"""
-# 4·36 + 4 + 8 + 4·10·144 + 10
-PARAMETERS = 5926
-
-
-def running(line: str) -> str:
-    """The good model, its ``forward`` beginning with a line."""
-    return GOOD.replace("def forward(self, x):", f"def forward(self, x):\n        {line}")
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +45,11 @@ def test_without_trust_nothing_runs(capsys):
     Path("evil.py").write_text("open('ran', 'w')\n" + GOOD)
     assert main(["check", "evil.py:Net"]) == 2
     out, err = capsys.readouterr()
-    assert out == "evil.py:Net: would run evil.py, 16 lines, and call Net\n"
+    assert out == (
+        "evil.py:Net: would run evil.py, 16 lines, and call Net\n"
+        "  imports torch, torch.nn.functional\n"
+        "  runs evil.py:1: open('ran', 'w')\n"
+    )
     assert "--trust" in err
     assert not Path("ran").exists()
 
@@ -98,46 +78,6 @@ def test_of_a_notebook_the_definitions_run_and_the_training_does_not(capsys):
     notebook = {"cells": [{"cell_type": "code", "source": cell.splitlines(True)} for cell in cells]}
     Path("work.ipynb").write_text(json.dumps(notebook))
     assert check(capsys, "work.ipynb:Net")[1]["parameters"] == PARAMETERS
-
-
-@pytest.mark.parametrize(
-    ("line", "words"),
-    [
-        ("while True: pass", "time limit"),
-        ("import time; time.sleep(1e6)", "time limit"),
-        ("bytearray(100 * 2**30)", "memory"),
-        ("torch.zeros(25 * 2**30)", "memory"),
-        ("raise SystemExit(3)", "calls exit (3)"),
-        ("exit()", "calls exit|NameError"),
-        ("import os; os._exit(0)", "without a report (exit code 0)"),
-        ("import os; os.abort()", "without a report (exit code -6)"),
-        ("import os; os.fork()", "start a process"),
-        ("import subprocess; subprocess.run(['true'])", "start a process"),
-        ("import os; os.system('touch here')", "start a process"),
-        ("open('here', 'w').write('x')", "write the file here"),
-        ("import socket; socket.create_connection(('127.0.0.1', 9))", "use the network"),
-        ("1 / 0", "ZeroDivisionError"),
-        ("def f(): f()\n        f()", "RecursionError"),
-        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
-    ],
-)
-def test_hostile_models_are_ended_and_reported(capsys, line, words):
-    Path("evil.py").write_text(running(line))
-    code, result = check(capsys, "evil.py:Net", "--time-limit", "60" if words != "time limit" else "6")
-    assert code == 1
-    assert re.search("|".join(map(re.escape, words.split("|"))), result["error"]), result["error"]
-    assert not Path("here").exists()
-
-
-def test_a_process_started_past_the_watch_ends_with_the_model(capsys):
-    line = "import ctypes, time; ctypes.CDLL(None).fork(); time.sleep(1e6)"
-    Path("evil.py").write_text(running(line))
-    assert "time limit" in check(capsys, "evil.py:Net", "--time-limit", "6")[1]["error"]
-
-
-def test_a_model_that_prints_is_judged(capsys):
-    Path("loud.py").write_text(running("print('{' * 10**6)"))
-    assert check(capsys, "loud.py:Net")[0] == 0
 
 
 def test_a_folder_becomes_a_table_and_files(capsys):
@@ -202,7 +142,7 @@ def test_a_wrong_profile_is_refused(text):
 def test_softmax_and_loss_fit_each_other(loss, end, status):
     code = GOOD.replace("return self.b(x).mean((2, 3))", f"x = self.b(x).mean((2, 3))\n        return {end}")
     Path("net.py").write_text(code + f"\n\ndef train(out, labels):\n    return {loss}(out, labels)\n")
-    result = judge_apart(parse("net.py:Net"), load_profile("brief"), {})
+    result = judge_apart(parse("net.py:Net"), Sandbox(load_profile("brief")))
     assert {f["rule"]: f["status"] for f in result["findings"]}["softmax"] == status
 
 
@@ -231,25 +171,3 @@ def test_the_action_runs_the_check(folder):
         assert subprocess.run(["bash", "-e", "-c", script], env=os.environ | environment).returncode == code
     assert "good.py:Net: passed" in Path("summary.md").read_text()
     assert "bad.py:Net: failed" in Path("summary.md").read_text()
-
-
-@pytest.mark.slow
-def test_hostile_submissions_do_not_stop_the_rest(capsys):
-    lines = {
-        "a": ("while True: pass", "time limit"),
-        "b": ("import os; os._exit(0)", "without a report"),
-        "c": ("import os; os.kill(os.getppid(), 9)", "signal a process"),
-        "d": ("bytearray(100 * 2**30)", "memory"),
-        "e": ("import os; os.close(3); os.closerange(3, 100)", ""),
-        "f": ("import sys; sys.stdin.read()", None),
-    }
-    Path("class").mkdir()
-    for name, (line, _) in lines.items():
-        Path(f"class/{name}.py").write_text(running(line))
-    Path("class/z.py").write_text(GOOD)
-    _, result = check(capsys, "class", "--jobs", "1", "--time-limit", "20")
-    found = {Path(row["target"]).stem: row for row in result["results"]}
-    for name, (_, words) in lines.items():
-        assert (words is None) == (found[name]["result"] == "passed"), found[name]
-        assert words is None or words in found[name]["error"]
-    assert found["z"]["result"] == "passed"

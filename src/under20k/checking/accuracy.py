@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from under20k.data import Split
+from under20k.data import Split, load, load_test
 
 CANDIDATES = {
     "(x/255 − 0.1307) / 0.3081": (0.1307, 0.3081),
@@ -18,6 +18,12 @@ CANDIDATES = {
     "1 − x/255": (1.0, -1.0),
 }
 GUESSING_IMAGES = 2_000  # of the train split, so that the guess selects on nothing that is reported
+
+
+def splits(name: str) -> tuple[Split, Split]:
+    """The split that the normalisation is guessed on, and the one called ``name``: validation or test."""
+    data = load()
+    return data.train, load_test() if name == "test" else data.validation
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
@@ -46,8 +52,8 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     return loaded
 
 
-def measure(model: nn.Module, state: dict[str, Tensor], train: Split, validation: Split) -> dict[str, Any]:
-    """Correct validation images, and the normalisation that fits the train images best.
+def measure(model: nn.Module, state: dict[str, Tensor], train: Split, measured: Split) -> dict[str, Any]:
+    """How many images of ``measured`` are right under the normalisation that fits the train images best.
 
     Raises RuntimeError where the weights are not the model's.
     """
@@ -60,12 +66,12 @@ def measure(model: nn.Module, state: dict[str, Tensor], train: Split, validation
         name: correct(model, train, mean, sd, GUESSING_IMAGES) for name, (mean, sd) in CANDIDATES.items()
     }
     best = max(guesses, key=guesses.__getitem__)
-    right = correct(model, validation, *CANDIDATES[best])
+    right = correct(model, measured, *CANDIDATES[best])
     return {
-        "split": validation.name,
-        "images": len(validation),
+        "split": measured.name,
+        "images": len(measured),
         "correct": right,
-        "accuracy": right / len(validation),
+        "accuracy": right / len(measured),
         "normalisation": best,
         "guessed_on_train_images": GUESSING_IMAGES,
         "correct_by_normalisation": guesses,

@@ -5,6 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+LAYER_FACTS = {
+    *("name", "type", "shape", "parameters", "macs", "receptive_field", "jump", "batch_norm_after"),
+    *("activation", "followed_by", "source"),
+}
+"""What is told of every layer."""
+
 
 @dataclass(frozen=True)
 class Finding:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from under20k.checking.findings import LAYER_FACTS, Finding
 from under20k.checking.profiles import Profile
 from under20k.checking.target import Target, parse
 from under20k.checking.worker import REPORT_LIMIT_BYTES
@@ -22,50 +25,56 @@ from under20k.errors import UserError
 
 TIME_LIMIT_S = 60.0
 MEMORY_LIMIT_BYTES = 4 * 2**30
+START_LIMIT_S = 600.0
+"""For importing torch, on a machine however busy."""
+GRACE_S = 60.0
+"""For the process that keeps the time to say so."""
+SETTINGS = {
+    "OMP_NUM_THREADS": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "MPLBACKEND": "Agg",
+    # Compiled code hides what it computes: run as it is written.
+    "TORCHDYNAMO_DISABLE": "1",
+    "PYTORCH_JIT": "0",
+}
 
 
-def judge_apart(
-    target: Target,
-    profile: Profile,
-    arguments: dict[str, object],
-    time_limit_s: float = TIME_LIMIT_S,
-    memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
-    weights: Path | None = None,
-) -> dict[str, Any]:
-    """What ``judge_model`` gives for the target, or ``{"error": why}``; never longer than the time limit.
+@dataclass(frozen=True)
+class Sandbox:
+    """What holds for every model judged."""
 
-    With ``weights``, their validation accuracy too; MNIST has to be at hand.
-    """
-    request = _request(target, profile, arguments, time_limit_s, memory_limit_bytes, weights)
-    read, write = os.pipe()
-    process = _start(write)
-    with ThreadPoolExecutor(1) as pool:
-        report = pool.submit(_read, read)
-        timed_out = False
-        try:
-            assert process.stdin is not None
-            with contextlib.suppress(BrokenPipeError):
-                process.stdin.write(json.dumps(request).encode())
-                process.stdin.close()
-            process.wait(time_limit_s)
-        except subprocess.TimeoutExpired:
-            timed_out = True
-        finally:
-            # The whole session: what the model has started ends too.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        text = report.result()
-    return _result(text, timed_out, time_limit_s, process.returncode)
+    profile: Profile
+    time_limit_s: float = TIME_LIMIT_S
+    memory_limit_bytes: int = MEMORY_LIMIT_BYTES
+    arguments: dict[str, object] = field(default_factory=dict)
+    weights: Path | None = None
+    """Whose accuracy is measured too, on ``split``; MNIST has to be at hand."""
+    split: str = "validation"
+
+    def request(self, target: Target) -> dict[str, Any]:
+        """What the process that judges is told."""
+        return {
+            "path": str(target.path.absolute()),
+            "pieces": target.pieces,
+            "is_notebook": target.is_notebook,
+            "name": target.name,
+            "losses": target.losses,
+            "arguments": self.arguments,
+            "profile": asdict(self.profile),
+            "time_limit_s": self.time_limit_s,
+            "memory_limit_bytes": self.memory_limit_bytes,
+            "weights": str(self.weights) if self.weights else None,
+            "split": self.split,
+        }
 
 
-def judge_all(
-    texts: Sequence[str],
-    profile: Profile,
-    jobs: int,
-    time_limit_s: float = TIME_LIMIT_S,
-    memory_limit_bytes: int = MEMORY_LIMIT_BYTES,
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def judge_apart(target: Target, sandbox: Sandbox) -> dict[str, Any]:
+    """What ``judge_model`` gives for the target, or ``{"error": why}``; never longer than the time limit."""
+    with contextlib.closing(_Server()) as server:
+        return server.judge(sandbox.request(target))
+
+
+def judge_all(texts: Sequence[str], sandbox: Sandbox, jobs: int) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each target's result, in their order, ``jobs`` at a time; a broken one is an ``error``."""
     servers: SimpleQueue[_Server] = SimpleQueue()
     started = [_Server() for _ in range(min(jobs, len(texts)))]
@@ -79,9 +88,7 @@ def judge_all(
             return text, {"error": str(error)}
         server = servers.get()
         try:
-            return text, server.judge(
-                _request(target, profile, {}, time_limit_s, memory_limit_bytes, None), time_limit_s
-            )
+            return text, server.judge(sandbox.request(target))
         finally:
             servers.put(server)
 
@@ -94,82 +101,89 @@ def judge_all(
 
 
 class _Server:
-    """A process that has imported torch and forks for each model."""
+    """A process that has imported torch and forks for each model. Where a model ends it, another starts."""
 
     def __init__(self) -> None:
-        self.read, write = os.pipe()
-        self.process = _start(write, "serve")
-        self.answers = os.fdopen(self.read, "rb")
+        self.start()
 
-    def judge(self, request: dict[str, Any], time_limit_s: float) -> dict[str, Any]:
-        """The result of one request; the server keeps the time."""
+    def start(self) -> None:
+        self.ready, self.left = False, b""
+        self.read, write = os.pipe()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "under20k.checking.worker", str(write)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,  # what a model prints is no part of the report
+            stderr=subprocess.DEVNULL,
+            pass_fds=(write,),
+            start_new_session=True,
+            env=os.environ | SETTINGS,
+        )
+        os.close(write)
+
+    def judge(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The result of one request. The process keeps the time; where it cannot any more, this does."""
         assert self.process.stdin is not None
+        if not self.ready and self._line(START_LIMIT_S) is None:
+            return {"error": "the process that runs models does not start; is torch installed?"}
+        self.ready = True
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write(json.dumps(request).encode() + b"\n")
             self.process.stdin.flush()
+        line = self._line(request["time_limit_s"] + GRACE_S)
         try:
-            answer = json.loads(self.answers.readline())
+            answer = json.loads(line or "")
+            return _result(answer["text"], answer["ended"], answer["code"], request["time_limit_s"])
         except ValueError:
-            return {"error": "the process that runs models has ended"}
-        return _result(answer["text"], not answer["ended"], time_limit_s, answer["code"])
+            self.close()
+            self.start()
+            return {"error": "ended: it stopped the process that runs models"}
+
+    def _line(self, limit_s: float) -> bytes | None:
+        """The next line that the process writes, or None if it ends or the time does."""
+        deadline = time.monotonic() + limit_s
+        while b"\n" not in self.left:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0 or not select.select([self.read], [], [], left_s)[0]:
+                return None
+            part = os.read(self.read, 1 << 16)
+            if not part or len(self.left) > 8 * REPORT_LIMIT_BYTES:  # JSON makes a byte six at most
+                return None
+            self.left += part
+        line, _, self.left = self.left.partition(b"\n")
+        return line
 
     def close(self) -> None:
-        """End it."""
+        """End it, and the model that it may be running."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        self.answers.close()
+        os.close(self.read)
         if self.process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self.process.stdin.close()
 
 
-def _request(
-    target: Target,
-    profile: Profile,
-    arguments: dict[str, object],
-    time_limit_s: float,
-    memory_limit_bytes: int,
-    weights: Path | None,
-) -> dict[str, Any]:
-    return {
-        "path": str(target.path.absolute()),
-        "code": target.code,
-        "name": target.name,
-        "losses": target.losses,
-        "arguments": arguments,
-        "profile": asdict(profile),
-        "time_limit_s": time_limit_s,
-        "weights": str(weights) if weights else None,
-        "memory_limit_bytes": memory_limit_bytes,
-    }
-
-
-def _start(write: int, *mode: str) -> subprocess.Popen[bytes]:
-    """The worker, that writes to ``write``, which is closed here."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "under20k.checking.worker", str(write), *mode],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,  # what a model prints is no part of the report
-        stderr=subprocess.DEVNULL,
-        pass_fds=(write,),
-        start_new_session=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},
-    )
-    os.close(write)
-    return process
-
-
-def _result(text: bytes | str, timed_out: bool, time_limit_s: float, code: int) -> dict[str, Any]:
-    if timed_out:
+def _result(text: str, ended: bool, code: int, time_limit_s: float) -> dict[str, Any]:
+    if not ended:
         return {"error": f"ended after the time limit of {time_limit_s:g} s"}
     try:
         result = json.loads(text)
     except ValueError:
         return {"error": f"its process ended without a report (exit code {code})"}
-    return result if isinstance(result, dict) else {"error": "its process gave no report"}
+    return result if _is_report(result) else {"error": "its process gave no report"}
 
 
-def _read(descriptor: int) -> bytes:
-    with os.fdopen(descriptor, "rb") as pipe:
-        return pipe.read(REPORT_LIMIT_BYTES)
+def _is_report(result: Any) -> bool:
+    """Whether it has the shape of one: the model's own code could have written it."""
+    if not isinstance(result, dict):
+        return False
+    if "error" in result:
+        return isinstance(result["error"], str)
+    kinds = {"profile": str, "passed": bool, "parameters": int, "macs": int, "findings": list, "layers": list}
+    if not all(isinstance(result.get(name), kind) for name, kind in kinds.items()):
+        return False
+    names = {f.name for f in fields(Finding)}
+    return all(
+        isinstance(row, dict) and row.keys() == names and all(isinstance(v, str) for v in row.values())
+        for row in result["findings"]
+    ) and all(isinstance(row, dict) and row.keys() == LAYER_FACTS for row in result["layers"])

@@ -5,15 +5,16 @@ from __future__ import annotations
 import ast
 import importlib.util
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from under20k.checking.notebook import DEFINITIONS, IMPORTS, Piece, cells, definitions
 from under20k.errors import UserError, nearest
-from under20k.files import read_json, read_text
+from under20k.files import read_text
 
 SUFFIXES = (".py", ".ipynb")
+QUIET = (*IMPORTS, *DEFINITIONS, ast.Try)
 NOT_SUBMISSIONS = ("__init__.py", "conftest.py", "setup.py")
 
 
@@ -24,21 +25,44 @@ class Target:
     text: str
     """As the user gave it."""
     path: Path
-    code: str
-    """Python: of a notebook, its definitions only."""
+    pieces: tuple[Piece, ...]
+    """The code: of a notebook, that of its cells."""
     name: str
     """Of the class, factory or instance."""
     losses: tuple[str, ...]
     """Loss functions that the source names."""
+
+    @property
+    def is_notebook(self) -> bool:
+        """Whether only its definitions run."""
+        return self.path.suffix == ".ipynb"
+
+    def summary(self) -> list[str]:
+        """What would run before the model is called: what is imported, and every other statement."""
+        imports, runs = [], []
+        for place, source in self.pieces:
+            tree = definitions(source) if self.is_notebook else ast.parse(source)
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Import):
+                    imports += [alias.name for alias in node.names]
+                elif isinstance(node, ast.ImportFrom):
+                    imports.append(node.module or ".")
+            for node in tree.body:
+                if not isinstance(node, QUIET) and not _is_text(node):
+                    line = ast.unparse(node).splitlines()[0][:80]
+                    runs.append(f"runs {Path(place).name}:{node.lineno}: {line}")
+        return [f"imports {', '.join(dict.fromkeys(imports)) or 'nothing'}", *runs]
 
 
 def parse(text: str) -> Target:
     """The target that ``text`` names, nothing of it run. Raises UserError where there is none."""
     place, name = _split(text)
     path = _file(place)
-    source = notebook_definitions(path) if path.suffix == ".ipynb" else read_text(path)
+    pieces = cells(path) if path.suffix == ".ipynb" else [(str(path), read_text(path))]
+    tree = ast.Module([], [])
     try:
-        tree = ast.parse(source, str(path))
+        for _, source in pieces:
+            tree.body += ast.parse(source, str(path)).body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise UserError(f"{path} is not Python: {error}") from error
     defined = _defined(tree)
@@ -48,7 +72,7 @@ def parse(text: str) -> Target:
     words = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     words |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     losses = sorted(words & {"nll_loss", "NLLLoss", "cross_entropy", "CrossEntropyLoss"})
-    return Target(text, path, source, name, tuple(losses))
+    return Target(text, path, tuple(pieces), name, tuple(losses))
 
 
 def submissions(folder: Path) -> list[Path]:
@@ -66,35 +90,8 @@ def submissions(folder: Path) -> list[Path]:
     return found
 
 
-def notebook_definitions(path: Path) -> str:
-    """Imports, functions, classes and plain constants of a notebook; its training is left out."""
-    data = read_json(path)
-    cells = data.get("cells") if isinstance(data, dict) else None
-    if not isinstance(cells, list):
-        raise UserError(f"{path} is no notebook: it has no list of cells")
-    kept = []
-    for cell in cells:
-        if not isinstance(cell, dict) or cell.get("cell_type") != "code":
-            continue
-        source = cell.get("source", "")
-        source = "".join(map(str, source)) if isinstance(source, list) else str(source)
-        # Magics and shell lines are the notebook's, not Python's.
-        source = re.sub(r"(?m)^(\s*)[%!].*$", r"\1pass", source)
-        try:
-            body = ast.parse(source).body
-        except (SyntaxError, ValueError):
-            continue
-        for node in body:
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                # What only the training needs may be missing here.
-                kept.append(f"try:\n    {ast.unparse(node)}\nexcept ImportError:\n    pass")
-            elif isinstance(node, ast.FunctionDef | ast.ClassDef) or _constant(node):
-                kept.append(ast.unparse(node))
-    return "\n".join(kept)
-
-
-def _constant(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Assign) and not any(isinstance(part, ast.Call) for part in ast.walk(node))
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _split(text: str) -> tuple[str, str]:

@@ -1,79 +1,73 @@
-"""The process that runs one stranger's model: ``python -m under20k.checking.worker FD``, request on stdin."""
+"""The process that runs models: ``python -m under20k.checking.worker FD``, a request a line on stdin.
+
+It imports torch once and forks for each model. It writes one JSON object a line to the descriptor: the first
+when it is ready, then one a request.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import select
 import signal
 import sys
 import time
+import traceback
+import types
+from pathlib import Path
 from typing import Any, NoReturn
 
-PR_SET_PDEATHSIG = 1
-CLONE_NEWNET, CLONE_NEWUSER = 0x40000000, 0x10000000
+from under20k.checking import guard
+
 REPORT_LIMIT_BYTES = 16 * 2**20
-WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-FORBIDDEN = {
-    **dict.fromkeys(
-        ("socket.connect", "socket.bind", "socket.getaddrinfo", "urllib.Request"), "use the network"
-    ),
-    **dict.fromkeys(("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn"), "start a process"),
-    **dict.fromkeys(("os.fork", "os.forkpty", "os.spawn"), "start a process"),
-    **dict.fromkeys(("os.remove", "os.rename", "os.rmdir", "shutil.rmtree", "os.mkdir"), "change files"),
-    **dict.fromkeys(("os.kill", "os.killpg", "signal.pthread_kill"), "signal a process"),
-}
+MODULE = "under20k_target"
 
 
 def main() -> None:
-    """Judge the model of the request and write one JSON object to the descriptor."""
+    """Judge the models of the requests."""
     descriptor = int(sys.argv[1])
     os.set_inheritable(descriptor, False)
-    _without_network()
-    if sys.argv[2:] == ["serve"]:
-        serve(descriptor)
-    else:
-        judge(json.load(sys.stdin), descriptor)
-
-
-def serve(descriptor: int) -> None:
-    """Judge a request a line, each in a fork of this process: so torch is imported once for many models."""
+    guard.without_network()
+    guard.adopt_orphans()
     import under20k.checking.judge  # noqa: F401 (what the forks are to find imported)
 
+    _send(descriptor, {"ready": True})
     for line in sys.stdin:
-        request = json.loads(line)
-        read, write = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.setsid()
-            with contextlib.suppress(OSError, AttributeError):  # Linux: it ends with this process
-                ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            os.close(descriptor)
-            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # the next requests are not the model's to read
-            judge(request, write)
-        os.close(write)
-        text, limit_s = b"", float(request["time_limit_s"])
-        deadline, ended = time.monotonic() + limit_s, False
-        while not ended and len(text) < REPORT_LIMIT_BYTES:
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([read], [], [], left)[0]:
-                break
-            part = os.read(read, 1 << 16)
-            text, ended = text + part, not part
+        _send(descriptor, serve(json.loads(line), descriptor))
+
+
+def serve(request: dict[str, Any], descriptor: int) -> dict[str, Any]:
+    """Judge one model in a fork, which ends with all that it has started."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        guard.end_with_parent()
+        os.close(descriptor)
         os.close(read)
-        if ended:  # it closed its report: what it has to do now is to end
-            time.sleep(0.01)
-        done, status = os.waitpid(child, os.WNOHANG)
-        for kill in (os.killpg, os.kill):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                if kill is os.killpg or not done:
-                    kill(child, signal.SIGKILL)
-        if not done:
-            _, status = os.waitpid(child, 0)
-        result = {"ended": ended, "code": os.waitstatus_to_exitcode(status), "text": text.decode("latin-1")}
-        _send(descriptor, result)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # the next requests are not the model's to read
+        judge(request, write)
+    os.close(write)
+    text, deadline, ended = b"", time.monotonic() + float(request["time_limit_s"]), False
+    while not ended and len(text) < REPORT_LIMIT_BYTES:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([read], [], [], left)[0]:
+            break
+        part = os.read(read, 1 << 16)
+        text, ended = text + part, not part
+    os.close(read)
+    if ended:  # it closed its report: what it has to do now is to end
+        time.sleep(0.01)
+    done, status = os.waitpid(child, os.WNOHANG)
+    for kill in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            if kill is os.killpg or not done:
+                kill(child, signal.SIGKILL)
+    if not done:
+        _, status = os.waitpid(child, 0)
+    guard.end_children()
+    return {"ended": ended, "code": os.waitstatus_to_exitcode(status), "text": text.decode("latin-1")}
 
 
 def judge(request: dict[str, Any], descriptor: int) -> NoReturn:
@@ -87,55 +81,73 @@ def judge(request: dict[str, Any], descriptor: int) -> NoReturn:
     weights = None
     if request["weights"]:
         # Read before the limits, by our own code alone.
-        from pathlib import Path
-
-        from under20k.checking.accuracy import load_weights, measure
-        from under20k.data import load
+        from under20k.checking.accuracy import load_weights, measure, splits
 
         try:
-            weights, mnist = load_weights(Path(request["weights"])), load()
+            weights, (guessing, measured) = load_weights(Path(request["weights"])), splits(request["split"])
         except Exception as error:  # a damaged file: whatever its loader raises
             _report(descriptor, {"error": f"the weights cannot be read: {_reason(error)}"})
-    _limit(request["memory_limit_bytes"])
-    _watch(descriptor)
+    sys.path[:0] = [os.path.dirname(request["path"]), os.getcwd()]
+    with contextlib.suppress(ImportError):  # Windows
+        guard.limit(request["memory_limit_bytes"])
+    guard.watch(lambda what: _report(descriptor, {"error": f"ended: {what}"[:500]}))
+    doing = ""
     try:
-        model = _load(request)
+        model, note = _load(request)
         if not isinstance(model, torch.nn.Module):
             raise TypeError(f"{request['name']} gives {type(model).__name__}, not a torch.nn.Module")
+        doing = "on images of 1×28×28: "
         result = judge_model(model, Profile(**request["profile"]), request["losses"])
         if weights is not None:
-            result["accuracy"] = measure(model, weights, mnist.train, mnist.validation)
+            doing = "with the weights: "
+            result["accuracy"] = measure(model, weights, guessing, measured)
+        result["note"] = note
     except BaseException as error:  # the model's own code runs here: SystemExit and all
-        _report(descriptor, {"error": _reason(error)})
+        _report(descriptor, {"error": _reason(error, doing, request)})
     _report(descriptor, result)
 
 
-def _load(request: dict[str, Any]) -> Any:
-    """The class, factory or instance that the request names, called where it can be."""
-    import types
-
+def _load(request: dict[str, Any]) -> tuple[Any, str]:
+    """The class, factory or instance that the request names, called where it can be; and a note on how."""
     from torch import nn
 
-    path = request["path"]
-    sys.path.insert(0, os.path.dirname(path))
-    sys.path.insert(1, os.getcwd())
-    module = types.ModuleType("under20k_target")
-    module.__file__ = path
-    sys.modules[module.__name__] = module
-    exec(compile(request["code"], path, "exec"), module.__dict__)
+    from under20k.checking.notebook import definitions
+
+    module = types.ModuleType(MODULE)
+    module.__file__ = request["path"]
+    sys.modules[MODULE] = module
+    note = ""
+    for place, source in request["pieces"]:
+        if request["is_notebook"]:
+            exec(compile(definitions(source), place, "exec"), module.__dict__)
+            continue
+        try:
+            exec(compile(source, place, "exec"), module.__dict__)
+        except ModuleNotFoundError as error:
+            # Often of what only the training needs.
+            note = f"only its definitions ran: {error}"
+            exec(compile(definitions(source), place, "exec"), module.__dict__)
     found = getattr(module, request["name"])
     if isinstance(found, nn.Module):
-        return found
-    return found(**request["arguments"])
+        return found, note
+    return found(**request["arguments"]), note
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException, doing: str = "", request: dict[str, Any] | None = None) -> str:
     text = " ".join(str(error).split())[:500]
-    if isinstance(error, MemoryError) or "can't allocate memory" in text:
+    if isinstance(error, MemoryError) or "allocate memory" in text:
         return f"ran out of the memory allowed: {text or type(error).__name__}"
     if isinstance(error, SystemExit):
         return f"calls exit ({text or 0})"
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    at = _line(error, request) if request else ""
+    return doing + (f"{type(error).__name__}: {text}" if text else type(error).__name__) + at
+
+
+def _line(error: BaseException, request: dict[str, Any]) -> str:
+    """Where in the target's own code an error came up."""
+    places = [place for place, _ in request["pieces"]]
+    lines = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in places]
+    return f" ({os.path.basename(lines[-1].filename)}:{lines[-1].lineno})" if lines else ""
 
 
 def _report(descriptor: int, result: dict[str, Any]) -> NoReturn:
@@ -147,34 +159,6 @@ def _send(descriptor: int, result: dict[str, Any]) -> None:
     data = json.dumps(result).encode() + b"\n"
     while data:
         data = data[os.write(descriptor, data) :]
-
-
-def _without_network() -> None:
-    """A network namespace with nothing in it, where the system lets an ordinary process have one."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).unshare(CLONE_NEWUSER | CLONE_NEWNET)
-
-
-def _limit(memory_bytes: int) -> None:
-    with contextlib.suppress(ImportError, ValueError, OSError):
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes, memory_bytes))
-        resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _watch(descriptor: int) -> None:
-    """End the process, with the reason, at what no model needs. An audit hook cannot be taken out again."""
-
-    def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        what = FORBIDDEN.get(event)
-        if event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITING:
-            what = None if str(arguments[0]) == os.devnull else f"write the file {arguments[0]}"
-        if what:
-            _report(descriptor, {"error": f"ended: it tried to {what}"[:500]})
-
-    sys.addaudithook(hook)
 
 
 if __name__ == "__main__":

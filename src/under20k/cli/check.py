@@ -20,7 +20,7 @@ from typing import Any
 from under20k.checking import output
 from under20k.checking.findings import Finding, missed
 from under20k.checking.profiles import NAMES, Profile, load_profile
-from under20k.checking.sandbox import TIME_LIMIT_S, judge_all, judge_apart
+from under20k.checking.sandbox import TIME_LIMIT_S, Sandbox, judge_all, judge_apart
 from under20k.checking.target import argument, parse, submissions
 from under20k.cli.options import recipe_argument
 from under20k.errors import UserError
@@ -76,6 +76,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="WEIGHTS",
         help="evaluate these weights (.safetensors, or .pth by torch's weights-only loader) on validation",
     )
+    model.add_argument("--test", action="store_true", help="with --accuracy: on the test images instead")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -94,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
             return _show(texts)
         results = _class(arguments, texts, profile) if folder else [(target, _model(arguments, profile))]
     else:
-        if arguments.arg or arguments.accuracy:
+        if arguments.arg or arguments.accuracy or arguments.test:
             raise UserError("--arg and --accuracy are for a model's file, not for a recipe or a run")
         from under20k.api import judged
 
@@ -127,13 +128,13 @@ def _is_model(target: str) -> bool:
 
 
 def _class(arguments: argparse.Namespace, texts: list[str], profile: Profile) -> Judgements:
-    if arguments.arg or arguments.accuracy:
+    if arguments.arg or arguments.accuracy or arguments.test:
         raise UserError("--arg and --accuracy are for one model, not for a folder")
     jobs = (os.cpu_count() or 1) if arguments.jobs is None else arguments.jobs
     if jobs < 1:
         raise UserError(f"--jobs is {jobs}; give 1 or more")
     results: Judgements = []
-    for text, result in judge_all(texts, profile, jobs, time_limit_s=_time_limit_s(arguments)):
+    for text, result in judge_all(texts, Sandbox(profile, _time_limit_s(arguments)), jobs):
         results.append((text, result))
         print(f"{len(results)}/{len(texts)} {text}: {output.word(result)}", file=sys.stderr)
     return results
@@ -144,11 +145,21 @@ def _model(arguments: argparse.Namespace, profile: Profile) -> dict[str, Any]:
     if weights := arguments.accuracy:
         if not weights.is_file():
             raise UserError(f"--accuracy: {weights} is not a file")
-        from under20k.data import load
+        from under20k.data import load, load_test
 
         load()  # the model's process has no network
-    limit_s = _time_limit_s(arguments)
-    return judge_apart(parse(arguments.target), profile, given, weights=weights, time_limit_s=limit_s)
+        if arguments.test:
+            load_test()
+    elif arguments.test:
+        raise UserError("--test says what --accuracy measures; name the weights with it")
+    sandbox = Sandbox(
+        profile,
+        _time_limit_s(arguments),
+        arguments=given,
+        weights=weights,
+        split="test" if arguments.test else "validation",
+    )
+    return judge_apart(parse(arguments.target), sandbox)
 
 
 def _time_limit_s(arguments: argparse.Namespace) -> float:
@@ -167,9 +178,9 @@ def _show(texts: list[str]) -> int:
                 raise
             print(f"{text}: broken, {error}")
             continue
-        print(
-            f"{text}: would run {target.path}, {len(target.code.splitlines())} lines, and call {target.name}"
-        )
+        lines = sum(len(source.splitlines()) for _, source in target.pieces)
+        print(f"{text}: would run {target.path}, {lines} lines, and call {target.name}")
+        print("".join(f"  {line}\n" for line in target.summary()), end="")
     raise UserError("nothing was run; read the code, then give --trust to run it")
 
 
@@ -204,13 +215,16 @@ def _print(target: str, result: dict[str, Any]) -> None:
         )
         for row in result["layers"]
     )
+    if note := result.get("note"):
+        print(f"{target}: {note}\n")
     print(Table(LAYERS, layers, caption=target, align="lllrrrrlll").text())
     findings = [Finding(**finding) for finding in result["findings"]]
     print("\n" + verdicts_table(findings).text())
     if measured := result.get("accuracy"):
         print(
             f"\naccuracy: {measured['accuracy']:.2%} ({measured['correct']:,} of {measured['images']:,}"
-            f" validation images), with inputs {measured['normalisation']}, which fits train images best"
+            f" {measured['split']} images), with inputs {measured['normalisation']},"
+            " which fits the train images best"
         )
     rules = missed(findings)
     print(f"\nmisses: {', '.join(rules)}" if rules else "\nmeets every requirement")

@@ -66,7 +66,7 @@ def mnist_from(files: Files) -> Mnist:
 def load_test(data_dir: Path | None = None, *, notify: Notify | None = None) -> Split:
     """The 10,000 test images, in their own order, viewed in the bytes of the file; otherwise as ``load``.
 
-    Nothing is chosen by them: ``under20k evaluate --test`` alone calls this.
+    Nothing is chosen by them: ``--test`` of ``under20k evaluate`` and ``check`` alone calls this.
     """
     files = obtain(TEST, data_dir, notify=notify)
     images, labels = (files.array(file) for file in TEST)

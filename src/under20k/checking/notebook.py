@@ -1,0 +1,83 @@
+"""Of a notebook, or of a file that cannot be run whole: the definitions, without the training."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+from under20k.errors import UserError
+from under20k.files import read_json
+
+Piece = tuple[str, str]
+"""Where a piece of code stands (``work.ipynb cell 3``), and its text."""
+IMPORTS = (ast.Import, ast.ImportFrom)
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+PYTHON_MAGICS = ("%%time", "%%timeit", "%%capture", "%%prun", "%%writefile")
+
+
+def cells(path: Path) -> list[Piece]:
+    """The code cells that are Python, magics and shell lines taken out; those that do not parse are left out.
+
+    Raises UserError where the file is no notebook.
+    """
+    data = read_json(path)
+    found = data.get("cells") if isinstance(data, dict) else None
+    if not isinstance(found, list):
+        raise UserError(f"{path} is no notebook: it has no list of cells")
+    pieces = []
+    for number, cell in enumerate(found, 1):
+        if not isinstance(cell, dict) or cell.get("cell_type") != "code":
+            continue
+        source = cell.get("source", "")
+        source = "".join(map(str, source)) if isinstance(source, list) else str(source)
+        for text in (source, _without_magics(source)):
+            if _tree(text) is not None:
+                pieces.append((f"{path.name} cell {number}", text))
+                break
+    return pieces
+
+
+def definitions(source: str) -> ast.Module:
+    """Imports, functions, classes and constants, at their lines; an import that fails is passed over."""
+    tree = ast.parse(source)
+    kept: list[ast.stmt] = []
+    for node in tree.body:
+        if isinstance(node, IMPORTS):
+            # What only the training needs may be missing here.
+            handler = ast.ExceptHandler(ast.Name("ImportError", ast.Load()), None, [ast.Pass()])
+            kept.append(ast.copy_location(ast.Try([node], [handler], [], []), node))
+        elif isinstance(node, DEFINITIONS) or _constant(node) or _tries_imports(node):
+            kept.append(node)
+    tree.body = kept
+    return ast.fix_missing_locations(tree)
+
+
+def _without_magics(source: str) -> str:
+    """With each line that is the notebook's own, not Python's, replaced by nothing, and no line fewer."""
+    first = source.lstrip().partition("\n")[0]
+    if first.startswith("%%") and not first.startswith(PYTHON_MAGICS):
+        return ""  # the cell is another language's
+
+    def blank(found: re.Match[str]) -> str:
+        return f"{found[1]}pass" + "\n" * found[0].count("\n")
+
+    source = re.sub(r"(?m)^([ \t]*)[%!?](?:.*\\\n)*.*$", blank, source)
+    source = re.sub(r"(?m)^([ \t]*)[\w.]+\?+[ \t]*$", blank, source)
+    return re.sub(r"(?m)^([ \t]*[\w, ]+=[ \t]*)[%!].*$", r"\1None", source)
+
+
+def _tree(source: str) -> ast.Module | None:
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _tries_imports(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Try) and all(isinstance(part, IMPORTS) for part in node.body)
+
+
+def _constant(node: ast.stmt) -> bool:
+    assigned = isinstance(node, ast.Assign | ast.AnnAssign)
+    return assigned and not any(isinstance(part, ast.Call) for part in ast.walk(node))

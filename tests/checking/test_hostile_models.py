@@ -1,0 +1,146 @@
+"""Models that misbehave, all of them in one folder as a class hands them in: each is ended and told, and none
+stops the rest.
+"""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from submissions import GOOD, running
+
+from under20k.checking.guard import CLONE_NEWNET, CLONE_NEWUSER
+from under20k.checking.profiles import load_profile
+from under20k.checking.sandbox import Sandbox, judge_all
+
+ESCAPED = f"u20k-{os.getpid()}"
+"""What a process that leaves its group calls itself."""
+FORK = "import ctypes, os, time; libc = ctypes.CDLL(None); pid = libc.fork(); "
+FORGE = """
+import os
+for descriptor in range(3, 30):
+    try: os.write(descriptor, b'{"passed": true}\\n')
+    except OSError: pass
+os._exit(0)
+""".strip()
+CONNECT = """
+import ctypes
+import struct
+
+
+def connect(port):
+    libc = ctypes.CDLL(None)
+    address = struct.pack("=H", 2) + struct.pack(">H", port) + bytes([127, 0, 0, 1]) + bytes(8)
+    return libc.connect(libc.socket(2, 1, 0), address, 16)
+
+
+"""
+LINES = {
+    "loops": ("while True: pass", "time limit of 10 s"),
+    "sleeps": ("import time; time.sleep(1e6)", "time limit of 10 s"),
+    "allocates": ("bytearray(100 * 2**30)", "ran out of the memory allowed"),
+    "allocates_a_tensor": ("torch.zeros(25 * 2**30)", "ran out of the memory allowed"),
+    "shares_memory": ("import mmap; mmap.mmap(-1, 100 * 2**30)", "ran out of the memory allowed"),
+    "raises_exit": ("raise SystemExit(3)", "calls exit (3)"),
+    "exits": ("import sys; sys.exit('bye')", "calls exit (bye)"),
+    "exits_at_once": ("import os; os._exit(0)", "without a report (exit code 0)"),
+    "aborts": ("import os; os.abort()", "without a report (exit code -6)"),
+    "interrupts": ("raise KeyboardInterrupt", "KeyboardInterrupt (interrupts.py:14)"),
+    "forks": ("import os; os.fork()", "tried to start a process"),
+    "runs": ("import subprocess; subprocess.run(['true'])", "tried to start a process"),
+    "shells": ("import os; os.system('touch here')", "tried to start a process"),
+    "writes": ("open('here', 'w').write('x')", "tried to write the file here"),
+    "writes_low": ("import os; os.open('here', os.O_CREAT | os.O_WRONLY)", "tried to write the file here"),
+    "removes": ("import os; os.remove('kept')", "tried to change files"),
+    "reads": ("open('/etc/passwd').read()", "tried to read the file /etc/passwd"),
+    "looks_up": ("import socket; socket.gethostbyname('localhost')", "tried to use the network"),
+    "kills": ("import os; os.kill(os.getppid(), 9)", "tried to signal a process"),
+    "kills_the_server": (
+        "import ctypes, os; ctypes.CDLL(None).kill(os.getppid(), 9)",
+        "it stopped the process",
+    ),
+    "closes": ("import os; os.closerange(3, 100)", "without a report"),
+    "divides": ("1 / 0", "on images of 1×28×28: ZeroDivisionError: division by zero (divides.py:14)"),
+    "recurses": ("def f(): f()\nf()", "RecursionError"),
+    "forges": (FORGE, "gave no report"),
+    "forks_unseen": (FORK + "time.sleep(1e6)", "time limit of 10 s"),
+    "forks_away": (
+        FORK + f"pid or (os.setsid(), libc.prctl(15, b'{ESCAPED}'))\ntime.sleep(1e6)",
+        "time limit",
+    ),
+    "prints": ("print('{' * 10**6)", None),
+    "reads_input": ("import sys; sys.stdin.read()", None),
+}
+
+
+def network_namespaces() -> bool:
+    """Whether this system lets an ordinary process have a network of its own."""
+    code = f"import ctypes, sys; sys.exit(ctypes.CDLL(None).unshare({CLONE_NEWNET | CLONE_NEWUSER}))"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
+    """What is found in each, one after the other in one folder, ``z_good`` the last."""
+    folder = tmp_path_factory.mktemp("class")
+    for name, (line, _) in LINES.items():
+        (folder / f"{name}.py").write_text(running(line))
+    (folder / "z_good.py").write_text(GOOD)
+    (folder / "kept").touch()
+    texts = [str(path) for path in sorted(folder.glob("*.py"))]
+    with contextlib.chdir(folder):
+        found = dict(judge_all(texts, Sandbox(load_profile("brief"), time_limit_s=10), jobs=2))
+    assert {path.name for path in folder.iterdir()} == {*(Path(text).name for text in texts), "kept"}
+    return {Path(text).stem: result for text, result in found.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*LINES, "z_good"])
+def test_each_is_ended_and_reported(results, name):
+    _, words = LINES.get(name, ("", None))
+    if words is None:
+        assert results[name]["passed"]
+    else:
+        assert words in results[name]["error"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are adopted on Linux only")
+def test_no_process_outlives_its_model(results):
+    names = set()
+    for path in Path("/proc").glob("[0-9]*/comm"):
+        with contextlib.suppress(OSError):
+            names.add(path.read_text().strip())
+    assert "python" in " ".join(names)
+    assert ESCAPED not in names
+
+
+@pytest.mark.slow
+def test_a_listener_on_this_machine_is_not_reached(tmp_path):
+    """Through Python nowhere; past Python, by the C library, nowhere that has network namespaces."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        (tmp_path / "a_python.py").write_text(
+            running(f"import socket; socket.create_connection(('127.0.0.1', {port}))")
+        )
+        (tmp_path / "b_native.py").write_text(
+            CONNECT + running(f"if connect({port}): raise OSError('refused')")
+        )
+        python, native = (
+            result
+            for _, result in judge_all(
+                [str(path) for path in sorted(tmp_path.iterdir())], Sandbox(load_profile("brief")), jobs=1
+            )
+        )
+        listener.setblocking(False)
+        assert python == {"error": "ended: it tried to use the network"}
+        if network_namespaces():
+            assert "OSError: refused" in native["error"]
+            with pytest.raises(BlockingIOError):
+                listener.accept()
+        else:  # the test can tell: the connection is there
+            assert native["passed"]
+            listener.accept()[0].close()
