@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.tables import page, speed
+from tools.cluster_cost import measured_section
 from under20k.api import check
 from under20k.cli.main import VERBS
 from under20k.files import read_text, write_text
@@ -34,6 +35,7 @@ from under20k.weights import initial_weights
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
+CLUSTER_PAGE = ROOT / "docs" / "cluster.md"
 NATIVE_PAGE = ROOT / "docs" / "native-engine.md"
 RESULTS = ROOT / "docs" / "reproduction" / "results.json"
 REPORT = RESULTS.with_name("report.md")
@@ -121,6 +123,7 @@ def generated() -> dict[Path, dict[str, str]]:
             "records": records_markdown(read_records(RECORDS)),
         },
         NATIVE_PAGE: {"engines": engines(results, torch)},
+        CLUSTER_PAGE: {"cost": measured_section()},
     }
 
 

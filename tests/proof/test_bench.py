@@ -189,7 +189,7 @@ def test_what_other_code_has_trained_is_not_passed_off(tmp_path):
     run = Run.open(task.path)
     from under20k.environment import expected_identity
 
-    same = {**ENVIRONMENT, **expected_identity("torch", "auto", 1, here=False)}
+    same = {**ENVIRONMENT, **expected_identity("torch", "auto", "auto", 1, here=False)}
     write_text(task.path / "environment.json", json.dumps({**run.environment, **same}))
     assert not fitting(task, away=True).overwrite
     assert not fitting(replace(task, overwrite=True), away=True).overwrite  # nothing to be trained anew

@@ -181,6 +181,22 @@ def test_many_entries_and_hostile_names_are_drawn(tmp_path):
     assert high > 99.6
 
 
+def test_long_names_are_shortened_in_the_middle(tmp_path, capsys):
+    name = f"minimal+{'setting=1+' * 30}fade_epochs=2"
+    on_disk(tmp_path, bench_of([0.99, 0.99], replace(SMALL, name=name)))
+    (path,) = (path.parent for path in tmp_path.rglob("bench.json"))
+    assert main(["compare", str(path)]) == 0
+    row = capsys.readouterr().out.splitlines()[2]
+    shown = row.split("  ")[0]
+    assert len(shown) == 60
+    start, end = shown.split("…")
+    assert name.startswith(start)
+    assert name.endswith(end)
+    assert end.endswith("fade_epochs=2")
+    assert main(["compare", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["name"] == name
+
+
 def damaged(folder: Path) -> str:
     write_text(folder / "bench.json", "{")
     return "bench.json is not JSON"

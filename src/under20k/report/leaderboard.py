@@ -15,13 +15,13 @@ from under20k.report.anchors import ANCHORS, Anchor
 from under20k.report.bench import in_points
 from under20k.report.figures import BLUE, FAINT, GRID, INK, VERMILION, default_style, new_figure, png
 from under20k.report.tables import Table
-from under20k.report.wording import NOTHING, p_text
+from under20k.report.wording import NOTHING, p_text, shortened
 from under20k.statistics import TARGET_ACCURACY, percent
 
 WIDTH_IN, HEIGHT_IN = 9.0, 5.6
 FONT_POINTS = 9
 LABELLED = 20  # more names would cover each other
-LONGEST = 32  # signs of a name in the picture
+LONGEST, LONGEST_ROW = 32, 60  # signs of a name in the picture, and in the table
 TICKS = (500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000)
 CAPTION = (
     "Anchors are public figures of a single run each; crosses were watched or selected on the test set, "
@@ -35,7 +35,7 @@ def leaderboard_table(entries: Sequence[Entry]) -> Table:
     """A row an entry, in their order."""
     rows = tuple(
         (
-            entry.name,
+            shortened(entry.name, LONGEST_ROW),
             entry.kind,
             f"{entry.parameters:,}",
             f"{entry.macs:,}",
@@ -142,11 +142,11 @@ def _anchors(axes: Axes, anchors: Sequence[Anchor]) -> None:
         axes.annotate(
             f"{anchor.parameters:,}",
             (anchor.parameters, 100 * anchor.accuracy),
-            (0, 7),
+            (8, 0),  # to the right: the names of entries stand to their left
             textcoords="offset points",
             fontsize=FONT_POINTS - 1,
             color=VERMILION,
-            ha="center",
+            va="center",
         )
 
 
@@ -175,9 +175,8 @@ def _entries(axes: Axes, entries: Sequence[Entry]) -> None:
             linestyle="none",
         )
         if index < LABELLED:
-            name = entry.name if len(entry.name) <= LONGEST else f"{entry.name[: LONGEST - 1]}…"
             axes.annotate(
-                name,
+                shortened(entry.name, LONGEST),
                 (entry.parameters, 100 * entry.validation.mean),
                 (-7, 0),
                 textcoords="offset points",

@@ -82,6 +82,14 @@ def shape_text(shape: Sequence[int]) -> str:
     return "×".join(map(str, shape))
 
 
+def shortened(name: str, signs: int) -> str:
+    """A name of at most so many signs, its middle left out: settings tell it from others at either end."""
+    if len(name) <= signs:
+        return name
+    head = (signs - 1) * 2 // 3
+    return f"{name[:head]}…{name[head - signs + 1 :]}"
+
+
 def plural(count: int, noun: str) -> str:
     """``1 epoch``, ``12 epochs``."""
     return f"{count:,} {noun}{'s' * (count != 1)}"
