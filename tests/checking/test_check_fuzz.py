@@ -1,8 +1,14 @@
 """Random networks against torch's figures, random mutations of a source: always a result or a plain error."""
 
+import ast
+import copy
+import itertools
 import json
 import random
+import time
+from pathlib import Path
 
+import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,10 +19,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from under20k.checking.judge import judge_model
 from under20k.checking.output import junit, markdown
 from under20k.checking.profiles import load_profile
+from under20k.checking.sandbox import Sandbox, judge_all
 from under20k.checking.target import parse
+from under20k.checking.worker import DEFECT
 from under20k.errors import UserError
 
-LAYER = st.tuples(st.integers(1, 6), st.integers(1, 3), st.integers(1, 2), st.booleans(), st.booleans())
+LAYER = st.tuples(
+    *(st.integers(1, 6), st.integers(1, 3), st.integers(1, 2), st.booleans(), st.booleans(), st.booleans()),
+)
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -24,13 +34,19 @@ LAYER = st.tuples(st.integers(1, 6), st.integers(1, 3), st.integers(1, 2), st.bo
 def test_random_networks(layers, linear):
     parts: list[nn.Module] = []
     channels, field, jump, bare = 1, 1, 1, 0
-    for index, (outputs, kernel, stride, norm, drop) in enumerate(layers):
+    side = 28
+    for index, (outputs, kernel, stride, norm, drop, pool) in enumerate(layers):
         parts.append(nn.Conv2d(channels, outputs, kernel, stride, padding=kernel // 2))
         field, jump, channels = field + (kernel - 1) * jump, jump * stride, outputs
+        side = (side + 2 * (kernel // 2) - kernel) // stride + 1
         if norm:
             parts.append(nn.BatchNorm2d(outputs))
         bare += not norm and index < len(layers) - 1
         parts += [nn.ReLU()] + [nn.Dropout(0.2)] * drop
+        last_field, last_jump = field, jump
+        if pool and side > 1:
+            parts.append(nn.MaxPool2d(2))
+            field, jump, side = field + jump, jump * 2, side // 2
     parts += [nn.AdaptiveAvgPool2d(1), nn.Flatten()] + [nn.Linear(channels, 10)] * linear
     model = nn.Sequential(*parts)
     result = judge_model(model, load_profile("brief"))
@@ -40,7 +56,7 @@ def test_random_networks(layers, linear):
     assert passed["head"]
     assert passed["output"] == (linear or channels == 10)
     last = [row for row in result["layers"] if row["type"] == "conv2d"][-1]
-    assert (last["receptive_field"], last["jump"]) == (field, jump)
+    assert (last["receptive_field"], last["jump"]) == (last_field, last_jump)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model.eval()(torch.zeros(1, 1, 28, 28))
     assert counter.get_total_flops() == 2 * result["macs"]
@@ -64,6 +80,72 @@ def test_mutated_sources_are_parsed_or_refused(tmp_path, seed, count):
         assert str(path) in str(error)  # noqa: PT017
     else:
         compile(target.code, "net.py", "exec", dont_inherit=True)
+
+
+CORPUS_FILE = Path(__file__).parent / "corpus.py"
+NUMBERS = (0, -1, 1, 2, 3, 7, 28, 0.5, 10**6, None, "x", (), (2, 3))
+
+
+def corpus_sources() -> list[ast.Module]:
+    """Each model of the corpus as a file of its own: what the corpus defines, and ``make``."""
+    tree = ast.parse(CORPUS_FILE.read_text(encoding="utf-8"))
+    *helpers, table = tree.body
+    assert isinstance(table, ast.AnnAssign)
+    assert isinstance(table.value, ast.Dict)
+    return [
+        ast.Module([*helpers, ast.Assign([ast.Name("make", ast.Store())], row.elts[0], lineno=1)], [])
+        for row in table.value.values
+    ]
+
+
+def mutated(tree: ast.Module, chooser: random.Random) -> str:
+    """The source with one to three of its numbers, names, attributes, arguments or characters changed."""
+    tree = copy.deepcopy(tree)
+    # Half of them in the model itself, which is the last statement.
+    for _ in range(chooser.randint(1, 3)):
+        nodes = list(ast.walk(tree if chooser.random() < 0.5 else tree.body[-1]))
+        node = chooser.choice(nodes)
+        if isinstance(node, ast.Constant):
+            node.value = chooser.choice(NUMBERS)
+        elif isinstance(node, ast.Name):
+            node.id = chooser.choice([n.id for n in nodes if isinstance(n, ast.Name)])
+        elif isinstance(node, ast.Attribute):
+            node.attr = chooser.choice([n.attr for n in nodes if isinstance(n, ast.Attribute)])
+        elif isinstance(node, ast.Call) and node.args:
+            node.args = node.args[1:] if chooser.random() < 0.5 else [*node.args, node.args[0]]
+        elif isinstance(node, ast.BinOp):
+            node.op = chooser.choice([ast.Add(), ast.Mult(), ast.MatMult(), ast.Pow(), ast.FloorDiv()])
+        elif hasattr(node, "body") and isinstance(node.body, list) and len(node.body) > 1:
+            del node.body[chooser.randrange(len(node.body))]
+    text = ast.unparse(ast.fix_missing_locations(tree))
+    if chooser.random() < 0.1:
+        at = chooser.randrange(len(text))
+        text = text[:at] + chooser.choice(["(", ":", "\0", "é", "\n", "0"]) + text[at + 1 :]
+    return text
+
+
+@pytest.mark.slow
+def test_mutations_of_the_corpus_are_judged_or_told(tmp_path):
+    """In the real sandbox, as many as half a minute allows; on two idle cores that is several hundred."""
+    chooser, sources, judged = random.Random(0), corpus_sources(), 0
+    sandbox = Sandbox(load_profile("brief"), time_limit_s=20)
+    texts = []
+    for number in range(600):
+        path = tmp_path / f"m{number}.py"
+        path.write_text(mutated(chooser.choice(sources), chooser), encoding="utf-8", errors="replace")
+        texts.append(f"{path}:make")
+    deadline = time.monotonic() + 30
+    results = judge_all(texts, sandbox, jobs=2)
+    for _, result in itertools.takewhile(lambda _: time.monotonic() < deadline, results):
+        judged += 1
+        if "error" in result:
+            assert isinstance(result["error"], str)
+            assert DEFECT not in result["error"]
+            assert "Traceback" not in result["error"]
+        else:
+            assert result["findings"]
+            assert result["layers"]
+    assert judged
 
 
 @given(st.text(), st.text())

@@ -21,7 +21,7 @@ def macs(node: Node, taken: Sequence[Shape], result: Shape) -> int:
     elif node.kind == "scaled_dot_product_attention":
         query, key, value = taken[:3]
         total = prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
-    elif node.kind == "multi_head_attention_forward":
+    elif node.kind == "multi_head_attention_forward" and len(taken) > 1 and len(taken[0]) == 3:
         (queries, images, width), keys = taken[0], taken[1][0]
         total = images * (2 * (queries + keys) * width * width + 2 * queries * keys * width)
     elif node.kind == "einsum":

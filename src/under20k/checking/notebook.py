@@ -47,7 +47,7 @@ def definitions(source: str) -> ast.Module:
             # What only the training needs may be missing here.
             handler = ast.ExceptHandler(ast.Name("ImportError", ast.Load()), None, [ast.Pass()])
             kept.append(ast.copy_location(ast.Try([node], [handler], [], []), node))
-        elif isinstance(node, DEFINITIONS) or _constant(node) or _tries_imports(node):
+        elif isinstance(node, DEFINITIONS) or is_constant(node) or _tries_imports(node):
             kept.append(node)
     tree.body = kept
     return ast.fix_missing_locations(tree)
@@ -78,6 +78,7 @@ def _tries_imports(node: ast.stmt) -> bool:
     return isinstance(node, ast.Try) and all(isinstance(part, IMPORTS) for part in node.body)
 
 
-def _constant(node: ast.stmt) -> bool:
+def is_constant(node: ast.stmt) -> bool:
+    """Whether it gives a name to what no call makes."""
     assigned = isinstance(node, ast.Assign | ast.AnnAssign)
     return assigned and not any(isinstance(part, ast.Call) for part in ast.walk(node))

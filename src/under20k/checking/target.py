@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from under20k.checking.notebook import DEFINITIONS, IMPORTS, Piece, cells, definitions
+from under20k.checking.notebook import DEFINITIONS, IMPORTS, Piece, cells, definitions, is_constant
 from under20k.errors import UserError, nearest
 from under20k.files import read_text
 
 SUFFIXES = (".py", ".ipynb")
 QUIET = (*IMPORTS, *DEFINITIONS, ast.Try)
+INSTANCES = ("net", "model")
 NOT_SUBMISSIONS = ("__init__.py", "conftest.py", "setup.py")
 
 
@@ -48,7 +49,7 @@ class Target:
                 elif isinstance(node, ast.ImportFrom):
                     imports.append(node.module or ".")
             for node in tree.body:
-                if not isinstance(node, QUIET) and not _is_text(node):
+                if not (isinstance(node, QUIET) or _is_text(node) or is_constant(node)):
                     line = ast.unparse(node).splitlines()[0][:80]
                     runs.append(f"runs {Path(place).name}:{node.lineno}: {line}")
         return [f"imports {', '.join(dict.fromkeys(imports)) or 'nothing'}", *runs]
@@ -133,7 +134,7 @@ def _defined(tree: ast.Module) -> list[str]:
 
 
 def _model_class(tree: ast.Module, path: Path) -> str:
-    """The class that is a model and that no other class here uses; the last of several."""
+    """The class that is a model and that no other class here uses, the last of several; else an instance."""
     bases = {
         node.name: [ast.unparse(base).rpartition(".")[2] for base in node.bases]
         for node in tree.body
@@ -147,7 +148,10 @@ def _model_class(tree: ast.Module, path: Path) -> str:
         for part in ast.walk(node)
         if isinstance(part, ast.Name) and part.id != node.name
     }
+    # Else one whose base comes from elsewhere, else what is called as a model is.
+    models = models or [name for name, above in bases.items() if above]
     tops = [name for name in models if name not in uses] or models
+    tops = tops or [name for name in INSTANCES if name in _defined(tree)]
     if not tops:
         raise UserError(f"{path} defines no class of nn.Module; name what to check, such as {path.name}:Net")
     return tops[-1]

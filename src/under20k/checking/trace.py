@@ -28,6 +28,10 @@ from under20k.checking.node import BATCH, CONVOLUTIONS, PRODUCTS, Node
 _OWN = tuple(os.path.dirname(path) + os.sep for path in (torch.__file__, os.path.dirname(__file__)))
 
 
+class ModelError(TypeError):
+    """The model runs, but is none that can be judged."""
+
+
 @dataclass(frozen=True)
 class Trace:
     """What one run of a model computed."""
@@ -44,8 +48,8 @@ def trace(model: nn.Module, training: bool, side: int = IMAGE_SIDE) -> Trace:
     """Run ``model`` on two images of ``side`` pixels and follow them. Modes and buffers are left as the run
     leaves them.
 
-    Raises what the model raises, and TypeError where it does not give one tensor, or one that comes from code
-    that cannot be followed.
+    Raises what the model raises, and ModelError where it does not give one tensor, or one that comes from
+    code that cannot be followed.
     """
     model.train(training)
     generator = torch.Generator().manual_seed(0)
@@ -57,10 +61,10 @@ def trace(model: nn.Module, training: bool, side: int = IMAGE_SIDE) -> Trace:
     finally:
         recorder.forget_hooks()
     if not isinstance(output, Tensor):
-        raise TypeError(f"the model gives {type(output).__name__}, not a tensor")
+        raise ModelError(f"the model gives {type(output).__name__}, not a tensor")
     last = recorder.by_tensor.get(id(output))
     if last is None or not last.sees_image:
-        raise TypeError(
+        raise ModelError(
             "the output does not depend on the image, or compiled code computes it, which cannot be followed"
         )
     live: set[int] = set()

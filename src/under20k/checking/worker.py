@@ -22,6 +22,7 @@ from under20k.checking import guard
 
 REPORT_LIMIT_BYTES = 16 * 2**20
 MODULE = "under20k_target"
+DEFECT = "a defect of under20k, not of the model: "
 
 
 def main() -> None:
@@ -140,7 +141,19 @@ def _reason(error: BaseException, doing: str = "", request: dict[str, Any] | Non
     if isinstance(error, SystemExit):
         return f"calls exit ({text or 0})"
     at = _line(error, request) if request else ""
+    doing = DEFECT if _is_own(error) else doing
     return doing + (f"{type(error).__name__}: {text}" if text else type(error).__name__) + at
+
+
+def _is_own(error: BaseException) -> bool:
+    """Whether the error came up in what follows the model, not in the model."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames or type(error).__name__ == "ModelError":
+        return False
+    last, here = frames[-1], os.path.dirname(__file__)
+    # Of the model's calls, that function is the last frame when torch refuses one.
+    followed = os.path.basename(last.filename) in ("trace.py", "geometry.py", "counts.py", "judge.py")
+    return os.path.dirname(last.filename) == here and followed and last.name != "__torch_function__"
 
 
 def _line(error: BaseException, request: dict[str, Any]) -> str:

@@ -1,0 +1,129 @@
+"""Notebooks and files of which only the definitions can run."""
+
+import json
+from pathlib import Path
+
+import pytest
+from submissions import GOOD, PARAMETERS
+
+from under20k.checking.notebook import cells, definitions
+from under20k.checking.profiles import load_profile
+from under20k.checking.sandbox import Sandbox, judge_all
+from under20k.checking.target import parse
+from under20k.errors import UserError
+
+
+def notebook(path: Path, *sources: str) -> Path:
+    found = [{"cell_type": "markdown", "source": "class Net:"}]
+    found += [{"cell_type": "code", "source": source.splitlines(True)} for source in sources]
+    path.write_text(json.dumps({"cells": found, "nbformat": 4}))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("source", "kept"),
+    [
+        ("x = 1", "x = 1"),
+        ("%matplotlib inline\nx = 1", "pass\nx = 1"),
+        ("!pip install torch \\\n  torchvision\nx = 1", "pass\n\nx = 1"),
+        ("if y:\n    !ls\nx = 1", "if y:\n    pass\nx = 1"),
+        ("files = !ls\nx = 1", "files = None\nx = 1"),
+        ("nn.Conv2d?\nx = 1", "pass\nx = 1"),
+        ("%%time\nx = 1", "pass\nx = 1"),
+        ("%%writefile net.py\nx = 1", "pass\nx = 1"),
+        ("%%bash\nx=1", ""),
+        ("x = (a\n    % b)", "x = (a\n    % b)"),  # no magic
+        ("def f(:", None),
+        ("x = 1\n\0", None),
+    ],
+)
+def test_magics_and_shell_lines_are_taken_out(tmp_path, source, kept):
+    found = cells(notebook(tmp_path / "work.ipynb", source))
+    assert found == ([] if kept is None else [("work.ipynb cell 2", kept)])
+
+
+@pytest.mark.parametrize(
+    ("source", "kept"),
+    [
+        ("WIDTH = 8", True),
+        ("width: int = 8", True),
+        ("sizes = [8, 16]", True),
+        ("def f():\n    train()", True),
+        ("class Net(nn.Module):\n    pass", True),
+        ("try:\n    import a\nexcept ImportError:\n    a = None", True),
+        ("model = Net()", False),
+        ("for epoch in range(8):\n    train()", False),
+        ("while True:\n    pass", False),
+        ("with open('x', 'w') as file:\n    pass", False),
+        ("train(model)", False),
+        ("try:\n    train()\nexcept Exception:\n    pass", False),
+        ("if True:\n    train()", False),
+    ],
+)
+def test_definitions_are_kept_and_what_trains_is_not(source, kept):
+    assert bool(definitions(source).body) == kept
+
+
+def test_an_import_that_fails_is_passed_over_and_lines_stay():
+    tree = definitions("import not_installed_anywhere\n\nx = 1")
+    space: dict = {}
+    exec(compile(tree, "cell", "exec"), space)
+    assert space["x"] == 1
+    assert tree.body[1].lineno == 3
+
+
+@pytest.mark.parametrize("text", ["[]", '{"cells": 3}', "{", '{"metadata": {}}'])
+def test_what_is_no_notebook_is_refused(tmp_path, text):
+    (tmp_path / "work.ipynb").write_text(text)
+    with pytest.raises(UserError, match=r"work\.ipynb"):
+        parse(str(tmp_path / "work.ipynb"))
+
+
+def test_what_would_run_is_listed(tmp_path):
+    path = notebook(tmp_path / "work.ipynb", "import torch, os\nfrom torch import nn", GOOD, "train()")
+    assert parse(f"{path}:Net").summary() == ["imports torch, os, torch.nn.functional"]
+    (tmp_path / "a.py").write_text('"""Text."""\nW = 3\n' + GOOD + "\nfor i in range(3):\n    print(i)\n")
+    assert parse(str(tmp_path / "a.py")).summary()[1:] == ["runs a.py:19: for i in range(3):"]
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (GOOD, "Net"),
+        (
+            "class Block(nn.Module): ...\nclass Top(nn.Module):\n    def __init__(self): self.b = Block()",
+            "Top",
+        ),
+        ("class Base(nn.Module): ...\nclass Child(Base): ...", "Child"),
+        ("from lab import Base\nclass Mine(Base): ...", "Mine"),
+        ("from lab import make\nmodel = make()", "model"),
+        ("from torch import nn\nnet = nn.Sequential()", "net"),
+    ],
+)
+def test_the_name_can_be_left_out(tmp_path, text, name):
+    (tmp_path / "a.py").write_text(text)
+    assert parse(str(tmp_path / "a.py")).name == name
+
+
+def test_notebooks_and_files_that_need_more_than_is_here_are_judged(tmp_path):
+    notebook(
+        tmp_path / "a.ipynb",
+        "%pip install torchvision\nimport torch, not_installed_anywhere\nfrom torchvision import nowhere",
+        "def broken(:",
+        GOOD,
+        "for epoch in range(10**9):\n    open('trained', 'w')",
+        "loader = not_installed_anywhere.Loader()",
+    )
+    (tmp_path / "b.py").write_text(
+        "import not_installed_anywhere\n" + GOOD + "\nnot_installed_anywhere.fit()\n"
+    )
+    (tmp_path / "c.py").write_text(GOOD.replace("self.b(x)", "self.c(x)"))
+    notebook(tmp_path / "d.ipynb", "x = 1", GOOD.replace("self.b(x)", "self.c(x)"))
+    texts = [str(path) for path in sorted(tmp_path.iterdir())]
+    found = [result for _, result in judge_all(texts, Sandbox(load_profile("brief")), jobs=1)]
+    assert [result.get("parameters") for result in found] == [PARAMETERS, PARAMETERS, None, None]
+    assert found[0]["note"] == ""
+    assert found[1]["note"] == "only its definitions ran: No module named 'not_installed_anywhere'"
+    assert "a.ipynb cell 4:14" in found[0]["findings"][2]["evidence"]
+    assert found[2]["error"].endswith("object has no attribute 'c' (c.py:15)")
+    assert found[3]["error"].endswith("object has no attribute 'c' (d.ipynb cell 3:15)")
