@@ -163,7 +163,14 @@ def test_a_run_is_named_after_its_recipe_and_seed(tmp_path, monkeypatch, capsys,
 
 def test_a_run_with_every_setting_changed_has_a_folder_of_its_own(tmp_path):
     changes = {name: False if setting.kind is bool else 0.5 for name, setting in settings().items()}
-    changes |= {"epochs": 3, "batch_size": 7, "step_epochs": 2, "nesterov": True}
+    changes |= {
+        "epochs": 3,
+        "batch_size": 7,
+        "step_epochs": 2,
+        "nesterov": True,
+        "fade_epochs": 2,
+        "fade_strength": 0.2,
+    }
     changes |= {"schedule": "constant", "interpolation": "bilinear", "architecture": "8|3"}
     paths = []
     for momentum in (0.5, 0.6):
