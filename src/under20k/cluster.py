@@ -80,8 +80,11 @@ class DaskWorkers:
 
     def _look(self) -> list[str]:
         news = []
+        from under20k import cluster_fitness
+
         try:
             present = set(self._client.scheduler_info(n_workers=-1)["workers"])
+            self._client.run_on_scheduler(cluster_fitness.wake, self._topic)
         except OSError:  # it went before the client has noticed
             raise self.lost() from None
         for gone in self._fit - present:

@@ -30,6 +30,18 @@ def fitness(name: str, threads: int, wanted: dict[str, Any]) -> Any:
     return Fitness()
 
 
+def wake(name: str, dask_scheduler: Any) -> None:
+    """On the scheduler: hand out the tasks that have waited for a worker with the resource ``name``.
+
+    Dask looks for them when a worker joins, which is before the plugin has declared what the worker is fit
+    for, and never again: where the first fit worker came after the tasks, they would wait for good.
+    """
+    for worker in list(dask_scheduler.running):
+        if dask_scheduler.unrunnable and worker.resources.get(name):
+            tasks = dask_scheduler.bulk_schedule_unrunnable_after_adding_worker(worker)
+            dask_scheduler.transitions(tasks, f"{name}-fit")
+
+
 def other(wanted: dict[str, Any]) -> str | None:
     """Why this process has another under20k than is wanted, or None where it has the same."""
     try:

@@ -182,7 +182,7 @@ def test_many_entries_and_hostile_names_are_drawn(tmp_path):
 
 
 def test_long_names_are_shortened_in_the_middle(tmp_path, capsys):
-    name = f"minimal+{'setting=1+' * 30}fade_epochs=2"
+    name = f"minimal+{'setting=1+' * 15}fade_epochs=2"
     on_disk(tmp_path, bench_of([0.99, 0.99], replace(SMALL, name=name)))
     (path,) = (path.parent for path in tmp_path.rglob("bench.json"))
     assert main(["compare", str(path)]) == 0
