@@ -158,16 +158,3 @@ def test_pytest_takes_a_model(folder):
     assert done.returncode == 1, done.stdout + done.stderr
     assert "1 failed, 15 passed" in done.stdout
     assert "asked: dropout with p above 0; found: nothing is dropped" in done.stdout
-
-
-def test_the_action_runs_the_check(folder):
-    """Its last step as the service would run it; installing is the service's part."""
-    text = (Path(__file__).parents[2] / "action.yml").read_text()
-    script = text.rpartition("run: |\n")[2]
-    (folder / "bad.py").write_text(GOOD.replace("0.1, self.training", "0.0, self.training"))
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    for model, code in (("good.py:Net", 0), ("bad.py:Net", 1), ("none.py:Net", 2)):
-        environment = {"PATH": path, "MODEL": model, "PROFILE": "brief", "GITHUB_STEP_SUMMARY": "summary.md"}
-        assert subprocess.run(["bash", "-e", "-c", script], env=os.environ | environment).returncode == code
-    assert "good.py:Net: passed" in Path("summary.md").read_text()
-    assert "bad.py:Net: failed" in Path("summary.md").read_text()
