@@ -1,6 +1,6 @@
 """The composite action and the example workflow, as far as they go without the service.
 
-Both files are read as the service reads them, and the steps' scripts run under the shell that it runs them in.
+Both files are read as the service reads them, and the steps' scripts run under the shell that it takes.
 """
 
 import os
