@@ -20,6 +20,7 @@ import numpy as np
 import sanitized
 
 from under20k.architecture import Architecture
+from under20k.elastic import spline_weights
 from under20k.engine.native_engine import EMULATION_VARIABLE, ISA_VARIABLE, NativeEngine, instruction_set
 from under20k.engine.protocol import Divergence, EpochResult
 from under20k.plan import EpochPlan, epoch_plan
@@ -41,7 +42,7 @@ AUGMENTATIONS = (
     Augmentation(),
     Augmentation(180, 28, 0.9, 2, "nearest"),
     Augmentation(180, 28, 0.9, 2, "nearest", elastic_px=28),
-    Augmentation(30, 3, 0.2, 0.1, "bilinear"),
+    Augmentation(30, 3, 0.2, 0.1, "bilinear", elastic_px=3),
     Augmentation(30, 3, 0.2, 0.1, "bilinear", elastic_px=2),
 )
 THREADS = (1, 2, 5)
@@ -205,12 +206,15 @@ def refuse() -> None:
 
     engine.load_state(state)
     good = {
-        "images": IMAGES, "labels": LABELS, "order": plan.order, "matrices": plan.matrices, "bilinear": True,
+        "images": IMAGES, "labels": LABELS, "order": plan.order, "matrices": plan.matrices,
+        "grids": plan.grids, "spline_weights": spline_weights(), "bilinear": True,
         "learning_rates": plan.learning_rates, "average_decays": plan.learning_rates, "dropout_seed": 0,
         "on_step": lambda done: None,
     }  # fmt: skip
-    matrices = plan.matrices
+    engine._network.train_epoch(**good)  # or the refusals below might be of something else
+    matrices, grids = plan.matrices, plan.grids
     assert matrices is not None
+    assert grids is not None
     edge = np.iinfo(np.int32)
     for change in (
         {"labels": LABELS + 10},
@@ -227,6 +231,10 @@ def refuse() -> None:
         {"order": np.full_like(plan.order, edge.min)},
         {"matrices": matrices[:-1]},
         {"matrices": matrices[:, :1]},
+        {"matrices": None},
+        {"grids": grids[:-1]},
+        {"grids": grids[:, :, :7]},
+        {"spline_weights": good["spline_weights"][:-1]},
         {"learning_rates": plan.learning_rates[:-1]},
         {"average_decays": plan.learning_rates[:0]},
     ):
@@ -240,6 +248,7 @@ def refuse() -> None:
         for bilinear in (True, False):
             wild = {"matrices": np.full_like(matrices, value), "bilinear": bilinear}
             engine._network.train_epoch(**(good | wild))
+            engine._network.train_epoch(**(good | wild | {"grids": None}))
 
 
 PARTS = (train_every_case, train_in_bf16, evaluate, resume, interrupt, train_beside_each_other, refuse)
