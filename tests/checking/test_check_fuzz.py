@@ -79,7 +79,8 @@ def test_mutated_sources_are_parsed_or_refused(tmp_path, seed, count):
     except UserError as error:
         assert str(path) in str(error)  # noqa: PT017
     else:
-        compile(target.code, "net.py", "exec", dont_inherit=True)
+        ((_, source),) = target.pieces
+        compile(source, "net.py", "exec", dont_inherit=True)
 
 
 CORPUS_FILE = Path(__file__).parent / "corpus.py"

@@ -90,7 +90,7 @@ def behind(model: nn.Module, side: int, axis: int) -> list[int]:
         model(images)
     widths = []
     for result in capture.results:
-        changed = (result[:-1] - result[-1]).abs() > 1e-6 * result[-1].abs()
+        changed = (result[:-1] - result[-1]).abs() > 1e-9 * result[-1].abs()
         lines = changed.flatten(1).long()  # (line, element)
         first, last = lines.argmax(0), side - 1 - lines.flip(0).argmax(0)
         widths.append(int(torch.where(lines.any(0), last - first + 1, 0).max()))
