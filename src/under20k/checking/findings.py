@@ -12,6 +12,10 @@ LAYER_FACTS = {
 """What is told of every layer."""
 
 
+class ModelError(TypeError):
+    """The model runs, but is none that can be judged."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """One rule, judged."""

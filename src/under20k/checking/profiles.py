@@ -43,7 +43,7 @@ def load_profile(name: str) -> Profile:
     elif name.endswith(".toml"):
         text = read_text(Path(name))
     else:
-        raise UserError(f"there is no profile {name!r}; {nearest(name, NAMES)}, or a TOML file")
+        raise UserError(f"there is no profile {name!r}, and it does not end in .toml; {nearest(name, NAMES)}")
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -22,14 +22,11 @@ from torch.overrides import TorchFunctionMode
 
 from under20k.architecture import IMAGE_SIDE
 from under20k.checking.counts import macs
+from under20k.checking.findings import ModelError
 from under20k.checking.geometry import REDUCTIONS, TURNS, locate
 from under20k.checking.node import BATCH, CONVOLUTIONS, PRODUCTS, Node
 
 _OWN = tuple(os.path.dirname(path) + os.sep for path in (torch.__file__, os.path.dirname(__file__)))
-
-
-class ModelError(TypeError):
-    """The model runs, but is none that can be judged."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from under20k.checking import guard
+from under20k.checking.findings import ModelError
 
 REPORT_LIMIT_BYTES = 16 * 2**20
 MODULE = "under20k_target"
@@ -140,6 +141,8 @@ def _reason(error: BaseException, doing: str = "", request: dict[str, Any] | Non
         return f"ran out of the memory allowed: {text or type(error).__name__}"
     if isinstance(error, SystemExit):
         return f"calls exit ({text or 0})"
+    if isinstance(error, ModelError):
+        return text
     at = _line(error, request) if request else ""
     doing = DEFECT if _is_own(error) else doing
     return doing + (f"{type(error).__name__}: {text}" if text else type(error).__name__) + at
@@ -148,7 +151,7 @@ def _reason(error: BaseException, doing: str = "", request: dict[str, Any] | Non
 def _is_own(error: BaseException) -> bool:
     """Whether the error came up in what follows the model, not in the model."""
     frames = traceback.extract_tb(error.__traceback__)
-    if not frames or type(error).__name__ == "ModelError":
+    if not frames:
         return False
     last, here = frames[-1], os.path.dirname(__file__)
     # Of the model's calls, that function is the last frame when torch refuses one.
