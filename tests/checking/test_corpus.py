@@ -73,11 +73,14 @@ LAYERS = ("conv1d", "conv2d", "conv_transpose2d", "linear")
 
 
 def monotone(model: nn.Module) -> nn.Module:
-    """With weights of 1, so that what a pixel adds is lost nowhere; in double precision."""
+    """With weights of 1 and biases of 0, so that what a pixel adds is lost nowhere; in double precision."""
     model.eval()(torch.zeros(2, 1, 28, 28))  # lazy modules get their weights
     for tensor in (*model.parameters(), *model.buffers()):
         if tensor.dim() > 1:
             nn.init.ones_(tensor)
+    for name, tensor in model.named_parameters():
+        if "bias" in name:  # where they are large a gate is open, whatever a pixel does
+            nn.init.zeros_(tensor)
     return model.double()
 
 
