@@ -13,6 +13,8 @@ Piece = tuple[str, str]
 """Where a piece of code stands (``work.ipynb cell 3``), and its text."""
 IMPORTS = (ast.Import, ast.ImportFrom)
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+# What ast.parse raises; SystemError is CPython's, of code nested too deep.
+PARSE_ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError, SystemError)
 PYTHON_MAGICS = ("%%time", "%%timeit", "%%capture", "%%prun", "%%writefile")
 
 
@@ -70,7 +72,7 @@ def _without_magics(source: str) -> str:
 def _tree(source: str) -> ast.Module | None:
     try:
         return ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except PARSE_ERRORS:
         return None
 
 

@@ -9,7 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from under20k.checking.notebook import DEFINITIONS, IMPORTS, Piece, cells, definitions, is_constant
+from under20k.checking.notebook import (
+    DEFINITIONS,
+    IMPORTS,
+    PARSE_ERRORS,
+    Piece,
+    cells,
+    definitions,
+    is_constant,
+)
 from under20k.errors import UserError, nearest
 from under20k.files import read_text
 
@@ -64,7 +72,7 @@ def parse(text: str) -> Target:
     try:
         for _, source in pieces:
             tree.body += ast.parse(source, str(path)).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+    except PARSE_ERRORS as error:
         raise UserError(f"{path} is not Python: {error}") from error
     defined = _defined(tree)
     name = name or _model_class(tree, path)
