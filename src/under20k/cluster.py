@@ -123,11 +123,16 @@ class Voice:
 
 
 def reach(address: str) -> None:
-    """Raise OSError where nothing listens, which Dask itself would find out only after ``CONNECT_S``."""
+    """Raise OSError where nothing listens, or nothing speaks, for which Dask would wait without end."""
     from distributed.comm import get_address_host_port, parse_address
 
-    if parse_address(address)[0] in ("tcp", "tls"):
-        socket.create_connection(get_address_host_port(address), timeout=REACH_S).close()
+    scheme = parse_address(address)[0]
+    if scheme not in ("tcp", "tls"):
+        return
+    with socket.create_connection(get_address_host_port(address), timeout=REACH_S) as connection:
+        connection.settimeout(CONNECT_S)
+        if scheme == "tcp" and not connection.recv(1):  # Dask's scheduler is the first to speak
+            raise ConnectionResetError
 
 
 @contextmanager
