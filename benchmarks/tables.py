@@ -247,7 +247,7 @@ def speed(benchmark: Benchmark) -> str:
         f"In turns on {measured['threads']} threads ({_turns(benchmark['amount']['rounds'])}), medians, "
         "everything included; in brackets, times the native engine's. "
         f"{own['processor']}, {own['native_instruction_set']}; torch {own['packages']['torch']}. "
-        f"The {epochs} epochs of `make reproduce` come to {training_s:.0f} s. "
+        f"The {epochs} epochs of the two recipes come to {training_s:.0f} s. "
         "`make benchmark` measures it, and [docs/benchmark.md](docs/benchmark.md) has the rest: the floors "
         "and goals that the engine is held to, scaling, evaluation, memory, kernels."
     )

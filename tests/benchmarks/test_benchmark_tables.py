@@ -148,7 +148,7 @@ def test_the_readme_table(example: Benchmark) -> None:
     assert row(text, "native fp32") == ["2.0 s", "2.0 s"]
     assert row(text, "torch eager") == ["20.0 s (9.0×)", "20.0 s (9.0×)"]
     assert row(text, "plain script") == ["22.0 s (12.0×)", "22.0 s (12.0×)"]
-    assert "The 20 epochs of `make reproduce` come to 40 s." in text
+    assert "The 20 epochs of the two recipes come to 40 s." in text
     assert "quick run" not in text
 
 
