@@ -72,6 +72,18 @@ def result(run: Run) -> tuple:
     return figures, {name: value.view(np.uint32).tolist() for name, value in run.weights().items()}
 
 
+def bench_away(cluster, seeds, folder, watcher):
+    """A bench on the cluster, its runs in ``folder / "away"``."""
+    return bench(
+        TINY,
+        seeds,
+        cluster=cluster.address,
+        runs_dir=folder / "away",
+        benches_dir=folder / "benches",
+        watcher=watcher,
+    )
+
+
 def test_a_worker_killed_in_mid_run_loses_nothing(cluster, client, tmp_path):
     for _ in range(3):
         cluster.add_worker()
@@ -83,14 +95,7 @@ def test_a_worker_killed_in_mid_run_loses_nothing(cluster, client, tmp_path):
         os.kill(pid, signal.SIGKILL)
 
     watched = Watched(on_first_start=kill)
-    away = bench(
-        TINY,
-        range(4),
-        cluster=cluster.address,
-        runs_dir=tmp_path / "away",
-        benches_dir=tmp_path / "benches",
-        watcher=watched,
-    )
+    away = bench_away(cluster, range(4), tmp_path, watched)
     assert sum(worker.poll() is not None for worker in cluster.workers) == 1
     assert away.bench.failures == ()
     assert [seed.seed for seed in away.bench.seeds] == [0, 1, 2, 3]
@@ -170,14 +175,7 @@ def test_a_worker_may_come_later(cluster, tmp_path):
             cluster.add_worker()
 
     watched = Watched(on_news=come)
-    done = bench(
-        TINY,
-        range(1),
-        cluster=cluster.address,
-        runs_dir=tmp_path / "runs",
-        benches_dir=tmp_path / "benches",
-        watcher=watched,
-    )
+    done = bench_away(cluster, range(1), tmp_path, watched)
     assert len(cluster.workers) == 1
     assert len(done.bench.seeds) == 1
 
