@@ -71,7 +71,14 @@ def measure(recipe: Recipe, seeds: int, tasks: int, workers: int) -> dict[str, A
         dask_workers(address, "auto", "auto", 1, None) as pool,
         distributed.Client(address) as client,
     ):
-        until(lambda: len(client.scheduler_info(n_workers=-1)["workers"]) == workers)
+        joined: list[str] = []
+
+        def all_joined() -> bool:  # a task that is submitted before waits for someone to ask for the news
+            pool.heard()
+            joined.extend(news for news in pool.news() if news.endswith(" joins"))
+            return len(joined) == workers
+
+        until(all_joined)
         work = [Task(recipe, seed, Path(name) / "runs") for seed in range(seeds)]
         futures = [
             pool.executor.submit(timed_training, index, task, pool.tell) for index, task in enumerate(work)
