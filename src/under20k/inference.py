@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from under20k.statistics import ROUNDING, Sample
 
@@ -91,6 +92,23 @@ class Difference:
         sample = Sample.of([count / RESOLUTION for count in counts])
         interval = _around_mean(sample, sample.standard_error, CONFIDENCE, -1.0)
         return cls(sample, interval, _two_sided_p(sample), sign_flip_p(counts))
+
+    def to_dict(self, detectable: Sequence[float]) -> dict[str, Any]:
+        """Plain values, for JSON, with the seeds that seeing each of the ``detectable`` takes."""
+        sd = self.sample.sd
+        return {
+            "n": self.sample.n,
+            "mean": self.sample.mean,
+            "sd": sd,
+            "standard_error": self.sample.standard_error,
+            "interval_95": None if self.interval is None else list(self.interval),
+            "t_test_p": self.t_test_p,
+            "sign_flip_p": self.sign_flip_p,
+            "seeds_needed": [
+                {"difference": size, "seeds": None if sd is None else seeds_needed(size, sd)}
+                for size in detectable
+            ],
+        }
 
 
 def sign_flip_p(differences: Sequence[int]) -> float:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from under20k.errors import UserError, nearest
+from under20k.inference import Difference
 from under20k.records import Record
 from under20k.run import Run
 from under20k.seeds import FILE, Bench, SeedResult, Statistics
@@ -88,22 +89,47 @@ def compare(paths: Sequence[Path | str], sort: str = "accuracy") -> list[Entry]:
     return sorted(entries, key=order)
 
 
+def paired(ours: Path | str, theirs: Path | str) -> Difference:
+    """The accuracies in one folder minus those in another, by the seeds of both.
+
+    Of two recipes, or of one that two engines, precisions or versions have trained. Raises UserError for a
+    folder that holds no run, bench or record, and where no seed is in both.
+    """
+    (*_, first), (*_, second) = _opened(Path(ours)), _opened(Path(theirs))
+    return first.versus(second)
+
+
 def entry_of(path: Path) -> Entry:
     """The run, bench or record in a folder. Raises UserError where it holds none of these."""
+    name, kind, test, bench = _opened(path)
+    architecture = bench.recipe.architecture
+    return Entry(
+        name,
+        kind,
+        str(path),
+        architecture.parameters,
+        architecture.macs,
+        bench.recipe.epochs,
+        bench.statistics,
+        test,
+    )
+
+
+def _opened(path: Path) -> tuple[str, str, Sample | None, Bench]:
+    """Name, kind, test accuracy and seeds of what a folder holds."""
     if (path / "record.json").is_file():
         record = Record.open(path)
-        return _entry(record.name, "record", path, record.bench, record.test)
+        return record.name, "record", record.test, record.bench
     if (path / FILE).is_file():
         bench = Bench.open(path)
         readings = [readings_of(path / seed.run) for seed in bench.seeds]
-        return _entry(bench.recipe.name, "bench", path, bench, test_of(readings))
+        return bench.recipe.name, "bench", test_of(readings), bench
     if (path / "environment.json").is_file():
         run = Run.open(path)
         if not run.finished:
             raise UserError(f"{path} is not finished; go on with 'under20k train … --resume'")
         bench = Bench(run.recipe, (SeedResult.of(run),))
-        test = test_of([readings_of(path)])
-        return _entry(f"{run.recipe.name}, seed {run.seed}", "run", path, bench, test)
+        return f"{run.recipe.name}, seed {run.seed}", "run", test_of([readings_of(path)]), bench
     what = "holds neither a run, a bench nor a record" if path.is_dir() else "is no folder"
     raise UserError(f"{path} {what}")
 
@@ -140,17 +166,3 @@ def as_csv(entries: Sequence[Entry]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
-
-
-def _entry(name: str, kind: str, path: Path, bench: Bench, test: Sample | None) -> Entry:
-    architecture = bench.recipe.architecture
-    return Entry(
-        name,
-        kind,
-        str(path),
-        architecture.parameters,
-        architecture.macs,
-        bench.recipe.epochs,
-        bench.statistics,
-        test,
-    )

@@ -122,6 +122,25 @@ def test_every_form_says_the_same(folders, capsys):
     assert capsys.readouterr().out == shown["json"]
 
 
+def test_one_recipe_in_two_ways_is_paired_by_seed(folders, tmp_path, capsys):
+    # 99.41, 99.43 and 99.40 against 99.43 and 99.41 of the first two: -0.02 and +0.02 points.
+    ours = on_disk(tmp_path / "ours", bench_of([0.9941, 0.9943, 0.9940], SMALL))
+    theirs = on_disk(tmp_path / "theirs", bench_of([0.9943, 0.9941], SMALL))
+    assert main(["compare", str(ours), str(theirs), "--paired", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [row["n"] for row in shown["rows"]] == [2, 3]  # the better mean first
+    difference = shown["difference"]
+    assert (difference["n"], difference["mean"]) == (2, 0)
+    assert difference["sd"] == pytest.approx(0.0002 * 2**0.5)
+    assert (difference["t_test_p"], difference["sign_flip_p"]) == (pytest.approx(1), 1)
+    # Against the fixture's 99.41 and 99.43: nothing at all for the first two seeds of ours.
+    for form in ("table", "markdown"):
+        assert main(["compare", str(ours), str(folders["bench"]), "--paired", "--format", form]) == 0
+        out = capsys.readouterr().out
+        assert f"{ours} minus {folders['bench']}, paired by seed" in out
+        assert "+0.000" in out
+
+
 def test_the_front_is_what_nobody_beats():
     def entry(parameters: int, mean: float):
         recipe = replace(TINY, name=f"{parameters}-{mean}")
@@ -246,6 +265,9 @@ def test_damaged_benches_are_one_line(folders, capsys, harm):
         (["runs/small-1", "--picture", "board.svg"], "it is a PNG, so end it with .png"),
         (["runs/small-1", "--picture", "runs/small-1/recipe.json/board.png"], "cannot be written"),
         (["runs/unfinished"], "runs/unfinished is not finished"),
+        (["runs/small-1", "--paired"], "--paired is about two folders; 1 are given"),
+        (["runs/small-0", "runs/small-1", "--paired"], "small and small have no seed in common"),
+        (["runs/small-0", "runs/small-1", "--paired", "--format", "csv"], "take --json"),
     ],
 )
 def test_bad_input_is_one_line(folders, capsys, arguments, words):

@@ -146,28 +146,12 @@ def seeds_argument(text: str) -> range:
 
 def as_dict(result: BenchResult, detectable: Sequence[float]) -> dict[str, object]:
     """Plain values, for JSON; ``detectable`` are differences, as fractions."""
-    from under20k.inference import seeds_needed
-
     values: dict[str, object] = {"folder": str(result.folder), **result.bench.to_dict()}
     if result.other is None:
         return values
-    difference = result.bench.versus(result.other)
-    sd = difference.sample.sd
     values["versus"] = {
         "folder": str(result.other_folder),
         **result.other.to_dict(),
-        "difference": {
-            "n": difference.sample.n,
-            "mean": difference.sample.mean,
-            "sd": sd,
-            "standard_error": difference.sample.standard_error,
-            "interval_95": None if difference.interval is None else list(difference.interval),
-            "t_test_p": difference.t_test_p,
-            "sign_flip_p": difference.sign_flip_p,
-            "seeds_needed": [
-                {"difference": size, "seeds": None if sd is None else seeds_needed(size, sd)}
-                for size in detectable
-            ],
-        },
+        "difference": result.bench.versus(result.other).to_dict(detectable),
     }
     return values

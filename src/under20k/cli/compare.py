@@ -24,6 +24,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     form.add_argument("--format", choices=FORMATS, default="table", help="(default: %(default)s)")
     form.add_argument("--json", action="store_true", help="the same as --format json")
     parser.add_argument(
+        "--paired",
+        action="store_true",
+        help="of two folders, the first minus the second too, paired by seed: two recipes, or one by two "
+        "engines or in two precisions",
+    )
+    parser.add_argument(
         "--picture",
         type=Path,
         metavar="PNG",
@@ -36,20 +42,30 @@ def run(arguments: argparse.Namespace) -> int:
     picture = arguments.picture
     if picture is not None and picture.suffix.lower() != ".png":
         raise UserError(f"--picture is {str(picture)!r}; it is a PNG, so end it with .png")
+    form = "json" if arguments.json else arguments.format
+    if arguments.paired and len(arguments.paths) != 2:
+        raise UserError(f"--paired is about two folders; {len(arguments.paths)} are given")
+    if arguments.paired and form == "csv":
+        raise UserError("--paired gives a second table, which a CSV has no room for; take --json")
 
-    from under20k.leaderboard import as_csv, compare
+    from under20k.leaderboard import as_csv, compare, paired
+    from under20k.report.bench import DETECTABLE, difference_table
     from under20k.report.leaderboard import draw_leaderboard, leaderboard_table
 
     entries = compare(arguments.paths, arguments.sort)
+    difference = paired(*arguments.paths) if arguments.paired else None
     if picture is not None:
         draw_leaderboard(entries, picture)
-    form = "json" if arguments.json else arguments.format
     if form == "json":
-        print(json.dumps([entry.to_dict() for entry in entries], indent=2))
+        rows = [entry.to_dict() for entry in entries]
+        values = rows if difference is None else {"rows": rows, "difference": difference.to_dict(DETECTABLE)}
+        print(json.dumps(values, indent=2))
     elif form == "csv":
         print(as_csv(entries), end="")
-    elif form == "markdown":
-        print(leaderboard_table(entries).markdown())
     else:
-        print(leaderboard_table(entries).text())
+        tables = [leaderboard_table(entries)]
+        if difference is not None:
+            ours, theirs = map(str, arguments.paths)
+            tables.append(difference_table(difference, ours, theirs))
+        print("\n\n".join(table.markdown() if form == "markdown" else table.text() for table in tables))
     return 0

@@ -61,7 +61,13 @@ def bench_table(benches: Sequence[Bench]) -> Table:
 
 def versus_table(bench: Bench, other: Bench, detectable: Sequence[float] = DETECTABLE) -> Table:
     """The difference of two recipes, paired by seed, and the seeds that a difference takes to be seen."""
-    difference = bench.versus(other)
+    return difference_table(bench.versus(other), bench.recipe.name, other.recipe.name, detectable)
+
+
+def difference_table(
+    difference: Difference, ours: str, theirs: str, detectable: Sequence[float] = DETECTABLE
+) -> Table:
+    """The difference of what is called ``ours`` and ``theirs``."""
     sd = difference.sample.sd
     rows = [
         ("Pairs of seeds", str(difference.sample.n)),
@@ -79,7 +85,7 @@ def versus_table(bench: Bench, other: Bench, detectable: Sequence[float] = DETEC
     notes = (
         f"The tests are two-sided. Seeds needed: for p < {SIGNIFICANCE:g} with a probability of {POWER:.0%}.",
     )
-    caption = f"{bench.recipe.name} minus {other.recipe.name}, paired by seed"
+    caption = f"{ours} minus {theirs}, paired by seed"
     return Table(("Difference", "Validation, last epoch"), tuple(rows), caption=caption, notes=notes)
 
 
