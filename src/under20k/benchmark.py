@@ -89,18 +89,26 @@ def bench(
 
     from under20k.report.bench import write_bench_report  # Matplotlib takes a while to load
 
-    benches, folders = [], []
+    benches: list[Bench] = []
+    folders: list[Path] = []
+    nothing: list[str] = []  # of a recipe without a single finished seed
     for each in recipes:
         folder = bench_path(Path(benches_dir), each.name, seeds)
         runs = [
             outcome.runs[task.path] for task in tasks if task.recipe == each and task.path in outcome.runs
         ]
         failures = [failure for failure in outcome.failures if failure.task.recipe == each]
-        benches.append(_collected(each, runs, failures, folder))
-        folders.append(folder)
-    for made, folder in zip(benches, folders, strict=True):
+        if not runs:
+            nothing.append(f"{failures[0]} (and no other seed is finished)")
+            continue
+        made = _collected(each, runs, failures, folder)
         write_json(folder / FILE, made.to_dict())
         write_bench_report(made, folder)
+        benches.append(made)
+        folders.append(folder)
+    if nothing:
+        kept = f"; the other's bench is in {folders[0]}" if folders else ""
+        raise UserError("; ".join(nothing) + kept)
     if other is None:
         return BenchResult(benches[0], folders[0])
     return BenchResult(benches[0], folders[0], benches[1], folders[1])
@@ -124,8 +132,6 @@ def bench_path(benches_dir: Path, name: str, seeds: Sequence[int]) -> Path:
 
 
 def _collected(recipe: Recipe, runs: Sequence[Run], failures: Sequence[Failure], folder: Path) -> Bench:
-    if not runs:
-        raise UserError(f"{failures[0]} (and no other seed is finished)")
     return Bench(
         recipe,
         tuple(SeedResult.of(run, folder) for run in runs),

@@ -17,7 +17,10 @@ def fitness(name: str, threads: int, wanted: dict[str, Any]) -> Any:
     class Fitness(WorkerPlugin):  # type: ignore[misc]
         async def setup(self, worker: Any) -> None:
             # In a thread, for it may fetch MNIST.
-            reason = await asyncio.get_running_loop().run_in_executor(None, unfit, wanted)
+            try:
+                reason = await asyncio.get_running_loop().run_in_executor(None, unfit, wanted)
+            except Exception as error:  # whatever its installation does; unheard, nobody would know of it
+                reason = f"{type(error).__name__}: {error}"
             if reason is None:
                 units = max(1, worker.state.nthreads // threads)
                 await worker.set_resources(**{name: units})

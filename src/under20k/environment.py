@@ -25,6 +25,7 @@ PRECISION = "fp32"
 # The sources that decide a training's bits.
 CODE = (
     "architecture.py",
+    "elastic.py",
     "evaluation.py",
     "plan.py",
     "recipe.py",
@@ -76,7 +77,7 @@ def identity(environment: Mapping[str, Any]) -> dict[str, Any]:
         return own | {name: environment.get(name) for name in names}
     return own | {
         "threads": environment.get("threads"),
-        "torch": environment.get("packages", {}).get("torch"),
+        "torch": (environment.get("packages") or {}).get("torch"),
     }
 
 
@@ -85,7 +86,7 @@ def expected_identity(
 ) -> dict[str, Any]:
     """The ``identity`` that a training by these options would have, as far as it can be said before.
 
-    On another machine (``here`` false) it is the engine, the precision and the code.
+    On another machine (``here`` false) it is the engine, the precision, the code and, if named, the device.
     """
     choice = choose(engine, device, precision)
     expected: dict[str, Any] = {
@@ -93,6 +94,8 @@ def expected_identity(
         "precision": choice.precision,
         "code": code_digest(),
     }
+    if device != "auto":
+        expected["device"] = device
     if not here:
         return expected
     if choice.engine == "native":

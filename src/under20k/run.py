@@ -156,8 +156,12 @@ class Run:
     @property
     def session(self) -> dict[str, Any]:
         """The environment of whoever trains it, or did last: the first one's, unless it was resumed."""
-        resumed: list[dict[str, Any]] = self.environment.get("resumed", [])
-        return resumed[-1] if resumed else self.environment
+        return self.sessions[-1]
+
+    @property
+    def sessions(self) -> list[dict[str, Any]]:
+        """The environments of all who trained it, in turn."""
+        return [self.environment, *self.environment.get("resumed", [])]
 
     def metrics(self) -> list[EpochMetrics]:
         """The epochs so far. Raises UserError where the file is damaged."""

@@ -22,7 +22,7 @@ from under20k.report.records import record_document
 from under20k.run import Run, safe_name
 from under20k.seeds import Bench, SeedResult
 from under20k.statistics import percent
-from under20k.timing import TURNS, in_turns, reference_text
+from under20k.timing import CORES, TURNS, cores, in_turns, reference_text
 from under20k.tracks import REFERENCE, REFERENCE_ENGINE, TRACKS, broken
 
 SLACK = 2  # images that another processor's rounding may decide otherwise
@@ -59,7 +59,10 @@ def submit(
         raise UserError(f"{records_dir / record.folder} is there already; give another --name")
     # The test set is read, and time measured, for what is a record otherwise only.
     due = {seed.seed: max(1, len(record.readings[seed.seed])) for seed in bench.seeds}
-    if wrong := broken(track, bench, due, None, measured=False):
+    wrong = broken(track, bench, due, None, measured=False)
+    if track == "fast":
+        wrong += untimeable(bench, turns)
+    if wrong:
         raise UserError(refusal(track, wrong))
     tell("evaluating every model again on validation")
     for run, seed in zip(runs, bench.seeds, strict=True):
@@ -87,6 +90,23 @@ def submit(
     if wrong := rules_broken(record):
         raise UserError(refusal(track, wrong))
     return write(record, records_dir)
+
+
+def untimeable(bench: Bench, turns: int) -> list[str]:
+    """Why a training that is timed here and now would not be one of the bench's, or not be taken."""
+    wrong = []
+    if turns < TURNS:
+        wrong.append(f"--turns is {turns}; at least {TURNS} are needed")
+    try:
+        with cores(CORES):
+            pass
+    except UserError as error:
+        wrong.append(str(error))
+    own = {seed.environment.get("code") for seed in bench.seeds}
+    builds = {seed.environment.get("native_build") for seed in bench.seeds}
+    if own != {code_digest()} or not builds <= {None, native_build()}:
+        wrong.append("what is installed here is not what trained the bench, and would be timed; bench again")
+    return wrong
 
 
 def write(record: Record, records_dir: Path) -> Path:
@@ -130,6 +150,10 @@ def with_runs(bench: Bench, folder: Path) -> tuple[Bench, list[Run]]:
         if run.recipe != bench.recipe or run.seed != seed.seed:
             raise UserError(f"{run.path} is no longer the run of this bench; bench again")
         again = SeedResult.of(run, folder)
+        if any(identity(session) != identity(run.session) for session in run.sessions):
+            raise UserError(
+                f"{run.path} was stopped and went on with another engine or code; bench with --overwrite"
+            )
         again = replace(again, environment=committed(again.environment))
         if not run.finished or again.epochs != seed.epochs:
             raise UserError(f"{run.path} has changed since the bench; bench again")

@@ -25,7 +25,7 @@ AT_TARGET = ("small", "fast")
 SPECIFIED = (REGULARIZED, MINIMAL)
 REFERENCE, REFERENCE_ENGINE = MINIMAL, "torch"
 """What the track ``fast`` measures time against."""
-SAME = ("engine", "precision", "code")
+SAME = ("engine", "precision", "device", "code")
 """What may not differ between the seeds of a record."""
 
 
@@ -70,13 +70,13 @@ def recipe_rules(track: str, bench: Bench) -> list[str]:
 
 
 def seed_rules(bench: Bench) -> list[str]:
-    """What the seeds break: their number, gaps, unequal lengths, different engines or code."""
+    """What the seeds break: number, gaps, a start other than 0, unequal lengths, unlike engines or code."""
     wrong = [f"a seed failed: {failure}" for failure in bench.failures]
     numbers = [seed.seed for seed in bench.seeds]
     if len(numbers) < MIN_SEEDS:
         wrong.append(f"{len(numbers)} seeds; at least {MIN_SEEDS} are needed")
-    if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
-        wrong.append("the seeds are not consecutive")
+    if numbers != list(range(len(numbers))):
+        wrong.append("the seeds are not consecutive from 0, so that some could have been picked")
     if len({len(seed.epochs) for seed in bench.seeds}) > 1:
         wrong.append("the seeds did not stop at the same step")
     for name in SAME:
@@ -88,7 +88,7 @@ def seed_rules(bench: Bench) -> list[str]:
     commits = {str(seed.environment.get("git")) for seed in bench.seeds}
     if len(builds) > 1 and len(commits) > 1:
         wrong.append(f"seeds of native engines built of different sources ({', '.join(sorted(commits))})")
-    if any(commit.endswith("-dirty") for commit in commits):
+    if any(commit == "None" or commit.endswith("-dirty") for commit in commits):
         wrong.append("trained by sources that were not committed, so that nobody else can have them")
     return wrong
 

@@ -191,17 +191,25 @@ def finished(task: Task) -> Run | None:
 
 
 def fitting(task: Task, *, away: bool) -> Task:
-    """The task, set to train anew only where its folder holds the work of another engine or other code.
+    """The task, set to train anew only where its folder holds, in part or whole, the work of another engine
+    or other code.
 
     Raises UserError where it does and the task does not say ``overwrite``.
     """
     if not (task.path / "environment.json").is_file():
         return replace(task, overwrite=False)
-    trained = identity(Run.open(task.path).session)
-    expected = expected_identity(task.engine, task.device, task.precision, task.threads, here=not away)
-    differing = {name: value for name, value in expected.items() if trained.get(name) != value}
+    trained = [identity(session) for session in Run.open(task.path).sessions]
+    # What cannot be said before has to be the same in all sessions.
+    expected = trained[-1] | expected_identity(
+        task.engine, task.device, task.precision, task.threads, here=not away
+    )
+    differing = {
+        name: other
+        for name, value in expected.items()
+        if (other := next((by.get(name) for by in trained if by.get(name) != value), value)) != value
+    }
     if differing and not task.overwrite:
-        parts = [f"{name} {trained.get(name)}, now {value}" for name, value in differing.items()]
+        parts = [f"{name} {other}, now {expected[name]}" for name, other in differing.items()]
         raise UserError(
             f"{task.path} was trained otherwise ({'; '.join(parts)}); --overwrite trains it anew, --runs-dir "
             "names another folder"
@@ -254,11 +262,16 @@ def _train_missing(tasks: Sequence[Task], watcher: Watcher, pool: Pool) -> list[
                 raise pool.lost()
             error = future.exception()
             if error is None:
-                going.discard(index)
-                if pool.away:
-                    adopt(task, future.result())
-                watcher.on_done(task, Run.open(task.path))
-                continue
+                try:
+                    if pool.away:
+                        adopt(task, future.result())
+                    run = Run.open(task.path)
+                except UserError as unfit:
+                    error = unfit
+                else:
+                    going.discard(index)
+                    watcher.on_done(task, run)
+                    continue
             if isinstance(error, pool.crash):
                 if attempts[index] < ATTEMPTS:
                     watcher.on_retry(task)
@@ -268,6 +281,8 @@ def _train_missing(tasks: Sequence[Task], watcher: Watcher, pool: Pool) -> list[
                 reason = f"its process was ended from outside {ATTEMPTS} times (too little memory?)"
             elif isinstance(error, UserError):
                 reason = str(error)
+            elif isinstance(error, Exception):  # of one seed: the others are kept
+                reason = f"{type(error).__name__}: {error}"
             else:
                 raise error
             going.discard(index)

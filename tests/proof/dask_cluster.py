@@ -33,7 +33,11 @@ class Cluster:
         self.workers: list[subprocess.Popen[bytes]] = []
         options = ["--port", "0", "--scheduler-file", str(self.file)]
         self.scheduler = self._start("scheduler", before, *BOTH, *options)
-        self.address = wait_for(self._address)
+        try:
+            self.address = wait_for(self._address)
+        except BaseException:
+            self.close()
+            raise
 
     def add_worker(self, before: str = "", **environment: str) -> subprocess.Popen[bytes]:
         """Start a worker of one thread in which the Python code ``before`` runs first."""

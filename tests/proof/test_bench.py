@@ -5,6 +5,8 @@ import re
 import subprocess
 import sys
 import time
+from concurrent.futures import Future
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,13 +20,13 @@ from under20k.cli.bench import seeds_argument
 from under20k.cli.main import main
 from under20k.data import Mnist
 from under20k.errors import UserError
-from under20k.files import read_json, write_text
+from under20k.files import read_json, write_json, write_text
 from under20k.recipes import MINIMAL
 from under20k.report.bench import bench_table, bench_text, versus_table
 from under20k.report.seeds_picture import seeds_figure
 from under20k.run import Run
 from under20k.seeds import Bench
-from under20k.trainings import Task, fitting
+from under20k.trainings import Task, Unwatched, fitting, train_all
 
 TINY = replace(MINIMAL.with_changes(architecture="1p,4pd0.1|l", batch_size=1000, epochs=2), name="tiny")
 PATIENCE_S = 300
@@ -196,6 +198,58 @@ def test_what_other_code_has_trained_is_not_passed_off(tmp_path):
     assert not fitting(replace(task, seed=1, overwrite=True), away=True).overwrite
 
 
+def test_a_run_that_two_engines_have_trained_is_neithers(tmp_path):
+    on_disk(tmp_path, bench_of(around(0.994, 1), TINY))
+    task = Task(TINY, 0, tmp_path / "runs", "torch")
+    from under20k.environment import expected_identity
+
+    same = expected_identity("torch", "auto", "auto", 1, here=False)
+    first = {**Run.open(task.path).environment, **same}
+    write_json(task.path / "environment.json", {**first, "resumed": [{**first, "device": "cuda"}]})
+    for device in ("auto", "cuda"):
+        with pytest.raises(UserError, match="device cpu, now cuda"):
+            fitting(replace(task, device=device), away=True)
+    # Its last epochs alone by torch.
+    write_json(task.path / "environment.json", {**first, "engine": "native", "resumed": [first]})
+    with pytest.raises(UserError, match="engine native, now torch"):
+        fitting(task, away=True)
+
+
+class InThreads:
+    """A pool that trains nothing: of seed 1 there is not memory enough."""
+
+    away, where, crash = False, "here", ()
+
+    def __init__(self) -> None:
+        self.executor = self
+
+    def submit(self, perform, index: int, task: Task, *rest) -> Future:
+        future: Future = Future()
+        if task.seed == 1:
+            future.set_exception(MemoryError("of 3 GB"))
+        else:
+            future.set_result(None)
+        return future
+
+    def tell(self, message) -> None: ...
+
+    def heard(self) -> list:
+        return []
+
+    news = heard
+
+
+def test_whatever_fails_of_a_seed_the_others_are_kept(tmp_path, monkeypatch):
+    made = bench_of(around(0.994, 3), TINY)
+    on_disk(tmp_path, made)
+    tasks = [Task(TINY, seed, tmp_path / "runs", "torch") for seed in range(3)]
+    monkeypatch.setattr("under20k.trainings._pool", lambda *_: nullcontext(InThreads()))
+    monkeypatch.setattr("under20k.trainings.finished", lambda task: None)
+    outcome = train_all(tasks, Unwatched())
+    assert [run.seed for run in outcome.runs.values()] == [0, 2]
+    assert [str(failure) for failure in outcome.failures] == ["tiny-1: MemoryError: of 3 GB"]
+
+
 def contents(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
@@ -217,10 +271,12 @@ def test_a_killed_bench_goes_on_where_it_was(tmp_path, mnist: Mnist):
         start_new_session=True,
     )
     assert killed.stderr is not None
-    said = next(line for line in killed.stderr if "1 of 3" in line)
-    assert said.startswith("tiny-0  validation ")
-    killed.kill()
-    killed.wait()
+    try:
+        said = next(line for line in killed.stderr if "1 of 3" in line)
+        assert said.startswith("tiny-0  validation ")
+    finally:
+        killed.kill()
+        killed.wait()
     killed.stderr.close()
     deadline = time.monotonic() + PATIENCE_S
     while alive(killed.pid):  # its worker notices by itself, and holds its folder until then

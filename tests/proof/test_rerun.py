@@ -36,7 +36,8 @@ def record(tmp_path_factory: pytest.TempPathFactory, mnist: Mnist) -> Record:
     trained = bench(TINY, SEEDS, runs_dir=folder / "runs", benches_dir=folder / "benches").bench
     weights = {seed: weights_digest(Run.open(folder / "runs" / f"tiny-{seed}").weights()) for seed in SEEDS}
     readings = {seed: (Reading("2026-01-03T00:00:00+00:00", 5_000, 10_000),) for seed in SEEDS}
-    return Record("accurate", "tiny", "2026-01-04", trained, readings, weights)
+    made = Record("accurate", "tiny", "2026-01-04", trained, readings, weights)
+    return changed(made, git="0" * 40)  # whatever state these sources are in
 
 
 def changed(record: Record, **environment: str) -> Record:
@@ -74,6 +75,9 @@ def test_weights_and_figures_that_were_not_trained_so(record):
 
 def test_elsewhere_it_has_to_fall_into_the_spread(record):
     elsewhere = changed(record, processor="Another processor")
+    (again,) = rerun([elsewhere], 1)
+    assert (again.same_bits, again.passed) == (True, True)  # told, though not asked for
+    elsewhere = replace(elsewhere, weights=dict.fromkeys(SEEDS, "0" * 64))
     (again,) = rerun([elsewhere], 1)
     assert (again.same_bits, again.passed) == (None, True)
     assert "it differs in processor" in again.text
@@ -130,6 +134,20 @@ def test_two_recipes_in_pairs(tmp_path, monkeypatch, capsys, mnist: Mnist):
     assert difference["mean"] > 0  # a learning rate of 0.001 learns next to nothing in 50 steps
     assert difference["sd"] == pytest.approx(statistics.stdev(by_hand))
     assert difference["t_test_p"] == pytest.approx(stats.ttest_rel(ours.last, theirs.last).pvalue)
+
+
+def test_a_recipe_without_a_seed_leaves_the_other_its_bench(tmp_path, monkeypatch, capsys, mnist: Mnist):
+    monkeypatch.chdir(tmp_path)
+    for name in ("tiny", "barred"):
+        write_text(Path(f"{name}.json"), replace(TINY, name=name).to_json())
+    Path("runs").mkdir()
+    for seed in (0, 1):
+        Path(f"runs/barred-{seed}").touch()
+    assert main(["bench", "tiny.json", "--seeds", "0-1", "--vs", "barred.json"]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.splitlines()[-1].count("barred-0 is a file")) == ("", 1)
+    assert "the other's bench is in benches/tiny-seeds-0-1" in err
+    assert len(Bench.open(Path("benches/tiny-seeds-0-1")).seeds) == 2
 
 
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="time is measured on two cores")

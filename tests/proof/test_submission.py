@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Sequence
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ import under20k.submission
 from under20k.api import evaluate
 from under20k.cli.main import main
 from under20k.data import Mnist, load_test
+from under20k.environment import code_digest
 from under20k.errors import UserError
 from under20k.evaluation import Evaluation
-from under20k.files import read_json, write_text
+from under20k.files import read_json, write_json, write_text
 from under20k.recipes import MINIMAL
 from under20k.records import Record, weights_digest
 from under20k.run import Run
@@ -148,7 +150,7 @@ def test_a_model_that_is_not_what_its_epochs_say(tmp_path, mnist: Mnist):
 
 
 def test_fast_is_timed(tmp_path, believed, timed):
-    bench = on_disk(tmp_path, bench_of(around(0.9945)))
+    bench = on_disk(tmp_path, bench_of(around(0.9945), code=code_digest()))
     path = submit(bench, "fast", records_dir=tmp_path / "records")
     assert timed == [(SMALL, "torch", MINIMAL, "torch", 3)]
     values = read_json(path / "record.json")
@@ -159,6 +161,14 @@ def test_fast_is_timed(tmp_path, believed, timed):
     assert (
         "2.10 s (in turns 2.00, 2.20, 2.10), against 90.0, 99.0, 84.0 s" in (path / "README.md").read_text()
     )
+
+
+def test_what_is_not_timed_as_it_should_is_refused_before_a_test_image_is_read(tmp_path, believed, timed):
+    bench = on_disk(tmp_path, bench_of(around(0.9945), code=code_digest()))
+    assert "--turns is 2; at least 3 are needed" in refused(tmp_path, bench, "fast", turns=2)
+    of_other_code = on_disk(tmp_path / "other", bench_of(around(0.9945)))
+    assert "what is installed here is not what trained the bench" in refused(tmp_path, of_other_code, "fast")
+    assert (believed, timed) == ([], [])
 
 
 def test_every_rule_that_is_broken_is_named_at_once(tmp_path, believed, timed):
@@ -205,16 +215,23 @@ def test_records_are_added_never_changed(tmp_path, believed):
     assert len(believed) == 20  # the second one read nothing
 
 
-@pytest.mark.parametrize("name", ["../up", "a b", ".hidden", "ä/ö", "x" * 300])
+@pytest.mark.parametrize("name", ["../up", ".hidden", ".."])
 def test_names_that_are_no_folder(tmp_path, believed, name):
     bench = on_disk(tmp_path, bench_of(around(0.9945)))
-    try:
-        path = submit(bench, "small", name=name, records_dir=tmp_path / "records")
-    except UserError as error:
-        assert "--name" in str(error)  # noqa: PT017
-    else:
-        assert path.parent == tmp_path / "records" / "small"
-        assert check(path) == []
+    assert "--name is " in refused(tmp_path, bench, "small", name=name)
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("a\nb ", "a_b_"), ("ä/ö", "ä_ö"), ("x" * 300, "x" * 200), ("2.0,b=1+c", "2.0,b=1+c")],
+)
+def test_names_that_become_a_folder(tmp_path, believed, name, folder):
+    bench = on_disk(tmp_path, bench_of(around(0.9945)))
+    path = submit(bench, "small", name=name, records_dir=tmp_path / "records", on=date(2026, 1, 4))
+    assert path.parent == tmp_path / "records" / "small"
+    assert path.name.removeprefix("2026-01-04-")[:200] == folder
+    assert len(path.name) <= 255
+    assert check(path) == []
 
 
 def gone(folder: Path) -> None:
@@ -234,7 +251,13 @@ def trained_again(folder: Path) -> None:
     write_text(path, path.read_text().replace('"train_loss": 0.1,', '"train_loss": 0.11,'))
 
 
-@pytest.mark.parametrize("harm", [gone, another, unfinished, trained_again])
+def resumed(folder: Path) -> None:
+    path = folder / "runs" / f"{SMALL.name}-3" / "environment.json"
+    environment = read_json(path)
+    write_json(path, {**environment, "resumed": [{**environment, "engine": "native"}]})
+
+
+@pytest.mark.parametrize("harm", [gone, another, unfinished, trained_again, resumed])
 def test_runs_that_are_no_longer_the_benchs(tmp_path, believed, harm):
     bench = on_disk(tmp_path, bench_of(around(0.9945)))
     harm(tmp_path)
