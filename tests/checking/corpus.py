@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils import prune
 
 
 class Model(nn.Module):
@@ -150,15 +151,26 @@ def multihead() -> nn.Module:
 
 
 class Hidden(nn.Module):
-    """64 · 392 weights that no optimiser and no ``parameters()`` knows of."""
+    """64 · 392 weights that no optimiser and no ``parameters()`` knows of, taken by a product."""
 
-    def __init__(self) -> None:
+    def __init__(self, product: Callable[[Tensor, Tensor], Tensor]) -> None:
         super().__init__()
-        self.f, self.c = features(), FC(64)
+        self.f, self.c, self.product = features(), FC(64), product
         self.register_buffer("w", torch.randn(64, 392))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.c(F.linear(self.f(x).flatten(1), self.w))
+        return self.c(self.product(self.f(x).flatten(1), self.w))
+
+
+def assigned() -> nn.Module:
+    """The result of the last layer is put into a tensor made before."""
+
+    def forward(m: Model, x: Tensor) -> Tensor:
+        out = x.new_zeros(len(x), 10)
+        out[:] = m.c(x).flatten(1)
+        return out
+
+    return on(forward, c=CONV7())
 
 
 def thrown_away(*ignored: nn.Module) -> nn.Module:
@@ -264,7 +276,13 @@ CORPUS: dict[str, tuple[Callable[[], nn.Module], set[str], int]] = {
         lambda: on(lambda m, x: m.c(x.flatten(2)).mean(2), c=nn.Conv1d(8, 10, 1)), {R}, 10),
     "attention": (attention, set(), 34),
     "multi-head attention": (multihead, set(), 34),
-    "weights in a buffer": (Hidden, {P}, 34),
+    "weights in a buffer": (lambda: Hidden(F.linear), {P}, 34),
+    "weights in a buffer, transposed": (lambda: Hidden(lambda x, w: x @ w.T), {P}, 34),
+    "weights in a buffer, through operations": (
+        lambda: Hidden(lambda x, w: F.linear(x, (w * 1.0).reshape(-1).reshape(64, 392))), {P}, 34),
+    "pruned": (lambda: seq(prune.l1_unstructured(CONV7(), "weight", 0.5), nn.Flatten()), set(), 34),
+    "spectral norm": (lambda: seq(nn.utils.parametrizations.spectral_norm(CONV7()), nn.Flatten()), set(), 34),
+    "assigned into a tensor": (assigned, set(), 34),
     "weight normalisation": (lambda: seq(nn.utils.parametrizations.weight_norm(CONV7()), nn.Flatten()), set(), 34),
     "lazy": (lambda: seq(nn.LazyConv2d(10, 7), nn.Flatten()), set(), 34),
     "dropout thrown away": (lambda: thrown_away(nn.Dropout()), {B, D}, 34),

@@ -90,6 +90,7 @@ class _Recorder(TorchFunctionMode):
         self.parameters = {id(parameter) for parameter in model.parameters()}
         self.unseen = set(self.parameters)  # by any call yet
         self.outside: set[int] = set()
+        self.leaves: dict[int, dict[int, Tensor]] = {}  # by node: what it is made of, if it sees no image
         self.stack: list[str] = []
         self.handles = []
         for name, module in model.named_modules():
@@ -106,14 +107,15 @@ class _Recorder(TorchFunctionMode):
         kwargs = kwargs or {}
         before = [(id(t), tuple(t.shape)) for t in _tensors((args, kwargs))]  # a call may change it
         result = func(*args, **kwargs)
+        given = args[0] if getattr(func, "__name__", "") == "__setitem__" else result  # it gives None
         if (
             "dropout" in getattr(func, "__name__", "")
             and result is args[0]
             and not _in_place(func, args, kwargs)
         ):
             # Off, it gives what it took: told apart, lest a call whose result is thrown away seem used.
-            result = result.view_as(result)
-        outputs = list(_tensors(result))
+            result = given = result.view_as(result)
+        outputs = list(_tensors(given))
         if outputs and not (len(outputs) == 1 and id(outputs[0]) in self.parameters):
             self._record(getattr(func, "__name__", str(func)), args, kwargs, before, outputs)
         return result
@@ -148,16 +150,33 @@ class _Recorder(TorchFunctionMode):
             sees_image=bool(features),
         )
         if node.weighted:
-            hidden = set(weights) - self.parameters - self.outside - set(self.by_tensor)
-            self.outside |= hidden
-            node.outside = sum(taken[i].numel() for i in hidden)
-            self.kept += [taken[i] for i in hidden]
+            hidden = {i: t for weight in weights for i, t in self._hidden(taken[weight]).items()}
+            node.outside = sum(t.numel() for i, t in hidden.items() if i not in self.outside)
+            self.outside |= set(hidden)
+        elif not features and result.numel() > 1:  # one number, such as a norm, holds no weights
+            self.leaves[id(node)] = {i: t for part in taken.values() for i, t in self._made_of(part).items()}
         node.macs = macs(node, [shape for _, shape in before], tuple(result.shape))
         locate(node)
         self.nodes.append(node)
         for tensor in outputs:
             self.by_tensor[id(tensor)] = node
             self.kept.append(tensor)
+
+    def _made_of(self, tensor: Tensor) -> dict[int, Tensor]:
+        """The tensors that no call has made and that it comes from: parameters, buffers, and others."""
+        node = self.by_tensor.get(id(tensor))
+        if node is None:
+            self.kept.append(tensor)
+            return {id(tensor): tensor}
+        return self.leaves.get(id(node), {})
+
+    def _hidden(self, weight: Tensor) -> dict[int, Tensor]:
+        """What a weight comes from and is no parameter."""
+        leaves = self._made_of(weight)
+        others = {i: t for i, t in leaves.items() if i not in self.parameters}
+        # Pruning keeps a mask of zeros and ones beside its parameter.
+        pruned = len(others) < len(leaves)
+        return {i: t for i, t in others.items() if not (pruned and bool(((t == 0) | (t == 1)).all()))}
 
 
 def _in_place(func: Any, args: Any, kwargs: Any) -> bool:
