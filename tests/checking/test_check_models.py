@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +12,9 @@ from xml.etree import ElementTree
 import pytest
 from submissions import GOOD, PARAMETERS
 
+from under20k.checking import sandbox
 from under20k.checking.profiles import load_profile
-from under20k.checking.sandbox import Sandbox, judge_apart
+from under20k.checking.sandbox import Sandbox, judge_all, judge_apart
 from under20k.checking.target import parse
 from under20k.cli.main import main
 from under20k.errors import UserError
@@ -99,6 +101,44 @@ def test_a_folder_becomes_a_table_and_files(capsys):
     ] * 3
     assert Path("t.md").read_text().count("### ") == 5
     assert "1 of 5 passed" in "".join(ElementTree.parse("t.svg").getroot().itertext())
+
+
+def test_one_file_stops_no_other_whatever_it_makes_the_parser_do(monkeypatch):
+    def parse_or_fail(text: str):
+        if "deep" in text:
+            raise RecursionError("too deep")
+        return parse(text)
+
+    monkeypatch.setattr(sandbox, "parse", parse_or_fail)
+    results = dict(judge_all(["deep.py", "good.py"], Sandbox(load_profile("brief")), jobs=2))
+    assert results["deep.py"] == {"error": "cannot be parsed: RecursionError: too deep"}
+    assert results["good.py"]["parameters"] == PARAMETERS
+
+
+def test_what_no_encoding_holds_is_printed_all_the_same(capsys):
+    Path("half.py").write_text(GOOD + r"raise ValueError('\ud800')")
+    assert main(["check", "half.py:Net", "--trust", "--junit", "half.xml"]) == 1
+    assert capsys.readouterr().out == "half.py:Net: broken: ValueError: \\ud800 (half.py:16)\n"
+    assert ElementTree.parse("half.xml").getroot()[0].get("errors") == "1"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGTERM")
+def test_a_signal_ends_a_class_without_waiting_for_its_models():
+    Path("class").mkdir()
+    Path("class/a.py").write_text(GOOD)
+    for name in ("b", "c"):
+        Path(f"class/{name}.py").write_text("while True: pass\n" + GOOD)
+    command = [sys.executable, "-m", "under20k", "check", "class", "--trust", "--jobs", "1"]
+    with subprocess.Popen(
+        [*command, "--time-limit", "1000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stderr.readline() == "1/3 class/a.py: passed\n"  # b runs, or is about to
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=100)
+        finally:
+            process.kill()
+    assert (process.returncode, out, err) == (143, "", "terminated\n")
 
 
 def test_profiles_and_overrides(capsys):

@@ -26,6 +26,7 @@ for descriptor in range(3, 30):
     except OSError: pass
 os._exit(0)
 """.strip()
+NEST = FORGE.replace("""b'{"passed": true}\\n'""", "b'[' * 60000")
 CONNECT = """
 import ctypes
 import struct
@@ -66,6 +67,8 @@ LINES = {
     "divides": ("1 / 0", "on images of 1×28×28: ZeroDivisionError: division by zero (divides.py:14)"),
     "recurses": ("def f(): f()\nf()", "RecursionError"),
     "forges": (FORGE, "gave no report"),
+    "nests": (NEST, "without a report (exit code 0)"),
+    "names_half_a_character": (r"raise ValueError('\ud800')", "ValueError: \ud800 (names"),
     "forks_unseen": (FORK + "time.sleep(1e6)", "time limit of 10 s"),
     "forks_away": (
         FORK + f"pid or (os.setsid(), libc.prctl(15, b'{ESCAPED}'))\ntime.sleep(1e6)",

@@ -82,6 +82,10 @@ def test_what_is_no_notebook_is_refused(tmp_path, text):
 def test_what_would_run_is_listed(tmp_path):
     path = notebook(tmp_path / "work.ipynb", "import torch, os\nfrom torch import nn", GOOD, "train()")
     assert parse(f"{path}:Net").summary() == ["imports torch, os, torch.nn.functional"]
+    (tmp_path / "a.py").write_text(GOOD + "x = f()" + " + 1" * 600)
+    assert parse(str(tmp_path / "a.py")).summary()[1:] == [
+        "runs a.py:16: a statement nested too deep to be shown"
+    ]
     (tmp_path / "a.py").write_text('"""Text."""\nW = 3\n' + GOOD + "\nfor i in range(3):\n    print(i)\n")
     assert parse(str(tmp_path / "a.py")).summary()[1:] == ["runs a.py:19: for i in range(3):"]
 
@@ -96,6 +100,7 @@ def test_what_would_run_is_listed(tmp_path):
         ),
         ("class Base(nn.Module): ...\nclass Child(Base): ...", "Child"),
         ("from lab import Base\nclass Mine(Base): ...", "Mine"),
+        ("class Deep(a" + ".b" * 900 + "): ...", "Deep"),
         ("from lab import make\nmodel = make()", "model"),
         ("from torch import nn\nnet = nn.Sequential()", "net"),
     ],

@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-LAYER_FACTS = {
-    *("name", "type", "shape", "parameters", "macs", "receptive_field", "jump", "batch_norm_after"),
-    *("activation", "followed_by", "source"),
+LAYER_FACTS: dict[str, tuple[type, ...]] = {
+    "name": (str,),
+    "type": (str,),
+    "shape": (list,),
+    "parameters": (int,),
+    "macs": (int,),
+    "receptive_field": (int,),
+    "jump": (float,),
+    "batch_norm_after": (bool, type(None)),
+    "activation": (str, type(None)),
+    "followed_by": (list,),
+    "source": (str,),
 }
-"""What is told of every layer."""
+"""What is told of every layer, and of which types it may be."""
+STATUSES = ("passed", "failed", "warning")
 
 
 class ModelError(TypeError):

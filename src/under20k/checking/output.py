@@ -35,7 +35,7 @@ def junit(results: Results) -> str:
             failures += failed
             text = escape(_plain(finding["evidence"]))
             inner = f'<failure message="{text}"/>' if failed else f"<system-out>{text}</system-out>"
-            cases.append(f'<testcase name="{finding["rule"]}">{inner}</testcase>')
+            cases.append(f'<testcase name="{escape(_plain(finding["rule"]))}">{inner}</testcase>')
         suites.append(
             f'<testsuite name="{escape(_plain(target))}" tests="{len(cases)}" failures="{failures}"'
             f' errors="{errors}">{"".join(cases)}</testsuite>'
@@ -80,11 +80,6 @@ def comma_separated(results: Results) -> str:
         rules = (status.get(rule, "") for rule in RULES)
         writer.writerow((cell(target), word(result), *figures, *rules, cell(reason)))
     return out.getvalue()
-
-
-def missed(result: dict[str, Any]) -> list[str]:
-    """The required rules that are not met."""
-    return [finding["rule"] for finding in result.get("findings", ()) if finding["status"] == "failed"]
 
 
 def word(result: dict[str, Any]) -> str:

@@ -10,15 +10,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from under20k.checking.findings import LAYER_FACTS, Finding
 from under20k.checking.profiles import Profile
+from under20k.checking.reports import report
 from under20k.checking.target import Target, parse
 from under20k.checking.worker import REPORT_LIMIT_BYTES
 from under20k.errors import UserError
@@ -74,7 +74,9 @@ def judge_apart(target: Target, sandbox: Sandbox) -> dict[str, Any]:
         return server.judge(sandbox.request(target))
 
 
-def judge_all(texts: Sequence[str], sandbox: Sandbox, jobs: int) -> Iterator[tuple[str, dict[str, Any]]]:
+def judge_all(
+    texts: Sequence[str], sandbox: Sandbox, jobs: int
+) -> Generator[tuple[str, dict[str, Any]], None, None]:
     """Each target's result, in their order, ``jobs`` at a time; a broken one is an ``error``."""
     servers: SimpleQueue[_Server] = SimpleQueue()
     started = [_Server() for _ in range(min(jobs, len(texts)))]
@@ -86,15 +88,24 @@ def judge_all(texts: Sequence[str], sandbox: Sandbox, jobs: int) -> Iterator[tup
             target = parse(text)
         except UserError as error:
             return text, {"error": str(error)}
+        except Exception as error:  # whatever a file holds, the others are judged
+            return text, {"error": f"cannot be parsed: {type(error).__name__}: {error}"}
         server = servers.get()
         try:
+            if server.stopped:
+                return text, {"error": "not judged"}
             return text, server.judge(sandbox.request(target))
         finally:
             servers.put(server)
 
     try:
         with ThreadPoolExecutor(len(started)) as pool:
-            yield from pool.map(one, texts)
+            try:
+                yield from pool.map(one, texts)
+            except BaseException:  # Ctrl-C: the pool would wait for the models
+                for server in started:
+                    server.stop()
+                raise
     finally:
         for server in started:
             server.close()
@@ -104,6 +115,7 @@ class _Server:
     """A process that has imported torch and forks for each model. Where a model ends it, another starts."""
 
     def __init__(self) -> None:
+        self.stopped = False
         self.start()
 
     def start(self) -> None:
@@ -133,9 +145,10 @@ class _Server:
         try:
             answer = json.loads(line or "")
             return _result(answer["text"], answer["ended"], answer["code"], request["time_limit_s"])
-        except ValueError:
-            self.close()
-            self.start()
+        except (ValueError, RecursionError):
+            if not self.stopped:
+                self.close()
+                self.start()
             return {"error": "ended: it stopped the process that runs models"}
 
     def _line(self, limit_s: float) -> bytes | None:
@@ -152,10 +165,18 @@ class _Server:
         line, _, self.left = self.left.partition(b"\n")
         return line
 
-    def close(self) -> None:
-        """End it, and the model that it may be running."""
+    def stop(self) -> None:
+        """End it for good, from any thread: one that waits for its answer gets an error."""
+        self.stopped = True
+        self._kill()
+
+    def _kill(self) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """End it, and the model that it may be running."""
+        self._kill()
         self.process.wait()
         os.close(self.read)
         if self.process.stdin is not None:
@@ -168,22 +189,6 @@ def _result(text: str, ended: bool, code: int, time_limit_s: float) -> dict[str,
         return {"error": f"ended after the time limit of {time_limit_s:g} s"}
     try:
         result = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {"error": f"its process ended without a report (exit code {code})"}
-    return result if _is_report(result) else {"error": "its process gave no report"}
-
-
-def _is_report(result: Any) -> bool:
-    """Whether it has the shape of one: the model's own code could have written it."""
-    if not isinstance(result, dict):
-        return False
-    if "error" in result:
-        return isinstance(result["error"], str)
-    kinds = {"profile": str, "passed": bool, "parameters": int, "macs": int, "findings": list, "layers": list}
-    if not all(isinstance(result.get(name), kind) for name, kind in kinds.items()):
-        return False
-    names = {f.name for f in fields(Finding)}
-    return all(
-        isinstance(row, dict) and row.keys() == names and all(isinstance(v, str) for v in row.values())
-        for row in result["findings"]
-    ) and all(isinstance(row, dict) and row.keys() == LAYER_FACTS for row in result["layers"])
+    return report(result) or {"error": "its process gave no report"}

@@ -58,8 +58,7 @@ class Target:
                     imports.append(node.module or ".")
             for node in tree.body:
                 if not (isinstance(node, QUIET) or _is_text(node) or is_constant(node)):
-                    line = ast.unparse(node).splitlines()[0][:80]
-                    runs.append(f"runs {Path(place).name}:{node.lineno}: {line}")
+                    runs.append(f"runs {Path(place).name}:{node.lineno}: {_first_line(node)}")
         return [f"imports {', '.join(dict.fromkeys(imports)) or 'nothing'}", *runs]
 
 
@@ -97,6 +96,13 @@ def submissions(folder: Path) -> list[Path]:
     if not found:
         raise UserError(f"{folder} holds no .py or .ipynb file")
     return found
+
+
+def _first_line(node: ast.stmt) -> str:
+    try:
+        return ast.unparse(node).splitlines()[0][:80]
+    except RecursionError:
+        return "a statement nested too deep to be shown"
 
 
 def _is_text(node: ast.stmt) -> bool:
@@ -144,7 +150,7 @@ def _defined(tree: ast.Module) -> list[str]:
 def _model_class(tree: ast.Module, path: Path) -> str:
     """The class that is a model and that no other class here uses, the last of several; else an instance."""
     bases = {
-        node.name: [ast.unparse(base).rpartition(".")[2] for base in node.bases]
+        node.name: [getattr(base, "attr", getattr(base, "id", "")) for base in node.bases]
         for node in tree.body
         if isinstance(node, ast.ClassDef)
     }

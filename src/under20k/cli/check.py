@@ -10,6 +10,8 @@ Exit code 0 if every requirement is met, 1 if one is missed or a model is broken
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import os
 import sys
@@ -81,6 +83,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the options say; returns the exit code. Raises UserError."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a model's text, a file's name may hold what it cannot
+        sys.stdout.reconfigure(errors="backslashreplace")
     target = arguments.target
     profile = load_profile(arguments.profile).with_limits(
         parameters=_more(arguments.max_parameters),
@@ -134,9 +138,10 @@ def _class(arguments: argparse.Namespace, texts: list[str], profile: Profile) ->
     if jobs < 1:
         raise UserError(f"--jobs is {jobs}; give 1 or more")
     results: Judgements = []
-    for text, result in judge_all(texts, Sandbox(profile, _time_limit_s(arguments)), jobs):
-        results.append((text, result))
-        print(f"{len(results)}/{len(texts)} {text}: {output.word(result)}", file=sys.stderr)
+    with contextlib.closing(judge_all(texts, Sandbox(profile, _time_limit_s(arguments)), jobs)) as judged:
+        for text, result in judged:
+            results.append((text, result))
+            print(f"{len(results)}/{len(texts)} {text}: {output.word(result)}", file=sys.stderr)
     return results
 
 
@@ -234,9 +239,8 @@ def _class_table(results: Judgements) -> Table:
     rows = []
     for text, result in results:
         count = f"{result['parameters']:,}" if "parameters" in result else ""
-        rows.append(
-            (text, output.word(result), count, result.get("error") or ", ".join(output.missed(result)))
-        )
+        rules = missed(Finding(**finding) for finding in result.get("findings", ()))
+        rows.append((text, output.word(result), count, result.get("error") or ", ".join(rules)))
     return Table(
         ("Submission", "Result", "Parameters", "Missed, or why broken"), tuple(rows), caption="", align="llrl"
     )

@@ -1,0 +1,66 @@
+"""What a model's process reports, read with care: the model's own code could have written it."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from under20k.checking.findings import LAYER_FACTS, STATUSES, Finding
+
+Kinds = dict[str, tuple[type, ...]]
+JUDGED: Kinds = {
+    "profile": (str,),
+    "passed": (bool,),
+    "parameters": (int,),
+    "macs": (int,),
+    "findings": (list,),
+    "layers": (list,),
+}
+FINDING: Kinds = {f.name: (str,) for f in fields(Finding)}
+MEASURED: Kinds = {
+    "split": (str,),
+    "images": (int,),
+    "correct": (int,),
+    "accuracy": (float,),
+    "normalisation": (str,),
+}
+
+
+def report(result: Any) -> dict[str, Any] | None:
+    """What is known of a report, None where it is none."""
+    if not isinstance(result, dict):
+        return None
+    if "error" in result:
+        return {"error": result["error"]} if isinstance(result["error"], str) else None
+    known = all(
+        (
+            _has(result, JUDGED),
+            _has(result, {"note": (str,)}) or "note" not in result,
+            _has(result.get("accuracy"), MEASURED) or "accuracy" not in result,
+        )
+    )
+    if (
+        not known
+        or not all(map(_is_finding, result["findings"]))
+        or not all(map(_is_layer, result["layers"]))
+    ):
+        return None
+    return {name: result[name] for name in (*JUDGED, "note", "accuracy") if name in result}
+
+
+def _has(row: Any, kinds: Kinds) -> bool:
+    # By the exact type, since True is an int too.
+    return isinstance(row, dict) and all(type(row.get(name)) in types for name, types in kinds.items())
+
+
+def _is_finding(row: Any) -> bool:
+    return _has(row, FINDING) and row.keys() == FINDING.keys() and row["status"] in STATUSES
+
+
+def _is_layer(row: Any) -> bool:
+    return (
+        _has(row, LAYER_FACTS)
+        and row.keys() == LAYER_FACTS.keys()
+        and all(type(side) is int for side in row["shape"])
+        and all(isinstance(kind, str) for kind in row["followed_by"])
+    )
