@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from under20k.engine import available_cores
+from under20k.timing import CORES
+
 
 @dataclass(frozen=True)
 class Amount:
@@ -27,6 +30,11 @@ class Amount:
     """Seconds of one measurement of a kernel."""
     train: tuple[str, ...] = ("minimal", "--epochs", "1")
     """What ``under20k train`` is given where a whole process is looked at."""
+
+
+def cores_used() -> int:
+    """Two, whatever the machine has; one where that is all."""
+    return min(CORES, available_cores())
 
 
 FULL = Amount()

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.amount import Amount
+from benchmarks.amount import Amount, cores_used
 from benchmarks.arithmetic import EPOCH, epoch_flop
 from benchmarks.native import WARM_UP, epoch_timer
 from benchmarks.peak import fma_peak
 from benchmarks.turns import Unavailable, in_turns, seconds
 from under20k.data import load
 from under20k.data.mnist import Split
-from under20k.engine import available_cores
 from under20k.recipe import Recipe
 from under20k.recipes import MINIMAL, REGULARIZED
 
@@ -30,7 +29,7 @@ def measure(amount: Amount, tell: Callable[[str], None]) -> dict[str, Any]:
     data = load().train
     return {
         "images": amount.images,
-        "threads": available_cores(),
+        "threads": cores_used(),
         "recipes": {
             recipe.name: measure_recipe(recipe, data, amount, tell) for recipe in (MINIMAL, REGULARIZED)
         },
@@ -46,7 +45,7 @@ def measure_recipe(
     from benchmarks.plain_script import Script
     from benchmarks.torch_eager import Eager
 
-    cores, images = available_cores(), amount.images
+    cores, images = cores_used(), amount.images
     torch.set_num_threads(cores)
     missing = {}
     contenders = {

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.amount import Amount
+from benchmarks.amount import Amount, cores_used
 from benchmarks.turns import Unavailable, in_turns, seconds
 from under20k.data import load
 from under20k.data.mnist import Split
-from under20k.engine import available_cores, create
+from under20k.engine import create
 from under20k.engine.protocol import MEAN, STANDARD_DEVIATION, Engine
 from under20k.plan import epoch_plan
 from under20k.recipe import Recipe
@@ -40,7 +40,7 @@ def measure(amount: Amount, tell: Callable[[str], None]) -> dict[str, Any]:
     validation = Split(
         "validation", data.validation.images[: amount.evaluated], data.validation.labels[: amount.evaluated]
     )
-    threads = available_cores()
+    threads = cores_used()
     trained = create(MINIMAL, 0, engine="native", threads=threads)
     images = min(TRAINED, amount.images)
     trained.train_epoch(

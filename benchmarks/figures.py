@@ -42,18 +42,29 @@ def times_faster(benchmark: Benchmark, recipe: str, contender: str, than: str) -
 
 
 def share_of_peak(benchmark: Benchmark, recipe: str, contender: str) -> float | None:
-    """True arithmetic of an epoch over what the processor's float32 peak would do meanwhile, all cores."""
-    times = epoch_times(benchmark, recipe, contender)
-    if times is None:
+    """True arithmetic of an epoch over what the processor's float32 peak would do meanwhile."""
+    time_s = epoch_time(benchmark, recipe, contender)
+    if time_s is None:
         return None
-    measured = benchmark["parts"]["epoch"]["recipes"][recipe]
-    cores = benchmark["parts"]["epoch"]["threads"]
-    share = 1 / cores if contender == epoch.ONE_THREAD else 1
-    shares: list[float] = [
-        measured["flop"] / time_s / (peak * share * 1e9)
-        for time_s, peak in zip(times, measured["peak_gflops"], strict=True)
-    ]
-    return median(shares)
+    measured = benchmark["parts"]["epoch"]
+    peak = fma_peak(benchmark, 1 if contender == epoch.ONE_THREAD else measured["threads"])
+    flop: float = measured["recipes"][recipe]["flop"]
+    return None if peak is None else flop / time_s / (peak * 1e9)
+
+
+def fma_peak(benchmark: Benchmark, threads: int) -> float | None:
+    """The highest peak in float32 that any turn of any part has measured with so many threads, in GFLOP/s.
+
+    Not a median: what disturbs a measurement of the peak makes it lower, and a share of it higher.
+    """
+    found: list[float] = []
+    if own := part(benchmark, "machine"):
+        found += own["peak_gflops"].get(str(threads), [])
+    if (own := part(benchmark, "epoch")) and own["threads"] == threads:
+        found += [peak for recipe in own["recipes"].values() for peak in recipe["peak_gflops"]]
+    if (own := part(benchmark, "kernels")) and threads == 1:
+        found += own["peak_gflops"]
+    return max(found, default=None)
 
 
 def thread_scaling(benchmark: Benchmark) -> float | None:

@@ -9,12 +9,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from benchmarks.amount import Amount
+from benchmarks.amount import Amount, cores_used
 from benchmarks.arithmetic import epoch_flop
 from benchmarks.peak import fma_peak
 from benchmarks.turns import in_turns
 from under20k import __version__
-from under20k.engine import available_cores
 from under20k.engine.native_engine import instruction_set
 from under20k.environment import git_hash, native_build, processor
 from under20k.recipes import MINIMAL, REGULARIZED
@@ -25,7 +24,7 @@ INSTRUCTION_SETS = ("avx2", "fma", "avx512f", "avx512bw", "avx512_bf16", "amx_bf
 
 def measure(amount: Amount, tell: Callable[[str], None]) -> dict[str, Any]:
     """Plain values; GFLOP/s turn by turn."""
-    cores = available_cores()
+    cores = cores_used()
     peaks = {1: lambda: fma_peak(1, amount.peak_s), cores: lambda: fma_peak(cores, amount.peak_s)}
     return {
         "processor": processor(),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 from benchmarks.amount import Amount
@@ -10,7 +9,7 @@ from benchmarks.arithmetic import EPOCH
 from benchmarks.turns import Unavailable, seconds
 from under20k.data.mnist import Split
 from under20k.engine import create
-from under20k.engine.native_engine import ISA_VARIABLE, emulated
+from under20k.engine.native_engine import emulated, multiplies_bf16
 from under20k.engine.protocol import Engine
 from under20k.errors import UserError
 from under20k.plan import epoch_plan
@@ -28,8 +27,7 @@ def engine(recipe: Recipe, threads: int, precision: str = "fp32") -> Engine:
     except UserError as error:
         if precision == "fp32":
             raise
-        # Where an instruction set was forced, that may be the reason.
-        raise Unavailable(str(error) if ISA_VARIABLE in os.environ else "not on this CPU") from error
+        raise Unavailable(str(error) if multiplies_bf16() else "not on this CPU") from error
 
 
 def epoch(engine: Engine, recipe: Recipe, data: Split, images: int) -> None:

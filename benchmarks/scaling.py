@@ -8,12 +8,11 @@ from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from typing import Any
 
-from benchmarks.amount import Amount
+from benchmarks.amount import Amount, cores_used
 from benchmarks.arithmetic import EPOCH
 from benchmarks.native import WARM_UP, engine, epoch, epoch_timer
 from benchmarks.turns import in_turns, seconds
 from under20k.data import load
-from under20k.engine import available_cores
 from under20k.errors import UserError
 from under20k.recipes import MINIMAL
 
@@ -25,7 +24,7 @@ def measure(amount: Amount, tell: Callable[[str], None]) -> dict[str, Any]:
 
     An epoch among the processes is what a seed takes: training, then the logits of the validation images.
     """
-    cores, data = available_cores(), load().train
+    cores, data = cores_used(), load().train
     threads = {str(n): epoch_timer(MINIMAL, data, amount, n) for n in (1, cores)}
     threads_s = in_turns(threads, amount.rounds, lambda text: tell(f"threads: {text}"))
     scale = EPOCH / amount.images

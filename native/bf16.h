@@ -55,7 +55,7 @@ struct Pairs {
     }
 };
 
-// For its lifetime numbers below 2⁻¹²⁶ count as 0, as they always do for vdpbf16ps.
+// For its lifetime, on x86-64, numbers below 2⁻¹²⁶ count as 0, as they always do for vdpbf16ps.
 class WithoutDenormals {
 #if defined(__x86_64__)
 public:
@@ -79,7 +79,7 @@ UNDER20K_INLINE ptrdiff_t packed_in_bf16(const Convolution& conv) {
     return static_cast<ptrdiff_t>(conv.output.channels) * pairs_of(conv.input.channels) * conv.kernel * conv.kernel;
 }
 
-// Vectors of scratch that a thread needs to convolve, and to find the weights' gradient.
+// Vectors of scratch that a thread needs to convolve.
 UNDER20K_INLINE ptrdiff_t bf16_scratch(const Convolution& conv) {
     return 2 * conv.output.channels + over_pairs(conv).input.size();
 }
@@ -101,6 +101,7 @@ UNDER20K_INLINE ColumnPairs column_pairs(const Convolution& conv) {
             static_cast<ptrdiff_t>(conv.output.height) * gradient};
 }
 
+// Likewise to find the weights' gradient.
 UNDER20K_INLINE ptrdiff_t bf16_gradient_scratch(const Convolution& conv) {
     const ColumnPairs size = column_pairs(conv);
     const ptrdiff_t inputs = conv.input.channels, outputs = conv.output.channels;

@@ -249,6 +249,8 @@ def refuse() -> None:
             wild = {"matrices": np.full_like(matrices, value), "bilinear": bilinear}
             engine._network.train_epoch(**(good | wild))
             engine._network.train_epoch(**(good | wild | {"grids": None}))
+    for value in (np.iinfo(np.int16).max, np.iinfo(np.int16).min):
+        engine._network.train_epoch(**(good | {"grids": np.full_like(grids, value)}))
 
 
 PARTS = (train_every_case, train_in_bf16, evaluate, resume, interrupt, train_beside_each_other, refuse)

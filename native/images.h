@@ -29,24 +29,26 @@ struct Displacements {
     int32_t x[SIDE * SIDE], y[SIDE * SIDE];
 };
 
-// One axis' displacements in 16.16 fixed point: the grid, weighted along x and then along y.
+// One axis' displacements in 16.16 fixed point: the grid, weighted along x and then along y. Unsigned, for sums of
+// wild grids wrap around, as NumPy's and PyTorch's do.
 inline void spline(const int16_t* grid, const int32_t* weights, int32_t* out) {
     constexpr int SURPLUS_BITS = 10, TAPS = 4;  // weights other than 0, side by side
-    int32_t along_x[GRID][SIDE], transposed[GRID][SIDE];
+    uint32_t along_x[GRID][SIDE], transposed[GRID][SIDE];
     for (int x = 0; x < SIDE; ++x)
-        for (int j = 0; j < GRID; ++j) transposed[j][x] = weights[x * GRID + j];
+        for (int j = 0; j < GRID; ++j) transposed[j][x] = static_cast<uint32_t>(weights[x * GRID + j]);
     for (int i = 0; i < GRID; ++i) {
         std::memset(along_x[i], 0, sizeof along_x[i]);
         for (int j = 0; j < GRID; ++j)
-            for (int x = 0; x < SIDE; ++x) along_x[i][x] += grid[i * GRID + j] * transposed[j][x];
+            for (int x = 0; x < SIDE; ++x)
+                along_x[i][x] += static_cast<uint32_t>(grid[i * GRID + j]) * transposed[j][x];
     }
     for (int y = 0; y < SIDE; ++y, out += SIDE) {
         const int32_t* weight = weights + y * GRID;
         const int first = (2 * y + 1) * (GRID - TAPS + 1) / (2 * SIDE);  // the cell that holds the pixel's centre
         for (int x = 0; x < SIDE; ++x) {
-            int32_t sum = 0;
-            for (int i = first; i < first + TAPS; ++i) sum += weight[i] * along_x[i][x];
-            out[x] = sum >> SURPLUS_BITS;
+            uint32_t sum = 0;
+            for (int i = first; i < first + TAPS; ++i) sum += static_cast<uint32_t>(weight[i]) * along_x[i][x];
+            out[x] = static_cast<int32_t>(sum) >> SURPLUS_BITS;
         }
     }
 }

@@ -1,5 +1,5 @@
-// The Python module under20k.engine._native. under20k.engine.native_engine is its only user, and checks what
-// it hands over; here only what could crash the process is checked again.
+// The Python module under20k.engine._native. under20k.engine.native_engine checks what it hands over, benchmarks/
+// does not; here only what could crash the process is checked.
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>

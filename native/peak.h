@@ -6,7 +6,8 @@
 
 namespace under20k::UNDER20K_ISA {
 
-// Enough to hide each other's latency; two registers are left for the factor and the addend.
+// Enough to hide each other's latency; of the registers left, two are for the factor and the addend, and two spare the
+// compiler from spilling.
 constexpr int CHAINS = REGISTERS - 4;
 
 // Multiply-adds of single floats that this makes in `rounds` rounds; their sum goes to `*sum`, for a compiler

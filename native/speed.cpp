@@ -50,8 +50,8 @@ Speed time_multiply_adds(const Kernels& kernels, int64_t rounds) {
 Speed time_convolution(const Kernels& kernels, Pass pass, int kernel, int padding, int inputs, int outputs, int side,
                        int64_t repetitions) {
     const int out = side + 2 * padding - kernel + 1;
-    if (inputs < 1 || outputs < 1 || kernel < 1 || padding < 0 || padding >= kernel || out < 1 || repetitions < 1)
-        throw std::invalid_argument("a convolution has channels, a kernel that fits its map, and repetitions");
+    if (inputs < 1 || outputs < 1 || (kernel != 1 && kernel != 3) || padding < 0 || padding >= kernel || out < 1 || repetitions < 1)
+        throw std::invalid_argument("a convolution has channels, a kernel of 1 or 3 that fits its map, and repetitions");
     const Map input{inputs, side, side, padding, padding}, z{outputs, out, out, 0, kernel - 1 - padding};
     const Convolution forward = kernels.convolution(kernel, padding, input, z, false);
     const Convolution backward = kernels.convolution(kernel, kernel - 1 - padding, z, input, false);

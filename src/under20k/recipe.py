@@ -75,6 +75,10 @@ class Schedule(_Validated):
         return 1 + (self.end_fraction - 1) * (step - peak) / (total - peak)
 
 
+RANGES = ("rotation_deg", "translation_px", "scale", "shear", "elastic_px")
+"""The settings of ``Augmentation`` that are ranges: all nought is no augmentation, and all fade."""
+
+
 @dataclass(frozen=True)
 class Augmentation(_Validated):
     """A random map for each image: affine about its centre, and elastic. All uniform within ± each value."""
@@ -102,14 +106,13 @@ class Augmentation(_Validated):
     @property
     def active(self) -> bool:
         """Whether any image is changed at all."""
-        return any((self.rotation_deg, self.translation_px, self.scale, self.shear, self.elastic_px))
+        return any(getattr(self, name) for name in RANGES)
 
     def in_epoch(self, epoch: int, epochs: int) -> Augmentation:
         """What ``epoch``, counted from 1, does to images: less in the last ``fade_epochs`` of ``epochs``."""
         if epoch <= epochs - self.fade_epochs:
             return self
-        ranges = ("rotation_deg", "translation_px", "scale", "shear", "elastic_px")
-        return replace(self, **{name: getattr(self, name) * self.fade_strength for name in ranges})
+        return replace(self, **{name: getattr(self, name) * self.fade_strength for name in RANGES})
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def example() -> dict[str, Any]:
     recipe = {
         "flop": 240_000_000_000,
         "times_s": times,
-        "peak_gflops": [240.0, 480.0, 100.0],  # shares of 0.5, 0.5 and 0.6
+        "peak_gflops": [240.0, 200.0, 100.0],  # of which the highest counts
         "unavailable": {"native bf16": "not on this CPU"},
     }
     return {

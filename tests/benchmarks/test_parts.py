@@ -13,7 +13,6 @@ from benchmarks.amount import Amount
 from benchmarks.arithmetic import convolutions, epoch_flop
 from benchmarks.tables import SECTIONS
 from under20k.engine import available_cores
-from under20k.engine.native_engine import ISA_VARIABLE
 from under20k.engine.protocol import Engine
 from under20k.errors import UserError
 from under20k.recipes import MINIMAL, REGULARIZED
@@ -92,14 +91,15 @@ def test_bf16_takes_part_where_the_engine_has_it(monkeypatch: pytest.MonkeyPatch
         asked.append(options["precision"])
         return "an engine"
 
-    for variable in (ISA_VARIABLE, "UNDER20K_EMULATE_BF16"):
-        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.delenv("UNDER20K_EMULATE_BF16", raising=False)
     monkeypatch.setattr(native, "create", refuse)
+    monkeypatch.setattr(native, "multiplies_bf16", lambda: False)
     with pytest.raises(native.Unavailable, match=r"^not on this CPU$"):
         native.engine(MINIMAL, 1, "bf16")
     with pytest.raises(UserError):  # without fp32 there is nothing to measure
         native.engine(MINIMAL, 1)
-    monkeypatch.setenv(ISA_VARIABLE, "avx2")
+    # Whatever else may be the reason is told.
+    monkeypatch.setattr(native, "multiplies_bf16", lambda: True)
     with pytest.raises(native.Unavailable, match="but not so"):
         native.engine(MINIMAL, 1, "bf16")
     monkeypatch.setattr(native, "create", accept)

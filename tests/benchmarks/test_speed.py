@@ -1,5 +1,7 @@
 """What the native engine counts when it times the processor and its own kernels."""
 
+from typing import Any
+
 import pytest
 
 from benchmarks.peak import fma_peak
@@ -53,14 +55,16 @@ def test_convolutions_are_counted_by_the_image(which: str, shape: dict[str, int]
         {"inputs": 0},
         {"outputs": -1},
         {"kernel": 0},
+        {"kernel": 2},
+        {"kernel": 5, "padding": 2, "which": "weight gradient"},
         {"padding": 3},
         {"padding": -1},
         {"side": 0},
         {"repetitions": 0},
     ],
 )
-def test_a_convolution_that_cannot_be_is_refused(change: dict[str, int]) -> None:
-    options = {"isa": "", "which": "forward", "repetitions": 1, **SHAPE} | change
+def test_a_convolution_that_cannot_be_is_refused(change: dict[str, Any]) -> None:
+    options: dict[str, Any] = {"isa": "", "which": "forward", "repetitions": 1, **SHAPE} | change
     with pytest.raises(ValueError, match="a convolution has"):
         _native.time_convolution(**options)
 

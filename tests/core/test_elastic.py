@@ -1,5 +1,6 @@
 """Elastic deformation against SciPy in float64, on grids as drawn; and fading."""
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -36,8 +37,9 @@ def by_scipy(grids: Any) -> Any:
 @pytest.mark.parametrize("elastic_px", [0.25, 1, 28])
 def test_displacements_against_scipy(elastic_px: float):
     grids = draw_grids(elastic_px, 200, np.random.default_rng(0))
-    # Eight weights of an axis, each off by half of 1/512 at the most, and the cut at 1/65536.
-    allowed = elastic_px * 2 * 4 * 0.5 / 512 + 1 / 65536
+    # Of an axis' four weights, the largest may be off by 1.5/512, for the sum is made good there, the others
+    # by 0.5/512; and the cut at 1/65536.
+    allowed = elastic_px * 2 * (1.5 + 3 * 0.5) / 512 + 1 / 65536
     assert np.abs(displacements(grids) / 65536 - by_scipy(grids)).max() < allowed
 
 
@@ -131,8 +133,9 @@ def test_only_the_last_epochs_fade(augmentation, epochs, data):
     epoch = data.draw(st.integers(1, epochs))
     found = augmentation.in_epoch(epoch, epochs)
     factor = augmentation.fade_strength if epochs - epoch < augmentation.fade_epochs else 1
-    for name in ("rotation_deg", "translation_px", "scale", "shear", "elastic_px"):
-        assert getattr(found, name) == getattr(augmentation, name) * factor
+    for field in fields(augmentation):
+        if isinstance(field.default, float) and field.name != "fade_strength":
+            assert getattr(found, field.name) == getattr(augmentation, field.name) * factor
     assert found.interpolation == augmentation.interpolation
 
 

@@ -188,12 +188,26 @@ def test_a_weight_that_is_not_finite_is_noticed(emulated: str, mnist: Mnist) -> 
             engine.train_epoch(data.images, data.labels, epoch_plan(recipe, 0, 1, 130), lambda done: None)
 
 
-def test_the_instruction_adds_as_documented(isa: str) -> None:
-    """Emulation by definition; where it is the processor's, that is what this is about."""
-    assert native_engine._native.bf16_as_documented(isa)
+def test_the_instruction_adds_as_documented() -> None:
+    if not native_engine.multiplies_bf16():
+        pytest.skip("this processor does not multiply bf16")
+    assert native_engine._native.bf16_as_documented(native_engine.BF16_ISA)
+
+
+def test_the_instruction_set_that_multiplies_bf16_is_no_emulation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(EMULATION_VARIABLE, "1")
+    monkeypatch.setenv(ISA_VARIABLE, native_engine.BF16_ISA)
+    assert not native_engine.emulated()
+    if native_engine.multiplies_bf16():
+        assert native_engine.arithmetic("bf16") == "bf16 with avx512bf16"
+    else:
+        with pytest.raises(UserError, match="this processor does not multiply it"):
+            native_engine.arithmetic("bf16")
 
 
 def test_the_instruction_gives_the_emulation_s_bits(monkeypatch: pytest.MonkeyPatch, mnist: Mnist) -> None:
+    for variable in (EMULATION_VARIABLE, ISA_VARIABLE):
+        monkeypatch.delenv(variable, raising=False)
     try:
         instruction_set("bf16")
     except UserError as error:

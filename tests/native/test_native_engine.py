@@ -362,7 +362,7 @@ def test_augmentation_far_outside_the_image(some: Split) -> None:
     wild = replace(
         plan,
         matrices=generator.integers(-(2**31), 2**31, (16, 2, 3)).astype(np.int32),
-        grids=generator.choice(np.array([-28, 28], np.int16) * 256, (16, 2, 8, 8)),
+        grids=generator.choice(np.array([-28 * 256, 28 * 256, -(2**15), 2**15 - 1], np.int16), (16, 2, 8, 8)),
     )
     data = Split("train", some.images[:16], some.labels[:16])
     weights = initial_weights(recipe.architecture, 0)

@@ -77,15 +77,15 @@ def instruction_set(precision: str = "fp32") -> str:
             f"precision: 'bf16', but {ISA_VARIABLE} is {named!r}, which does not multiply it; unset that, or "
             "use --precision fp32"
         )
-    try:
-        isa = _native.isa(BF16_ISA if native_bf16 else named)
-    except ValueError as error:
-        if not native_bf16:
-            raise UserError(str(error)) from None
+    if native_bf16 and not multiplies_bf16():
         raise UserError(
             "precision: 'bf16', but this processor does not multiply it (that takes AVX512_BF16); use "
             "--precision fp32"
-        ) from None
+        )
+    try:
+        isa = _native.isa(BF16_ISA if native_bf16 else named)
+    except ValueError as error:
+        raise UserError(str(error)) from None
     if native_bf16 and not _native.bf16_as_documented(isa):
         raise UserError(
             "precision: 'bf16', but this processor's products of it are not what its maker documents; use "
@@ -95,8 +95,19 @@ def instruction_set(precision: str = "fp32") -> str:
 
 
 def emulated() -> bool:
-    """Whether bf16 is emulated, bit by bit, where it is asked for: for tests, and to measure accuracy."""
-    return os.environ.get(EMULATION_VARIABLE) == "1"
+    """Whether bf16 is emulated, bit by bit, where it is asked for: for tests, and to measure accuracy.
+
+    Not where UNDER20K_ISA names the instruction set that has the instruction.
+    """
+    return os.environ.get(EMULATION_VARIABLE) == "1" and os.environ.get(ISA_VARIABLE) != BF16_ISA
+
+
+def multiplies_bf16() -> bool:
+    """Whether the processor has the instruction, whatever it gives."""
+    try:
+        return bool(_native.isa(BF16_ISA))
+    except ValueError:
+        return False
 
 
 def arithmetic(precision: str) -> str:
