@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import types
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -73,6 +74,64 @@ def test_a_module_by_its_dotted_name(capsys):
     Path("package").mkdir()
     Path("package/part.py").write_text(GOOD)
     assert check(capsys, "package.part:Net")[1]["parameters"] == PARAMETERS
+
+
+def test_a_module_of_a_package_may_import_from_it(capsys):
+    Path("package/inner").mkdir(parents=True)
+    Path("package/__init__.py").write_text("WIDTH = 8\n")
+    Path("package/inner/base.py").write_text(GOOD)
+    Path("package/inner/part.py").write_text(
+        "from .. import WIDTH\nfrom .base import Net\ndef make(): return Net(WIDTH)\n"
+    )
+    Path("package/inner/__init__.py").write_text("from .part import make\n")
+    parameters = 8 * 37 + 16 + 8 * 1440 + 10
+    assert check(capsys, "package.inner.part:make")[1]["parameters"] == parameters
+    assert check(capsys, "package.inner:make")[1]["parameters"] == parameters
+
+
+def test_a_file_that_reads_its_arguments_sees_none_of_ours(capsys):
+    Path("script.py").write_text("\ufeffimport argparse\nargparse.ArgumentParser().parse_args()\n" + GOOD)
+    assert check(capsys, "script.py:Net")[1]["parameters"] == PARAMETERS
+    # Names in annotations are looked up as in a file of its own, not as in ours.
+    Path("script.py").write_text(GOOD + "def f(x: NotYet): ...\n")
+    assert "NameError" in check(capsys, "script.py:Net")[1]["error"]
+
+
+def test_a_file_of_this_folder_is_no_module_of_ours(capsys):
+    Path("random.py").write_text("open('ran', 'w')\n")
+    assert check(capsys, "good.py:Net")[0] == 0
+    assert not Path("ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["good.py:Net", "--max-parameters", "-1"], "--max-parameters is -1; give 1 or more"),
+        (["minimal", "--max-epochs", "0"], "--max-epochs is 0"),
+        (["minimal", "--min-receptive-field", "-3"], "--min-receptive-field is -3"),
+        (["good.py:Net", "--time-limit", "inf"], "--time-limit is inf"),
+        (["good.py:Net", "--time-limit", "1e10"], "--time-limit is 1e+10"),
+        (["good.py:Net", "--time-limit", "nan"], "--time-limit is nan"),
+        (["specless:Net"], "no module 'specless'"),
+        (["sys:Net"], "no module 'sys'"),
+    ],
+)
+def test_what_cannot_be_is_refused(capsys, monkeypatch, arguments, words):
+    # As __main__ is where a script is run.
+    monkeypatch.setitem(sys.modules, "specless", types.ModuleType("specless"))
+    assert main(["check", *arguments, "--trust"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert words in err
+    assert err.count("\n") == 1
+
+
+def test_a_class_may_hold_files_that_runs_have(capsys):
+    Path("class").mkdir()
+    for name in ("report.md", "curves.png", "model.safetensors"):
+        Path("class", name).touch()
+    Path("class/a.py").write_text(GOOD)
+    assert check(capsys, "class")[1]["results"][0]["parameters"] == PARAMETERS
 
 
 def test_of_a_notebook_the_definitions_run_and_the_training_does_not(capsys):

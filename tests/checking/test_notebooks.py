@@ -1,13 +1,15 @@
 """Notebooks and files of which only the definitions can run."""
 
+import ast
 import json
 from pathlib import Path
 
 import pytest
 from submissions import GOOD, PARAMETERS
 
-from under20k.checking.notebook import cells, definitions
+from under20k.checking.notebook import cells, definitions, needed
 from under20k.checking.profiles import load_profile
+from under20k.checking.running import running
 from under20k.checking.sandbox import Sandbox, judge_all
 from under20k.checking.target import parse
 from under20k.errors import UserError
@@ -27,6 +29,8 @@ def notebook(path: Path, *sources: str) -> Path:
         ("%matplotlib inline\nx = 1", "pass\nx = 1"),
         ("!pip install torch \\\n  torchvision\nx = 1", "pass\n\nx = 1"),
         ("if y:\n    !ls\nx = 1", "if y:\n    pass\nx = 1"),
+        (" " * 200_000 + "\nx = 1", " " * 200_000 + "\nx = 1"),
+        ("def f(:\n" + " " * 200_000 + "1", None),
         ("files = !ls\nx = 1", "files = None\nx = 1"),
         ("nn.Conv2d?\nx = 1", "pass\nx = 1"),
         ("%%time\nx = 1", "pass\nx = 1"),
@@ -69,7 +73,44 @@ def test_an_import_that_fails_is_passed_over_and_lines_stay():
     space: dict = {}
     exec(compile(tree, "cell", "exec"), space)
     assert space["x"] == 1
-    assert tree.body[1].lineno == 3
+    assert tree.body[1].body[0].lineno == 3
+
+
+def test_a_constant_made_of_what_the_training_gives_is_passed_over():
+    tree = definitions("import torch\nbest = accuracies[-1]\nW = 3\nH = [W] * 2" + " + []" * 600)
+    space: dict = {}
+    exec(compile(tree, "cell", "exec"), space)
+    assert (space["W"], space["H"], "best" in space) == (3, [3, 3], False)
+
+
+def test_what_makes_a_name_is_kept_once():
+    sources = ["device = f()\nnet = None", "net = g(device)\nloss = h(net)", "net = train(net)\nnet = g(1)"]
+    wanted = needed(sources, "net")
+    assert wanted == {"net", "device"}
+    kept = [ast.unparse(node) for source in sources for node in definitions(source, wanted).body]
+    assert [text for text in kept if "try" not in text] == ["device = f()", "net = g(device)"]
+    assert needed(["class Net: ...\nNet = compile(Net)"], "Net") == set()
+
+
+RUNNING = {
+    "try:\n    os.remove('x')\nexcept Exception: pass": ["os.remove('x')"],
+    "try:\n    import a\nexcept ImportError:\n    a = f()\nelse:\n    g()\nfinally:\n    h()": [
+        *("a = f()", "g()", "h()"),
+    ],
+    "try:\n    import a\nexcept ImportError:\n    a = None": [],
+    "class A(B):\n    x = 1\n    def f(self): g()": [],
+    "class A(f()):\n    x = g()\n    class B(metaclass=h()): i()": ["f()", "x = g()", "h()", "i()"],
+    "class A:\n    @property\n    def f(self): ...\n    @g()\n    def h(self): ...": ["g()"],
+    "@evil\ndef f(): ...": ["evil"],
+    "def f(x: g() = h(), *, y=i()) -> j(): k()": ["h()", "i()", "j()", "g()"],
+    "if x:\n    f()": ["if x:"],
+}
+
+
+@pytest.mark.parametrize("source", RUNNING)
+def test_code_that_runs_with_definitions_is_found(source):
+    found = [ast.unparse(part).splitlines()[0] for part in running(ast.parse(source).body)]
+    assert found == RUNNING[source]
 
 
 @pytest.mark.parametrize("text", ["[]", '{"cells": 3}', "{", '{"metadata": {}}'])
@@ -115,20 +156,25 @@ def test_notebooks_and_files_that_need_more_than_is_here_are_judged(tmp_path):
         tmp_path / "a.ipynb",
         "%pip install torchvision\nimport torch, not_installed_anywhere\nfrom torchvision import nowhere",
         "def broken(:",
-        GOOD,
+        '"""Text."""\nfrom __future__ import annotations\n' + GOOD,
+        "def later(x: NotYet): ...",
         "for epoch in range(10**9):\n    open('trained', 'w')",
-        "loader = not_installed_anywhere.Loader()",
+        "loader = not_installed_anywhere.Loader()\nfirst = loader[0]",
     )
     (tmp_path / "b.py").write_text(
-        "import not_installed_anywhere\n" + GOOD + "\nnot_installed_anywhere.fit()\n"
+        "from __future__ import annotations\nimport not_installed_anywhere\n"
+        + GOOD
+        + "\nnot_installed_anywhere.fit()\n"
     )
     (tmp_path / "c.py").write_text(GOOD.replace("self.b(x)", "self.c(x)"))
     notebook(tmp_path / "d.ipynb", "x = 1", GOOD.replace("self.b(x)", "self.c(x)"))
-    texts = [str(path) for path in sorted(tmp_path.iterdir())]
+    notebook(tmp_path / "e.ipynb", GOOD, "size = int(4)\nmodel = Net(size)", "model = train(model)")
+    texts = [f"{path}{':model' * (path.stem == 'e')}" for path in sorted(tmp_path.iterdir())]
     found = [result for _, result in judge_all(texts, Sandbox(load_profile("brief")), jobs=1)]
-    assert [result.get("parameters") for result in found] == [PARAMETERS, PARAMETERS, None, None]
+    assert [result.get("parameters") for result in found] == [PARAMETERS, PARAMETERS, None, None, PARAMETERS]
     assert found[0]["note"] == ""
     assert found[1]["note"] == "only its definitions ran: No module named 'not_installed_anywhere'"
-    assert "a.ipynb cell 4:14" in found[0]["findings"][2]["evidence"]
+    assert found[4]["note"] == "of the statements only those ran that make model, size"
+    assert "a.ipynb cell 4:16" in found[0]["findings"][2]["evidence"]
     assert found[2]["error"].endswith("object has no attribute 'c' (c.py:15)")
     assert found[3]["error"].endswith("object has no attribute 'c' (d.ipynb cell 3:15)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from under20k.errors import UserError
@@ -40,19 +41,62 @@ def cells(path: Path) -> list[Piece]:
     return pieces
 
 
-def definitions(source: str) -> ast.Module:
-    """Imports, functions, classes and constants, at their lines; an import that fails is passed over."""
+def definitions(source: str, wanted: set[str] | None = None) -> ast.Module:
+    """Imports, functions, classes and constants, at their lines; an import or a constant that fails is passed
+    over. Of the ``wanted`` names the first assignment is kept too, and the name taken out of them.
+    """
     tree = ast.parse(source)
     kept: list[ast.stmt] = []
     for node in tree.body:
-        if isinstance(node, IMPORTS):
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__":
+            kept.append(node)  # it may stand in no block
+        elif isinstance(node, IMPORTS):
             # What only the training needs may be missing here.
-            handler = ast.ExceptHandler(ast.Name("ImportError", ast.Load()), None, [ast.Pass()])
-            kept.append(ast.copy_location(ast.Try([node], [handler], [], []), node))
-        elif isinstance(node, DEFINITIONS) or is_constant(node) or _tries_imports(node):
+            kept.append(_passed_over(node, "ImportError"))
+        elif is_constant(node):
+            # It may be made of what the training gives: accuracies[-1].
+            kept.append(_passed_over(node, "Exception"))
+        elif isinstance(node, DEFINITIONS) or _tries_imports(node):
+            kept.append(node)
+        elif wanted and (made := wanted & makes(node)):
+            wanted -= made
             kept.append(node)
     tree.body = kept
-    return ast.fix_missing_locations(tree)
+    return tree
+
+
+def needed(sources: Iterable[str], name: str) -> set[str]:
+    """The names whose assignments have to run for ``name`` to be made: itself, and what it is made from."""
+    first: dict[str, ast.stmt] = {}
+    for source in sources:
+        for node in ast.parse(source).body:
+            for made in makes(node):
+                first.setdefault(made, node)
+    found: set[str] = set()
+    left = [name]
+    while left:
+        if (made := left.pop()) in first and made not in found:
+            found.add(made)
+            left += [part.id for part in ast.walk(first[made]) if isinstance(part, ast.Name)]
+    return found
+
+
+def makes(node: ast.stmt) -> set[str]:
+    """The names that an assignment with a call makes, but not from themselves as training does."""
+    if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None or is_constant(node):
+        return set()
+    names = [part for part in ast.walk(node) if isinstance(part, ast.Name)]
+    stored = {name.id for name in names if isinstance(name.ctx, ast.Store)}
+    return stored - {name.id for name in names if isinstance(name.ctx, ast.Load)}
+
+
+def _passed_over(node: ast.stmt, error: str) -> ast.Try:
+    (block,) = ast.parse(f"try: pass\nexcept {error}: pass").body
+    assert isinstance(block, ast.Try)
+    for part in ast.walk(block):
+        ast.copy_location(part, node)
+    block.body = [node]
+    return block
 
 
 def _without_magics(source: str) -> str:
@@ -66,7 +110,7 @@ def _without_magics(source: str) -> str:
 
     source = re.sub(r"(?m)^([ \t]*)[%!?](?:.*\\\n)*.*$", blank, source)
     source = re.sub(r"(?m)^([ \t]*)[\w.]+\?+[ \t]*$", blank, source)
-    return re.sub(r"(?m)^([ \t]*[\w, ]+=[ \t]*)[%!].*$", r"\1None", source)
+    return re.sub(r"(?m)^([ \t]*\w[\w, ]*=[ \t]*)[%!].*$", r"\1None", source)
 
 
 def _tree(source: str) -> ast.Module | None:

@@ -55,6 +55,8 @@ class Sandbox:
         """What the process that judges is told."""
         return {
             "path": str(target.path.absolute()),
+            "root": str(target.root),
+            "package": target.package,
             "pieces": target.pieces,
             "is_notebook": target.is_notebook,
             "name": target.name,
@@ -122,7 +124,8 @@ class _Server:
         self.ready, self.left = False, b""
         self.read, write = os.pipe()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "under20k.checking.worker", str(write)],
+            # -P, lest a random.py of the current folder run before there are limits.
+            [sys.executable, "-P", "-m", "under20k.checking.worker", str(write)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,  # what a model prints is no part of the report
             stderr=subprocess.DEVNULL,

@@ -9,20 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from under20k.checking.notebook import (
-    DEFINITIONS,
-    IMPORTS,
-    PARSE_ERRORS,
-    Piece,
-    cells,
-    definitions,
-    is_constant,
-)
+from under20k.checking.notebook import PARSE_ERRORS, Piece, cells, definitions, needed
+from under20k.checking.running import running
 from under20k.errors import UserError, nearest
 from under20k.files import read_text
 
 SUFFIXES = (".py", ".ipynb")
-QUIET = (*IMPORTS, *DEFINITIONS, ast.Try)
 INSTANCES = ("net", "model")
 NOT_SUBMISSIONS = ("__init__.py", "conftest.py", "setup.py")
 
@@ -40,6 +32,10 @@ class Target:
     """Of the class, factory or instance."""
     losses: tuple[str, ...]
     """Loss functions that the source names."""
+    root: Path
+    """The folder that its imports are looked up in first."""
+    package: str = ""
+    """Of a module given by its dotted name, for its relative imports."""
 
     @property
     def is_notebook(self) -> bool:
@@ -49,24 +45,26 @@ class Target:
     def summary(self) -> list[str]:
         """What would run before the model is called: what is imported, and every other statement."""
         imports, runs = [], []
+        wanted = needed((source for _, source in self.pieces), self.name)
         for place, source in self.pieces:
-            tree = definitions(source) if self.is_notebook else ast.parse(source)
+            tree = definitions(source, wanted) if self.is_notebook else ast.parse(source)
             for node in ast.walk(tree):
                 if isinstance(node, ast.Import):
                     imports += [alias.name for alias in node.names]
                 elif isinstance(node, ast.ImportFrom):
                     imports.append(node.module or ".")
-            for node in tree.body:
-                if not (isinstance(node, QUIET) or _is_text(node) or is_constant(node)):
-                    runs.append(f"runs {Path(place).name}:{node.lineno}: {_first_line(node)}")
+            for part in running(tree.body):
+                runs.append(f"runs {Path(place).name}:{part.lineno}: {_first_line(part)}")
         return [f"imports {', '.join(dict.fromkeys(imports)) or 'nothing'}", *runs]
 
 
 def parse(text: str) -> Target:
     """The target that ``text`` names, nothing of it run. Raises UserError where there is none."""
     place, name = _split(text)
-    path = _file(place)
-    pieces = cells(path) if path.suffix == ".ipynb" else [(str(path), read_text(path))]
+    path, package = _file(place)
+    above = package.split(".") if package else []
+    root = path.absolute().parents[len(above)]
+    pieces = cells(path) if path.suffix == ".ipynb" else [(str(path), _source(path))]
     tree = ast.Module([], [])
     try:
         for _, source in pieces:
@@ -80,7 +78,7 @@ def parse(text: str) -> Target:
     words = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     words |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     losses = sorted(words & {"nll_loss", "NLLLoss", "cross_entropy", "CrossEntropyLoss"})
-    return Target(text, path, tuple(pieces), name, tuple(losses))
+    return Target(text, path, tuple(pieces), name, tuple(losses), root, package)
 
 
 def submissions(folder: Path) -> list[Path]:
@@ -98,15 +96,11 @@ def submissions(folder: Path) -> list[Path]:
     return found
 
 
-def _first_line(node: ast.stmt) -> str:
+def _first_line(node: ast.AST) -> str:
     try:
         return ast.unparse(node).splitlines()[0][:80]
     except RecursionError:
         return "a statement nested too deep to be shown"
-
-
-def _is_text(node: ast.stmt) -> bool:
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -116,22 +110,36 @@ def _split(text: str) -> tuple[str, str]:
     return text, ""
 
 
-def _file(place: str) -> Path:
+def _file(place: str) -> tuple[Path, str]:
+    """The file, and the package that a module by its dotted name belongs to."""
     if place.endswith(SUFFIXES):
         path = Path(place)
         if not path.is_file():
             raise UserError(f"{place} is not a file")
-        return path
+        return path, ""
     if not all(part.isidentifier() for part in place.split(".")):
         raise UserError(f"{place!r} is no recipe, run, folder, .py, .ipynb or package.module:Name")
     # Found without importing, since a package's __init__ is code too.
     relative = Path(*place.split("."))
-    for candidate in (relative.with_suffix(".py"), relative / "__init__.py"):
-        if candidate.is_file():
-            return candidate
-    if "." not in place and (spec := importlib.util.find_spec(place)) and spec.origin:
-        return Path(spec.origin)
+    if relative.with_suffix(".py").is_file():
+        return relative.with_suffix(".py"), place.rpartition(".")[0]
+    if (relative / "__init__.py").is_file():
+        return relative / "__init__.py", place
+    if "." not in place and (installed := _installed(place)):
+        return installed, place if installed.name == "__init__.py" else ""
     raise UserError(f"there is no module {place!r} below the current folder")
+
+
+def _source(path: Path) -> str:
+    return read_text(path).removeprefix("\ufeff")  # with which some editors begin
+
+
+def _installed(name: str) -> Path | None:
+    try:
+        spec = importlib.util.find_spec(name)
+    except ValueError:  # of __main__
+        return None
+    return Path(spec.origin) if spec and spec.has_location and spec.origin else None
 
 
 def _defined(tree: ast.Module) -> list[str]:

@@ -23,6 +23,8 @@ from under20k.checking.findings import ModelError
 
 REPORT_LIMIT_BYTES = 16 * 2**20
 MODULE = "under20k_target"
+FUTURE: int = annotations.compiler_flag
+"""The flag of code under ``from __future__ import annotations``."""
 DEFECT = "a defect of under20k, not of the model: "
 
 
@@ -89,7 +91,9 @@ def judge(request: dict[str, Any], descriptor: int) -> NoReturn:
             weights, (guessing, measured) = load_weights(Path(request["weights"])), splits(request["split"])
         except Exception as error:  # a damaged file: whatever its loader raises
             _report(descriptor, {"error": f"the weights cannot be read: {_reason(error)}"})
-    sys.path[:0] = [os.path.dirname(request["path"]), os.getcwd()]
+    sys.path[:0] = [request["root"], os.getcwd()]
+    sys.path.append(os.path.dirname(request["path"]))  # a dotted name's may be the folder of loose files
+    sys.argv = [request["path"]]
     with contextlib.suppress(ImportError):  # Windows
         guard.limit(request["memory_limit_bytes"])
     guard.watch(lambda what: _report(descriptor, {"error": f"ended: {what}"[:500]}))
@@ -113,23 +117,38 @@ def _load(request: dict[str, Any]) -> tuple[Any, str]:
     """The class, factory or instance that the request names, called where it can be; and a note on how."""
     from torch import nn
 
-    from under20k.checking.notebook import definitions
+    from under20k.checking.notebook import definitions, needed
 
     module = types.ModuleType(MODULE)
     module.__file__ = request["path"]
+    module.__package__ = request["package"]
     sys.modules[MODULE] = module
-    note = ""
-    for place, source in request["pieces"]:
+    name, pieces = request["name"], request["pieces"]
+    note, flags = "", 0
+    # Of a notebook, the name's own assignment; what changes it later is training, or looks like it.
+    wanted = needed((source for _, source in pieces), name)
+    made = f"of the statements only those ran that make {', '.join(sorted(wanted))}" if wanted else ""
+
+    def execute(code: Any, place: str) -> int:
+        compiled: types.CodeType = compile(code, place, "exec", flags, dont_inherit=True)
+        exec(compiled, module.__dict__)
+        # In a notebook it holds from its cell on.
+        return flags | compiled.co_flags & FUTURE
+
+    for place, source in pieces:
         if request["is_notebook"]:
-            exec(compile(definitions(source), place, "exec"), module.__dict__)
+            note = made
+            flags = execute(definitions(source, wanted), place)
             continue
         try:
-            exec(compile(source, place, "exec"), module.__dict__)
+            execute(source, place)
         except ModuleNotFoundError as error:
             # Often of what only the training needs.
-            note = f"only its definitions ran: {error}"
-            exec(compile(definitions(source), place, "exec"), module.__dict__)
-    found = getattr(module, request["name"])
+            note = "; ".join(filter(None, (f"only its definitions ran: {error}", made)))
+            execute(definitions(source, wanted), place)
+    if not hasattr(module, name):
+        raise ModelError(f"what runs of it makes no {name!r}")
+    found = getattr(module, name)
     if isinstance(found, nn.Module):
         return found, note
     return found(**request["arguments"]), note

@@ -23,7 +23,7 @@ from under20k.checking import output
 from under20k.checking.findings import Finding, missed
 from under20k.checking.profiles import NAMES, Profile, load_profile
 from under20k.checking.sandbox import TIME_LIMIT_S, Sandbox, judge_all, judge_apart
-from under20k.checking.target import argument, parse, submissions
+from under20k.checking.target import SUFFIXES, argument, parse, submissions
 from under20k.cli.options import recipe_argument
 from under20k.errors import UserError
 from under20k.files import write_text
@@ -34,6 +34,7 @@ LAYERS = (
     *("Layer", "Type", "Output", "Parameters", "MACs", "Field", "Jump"),
     *("BatchNorm", "Activation", "Source"),
 )
+TIME_LIMIT_MOST_S = 1_000_000
 Judgements = list[tuple[str, dict[str, Any]]]
 """Target and what was found, as in ``output``."""
 
@@ -85,6 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Do what the options say; returns the exit code. Raises UserError."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a model's text, a file's name may hold what it cannot
         sys.stdout.reconfigure(errors="backslashreplace")
+    _check_limits(arguments)
     target = arguments.target
     profile = load_profile(arguments.profile).with_limits(
         parameters=_more(arguments.max_parameters),
@@ -121,14 +123,24 @@ def _more(most: int | None) -> int | None:
     return None if most is None else most + 1
 
 
+def _check_limits(arguments: argparse.Namespace) -> None:
+    for option in ("max_parameters", "min_receptive_field", "max_epochs"):
+        value = getattr(arguments, option)
+        if value is not None and value < 1:
+            raise UserError(f"--{option.replace('_', '-')} is {value}; give 1 or more")
+
+
 def _is_model(target: str) -> bool:
     if ":" in target or target.endswith((".py", ".ipynb")):
         return True
     from under20k.run import FILES
 
     folder = Path(target)
-    # A damaged run is still one, to be told what is missing.
-    return folder.is_dir() and not any((folder / name).exists() for name in FILES)
+    if not folder.is_dir() or (folder / "recipe.json").exists():
+        return False
+    # A damaged run is still one, to be told what is missing; a class may keep a report.md too.
+    of_run = any((folder / name).exists() for name in FILES)
+    return not of_run or any(path.suffix in SUFFIXES for path in folder.rglob("*"))
 
 
 def _class(arguments: argparse.Namespace, texts: list[str], profile: Profile) -> Judgements:
@@ -169,8 +181,8 @@ def _model(arguments: argparse.Namespace, profile: Profile) -> dict[str, Any]:
 
 def _time_limit_s(arguments: argparse.Namespace) -> float:
     limit_s: float = arguments.time_limit
-    if not limit_s > 0:
-        raise UserError(f"--time-limit is {limit_s:g}; give seconds above 0")
+    if not 0 < limit_s <= TIME_LIMIT_MOST_S:
+        raise UserError(f"--time-limit is {limit_s:g}; give seconds above 0, at most {TIME_LIMIT_MOST_S:,}")
     return limit_s
 
 
