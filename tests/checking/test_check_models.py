@@ -97,6 +97,14 @@ def test_a_file_that_reads_its_arguments_sees_none_of_ours(capsys):
     assert "NameError" in check(capsys, "script.py:Net")[1]["error"]
 
 
+def test_a_file_that_plots_is_judged_where_nothing_was_ever_plotted(capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path / "none_yet"))
+    Path("plots.py").write_text(
+        "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.title('loss')\nplt.show()\n" + GOOD
+    )
+    assert check(capsys, "plots.py:Net")[1].get("parameters") == PARAMETERS
+
+
 def test_a_file_of_this_folder_is_no_module_of_ours(capsys):
     Path("random.py").write_text("open('ran', 'w')\n")
     assert check(capsys, "good.py:Net")[0] == 0

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,35 @@ LINES = {
     "forges": (FORGE, "gave no report"),
     "nests": (NEST, "without a report (exit code 0)"),
     "names_half_a_character": (r"raise ValueError('\ud800')", "ValueError: \ud800 (names"),
+    "makes_a_folder": ("import os; os.mkdir('here')", "tried to change files"),
+    "asks_for_a_folder": ("import os; os.makedirs('.', exist_ok=True)", None),
+    "saves": ("torch.save(self.state_dict(), 'kept')", "tried to write the file kept"),
+    "saves_to_memory": ("import io; torch.save(self.state_dict(), io.BytesIO())", None),
+    "saves_past_python": (
+        "from safetensors.torch import save_file; save_file(self.state_dict(), 'kept')",
+        "tried to write the file kept",
+    ),
+    "spawns": (
+        "import multiprocessing, os\n"
+        "multiprocessing.get_context('spawn').Process(target=os.remove, args=('kept',)).start()",
+        "tried to start a process",
+    ),
+    "pretends": (
+        "class Name(str): __eq__, __hash__ = lambda *_: True, str.__hash__\nopen(Name('kept'), 'w')",
+        "tried to write the file kept",
+    ),
+    "pretends_to_be_a_number": (
+        "class Name(str): __class__ = int\nopen(Name('kept'), 'w')",
+        "tried to write the file kept",
+    ),
+    "stays": (
+        "import os; os._exit = lambda code: None; open('kept', 'w')",
+        "tried to write the file kept",
+    ),
+    "looks_away": (
+        "from under20k.checking import guard; guard._opens = lambda *_: None; open('kept', 'w')",
+        "tried to write the file kept",
+    ),
     "forks_unseen": (FORK + "time.sleep(1e6)", "time limit of 10 s"),
     "forks_away": (
         FORK + f"pid or (os.setsid(), libc.prctl(15, b'{ESCAPED}'))\ntime.sleep(1e6)",
@@ -85,18 +115,47 @@ def network_namespaces() -> bool:
     return subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
 
+def processes() -> set[str]:
+    """What the processes of this machine are called."""
+    names = set()
+    for path in Path("/proc").glob("[0-9]*/comm"):
+        with contextlib.suppress(OSError):
+            names.add(path.read_text().strip())
+    return names
+
+
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
+def escaped() -> threading.Event:
+    """Set once the process that leaves its group has been there."""
+    return threading.Event()
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory, escaped: threading.Event) -> dict[str, dict]:
     """What is found in each, one after the other in one folder, ``z_good`` the last."""
     folder = tmp_path_factory.mktemp("class")
     for name, (line, _) in LINES.items():
         (folder / f"{name}.py").write_text(running(line))
     (folder / "z_good.py").write_text(GOOD)
-    (folder / "kept").touch()
+    (folder / "kept").write_text("kept")
     texts = [str(path) for path in sorted(folder.glob("*.py"))]
-    with contextlib.chdir(folder):
-        found = dict(judge_all(texts, Sandbox(load_profile("brief"), time_limit_s=10), jobs=2))
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.5):
+            if ESCAPED in processes():
+                escaped.set()
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        with contextlib.chdir(folder):
+            found = dict(judge_all(texts, Sandbox(load_profile("brief"), time_limit_s=10), jobs=2))
+    finally:
+        over.set()
+        watcher.join()
     assert {path.name for path in folder.iterdir()} == {*(Path(text).name for text in texts), "kept"}
+    assert (folder / "kept").read_text() == "kept"
     return {Path(text).stem: result for text, result in found.items()}
 
 
@@ -112,13 +171,9 @@ def test_each_is_ended_and_reported(results, name):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are adopted on Linux only")
-def test_no_process_outlives_its_model(results):
-    names = set()
-    for path in Path("/proc").glob("[0-9]*/comm"):
-        with contextlib.suppress(OSError):
-            names.add(path.read_text().strip())
-    assert "python" in " ".join(names)
-    assert ESCAPED not in names
+def test_no_process_outlives_its_model(results, escaped):
+    assert escaped.is_set()
+    assert ESCAPED not in processes()
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -88,6 +89,21 @@ def limit(memory_bytes: int) -> None:
             resource.setrlimit(what, (most, most))
 
 
+def tell_of_native_code() -> None:
+    """Have what starts a process or writes a file past Python tell the audit hooks, as Python's own does."""
+    import _posixsubprocess
+
+    import safetensors.numpy
+    import safetensors.torch
+    import torch
+
+    _tell(_posixsubprocess, "fork_exec", _starts)
+    _tell(subprocess, "_fork_exec", _starts)
+    _tell(torch._C, "PyTorchFileWriter", _writes)
+    for place in (safetensors, safetensors.numpy, safetensors.torch):
+        _tell(place, "serialize_file", _writes)
+
+
 def watch(end: Callable[[str], Any]) -> None:
     """Call ``end`` with the reason at what no model needs. An audit hook cannot be taken out again.
 
@@ -97,24 +113,57 @@ def watch(end: Callable[[str], Any]) -> None:
     roots = tuple(
         os.path.realpath(path) + os.sep for path in (sys.prefix, sys.base_prefix, *sys.path) if path
     )
+    # Bound now, for a model may replace what modules hold.
+    opens, is_folder, leave = _opens, os.path.isdir, os._exit
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        what = _opens(arguments, roots) if event == "open" else reasons.get(event)
-        if what:
-            end(f"it tried to {what}")
+        what = opens(arguments, roots) if event == "open" else reasons.get(event)
+        if what and not (event == "os.mkdir" and is_folder(arguments[0])):  # makedirs asks for what is there
+            try:
+                end(f"it tried to {what}")
+            finally:
+                leave(1)
 
     sys.addaudithook(hook)
 
 
-def _opens(arguments: tuple[Any, ...], roots: tuple[str, ...]) -> str | None:
+def _opens(
+    arguments: tuple[Any, ...],
+    roots: tuple[str, ...],
+    harmless: tuple[str, ...] = HARMLESS,
+    code: tuple[str, ...] = CODE,
+    writing: int = WRITING,
+    real: Callable[[str], str] = os.path.realpath,
+) -> str | None:
     path, _, flags = arguments
-    if isinstance(path, int):  # opened already
+    if issubclass(type(path), int):  # opened already
         return None
-    name = os.fsdecode(path)
-    if name in HARMLESS:
+    name = str.__str__(os.fsdecode(path))  # a class of the model's own could claim to equal anything
+    if name in harmless:
         return None
-    if isinstance(flags, int) and flags & WRITING:
+    if isinstance(flags, int) and flags & writing:
         return f"write the file {name}"
-    if name.endswith(CODE) or os.path.realpath(name).startswith(roots):
+    if name.endswith(code) or real(name).startswith(roots):
         return None
     return f"read the file {name}"
+
+
+def _starts(*arguments: Any) -> None:
+    sys.audit("os.fork")
+
+
+def _writes(*arguments: Any) -> None:
+    for path in arguments:
+        if isinstance(path, str | bytes | os.PathLike):  # else what it writes, or an open file
+            sys.audit("open", path, "w", WRITING)
+
+
+def _tell(place: Any, name: str, tell: Callable[..., None]) -> None:
+    function: Any = getattr(place, name, None)
+
+    def told(*arguments: Any, **named: Any) -> Any:
+        tell(*arguments, *named.values())
+        return function(*arguments, **named)
+
+    if function is not None:
+        setattr(place, name, told)

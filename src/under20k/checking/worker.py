@@ -21,8 +21,10 @@ from typing import Any, NoReturn
 from under20k.checking import guard
 from under20k.checking.findings import ModelError
 
+_exit = os._exit  # a model may replace the other
 REPORT_LIMIT_BYTES = 16 * 2**20
 MODULE = "under20k_target"
+PLOTTING = ("matplotlib", "pylab", "seaborn")
 FUTURE: int = annotations.compiler_flag
 """The flag of code under ``from __future__ import annotations``."""
 DEFECT = "a defect of under20k, not of the model: "
@@ -36,9 +38,15 @@ def main() -> None:
     guard.adopt_orphans()
     import under20k.checking.judge  # noqa: F401 (what the forks are to find imported)
 
+    guard.tell_of_native_code()
     _send(descriptor, {"ready": True})
     for line in sys.stdin:
-        _send(descriptor, serve(json.loads(line), descriptor))
+        request = json.loads(line)
+        if any(word in source for _, source in request["pieces"] for word in PLOTTING):
+            # It makes folders and files of its own when it is imported, which no model may.
+            with contextlib.suppress(Exception):
+                import matplotlib.pyplot  # noqa: F401
+        _send(descriptor, serve(request, descriptor))
 
 
 def serve(request: dict[str, Any], descriptor: int) -> dict[str, Any]:
@@ -187,7 +195,7 @@ def _line(error: BaseException, request: dict[str, Any]) -> str:
 
 def _report(descriptor: int, result: dict[str, Any]) -> NoReturn:
     _send(descriptor, result)
-    os._exit(0)
+    _exit(0)
 
 
 def _send(descriptor: int, result: dict[str, Any]) -> None:
