@@ -280,6 +280,10 @@ CORPUS: dict[str, tuple[Callable[[], nn.Module], set[str], int]] = {
     "weights in a buffer, transposed": (lambda: Hidden(lambda x, w: x @ w.T), {P}, 34),
     "weights in a buffer, through operations": (
         lambda: Hidden(lambda x, w: F.linear(x, (w * 1.0).reshape(-1).reshape(64, 392))), {P}, 34),
+    "weights in an array": (
+        lambda: Hidden(lambda x, w: F.linear(x, torch.from_numpy(w.numpy()) + 0)), {P}, 34),
+    "weights in a list": (
+        lambda: Hidden(lambda x, w: x @ torch.tensor(w.tolist(), dtype=x.dtype).t()), {P}, 34),
     "pruned": (lambda: seq(prune.l1_unstructured(CONV7(), "weight", 0.5), nn.Flatten()), set(), 34),
     "spectral norm": (lambda: seq(nn.utils.parametrizations.spectral_norm(CONV7()), nn.Flatten()), set(), 34),
     "assigned into a tensor": (assigned, set(), 34),

@@ -118,7 +118,9 @@ def watch(end: Callable[[str], Any]) -> None:
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         what = opens(arguments, roots) if event == "open" else reasons.get(event)
-        if what and not (event == "os.mkdir" and is_folder(arguments[0])):  # makedirs asks for what is there
+        if event == "os.mkdir" and arguments[2] == -1 and is_folder(arguments[0]):
+            return  # makedirs asks for what is there
+        if what:
             try:
                 end(f"it tried to {what}")
             finally:

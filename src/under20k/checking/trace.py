@@ -29,6 +29,10 @@ from under20k.checking.node import BATCH, CONVOLUTIONS, PRODUCTS, Node
 _OWN = tuple(os.path.dirname(path) + os.sep for path in (torch.__file__, os.path.dirname(__file__)))
 
 
+FROM_ELSEWHERE = ("tensor", "as_tensor", "asarray", "from_numpy", "frombuffer", "from_dlpack")
+"""What makes a tensor of numbers that are kept in lists or arrays."""
+
+
 @dataclass(frozen=True)
 class Trace:
     """What one run of a model computed."""
@@ -155,6 +159,8 @@ class _Recorder(TorchFunctionMode):
             self.outside |= set(hidden)
         elif not features and result.numel() > 1:  # one number, such as a norm, holds no weights
             self.leaves[id(node)] = {i: t for part in taken.values() for i, t in self._made_of(part).items()}
+            if kind in FROM_ELSEWHERE and not taken:
+                self.leaves[id(node)] = {id(result): result}
         node.macs = macs(node, [shape for _, shape in before], tuple(result.shape))
         locate(node)
         self.nodes.append(node)
