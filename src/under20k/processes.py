@@ -69,7 +69,8 @@ class SeparateProcesses(Executor):
 
     def busy(self, timeout_s: float) -> bool:
         """Whether any call is left after so many seconds."""
-        return bool(wait(self._futures, timeout_s).not_done)
+        left = [future for future in self._futures if not future.done()]  # to wait(), a cancelled one is not
+        return bool(wait(left, timeout_s).not_done)
 
     def _in_process(self, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         process = self._idle.get()

@@ -300,6 +300,7 @@ def test_ctrl_c_is_for_the_command_alone_to_decide(mnist: Mnist, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(45 * 60)
 def test_the_four_recipes_in_full(mnist: Mnist, tmp_path):
     """The main job itself."""
     process = processes.start(tmp_path, "reproduce")

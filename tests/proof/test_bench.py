@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -303,6 +304,33 @@ def test_a_killed_bench_goes_on_where_it_was(tmp_path, mnist: Mnist):
         one, other = (Run.open(tmp_path / where / f"tiny-{seed}").weights() for where in ("runs", "whole"))
         assert all((one[name].view(np.uint32) == other[name].view(np.uint32)).all() for name in one)
     assert whole.bench.last == [seed["validation_accuracy"] for seed in values["seeds"]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stopped_bench_ends_whatever_still_waits_for_its_turn(tmp_path, mnist: Mnist, number, code):
+    write_text(tmp_path / "tiny.json", replace(TINY, epochs=1000).to_json())
+    process = subprocess.Popen(
+        command("--seeds", "0-4", "--jobs", "1"),
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    try:
+        deadline = time.monotonic() + PATIENCE_S
+        while not (tmp_path / "runs" / "tiny-0" / "metrics.jsonl").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=PATIENCE_S)
+    finally:
+        process.kill()
+        process.wait()
+    assert (process.returncode, "Traceback" in said) == (code, False)
+    assert "the same command goes on" in said
 
 
 def alive(group: int) -> bool:
