@@ -71,12 +71,11 @@ def measure(recipe: Recipe, seeds: int, tasks: int, workers: int) -> dict[str, A
         dask_workers(address, "auto", "auto", 1, None) as pool,
         distributed.Client(address) as client,
     ):
-        joined: list[str] = []
 
         def all_joined() -> bool:  # a task that is submitted before waits for someone to ask for the news
             pool.heard()
-            joined.extend(news for news in pool.news() if news.endswith(" joins"))
-            return len(joined) == workers
+            pool.news()
+            return pool.fit == workers
 
         until(all_joined)
         work = [Task(recipe, seed, Path(name) / "runs") for seed in range(seeds)]

@@ -50,6 +50,11 @@ class DaskWorkers:
         client.subscribe_topic(topic, lambda event: self._events.put(tuple(event[1])))
 
     @property
+    def fit(self) -> int:
+        """How many workers can train, as far as ``heard`` and ``news`` know."""
+        return len(self._fit)
+
+    @property
     def tell(self) -> Callable[[Message], None]:
         return Voice(self._topic)
 

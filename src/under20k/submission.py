@@ -102,9 +102,7 @@ def untimeable(bench: Bench, turns: int) -> list[str]:
             pass
     except UserError as error:
         wrong.append(str(error))
-    own = {seed.environment.get("code") for seed in bench.seeds}
-    builds = {seed.environment.get("native_build") for seed in bench.seeds}
-    if own != {code_digest()} or not builds <= {None, native_build()}:
+    if not all(_by_this_code(seed.environment) for seed in bench.seeds):
         wrong.append("what is installed here is not what trained the bench, and would be timed; bench again")
     return wrong
 
@@ -177,10 +175,14 @@ def committed(environment: Mapping[str, Any]) -> dict[str, Any]:
 
     That they are the same is what their digests say.
     """
-    own, now = identity(environment), git_hash()
+    now = git_hash()
     later = str(environment.get("git")).endswith("-dirty") and now is not None and not now.endswith("-dirty")
-    same = own["code"] == code_digest() and own.get("native_build") in (None, native_build())
-    return {**environment, "git": now} if later and same else dict(environment)
+    return {**environment, "git": now} if later and _by_this_code(environment) else dict(environment)
+
+
+def _by_this_code(environment: Mapping[str, Any]) -> bool:
+    own = identity(environment)
+    return own["code"] == code_digest() and own.get("native_build") in (None, native_build())
 
 
 def _readings(runs: Sequence[Run]) -> dict[int, tuple[Reading, ...]]:

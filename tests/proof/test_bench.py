@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import replace
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dask_cluster import PATIENCE_S, wait_for
 from made import ENVIRONMENT, SMALL, around, bench_of, on_disk
 from scipy import stats
 
@@ -30,7 +30,6 @@ from under20k.seeds import Bench
 from under20k.trainings import Task, Unwatched, fitting, train_all
 
 TINY = replace(MINIMAL.with_changes(architecture="1p,4pd0.1|l", batch_size=1000, epochs=2), name="tiny")
-PATIENCE_S = 300
 
 
 def rows(table) -> dict[str, list[str]]:
@@ -259,18 +258,24 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "under20k", "bench", "tiny.json", *arguments]
 
 
-@pytest.mark.slow
-def test_a_killed_bench_goes_on_where_it_was(tmp_path, mnist: Mnist):
-    """Killed when the first of three seeds is done; wherever the others are, nothing is lost."""
-    write_text(tmp_path / "tiny.json", TINY.to_json())
-    killed = subprocess.Popen(
-        command("--seeds", "0-2", "--jobs", "1"),
-        cwd=tmp_path,
+def started(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """A bench in a session of its own, which Ctrl-C reaches as it would at a terminal."""
+    return subprocess.Popen(
+        command(*arguments),
+        cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
+
+
+@pytest.mark.slow
+def test_a_killed_bench_goes_on_where_it_was(tmp_path, mnist: Mnist):
+    """Killed when the first of three seeds is done; wherever the others are, nothing is lost."""
+    write_text(tmp_path / "tiny.json", TINY.to_json())
+    killed = started(tmp_path, "--seeds", "0-2", "--jobs", "1")
     assert killed.stderr is not None
     try:
         said = next(line for line in killed.stderr if "1 of 3" in line)
@@ -279,10 +284,7 @@ def test_a_killed_bench_goes_on_where_it_was(tmp_path, mnist: Mnist):
         killed.kill()
         killed.wait()
     killed.stderr.close()
-    deadline = time.monotonic() + PATIENCE_S
-    while alive(killed.pid):  # its worker notices by itself, and holds its folder until then
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_for(lambda: not alive(killed.pid))  # its worker notices by itself, and holds its folder until then
     before = contents(tmp_path / "runs" / "tiny-0")
     finished = [path.parent.name for path in tmp_path.glob("runs/*/report.md")]
     assert "tiny-0" in finished
@@ -310,20 +312,9 @@ def test_a_killed_bench_goes_on_where_it_was(tmp_path, mnist: Mnist):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_stopped_bench_ends_whatever_still_waits_for_its_turn(tmp_path, mnist: Mnist, number, code):
     write_text(tmp_path / "tiny.json", replace(TINY, epochs=1000).to_json())
-    process = subprocess.Popen(
-        command("--seeds", "0-4", "--jobs", "1"),
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )
+    process = started(tmp_path, "--seeds", "0-4", "--jobs", "1")
     try:
-        deadline = time.monotonic() + PATIENCE_S
-        while not (tmp_path / "runs" / "tiny-0" / "metrics.jsonl").exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_for((tmp_path / "runs" / "tiny-0" / "metrics.jsonl").exists)
         process.send_signal(number)
         _, said = process.communicate(timeout=PATIENCE_S)
     finally:
