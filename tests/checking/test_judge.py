@@ -79,6 +79,18 @@ def test_batch_norm_after_every_convolution_but_the_last():
 
 
 @pytest.mark.parametrize(
+    ("norm", "expected"),
+    [
+        ([nn.BatchNorm2d(4)], (True, "after 1 of 1 convolution, the only one")),
+        ([], (False, "after 0 of 1 convolution, the only one; none right after 0")),
+    ],
+)
+def test_an_only_convolution_needs_batch_norm(norm, expected):
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), *norm, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10))
+    assert verdict(model, "batch_norm") == expected
+
+
+@pytest.mark.parametrize(
     "between",
     [
         [nn.ReLU(), nn.BatchNorm2d(4)],  # normalised, but after the activation

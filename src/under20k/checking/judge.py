@@ -147,10 +147,14 @@ def _normalised(node: Node, nodes: Sequence[Node]) -> bool:
 
 def _batch_norm(nodes: Sequence[Node]) -> Judged:
     convolutions = [node for node in nodes if node.kind in CONVOLUTIONS]
-    required, last = convolutions[:-1], convolutions[-1:]
+    # The last may be the head, which wants none; an only one is not, or nothing would be normalised.
+    required = convolutions[:-1] or convolutions
     bare = [_at(node) for node in required if not _normalised(node, nodes)]
     text = f"after {len(required) - len(bare)} of {len(required)}"
-    text += f" convolutions before the last, {_at(last[0])}" if last else ": there is no convolution"
+    if len(convolutions) > 1:
+        text += f" convolutions before the last, {_at(convolutions[-1])}"
+    else:
+        text += " convolution, the only one" if convolutions else ": there is no convolution"
     text += f"; none right after {', '.join(bare)}" if bare else ""
     return bool(required) and not bare, "BatchNorm right after every convolution but the last", text
 
