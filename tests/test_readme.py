@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from under20k.cli.main import VERBS
 
@@ -54,6 +55,24 @@ def test_the_engines_differ_by_no_more_than_chance(generator):
         assert len(ours) == len(theirs) == 10
         difference = ours - theirs
         assert abs(difference.mean()) < 3.25 * difference.std(ddof=1) / np.sqrt(10)
+
+
+def test_bf16_costs_no_accuracy(generator):
+    """Paired by seed: no recipe differs at 1%, shared among the five, and all pairs together lose at most
+    0.03 points, with 97.5% confidence.
+    """
+    benches = generator.in_both_precisions()
+    assert benches.keys() == generator.RECIPES.keys()
+    differences = []
+    for bf16, fp32 in benches.values():
+        assert {seed.environment["precision"] for seed in bf16.seeds} == {"bf16"}
+        assert {seed.environment.get("precision", "fp32") for seed in fp32.seeds} == {"fp32"}
+        assert len(bf16.seeds) == 20
+        difference = np.array(bf16.last) - np.array(fp32.last)
+        assert scipy.stats.ttest_1samp(difference, 0).pvalue > 0.01 / len(benches)
+        differences += list(difference)
+    low, _ = scipy.stats.ttest_1samp(differences, 0).confidence_interval(0.95)
+    assert low > -0.0003
 
 
 def test_the_two_commands_are_targets_of_make():

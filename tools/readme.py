@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,16 +20,20 @@ from tools.cluster_cost import measured_section
 from under20k.api import check
 from under20k.cli.main import VERBS
 from under20k.files import read_text, write_text
+from under20k.inference import Difference
 from under20k.metrics import EpochMetrics, metrics_lines
 from under20k.recipe import Recipe
 from under20k.recipes import RECIPES
-from under20k.records import read_records
+from under20k.records import Record, read_records
+from under20k.report.bench import in_points, points_interval
 from under20k.report.parts import filled
 from under20k.report.records import records_markdown
 from under20k.report.reproduction import write_reproduction
 from under20k.report.tables import Table
 from under20k.report.target import Standing, target_table, target_text
+from under20k.report.wording import NOTHING, p_text
 from under20k.run import Run, run_path
+from under20k.seeds import Bench
 from under20k.statistics import Sample, Summary
 from under20k.weights import initial_weights
 
@@ -43,6 +47,15 @@ TORCH_RESULTS = ROOT / "docs" / "reproduction" / "results-torch.json"
 BENCHMARK = ROOT / "docs" / "benchmark.json"
 BENCHMARK_PAGE = ROOT / "docs" / "benchmark.md"
 RECORDS = ROOT / "records"
+BF16 = ROOT / "docs" / "bf16"
+FP32 = {
+    "regularized": RECORDS / "reference" / "2026-11-26-regularized",
+    "minimal": RECORDS / "reference" / "2026-11-26-minimal",
+    "regularized-plus": RECORDS / "accurate" / "2026-11-26-regularized-plus",
+    "minimal-plus": BF16 / "minimal-plus-fp32",
+    "minimal-augmented": BF16 / "minimal-augmented-fp32",
+}
+"""A bench or record in fp32 for each bench in bf16, ``docs/bf16/RECIPE``, over the same seeds."""
 
 
 def result_table(results: Mapping[str, Any]) -> str:
@@ -112,6 +125,38 @@ def engines(native: Mapping[str, Any], torch: Mapping[str, Any]) -> str:
     return Table(header, tuple(rows)).markdown()
 
 
+def bench_in(folder: Path) -> Bench:
+    """The bench, or that of the record, in a folder."""
+    return Record.open(folder).bench if (folder / "record.json").is_file() else Bench.open(folder)
+
+
+def in_both_precisions() -> dict[str, tuple[Bench, Bench]]:
+    """Each recipe's seeds in bf16, and the same in fp32."""
+    benches = {name: (bench_in(BF16 / name), bench_in(fp32)) for name, fp32 in FP32.items()}
+    for name, (bf16, fp32) in benches.items():
+        assert [seed.seed for seed in bf16.seeds] == [seed.seed for seed in fp32.seeds], name
+        assert bf16.recipe == fp32.recipe == RECIPES[name]
+    return benches
+
+
+def precisions(benches: Mapping[str, tuple[Bench, Bench]]) -> str:
+    """Last-epoch validation accuracy in fp32 and in bf16, and their difference, paired by seed."""
+
+    def difference(pairs: Sequence[tuple[float, float]]) -> tuple[str, ...]:
+        found = Difference.of(*zip(*pairs, strict=True))
+        return in_points(found.sample.mean, sign=True), points_interval(found), p_text(found.t_test_p)
+
+    pairs = {name: list(zip(bf16.last, fp32.last, strict=True)) for name, (bf16, fp32) in benches.items()}
+    every = [pair for of_recipe in pairs.values() for pair in of_recipe]
+    rows = []
+    for name, (bf16, fp32) in benches.items():
+        samples = [bench.statistics.summary.last for bench in (fp32, bf16)]
+        rows.append((name, str(len(pairs[name])), *map(str, samples), *difference(pairs[name])))
+    rows.append(("all of them", str(len(every)), NOTHING, NOTHING, *difference(every)))
+    header = ("Recipe", "Seeds", "fp32", "bf16, emulated", "Difference, points", "95% interval", "p")
+    return Table(header, tuple(rows)).markdown()
+
+
 def generated() -> dict[Path, dict[str, str]]:
     """Every generated part by its name, for each page."""
     results, torch, benchmark = (json.loads(read_text(path)) for path in (RESULTS, TORCH_RESULTS, BENCHMARK))
@@ -122,7 +167,7 @@ def generated() -> dict[Path, dict[str, str]]:
             "speed": speed(benchmark),
             "records": records_markdown(read_records(RECORDS)),
         },
-        NATIVE_PAGE: {"engines": engines(results, torch)},
+        NATIVE_PAGE: {"engines": engines(results, torch), "precisions": precisions(in_both_precisions())},
         CLUSTER_PAGE: {"cost": measured_section()},
     }
 

@@ -55,7 +55,7 @@ def add_engine(parser: argparse.ArgumentParser, threads: str, *, trains: bool = 
             default="auto",
             help="of the products in training: bf16 is for the native engine on a CPU with AVX512_BF16; "
             "sums, BatchNorm, the optimiser and evaluation are always fp32 (default: auto, which is fp32 "
-            "until bf16 is shown to cost no accuracy)",
+            "until bf16 is timed on such a CPU)",
         )
     parser.add_argument("--threads", type=int, metavar="N", help=f"CPU threads (default: {threads})")
 

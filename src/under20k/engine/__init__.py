@@ -29,7 +29,7 @@ class Choice:
 def choose(engine: str = "auto", device: str = "auto", precision: str = "auto") -> Choice:
     """What ``auto`` comes to: native on a CPU where it is built, torch elsewhere. Never imports torch.
 
-    A ``precision`` of auto is fp32: bf16 has not been shown to cost no accuracy. Raises UserError for an
+    A ``precision`` of auto is fp32: bf16 has not been timed on a CPU that has it. Raises UserError for an
     engine or a precision that is not known, or not to be had here.
     """
     if engine not in ENGINES:
