@@ -8,7 +8,6 @@ A generated part stands between ``<!-- name -->`` and ``<!-- /name -->``; docs/b
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,10 +20,11 @@ from under20k.api import check
 from under20k.cli.main import VERBS
 from under20k.files import read_text, write_text
 from under20k.inference import Difference
+from under20k.leaderboard import bench_in
 from under20k.metrics import EpochMetrics, metrics_lines
 from under20k.recipe import Recipe
 from under20k.recipes import RECIPES
-from under20k.records import Record, read_records
+from under20k.records import read_records
 from under20k.report.bench import in_points, points_interval
 from under20k.report.parts import filled
 from under20k.report.records import records_markdown
@@ -110,24 +110,18 @@ def engines(native: Mapping[str, Any], torch: Mapping[str, Any]) -> str:
         of_recipe = native["recipes"][name]
         assert [run["seed"] for run in of_recipe["runs"]] == [run["seed"] for run in other["runs"]]
         ours, theirs = last_accuracies(of_recipe), last_accuracies(other)
-        difference = Sample.of([a - b for a, b in zip(ours, theirs, strict=True)])
-        error = (difference.sd or 0) / math.sqrt(difference.n)
+        difference = Difference.of(ours, theirs).sample
         rows.append(
             (
                 name,
                 str(difference.n),
                 str(Sample.of(ours)),
                 str(Sample.of(theirs)),
-                f"{100 * difference.mean:+.3f} ± {100 * error:.3f}",
+                f"{in_points(difference.mean, sign=True)} ± {in_points(difference.standard_error)}",
             )
         )
     header = ("Recipe", "Seeds", "native", "torch", "Difference ± standard error, points")
     return Table(header, tuple(rows)).markdown()
-
-
-def bench_in(folder: Path) -> Bench:
-    """The bench, or that of the record, in a folder."""
-    return Record.open(folder).bench if (folder / "record.json").is_file() else Bench.open(folder)
 
 
 def in_both_precisions() -> dict[str, tuple[Bench, Bench]]:

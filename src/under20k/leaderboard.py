@@ -95,8 +95,13 @@ def paired(ours: Path | str, theirs: Path | str) -> Difference:
     Of two recipes, or of one that two engines, precisions or versions have trained. Raises UserError for a
     folder that holds no run, bench or record, and where no seed is in both.
     """
-    (*_, first), (*_, second) = _opened(Path(ours)), _opened(Path(theirs))
-    return first.versus(second)
+    return bench_in(Path(ours)).versus(bench_in(Path(theirs)))
+
+
+def bench_in(path: Path) -> Bench:
+    """The seeds of the run, bench or record in a folder. Raises UserError where it holds none of these."""
+    *_, bench = _opened(path)
+    return bench
 
 
 def entry_of(path: Path) -> Entry:
