@@ -21,10 +21,17 @@ import sanitized
 
 from under20k.architecture import Architecture
 from under20k.elastic import spline_weights
-from under20k.engine.native_engine import EMULATION_VARIABLE, ISA_VARIABLE, NativeEngine, instruction_set
-from under20k.engine.protocol import Divergence, EpochResult
+from under20k.engine.native_engine import (
+    EMULATION_VARIABLE,
+    ISA_VARIABLE,
+    NativeEngine,
+    _Places,
+    _settings,
+    instruction_set,
+)
+from under20k.engine.protocol import Divergence, EpochResult, Teacher
 from under20k.plan import EpochPlan, epoch_plan
-from under20k.recipe import Augmentation, Recipe
+from under20k.recipe import Augmentation, Distillation, Recipe
 from under20k.weights import initial_weights
 
 # Maps of every width that 28 can become, channels that make tiles of every size.
@@ -97,6 +104,20 @@ def train_every_case() -> None:
             train(engine, epoch_plan(recipe, 0, 1, TRAINED))
             bits.add(everything(engine))
         assert len(bits) == 1, f"{text}, {batch_size}: the number of threads matters"
+
+
+def learn() -> None:
+    """From teachers of every architecture, deeper and wider than the student or not."""
+    for text, (batch_size, threads) in itertools.product(ARCHITECTURES, ((7, 1), (33, 5))):
+        architecture = Architecture.parse(text)
+        teacher = Recipe("teacher", architecture)
+        recipe = replace(SMALL, batch_size=batch_size, distillation=Distillation(teacher, 2))
+        engine = start(recipe, threads)
+        for seed in (0, 1):  # the second pair takes the first one's place
+            weights = initial_weights(architecture, seed)
+            engine.learn_from([Teacher(architecture, weights)] * 2)
+            train(engine, epoch_plan(recipe, 0, 1, TRAINED))
+        everything(engine)
 
 
 def train_in_bf16() -> None:
@@ -243,6 +264,7 @@ def refuse() -> None:
         except (TypeError, ValueError):
             continue
         raise AssertionError(f"{list(change)}: taken, though it does not fit")
+    _refuse_teachers(engine)
     # Maps far outside the image, whose coordinates wrap around, are odd but no fault.
     for value in (edge.max, edge.min):
         for bilinear in (True, False):
@@ -253,7 +275,27 @@ def refuse() -> None:
         engine._network.train_epoch(**(good | {"grids": np.full_like(grids, value)}))
 
 
-PARTS = (train_every_case, train_in_bf16, evaluate, resume, interrupt, train_beside_each_other, refuse)
+def _refuse_teachers(engine: NativeEngine) -> None:
+    """Settings of another number of threads, and weights that are not theirs, straight into C++."""
+    teacher = Recipe("teacher", SMALL.architecture, batch_size=1)
+    places = _Places(teacher)
+    weights = np.zeros(places.total, np.float32)
+    two, three = (_settings(teacher, places, threads, "fp32") for threads in (2, 3))
+    for settings, given in (
+        ([two], []),
+        ([two], [weights[:-1]]),
+        ([two], [weights.astype(np.float64)]),
+        ([three], [weights]),
+        ([two, two], [weights]),
+    ):
+        try:
+            engine._network.learn_from(settings=settings, weights=given, temperature=1.0, share=1.0)
+        except (TypeError, ValueError):
+            continue
+        raise AssertionError("teachers that do not fit were taken")
+
+
+PARTS = (train_every_case, learn, train_in_bf16, evaluate, resume, interrupt, train_beside_each_other, refuse)
 
 
 def main() -> None:
@@ -263,7 +305,9 @@ def main() -> None:
         assert instruction_set() == isa
         for part in PARTS:
             part()
-        print(f"{isa}: every case with {THREADS} threads, bf16, evaluation, resume, interruptions, bad input")
+        print(
+            f"{isa}: every case with {THREADS} threads, teachers, bf16, evaluation, interruptions, bad input"
+        )
 
 
 if __name__ == "__main__":

@@ -43,9 +43,44 @@ inline void logits(const Map& map, const float* z, int live, float* out) {
         for (int k = 0; k < CLASSES; ++k) out[lane * CLASSES + k] = averages[k][lane];
 }
 
+// The logarithm of the softmax of `score` over the temperature.
+inline void log_softmax(const float* score, double temperature, double (&logs)[CLASSES]) {
+    float largest = score[0];
+    for (int k = 1; k < CLASSES; ++k) largest = score[k] > largest ? score[k] : largest;
+    double total = 0;
+    for (int k = 0; k < CLASSES; ++k) {
+        logs[k] = (static_cast<double>(score[k]) - static_cast<double>(largest)) / temperature;
+        total += std::exp(logs[k]);
+    }
+    for (int k = 0; k < CLASSES; ++k) logs[k] -= std::log(total);
+}
+
+// Adds one teacher's answers to those of all, by `share`: its softmax of `live` rows of 10 logits.
+inline void answer(const float* logits, int live, double temperature, double share, double* answers) {
+    for (int lane = 0; lane < live; ++lane) {
+        double logs[CLASSES];
+        log_softmax(logits + lane * CLASSES, temperature, logs);
+        for (int k = 0; k < CLASSES; ++k) answers[lane * CLASSES + k] += share * std::exp(logs[k]);
+    }
+}
+
+// An image's loss and its slope in each score, by the label alone, with the teachers' share: T² times the divergence
+// of the softmax at temperature T from their answers.
+inline void learn(const float* score, const Teaching& teaching, const double* answers, double& loss,
+                  double (&slope)[CLASSES]) {
+    const double temperature = teaching.temperature, share = teaching.share;
+    double logs[CLASSES], divergence = 0;
+    log_softmax(score, temperature, logs);
+    for (int k = 0; k < CLASSES; ++k) {
+        if (answers[k] > 0) divergence += answers[k] * (std::log(answers[k]) - logs[k]);
+        slope[k] = (1 - share) * slope[k] + share * temperature * (std::exp(logs[k]) - answers[k]);
+    }
+    loss = (1 - share) * loss + share * temperature * temperature * divergence;
+}
+
 // The group's summed loss and its gradient, written over z. `share` is one over the batch's images.
-inline Loss loss(const Map& map, float* z, const uint8_t* labels, int live, float smoothing, float share,
-                 float* bias_gradient) {
+inline Loss loss(const Map& map, float* z, const uint8_t* labels, const Teaching& teaching, int live, float smoothing,
+                 float share, float* bias_gradient) {
     float scores[LANES * CLASSES];
     logits(map, z, live, scores);
     Vec gradient[CLASSES] = {};
@@ -65,12 +100,16 @@ inline Loss loss(const Map& map, float* z, const uint8_t* labels, int live, floa
         const int label = labels[lane];
         const double own = static_cast<double>(score[label]) - static_cast<double>(score[best]);
         const double keep = 1 - static_cast<double>(smoothing);
-        result.loss += std::log(total) - keep * own - static_cast<double>(smoothing) * below;
+        double image_loss = std::log(total) - keep * own - static_cast<double>(smoothing) * below;
         result.correct += best == label;
+        double slope[CLASSES];
         for (int k = 0; k < CLASSES; ++k) {
             const double target = (k == label ? keep : 0) + static_cast<double>(smoothing) / CLASSES;
-            gradient[k][lane] = static_cast<float>((exponential[k] / total - target) * static_cast<double>(share));
+            slope[k] = exponential[k] / total - target;
         }
+        if (teaching.answers) learn(score, teaching, teaching.answers + lane * CLASSES, image_loss, slope);
+        result.loss += image_loss;
+        for (int k = 0; k < CLASSES; ++k) gradient[k][lane] = static_cast<float>(slope[k] * static_cast<double>(share));
     }
     if (bias_gradient)
         for (int k = 0; k < CLASSES; ++k) bias_gradient[k] = sum_lanes(gradient[k]);

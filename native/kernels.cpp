@@ -34,6 +34,7 @@ const Kernels& kernels() {
         global_average,
         global_average_gradient,
         logits,
+        answer,
         loss,
         pack_image,
         load_image,

@@ -87,6 +87,13 @@ struct Loss {
     int correct;
 };
 
+// What teachers say of a group's images, and how much that counts beside the labels.
+struct Teaching {
+    const double* answers;  // [live][CLASSES] the mean of their softmax at the temperature; null without teachers
+    double temperature;
+    double share;
+};
+
 struct Optimiser {
     float momentum;
     float weight_decay;
@@ -147,7 +154,8 @@ struct Kernels {
     void (*global_average)(const Map&, const float* maps, float* averages);
     void (*global_average_gradient)(const Map&, const float* averages_gradient, float* maps_gradient);
     void (*logits)(const Map&, const float* z, int live, float* logits);
-    Loss (*loss)(const Map&, float* z, const uint8_t* labels, int live, float smoothing, float share,
+    void (*answer)(const float* logits, int live, double temperature, double share, double* answers);
+    Loss (*loss)(const Map&, float* z, const uint8_t* labels, const Teaching&, int live, float smoothing, float share,
                  float* bias_gradient);
 
     void (*pack_image)(const ImageConvolution&, const float* weights, const float* scale, const float* bias, float* packed);

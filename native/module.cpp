@@ -7,6 +7,7 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -85,6 +86,19 @@ nb::tuple train_epoch(Network& network, const Images& images, const Array<uint8_
             check_signals);
     }
     return nb::make_tuple(outcome.loss, outcome.correct, outcome.diverged);
+}
+
+void learn_from(Network& network, const std::vector<under20k::Settings>& settings,
+                const std::vector<Array<float, nb::ndim<1>>>& weights, double temperature, double share) {
+    require(settings.size() == weights.size(), "weights of each teacher");
+    std::vector<std::unique_ptr<Network>> teachers;
+    for (size_t i = 0; i < settings.size(); ++i) {
+        require(weights[i].shape(0) == static_cast<size_t>(settings[i].parameters), "all weights of a teacher");
+        require(settings[i].threads == network.threads(), "as many threads as the student has");
+        teachers.push_back(std::make_unique<Network>(settings[i], network.kernels()));
+        std::copy_n(weights[i].data(), settings[i].parameters, teachers.back()->weights());
+    }
+    network.learn_from(std::move(teachers), temperature, share);
 }
 
 nb::object logits(Network& network, const Images& images) {
@@ -194,6 +208,7 @@ NB_MODULE(_native, m) {
             auto& network = nb::cast<Network&>(self);
             return view(network.average(), network, self);
         })
+        .def("learn_from", learn_from, nb::kw_only(), "settings"_a, "weights"_a.noconvert(), "temperature"_a, "share"_a)
         .def("train_epoch", train_epoch, nb::kw_only(), "images"_a.noconvert(), "labels"_a.noconvert(),
              "order"_a.noconvert(), "matrices"_a.noconvert().none(), "grids"_a.noconvert().none(),
              "spline_weights"_a.noconvert(), "bilinear"_a, "learning_rates"_a.noconvert(),

@@ -16,6 +16,7 @@ constexpr double EPSILON = 1e-5;            // BatchNorm's, as PyTorch has it by
 constexpr double RUNNING_MOMENTUM = 0.1;
 constexpr double FAR = 8;                   // standard deviations from a pivot to the mean
 constexpr int CHANNEL_ARRAYS = 9;
+constexpr int MOST_LANES = 64;             // of any instruction set
 constexpr int64_t FEW = 2;                  // a group takes longer than images alone up to this part of its lanes
 constexpr ptrdiff_t UPDATE_CHUNK = 1024;    // parameters
 
@@ -226,7 +227,7 @@ EpochOutcome Network::train_epoch(const Epoch& epoch, const OnStep& on_step, con
         pool_.run(groups, [&](int slot, int thread) {
             const Group group = group_of(slot);
             forward(last, epoch.batch, group, slot, thread);
-            losses[static_cast<size_t>(slot)] = head(epoch.batch, group, slot, 1.0f / static_cast<float>(images));
+            losses[static_cast<size_t>(slot)] = head(epoch.batch, group, slot, thread, 1.0f / static_cast<float>(images));
             backward(last, epoch.batch, group, slot, thread);
         });
         double loss = 0;
@@ -348,15 +349,29 @@ void Network::normalise(Stage& stage, int64_t images) {
     }
 }
 
-Loss Network::head(const Batch& batch, const Group& group, int64_t slot, float share) {
+void Network::learn_from(std::vector<std::unique_ptr<Network>> teachers, double temperature, double share) {
+    for (auto& teacher : teachers) teacher->pack_for_evaluation(teacher->weights());
+    teachers_ = std::move(teachers);
+    temperature_ = temperature;
+    teachers_share_ = share;
+}
+
+Loss Network::head(const Batch& batch, const Group& group, int64_t slot, int thread, float share) {
     Stage& stage = stages_.back();
-    uint8_t labels[64];
+    double answers[MOST_LANES * CLASSES] = {};
+    for (const auto& teacher : teachers_) {
+        float logits[MOST_LANES * CLASSES];
+        teacher->evaluate(batch, group, thread, logits);
+        kernels_.answer(logits, group.live, temperature_, 1 / static_cast<double>(teachers_.size()), answers);
+    }
+    const Teaching teaching{teachers_.empty() ? nullptr : answers, temperature_, teachers_share_};
+    uint8_t labels[MOST_LANES];
     for (int lane = 0; lane < group.live; ++lane) {
         const int64_t position = group.position + lane;
         labels[lane] = batch.labels[batch.order ? batch.order[position] : position];
     }
     float* bias_gradient = stage.layer.bias < 0 ? nullptr : partial(slot) + stage.layer.bias;
-    return kernels_.loss(stage.forward.output, z_of(stage, slot), labels, group.live, settings_.label_smoothing, share,
+    return kernels_.loss(stage.forward.output, z_of(stage, slot), labels, teaching, group.live, settings_.label_smoothing, share,
                          bias_gradient);
 }
 

@@ -90,6 +90,10 @@ public:
     Network(const Settings& settings, const Kernels& kernels);
     ~Network();
 
+    // From now on the loss has `share` of what the teachers say of each image, at a temperature. They are of this
+    // network's kernels and threads, and give no gradient.
+    void learn_from(std::vector<std::unique_ptr<Network>> teachers, double temperature, double share);
+
     EpochOutcome train_epoch(const Epoch& epoch, const OnStep& on_step, const Poll& poll);
 
     // (images, 10), by the averaged weights where there are any. The last bits depend on how many images come at
@@ -106,6 +110,7 @@ public:
         return (images + batch - 1) / batch;
     }
     const Kernels& kernels() const { return kernels_; }
+    int threads() const { return settings_.threads; }
 
 private:
     // A layer at work.
@@ -130,7 +135,7 @@ private:
     void forward(size_t index, const Batch& batch, const Group& group, int64_t slot, int thread);
     void refine_statistics(Stage& stage, int64_t images);
     void normalise(Stage& stage, int64_t images);
-    Loss head(const Batch& batch, const Group& group, int64_t slot, float share);
+    Loss head(const Batch& batch, const Group& group, int64_t slot, int thread, float share);
     void backward(size_t index, const Batch& batch, const Group& group, int64_t slot, int thread);
     void gradient_sums(size_t index, const Batch& batch, const Group& group, int64_t slot);
     void gradient_factors(Stage& stage, int64_t images, int groups);
@@ -155,6 +160,8 @@ private:
     Floats weights_, momentum_, average_;
     Floats zeros_;    // the bias of the convolutions on the way back
     Floats partial_;  // [group][parameters] gradients
+    std::vector<std::unique_ptr<Network>> teachers_;
+    double temperature_ = 1, teachers_share_ = 0;
     std::unique_ptr<ImageNetwork> single_;  // made when first asked for
     int slots_ = 0;   // groups that there is memory for
 };

@@ -5,7 +5,9 @@ from typing import Any
 from hypothesis import strategies as st
 
 from under20k.architecture import IMAGE_SIDE, Architecture, Conv, Head
-from under20k.recipe import Augmentation, Recipe, Schedule
+from under20k.engine.protocol import Teacher
+from under20k.recipe import Augmentation, Distillation, Recipe, Schedule
+from under20k.weights import initial_weights
 
 PROBABILITIES = st.sampled_from([0.0, 0.05, 0.25, 1e-07]) | st.floats(0, 0.9)
 
@@ -64,8 +66,8 @@ AUGMENTATIONS = st.builds(
 
 
 @st.composite
-def recipes(draw: st.DrawFn) -> Recipe:
-    """Any recipe, its settings over their whole ranges."""
+def recipes(draw: st.DrawFn, taught: bool = True) -> Recipe:
+    """Any recipe, its settings over their whole ranges; one in two with teachers, if it may be ``taught``."""
     settings: dict[str, Any] = {
         "name": draw(st.text(min_size=1)),
         "architecture": draw(architectures()),
@@ -81,4 +83,25 @@ def recipes(draw: st.DrawFn) -> Recipe:
         "augmentation": draw(AUGMENTATIONS),
     }
     nesterov = bool(settings["momentum"]) and draw(st.booleans())
-    return Recipe(nesterov=nesterov, **settings)
+    teaching = draw(distillations(recipes(taught=False))) if taught and draw(st.booleans()) else None
+    return Recipe(nesterov=nesterov, distillation=teaching, **settings)
+
+
+@st.composite
+def distillations(draw: st.DrawFn, teachers: st.SearchStrategy[Recipe], most: int = 16) -> Distillation:
+    """Up to so many of these teachers, at any temperature and share."""
+    return Distillation(
+        draw(teachers), draw(st.integers(1, most)), draw(st.floats(0.1, 100)), draw(st.floats(0, 1))
+    )
+
+
+def teachers_of(recipe: Recipe) -> list[Teacher]:
+    """Untrained networks in the place of a recipe's teachers, their logits as far apart as trained ones'."""
+    if not (teaching := recipe.distillation):
+        return []
+    teachers = []
+    for seed in range(teaching.teachers):
+        weights = initial_weights(teaching.teacher.architecture, seed)
+        weights["head.conv.weight"] *= 20
+        teachers.append(Teacher(teaching.teacher.architecture, weights))
+    return teachers

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from under20k.data import load, load_test
 from under20k.data.source import Notify
 from under20k.engine import create
-from under20k.engine.protocol import Engine
+from under20k.engine.protocol import Engine, Teacher
 from under20k.environment import PRECISION, command, describe_environment
 from under20k.errors import UserError, nearest
 from under20k.evaluation import Evaluation
@@ -18,8 +18,10 @@ from under20k.metrics import EpochMetrics
 from under20k.recipe import Recipe
 from under20k.recipes import RECIPES, named
 from under20k.run import Run, run_path
+from under20k.teachers import note, remove_teachers, train_teachers
 from under20k.training import Nobody, Observer
 from under20k.training import train as train_run
+from under20k.weights import check_seed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,11 +38,17 @@ class TrainingObserver(Observer, Protocol):
     def on_start(self, run: Run, engine: Engine) -> None:
         """The run is prepared, with whatever epochs it already has."""
 
+    def teacher(self, number: int) -> TrainingObserver:
+        """Who watches the training of a teacher, counted from 1; they are all trained before ``on_start``."""
+
 
 class Silent(Nobody):
     """A ``TrainingObserver`` that looks away."""
 
     def on_start(self, run: Run, engine: Engine) -> None: ...
+
+    def teacher(self, number: int) -> TrainingObserver:
+        return self
 
 
 def train(
@@ -67,11 +75,13 @@ def train(
     one that was stopped goes on, on as many threads as before unless told otherwise, and a finished one is
     returned as it is. ``engine``, ``device``, ``precision`` and ``threads`` are as in ``engine.create``,
     ``data_dir`` and ``notify`` as in ``data.load``; ``command_line`` is recorded, by default this process's
-    own. Raises UserError for whatever is wrong; an exception, Ctrl-C included, leaves a run that can be
-    resumed.
+    own. A recipe's teachers are trained first, as runs in the run's own ``teachers``. Raises UserError for
+    whatever is wrong; an exception, Ctrl-C included, leaves a run that can be resumed.
     """
     recipe = (named(recipe) if isinstance(recipe, str) else recipe).with_changes(**changes)
     path = Path(runs_dir) / name if name else run_path(Path(runs_dir), recipe.name, seed)
+    if recipe.distillation:
+        recipe.distillation.seeds(check_seed(seed))  # raises where there are none for it
     observer = observer or Silent()
     if resume:
         # The same bits take the same engine, and torch the same number of threads.
@@ -91,8 +101,28 @@ def train(
     # Before the folder is made: without data, nothing is left that a second call would trip over. A finished
     # run is asked for none.
     done = resume and (path / "model.safetensors").is_file()
+
+    def train_one(number: int, recipe: Recipe, seed: int, runs_dir: Path, anew: bool) -> Run:
+        return train(
+            recipe,
+            seed,
+            runs_dir=runs_dir,
+            resume=not anew,
+            overwrite=anew,
+            engine=trainer.name,
+            device=trainer.device,
+            precision=trainer.precision,
+            threads=trainer.threads,
+            data_dir=data_dir,
+            notify=notify,
+            observer=observer.teacher(number),
+            command_line=command_line,
+        )
+
     data = None if done else load(data_dir, notify=notify)
     with Run.prepared(path, recipe, seed, environment, resume=resume, overwrite=overwrite) as run:
+        if overwrite:
+            remove_teachers(path)
         reported = run.finished and (run.path / "report.md").is_file()
         if run.finished:
             if len(run.metrics()) != recipe.epochs:
@@ -101,6 +131,10 @@ def train(
                     "start anew with --overwrite"
                 )
         else:
+            if recipe.distillation:
+                teachers = train_teachers(run, train_one)
+                trainer.learn_from([Teacher(one.recipe.architecture, one.weights()) for one in teachers])
+                run = run.with_teachers(note(teachers))
             observer.on_start(run, trainer)
             train_run(run, data or load(data_dir, notify=notify), trainer, observer)
         if not reported:

@@ -29,6 +29,7 @@ CODE = (
     "evaluation.py",
     "plan.py",
     "recipe.py",
+    "teachers.py",
     "training.py",
     "weights.py",
     "data/split.py",

@@ -115,6 +115,68 @@ class Augmentation(_Validated):
         return replace(self, **{name: getattr(self, name) * self.fade_strength for name in RANGES})
 
 
+TEACHER_SEEDS = 10**9
+"""Where the seeds of teachers start, far from those that people give: else a teacher of the student's own
+architecture would start with the student's weights.
+"""
+
+
+@dataclass(frozen=True)
+class Distillation(_Validated):
+    """Targets that are in part what teachers, networks trained before, say of the same augmented image.
+
+    Of logits z, with the teachers' share s, a temperature T and q the mean of the teachers' softmax of their
+    logits over T, the loss is (1 − s)·CE(label, softmax(z)) + s·T²·KL(q ‖ softmax(z / T)): Hinton, Vinyals
+    and Dean, arXiv:1503.02531.
+    """
+
+    teacher: Recipe
+    """Of all teachers, which differ in their seeds."""
+    teachers: int = setting(
+        2, "with a teacher: how many of them, each with a seed of its own", low=1, high=16
+    )
+    temperature: float = setting(
+        2.0, "with a teacher: what divides logits before the softmax that is learnt from", low=0.1, high=100
+    )
+    teacher_share: float = setting(0.9, "with a teacher: the teachers' share of the loss", low=0, high=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.teacher, Recipe):
+            raise InvalidValue(f"teacher: {self.teacher!r} is no Recipe")
+        if self.teacher.distillation:
+            raise InvalidValue(
+                f"teacher: {self.teacher.name} has teachers of its own; allowed is one without"
+            )
+
+    def seeds(self, seed: int) -> range:
+        """The teachers' seeds in the training with ``seed``: no two trainings have one in common.
+
+        They start at ``TEACHER_SEEDS``. Raises InvalidValue for a ``seed`` too large to have any.
+        """
+        first, most = TEACHER_SEEDS + self.teachers * seed, TEACHER_SEEDS // self.teachers - 1
+        if seed > most:
+            raise InvalidValue(
+                f"seed: {seed}; with {self.teachers} teachers, allowed are whole numbers from 0 to {most}"
+            )
+        return range(first, first + self.teachers)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            **{item.name: getattr(self, item.name) for item in fields(self)},
+            "teacher": self.teacher.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Distillation:
+        """The inverse of ``to_dict``. Raises InvalidValue, KeyError or TypeError for anything else."""
+        # Before it is read: a thousand of them, one in the other, would fill the stack.
+        if "distillation" in data["teacher"]:
+            raise InvalidValue("teacher: has teachers of its own; allowed is one without")
+        return cls(**{**data, "teacher": Recipe.from_dict(data["teacher"])})
+
+
 @dataclass(frozen=True)
 class Recipe(_Validated):
     """Everything about a training but its seed. SGD on the mean cross-entropy of each batch."""
@@ -142,6 +204,7 @@ class Recipe(_Validated):
     )
     schedule: Schedule = field(default_factory=Schedule)
     augmentation: Augmentation = field(default_factory=Augmentation)
+    distillation: Distillation | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -150,6 +213,8 @@ class Recipe(_Validated):
         for name, kind in PARTS.items():
             if not isinstance(getattr(self, name), kind):
                 raise InvalidValue(f"{name}: {getattr(self, name)!r} is no {kind.__name__}")
+        if not isinstance(self.distillation, Distillation | None):
+            raise InvalidValue(f"distillation: {self.distillation!r} is no Distillation")
         if self.nesterov and not self.momentum:
             raise InvalidValue(
                 f"nesterov: {self.nesterov!r} needs a momentum above 0; it is {self.momentum!r}"
@@ -160,22 +225,27 @@ class Recipe(_Validated):
         return self.learning_rate * self.schedule.factor(step, steps_per_epoch, self.epochs)
 
     def with_changes(self, **changes: Any) -> Recipe:
-        """A copy with settings replaced, those of schedule and augmentation by their own names too.
+        """A copy with settings replaced, those of its parts by their own names too.
 
-        The name says what was changed. Raises InvalidValue for an unknown setting or value.
+        A ``teacher`` is a Recipe, or None for none. The name says what was changed. Raises InvalidValue for
+        an unknown setting or value.
         """
         own: dict[str, Any] = {}
-        nested: dict[str, dict[str, Any]] = {"schedule": {}, "augmentation": {}}
+        nested: dict[str, dict[str, Any]] = {"schedule": {}, "augmentation": {}, "distillation": {}}
         known = settings()
         for name, value in changes.items():
             if name == "architecture":
                 own[name] = Architecture.parse(value) if isinstance(value, str) else value
+            elif name == "teacher":
+                nested["distillation"][name] = value
             elif name not in known:
                 raise InvalidValue(f"a recipe has no setting {name!r}; {nearest(name, known)}")
             elif (owner := known[name].owner) is Recipe:
                 own[name] = value
             else:
                 nested[owner.__name__.lower()][name] = value
+        if values := nested.pop("distillation"):
+            own["distillation"] = self._distillation(values)
         for part, values in nested.items():
             if values:
                 own[part] = replace(getattr(self, part), **values)
@@ -186,20 +256,47 @@ class Recipe(_Validated):
         suffix = "".join(f"+{name}={value}" for name, value in differences.items())
         return replace(changed, name=self.name + suffix)
 
+    def _distillation(self, changes: dict[str, Any]) -> Distillation | None:
+        """What ``with_changes`` makes of the teachers."""
+        if "teacher" in changes and changes["teacher"] is None:
+            return None
+        if self.distillation:
+            return replace(self.distillation, **changes)
+        if "teacher" not in changes:
+            name, value = next(iter(changes.items()))
+            raise InvalidValue(f"{name}: {value!r} needs a teacher; name its recipe with --teacher")
+        return Distillation(**changes)
+
     def differences(self, other: Recipe) -> dict[str, Any]:
-        """The settings in which this recipe differs from ``other``, the name left out, with its values."""
+        """The settings in which this recipe differs from ``other``, the name left out, with its values.
+
+        Where only the other has teachers, that is ``teacher``, None; teachers of one name may differ, too.
+        """
         mine, theirs = self.flat(), other.flat()
-        return {name: value for name, value in mine.items() if value != theirs[name]}
+        if other.distillation:
+            if not self.distillation:
+                mine["teacher"] = None
+            elif self.distillation.teacher != other.distillation.teacher:
+                theirs["teacher"] = other.distillation.teacher
+        return {name: value for name, value in mine.items() if value != theirs.get(name)}
 
     def flat(self) -> dict[str, Any]:
-        """Every setting by its name, the architecture as text."""
-        parts = {"Recipe": self, "Schedule": self.schedule, "Augmentation": self.augmentation}
-        values = {name: getattr(parts[item.owner.__name__], name) for name, item in settings().items()}
-        return {"architecture": str(self.architecture), **values}
+        """Every setting by its name, the architecture as text; of teachers, where there are any, too."""
+        values: dict[str, Any] = {"architecture": str(self.architecture)}
+        for part in (self, self.schedule, self.augmentation, self.distillation):
+            if part is self.distillation and self.distillation:
+                values["teacher"] = self.distillation.teacher.name
+            values |= {
+                name: getattr(part, name) for name, item in settings().items() if type(part) is item.owner
+            }
+        return values
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {**dataclasses.asdict(self), "architecture": str(self.architecture)}
+        """Plain values, for JSON; without teachers, not a word of them."""
+        plain = dataclasses.asdict(replace(self, distillation=None))
+        del plain["distillation"]
+        teaching = {"distillation": self.distillation.to_dict()} if self.distillation else {}
+        return {**plain, "architecture": str(self.architecture), **teaching}
 
     def to_json(self) -> str:
         """The recipe as indented JSON text, the same text for equal recipes."""
@@ -211,9 +308,15 @@ class Recipe(_Validated):
         if not isinstance(data, dict):
             raise InvalidValue(f"a recipe is an object with fields, not {type(data).__name__}")
         try:
+            teaching = (
+                {"distillation": Distillation.from_dict(data["distillation"])}
+                if "distillation" in data
+                else {}
+            )
             return cls(
                 **{
                     **data,
+                    **teaching,
                     "architecture": Architecture.parse(data["architecture"]),
                     "schedule": Schedule(**data["schedule"]),
                     "augmentation": Augmentation(**data["augmentation"]),
@@ -249,12 +352,12 @@ class Setting:
 
 
 def settings() -> dict[str, Setting]:
-    """Every setting of a recipe but name and architecture, those of its parts included, by its name."""
+    """Every setting of a recipe but name, architecture and teacher, those of its parts too, by its name."""
     return {
         item.name: Setting(
             owner, type(item.default), item.default, item.metadata["help"], item.metadata["choices"]
         )
-        for owner in (Recipe, Schedule, Augmentation)
+        for owner in (Recipe, Schedule, Augmentation, Distillation)
         for item in fields(owner)
         if item.metadata
     }

@@ -26,6 +26,7 @@ from under20k.errors import InvalidValue, UserError, nearest
 from under20k.files import read_json, read_text
 from under20k.metrics import epoch_metrics, json_object
 from under20k.recipe import Recipe
+from under20k.run import TEACHERS
 from under20k.seeds import Bench, SeedResult
 from under20k.statistics import Sample
 from under20k.timing import Timing
@@ -34,7 +35,7 @@ from under20k.weights import Tensors, check_seed
 
 FORMAT = 1
 FILES = ("record.json", "curves.jsonl", "curves.png", "README.md")
-OF_EACH_RUN = ("format", "seed", "started", "command", "resumed", "threads")
+OF_EACH_RUN = ("format", "seed", "started", "command", "resumed", "threads", TEACHERS)
 """What an environment says of one run, so that it tells no two apart."""
 
 
@@ -115,6 +116,7 @@ class Record:
                     "time_s": seed.time_s,
                     "threads": seed.environment.get("threads"),
                     "started": seed.environment.get("started"),
+                    **of_teachers(seed.environment),
                     "test_readings": [asdict(reading) for reading in self.readings.get(seed.seed, ())],
                     "weights_sha256": self.weights.get(seed.seed),
                 }
@@ -187,6 +189,7 @@ class Record:
                     **environments[entry["seed"]],
                     "threads": entry["threads"],
                     "started": entry["started"],
+                    **of_teachers(entry),
                 },
             )
             for entry in entries
@@ -208,6 +211,11 @@ class Record:
         )
         record.to_dict()  # raises where a number is none
         return record
+
+
+def of_teachers(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What is noted of a seed's teachers, where it has any."""
+    return {TEACHERS: values[TEACHERS]} if TEACHERS in values else {}
 
 
 @cache

@@ -11,6 +11,7 @@
                               means that the run is finished
       test_readings.jsonl     a line for each time the test set was read
       curves.png, report.md   made from the files above
+      teachers/               the runs of those that this one learns from, if any
       validation.json, …      what ``under20k evaluate`` writes: figures, confusions, misclassified images
 
 Every file is replaced in one step. The checkpoint alone decides how far a run has come: a kill between
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +38,7 @@ from under20k.tensor_files import read_tensors, safetensors_bytes
 from under20k.weights import Tensors, check_seed, check_weights
 
 FORMAT = 1
+TEACHERS = "teachers"
 MAX_NAME = 200  # bytes, of the 255 that file systems allow, the seeds come after it
 FILES = (
     "recipe.json",
@@ -69,11 +71,11 @@ class Run:
     def create(
         cls, path: Path, recipe: Recipe, seed: int, environment: dict[str, Any], overwrite: bool = False
     ) -> Run:
-        """A new, empty run. Raises UserError if ``path`` holds anything, unless ``overwrite``, which
-        removes a run's files and nothing else.
+        """A new, empty run. Raises UserError if ``path`` holds anything but teachers, unless ``overwrite``,
+        which removes a run's files and nothing else.
         """
         check_seed(seed)
-        if path.is_dir() and any(item.name != ".lock" for item in path.iterdir()):
+        if path.is_dir() and any(item.name not in (".lock", TEACHERS) for item in path.iterdir()):
             if not overwrite:
                 raise UserError(f"{path} {describe(path)}; go on with --resume, start anew with --overwrite")
             # The model first: without it, what is left of the run no longer looks finished.
@@ -147,6 +149,16 @@ class Run:
                 run = replace(run, environment={**run.environment, "resumed": sessions})
                 write_json(path / "environment.json", run.environment)
             yield run
+
+    def with_teachers(self, noted: Sequence[Mapping[str, Any]]) -> Run:
+        """This run, the environment of its last session noting who taught it (``teachers.note``)."""
+        environment = {**self.environment}
+        if resumed := environment.get("resumed"):
+            environment["resumed"] = [*resumed[:-1], {**resumed[-1], TEACHERS: noted}]
+        else:
+            environment[TEACHERS] = noted
+        write_json(self.path / "environment.json", environment)
+        return replace(self, environment=environment)
 
     @property
     def finished(self) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from under20k import teachers
 from under20k.errors import InvalidValue, UserError
 from under20k.files import read_json
 from under20k.inference import Difference, Interval, confidence_interval, exceeds_p, share_interval
@@ -40,8 +41,8 @@ class SeedResult:
 
     @property
     def time_s(self) -> float:
-        """Of all epochs, evaluation included."""
-        return sum(epoch.total_time_s for epoch in self.epochs)
+        """Of all epochs, evaluation included, and of its teachers' training."""
+        return sum(epoch.total_time_s for epoch in self.epochs) + teachers.time_s(self.environment)
 
     @property
     def images_per_s(self) -> float:

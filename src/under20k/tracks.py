@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from under20k import teachers
 from under20k.brief import EPOCH_LIMIT, PARAMETER_LIMIT
 from under20k.environment import identity
+from under20k.recipe import Recipe
 from under20k.recipes import MINIMAL, REGULARIZED
 from under20k.seeds import Bench
 from under20k.statistics import percent, reaches_target
@@ -53,8 +55,21 @@ def broken(
 
 
 def recipe_rules(track: str, bench: Bench) -> list[str]:
-    """What the recipe breaks: size, epochs, BatchNorm; in the track ``reference``, any change at all."""
+    """What the recipe and its teachers break: size, epochs, BatchNorm; in the track ``reference``, any
+    change at all.
+    """
     recipe = bench.recipe
+    wrong = network_rules(recipe)
+    if recipe.distillation:
+        wrong += [f"its teachers: {text}" for text in network_rules(recipe.distillation.teacher)]
+    if track == "reference" and recipe not in SPECIFIED:
+        names = " and ".join(specified.name for specified in SPECIFIED)
+        wrong.append(f"{recipe.name} is not one of the specification's recipes, {names}, as they are")
+    return wrong
+
+
+def network_rules(recipe: Recipe) -> list[str]:
+    """What a recipe breaks of the rules for any network that is trained."""
     wrong = []
     if (parameters := recipe.architecture.parameters) >= PARAMETER_LIMIT:
         wrong.append(f"{parameters:,} parameters; fewer than {PARAMETER_LIMIT:,} are allowed")
@@ -63,15 +78,20 @@ def recipe_rules(track: str, bench: Bench) -> list[str]:
     bare = [str(index) for index, block in enumerate(recipe.architecture.blocks, 1) if not block.batch_norm]
     if bare:
         wrong.append(f"no BatchNorm in block {', '.join(bare)}; every convolution but the last needs it")
-    if track == "reference" and recipe not in SPECIFIED:
-        names = " and ".join(specified.name for specified in SPECIFIED)
-        wrong.append(f"{recipe.name} is not one of the specification's recipes, {names}, as they are")
     return wrong
 
 
 def seed_rules(bench: Bench) -> list[str]:
-    """What the seeds break: number, gaps, a start other than 0, unequal lengths, unlike engines or code."""
+    """What the seeds break: number, gaps, a start other than 0, unequal lengths, unlike engines or code, and
+    teachers that are not the recipe's.
+    """
     wrong = [f"a seed failed: {failure}" for failure in bench.failures]
+    teaching = bench.recipe.distillation
+    for seed in bench.seeds:
+        taught_by = [(teacher["recipe"], teacher["seed"]) for teacher in teachers.noted(seed.environment)]
+        own = [(teaching.teacher.name, number) for number in teaching.seeds(seed.seed)] if teaching else []
+        if taught_by != own:
+            wrong.append(f"seed {seed.seed} was not taught by its own teachers, which the recipe asks for")
     numbers = [seed.seed for seed in bench.seeds]
     if len(numbers) < MIN_SEEDS:
         wrong.append(f"{len(numbers)} seeds; at least {MIN_SEEDS} are needed")

@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, Protocol
 
-from under20k.api import epochs_done, train
+from under20k.api import Silent, epochs_done, train
 from under20k.engine import choose, torch_device
 from under20k.engine.protocol import Engine
 from under20k.environment import command, expected_identity, identity
@@ -23,6 +23,7 @@ from under20k.pool import Message, Pool
 from under20k.processes import interrupts_held, local_processes
 from under20k.recipe import Recipe
 from under20k.run import FILES, Run, lock, run_path
+from under20k.teachers import remove_teachers
 
 POLL_S = 0.1
 STEP_S = 0.2  # between what a worker tells of its steps
@@ -66,6 +67,9 @@ class Watcher(Protocol):
     def on_start(self, task: Task, session: Mapping[str, Any], metrics: Sequence[EpochMetrics]) -> None:
         """A process begins a training, or goes on with it after so many epochs; what trains it."""
 
+    def on_teacher(self, task: Task, number: int, metrics: EpochMetrics) -> None:
+        """A teacher of the task, counted from 1, is trained; its last epoch."""
+
     def on_step(self, task: Task, images_done: int) -> None:
         """So many images of the task's running epoch are done."""
 
@@ -93,6 +97,8 @@ class Unwatched:
     def on_begin(self, tasks: Sequence[Task], where: str) -> None: ...
 
     def on_start(self, task: Task, session: Mapping[str, Any], metrics: Sequence[EpochMetrics]) -> None: ...
+
+    def on_teacher(self, task: Task, number: int, metrics: EpochMetrics) -> None: ...
 
     def on_step(self, task: Task, images_done: int) -> None: ...
 
@@ -169,7 +175,12 @@ def train_all(
 
 
 def check_options(tasks: Sequence[Task], *, away: bool) -> None:
-    """Raise UserError for an engine, a device or a precision that no task could have here."""
+    """Raise UserError for an engine, a device or a precision that no task could have here, and for a seed too
+    large for its teachers.
+    """
+    for task in tasks:
+        if task.recipe.distillation:
+            task.recipe.distillation.seeds(task.seed)
     for engine, device, precision in {(task.engine, task.device, task.precision) for task in tasks}:
         chosen = choose(engine, device, precision).engine
         if chosen == "torch" and device != "auto" and not away:
@@ -295,6 +306,8 @@ def _pass_on(watcher: Watcher, kind: str, task: Task, values: Sequence[Any]) -> 
     if kind == "on_start":
         session, metrics = values
         watcher.on_start(task, session, [EpochMetrics(**epoch) for epoch in metrics])
+    elif kind == "on_teacher":
+        watcher.on_teacher(task, values[0], EpochMetrics(**values[1]))
     elif kind == "on_epoch":
         watcher.on_epoch(task, EpochMetrics(**values[0]))
     else:
@@ -329,6 +342,7 @@ def adopt(task: Task, files: Mapping[str, bytes]) -> None:
     with lock(task.path):
         if not task.overwrite and finished(task):
             return
+        remove_teachers(task.path)  # of an attempt here; those that taught it stay where it was trained
         # As in Run.create: the model goes first and comes last but the report.
         for name in reversed(FILES):
             (task.path / name).unlink(missing_ok=True)
@@ -354,3 +368,20 @@ class _Reporter:
 
     def on_epoch(self, metrics: EpochMetrics) -> None:
         self.tell(("on_epoch", self.index, asdict(metrics)))
+
+    def teacher(self, number: int) -> _TeacherReporter:
+        return _TeacherReporter(self, number)
+
+
+class _TeacherReporter(Silent):
+    """Passes on that a worker is done with a teacher."""
+
+    def __init__(self, reporter: _Reporter, number: int) -> None:
+        self.reporter, self.number = reporter, number
+
+    def on_start(self, run: Run, engine: Engine) -> None:
+        self.epochs = run.recipe.epochs
+
+    def on_epoch(self, metrics: EpochMetrics) -> None:
+        if metrics.epoch == self.epochs:
+            self.reporter.tell(("on_teacher", self.reporter.index, self.number, asdict(metrics)))

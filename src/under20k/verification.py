@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from under20k import teachers
 from under20k.data.split import TRAIN_COUNT
 from under20k.engine import choose, native_engine
 from under20k.environment import PRECISION, identity
@@ -84,6 +85,13 @@ def impossible(record: Record) -> list[str]:
                     wrong.append(f"seed {seed.seed}: {accuracy} is no share of {images:,} images")
             if min(epoch.train_time_s, epoch.total_time_s, epoch.images_per_s) <= 0:
                 wrong.append(f"seed {seed.seed}: epoch {epoch.epoch} took no time")
+        for teacher in teachers.noted(seed.environment):
+            accuracy = teacher["validation_accuracy"]
+            correct = accuracy * RESOLUTION
+            if abs(correct - round(correct)) > 1e-6 or not 0 <= correct <= RESOLUTION:
+                wrong.append(f"seed {seed.seed}: {accuracy} is no accuracy of a teacher")
+            if teacher["time_s"] <= 0:
+                wrong.append(f"seed {seed.seed}: a teacher took no time")
         for reading in record.readings.get(seed.seed, ()):
             whole = type(reading.correct) is int and type(reading.images) is int
             if not whole or reading.images != RESOLUTION or not 0 <= reading.correct <= reading.images:

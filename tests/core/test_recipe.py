@@ -2,11 +2,12 @@
 
 import dataclasses
 import math
+import re
 
 import pytest
 
 from under20k.errors import InvalidValue, UserError
-from under20k.recipe import Augmentation, Recipe, Schedule, settings
+from under20k.recipe import Augmentation, Distillation, Recipe, Schedule, settings
 from under20k.recipes import MINIMAL, RECIPES, REGULARIZED, named
 
 SHARED = {
@@ -57,9 +58,9 @@ def test_learning_rates_of_the_specification(recipe):
 @pytest.mark.parametrize(
     ("name", "base", "weight_decay", "augmentation"),
     [
-        ("regularized-plus", REGULARIZED, 5e-4, (10.0, 2.0, 0.1, 0.1, "bilinear", 1.0, 2)),
-        ("minimal-plus", MINIMAL, 1e-3, (0.0, 0.0, 0.0, 0.0, "nearest", 0.0, 0)),
-        ("minimal-augmented", MINIMAL, 5e-4, (10.0, 2.0, 0.1, 0.1, "bilinear", 1.0, 1)),
+        ("regularized-plus", REGULARIZED, 5e-4, (10.0, 2.0, 0.1, 0.1, "bilinear", 1.0, 2, 0.5)),
+        ("minimal-plus", MINIMAL, 1e-3, (0.0, 0.0, 0.0, 0.0, "nearest", 0.0, 0, 0.5)),
+        ("minimal-augmented", MINIMAL, 5e-4, (10.0, 2.0, 0.1, 0.1, "bilinear", 1.0, 1, 0.5)),
     ],
 )
 def test_plus_recipes_keep_architecture_epochs_and_batches(name, base, weight_decay, augmentation):
@@ -75,7 +76,7 @@ def test_plus_recipes_keep_architecture_epochs_and_batches(name, base, weight_de
             zip(
                 (
                     *("rotation_deg", "translation_px", "scale", "shear"),
-                    *("interpolation", "elastic_px", "fade_epochs"),
+                    *("interpolation", "elastic_px", "fade_epochs", "fade_strength"),
                 ),
                 augmentation,
                 strict=True,
@@ -99,6 +100,8 @@ def test_named():
 
 def with_setting(name: str, value: object) -> object:
     owner = settings()[name].owner
+    if owner is Distillation:
+        return Distillation(MINIMAL, **{name: value})
     return dataclasses.replace(MINIMAL, **{name: value}) if owner is Recipe else owner(**{name: value})
 
 
@@ -142,6 +145,10 @@ REFUSED = [
     ("fade_epochs", -1, "a whole number from 0 to 1000"),
     ("fade_strength", 1.5, "a number from 0 to 1"),
     ("interpolation", "bicubic", "one of nearest, bilinear"),
+    ("teachers", 0, "a whole number from 1 to 16"),
+    ("teachers", 17, "a whole number from 1 to 16"),
+    ("temperature", 0, "a number from 0.1 to 100"),
+    ("teacher_share", 1.1, "a number from 0 to 1"),
 ]
 
 
@@ -213,3 +220,53 @@ def test_differences():
         "epochs": 12,
         "rotation_deg": 5.0,
     }
+
+
+def test_teachers_come_by_a_change_and_go_by_one():
+    taught = MINIMAL.with_changes(teacher=REGULARIZED, temperature=4)
+    assert taught.distillation == Distillation(REGULARIZED, 2, 4.0, 0.9)
+    assert taught.name == "minimal+teacher=regularized+teachers=2+temperature=4.0+teacher_share=0.9"
+    assert taught.with_changes(teachers=3).distillation == Distillation(REGULARIZED, 3, 4.0, 0.9)
+    assert taught.with_changes(teacher=MINIMAL).distillation == Distillation(MINIMAL, 2, 4.0, 0.9)
+    untaught = taught.with_changes(teacher=None)
+    assert untaught.name == f"{taught.name}+teacher=None"
+    assert dataclasses.replace(untaught, name="minimal") == MINIMAL
+    assert MINIMAL.with_changes(teacher=None) is MINIMAL
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"temperature": 4}, "temperature: 4 needs a teacher; name its recipe with --teacher"),
+        ({"teacher": "minimal"}, "teacher: 'minimal' is no Recipe"),
+        (
+            {"teacher": MINIMAL.with_changes(teacher=MINIMAL)},
+            "has teachers of its own; allowed is one without",
+        ),
+    ],
+)
+def test_what_no_recipe_can_have_of_teachers(changes, words):
+    with pytest.raises(InvalidValue, match=re.escape(words)):
+        MINIMAL.with_changes(**changes)
+    with pytest.raises(InvalidValue, match="distillation: 2 is no Distillation"):
+        dataclasses.replace(MINIMAL, distillation=2)
+
+
+def test_no_two_trainings_have_a_teacher_in_common():
+    teaching = Distillation(REGULARIZED, 3)
+    seeds = [number for seed in range(50) for number in teaching.seeds(seed)]
+    assert seeds == [*range(10**9, 10**9 + 150)]
+    last = teaching.seeds(333_333_332)
+    assert last[-1] < 2**32
+    with pytest.raises(InvalidValue, match=r"seed: 333333333; with 3 teachers, allowed are .* 333333332"):
+        teaching.seeds(333_333_333)
+
+
+def test_teachers_of_one_name_are_told_apart():
+    other = dataclasses.replace(REGULARIZED, label_smoothing=0.1)
+    taught = MINIMAL.with_changes(teacher=REGULARIZED)
+    changed = taught.with_changes(teacher=other)
+    assert changed.distillation == Distillation(other)
+    assert changed.name == f"{taught.name}+teacher=regularized"
+    assert changed.differences(taught) == {"teacher": "regularized"}
+    assert taught.with_changes(teacher=REGULARIZED) is taught

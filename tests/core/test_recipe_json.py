@@ -26,7 +26,20 @@ def test_the_text_is_what_a_person_would_write():
     assert data["architecture"] == "8,14pd0.05,16,20pd0.05,24v,28v|3v"
     assert data["schedule"]["step_epochs"] == 6
     assert data["augmentation"]["rotation_deg"] == 5.0
-    assert set(data) == {*Recipe.__dataclass_fields__}
+    assert set(data) == {*Recipe.__dataclass_fields__} - {"distillation"}  # which it has none of
+
+
+TAUGHT = MINIMAL.with_changes(teacher=REGULARIZED, teachers=3, temperature=4, teacher_share=0.5)
+
+
+def test_teachers_are_in_it_in_full():
+    data = json.loads(TAUGHT.to_json())
+    assert data["distillation"] == {
+        "teacher": json.loads(REGULARIZED.to_json()),
+        "teachers": 3,
+        "temperature": 4.0,
+        "teacher_share": 0.5,
+    }
 
 
 JSON = st.recursive(
@@ -91,6 +104,19 @@ def test_cut_text_is_invalid(length):
         (MINIMAL.to_json().replace('"momentum": 0.9', f'"momentum": {"9" * 400}'), "momentum: 999"),
         (MINIMAL.to_json().replace('"momentum": 0.9', f'"momentum": {"9" * 5000}'), "not JSON"),
         (MINIMAL.to_json().replace('"schedule": {', '"schedule": [], "other": {'), "mapping"),
+        (TAUGHT.to_json().replace('"teachers": 3', '"teachers": 17'), "teachers: 17"),
+        (TAUGHT.to_json().replace('"teachers": 3', '"pupils": 3'), "pupils"),
+        (TAUGHT.to_json().replace('"temperature": 4.0', '"temperature": 0'), "temperature: 0"),
+        (TAUGHT.to_json().replace('"distillation": {', '"distillation": null, "other": {'), "recipe: "),
+        (
+            TAUGHT.to_json().replace('"distillation": {', '"distillation": {"distillation": 1, '),
+            "distillation",
+        ),
+        (
+            TAUGHT.to_json().replace('"teacher": {', '"teacher": {"distillation": {}, '),
+            "teacher: has teachers of its own; allowed is one without",
+        ),
+        (TAUGHT.to_json().replace('"teacher": {', '"teacher": 7, "other": {'), "recipe: "),
     ],
 )
 def test_invalid(text, words):

@@ -3,7 +3,7 @@
 Only the pixels come from the engine's ``warp``, proved against Pillow elsewhere; the choices are the plan's.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from under20k.architecture import Architecture
 from under20k.elastic import displacements
 from under20k.engine.augment import warp
+from under20k.engine.protocol import Teacher
 from under20k.plan import EpochPlan, dropout_keep
 from under20k.recipe import Recipe
 
@@ -35,10 +37,10 @@ class Masked(nn.Module):
         return x * torch.from_numpy(keep).reshape(x.shape) / (1 - self.probability)
 
 
-def stock_layers(recipe: Recipe) -> Iterator[tuple[str, nn.Module]]:
+def stock_layers(architecture: Architecture) -> Iterator[tuple[str, nn.Module]]:
     """Each layer and the prefix of its tensors' names."""
     channels = 1
-    for index, block in enumerate(recipe.architecture.blocks):
+    for index, block in enumerate(architecture.blocks):
         name = f"blocks.{index}"
         window = {"kernel_size": block.kernel, "padding": block.padding, "bias": block.bias}
         yield f"{name}.conv", nn.Conv2d(channels, block.channels, **window)
@@ -50,12 +52,30 @@ def stock_layers(recipe: Recipe) -> Iterator[tuple[str, nn.Module]]:
             yield f"{name}.pool", nn.MaxPool2d(2, 2)
         if block.dropout:
             yield f"{name}.dropout", Masked(index, block.dropout)
-    head = recipe.architecture.head
+    head = architecture.head
     conv = nn.Conv2d(channels, 10, head.kernel, padding=head.padding, bias=head.bias)
     pool = nn.AdaptiveAvgPool2d((1, 1))
     ends = {"head.conv": conv, "head.pool": pool}
     yield from sorted(ends.items(), reverse=head.pool_first)
     yield "head.flatten", nn.Flatten()
+
+
+def stock_network(
+    architecture: Architecture, weights: Mapping[str, Any]
+) -> tuple[nn.Sequential, dict[str, Tensor]]:
+    """The network in float64, and its tensors under the names of the package."""
+    layers = dict(stock_layers(architecture))
+    network = nn.Sequential(*layers.values()).double()
+    tensors = {
+        f"{prefix}.{name}": value
+        for prefix, layer in layers.items()
+        for name, value in (*layer.named_parameters(), *layer.named_buffers())
+        if value.is_floating_point()
+    }
+    with torch.no_grad():
+        for name, value in tensors.items():
+            value.copy_(torch.tensor(weights[name]))
+    return network, tensors
 
 
 @dataclass
@@ -64,21 +84,16 @@ class PlainTraining:
 
     recipe: Recipe
     start: dict[str, Any]
+    teachers: Sequence[Teacher] = ()
     losses: list[float] = field(default_factory=list)
     correct: int = 0
     loss: float = 0.0
 
     def __post_init__(self) -> None:
-        layers = dict(stock_layers(self.recipe))
-        self.network = nn.Sequential(*layers.values()).double()
-        self.tensors: dict[str, Tensor] = {}  # under the names of the package
-        for prefix, layer in layers.items():
-            for name, value in (*layer.named_parameters(), *layer.named_buffers()):
-                if value.is_floating_point():
-                    self.tensors[f"{prefix}.{name}"] = value
-        with torch.no_grad():
-            for name, value in self.tensors.items():
-                value.copy_(torch.tensor(self.start[name]))
+        self.network, self.tensors = stock_network(self.recipe.architecture, self.start)
+        self.taught_by = [
+            stock_network(teacher.architecture, teacher.weights)[0].eval() for teacher in self.teachers
+        ]
         self.average = {name: value.detach().clone() for name, value in self.tensors.items()}
         recipe, parameters = self.recipe, [*self.network.parameters()]
         kernels = [p for p in parameters if p.dim() == 4]
@@ -113,6 +128,16 @@ class PlainTraining:
             logits = self.network(x)
             smoothing = self.recipe.label_smoothing
             loss = nn.functional.cross_entropy(logits, y, label_smoothing=smoothing)
+            if teaching := self.recipe.distillation:
+                # From probabilities, by the definition of the divergence.
+                with torch.no_grad():
+                    softened = [torch.softmax(net(x) / teaching.temperature, 1) for net in self.taught_by]
+                    target = sum(softened) / len(softened)
+                own = torch.softmax(logits / teaching.temperature, 1)
+                divergence = torch.where(target > 0, target * (target / own).log(), 0.0).sum(1).mean()
+                loss = loss * (1 - teaching.teacher_share) + divergence * (
+                    teaching.teacher_share * teaching.temperature**2
+                )
             loss.backward()
             self.optimiser.step()
             self.losses.append(loss.item())

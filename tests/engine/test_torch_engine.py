@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from plain_torch import PlainTraining
 
-from drawn import architectures
+from drawn import architectures, distillations, teachers_of
 from under20k.data import Mnist
 from under20k.engine.network import build
 from under20k.engine.protocol import Divergence, average_decay, state_tensors
@@ -22,6 +22,9 @@ from under20k.weights import initial_weights
 
 # Batch size and number of images: one image, a short last batch, one batch that is not full.
 BATCHES = [(1, 12), (7, 30), (129, 150), (129, 100)]
+
+
+TEACHERS = architectures(max_blocks=3, max_channels=4).map(lambda drawn: Recipe("teacher", drawn))
 
 
 @st.composite
@@ -49,6 +52,7 @@ def trainings(draw: st.DrawFn) -> tuple[Recipe, int]:
             elastic_px=draw(st.sampled_from([0, 2])),
             fade_epochs=draw(st.integers(0, 2)),
         ),
+        distillation=draw(st.none() | distillations(TEACHERS, most=3)),
     )
     return recipe, images
 
@@ -69,8 +73,10 @@ def test_two_epochs_against_plain_pytorch(mnist: Mnist, training, seed, noise):
     if noise:
         labels = np.random.default_rng(seed).permutation(labels)
     weights = initial_weights(recipe.architecture, seed)
-    plain = PlainTraining(recipe, weights)
+    teachers = teachers_of(recipe)
+    plain = PlainTraining(recipe, weights, teachers)
     engine = TorchEngine(recipe, weights, dtype=torch.float64)
+    engine.learn_from(teachers)
     for epoch in (1, 2):
         try:
             plan = epoch_plan(recipe, seed, epoch, count)

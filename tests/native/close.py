@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from drawn import teachers_of
 from under20k.architecture import Architecture
 from under20k.data.mnist import Split
 from under20k.engine.native_engine import NativeEngine
@@ -43,6 +44,7 @@ def uneven_weights(architecture: Architecture, seed: int) -> Tensors:
 
 def train_native(recipe: Recipe, weights: Tensors, plan: EpochPlan, data: Split, threads: int = 2) -> Trained:
     engine = NativeEngine(recipe, weights, threads)
+    engine.learn_from(teachers_of(recipe))
     result = engine.train_epoch(data.images, data.labels, plan, lambda done: None)
     return Trained(result, engine.state(), engine.logits(data.images[:33]))
 
@@ -52,6 +54,7 @@ def train_reference(
 ) -> Trained:
     """The torch engine, in float64 if not told otherwise."""
     engine = TorchEngine(recipe, weights, dtype=dtype)
+    engine.learn_from(teachers_of(recipe))
     result = engine.train_epoch(data.images, data.labels, plan, lambda done: None)
     return Trained(result, engine.state(), engine.logits(data.images[:33]))
 

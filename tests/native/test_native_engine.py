@@ -22,7 +22,8 @@ from under20k.data import Mnist
 from under20k.data.mnist import Split
 from under20k.engine import native_engine
 from under20k.engine.native_engine import ISA_VARIABLE, NativeEngine, instruction_set
-from under20k.engine.protocol import Divergence
+from under20k.engine.protocol import Divergence, Teacher
+from under20k.engine.torch_engine import TorchEngine
 from under20k.errors import UserError
 from under20k.plan import epoch_plan
 from under20k.recipe import Augmentation, Recipe
@@ -65,6 +66,29 @@ def test_the_same_bits_for_any_number_of_threads(isa: str, some: Split) -> None:
         assert same(one.state, other.state)
         assert one.result == other.result
         assert one.logits.tobytes() == other.logits.tobytes()
+
+
+def test_the_same_bits_with_teachers_for_any_number_of_threads(isa: str, some: Split) -> None:
+    taught = EVERYTHING.with_changes(teacher=MINIMAL)
+    weights, plan = initial_weights(taught.architecture, 0), epoch_plan(taught, 0, 1, len(some))
+    one, *others = (train_native(taught, weights, plan, some, threads) for threads in (1, 2, 5))
+    for other in others:
+        assert same(one.state, other.state)
+        assert one.result == other.result
+
+
+def test_an_engine_takes_the_teachers_of_its_recipe_and_no_others(some: Split) -> None:
+    plain, taught = MINIMAL, MINIMAL.with_changes(teacher=REGULARIZED, teachers=2)
+    teacher = Teacher(REGULARIZED.architecture, initial_weights(REGULARIZED.architecture, 0))
+    for recipe, wrong in ((plain, [teacher]), (taught, []), (taught, [teacher])):
+        for engine in (start(recipe), TorchEngine(recipe, initial_weights(recipe.architecture, 0))):
+            with pytest.raises(ValueError, match=r"teachers, and learn_from gave \d"):
+                engine.learn_from(wrong)
+    with pytest.raises(ValueError, match="has 2 teachers, and learn_from gave 0"):
+        start(taught).train_epoch(some.images, some.labels, epoch_plan(taught, 0, 1, len(some)), ignore)
+    unfit = Teacher(MINIMAL.architecture, teacher.weights)
+    with pytest.raises(UserError, match="do not fit"):
+        start(taught).learn_from([teacher, unfit])
 
 
 def test_resuming_gives_the_same_bits(some: Split) -> None:

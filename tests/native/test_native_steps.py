@@ -19,7 +19,7 @@ from close import distances, train_native, train_reference, uneven_weights
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from drawn import AUGMENTATIONS, architectures
+from drawn import AUGMENTATIONS, architectures, distillations
 from under20k.architecture import Architecture
 from under20k.data import Mnist
 from under20k.data.mnist import Split
@@ -27,8 +27,8 @@ from under20k.engine.native_engine import NativeEngine
 from under20k.engine.torch_engine import TorchEngine
 from under20k.errors import InvalidValue
 from under20k.plan import check_batches, epoch_plan
-from under20k.recipe import Augmentation, Recipe, Schedule
-from under20k.recipes import MINIMAL, REGULARIZED
+from under20k.recipe import Augmentation, Distillation, Recipe, Schedule
+from under20k.recipes import MINIMAL, REGULARIZED, WARPED
 from under20k.weights import Tensors
 
 TOLERANCE = 1e-4  # relative to the largest value of the tensor
@@ -130,6 +130,9 @@ def test_logits_of_few_images(isa: str, architecture: Architecture, images: int,
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
+TEACHERS = architectures(max_blocks=4, max_channels=9).map(lambda drawn: Recipe("teacher", drawn))
+
+
 @st.composite
 def training_settings(draw: st.DrawFn) -> Recipe:
     """Everything that shapes a training, within what stays calm for a few steps."""
@@ -147,6 +150,7 @@ def training_settings(draw: st.DrawFn) -> Recipe:
         average_decay=draw(st.sampled_from([0.0, 0.9])),
         schedule=Schedule("one-cycle", start_fraction=0.2),
         augmentation=draw(st.just(Augmentation()) | AUGMENTATIONS),
+        distillation=draw(st.none() | distillations(TEACHERS, most=3)),
     )
 
 
@@ -155,6 +159,15 @@ def training_settings(draw: st.DrawFn) -> Recipe:
 def test_epochs_of_drawn_recipes(isa: str, recipe: Recipe, mnist: Mnist) -> None:
     images = 2 * recipe.batch_size + 3  # two whole batches and a short one
     assert_agrees(recipe, first_images(mnist, images))
+
+
+@pytest.mark.parametrize("temperature", [0.5, 2, 10])
+def test_gradients_with_teachers(isa: str, temperature: float, mnist: Mnist) -> None:
+    """Of the two kinds of head, on warped images: the teachers see what the student sees."""
+    for teacher in (REGULARIZED, Recipe("teacher", Architecture.parse("4,6up,8v|l"))):
+        recipe = single_step(replace(MINIMAL, label_smoothing=0.1, augmentation=WARPED), 80)
+        taught = replace(recipe, distillation=Distillation(teacher, 2, temperature, 0.7))
+        assert_agrees(taught, first_images(mnist, 80))
 
 
 @pytest.mark.parametrize("blocks", ["6up", "6nup", "6upd0.25", "6vup"])

@@ -14,6 +14,7 @@ from under20k.seeds import FILE, Bench, SeedResult
 from under20k.weights import initial_weights
 
 SMALL = replace(MINIMAL.with_changes(architecture="2p,4p|l", epochs=2), name="small")
+TAUGHT = replace(SMALL.with_changes(teacher=MINIMAL, teachers=2), name="taught")
 ENVIRONMENT: dict[str, Any] = {
     "started": "2026-01-02T03:04:05+00:00",
     "command": "under20k bench small --seeds 0-19",
@@ -62,6 +63,18 @@ def bench_of(last: Sequence[float], recipe: Recipe = SMALL, first: int = 0, **en
     """A bench of consecutive seeds with these accuracies at the last epoch."""
     seeds = tuple(seed_result(recipe, seed, value, **environment) for seed, value in enumerate(last, first))
     return Bench(recipe, seeds, (), "under20k bench small --seeds 0-19", "2026-01-02")
+
+
+def taught(bench: Bench, recipe: str = "minimal", first: int = 10**9) -> Bench:
+    """The bench, each seed noting two teachers of its own."""
+    seeds = []
+    for one in bench.seeds:
+        noted = [
+            {"recipe": recipe, "seed": seed, "validation_accuracy": 0.99, "time_s": 30.0}
+            for seed in range(first + 2 * one.seed, first + 2 * one.seed + 2)
+        ]
+        seeds.append(replace(one, environment={**one.environment, "teachers": noted}))
+    return replace(bench, seeds=tuple(seeds))
 
 
 def around(mean: float, n: int = 20) -> list[float]:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from made import SMALL, around, bench_of
+from made import SMALL, TAUGHT, around, bench_of, taught
 
 from under20k.recipes import MINIMAL, REGULARIZED
 from under20k.seeds import Bench
@@ -32,6 +32,34 @@ def test_what_breaks_no_rule(track):
     recipe = REGULARIZED if track == "reference" else SMALL
     assert judged(track, bench_of(around(0.995), recipe)) == []
     assert judged(track, bench_of(around(0.995, 30), recipe)) == []
+
+
+def test_teachers_keep_the_rules_too():
+    assert judged("small", taught(bench_of(around(0.995), TAUGHT))) == []
+    for teacher, words in (
+        (MINIMAL.with_changes(architecture="20,24p,28,28p,32v|3v"), "28,954 parameters; fewer than 20,000"),
+        (MINIMAL.with_changes(epochs=20), "20 epochs; fewer than 20"),
+        (MINIMAL.with_changes(architecture="8,12np,14|l"), "no BatchNorm in block 2;"),
+    ):
+        bench = bench_of(around(0.995), replace(SMALL.with_changes(teacher=teacher), name="taught"))
+        (named,) = judged("small", taught(bench, teacher.name))
+        assert named.startswith(f"its teachers: {words}")
+
+
+@pytest.mark.parametrize("noted", [{}, {"recipe": "other"}, {"first": 10**9 + 1}, {"first": 0}])
+def test_each_seed_has_teachers_of_its_own(noted):
+    bench = bench_of(around(0.995), TAUGHT)
+    named = judged("small", taught(bench, **noted) if noted else bench)
+    assert named == [
+        f"seed {seed} was not taught by its own teachers, which the recipe asks for" for seed in range(20)
+    ]
+    assert len(judged("small", taught(bench_of(around(0.995))))) == 20  # who has none
+
+
+def test_the_time_of_teachers_counts():
+    bench = bench_of(around(0.995), TAUGHT)
+    more = taught(bench).statistics.time_s.mean - bench.statistics.time_s.mean
+    assert more == pytest.approx(60)
 
 
 @pytest.mark.parametrize("track", TRACKS)

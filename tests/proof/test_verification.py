@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made import SMALL, around, bench_of
+from made import SMALL, TAUGHT, around, bench_of, taught
 
 from under20k.cli.main import main
 from under20k.files import read_json, read_text, write_json, write_text
 from under20k.records import Reading, Record, seal
+from under20k.seeds import Bench
 from under20k.submission import write
 from under20k.timing import Timing
 from under20k.verification import check
@@ -59,6 +60,49 @@ def changed(value: Any, where: tuple, new: Any) -> Any:
         inner = inner[step]
     inner[where[-1]] = new(inner[where[-1]]) if callable(new) else new
     return copy
+
+
+def test_a_record_with_teachers(tmp_path):
+    bench = taught(bench_of(around(0.9945), TAUGHT, threads=1))
+
+    def recorded(bench: Bench) -> Record:
+        readings = {seed.seed: (Reading("2026-01-03", 9_940, 10_000),) for seed in bench.seeds}
+        weights = {seed.seed: f"{seed.seed:064x}" for seed in bench.seeds}
+        return Record("small", "taught", "2026-01-04", bench, readings, weights)
+
+    path = write(recorded(bench), tmp_path)
+    assert check(path) == []
+    again = Record.open(path)
+    assert again.bench.recipe == TAUGHT
+    assert len(again.environments()) == 1
+    assert [seed.environment["teachers"] for seed in again.bench.seeds] == [
+        seed.environment["teachers"] for seed in bench.seeds
+    ]
+    assert "| Teachers " in read_text(path / "README.md")
+
+    for name, value, words in (
+        ("time_s", -30.0, "a teacher took no time"),
+        ("validation_accuracy", 7.5, "7.5 is no accuracy of a teacher"),
+        ("validation_accuracy", 0.99001, "0.99001 is no accuracy of a teacher"),
+    ):
+        wrong = [
+            replace(
+                seed,
+                environment={
+                    **seed.environment,
+                    "teachers": [{**teacher, name: value} for teacher in seed.environment["teachers"]],
+                },
+            )
+            for seed in bench.seeds
+        ]
+        path = write(recorded(replace(bench, seeds=tuple(wrong))), tmp_path / words)
+        found = check(path)
+        assert sum(words in text for text in found) == 40, found
+    damaged = read_json(path / "record.json")
+    damaged["seeds"][3]["teachers"] = [{}]
+    write_json(path / "record.json", damaged)
+    (found,) = check(path)
+    assert "teachers are damaged" in found
 
 
 def nudged(number: float) -> float:

@@ -69,6 +69,13 @@ def add_recipe_settings(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         help="such as '8,12p,14,16p,20v,24v|3v': see the documentation of under20k.architecture",
     )
+    group.add_argument(
+        "--teacher",
+        default=argparse.SUPPRESS,
+        metavar="RECIPE",
+        help="the recipe, by name or recipe.json, of networks that are trained first and then learnt from, "
+        "beside the labels",
+    )
     for name, setting in settings().items():
         option = f"--{name.replace('_', '-')}"
         # What argparse would read as formatting.
@@ -87,10 +94,15 @@ def add_recipe_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def recipe_changes(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The recipe settings among the options given."""
-    return {
-        name: getattr(arguments, name) for name in ("architecture", *settings()) if hasattr(arguments, name)
+    """The recipe settings among the options given. Raises UserError where there is no such teacher."""
+    changes = {
+        name: getattr(arguments, name)
+        for name in ("architecture", "teacher", *settings())
+        if hasattr(arguments, name)
     }
+    if "teacher" in changes:
+        changes["teacher"] = recipe_argument(changes["teacher"])
+    return changes
 
 
 def recipe_argument(text: str) -> Recipe:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
 
+from under20k import teachers
 from under20k.api import epochs_done
 from under20k.data.split import TRAIN_COUNT
 from under20k.engine import choose
@@ -58,7 +59,9 @@ class Display(AbstractContextManager["Display"]):
         self.bar: Any = None
 
     def start(self, epochs: int, done: int) -> None:
-        """Show a bar over so many epochs, ``done`` of them over already."""
+        """Show a bar over so many epochs, ``done`` of them over already, in place of any before it."""
+        if self.bar is not None:
+            self.bar.close()
         if sys.stderr.isatty():
             from tqdm import tqdm
 
@@ -108,6 +111,11 @@ class OneTraining:
         )
         self.display.start(run.recipe.epochs, len(self.metrics))
 
+    def teacher(self, number: int) -> OneTraining:
+        """Show a teacher's training in the same way; only the first says what the engine is."""
+        choice, self.choice = self.choice, ""
+        return OneTraining(self.display, choice)
+
     def on_step(self, images_done: int) -> None:
         """Move the bar."""
         self.display.move_to(len(self.metrics) * TRAIN_COUNT + images_done)
@@ -146,6 +154,15 @@ class ManyTrainings:
         if metrics:
             self.previous[task] = metrics[-1]
         self._line(task, f"{start_text(task.recipe, session)}{done}")
+
+    def on_teacher(self, task: Task, number: int, metrics: EpochMetrics) -> None:
+        """Say how well it does."""
+        assert task.recipe.distillation
+        of = task.recipe.distillation.teachers
+        accuracy = percent(metrics.validation_accuracy)
+        self._line(
+            task, f"teacher {number} of {of}: validation {accuracy} after {plural(metrics.epoch, 'epoch')}"
+        )
 
     def on_step(self, task: Task, images_done: int) -> None:
         """Move the bar."""
@@ -227,7 +244,7 @@ class ManySeeds(ManyTrainings):
         self._line(
             task,
             f"validation {percent(metrics[-1].validation_accuracy)}"
-            f"  {sum(epoch.total_time_s for epoch in metrics):>6.1f} s"
+            f"  {sum(epoch.total_time_s for epoch in metrics) + teachers.time_s(run.session):>6.1f} s"
             f"  {len(values)} of {self.total[task.recipe.name]}  {so_far}".rstrip(),
         )
 

@@ -46,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     if (name := arguments.name) is not None and (name in ("", "..") or Path(name).name != name):
         raise UserError(f"--name is {name!r}; give a folder's name, without its parents")
 
+    from under20k import teachers
     from under20k.api import train
     from under20k.cli.data import Talk
     from under20k.cli.progress import Display, OneTraining, choice_text
@@ -74,6 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
             display.line("stopped; the same command with --resume goes on after the last whole epoch")
             raise
     metrics = run.metrics()
+    time_s = sum(epoch.total_time_s for epoch in metrics) + teachers.time_s(run.session)
     if arguments.json:
         result = {
             "path": str(run.path),
@@ -81,10 +83,12 @@ def run(arguments: argparse.Namespace) -> int:
             "seed": run.seed,
             "epochs": [asdict(epoch) for epoch in metrics],
         }
+        if run.recipe.distillation:
+            result["teachers"] = teachers.noted(run.session)
         print(json.dumps(result, indent=2))
     else:
         print(
             f"{percent(metrics[-1].validation_accuracy)} validation accuracy at the last epoch, "
-            f"{metrics[-1].epoch}; {sum(epoch.total_time_s for epoch in metrics):,.1f} s\n{run.path}"
+            f"{metrics[-1].epoch}; {time_s:,.1f} s\n{run.path}"
         )
     return 0

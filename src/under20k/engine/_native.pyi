@@ -52,6 +52,14 @@ class Network:
     def momentum(self) -> NDArray[np.float32]: ...
     @property
     def average(self) -> NDArray[np.float32]: ...
+    def learn_from(
+        self,
+        *,
+        settings: list[Settings],
+        weights: list[NDArray[np.float32]],
+        temperature: float,
+        share: float,
+    ) -> None: ...
     def train_epoch(
         self,
         *,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,7 +23,9 @@ from under20k.engine.protocol import (
     EpochResult,
     Images,
     Labels,
+    Teacher,
     average_decay,
+    check_taught,
     divergence,
     state_tensors,
 )
@@ -142,12 +144,43 @@ class NativeEngine:
         self._places.write(weights, self._network.weights)
         if recipe.average_decay:
             self._places.write(weights, self._network.average)
+        self._bytes = _native.network_bytes(settings, self.isa)
+        self._teachers = 0
         self._in_use = threading.Lock()
         self._process = os.getpid()
+
+    def learn_from(self, teachers: Sequence[Teacher]) -> None:
+        check_taught(self.recipe, len(teachers))
+        if not (distillation := self.recipe.distillation):
+            return
+        settings, weights, needed = [], [], self._bytes
+        for teacher in teachers:
+            check_weights(teacher.architecture, teacher.weights)
+            # Memory for as many groups as there are threads, and nothing else of a training.
+            recipe = Recipe("teacher", teacher.architecture, batch_size=1, momentum=0.0)
+            places = _Places(recipe)
+            flat = np.empty(places.total, np.float32)
+            places.write(teacher.weights, flat)
+            weights.append(flat)
+            settings.append(_settings(recipe, places, self.threads, "fp32"))
+            needed += _native.network_bytes(settings[-1], self.isa)
+        _check_memory(needed, self.recipe)
+        with self._exclusively():
+            try:
+                self._network.learn_from(
+                    settings=settings,
+                    weights=weights,
+                    temperature=distillation.temperature,
+                    share=distillation.teacher_share,
+                )
+            except (MemoryError, RuntimeError) as error:
+                raise UserError(f"the native engine could not take its teachers: {error}") from error
+        self._teachers = len(teachers)
 
     def train_epoch(
         self, images: Images, labels: Labels, plan: EpochPlan, on_step: Callable[[int], None]
     ) -> EpochResult:
+        check_taught(self.recipe, self._teachers)
         images, labels = _checked_images(images), _checked_labels(labels, len(images))
         self._check_plan(plan, len(images))
         first = (plan.epoch - 1) * plan.steps

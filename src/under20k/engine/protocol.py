@@ -5,13 +5,14 @@ Shapes: N images.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from under20k.architecture import Architecture
 from under20k.errors import UserError
 from under20k.plan import EpochPlan
 from under20k.recipe import Recipe
@@ -30,9 +31,17 @@ class EpochResult:
     """What training for one epoch gives, counted as it goes, in training mode."""
 
     loss: float
-    """Mean over the images of the loss that is minimised, label smoothing included."""
+    """Mean over the images of the loss that is minimised, label smoothing and teachers included."""
     correct: int
     """Images whose largest logit was their label's."""
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A trained network that another learns from (``recipe.Distillation``)."""
+
+    architecture: Architecture
+    weights: Tensors
 
 
 class Divergence(UserError):
@@ -53,6 +62,13 @@ def average_decay(recipe: Recipe, step: int) -> float:
     It rises to the recipe's value, lest the initial weights weigh on short trainings.
     """
     return min(recipe.average_decay, (1 + step) / (10 + step))
+
+
+def check_taught(recipe: Recipe, teachers: int) -> None:
+    """Raise ValueError unless an engine has as many teachers as its recipe."""
+    expected = recipe.distillation.teachers if recipe.distillation else 0
+    if teachers != expected:
+        raise ValueError(f"{recipe.name} has {expected} teachers, and learn_from gave {teachers}")
 
 
 def state_tensors(recipe: Recipe) -> dict[str, tuple[int, ...]]:
@@ -77,6 +93,12 @@ class Engine(Protocol):
     precision: str
     device: str
     threads: int
+
+    def learn_from(self, teachers: Sequence[Teacher]) -> None:
+        """Take the teachers that the recipe's ``distillation`` asks for, all of them, before any epoch.
+
+        They are part of neither ``state`` nor ``weights``. Raises UserError where one's weights do not fit.
+        """
 
     def train_epoch(
         self, images: Images, labels: Labels, plan: EpochPlan, on_step: Callable[[int], None]

@@ -6,7 +6,7 @@ Shapes: N images of an epoch, n of a batch.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -24,7 +24,9 @@ from under20k.engine.protocol import (
     EpochResult,
     Images,
     Labels,
+    Teacher,
     average_decay,
+    check_taught,
     divergence,
     state_tensors,
 )
@@ -60,6 +62,7 @@ class TorchEngine:
         self.layout = torch.channels_last if device.startswith("cuda") else torch.contiguous_format
         self.network: Network = network.to(memory_format=self.layout)  # type: ignore[call-overload]
         _load(self.network, weights)
+        self.teachers: list[Network] = []
         self.averaged = copy.deepcopy(self.network) if recipe.average_decay else None
         self.parameters = dict(self.network.named_parameters())
         decayed = [p for p in self.parameters.values() if recipe.decay_all or p.ndim == 4]
@@ -74,9 +77,20 @@ class TorchEngine:
             nesterov=recipe.nesterov,
         )
 
+    def learn_from(self, teachers: Sequence[Teacher]) -> None:
+        check_taught(self.recipe, len(teachers))
+        self.teachers = []
+        for teacher in teachers:
+            check_weights(teacher.architecture, teacher.weights)
+            network = Network(teacher.architecture, PlannedDropout).to(self.device, self.dtype)
+            network = network.to(memory_format=self.layout)  # type: ignore[call-overload]
+            _load(network, teacher.weights)
+            self.teachers.append(network.eval().requires_grad_(False))
+
     def train_epoch(
         self, images: Images, labels: Labels, plan: EpochPlan, on_step: Callable[[int], None]
     ) -> EpochResult:
+        check_taught(self.recipe, len(self.teachers))
         pixels = self.to_device(images)
         targets = self.to_device(labels).long()
         order = self.to_device(plan.order).long()
@@ -96,8 +110,11 @@ class TorchEngine:
                 x = warp(x, matrices[batch], plan.bilinear, moved)
             self.prepare_step(float(learning_rate), plan.dropout_seed, positions[batch])
 
-            logits = self.network.logits(self.normalised(x))
+            x = self.normalised(x)
+            logits = self.network.logits(x)
             loss = F.cross_entropy(logits, y, label_smoothing=self.recipe.label_smoothing)
+            if self.teachers:
+                loss = self.with_teachers(loss, logits, x)
             self.optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimiser.step()
@@ -112,6 +129,18 @@ class TorchEngine:
         sizes = np.diff([*range(0, len(order), plan.batch_size), len(order)])
         loss_sum = float(losses.cpu().numpy().astype(np.float64) @ sizes)
         return EpochResult(loss_sum / len(order), int(correct))
+
+    def with_teachers(self, loss: Tensor, logits: Tensor, x: Tensor) -> Tensor:
+        """The loss with the teachers' share in it, from logits (n, 10) and the input x (n, 1, 28, 28)."""
+        distillation = self.recipe.distillation
+        assert distillation is not None
+        temperature, share = distillation.temperature, distillation.teacher_share
+        answers = torch.stack(
+            [F.softmax(teacher.logits(x) / temperature, dim=1) for teacher in self.teachers]
+        )
+        mean = answers.mean(dim=0)
+        own = F.log_softmax(logits / temperature, dim=1)
+        return (1 - share) * loss + share * temperature**2 * F.kl_div(own, mean, reduction="batchmean")
 
     @torch.inference_mode()
     def logits(self, images: Images) -> NDArray[np.float32]:

@@ -16,6 +16,7 @@ from under20k.report.wording import (
     optimiser_text,
     p_text,
     schedule_text,
+    teachers_rows,
 )
 from under20k.statistics import Sample, percent
 from under20k.timing import Timing
@@ -175,6 +176,7 @@ def recipe_table(record: Record) -> Table:
         ("Learning rate", schedule_text(recipe)),
         ("Augmentation", augmentation_text(recipe.augmentation)),
         ("Dropout", dropout_text(recipe)),
+        *teachers_rows(recipe),
     )
     return Table(("Setting", "Value"), rows, align="ll")
 

@@ -39,6 +39,7 @@ from under20k.report.wording import (
     optimiser_text,
     plural,
     schedule_text,
+    teachers_rows,
 )
 from under20k.run import Run
 from under20k.statistics import percent
@@ -174,6 +175,7 @@ def settings_text(result: Results) -> dict[str, str]:
         "Learning rate": schedule_text(recipe),
         "Augmentation": augmentation_text(recipe.augmentation),
         "Dropout": dropout_text(recipe),
+        **dict(teachers_rows(recipe)),
     }
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from itertools import pairwise
 from statistics import fmean
 
+from under20k import teachers
 from under20k.architecture import Architecture
 from under20k.brief import PARAMETER_LIMIT
 from under20k.errors import UserError
@@ -154,8 +155,9 @@ class Results:
 
     @property
     def seconds(self) -> float:
-        """Mean time of a whole training, evaluation included."""
-        return fmean(sum(epoch.total_time_s for epoch in run) for run in self.metrics)
+        """Mean time of a whole training, evaluation and its teachers included."""
+        own = fmean(sum(epoch.total_time_s for epoch in run) for run in self.metrics)
+        return own + fmean(teachers.time_s(run.session) for run in self.runs)
 
     @property
     def images_per_s(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from under20k import teachers
 from under20k.errors import UserError
 from under20k.files import write_bytes, write_text
 from under20k.metrics import EpochMetrics
@@ -19,6 +20,7 @@ from under20k.report.wording import (
     optimiser_text,
     plural,
     schedule_text,
+    teachers_rows,
 )
 from under20k.run import Run
 from under20k.statistics import TARGET_ACCURACY, percent, points, reaches_target
@@ -82,7 +84,7 @@ def claim_table(run: Run, metrics: Sequence[EpochMetrics]) -> Table:
         ("Training − validation, points", points(last.train_accuracy - last.validation_accuracy)),
         ("Seed", str(run.seed)),
         ("Epochs", f"{len(metrics)} of {run.recipe.epochs}"),
-        ("Seconds", f"{sum(epoch.total_time_s for epoch in metrics):,.1f}"),
+        ("Seconds", f"{sum(epoch.total_time_s for epoch in metrics) + teachers.time_s(run.session):,.1f}"),
         *environment_rows([run.environment]),
     ]
     return Table(("Claim", run.recipe.name), tuple(rows), align="ll")
@@ -170,6 +172,7 @@ def recipe_table(run: Run) -> Table:
         ("Learning rate", schedule_text(recipe)),
         ("Augmentation", augmentation_text(recipe.augmentation)),
         ("Dropout", dropout_text(recipe)),
+        *teachers_rows(recipe),
     )
     return Table(("Setting", "Value"), rows, align="ll")
 

@@ -1,0 +1,94 @@
+"""The teachers of a run: trained before it, as runs in its own folder."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from under20k.environment import identity
+from under20k.errors import UserError
+from under20k.recipe import Recipe
+from under20k.run import TEACHERS, Run, run_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TrainOne = Callable[[int, Recipe, int, "Path", bool], Run]
+"""Trains, or goes on with, a teacher, counted from 1: its recipe and seed, where its run's folder goes, and
+whether what lies there is to be replaced.
+"""
+
+
+def train_teachers(run: Run, train_one: TrainOne) -> list[Run]:
+    """The finished runs of the teachers that ``run`` learns from.
+
+    One that is there goes on or is taken as it is, if it is the recipe's, trained as ``run`` is.
+    """
+    teaching = run.recipe.distillation
+    assert teaching is not None
+    folder = run.path / TEACHERS
+    return [
+        train_one(number, teaching.teacher, seed, folder, not is_fit(folder, teaching.teacher, seed, run))
+        for number, seed in enumerate(teaching.seeds(run.seed), 1)
+    ]
+
+
+def is_fit(folder: Path, recipe: Recipe, seed: int, taught: Run) -> bool:
+    """Whether the folder holds a run of recipe and seed, by the engine and code that train ``taught``."""
+    try:
+        run = Run.open(run_path(folder, recipe.name, seed))
+    except UserError:  # there is none, or a damaged one
+        return False
+    return (run.recipe, run.seed) == (recipe, seed) and identity(run.session) == identity(taught.session)
+
+
+def remove_teachers(run_folder: Path) -> None:
+    """Remove the teachers of the run in a folder, where it has any. Raises UserError where that fails."""
+    try:
+        shutil.rmtree(run_folder / TEACHERS)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise UserError(f"{run_folder / TEACHERS} cannot be removed: {error.strerror or error}") from error
+
+
+def note(teachers: Sequence[Run]) -> list[dict[str, Any]]:
+    """What a run's environment says of its teachers."""
+    return [
+        {
+            "recipe": teacher.recipe.name,
+            "seed": teacher.seed,
+            "validation_accuracy": teacher.metrics()[-1].validation_accuracy,
+            "time_s": sum(epoch.total_time_s for epoch in teacher.metrics()),
+        }
+        for teacher in teachers
+    ]
+
+
+def noted(environment: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """What ``note`` gave, from an environment; nothing where it notes none.
+
+    Raises UserError where it is anything else.
+    """
+    teachers = environment.get(TEACHERS, [])
+    whole = isinstance(teachers, list) and all(
+        isinstance(teacher, dict)
+        and teacher.keys() == {"recipe", "seed", "validation_accuracy", "time_s"}
+        and all(is_number(teacher[name]) for name in ("validation_accuracy", "time_s"))
+        for teacher in teachers
+    )
+    if not whole:
+        raise UserError(f"the environment's teachers are damaged: {teachers!r:.80}; train it again")
+    return list(teachers)
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a finite number."""
+    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
+
+
+def time_s(environment: Mapping[str, Any]) -> float:
+    """Seconds that the training of a run's teachers took, by its environment; 0 without any."""
+    return float(sum(teacher["time_s"] for teacher in noted(environment)))

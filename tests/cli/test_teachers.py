@@ -1,0 +1,230 @@
+"""Trainings with teachers, through the command: who is trained when, what is kept, what goes on."""
+
+import json
+import shutil
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import processes
+import pytest
+from processes import ARCHITECTURE, assert_refused, same_weights
+
+from under20k.recipes import MINIMAL
+from under20k.run import Run
+from under20k.trainings import Task, adopt, perform
+
+TEACHER = replace(
+    MINIMAL.with_changes(architecture="2p,6p|l", epochs=2, batch_size=1000, schedule="constant"), name="wise"
+)
+TRAIN = [
+    *("train", "minimal", "--architecture", ARCHITECTURE, "--epochs", "1", "--batch-size", "1000"),
+    *("--teacher", "wise.json", "--teachers", "2", "--seed", "3", "--name", "taught", "--threads", "1"),
+]
+OWN_SEEDS = ["seed 1000000006", "seed 1000000007"]
+TEACHERS = ["wise-1000000006", "wise-1000000007"]
+
+
+@pytest.fixture(autouse=True)
+def wise_json(tmp_path: Path) -> None:
+    write_teacher(tmp_path)
+
+
+def write_teacher(folder: Path) -> None:
+    (folder / "wise.json").write_text(TEACHER.to_json())
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory, mnist) -> tuple[Path, str]:
+    """A run with teachers, never interrupted, and what it said."""
+    folder = tmp_path_factory.mktemp("taught")
+    write_teacher(folder)
+    done = processes.run(folder, *TRAIN)
+    assert done.returncode == 0, done.stderr
+    return folder / "runs" / "taught", done.stderr
+
+
+def starts(talk: str) -> list[str]:
+    """What began to train, in its order."""
+    return [line.split(":")[0] for line in talk.splitlines() if " engine, " in line and " → " in line]
+
+
+def test_teachers_are_trained_first_and_kept(reference):
+    path, talk = reference
+    assert [name.rpartition(", ")[2] for name in starts(talk)] == [*OWN_SEEDS, "seed 3"]
+    assert talk.count("native engine: ") + talk.count("torch engine: ") == 1
+    run = Run.open(path)
+    teachers = [Run.open(path / "teachers" / name) for name in TEACHERS]
+    assert [(teacher.recipe, teacher.finished) for teacher in teachers] == [(TEACHER, True)] * 2
+    assert run.recipe.distillation is not None
+    assert run.recipe.distillation.teacher == TEACHER
+    times = [sum(epoch.total_time_s for epoch in teacher.metrics()) for teacher in teachers]
+    assert run.environment["teachers"] == [
+        {
+            "recipe": "wise",
+            "seed": teacher.seed,
+            "validation_accuracy": teacher.metrics()[-1].validation_accuracy,
+            "time_s": time_s,
+        }
+        for teacher, time_s in zip(teachers, times, strict=True)
+    ]
+    report = (path / "report.md").read_text()
+    assert "2 × wise (" in report
+    own = sum(epoch.total_time_s for epoch in run.metrics())
+    assert f"{own + sum(times):,.1f}" in report
+
+
+def test_teachers_matter(reference, tmp_path, under20k):
+    """Without them, or with others, it ends elsewhere."""
+    path, _ = reference
+    start = TRAIN.index("--teacher")
+    others = [
+        [*TRAIN[:start], *TRAIN[start + 4 :]],
+        [*TRAIN, "--teachers", "1"],
+        [*TRAIN, "--temperature", "8"],
+        [*TRAIN, "--teacher-share", "0.1"],
+    ]
+    for number, command in enumerate(others):
+        done = under20k(*command, "--name", str(number))
+        assert done.returncode == 0, done.stderr
+    paths = [path, *(tmp_path / "runs" / str(number) for number in range(len(others)))]
+    assert not any(same_weights(one, other) for one in paths for other in paths if one != other)
+
+
+@pytest.mark.parametrize(
+    ("after", "missing"), [("seed 1000000006: ", 3), ("seed 1000000007: ", 2), ("seed 3: ", 1)]
+)
+def test_a_stopped_run_goes_on_with_the_teachers_that_it_has(reference, tmp_path, under20k, after, missing):
+    process = processes.start(tmp_path, *TRAIN)
+    processes.read_until(process, after)
+    code, _, _ = processes.end(process, signal.SIGTERM)
+    assert code == 143
+    path = tmp_path / "runs" / "taught"
+    assert not Run.open(path).finished
+    done = under20k(*TRAIN, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert len(starts(done.stderr)) == missing
+    for name in (".", *(f"teachers/{name}" for name in TEACHERS)):
+        assert same_weights(path / name, reference[0] / name)
+    assert len(Run.open(path).session["teachers"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("environment.json", {"code": "0" * 16}),
+        ("environment.json", {"format": 0}),
+        ("recipe.json", {"learning_rate": 0.05}),
+    ],
+)
+def test_what_is_no_teacher_of_this_run_is_trained_anew(reference, tmp_path, under20k, name, change):
+    """By other code, damaged, or of a recipe that has the name of the teachers'."""
+    process = processes.start(tmp_path, *TRAIN)
+    processes.read_until(process, "seed 3: ")
+    processes.end(process, signal.SIGKILL)
+    path = tmp_path / "runs" / "taught"
+    changed = path / "teachers" / TEACHERS[1] / name
+    changed.write_text(json.dumps(json.loads(changed.read_text()) | change))
+    done = under20k(*TRAIN, "--resume")
+    assert [start.rpartition(", ")[2] for start in starts(done.stderr)] == ["seed 1000000007", "seed 3"]
+    assert same_weights(path, reference[0])
+
+
+def test_a_stopped_student_goes_on(reference, tmp_path, under20k):
+    """After an epoch of its own, that is, to the bits of one that was not stopped."""
+    longer = [*TRAIN, "--epochs", "2"]
+    straight = under20k(*longer, "--name", "straight")
+    assert straight.returncode == 0, straight.stderr
+    process = processes.start(tmp_path, *longer)
+    processes.read_until(process, "seed 3: ")
+    processes.read_until(process, "epoch 1/2")
+    processes.end(process, signal.SIGTERM)
+    done = under20k(*longer, "--resume")
+    assert done.returncode == 0, done.stderr
+    path = tmp_path / "runs" / "taught"
+    assert same_weights(path, tmp_path / "runs" / "straight")
+    run = Run.open(path)
+    assert len(run.sessions) == 2
+    assert [teacher["seed"] for teacher in run.session["teachers"]] == [1_000_000_006, 1_000_000_007]
+
+
+def test_overwriting_takes_the_teachers_away(reference, tmp_path, under20k):
+    path = Path(shutil.copytree(reference[0], tmp_path / "runs" / "taught"))
+    (path / "teachers" / TEACHERS[0] / "environment.json").write_text("{")
+    again = under20k(*TRAIN, "--overwrite")
+    assert len(starts(again.stderr)) == 3, again.stderr
+    assert same_weights(path, reference[0])
+    start = TRAIN.index("--teacher")
+    done = under20k(*TRAIN[:start], *TRAIN[start + 4 :], "--overwrite")
+    assert done.returncode == 0, done.stderr
+    assert not (path / "teachers").exists()
+    assert "teachers" not in Run.open(path).session
+
+
+def test_damaged_notes_of_teachers(reference, tmp_path, under20k):
+    path = Path(shutil.copytree(reference[0], tmp_path / "runs" / "taught"))
+    environment = json.loads((path / "environment.json").read_text())
+    for damage in (None, 3, [{}], [{**environment["teachers"][0], "time_s": "long"}]):
+        (path / "environment.json").write_text(json.dumps(environment | {"teachers": damage}))
+        done = under20k("compare", "runs/taught")
+        assert_refused(done.returncode, done.stdout, done.stderr, "teachers are damaged", "train it again")
+
+
+def test_as_json(tmp_path, under20k):
+    start = TRAIN.index("--teacher")
+    done = under20k(*TRAIN, "--json")
+    result = json.loads(done.stdout)
+    assert result["teachers"] == Run.open(tmp_path / "runs" / "taught").session["teachers"]
+    plain = under20k(*TRAIN[:start], *TRAIN[start + 4 :], "--name", "plain", "--json")
+    assert "teachers" not in json.loads(plain.stdout)
+
+
+def test_a_bench_with_teachers(tmp_path, under20k):
+    settings = TRAIN[2 : TRAIN.index("--seed")]
+    done = under20k("bench", "minimal", *settings, "--teachers", "1", "--seeds", "3-4", "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("teacher 1 of 1: validation ") == 2
+    seeds = json.loads(done.stdout)["seeds"]
+    for seed, teachers in zip(seeds, ([1_000_000_003], [1_000_000_004]), strict=True):
+        noted = seed["environment"]["teachers"]
+        assert [teacher["seed"] for teacher in noted] == teachers
+        own = sum(epoch["total_time_s"] for epoch in seed["epochs"])
+        assert seed["time_s"] == pytest.approx(own + sum(teacher["time_s"] for teacher in noted))
+
+
+def test_a_worker_elsewhere_returns_the_student(reference, tmp_path):
+    """As on a cluster: what comes back says who taught it, and takes the place of what was begun here."""
+    run = Run.open(reference[0])
+    task = Task(run.recipe, run.seed, tmp_path / "runs", threads=1)
+    begun = task.path / "teachers" / TEACHERS[0]
+    begun.mkdir(parents=True)
+    heard: list[tuple] = []
+    files = perform(0, task, heard.append, "under20k bench")
+    assert files is not None
+    adopt(task, files)
+    assert same_weights(task.path, reference[0])
+    assert [teacher["seed"] for teacher in Run.open(task.path).session["teachers"]] == [10**9 + 6, 10**9 + 7]
+    assert not (task.path / "teachers").exists()
+    assert [message[:3] for message in heard if message[0] == "on_teacher"] == [
+        ("on_teacher", 0, 1),
+        ("on_teacher", 0, 2),
+    ]
+
+
+def test_what_is_no_teacher(tmp_path, under20k):
+    def refused(*arguments: str, words: str) -> None:
+        done = under20k("train", "minimal", *arguments)
+        assert_refused(done.returncode, done.stdout, done.stderr, words)
+
+    refused("--teacher", "minimall", words="there is no recipe 'minimall'; did you mean 'minimal'")
+    refused("--teacher", "none.json", words="none.json")
+    refused("--temperature", "3", words="temperature: 3.0 needs a teacher; name its recipe with --teacher")
+    refused("--teacher", "wise.json", "--teachers", "17", words="teachers: 17")
+    words = "with 2 teachers, allowed are whole numbers from 0 to 499999999"
+    refused("--teacher", "wise.json", "--seed", "500000000", words=words)
+    taught = MINIMAL.with_changes(teacher=TEACHER)
+    (tmp_path / "taught.json").write_text(taught.to_json())
+    refused("--teacher", "taught.json", words="has teachers of its own; allowed is one without")
+    assert not (tmp_path / "runs").exists()
+    done = under20k("bench", "minimal", "--teacher", "wise.json", "--seeds", "499999999-500000000")
+    assert_refused(done.returncode, done.stdout, done.stderr, "seed: 500000000; with 2 teachers")
