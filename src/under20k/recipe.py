@@ -284,8 +284,8 @@ class Recipe(_Validated):
         """Every setting by its name, the architecture as text; of teachers, where there are any, too."""
         values: dict[str, Any] = {"architecture": str(self.architecture)}
         for part in (self, self.schedule, self.augmentation, self.distillation):
-            if part is self.distillation and self.distillation:
-                values["teacher"] = self.distillation.teacher.name
+            if isinstance(part, Distillation):
+                values["teacher"] = part.teacher.name
             values |= {
                 name: getattr(part, name) for name, item in settings().items() if type(part) is item.owner
             }
