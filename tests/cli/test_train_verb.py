@@ -172,6 +172,7 @@ def test_a_run_with_every_setting_changed_has_a_folder_of_its_own(tmp_path):
         "fade_strength": 0.2,
     }
     changes |= {"schedule": "constant", "interpolation": "bilinear", "architecture": "8|3"}
+    changes |= {"teacher": MINIMAL, "teachers": 3}
     paths = []
     for momentum in (0.5, 0.6):
         recipe = MINIMAL.with_changes(**changes | {"momentum": momentum})
