@@ -7,7 +7,8 @@ import under20k
 from under20k.environment import CODE
 
 PACKAGE = Path(under20k.__file__).parent
-# What they import to say what is wrong, to time, keep and compare what was trained; MNIST has a digest of its own.
+# What they import to say what is wrong, and to time, keep and compare what was trained; MNIST is verified by
+# a digest.
 DECIDES_NOTHING = {"environment.py", "errors.py", "metrics.py", "run.py", "data/__init__.py"}
 
 
