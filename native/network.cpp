@@ -356,14 +356,20 @@ void Network::learn_from(std::vector<std::unique_ptr<Network>> teachers, double 
     teachers_share_ = share;
 }
 
-Loss Network::head(const Batch& batch, const Group& group, int64_t slot, int thread, float share) {
-    Stage& stage = stages_.back();
-    double answers[MOST_LANES * CLASSES] = {};
+// The mean of their answers, [live][CLASSES].
+void Network::ask_teachers(const Batch& batch, const Group& group, int thread, double* answers) {
+    std::fill_n(answers, group.live * CLASSES, 0.0);
     for (const auto& teacher : teachers_) {
         float logits[MOST_LANES * CLASSES];
         teacher->evaluate(batch, group, thread, logits);
         kernels_.answer(logits, group.live, temperature_, 1 / static_cast<double>(teachers_.size()), answers);
     }
+}
+
+Loss Network::head(const Batch& batch, const Group& group, int64_t slot, int thread, float share) {
+    Stage& stage = stages_.back();
+    double answers[MOST_LANES * CLASSES];
+    if (!teachers_.empty()) ask_teachers(batch, group, thread, answers);
     const Teaching teaching{teachers_.empty() ? nullptr : answers, temperature_, teachers_share_};
     uint8_t labels[MOST_LANES];
     for (int lane = 0; lane < group.live; ++lane) {

@@ -135,6 +135,7 @@ private:
     void forward(size_t index, const Batch& batch, const Group& group, int64_t slot, int thread);
     void refine_statistics(Stage& stage, int64_t images);
     void normalise(Stage& stage, int64_t images);
+    void ask_teachers(const Batch& batch, const Group& group, int thread, double* answers);
     Loss head(const Batch& batch, const Group& group, int64_t slot, int thread, float share);
     void backward(size_t index, const Batch& batch, const Group& group, int64_t slot, int thread);
     void gradient_sums(size_t index, const Batch& batch, const Group& group, int64_t slot);

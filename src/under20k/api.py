@@ -101,6 +101,7 @@ def train(
     # Before the folder is made: without data, nothing is left that a second call would trip over. A finished
     # run is asked for none.
     done = resume and (path / "model.safetensors").is_file()
+    data = None if done else load(data_dir, notify=notify)
 
     def train_one(number: int, recipe: Recipe, seed: int, runs_dir: Path, anew: bool) -> Run:
         return train(
@@ -119,7 +120,6 @@ def train(
             command_line=command_line,
         )
 
-    data = None if done else load(data_dir, notify=notify)
     with Run.prepared(path, recipe, seed, environment, resume=resume, overwrite=overwrite) as run:
         if overwrite:
             remove_teachers(path)

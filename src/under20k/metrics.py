@@ -51,9 +51,14 @@ def parse_metrics(lines: list[str], path: Path) -> list[EpochMetrics]:
 def epoch_metrics(values: dict[str, Any]) -> EpochMetrics:
     """The inverse of ``asdict``. Raises ValueError, TypeError or OverflowError for what is no figure."""
     for name, value in values.items():
-        if type(value) not in (int, float) or not math.isfinite(value):
+        if not is_figure(value):
             raise ValueError(f"{name} is {value!r}")
     return EpochMetrics(**values)
+
+
+def is_figure(value: Any) -> bool:
+    """Whether it is a finite number. Raises OverflowError for a whole one that no float holds."""
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 def json_object(line: str) -> dict[str, Any]:

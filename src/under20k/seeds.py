@@ -10,7 +10,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from under20k import teachers
 from under20k.errors import InvalidValue, UserError
 from under20k.files import read_json
 from under20k.inference import Difference, Interval, confidence_interval, exceeds_p, share_interval
@@ -18,6 +17,7 @@ from under20k.metrics import EpochMetrics, epoch_metrics
 from under20k.recipe import Recipe
 from under20k.run import Run
 from under20k.statistics import TARGET_ACCURACY, Sample, Summary
+from under20k.teachers import training_time_s
 from under20k.weights import check_seed
 
 FORMAT = 1
@@ -42,7 +42,7 @@ class SeedResult:
     @property
     def time_s(self) -> float:
         """Of all epochs, evaluation included, and of its teachers' training."""
-        return sum(epoch.total_time_s for epoch in self.epochs) + teachers.time_s(self.environment)
+        return training_time_s(self.epochs, self.environment)
 
     @property
     def images_per_s(self) -> float:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from under20k.environment import identity
 from under20k.errors import UserError
+from under20k.metrics import EpochMetrics, is_figure
 from under20k.recipe import Recipe
 from under20k.run import TEACHERS, Run, run_path
 
@@ -61,7 +61,7 @@ def note(teachers: Sequence[Run]) -> list[dict[str, Any]]:
             "recipe": teacher.recipe.name,
             "seed": teacher.seed,
             "validation_accuracy": teacher.metrics()[-1].validation_accuracy,
-            "time_s": sum(epoch.total_time_s for epoch in teacher.metrics()),
+            "time_s": training_time_s(teacher.metrics(), teacher.session),
         }
         for teacher in teachers
     ]
@@ -73,22 +73,22 @@ def noted(environment: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     Raises UserError where it is anything else.
     """
     teachers = environment.get(TEACHERS, [])
-    whole = isinstance(teachers, list) and all(
-        isinstance(teacher, dict)
-        and teacher.keys() == {"recipe", "seed", "validation_accuracy", "time_s"}
-        and all(is_number(teacher[name]) for name in ("validation_accuracy", "time_s"))
-        for teacher in teachers
-    )
+    try:
+        whole = isinstance(teachers, list) and all(
+            isinstance(teacher, dict)
+            and teacher.keys() == {"recipe", "seed", "validation_accuracy", "time_s"}
+            and is_figure(teacher["validation_accuracy"])
+            and is_figure(teacher["time_s"])
+            for teacher in teachers
+        )
+    except OverflowError:
+        whole = False
     if not whole:
         raise UserError(f"the environment's teachers are damaged: {teachers!r:.80}; train it again")
     return list(teachers)
 
 
-def is_number(value: object) -> bool:
-    """Whether it is a finite number."""
-    return type(value) in (int, float) and math.isfinite(value)  # type: ignore[arg-type]
-
-
-def time_s(environment: Mapping[str, Any]) -> float:
-    """Seconds that the training of a run's teachers took, by its environment; 0 without any."""
-    return float(sum(teacher["time_s"] for teacher in noted(environment)))
+def training_time_s(epochs: Iterable[EpochMetrics], environment: Mapping[str, Any]) -> float:
+    """Seconds that a training took, evaluation included: its epochs, and by its environment its teachers."""
+    own = sum(epoch.total_time_s for epoch in epochs)
+    return own + float(sum(teacher["time_s"] for teacher in noted(environment)))

@@ -80,15 +80,13 @@ def impossible(record: Record) -> list[str]:
                 (epoch.train_accuracy, TRAIN_COUNT),
                 (epoch.validation_accuracy, RESOLUTION),
             ):
-                count = accuracy * images
-                if abs(count - round(count)) > 1e-6 or not 0 <= count <= images:
+                if not counts_images(accuracy, images):
                     wrong.append(f"seed {seed.seed}: {accuracy} is no share of {images:,} images")
             if min(epoch.train_time_s, epoch.total_time_s, epoch.images_per_s) <= 0:
                 wrong.append(f"seed {seed.seed}: epoch {epoch.epoch} took no time")
         for teacher in teachers.noted(seed.environment):
             accuracy = teacher["validation_accuracy"]
-            correct = accuracy * RESOLUTION
-            if abs(correct - round(correct)) > 1e-6 or not 0 <= correct <= RESOLUTION:
+            if not counts_images(accuracy, RESOLUTION):
                 wrong.append(f"seed {seed.seed}: {accuracy} is no accuracy of a teacher")
             if teacher["time_s"] <= 0:
                 wrong.append(f"seed {seed.seed}: a teacher took no time")
@@ -97,6 +95,12 @@ def impossible(record: Record) -> list[str]:
             if not whole or reading.images != RESOLUTION or not 0 <= reading.correct <= reading.images:
                 wrong.append(f"seed {seed.seed}: {reading.correct} of {reading.images} is no test accuracy")
     return wrong
+
+
+def counts_images(accuracy: float, images: int) -> bool:
+    """Whether it is the share of a whole number of so many images."""
+    count = accuracy * images
+    return abs(count - round(count)) <= 1e-6 and 0 <= count <= images
 
 
 def differences(recorded: Any, computed: Any, where: str = "") -> list[str]:

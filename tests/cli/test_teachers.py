@@ -164,7 +164,8 @@ def test_overwriting_takes_the_teachers_away(reference, tmp_path, under20k):
 def test_damaged_notes_of_teachers(reference, tmp_path, under20k):
     path = Path(shutil.copytree(reference[0], tmp_path / "runs" / "taught"))
     environment = json.loads((path / "environment.json").read_text())
-    for damage in (None, 3, [{}], [{**environment["teachers"][0], "time_s": "long"}]):
+    one = environment["teachers"][0]
+    for damage in (None, 3, [{}], [{**one, "time_s": "long"}], [{**one, "time_s": 10**400}]):
         (path / "environment.json").write_text(json.dumps(environment | {"teachers": damage}))
         done = under20k("compare", "runs/taught")
         assert_refused(done.returncode, done.stdout, done.stderr, "teachers are damaged", "train it again")

@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
 
-from under20k import teachers
 from under20k.api import epochs_done
 from under20k.data.split import TRAIN_COUNT
 from under20k.engine import choose
@@ -19,6 +18,7 @@ from under20k.report.results import drops
 from under20k.report.wording import plural
 from under20k.run import Run
 from under20k.statistics import Sample, percent
+from under20k.teachers import training_time_s
 from under20k.trainings import Failure, Task
 
 
@@ -244,7 +244,7 @@ class ManySeeds(ManyTrainings):
         self._line(
             task,
             f"validation {percent(metrics[-1].validation_accuracy)}"
-            f"  {sum(epoch.total_time_s for epoch in metrics) + teachers.time_s(run.session):>6.1f} s"
+            f"  {training_time_s(metrics, run.session):>6.1f} s"
             f"  {len(values)} of {self.total[task.recipe.name]}  {so_far}".rstrip(),
         )
 

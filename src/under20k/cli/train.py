@@ -46,11 +46,11 @@ def run(arguments: argparse.Namespace) -> int:
     if (name := arguments.name) is not None and (name in ("", "..") or Path(name).name != name):
         raise UserError(f"--name is {name!r}; give a folder's name, without its parents")
 
-    from under20k import teachers
     from under20k.api import train
     from under20k.cli.data import Talk
     from under20k.cli.progress import Display, OneTraining, choice_text
     from under20k.statistics import percent
+    from under20k.teachers import noted, training_time_s
 
     # Resuming goes on with the engine of before, whatever would be chosen now.
     choice = "" if arguments.resume else choice_text(arguments.engine, arguments.device, arguments.precision)
@@ -75,7 +75,6 @@ def run(arguments: argparse.Namespace) -> int:
             display.line("stopped; the same command with --resume goes on after the last whole epoch")
             raise
     metrics = run.metrics()
-    time_s = sum(epoch.total_time_s for epoch in metrics) + teachers.time_s(run.session)
     if arguments.json:
         result = {
             "path": str(run.path),
@@ -84,11 +83,11 @@ def run(arguments: argparse.Namespace) -> int:
             "epochs": [asdict(epoch) for epoch in metrics],
         }
         if run.recipe.distillation:
-            result["teachers"] = teachers.noted(run.session)
+            result["teachers"] = noted(run.session)
         print(json.dumps(result, indent=2))
     else:
         print(
             f"{percent(metrics[-1].validation_accuracy)} validation accuracy at the last epoch, "
-            f"{metrics[-1].epoch}; {time_s:,.1f} s\n{run.path}"
+            f"{metrics[-1].epoch}; {training_time_s(metrics, run.session):,.1f} s\n{run.path}"
         )
     return 0

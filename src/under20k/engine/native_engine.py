@@ -136,7 +136,8 @@ class NativeEngine:
         self.isa = instruction_set(precision)
         self._places = _Places(recipe)
         settings = _settings(recipe, self._places, threads, precision)
-        _check_memory(_native.network_bytes(settings, self.isa), recipe)
+        self._bytes = _native.network_bytes(settings, self.isa)
+        _check_memory(self._bytes, recipe)
         try:
             self._network = _native.Network(settings, self.isa)
         except (MemoryError, RuntimeError) as error:
@@ -144,7 +145,6 @@ class NativeEngine:
         self._places.write(weights, self._network.weights)
         if recipe.average_decay:
             self._places.write(weights, self._network.average)
-        self._bytes = _native.network_bytes(settings, self.isa)
         self._teachers = 0
         self._in_use = threading.Lock()
         self._process = os.getpid()

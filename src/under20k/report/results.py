@@ -8,7 +8,6 @@ from functools import cached_property
 from itertools import pairwise
 from statistics import fmean
 
-from under20k import teachers
 from under20k.architecture import Architecture
 from under20k.brief import PARAMETER_LIMIT
 from under20k.errors import UserError
@@ -18,6 +17,7 @@ from under20k.report.target import Standing
 from under20k.report.wording import enumeration, plural, ranges
 from under20k.run import Run
 from under20k.statistics import Sample, Summary, first_at_target
+from under20k.teachers import training_time_s
 
 
 @dataclass(frozen=True)
@@ -156,8 +156,9 @@ class Results:
     @property
     def seconds(self) -> float:
         """Mean time of a whole training, evaluation and its teachers included."""
-        own = fmean(sum(epoch.total_time_s for epoch in run) for run in self.metrics)
-        return own + fmean(teachers.time_s(run.session) for run in self.runs)
+        return fmean(
+            training_time_s(epochs, run.session) for run, epochs in zip(self.runs, self.metrics, strict=True)
+        )
 
     @property
     def images_per_s(self) -> float:

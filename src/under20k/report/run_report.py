@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from under20k import teachers
 from under20k.errors import UserError
 from under20k.files import write_bytes, write_text
 from under20k.metrics import EpochMetrics
@@ -24,6 +23,7 @@ from under20k.report.wording import (
 )
 from under20k.run import Run
 from under20k.statistics import TARGET_ACCURACY, percent, points, reaches_target
+from under20k.teachers import training_time_s
 
 
 def write_run_report(run: Run) -> None:
@@ -84,7 +84,7 @@ def claim_table(run: Run, metrics: Sequence[EpochMetrics]) -> Table:
         ("Training − validation, points", points(last.train_accuracy - last.validation_accuracy)),
         ("Seed", str(run.seed)),
         ("Epochs", f"{len(metrics)} of {run.recipe.epochs}"),
-        ("Seconds", f"{sum(epoch.total_time_s for epoch in metrics) + teachers.time_s(run.session):,.1f}"),
+        ("Seconds", f"{training_time_s(metrics, run.session):,.1f}"),
         *environment_rows([run.environment]),
     ]
     return Table(("Claim", run.recipe.name), tuple(rows), align="ll")
