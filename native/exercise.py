@@ -43,6 +43,7 @@ ARCHITECTURES = (
     "9,2vd0.1|l",
     "1p,2vu,3vd0.2,4vn,5v,6vp,19|3",
     "10k1,18k1p,17k1np,6k1v,4v,3v|1",
+    "5,5,5sp,5vsn,2k1,2k1,2k1s|l",
 )
 BATCH_SIZES = (1, 7, 33)
 AUGMENTATIONS = (

@@ -50,6 +50,13 @@ Convolutions convolutions(const Kernels& kernels, const Geometry& g, const Layer
             kernels.convolution(layer.kernel, layer.kernel - 1 - layer.padding, g.z, g.input, bf16)};
 }
 
+// How many weights a layer has, if they are the next layer's, too; otherwise 0.
+ptrdiff_t shared_weights(const Settings& settings, size_t index, const Geometry& g) {
+    const Layer& layer = settings.layers[index];
+    if (index + 1 == settings.layers.size() || settings.layers[index + 1].weight != layer.weight) return 0;
+    return static_cast<ptrdiff_t>(layer.channels) * g.input.channels * layer.kernel * layer.kernel;
+}
+
 // The two sums of one channel, over all groups' [2][channels].
 std::pair<double, double> channel_sums(const float* sums, int channels, int channel, int groups) {
     double first = 0, second = 0;
@@ -120,6 +127,7 @@ double network_bytes(const Settings& settings, const Kernels& kernels) {
         if (i + 2 == all.size() && settings.pool_first) slot_floats += static_cast<double>(g.out.size()) * kernels.lanes;
         scratch = std::max(scratch, static_cast<double>(convs.scratch()));
         own += static_cast<double>(convs.packed() + convs.backward.packed + g.out.size());
+        own += static_cast<double>(shared_weights(settings, i, g)) * settings.threads;
     }
     return 4 * (slot_floats * slots(settings, kernels) + scratch * settings.threads + own) +
            image_network_bytes(settings, kernels);
@@ -142,6 +150,7 @@ Network::Network(const Settings& settings, const Kernels& kernels)
         const auto channels = static_cast<size_t>(layer.channels);
         Stage stage{};
         stage.layer = layer;
+        stage.shared_weights = shared_weights(settings, i, g);
         stage.forward = own.forward;
         stage.evaluation = own.evaluation;
         stage.backward = own.backward;
@@ -150,6 +159,7 @@ Network::Network(const Settings& settings, const Kernels& kernels)
         stage.input = zeroed(static_cast<size_t>(g.input.size()) * lanes * slots);
         stage.z = zeroed(static_cast<size_t>(g.z.size()) * lanes * slots);
         stage.sums = zeroed(2 * channels * slots);
+        stage.own_gradients = zeroed(static_cast<size_t>(stage.shared_weights) * static_cast<size_t>(settings.threads));
         stage.channel_floats = zeroed(CHANNEL_ARRAYS * channels);
         float* next = stage.channel_floats.get();
         for (float** view : {&stage.start, &stage.pivot, &stage.scale, &stage.shift, &stage.inverse_sd, &stage.offset,
@@ -387,8 +397,7 @@ void Network::backward(size_t index, const Batch& batch, const Group& group, int
     float *input = input_of(stage, slot), *z = z_of(stage, slot);
     if (index + 1 < stages_.size())
         kernels_.activation_gradient(stage.activation, activation_gradient(stage), z, output_of(index, slot), group.live);
-    kernels_.weight_gradient(stage.forward, input, z, scratch_of_thread(thread),
-                             partial(slot) + stage.layer.weight);
+    weight_gradient(stage, input, z, partial(slot) + stage.layer.weight, thread);
     if (index == 0) return;
     // The input has served; its place takes its gradient.
     kernels_.convolve(stage.backward, z, stage.packed_backward.get(), zeros_.get(), input, Finish::plain, nullptr, group.live,
@@ -396,6 +405,14 @@ void Network::backward(size_t index, const Batch& batch, const Group& group, int
     float* output = output_of(index - 1, slot);
     if (output != input) kernels_.global_average_gradient(maps_, input, output);
     gradient_sums(index - 1, batch, group, slot);
+}
+
+void Network::weight_gradient(const Stage& stage, const float* input, const float* z, float* gradient, int thread) {
+    const ptrdiff_t shared = stage.shared_weights;
+    // Of shared weights, the later layer's gradient is there already.
+    float* own = shared ? stage.own_gradients.get() + shared * thread : gradient;
+    kernels_.weight_gradient(stage.forward, input, z, scratch_of_thread(thread), own);
+    for (ptrdiff_t i = 0; i < shared; ++i) gradient[i] += own[i];
 }
 
 void Network::gradient_sums(size_t index, const Batch& batch, const Group& group, int64_t slot) {

@@ -14,7 +14,7 @@
 namespace under20k {
 
 // A convolution with what follows it. The numbers from `weight` on are places in the array of all
-// parameters; −1 stands for a part that is absent.
+// parameters; −1 stands for a part that is absent. Layers may have their weights in one place.
 struct Layer {
     int channels;
     int kernel;
@@ -126,6 +126,8 @@ private:
         Floats channel_floats;
         std::vector<uint32_t> dropout_hashes;
         Floats sums;  // [group][2][channels]
+        ptrdiff_t shared_weights;  // 0 where the next layer has others
+        Floats own_gradients;      // [thread][shared_weights]
         // Views into channel_floats, one float a channel.
         float *start, *pivot, *scale, *shift, *inverse_sd, *offset, *a, *b, *c;
     };
@@ -138,6 +140,7 @@ private:
     void ask_teachers(const Batch& batch, const Group& group, int thread, double* answers);
     Loss head(const Batch& batch, const Group& group, int64_t slot, int thread, float share);
     void backward(size_t index, const Batch& batch, const Group& group, int64_t slot, int thread);
+    void weight_gradient(const Stage& stage, const float* input, const float* z, float* gradient, int thread);
     void gradient_sums(size_t index, const Batch& batch, const Group& group, int64_t slot);
     void gradient_factors(Stage& stage, int64_t images, int groups);
     void update(int groups, float learning_rate, float average_decay);

@@ -14,23 +14,31 @@ PROBABILITIES = st.sampled_from([0.0, 0.05, 0.25, 1e-07]) | st.floats(0, 0.9)
 
 @st.composite
 def architectures(draw: st.DrawFn, max_blocks: int = 6, max_channels: int = 6) -> Architecture:
-    """Every combination of windows, flags and heads, as long as no map becomes empty."""
-    side = IMAGE_SIDE
-    blocks = []
+    """Every combination of windows, flags and heads, as long as no map becomes empty; of two blocks that
+    could share their weights, every second pair does.
+    """
+    side, channels = IMAGE_SIDE, 1
+    blocks: list[Conv] = []
+    square = False  # whether the last block gives as many channels as it takes
     for _ in range(draw(st.integers(1, max_blocks))):
-        kernel, padding = draw(windows(side))
+        shared, inputs = square and draw(st.booleans()), channels
+        if not shared:
+            channels = draw(st.integers(1, max_channels) | st.just(inputs))
+        kernel, padding = draw(windows(side, blocks[-1].kernel if shared else None))
+        square = channels == inputs
         side += 2 * padding - kernel + 1
         pool = side >= 2 and draw(st.booleans())
         side = side // 2 if pool else side
         blocks.append(
             Conv(
-                channels=draw(st.integers(1, max_channels)),
+                channels=channels,
                 kernel=kernel,
                 padding=padding,
                 batch_norm=draw(st.booleans()),
                 pool=pool,
                 dropout=draw(PROBABILITIES),
                 bias=draw(st.booleans()),
+                shared=shared,
             )
         )
     pool_first = draw(st.booleans())
@@ -38,9 +46,10 @@ def architectures(draw: st.DrawFn, max_blocks: int = 6, max_channels: int = 6) -
     return Architecture(tuple(blocks), Head(kernel, padding, pool_first, bias=draw(st.booleans())))
 
 
-def windows(side: int) -> st.SearchStrategy[tuple[int, int]]:
-    """Kernel and padding of a convolution that fits a map of this side."""
-    return st.sampled_from([(1, 0), (3, 1), (3, 0)] if side >= 3 else [(1, 0), (3, 1)])
+def windows(side: int, kernel: int | None = None) -> st.SearchStrategy[tuple[int, int]]:
+    """Kernel, if it is not given, and padding of a convolution that fits a map of this side."""
+    fitting = [(1, 0), (3, 1), (3, 0)] if side >= 3 else [(1, 0), (3, 1)]
+    return st.sampled_from([window for window in fitting if kernel in (None, window[0])])
 
 
 SCHEDULES = st.builds(

@@ -7,9 +7,10 @@ An architecture is also written as a line of text, blocks separated by commas, t
     8,12p,14,16p,20v,24v|3v        the specification's minimal model
 
 A block is its number of channels, then any of ``k1`` (1×1 kernel; 3×3 without it), ``v`` (padding 0,
-"valid"; otherwise the padding keeps the size), ``n`` (no BatchNorm), ``u`` (no bias), ``p`` (2×2 max
-pooling), ``d0.05`` (dropout). The head is ``3``, ``3v`` or ``1`` (a convolution to 10 maps, then global
-average pooling) or ``l`` (global average pooling, then a 1×1 convolution), with ``u`` for no bias.
+"valid"; otherwise the padding keeps the size), ``s`` (shared: by the weights of the block before, its bias
+and BatchNorm its own), ``n`` (no BatchNorm), ``u`` (no bias), ``p`` (2×2 max pooling), ``d0.05`` (dropout).
+The head is ``3``, ``3v`` or ``1`` (a convolution to 10 maps, then global average pooling) or ``l`` (global
+average pooling, then a 1×1 convolution), with ``u`` for no bias.
 """
 
 from __future__ import annotations
@@ -39,18 +40,20 @@ class Conv:
     pool: bool = False
     dropout: float = 0.0
     bias: bool = True
+    shared: bool = False
+    """Whether the convolution's weights are those of the block before, which count once."""
 
     def __post_init__(self) -> None:
         _require_int("channels", self.channels, 1, MAX_CHANNELS)
         _check_window(self.kernel, self.padding)
-        for name in ("batch_norm", "pool", "bias"):
+        for name in ("batch_norm", "pool", "bias", "shared"):
             _require_bool(name, getattr(self, name))
         _require_fraction("dropout", self.dropout)
         object.__setattr__(self, "dropout", float(self.dropout))  # NumPy's floats are written otherwise
 
     def __str__(self) -> str:
         return (
-            f"{self.channels}{_window_text(self.kernel, self.padding)}"
+            f"{self.channels}{_window_text(self.kernel, self.padding)}{'s' if self.shared else ''}"
             f"{'' if self.batch_norm else 'n'}{'' if self.bias else 'u'}{'p' if self.pool else ''}"
             f"{f'd{self.dropout!r}' if self.dropout else ''}"
         )
@@ -117,7 +120,7 @@ class Architecture:
         object.__setattr__(self, "blocks", tuple(self.blocks))
         if not 1 <= len(self.blocks) <= MAX_BLOCKS:
             raise InvalidValue(f"blocks: {len(self.blocks)} given; allowed are 1 to {MAX_BLOCKS}")
-        for _ in self.layers():  # raises where a map would become empty
+        for _ in self.layers():  # raises where a map would become empty, or weights do not fit another block
             pass
 
     def __str__(self) -> str:
@@ -160,7 +163,8 @@ class Architecture:
         channels = 1
         for index, block in enumerate(self.blocks):
             name = f"blocks.{index}"
-            tensors[f"{name}.conv.weight"] = (block.channels, channels, block.kernel, block.kernel)
+            if not block.shared:
+                tensors[f"{name}.conv.weight"] = (block.channels, channels, block.kernel, block.kernel)
             if block.bias:
                 tensors[f"{name}.conv.bias"] = (block.channels,)
             if block.batch_norm:
@@ -172,6 +176,12 @@ class Architecture:
             tensors["head.conv.bias"] = (CLASSES,)
         return tensors
 
+    def kernel_name(self, index: int) -> str:
+        """The tensor that block ``index``, counted from 0, convolves with: its own, or one that it shares."""
+        while self.blocks[index].shared:
+            index -= 1
+        return f"blocks.{index}.conv.weight"
+
 
 class _Walk:
     """Follows one image through an architecture, keeping shape, receptive field and jump."""
@@ -180,11 +190,14 @@ class _Walk:
         self.shape: tuple[int, ...] = (1, IMAGE_SIDE, IMAGE_SIDE)
         self.field = 1
         self.jump = 1
+        self.kernel = ""  # of the last convolution, in words
 
     def through(self, architecture: Architecture) -> Iterator[Layer]:
         for index, block in enumerate(architecture.blocks):
             name = f"blocks.{index}"
-            yield self.conv(f"{name}.conv", block.channels, block.kernel, block.padding, block.bias)
+            yield self.conv(
+                f"{name}.conv", block.channels, block.kernel, block.padding, block.bias, block.shared
+            )
             if block.batch_norm:
                 yield self.same(f"{name}.batch_norm", "BatchNorm2d", parameters=2 * block.channels)
             yield self.same(f"{name}.relu", "ReLU")
@@ -202,7 +215,9 @@ class _Walk:
         self.shape = (CLASSES,)
         yield self.same("head.log_softmax", "LogSoftmax")
 
-    def conv(self, name: str, channels: int, kernel: int, padding: int, bias: bool) -> Layer:
+    def conv(
+        self, name: str, channels: int, kernel: int, padding: int, bias: bool, shared: bool = False
+    ) -> Layer:
         inputs, height, width = self.shape
         height, width = height + 2 * padding - kernel + 1, width + 2 * padding - kernel + 1
         if height < 1:
@@ -211,9 +226,16 @@ class _Walk:
                 f"{self.shape[1]}×{self.shape[2]}; pool less or pad more"
             )
         weights = channels * inputs * kernel * kernel
+        before, self.kernel = self.kernel, f"{kernel}×{kernel} from {inputs} to {channels} channels"
+        if shared and before != self.kernel:
+            raise InvalidValue(
+                f"{name}: a {self.kernel} cannot share the weights of "
+                f"{f'a {before}' if before else 'a block before the first'}"
+            )
         self.shape = (channels, height, width)
         self.field += (kernel - 1) * self.jump
-        return self.row(name, "Conv2d", weights + bias * channels, weights * height * width)
+        own = weights * (not shared) + bias * channels
+        return self.row(name, "SharedConv2d" if shared else "Conv2d", own, weights * height * width)
 
     def pool(self, name: str) -> Layer:
         channels, height, width = self.shape
@@ -244,13 +266,15 @@ def _window_text(kernel: int, padding: int) -> str:
 
 
 def _parse_block(text: str) -> Conv:
-    match = re.fullmatch(r"(\d{1,6})(k1)?(v)?(n)?(u)?(p)?(?:d(\d*\.?\d+(?:e-\d+)?))?", text)
+    match = re.fullmatch(r"(\d{1,6})(k1)?(v)?(s)?(n)?(u)?(p)?(?:d(\d*\.?\d+(?:e-\d+)?))?", text)
     if match is None:
-        raise InvalidValue(f"block {text!r} is not channels, then any of k1 v n u p d0.05, in that order")
-    channels, one, valid, bare, unbiased, pool, dropout = match.groups()
+        raise InvalidValue(f"block {text!r} is not channels, then any of k1 v s n u p d0.05, in that order")
+    channels, one, valid, shared, bare, unbiased, pool, dropout = match.groups()
     kernel = 1 if one else 3
     padding = 0 if one or valid else 1
-    return Conv(int(channels), kernel, padding, not bare, bool(pool), float(dropout or 0), not unbiased)
+    return Conv(
+        int(channels), kernel, padding, not bare, bool(pool), float(dropout or 0), not unbiased, bool(shared)
+    )
 
 
 def _parse_head(text: str) -> Head:

@@ -31,15 +31,16 @@ def initial_weights(architecture: Architecture, seed: int) -> Tensors:
     The seed's epoch 0 is theirs; the plans of training draw from epochs 1 onwards.
     """
     generator = np.random.default_rng(np.random.SeedSequence([check_seed(seed), 0]))
-    shapes = architecture.tensors()
     tensors: Tensors = {}
-    for name, shape in shapes.items():
+    bound = 0.0
+    for name, shape in architecture.tensors().items():
         owner, _, part = name.rpartition(".")
         if owner.endswith("batch_norm"):
             value = 1.0 if part in ("weight", "running_var") else 0.0
             tensors[name] = np.full(shape, value, np.float32)
         else:
-            bound = 1 / math.sqrt(math.prod(shapes[f"{owner}.weight"][1:]))
+            if part == "weight":  # which comes before its bias, and before those that share it
+                bound = 1 / math.sqrt(math.prod(shape[1:]))
             tensors[name] = generator.uniform(-bound, bound, shape).astype(np.float32)
     return tensors
 

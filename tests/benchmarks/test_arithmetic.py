@@ -15,7 +15,7 @@ from under20k.recipes import MINIMAL
 @settings(max_examples=50, deadline=None, derandomize=True)
 @given(architecture=architectures())
 def test_products_of_drawn_convolutions(architecture: Architecture) -> None:
-    layers = [layer for layer in architecture.layers() if layer.kind == "Conv2d"]
+    layers = [layer for layer in architecture.layers() if layer.kind.endswith("Conv2d")]
     for convolution, layer in zip(convolutions(architecture), layers, strict=True):
         assert convolution.name == layer.name
         assert (convolution.outputs, *[convolution.output_side] * 2) == layer.shape

@@ -19,6 +19,19 @@ def test_parameters_of_the_specification(recipe, parameters):
     assert recipe.architecture.parameters == parameters
 
 
+def test_shared_weights_count_once():
+    architecture = Architecture.parse("4,4,4s,4vsu|l")
+    counts = [row.parameters for row in architecture.layers() if row.kind.endswith("Conv2d")]
+    # By hand: nine taps from 1 and from 4 channels to 4, biases where there are any; 4 · 10 + 10 at the end.
+    assert counts == [36 + 4, 144 + 4, 4, 0, 50]
+    assert architecture.parameters == sum(counts) + 4 * 8
+    assert architecture.macs == 36 * 28**2 + 2 * 144 * 28**2 + 144 * 26**2 + 40
+    assert [architecture.kernel_name(index) for index in range(4)] == [
+        "blocks.0.conv.weight",
+        *["blocks.1.conv.weight"] * 3,
+    ]
+
+
 @pytest.mark.parametrize("recipe", [REGULARIZED, MINIMAL])
 def test_receptive_field_of_the_specification(recipe):
     rows = [row for row in recipe.architecture.layers() if row.kind in ("Conv2d", "MaxPool2d")]
@@ -111,6 +124,7 @@ NOTATIONS = [
     "2,3pd0.5,4v,5p|3",
     "4np,6vu,5p|l",
     "2|1u",
+    "2,2,2sp,2vs|l",
 ]
 
 

@@ -35,6 +35,12 @@ def test_blocks(text, block):
     assert Architecture.parse(f"{text}|1").blocks == (block,)
 
 
+def test_blocks_that_share_their_weights():
+    blocks = Architecture.parse("8,8,8s,8vsnup|1").blocks
+    assert [block.shared for block in blocks] == [False, False, True, True]
+    assert blocks[3] == Conv(8, padding=0, batch_norm=False, pool=True, bias=False, shared=True)
+
+
 @pytest.mark.parametrize(
     ("text", "head"),
     [
@@ -73,6 +79,11 @@ def test_spaces_do_not_matter():
         ("8p,8p,8p,8p,8p|3", ["blocks.4.pool", "1×1"]),
         ("8p,8p,8p,8v,8v|3", ["blocks.4.conv", "3×3 kernel", "1×1"]),
         ("8p,8p,8p,8p|3v", ["head.conv", "3×3 kernel", "1×1"]),
+        ("8sv|3", ["block '8sv'", "order"]),
+        ("8s|3", ["blocks.0.conv", "3×3 from 1 to 8 channels", "before the first"]),
+        ("8,8s|3", ["blocks.1.conv", "3×3 from 8 to 8 channels", "3×3 from 1 to 8 channels"]),
+        ("8,8,9s|3", ["blocks.2.conv", "3×3 from 8 to 9 channels", "3×3 from 8 to 8 channels"]),
+        ("8,8,8k1s|3", ["blocks.2.conv", "1×1 from 8 to 8 channels", "3×3 from 8 to 8 channels"]),
     ],
 )
 def test_refused_text(text, words):
@@ -81,7 +92,7 @@ def test_refused_text(text, words):
     assert [word for word in words if word not in str(refusal.value)] == []
 
 
-@given(st.text("0123456789kvnupdl|,.e- ", max_size=30) | st.text(max_size=10))
+@given(st.text("0123456789kvsnupdl|,.e- ", max_size=30) | st.text(max_size=10))
 def test_any_text_is_an_architecture_or_a_user_error(text):
     try:
         architecture = Architecture.parse(text)
@@ -107,6 +118,7 @@ def test_any_text_is_an_architecture_or_a_user_error(text):
         (lambda: Conv(8, batch_norm=1), ["batch_norm: 1", "true and false"]),
         (lambda: Conv(8, pool="yes"), ["pool: 'yes'"]),
         (lambda: Conv(8, bias=None), ["bias: None"]),
+        (lambda: Conv(8, shared=1), ["shared: 1", "true and false"]),
         (lambda: Conv(8, dropout=1), ["dropout: 1"]),
         (lambda: Conv(8, dropout=-0.1), ["dropout: -0.1"]),
         (lambda: Conv(8, dropout=float("nan")), ["dropout: nan"]),

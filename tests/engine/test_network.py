@@ -1,5 +1,6 @@
 """The module against the same computation written out with functions."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,9 @@ def written_out(architecture: Architecture, weights: dict[str, Any], x: torch.Te
     w = {name: value.double() for name, value in weights.items()}
     for index, block in enumerate(architecture.blocks):
         conv, norm = f"blocks.{index}.conv", f"blocks.{index}.batch_norm"
-        x = F.conv2d(x, w[f"{conv}.weight"], w.get(f"{conv}.bias"), padding=block.padding)
+        if not block.shared:
+            kernel = w[f"{conv}.weight"]
+        x = F.conv2d(x, kernel, w.get(f"{conv}.bias"), padding=block.padding)
         if block.batch_norm:
             mean, variance, scale, shift = (
                 w[f"{norm}.{part}"][:, None, None]
@@ -63,6 +66,20 @@ def test_forward_in_evaluation_mode(architecture, seed):
     with torch.no_grad():
         assert torch.allclose(network.logits(x), expected, rtol=1e-9, atol=1e-12)
         assert torch.allclose(network(x).exp(), F.softmax(expected, dim=1), rtol=1e-9, atol=1e-12)
+
+
+def test_shared_weights_are_one_tensor_and_stay_so_in_a_copy():
+    network = Network(Architecture.parse("4,4,4s,4vsu,5|3"))
+    for net in (network, copy.deepcopy(network)):
+        kernels = [name for name in net.state_dict() if name.endswith("conv.weight")]
+        assert kernels == [f"{name}.conv.weight" for name in ("blocks.0", "blocks.1", "blocks.4", "head")]
+        first, second, third = net.blocks[1].conv, net.blocks[2].conv, net.blocks[3].conv
+        assert second.source == third.source == (first,)
+        assert second.bias is not None
+        assert third.bias is None
+    assert sum(p.numel() for p in network.parameters()) == 36 + 144 + 180 + 450 + 3 * 4 + 5 + 10 + 2 * (
+        16 + 5
+    )
 
 
 def test_dropout_is_made_by_the_factory_where_a_block_asks_for_it():

@@ -94,6 +94,13 @@ def test_gradients_of_the_named_recipes(isa: str, recipe: Recipe, batch_size: in
     assert_agrees(single_step(recipe, batch_size), first_images(mnist, batch_size))
 
 
+@pytest.mark.parametrize("text", ["12u,12u,12sup,12,12sd0.1,12vs|l", "7k1,7k1,7k1sn,9,9,9vsp,9s,9s|3v"])
+def test_gradients_of_shared_weights(isa: str, text: str, mnist: Mnist) -> None:
+    """Added up over the layers that share them, across pooling and with other padding."""
+    recipe = single_step(Recipe("shared", Architecture.parse(text), learning_rate=0.01), 80)
+    assert_agrees(recipe, first_images(mnist, 80))
+
+
 @a_few
 @given(architecture=architectures(max_channels=18), batch_size=st.sampled_from(BATCH_SIZES))
 def test_gradients_of_drawn_architectures(

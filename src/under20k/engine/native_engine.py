@@ -311,7 +311,7 @@ def _settings(recipe: Recipe, places: _Places, threads: int, precision: str) -> 
                 pool=block.pool,
                 dropout=block.dropout,
                 dropout_threshold=dropout_threshold(block.dropout),
-                weight=at[f"{name}.conv.weight"],
+                weight=at[architecture.kernel_name(index)],
                 bias=at.get(f"{name}.conv.bias", -1),
                 scale=at.get(f"{name}.batch_norm.weight", -1),
                 shift=at.get(f"{name}.batch_norm.bias", -1),

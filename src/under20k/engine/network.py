@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from under20k.architecture import CLASSES, Architecture, Conv, Head
@@ -26,10 +28,13 @@ class Network(nn.Module):
 
     def __init__(self, architecture: Architecture, dropout: DropoutFactory = plain_dropout) -> None:
         super().__init__()
-        blocks, channels = [], 1
+        blocks: list[nn.Sequential] = []
+        channels, source = 1, None
         for index, block in enumerate(architecture.blocks):
-            blocks.append(conv_block(channels, block, index, dropout))
+            conv = convolution(channels, block, source)
+            blocks.append(conv_block(conv, block, index, dropout))
             channels = block.channels
+            source = conv if isinstance(conv, nn.Conv2d) else source
         self.blocks = nn.Sequential(*blocks)
         self.head = head(channels, architecture.head)
 
@@ -43,10 +48,32 @@ class Network(nn.Module):
         return out
 
 
-def conv_block(inputs: int, block: Conv, index: int, dropout: DropoutFactory) -> nn.Sequential:
+class SharedConv2d(nn.Module):
+    """A convolution by the weights of ``source``, with a bias of its own; (N, C, H, W) → (N, C', H', W')."""
+
+    def __init__(self, source: nn.Conv2d, padding: int, bias: bool) -> None:
+        super().__init__()
+        # In a tuple, lest it be a part of this module: each tensor has one name, its owner's.
+        self.source = (source,)
+        self.padding = padding
+        self.bias = nn.Parameter(torch.zeros(source.out_channels)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.source[0].weight, self.bias, padding=self.padding)
+
+
+def convolution(inputs: int, block: Conv, source: nn.Conv2d | None) -> nn.Conv2d | SharedConv2d:
+    """A block's convolution; ``source`` is the last one before it that has weights of its own."""
+    if block.shared:
+        assert source is not None  # or it would be no Architecture
+        return SharedConv2d(source, block.padding, block.bias)
+    return nn.Conv2d(inputs, block.channels, block.kernel, padding=block.padding, bias=block.bias)
+
+
+def conv_block(conv: nn.Module, block: Conv, index: int, dropout: DropoutFactory) -> nn.Sequential:
     """(N, inputs, H, W) → (N, block.channels, H', W')."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
-    layers["conv"] = nn.Conv2d(inputs, block.channels, block.kernel, padding=block.padding, bias=block.bias)
+    layers["conv"] = conv
     if block.batch_norm:
         layers["batch_norm"] = nn.BatchNorm2d(block.channels)
     layers["relu"] = nn.ReLU()
