@@ -94,7 +94,9 @@ def test_gradients_of_the_named_recipes(isa: str, recipe: Recipe, batch_size: in
     assert_agrees(single_step(recipe, batch_size), first_images(mnist, batch_size))
 
 
-@pytest.mark.parametrize("text", ["12u,12u,12sup,12,12sd0.1,12vs|l", "7k1,7k1,7k1sn,9,9,9vsp,9s,9s|3v"])
+@pytest.mark.parametrize(
+    "text", ["12u,12u,12sup,12,12sd0.1,12vs|l", "9,9,9vsp,9s,9s|3v", "6p,6k1,6k1s,6k1sn|3"]
+)
 def test_gradients_of_shared_weights(isa: str, text: str, mnist: Mnist) -> None:
     """Added up over the layers that share them, across pooling and with other padding."""
     recipe = single_step(Recipe("shared", Architecture.parse(text), learning_rate=0.01), 80)

@@ -67,7 +67,7 @@ def add_recipe_settings(parser: argparse.ArgumentParser) -> None:
         "--architecture",
         default=argparse.SUPPRESS,
         metavar="TEXT",
-        help="such as '8,12p,14,16p,20v,24v|3v': see the documentation of under20k.architecture",
+        help="such as '8,12p,14,16p,20v,24v|3v': see docs/architectures.md",
     )
     group.add_argument(
         "--teacher",
