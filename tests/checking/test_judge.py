@@ -3,6 +3,7 @@
 import pytest
 from torch import nn
 
+from under20k.architecture import Architecture
 from under20k.brief import EPOCH_LIMIT, PARAMETER_LIMIT
 from under20k.checking.judge import judge_model
 from under20k.checking.profiles import RULES, load_profile
@@ -224,10 +225,15 @@ def test_the_specifications_models():
         assert found["receptive_field"][1] == "40×40 at head.conv"
 
 
-@pytest.mark.parametrize("recipe", [REGULARIZED, MINIMAL])
-def test_layers_are_those_that_the_architecture_counts(recipe):
-    rows = judge_model(build(recipe.architecture), load_profile("brief"))["layers"]
-    counted = list(recipe.architecture.layers())
+SHARED = Architecture.parse("5,5,5sp,5vs|3v")
+
+
+@pytest.mark.parametrize("architecture", [REGULARIZED.architecture, MINIMAL.architecture, SHARED], ids=str)
+def test_layers_are_those_that_the_architecture_counts(architecture):
+    judgement = judge_model(build(architecture), load_profile("brief"))
+    (parameters,) = (found for found in judgement["findings"] if found["rule"] == "parameters")
+    assert parameters["evidence"].startswith(f"{architecture.parameters:,}: all trainable")
+    rows, counted = judgement["layers"], list(architecture.layers())
     by_name = {row["name"]: row for row in rows}
     for layer in counted:
         row = by_name[layer.name]
