@@ -226,11 +226,11 @@ class _Walk:
                 f"{self.shape[1]}×{self.shape[2]}; pool less or pad more"
             )
         weights = channels * inputs * kernel * kernel
-        before, self.kernel = self.kernel, f"{kernel}×{kernel} from {inputs} to {channels} channels"
+        before, self.kernel = self.kernel, f"{kernel}×{kernel} kernel from {inputs} to {channels} channels"
         if shared and before != self.kernel:
             raise InvalidValue(
                 f"{name}: a {self.kernel} cannot share the weights of "
-                f"{f'a {before}' if before else 'a block before the first'}"
+                f"{f'a {before}' if before else 'a block before it, for it is the first'}; leave out its s"
             )
         self.shape = (channels, height, width)
         self.field += (kernel - 1) * self.jump

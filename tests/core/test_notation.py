@@ -80,10 +80,13 @@ def test_spaces_do_not_matter():
         ("8p,8p,8p,8v,8v|3", ["blocks.4.conv", "3×3 kernel", "1×1"]),
         ("8p,8p,8p,8p|3v", ["head.conv", "3×3 kernel", "1×1"]),
         ("8sv|3", ["block '8sv'", "order"]),
-        ("8s|3", ["blocks.0.conv", "3×3 from 1 to 8 channels", "before the first"]),
-        ("8,8s|3", ["blocks.1.conv", "3×3 from 8 to 8 channels", "3×3 from 1 to 8 channels"]),
-        ("8,8,9s|3", ["blocks.2.conv", "3×3 from 8 to 9 channels", "3×3 from 8 to 8 channels"]),
-        ("8,8,8k1s|3", ["blocks.2.conv", "1×1 from 8 to 8 channels", "3×3 from 8 to 8 channels"]),
+        ("8s|3", ["blocks.0.conv", "3×3 kernel from 1 to 8 channels", "it is the first"]),
+        ("8,8s|3", ["blocks.1.conv", "3×3 kernel from 8 to 8 channels", "3×3 kernel from 1 to 8 channels"]),
+        ("8,8,9s|3", ["blocks.2.conv", "3×3 kernel from 8 to 9 channels", "3×3 kernel from 8 to 8 channels"]),
+        (
+            "8,8,8k1s|3",
+            ["blocks.2.conv", "1×1 kernel from 8 to 8 channels", "3×3 kernel from 8 to 8 channels"],
+        ),
     ],
 )
 def test_refused_text(text, words):
