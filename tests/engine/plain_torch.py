@@ -65,16 +65,16 @@ def stock_network(
 ) -> tuple[nn.Sequential, dict[str, Tensor]]:
     """The network in float64, and its tensors under the names of the package."""
     layers = dict(stock_layers(architecture))
-    tied = [f"blocks.{index}.conv" for index, block in enumerate(architecture.blocks) if block.shared]
-    for name in tied:
-        before = f"blocks.{int(name.split('.')[1]) - 1}.conv"
-        layers[name].weight = layers[before].weight
+    shared = [index for index, block in enumerate(architecture.blocks) if block.shared]
+    for index in shared:
+        layers[f"blocks.{index}.conv"].weight = layers[f"blocks.{index - 1}.conv"].weight
+    tied = {f"blocks.{index}.conv.weight" for index in shared}
     network = nn.Sequential(*layers.values()).double()
     tensors = {
         f"{prefix}.{name}": value
         for prefix, layer in layers.items()
         for name, value in (*layer.named_parameters(), *layer.named_buffers())
-        if value.is_floating_point() and not (prefix in tied and name == "weight")
+        if value.is_floating_point() and f"{prefix}.{name}" not in tied
     }
     with torch.no_grad():
         for name, value in tensors.items():

@@ -77,9 +77,8 @@ def test_shared_weights_are_one_tensor_and_stay_so_in_a_copy():
         assert second.source == third.source == (first,)
         assert second.bias is not None
         assert third.bias is None
-    assert sum(p.numel() for p in network.parameters()) == 36 + 144 + 180 + 450 + 3 * 4 + 5 + 10 + 2 * (
-        16 + 5
-    )
+    kernels_and_biases = 36 + 4 + 144 + 4 + 4 + 180 + 5 + 450 + 10
+    assert sum(p.numel() for p in network.parameters()) == kernels_and_biases + 2 * (4 * 4 + 5)
 
 
 def test_dropout_is_made_by_the_factory_where_a_block_asks_for_it():
