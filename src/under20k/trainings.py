@@ -58,8 +58,8 @@ class Task:
 class Watcher(Protocol):
     """Someone who watches many trainings; every call comes from the thread that called ``train_all``."""
 
-    def on_reuse(self, run: Run) -> None:
-        """A run was finished before and is taken as it is."""
+    def on_reuse(self, run: Run, differing: str) -> None:
+        """A run was finished before and is taken as it is, whatever it was trained by (``differences``)."""
 
     def on_begin(self, tasks: Sequence[Task], where: str) -> None:
         """These are to be trained, ``where`` in words; not called where there are none."""
@@ -92,7 +92,7 @@ class Watcher(Protocol):
 class Unwatched:
     """A ``Watcher`` that looks away."""
 
-    def on_reuse(self, run: Run) -> None: ...
+    def on_reuse(self, run: Run, differing: str) -> None: ...
 
     def on_begin(self, tasks: Sequence[Task], where: str) -> None: ...
 
@@ -154,14 +154,15 @@ def train_all(
     has trained is not reused: UserError, unless the task says ``overwrite``. Raises UserError for what no
     training could do with either.
     """
-    check_options(tasks, away=cluster is not None)
+    away = cluster is not None
+    check_options(tasks, away=away)
     runs: dict[Path, Run] = {}
     missing = []
     for task in tasks:
-        task = fitting(task, away=cluster is not None) if same_code else replace(task, overwrite=False)
+        task = fitting(task, away=away) if same_code else replace(task, overwrite=False)
         if run := None if task.overwrite else finished(task):
             runs[task.path] = run
-            watcher.on_reuse(run)
+            watcher.on_reuse(run, "" if same_code else differences(task, away=away))
         else:
             missing.append(task)
     failures: list[Failure] = []
@@ -207,25 +208,31 @@ def fitting(task: Task, *, away: bool) -> Task:
 
     Raises UserError where it does and the task does not say ``overwrite``.
     """
+    differing = differences(task, away=away)
+    if differing and not task.overwrite:
+        raise UserError(
+            f"{task.path} was trained otherwise ({differing}); --overwrite trains it anew, --runs-dir "
+            "names another folder"
+        )
+    return replace(task, overwrite=bool(differing))
+
+
+def differences(task: Task, *, away: bool) -> str:
+    """What the task's folder, if any, was trained by and would not be today: ``code 01ab…, now 23cd…``."""
     if not (task.path / "environment.json").is_file():
-        return replace(task, overwrite=False)
+        return ""
     trained = [identity(session) for session in Run.open(task.path).sessions]
     # What cannot be said before has to be the same in all sessions.
     expected = trained[-1] | expected_identity(
         task.engine, task.device, task.precision, task.threads, here=not away
     )
-    differing = {
-        name: other
+    others = {
+        name: next((by.get(name) for by in trained if by.get(name) != value), value)
         for name, value in expected.items()
-        if (other := next((by.get(name) for by in trained if by.get(name) != value), value)) != value
     }
-    if differing and not task.overwrite:
-        parts = [f"{name} {other}, now {expected[name]}" for name, other in differing.items()]
-        raise UserError(
-            f"{task.path} was trained otherwise ({'; '.join(parts)}); --overwrite trains it anew, --runs-dir "
-            "names another folder"
-        )
-    return replace(task, overwrite=bool(differing))
+    return "; ".join(
+        f"{name} {other}, now {expected[name]}" for name, other in others.items() if other != expected[name]
+    )
 
 
 def _pool(tasks: Sequence[Task], jobs: int | None, cluster: str | None) -> AbstractContextManager[Pool]:

@@ -156,6 +156,21 @@ def test_again_it_reuses_what_is_there(copied, capsys):
 
 
 @pytest.mark.slow
+def test_what_other_code_has_trained_is_said(copied, capsys):
+    path = copied / "minimal-1" / "environment.json"
+    sessions = path.read_text()
+    [code] = set(re.findall(r'"code": "(\w+)"', sessions))
+    path.write_text(sessions.replace(code, "0123456789abcdef"))
+    assert main(["reproduce", "--seeds", "2"]) == 0
+    lines = sorted(capsys.readouterr().err.splitlines())
+    assert lines[0] == "runs/minimal-0 is finished: reused"
+    assert lines[1] == (
+        "runs/minimal-1 is finished: reused, but trained otherwise "
+        f"(code 0123456789abcdef, now {code}); move it away to train it anew"
+    )
+
+
+@pytest.mark.slow
 def test_what_is_missing_is_made_up_for(copied, trained, capsys):
     (copied / "minimal-1" / "report.md").unlink()  # killed before its report
     (copied / "regularized-1" / "model.safetensors").unlink()  # and before its model

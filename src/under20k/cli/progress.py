@@ -136,9 +136,10 @@ class ManyTrainings:
         self.previous: dict[Task, EpochMetrics] = {}
         self.images: dict[Task, int] = {}
 
-    def on_reuse(self, run: Run) -> None:
-        """Say that a run is there already."""
-        self.display.line(f"{run.path} is finished: reused")
+    def on_reuse(self, run: Run, differing: str) -> None:
+        """Say that a run is there already, and what else had trained it if something had."""
+        otherwise = f", but trained otherwise ({differing}); move it away to train it anew"
+        self.display.line(f"{run.path} is finished: reused{otherwise if differing else ''}")
 
     def on_begin(self, tasks: Sequence[Task], where: str) -> None:
         """Say how many are to be trained."""
@@ -207,7 +208,7 @@ class ManySeeds(ManyTrainings):
         self.total: dict[str, int] = {}
         self.reused = 0
 
-    def on_reuse(self, run: Run) -> None:
+    def on_reuse(self, run: Run, differing: str) -> None:
         """Count it: ``on_begin`` says how many there are."""
         self.reused += 1
         self._count(run)
