@@ -109,3 +109,20 @@ def test_a_recipe_file(capsys, tmp_path, monkeypatch):
     assert main(["recipes", "own.json", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert [row["parameters"] for row in shown["layers"]] == [row[3] for row in layers_of(recipe)]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_teacher_is_an_option_by_its_name_or_by_a_file(capsys, tmp_path, monkeypatch, named):
+    monkeypatch.chdir(tmp_path)
+    teacher = RECIPES["minimal-plus"] if named else RECIPES["minimal-plus"].with_changes(epochs=9)
+    recipe = RECIPES["minimal"].with_changes(teacher=teacher)
+    (tmp_path / "own.json").write_text(recipe.to_json())
+    assert main(["recipes", "own.json"]) == 0
+    [option] = [line for line in capsys.readouterr().out.splitlines() if "--teacher " in line]
+    if named:
+        assert option.split() == ["--teacher", "minimal-plus"]
+        return
+    assert f'{teacher.name}.json, a file with what "teacher" is in --json' in option
+    assert main(["recipes", "own.json", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert Recipe.from_dict(shown["distillation"]["teacher"]) == teacher

@@ -40,11 +40,18 @@ def run(arguments: argparse.Namespace) -> int:
     print("\nSettings, each an option of 'under20k train'")
     for name, value in recipe.flat().items():
         option = name.replace("_", "-")
+        if name == "teacher" and not _is_named(recipe):
+            value = f'{value}.json, a file with what "teacher" is in --json'
         if isinstance(value, bool):
             print(f"  --{option}" if value else f"  --no-{option}")
         else:
             print(f"  --{option:<18} {value}")
     return 0
+
+
+def _is_named(recipe: Recipe) -> bool:
+    """Whether the option for the recipe's teacher can be its name."""
+    return recipe.distillation is not None and recipe.distillation.teacher in RECIPES.values()
 
 
 def as_dict(recipe: Recipe) -> dict[str, object]:
