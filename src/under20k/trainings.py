@@ -162,7 +162,7 @@ def train_all(
         task = fitting(task, away=away) if same_code else replace(task, overwrite=False)
         if run := None if task.overwrite else finished(task):
             runs[task.path] = run
-            watcher.on_reuse(run, "" if same_code else differences(task, away=away))
+            watcher.on_reuse(run, "" if same_code else differences(task, run, away=away))
         else:
             missing.append(task)
     failures: list[Failure] = []
@@ -208,7 +208,9 @@ def fitting(task: Task, *, away: bool) -> Task:
 
     Raises UserError where it does and the task does not say ``overwrite``.
     """
-    differing = differences(task, away=away)
+    if not (task.path / "environment.json").is_file():
+        return replace(task, overwrite=False)
+    differing = differences(task, Run.open(task.path), away=away)
     if differing and not task.overwrite:
         raise UserError(
             f"{task.path} was trained otherwise ({differing}); --overwrite trains it anew, --runs-dir "
@@ -217,22 +219,19 @@ def fitting(task: Task, *, away: bool) -> Task:
     return replace(task, overwrite=bool(differing))
 
 
-def differences(task: Task, *, away: bool) -> str:
-    """What the task's folder, if any, was trained by and would not be today: ``code 01ab…, now 23cd…``."""
-    if not (task.path / "environment.json").is_file():
-        return ""
-    trained = [identity(session) for session in Run.open(task.path).sessions]
+def differences(task: Task, run: Run, *, away: bool) -> str:
+    """What the task's run was trained by and would not be today: ``code 01ab…, now 23cd…``, or nothing."""
+    trained = [identity(session) for session in run.sessions]
     # What cannot be said before has to be the same in all sessions.
     expected = trained[-1] | expected_identity(
         task.engine, task.device, task.precision, task.threads, here=not away
     )
-    others = {
-        name: next((by.get(name) for by in trained if by.get(name) != value), value)
-        for name, value in expected.items()
-    }
-    return "; ".join(
-        f"{name} {other}, now {expected[name]}" for name, other in others.items() if other != expected[name]
-    )
+    parts = []
+    for name, value in expected.items():
+        others = [by.get(name) for by in trained if by.get(name) != value]
+        if others:
+            parts.append(f"{name} {others[0]}, now {value}")
+    return "; ".join(parts)
 
 
 def _pool(tasks: Sequence[Task], jobs: int | None, cluster: str | None) -> AbstractContextManager[Pool]:
