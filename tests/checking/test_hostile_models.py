@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from submissions import GOOD, running
 
-from under20k.checking.guard import CLONE_NEWNET, CLONE_NEWUSER
+from under20k.checking import jail
+from under20k.checking.jail import CLONE_NEWNET, CLONE_NEWUSER
 from under20k.checking.profiles import load_profile
 from under20k.checking.sandbox import Sandbox, judge_all
 
@@ -56,7 +57,7 @@ LINES = {
     "shells": ("import os; os.system('touch here')", "tried to start a process"),
     "writes": ("open('here', 'w').write('x')", "tried to write the file here"),
     "writes_low": ("import os; os.open('here', os.O_CREAT | os.O_WRONLY)", "tried to write the file here"),
-    "removes": ("import os; os.remove('kept')", "tried to change files"),
+    "removes": ("import os; os.remove('kept')", "tried to remove kept, which a check does not allow (removes.py:14)"),
     "reads": ("open('/etc/passwd').read()", "tried to read the file /etc/passwd"),
     "looks_up": ("import socket; socket.gethostbyname('localhost')", "tried to use the network"),
     "kills": ("import os; os.kill(os.getppid(), 9)", "tried to signal a process"),
@@ -70,7 +71,7 @@ LINES = {
     "forges": (FORGE, "gave no report"),
     "nests": (NEST, "without a report (exit code 0)"),
     "names_half_a_character": (r"raise ValueError('\ud800')", "ValueError: \ud800 (names"),
-    "makes_a_folder": ("import os; os.mkdir('here')", "tried to change files"),
+    "makes_a_folder": ("import os; os.mkdir('here')", "tried to make the folder here"),
     "asks_for_a_folder": ("import os; os.makedirs('.', exist_ok=True)", None),
     "saves": ("torch.save(self.state_dict(), 'kept')", "tried to write the file kept"),
     "saves_to_memory": ("import io; torch.save(self.state_dict(), io.BytesIO())", None),
@@ -96,13 +97,41 @@ LINES = {
         "tried to write the file kept",
     ),
     "looks_away": (
-        "from under20k.checking import guard; guard._opens = lambda *_: None; open('kept', 'w')",
+        "from under20k.checking import watch; watch._opens = lambda *_: None; open('kept', 'w')",
         "tried to write the file kept",
     ),
     "forks_unseen": (FORK + "time.sleep(1e6)", "time limit of 10 s"),
     "forks_away": (
         FORK + f"pid or (os.setsid(), libc.prctl(15, b'{ESCAPED}'))\ntime.sleep(1e6)",
         "time limit",
+    ),
+    "copes": (
+        "import os\ntry: os.remove('kept')\nexcept PermissionError: pass\n"
+        "try: open('/etc/passwd')\nexcept OSError: pass",
+        None,
+    ),
+    "does_not_stop": (
+        "import os\nwhile True:\n    try: os.remove('kept')\n    except OSError: pass",
+        "it tried 1,000 times to remove kept",
+    ),
+    "makes_a_temporary_file": (
+        "import tempfile, pathlib, shutil; t = tempfile.mkdtemp(); pathlib.Path(t, 'a').write_text('a')\n"
+        "pathlib.Path(t, 'a').rename(pathlib.Path(t, 'b')); shutil.rmtree(t)\n"
+        "pathlib.Path.home().joinpath('.cache').mkdir(exist_ok=True)",
+        None,
+    ),
+    "fills_the_disk": (
+        "import tempfile\nwhile True: tempfile.NamedTemporaryFile(delete=False).write(bytes(2**24))",
+        "it fills the disk",
+    ),
+    "moves_into_scratch": (
+        "import os, tempfile; os.rename('kept', tempfile.mkdtemp() + '/x')",
+        "tried to change kept",
+    ),
+    "links_out_of_scratch": (
+        "import os, tempfile; link = tempfile.mkdtemp() + '/x'; os.symlink(os.path.abspath('kept'), link)\n"
+        "open(link, 'w')",
+        "tried to write the file",
     ),
     "prints": ("print('{' * 10**6)", None),
     "reads_input": ("import sys; sys.stdin.read()", None),
@@ -130,8 +159,21 @@ def escaped() -> threading.Event:
     return threading.Event()
 
 
+def jailed() -> bool:
+    """Whether the kernel keeps a model from signalling others, as Linux 6.12 does."""
+    return sys.platform == "linux" and jail._version() >= 6
+
+
+@pytest.fixture(scope="module", params=["auto", "none"])
+def mechanism(request: pytest.FixtureRequest) -> str:
+    """What keeps files from being written: the best that this system has, or the audit hook alone."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory, escaped: threading.Event) -> dict[str, dict]:
+def results(
+    tmp_path_factory: pytest.TempPathFactory, escaped: threading.Event, mechanism: str
+) -> dict[str, dict]:
     """What is found in each, one after the other in one folder, ``z_good`` the last."""
     folder = tmp_path_factory.mktemp("class")
     for name, (line, _) in LINES.items():
@@ -150,7 +192,7 @@ def results(tmp_path_factory: pytest.TempPathFactory, escaped: threading.Event) 
     watcher.start()
     try:
         with contextlib.chdir(folder):
-            found = dict(judge_all(texts, Sandbox(load_profile("brief"), time_limit_s=10), jobs=2))
+            found = dict(judge_all(texts, Sandbox(load_profile("brief"), time_limit_s=10, jail=mechanism), jobs=2))
     finally:
         over.set()
         watcher.join()
@@ -161,8 +203,10 @@ def results(tmp_path_factory: pytest.TempPathFactory, escaped: threading.Event) 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*LINES, "z_good"])
-def test_each_is_ended_and_reported(results, name):
+def test_each_is_ended_and_reported(results, name, mechanism):
     _, words = LINES.get(name, ("", None))
+    if name == "kills_the_server" and mechanism == "auto" and jailed():
+        words = None
     if words is None:
         assert results[name]["passed"]
     else:
@@ -174,6 +218,38 @@ def test_each_is_ended_and_reported(results, name):
 def test_no_process_outlives_its_model(results, escaped):
     assert escaped.is_set()
     assert ESCAPED not in processes()
+
+
+PAST_PYTHON = """
+import ctypes, os
+libc = ctypes.CDLL(None)
+descriptor = libc.open(b'kept', os.O_WRONLY | os.O_TRUNC)
+libc.write(descriptor, b'gone', 4)
+libc.unlink(b'kept'); libc.rename(b'kept', b'lost'); libc.mkdir(b'here', 0o777); libc.truncate(b'kept', 0)
+""".strip()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone has such a jail")
+@pytest.mark.parametrize("mechanism", ["mounts", "landlock"])
+def test_the_kernel_holds_what_goes_past_python(tmp_path, mechanism):
+    (tmp_path / "kept").write_text("kept")
+    (tmp_path / "net.py").write_text(running(PAST_PYTHON))
+    if not available(mechanism, tmp_path):
+        pytest.skip(f"this system grants no {mechanism}")
+    with contextlib.chdir(tmp_path):
+        ((_, result),) = judge_all(["net.py"], Sandbox(load_profile("brief"), jail=mechanism), jobs=1)
+    assert result["passed"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "net.py"]
+    assert (tmp_path / "kept").read_text() == "kept"
+
+
+def available(mechanism: str, folder: Path) -> bool:
+    """Whether a new process gets that mechanism."""
+    code = (
+        "import sys; from pathlib import Path; from under20k.checking import jail;"
+        "sys.exit(jail.read_only(Path(sys.argv[1]), sys.argv[2]) != sys.argv[2])"
+    )
+    return subprocess.run([sys.executable, "-c", code, str(folder), mechanism]).returncode == 0
 
 
 @pytest.mark.slow
@@ -194,7 +270,7 @@ def test_a_listener_on_this_machine_is_not_reached(tmp_path):
             )
         )
         listener.setblocking(False)
-        assert python == {"error": "ended: it tried to use the network"}
+        assert "tried to use the network" in python["error"]
         if network_namespaces():
             assert "OSError: refused" in native["error"]
             with pytest.raises(BlockingIOError):

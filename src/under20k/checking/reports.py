@@ -15,6 +15,7 @@ JUDGED: Kinds = {
     "macs": (int,),
     "findings": (list,),
     "layers": (list,),
+    "notes": (list,),
 }
 FINDING: Kinds = {f.name: (str,) for f in fields(Finding)}
 MEASURED: Kinds = {
@@ -31,11 +32,12 @@ def report(result: Any) -> dict[str, Any] | None:
     if not isinstance(result, dict):
         return None
     if "error" in result:
-        return {"error": result["error"]} if isinstance(result["error"], str) else None
+        error, notes = result["error"], result.get("notes", [])
+        return {"error": error, "notes": notes} if isinstance(error, str) and _are_texts(notes) else None
     known = all(
         (
             _has(result, JUDGED),
-            _has(result, {"note": (str,)}) or "note" not in result,
+            _are_texts(result.get("notes")),
             _has(result.get("accuracy"), MEASURED) or "accuracy" not in result,
         )
     )
@@ -45,7 +47,11 @@ def report(result: Any) -> dict[str, Any] | None:
         or not all(map(_is_layer, result["layers"]))
     ):
         return None
-    return {name: result[name] for name in (*JUDGED, "note", "accuracy") if name in result}
+    return {name: result[name] for name in (*JUDGED, "accuracy") if name in result}
+
+
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
 
 
 def _has(row: Any, kinds: Kinds) -> bool:

@@ -1,14 +1,18 @@
-"""A stranger's code in a process of its own, with limits. A guard against accidents and pranks, no jail."""
+"""A student's code in a process of its own, with limits. ``docs/check.md`` says what holds where."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import select
+import queue
+import shutil
 import signal
+import site
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,24 +23,34 @@ from typing import Any
 
 from under20k.checking.profiles import Profile
 from under20k.checking.reports import report
-from under20k.checking.target import Target, parse
-from under20k.checking.worker import REPORT_LIMIT_BYTES
+from under20k.checking.target import NoModel, Target, parse
+from under20k.checking.worker import FORKS, REPORT_LIMIT_BYTES
+from under20k.data.folders import VARIABLE, cache_folder, given_folder
 from under20k.errors import UserError
 
 TIME_LIMIT_S = 60.0
+LOADING_LIMIT_S = 20.0
+"""For a source to run whole; its definitions are tried after that. A third of the time limit, if that is less."""
 MEMORY_LIMIT_BYTES = 4 * 2**30
 START_LIMIT_S = 600.0
 """For importing torch, on a machine however busy."""
 GRACE_S = 60.0
 """For the process that keeps the time to say so."""
+LINE_LIMIT_BYTES = 8 * REPORT_LIMIT_BYTES
+"""JSON makes a byte of a report six at most."""
+# -P, lest a random.py of the current folder run before there are limits.
+WORKER = (sys.executable, "-P", "-m", "under20k.checking.worker")
 SETTINGS = {
     "OMP_NUM_THREADS": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONUTF8": "1",
     "MPLBACKEND": "Agg",
     # Compiled code hides what it computes: run as it is written.
     "TORCHDYNAMO_DISABLE": "1",
     "PYTORCH_JIT": "0",
 }
+HOMES = ("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
+CACHES = ("MPLCONFIGDIR", "TORCH_HOME", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "NUMBA_CACHE_DIR", "HF_HOME")
 
 
 @dataclass(frozen=True)
@@ -50,6 +64,8 @@ class Sandbox:
     weights: Path | None = None
     """Whose accuracy is measured too, on ``split``; MNIST has to be at hand."""
     split: str = "validation"
+    jail: str = "auto"
+    """What keeps files from being written, one of ``jail.MECHANISMS``."""
 
     def request(self, target: Target) -> dict[str, Any]:
         """What the process that judges is told."""
@@ -58,52 +74,59 @@ class Sandbox:
             "root": str(target.root),
             "package": target.package,
             "pieces": target.pieces,
-            "is_notebook": target.is_notebook,
             "name": target.name,
+            "calls": target.calls,
             "losses": target.losses,
+            "whole": not target.is_notebook,
+            "reason": "",
             "arguments": self.arguments,
             "profile": asdict(self.profile),
             "time_limit_s": self.time_limit_s,
+            "loading_limit_s": min(LOADING_LIMIT_S, self.time_limit_s / 3),
             "memory_limit_bytes": self.memory_limit_bytes,
             "weights": str(self.weights) if self.weights else None,
             "split": self.split,
+            "jail": self.jail,
         }
 
 
 def judge_apart(target: Target, sandbox: Sandbox) -> dict[str, Any]:
-    """What ``judge_model`` gives for the target, or ``{"error": why}``; never longer than the time limit."""
-    with contextlib.closing(_Server()) as server:
-        return server.judge(sandbox.request(target))
+    """What is found of the target, as ``reports.report`` has it; within the time limit of each of two tries."""
+    with contextlib.closing(_Server(sandbox.jail)) as server:
+        return _judge(server, target, sandbox)
 
 
 def judge_all(
-    texts: Sequence[str], sandbox: Sandbox, jobs: int
+    targets: Sequence[str | Target], sandbox: Sandbox, jobs: int
 ) -> Generator[tuple[str, dict[str, Any]], None, None]:
-    """Each target's result, in their order, ``jobs`` at a time; a broken one is an ``error``."""
+    """Each target's text and result, in their order, ``jobs`` at a time. What cannot be parsed is an ``error``,
+    a file without a model a ``no_model``.
+    """
     servers: SimpleQueue[_Server] = SimpleQueue()
-    started = [_Server() for _ in range(min(jobs, len(texts)))]
+    started = [_Server(sandbox.jail) for _ in range(min(jobs, len(targets)))]
     for server in started:
         servers.put(server)
 
-    def one(text: str) -> tuple[str, dict[str, Any]]:
+    def one(target: str | Target) -> tuple[str, dict[str, Any]]:
+        text = target if isinstance(target, str) else target.text
         try:
-            target = parse(text)
+            target = parse(target) if isinstance(target, str) else target
+        except NoModel as error:
+            return text, {"no_model": str(error)}
         except UserError as error:
             return text, {"error": str(error)}
         except Exception as error:  # whatever a file holds, the others are judged
             return text, {"error": f"cannot be parsed: {type(error).__name__}: {error}"}
         server = servers.get()
         try:
-            if server.stopped:
-                return text, {"error": "not judged"}
-            return text, server.judge(sandbox.request(target))
+            return text, {"error": "not judged"} if server.stopped else _judge(server, target, sandbox)
         finally:
             servers.put(server)
 
     try:
-        with ThreadPoolExecutor(len(started)) as pool:
+        with ThreadPoolExecutor(max(1, len(started))) as pool:
             try:
-                yield from pool.map(one, texts)
+                yield from pool.map(one, targets)
             except BaseException:  # Ctrl-C: the pool would wait for the models
                 for server in started:
                     server.stop()
@@ -113,60 +136,91 @@ def judge_all(
             server.close()
 
 
+def _judge(server: _Server, target: Target, sandbox: Sandbox) -> dict[str, Any]:
+    """Judge a source as a whole; where its process does not get through it, by its definitions."""
+    request = sandbox.request(target)
+    answer = server.ask(request)
+    if request["whole"] and "error" not in answer and not answer["loaded"]:
+        answer = server.ask(request | {"whole": False, "reason": _why_not_whole(answer, request)})
+    result = _result(answer, sandbox.time_limit_s)
+    own = {"model": target.name, "others": list(target.others), "calls": list(target.calls)}
+    return result | own | {
+        "claimed": target.claims.to_dict(),
+        "notes": [*target.notes, *result.get("notes", ())],
+    }
+
+
 class _Server:
     """A process that has imported torch and forks for each model. Where a model ends it, another starts."""
 
-    def __init__(self) -> None:
+    def __init__(self, jail: str = "auto") -> None:
         self.stopped = False
-        self.start()
+        self.jail = jail
+        self.scratch = tempfile.TemporaryDirectory(prefix="under20k-check-", ignore_cleanup_errors=True)
+        self._start()
 
-    def start(self) -> None:
-        self.ready, self.left = False, b""
-        self.read, write = os.pipe()
+    def _start(self) -> None:
+        scratch = os.path.realpath(self.scratch.name)
+        self.ready, self.lines = False, queue.SimpleQueue[bytes]()
         self.process = subprocess.Popen(
-            # -P, lest a random.py of the current folder run before there are limits.
-            [sys.executable, "-P", "-m", "under20k.checking.worker", str(write)],
+            [*WORKER, scratch, self.jail],
             stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,  # what a model prints is no part of the report
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            pass_fds=(write,),
             start_new_session=True,
-            env=os.environ | SETTINGS,
+            env=_environment(scratch),
         )
-        os.close(write)
+        threading.Thread(target=self._read, args=(self.process.stdout, self.lines), daemon=True).start()
 
-    def judge(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The result of one request. The process keeps the time; where it cannot any more, this does."""
+    @staticmethod
+    def _read(stream: Any, lines: queue.SimpleQueue[bytes]) -> None:
+        """Put each line into the queue, and an empty one at the end."""
+        with contextlib.suppress(ValueError, OSError):  # closed meanwhile
+            while line := stream.readline(LINE_LIMIT_BYTES):
+                lines.put(line)
+        lines.put(b"")
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The answer to one request. The process keeps the time; where it cannot any more, this does."""
         assert self.process.stdin is not None
-        if not self.ready and self._line(START_LIMIT_S) is None:
+        if not self.ready and not self._line(START_LIMIT_S):
             return {"error": "the process that runs models does not start; is torch installed?"}
         self.ready = True
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(BrokenPipeError, OSError):
             self.process.stdin.write(json.dumps(request).encode() + b"\n")
             self.process.stdin.flush()
-        line = self._line(request["time_limit_s"] + GRACE_S)
-        try:
-            answer = json.loads(line or "")
-            return _result(answer["text"], answer["ended"], answer["code"], request["time_limit_s"])
-        except (ValueError, RecursionError):
-            if not self.stopped:
-                self.close()
-                self.start()
+        loaded, began = False, time.monotonic()
+        while line := self._line(began + _limit_s(request, loaded) - time.monotonic()):
+            try:
+                answer = json.loads(line)
+                if answer == {"loaded": True}:  # no fork in between: the process itself judges, and ends
+                    loaded = True
+                    continue
+                if "text" not in answer:
+                    answer = {"loaded": True, "ended": True, "full": False, "code": 0, "text": line.decode()}
+                    self._restart()
+                return dict(answer)
+            except (ValueError, RecursionError, TypeError):
+                break
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(0.2)
+        code = self.process.returncode
+        self._restart()
+        if FORKS:
             return {"error": "ended: it stopped the process that runs models"}
+        return {"loaded": loaded, "ended": code is not None, "full": False, "code": code, "text": ""}
 
-    def _line(self, limit_s: float) -> bytes | None:
-        """The next line that the process writes, or None if it ends or the time does."""
-        deadline = time.monotonic() + limit_s
-        while b"\n" not in self.left:
-            left_s = deadline - time.monotonic()
-            if left_s <= 0 or not select.select([self.read], [], [], left_s)[0]:
-                return None
-            part = os.read(self.read, 1 << 16)
-            if not part or len(self.left) > 8 * REPORT_LIMIT_BYTES:  # JSON makes a byte six at most
-                return None
-            self.left += part
-        line, _, self.left = self.left.partition(b"\n")
-        return line
+    def _line(self, limit_s: float) -> bytes:
+        """The next line that the process writes, empty if it ends or the time does."""
+        try:
+            return self.lines.get(timeout=max(0.0, limit_s))
+        except queue.Empty:
+            return b""
+
+    def _restart(self) -> None:
+        if not self.stopped:
+            self._end()
+            self._start()
 
     def stop(self) -> None:
         """End it for good, from any thread: one that waits for its answer gets an error."""
@@ -175,23 +229,78 @@ class _Server:
 
     def _kill(self) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+            if hasattr(os, "killpg"):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            else:
+                self.process.kill()
+
+    def _end(self) -> None:
+        self._kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError, OSError):
+                    stream.close()
 
     def close(self) -> None:
         """End it, and the model that it may be running."""
-        self._kill()
-        self.process.wait()
-        os.close(self.read)
-        if self.process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                self.process.stdin.close()
+        self._end()
+        self.scratch.cleanup()
 
 
-def _result(text: str, ended: bool, code: int, time_limit_s: float) -> dict[str, Any]:
-    if not ended:
+def _limit_s(request: dict[str, Any], loaded: bool) -> float:
+    """How long to wait for an answer. A process that forks keeps the model's time itself."""
+    if FORKS:
+        return float(request["time_limit_s"]) + GRACE_S
+    return float(request["loading_limit_s" if request["whole"] and not loaded else "time_limit_s"])
+
+
+def _environment(scratch: str) -> dict[str, str]:
+    """The environment of the process: everything that keeps caches or temporary files does so in ``scratch``."""
+    fonts = _font_lists()
+    environment = os.environ | SETTINGS | dict.fromkeys(HOMES, scratch)
+    environment |= {name: os.path.join(scratch, name.lower()) for name in CACHES}
+    # What the user has installed for themselves, and MNIST, stay where they are.
+    environment["PYTHONUSERBASE"] = site.getuserbase()
+    environment[VARIABLE] = str(given_folder() or cache_folder())
+    for path in fonts:  # making the list of fonts takes matplotlib seconds
+        with contextlib.suppress(OSError):
+            os.makedirs(environment["MPLCONFIGDIR"], exist_ok=True)
+            shutil.copy(path, environment["MPLCONFIGDIR"])
+    return environment
+
+
+def _font_lists() -> list[Path]:
+    """What matplotlib keeps of this machine's fonts, for this user."""
+    home = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    folders = [Path(os.environ["MPLCONFIGDIR"])] if os.environ.get("MPLCONFIGDIR") else []
+    folders += [home / "matplotlib", Path(os.path.expanduser("~/.matplotlib"))]
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            if found := list(folder.glob("fontlist-*.json")):
+                return found
+    return []
+
+
+def _why_not_whole(answer: dict[str, Any], request: dict[str, Any]) -> str:
+    """Why a process did not get through its source."""
+    name = Path(request["path"]).name
+    if answer["full"]:
+        return f"{name} writes without end when it is run"
+    if not answer["ended"]:
+        return f"{name} still ran after {request['loading_limit_s']:g} s"
+    return f"{name} ends its process when it is run (exit code {answer['code']})"
+
+
+def _result(answer: dict[str, Any], time_limit_s: float) -> dict[str, Any]:
+    if "error" in answer:
+        return answer
+    if answer["full"]:
+        return {"error": "ended: it fills the disk"}
+    if not answer["ended"]:
         return {"error": f"ended after the time limit of {time_limit_s:g} s"}
     try:
-        result = json.loads(text)
+        result = json.loads(answer["text"])
     except (ValueError, RecursionError):
-        return {"error": f"its process ended without a report (exit code {code})"}
+        return {"error": f"its process ended without a report (exit code {answer['code']})"}
     return report(result) or {"error": "its process gave no report"}

@@ -1,7 +1,8 @@
-"""The process that runs models: ``python -m under20k.checking.worker FD``, a request a line on stdin.
+"""The process that runs models: ``python -m under20k.checking.worker SCRATCH JAIL``, a request a line on stdin.
 
-It imports torch once and forks for each model. It writes one JSON object a line to the descriptor: the first
-when it is ready, then one a request.
+It imports torch once, and what the sources import, and forks for each model. It writes one JSON object a line to
+stdout: the first when it is ready, then one for each request. Where nothing can fork (Windows), it judges one
+model itself and ends.
 """
 
 from __future__ import annotations
@@ -10,62 +11,85 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import signal
 import sys
+import tempfile
 import time
 import traceback
-import types
 from pathlib import Path
 from typing import Any, NoReturn
 
-from under20k.checking import guard
-from under20k.checking.findings import ModelError
+from under20k.checking import guard, jail
+from under20k.checking.watch import Watch, tell_of_native_code
 
 _exit = os._exit  # a model may replace the other
+FORKS = hasattr(os, "fork")
 REPORT_LIMIT_BYTES = 16 * 2**20
-MODULE = "under20k_target"
-PLOTTING = ("matplotlib", "pylab", "seaborn")
-FUTURE: int = annotations.compiler_flag
-"""The flag of code under ``from __future__ import annotations``."""
+SCRATCH_LIMIT_BYTES = 256 * 2**20
+LOADED = b'{"loaded": true}\n'
+"""What a model's process writes once its code has run; the report follows."""
+LOADING_GRACE_S = 2
 DEFECT = "a defect of under20k, not of the model: "
 
 
 def main() -> None:
     """Judge the models of the requests."""
-    descriptor = int(sys.argv[1])
-    os.set_inheritable(descriptor, False)
-    guard.without_network()
+    scratch, mechanism = Path(sys.argv[1]), sys.argv[2]
+    out = os.dup(1)  # what a model prints is no part of the report
+    os.set_inheritable(out, False)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    jail.without_network()
+    mechanism = jail.read_only(scratch, mechanism)
     guard.adopt_orphans()
-    import under20k.checking.judge  # noqa: F401 (what the forks are to find imported)
+    watch = Watch(str(scratch))
+    import torch
 
-    guard.tell_of_native_code()
-    _send(descriptor, {"ready": True})
+    import under20k.checking.judge  # noqa: F401 (what the forks are to find imported)
+    from under20k.checking.preload import preload
+
+    torch.set_num_threads(1)
+    tell_of_native_code()
+    _send(out, {"ready": True, "jail": mechanism})
+    preloaded: set[str] = set()
     for line in sys.stdin:
         request = json.loads(line)
-        if any(word in source for _, source in request["pieces"] for word in PLOTTING):
-            # It makes folders and files of its own when it is imported, which no model may.
-            with contextlib.suppress(Exception):
-                import matplotlib.pyplot  # noqa: F401
-        _send(descriptor, serve(request, descriptor))
+        watch.imports()
+        preloaded |= preload((source for _, source in request["pieces"]), _folders(request))
+        watch.off()
+        if not FORKS:
+            judge(request, out, watch, scratch, preloaded)
+        _send(out, serve(request, out, watch, scratch, preloaded))
 
 
-def serve(request: dict[str, Any], descriptor: int) -> dict[str, Any]:
+def serve(
+    request: dict[str, Any], out: int, watch: Watch, scratch: Path, preloaded: set[str]
+) -> dict[str, Any]:
     """Judge one model in a fork, which ends with all that it has started."""
+    own = Path(tempfile.mkdtemp(dir=scratch))
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
         os.setsid()
         guard.end_with_parent()
-        os.close(descriptor)
+        if request["jail"] != "none":
+            jail.alone()
+        os.close(out)
         os.close(read)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # the next requests are not the model's to read
-        judge(request, write)
+        judge(request, write, watch, own, preloaded)
     os.close(write)
-    text, deadline, ended = b"", time.monotonic() + float(request["time_limit_s"]), False
-    while not ended and len(text) < REPORT_LIMIT_BYTES:
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([read], [], [], left)[0]:
+    text, ended, full = b"", False, False
+    began = time.monotonic()
+    loading_s = float(request["loading_limit_s"]) + LOADING_GRACE_S if request["whole"] else float("inf")
+    while not ended and not full and len(text) < REPORT_LIMIT_BYTES:
+        limit_s = min(float(request["time_limit_s"]), loading_s if LOADED not in text else float("inf"))
+        left_s = began + limit_s - time.monotonic()
+        if left_s <= 0:
             break
+        if not select.select([read], [], [], min(left_s, 0.5))[0]:
+            full = _size_bytes(own) > SCRATCH_LIMIT_BYTES
+            continue
         part = os.read(read, 1 << 16)
         text, ended = text + part, not part
     os.close(read)
@@ -79,17 +103,29 @@ def serve(request: dict[str, Any], descriptor: int) -> dict[str, Any]:
     if not done:
         _, status = os.waitpid(child, 0)
     guard.end_children()
-    return {"ended": ended, "code": os.waitstatus_to_exitcode(status), "text": text.decode("latin-1")}
+    shutil.rmtree(own, ignore_errors=True)
+    loaded, _, report = text.rpartition(LOADED)
+    return {
+        "loaded": bool(loaded or text.startswith(LOADED)),
+        "ended": ended,
+        "full": full,
+        "code": os.waitstatus_to_exitcode(status),
+        "text": report.decode("latin-1"),
+    }
 
 
-def judge(request: dict[str, Any], descriptor: int) -> NoReturn:
+def judge(
+    request: dict[str, Any], descriptor: int, watch: Watch, scratch: Path, preloaded: set[str]
+) -> NoReturn:
     """Judge the model of one request, report, and end the process."""
     import torch
 
+    from under20k.checking.devices import OnCpu
     from under20k.checking.judge import judge_model
+    from under20k.checking.loading import Loader
+    from under20k.checking.preload import is_local
     from under20k.checking.profiles import Profile
 
-    torch.set_num_threads(1)
     weights = None
     if request["weights"]:
         # Read before the limits, by our own code alone.
@@ -98,81 +134,81 @@ def judge(request: dict[str, Any], descriptor: int) -> NoReturn:
         try:
             weights, (guessing, measured) = load_weights(Path(request["weights"])), splits(request["split"])
         except Exception as error:  # a damaged file: whatever its loader raises
-            _report(descriptor, {"error": f"the weights cannot be read: {_reason(error)}"})
-    sys.path[:0] = [request["root"], os.getcwd()]
-    sys.path.append(os.path.dirname(request["path"]))  # a dotted name's may be the folder of loose files
+            _report(descriptor, {"error": f"the weights cannot be read: {' '.join(str(error).split())[:500]}"})
+    folders = _folders(request)
+    # A package of the name of a local module may have been imported for another model.
+    for name in [n for n in sys.modules if n.partition(".")[0] in preloaded and is_local(n, folders)]:
+        del sys.modules[name]
+    beside = os.path.dirname(request["path"])  # of a dotted name's, the folder of loose files
+    sys.path[:0] = [str(folder) for folder in folders if str(folder) != beside or beside == request["root"]]
+    sys.path.append(beside)
     sys.argv = [request["path"]]
+    _live_in(scratch)
     with contextlib.suppress(ImportError):  # Windows
         guard.limit(request["memory_limit_bytes"])
-    guard.watch(lambda what: _report(descriptor, {"error": f"ended: {what}"[:500]}))
-    doing = ""
+    loader = Loader(
+        request["path"],
+        request["name"],
+        request["pieces"],
+        request["package"],
+        folders,
+        request["arguments"],
+        request["calls"],
+        watch,
+    )
+    devices = OnCpu(lambda: _running(loader))
+    watch.model(
+        map(str, folders),
+        (place for place, _ in request["pieces"]),
+        lambda what: _report(descriptor, {"error": f"ended: {what}"[:500]}),
+    )
+    doing, result = "", {}
     try:
-        model, note = _load(request)
-        if not isinstance(model, torch.nn.Module):
-            raise TypeError(f"{request['name']} gives {type(model).__name__}, not a torch.nn.Module")
-        doing = "on images of 1×28×28: "
-        result = judge_model(model, Profile(**request["profile"]), request["losses"])
+        with devices:
+            try:
+                model = loader.load(request["whole"], float(request["loading_limit_s"]), request["reason"])
+            finally:
+                _write(descriptor, LOADED)
+            doing = "on images of 1×28×28: "
+            result = judge_model(model, Profile(**request["profile"]), request["losses"])
         if weights is not None:
             doing = "with the weights: "
             result["accuracy"] = measure(model, weights, guessing, measured)
-        result["note"] = note
     except BaseException as error:  # the model's own code runs here: SystemExit and all
-        _report(descriptor, {"error": _reason(error, doing, request)})
-    _report(descriptor, result)
+        problem = loader.problem(error, DEFECT if _is_own(error) else doing)
+        result = {"error": problem}
+    notes = [*loader.notes, devices.note(), *result.get("notes", ())]
+    _report(descriptor, result | {"notes": [note for note in notes if note]})
 
 
-def _load(request: dict[str, Any]) -> tuple[Any, str]:
-    """The class, factory or instance that the request names, called where it can be; and a note on how."""
-    from torch import nn
-
-    from under20k.checking.notebook import definitions, needed
-
-    module = types.ModuleType(MODULE)
-    module.__file__ = request["path"]
-    module.__package__ = request["package"]
-    sys.modules[MODULE] = module
-    name, pieces = request["name"], request["pieces"]
-    note, flags = "", 0
-    # Of a notebook, the name's own assignment; what changes it later is training, or looks like it.
-    wanted = needed((source for _, source in pieces), name)
-    made = f"of the statements only those ran that make {', '.join(sorted(wanted))}" if wanted else ""
-
-    def execute(code: Any, place: str) -> int:
-        compiled: types.CodeType = compile(code, place, "exec", flags, dont_inherit=True)
-        exec(compiled, module.__dict__)
-        # In a notebook it holds from its cell on.
-        return flags | compiled.co_flags & FUTURE
-
-    for place, source in pieces:
-        if request["is_notebook"]:
-            note = made
-            flags = execute(definitions(source, wanted), place)
-            continue
-        try:
-            execute(source, place)
-        except ModuleNotFoundError as error:
-            # Often of what only the training needs.
-            note = "; ".join(filter(None, (f"only its definitions ran: {error}", made)))
-            execute(definitions(source, wanted), place)
-    if not hasattr(module, name):
-        raise ModelError(f"what runs of it makes no {name!r}")
-    found = getattr(module, name)
-    if isinstance(found, nn.Module):
-        return found, note
-    return found(**request["arguments"]), note
+def _folders(request: dict[str, Any]) -> list[Path]:
+    """Where the student's own modules are looked up: below the root, the current folder, beside the file."""
+    folders = (request["root"], os.getcwd(), os.path.dirname(request["path"]))
+    return [Path(folder) for folder in dict.fromkeys(map(os.path.abspath, folders))]
 
 
-def _reason(error: BaseException, doing: str = "", request: dict[str, Any] | None = None) -> str:
-    text = " ".join(str(error).split())[:500]
-    if isinstance(error, MemoryError) or "allocate memory" in text:
-        return f"ran out of the memory allowed: {text or type(error).__name__}"
-    if isinstance(error, SystemExit):
-        return f"calls exit ({text or 0})"
-    if isinstance(error, ModelError):
-        return text
-    at = _line(error, request) if request else ""
-    doing = DEFECT if _is_own(error) else doing
-    return doing + (f"{type(error).__name__}: {text}" if text else type(error).__name__) + at
+def _live_in(scratch: Path) -> None:
+    """Make the scratch folder the one for temporary files and the user's home."""
+    for name in ("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP"):
+        if name in os.environ:
+            os.environ[name] = str(scratch)
+    tempfile.tempdir = str(scratch)
+
+
+def _size_bytes(folder: Path) -> int:
+    total = 0
+    with contextlib.suppress(OSError):
+        for path in folder.rglob("*"):
+            total += path.lstat().st_size
+    return total
+
+
+def _running(loader: Any) -> str:
+    """The line of the student's code that runs now."""
+    for frame in reversed(traceback.extract_stack()):
+        if loader.is_own(frame.filename):
+            return f"{os.path.basename(frame.filename)}:{frame.lineno}"
+    return ""
 
 
 def _is_own(error: BaseException) -> bool:
@@ -182,15 +218,8 @@ def _is_own(error: BaseException) -> bool:
         return False
     last, here = frames[-1], os.path.dirname(__file__)
     # Of the model's calls, that function is the last frame when torch refuses one.
-    followed = os.path.basename(last.filename) in ("trace.py", "geometry.py", "counts.py", "judge.py")
+    followed = os.path.basename(last.filename) not in ("worker.py", "watch.py", "loading.py", "accuracy.py")
     return os.path.dirname(last.filename) == here and followed and last.name != "__torch_function__"
-
-
-def _line(error: BaseException, request: dict[str, Any]) -> str:
-    """Where in the target's own code an error came up."""
-    places = [place for place, _ in request["pieces"]]
-    lines = [f for f in traceback.extract_tb(error.__traceback__) if f.filename in places]
-    return f" ({os.path.basename(lines[-1].filename)}:{lines[-1].lineno})" if lines else ""
 
 
 def _report(descriptor: int, result: dict[str, Any]) -> NoReturn:
@@ -199,7 +228,10 @@ def _report(descriptor: int, result: dict[str, Any]) -> NoReturn:
 
 
 def _send(descriptor: int, result: dict[str, Any]) -> None:
-    data = json.dumps(result).encode() + b"\n"
+    _write(descriptor, json.dumps(result).encode() + b"\n")
+
+
+def _write(descriptor: int, data: bytes) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
 

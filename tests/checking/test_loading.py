@@ -1,0 +1,205 @@
+"""What surrounds a model in a student's file, and how the model is judged all the same."""
+
+import contextlib
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from submissions import GOOD, PARAMETERS, running
+
+from under20k.checking import sandbox
+from under20k.checking.profiles import load_profile
+from under20k.checking.sandbox import Sandbox, judge_all
+
+GUARD = "put training under `if __name__ == '__main__':`"
+TRAINING = """
+model = Net()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+for epoch in range(2):
+    loss = F.cross_entropy(model(torch.randn(4, 1, 28, 28)), torch.zeros(4, dtype=torch.long))
+    optimizer.zero_grad(); loss.backward(); optimizer.step()
+"""
+WHOLE = {
+    "an optimiser": "opt = torch.optim.SGD(Net().parameters(), lr=0.1)",
+    "Adam": "opt = torch.optim.Adam(Net().parameters())",
+    "a scheduler": "o = torch.optim.SGD(Net().parameters(), lr=1.0)\ntorch.optim.lr_scheduler.StepLR(o, 6)",
+    "torch.compile": "compiled = torch.compile(Net())",
+    "a temporary folder": "import tempfile\ntempfile.gettempdir()\ntempfile.mkdtemp()",
+    "a training that ends": TRAINING,
+    "a main guard": "if __name__ == '__main__':\n    torch.save(Net().state_dict(), 'x.pth')",
+    "a cache at home": "import pathlib\n(pathlib.Path.home() / '.cache').mkdir(exist_ok=True)",
+    "an attempt that copes": "try:\n    open('log.txt', 'w')\nexcept OSError:\n    pass",
+    "an existing folder": "import os\nos.makedirs('.', exist_ok=True)",
+}
+"""Lines after the model with which a file runs whole."""
+REDUCED = {
+    "saves": (f"{TRAINING}torch.save(model.state_dict(), 'last.pth')", f"net.py:22 writes the file last.pth; {GUARD}"),
+    "makes a folder": ("from pathlib import Path\nPath('runs').mkdir()", f"net.py:17 makes the folder runs; {GUARD}"),
+    "keeps a log": (
+        "import logging\nlogging.basicConfig(filename='train.log')",
+        f"net.py:17 writes the file {{folder}}/train.log; {GUARD}",
+    ),
+    "fetches": ("import urllib.request\nurllib.request.urlopen('http://localhost/x')", "net.py:17 uses the network"),
+    "catches and exits": (
+        "import sys\ntry:\n    open('a', 'w')\nexcept OSError:\n    sys.exit('no file')",
+        f"net.py:18 writes the file a; {GUARD}",
+    ),
+    "shells": ("import os\nos.system('pip install x')", f"net.py:17 starts a process; {GUARD}"),
+    "asks": ("epochs = int(input('epochs? '))", "net.py:16 raises EOFError"),
+    "an option that is required": (
+        "import argparse\np = argparse.ArgumentParser()\np.add_argument('data')\np.parse_args()",
+        f"net.py:19 calls exit; {GUARD}",
+    ),
+    "a notebook's shell": ("get_ipython().system('ls')", "net.py:16 raises NameError"),
+    "a package that is missing": (
+        "from some_missing_colab import drive",
+        "net.py:16 needs the package some_missing_colab, which is not installed here",
+    ),
+    "exits at once": ("import os\nos._exit(0)", "net.py ends its process when it is run (exit code 0)"),
+    "aborts": ("import os\nos.abort()", "net.py ends its process when it is run (exit code -6)"),
+    "never ends": ("while True: pass", f"net.py:16 does not come to an end; {GUARD}"),
+    "never ends and hears no alarm": (
+        "import signal\nsignal.setitimer(signal.ITIMER_REAL, 0)\nwhile True: pass",
+        "net.py still ran after 3 s",
+    ),
+    "takes all memory": ("bytearray(100 * 2**30)", "net.py:16 raises MemoryError"),
+    "a GPU": ("torch.cuda.set_device(0)", "net.py:16 needs a GPU, which this machine does not have"),
+}
+"""Lines after the model with which only the definitions run, and why."""
+
+
+def judge(**files: str) -> dict:
+    """The result of ``net.py``, in the current folder with the other files."""
+    for name, text in files.items():
+        Path(f"{name}.py").write_text(text)
+    ((_, result),) = judge_all(["net.py"], Sandbox(load_profile("brief"), time_limit_s=60), jobs=1)
+    return result
+
+
+def judge_lines(folder: Path, lines: dict[str, str], before: bool = False) -> dict[str, dict]:
+    """For each name the result of the good model with the lines after it, each in a folder of its own."""
+    texts = {}
+    for number, (name, text) in enumerate(lines.items()):
+        own = folder / str(number)
+        own.mkdir()
+        (own / "net.py").write_text(f"{text}\n{GOOD}" if before else f"{GOOD}{text}\n")
+        texts[str(own / "net.py")] = name
+    with contextlib.chdir(folder):
+        results = dict(judge_all(list(texts), Sandbox(load_profile("brief"), time_limit_s=9), jobs=2))
+    assert sorted(path.name for path in folder.rglob("*") if path.is_file()) == ["net.py"] * len(lines)
+    return {texts[text]: result for text, result in results.items()}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
+    return judge_lines(tmp_path_factory.mktemp("whole"), WHOLE)
+
+
+@pytest.fixture(scope="module")
+def reduced(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
+    lines = {name: text for name, (text, _) in REDUCED.items()}
+    return judge_lines(tmp_path_factory.mktemp("reduced"), lines)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_file_that_does_no_harm_runs_whole(whole, name):
+    assert (whole[name].get("parameters"), whole[name]["notes"]) == (PARAMETERS, [])
+    assert whole[name]["passed"]
+
+
+@pytest.mark.parametrize("name", REDUCED)
+def test_of_a_file_that_cannot_run_the_definitions_are_judged(reduced, name):
+    result, words = reduced[name], REDUCED[name][1].replace("{folder}/", "")
+    assert result.get("parameters") == PARAMETERS, result
+    assert result["passed"]
+    (note,) = result["notes"]
+    assert note.startswith("only its definitions ran: ")
+    assert note.replace(f"{Path.cwd()}/", "").partition(": ")[2].startswith(words.partition("train.log")[0])
+
+
+def test_a_gpu_that_is_not_here_is_the_cpu(folder):
+    lines = "x = x.cuda().to('cuda:0').to(device='cuda') + torch.zeros(1, device='cuda')"
+    result = judge(net=running(lines) + "model = Net().cuda()\n")
+    assert result["passed"]
+    (note,) = result["notes"]
+    assert note == "net.py:17 needs a GPU (cuda) and net.py:14 needs a GPU (cuda), which this machine does not" \
+        " have: judged on the CPU"
+
+
+def test_a_helper_that_trains_when_imported_is_reduced_too(folder):
+    result = judge(
+        base=GOOD + TRAINING + "torch.save(model.state_dict(), 'last.pth')\n",
+        net="from base import Net\nmodel = Net()\n",
+    )
+    assert result.get("parameters") == PARAMETERS, result
+    assert any("of base.py only the definitions ran: base.py:22 writes the file last.pth" in n for n in result["notes"])
+
+
+def test_a_helpers_missing_package_does_no_harm_to_a_model_that_does_not_need_it(folder):
+    helper = "import some_missing_wandb\ndef log(x):\n    some_missing_wandb.log(x)\nWIDTH = 4\n"
+    result = judge(helper=helper, net="from helper import WIDTH, log\n" + GOOD)
+    assert result.get("parameters") == PARAMETERS, result
+
+
+def test_a_helpers_missing_package_is_named_where_the_model_needs_it(folder):
+    helper = "import some_missing_pl\nclass Base(some_missing_pl.LightningModule):\n    pass\n"
+    result = judge(helper=helper, net="from helper import Base\n" + GOOD.replace("nn.Module", "Base"))
+    assert "needs the package some_missing_pl, which is not installed here (helper.py:1)" in result["error"]
+
+
+def test_a_module_of_the_name_of_an_installed_one_is_the_students(folder):
+    """Whatever was imported for another model before."""
+    Path("one").mkdir()
+    Path("two").mkdir()
+    Path("one/net.py").write_text("import yaml\n" + GOOD)
+    Path("two/net.py").write_text("from yaml import WIDTH\n" + GOOD.replace("width=4", "width=WIDTH"))
+    Path("two/yaml.py").write_text("WIDTH = 8\n")
+    results = dict(judge_all(["one/net.py", "two/net.py", "one/net.py"], Sandbox(load_profile("brief")), jobs=1))
+    assert results["one/net.py"]["parameters"] == PARAMETERS
+    assert results["two/net.py"]["parameters"] == 8 * 37 + 16 + 8 * 1440 + 10
+
+
+def test_a_missing_argument_is_asked_for_with_how_the_source_gives_it(folder):
+    net = GOOD.replace("width=4", "width") + "def main():\n    return Net(width=8), Net(4)\n"
+    error = judge(net=net)["error"]
+    assert error.startswith("Net needs width: give --arg width=…; this file calls ")
+    assert "width=8" in error
+
+
+def test_where_nothing_can_fork_a_process_judges_one_model(folder, monkeypatch):
+    code = "from under20k.checking import worker; worker.FORKS = False; worker.main()"
+    monkeypatch.setattr(sandbox, "WORKER", (sys.executable, "-P", "-c", code))
+    monkeypatch.setattr(sandbox, "FORKS", False)
+    texts = {
+        "good": GOOD,
+        "saves": GOOD + "torch.save(Net().state_dict(), 'last.pth')\n",
+        "leaves": GOOD + "import os; os._exit(0)\n",
+        "loops": GOOD + "try:\n    while True: pass\nexcept BaseException:\n    while True: pass\n",
+        "hangs": running("while True: pass"),
+        "z_good": GOOD,
+    }
+    for name, text in texts.items():
+        Path(f"{name}.py").write_text(text)
+    limits = Sandbox(load_profile("brief"), time_limit_s=6)
+    results = {Path(t).stem: r for t, r in judge_all([f"{n}.py" for n in texts], limits, jobs=2)}
+    assert results.pop("hangs")["error"] == "ended after the time limit of 6 s"
+    assert {name: result.get("parameters") for name, result in results.items()} == dict.fromkeys(results, PARAMETERS)
+    assert [len(results[name]["notes"]) for name in ("good", "saves", "leaves", "loops", "z_good")] == [0, 1, 1, 1, 0]
+
+
+def test_a_class_is_told_apart_by_folder(folder):
+    """Helpers of one name in two submissions do not meet."""
+    for name, width in (("a", 4), ("b", 8)):
+        Path(name).mkdir()
+        Path(name, "blocks.py").write_text(f"WIDTH = {width}\n")
+        Path(name, "net.py").write_text(textwrap.dedent("from blocks import WIDTH\n") + GOOD.replace("=4", "=WIDTH"))
+    results = dict(judge_all(["a/net.py", "b/net.py"], Sandbox(load_profile("brief")), jobs=1))
+    assert results["a/net.py"]["parameters"] == PARAMETERS
+    assert results["b/net.py"]["parameters"] == 8 * 37 + 16 + 8 * 1440 + 10
