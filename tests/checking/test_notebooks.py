@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from submissions import GOOD, PARAMETERS
 
-from under20k.checking.notebook import cells, definitions, needed
+from under20k.checking.notebook import definitions, needed
 from under20k.checking.profiles import load_profile
 from under20k.checking.running import running
 from under20k.checking.sandbox import Sandbox, judge_all
+from under20k.checking.sources import read_source
 from under20k.checking.target import parse
 from under20k.errors import UserError
 
@@ -34,7 +35,7 @@ def notebook(path: Path, *sources: str) -> Path:
         ("files = !ls\nx = 1", "files = None\nx = 1"),
         ("nn.Conv2d?\nx = 1", "pass\nx = 1"),
         ("%%time\nx = 1", "pass\nx = 1"),
-        ("%%writefile net.py\nx = 1", "pass\nx = 1"),
+        ("%%writefile net.py\nx = 1", "#%%writefile net.py\nx = 1"),
         ("%%bash\nx=1", ""),
         ("x = (a\n    % b)", "x = (a\n    % b)"),  # no magic
         ("def f(:", None),
@@ -42,7 +43,7 @@ def notebook(path: Path, *sources: str) -> Path:
     ],
 )
 def test_magics_and_shell_lines_are_taken_out(tmp_path, source, kept):
-    found = cells(notebook(tmp_path / "work.ipynb", source))
+    found = read_source(notebook(tmp_path / "work.ipynb", source)).pieces
     assert found == ([] if kept is None else [("work.ipynb cell 2", kept)])
 
 

@@ -5,10 +5,6 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable
-from pathlib import Path
-
-from under20k.errors import UserError
-from under20k.files import read_json
 
 Piece = tuple[str, str]
 """Where a piece of code stands (``work.ipynb cell 3``), and its text."""
@@ -16,29 +12,13 @@ IMPORTS = (ast.Import, ast.ImportFrom)
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 # What ast.parse raises; SystemError is CPython's, of code nested too deep.
 PARSE_ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError, SystemError)
-PYTHON_MAGICS = ("%%time", "%%timeit", "%%capture", "%%prun", "%%writefile")
-
-
-def cells(path: Path) -> list[Piece]:
-    """The code cells that are Python, magics and shell lines taken out; those that do not parse are left out.
-
-    Raises UserError where the file is no notebook.
-    """
-    data = read_json(path)
-    found = data.get("cells") if isinstance(data, dict) else None
-    if not isinstance(found, list):
-        raise UserError(f"{path} is no notebook: it has no list of cells")
-    pieces = []
-    for number, cell in enumerate(found, 1):
-        if not isinstance(cell, dict) or cell.get("cell_type") != "code":
-            continue
-        source = cell.get("source", "")
-        source = "".join(map(str, source)) if isinstance(source, list) else str(source)
-        for text in (source, _without_magics(source)):
-            if _tree(text) is not None:
-                pieces.append((f"{path.name} cell {number}", text))
-                break
-    return pieces
+FOREIGN_MAGICS = frozenset(
+    "! bash sh script html js javascript latex markdown svg perl ruby cmd sql bigquery R r julia cython python"
+    " python2 python3 pypy system sx".split()
+)
+"""Cell magics whose text is no Python, or Python of another process."""
+WRITEFILE = "#%%writefile "
+"""How a piece begins that a notebook writes to a module of its own."""
 
 
 def definitions(source: str, wanted: set[str] | None = None) -> ast.Module:
@@ -99,25 +79,26 @@ def _passed_over(node: ast.stmt, error: str) -> ast.Try:
     return block
 
 
-def _without_magics(source: str) -> str:
-    """With each line that is the notebook's own, not Python's, replaced by nothing, and no line fewer."""
+def without_magics(source: str) -> str:
+    """With each line that is the notebook's own, not Python's, replaced by nothing, and no line fewer.
+
+    A cell of another language is empty; of ``%%writefile model.py`` a comment stays.
+    """
     first = source.lstrip().partition("\n")[0]
-    if first.startswith("%%") and not first.startswith(PYTHON_MAGICS):
-        return ""  # the cell is another language's
+    if first.startswith("%%"):
+        magic = first[2:].split()[:1]
+        if not magic or magic[0] in FOREIGN_MAGICS:
+            return ""  # the cell is another language's
+        if magic[0] in ("writefile", "file"):
+            file = first.split()[-1].strip("'\"")
+            return source.replace(first, WRITEFILE + file, 1) if file.endswith(".py") else ""
 
     def blank(found: re.Match[str]) -> str:
         return f"{found[1]}pass" + "\n" * found[0].count("\n")
 
-    source = re.sub(r"(?m)^([ \t]*)[%!?](?:.*\\\n)*.*$", blank, source)
+    source = re.sub(r"(?m)^([ \t]*)(?:%(?=[\w%])|[!?])(?:.*\\\n)*.*$", blank, source)
     source = re.sub(r"(?m)^([ \t]*)[\w.]+\?+[ \t]*$", blank, source)
     return re.sub(r"(?m)^([ \t]*\w[\w, ]*=[ \t]*)[%!].*$", r"\1None", source)
-
-
-def _tree(source: str) -> ast.Module | None:
-    try:
-        return ast.parse(source)
-    except PARSE_ERRORS:
-        return None
 
 
 def _tries_imports(node: ast.stmt) -> bool:

@@ -5,18 +5,25 @@ from __future__ import annotations
 import ast
 import importlib.util
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from under20k.checking.notebook import PARSE_ERRORS, Piece, cells, definitions, needed
+from under20k.checking.choice import Choice, Models
+from under20k.checking.claims import Claims, claims
+from under20k.checking.constructors import Constructor, constructor
+from under20k.checking.definitions import definitions, units
+from under20k.checking.notebook import Piece
 from under20k.checking.running import running
+from under20k.checking.sources import Source, read_source, tree_of
 from under20k.errors import UserError, nearest
-from under20k.files import read_text
 
 SUFFIXES = (".py", ".ipynb")
-INSTANCES = ("net", "model")
 NOT_SUBMISSIONS = ("__init__.py", "conftest.py", "setup.py")
+
+
+class NoModel(UserError):
+    """A file that holds no model, such as one that only trains."""
 
 
 @dataclass(frozen=True)
@@ -35,19 +42,38 @@ class Target:
     root: Path
     """The folder that its imports are looked up in first."""
     package: str = ""
-    """Of a module given by its dotted name, for its relative imports."""
+    """Of a file beside an ``__init__.py``, or of a dotted name, for its relative imports."""
+    is_notebook: bool = False
+    """Whether only its definitions run."""
+    others: tuple[str, ...] = ()
+    """The other model classes of the file."""
+    calls: tuple[str, ...] = ()
+    """How the source calls the constructor, literals filled in: ``Net('BN')``."""
+    claims: Claims = Claims()
+    """Figures that stand in the source or in stored outputs."""
+    notes: tuple[str, ...] = ()
+    """What was left out or read otherwise than it stands."""
+    constructor: Constructor = Constructor()
+    """The parameters of the class or factory."""
+    imported_from: Path | None = None
+    """The file that defines the class, where this one imports it."""
 
-    @property
-    def is_notebook(self) -> bool:
-        """Whether only its definitions run."""
-        return self.path.suffix == ".ipynb"
+    def missing_arguments(self, given: Iterable[str] = ()) -> str:
+        """ "needs norm_type: give ``--arg norm_type=…``; this file calls it with 'BN', 'GN'".
+
+        Empty if all required parameters are among ``given``.
+        """
+        return self.constructor.missing(given)
 
     def summary(self) -> list[str]:
         """What would run before the model is called: what is imported, and every other statement."""
         imports, runs = [], []
-        wanted = needed((source for _, source in self.pieces), self.name)
-        for place, source in self.pieces:
-            tree = definitions(source, wanted) if self.is_notebook else ast.parse(source)
+        parts: list[tuple[str, ast.Module]] = []
+        if self.is_notebook:
+            parts = [(step.place, step.code) for step in definitions(self.pieces, self.name)]
+        else:
+            parts = [(place, tree_of(source)) for place, source in self.pieces]
+        for place, tree in parts:
             for node in ast.walk(tree):
                 if isinstance(node, ast.Import):
                     imports += [alias.name for alias in node.names]
@@ -59,26 +85,88 @@ class Target:
 
 
 def parse(text: str) -> Target:
-    """The target that ``text`` names, nothing of it run. Raises UserError where there is none."""
+    """The target that ``text`` names, nothing of it run. Raises NoModel where the file holds no model, and
+    UserError where the file or the name is not there.
+    """
+    target, models, choice = _parsed(text)
+    return _about(target, models, choice)
+
+
+def parse_all(text: str) -> list[Target]:
+    """The targets of all model classes of a file, in its order; of a named one, that alone. Raises as parse."""
+    target, models, choice = _parsed(text)
+    if _split(text)[1]:
+        return [_about(target, models, choice)]
+    return [_about(target, models, one) for one in models.all()]
+
+
+def _parsed(text: str) -> tuple[Target, Models, Choice]:
     place, name = _split(text)
     path, package = _file(place)
     above = package.split(".") if package else []
     root = path.absolute().parents[len(above)]
-    pieces = cells(path) if path.suffix == ".ipynb" else [(str(path), _source(path))]
-    tree = ast.Module([], [])
-    try:
-        for _, source in pieces:
-            tree.body += ast.parse(source, str(path)).body
-    except PARSE_ERRORS as error:
-        raise UserError(f"{path} is not Python: {error}") from error
-    defined = _defined(tree)
-    name = name or _model_class(tree, path)
-    if name not in defined and "*" not in defined:  # where all of a module is imported, anything may be
-        raise UserError(f"{path} defines no {name!r}; {nearest(name, defined)}")
-    words = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    words |= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    source = read_source(path)
+    parts = units(source.pieces)
+    models = Models(parts, path, (root, Path.cwd()))
+    if name:
+        choice = _named(name, models, source)
+    elif not (found := models.chosen()):
+        raise _no_model(path, source)
+    else:
+        choice = found
+    words = {node.attr for part in parts for node in ast.walk(part.node) if isinstance(node, ast.Attribute)}
+    words |= {node.id for part in parts for node in ast.walk(part.node) if isinstance(node, ast.Name)}
     losses = sorted(words & {"nll_loss", "NLLLoss", "cross_entropy", "CrossEntropyLoss"})
-    return Target(text, path, tuple(pieces), name, tuple(losses), root, package)
+    target = Target(
+        text,
+        path,
+        tuple(source.pieces),
+        choice.name,
+        tuple(losses),
+        root,
+        package,
+        is_notebook=source.is_notebook,
+        claims=claims(source),
+        notes=tuple(source.notes),
+    )
+    return target, models, choice
+
+
+def _about(target: Target, models: Models, choice: Choice) -> Target:
+    made = constructor(models, choice)
+    others = tuple(other.name for other in models.all() if other.name != choice.name)
+    return replace(
+        target,
+        name=choice.name,
+        others=others,
+        calls=made.calls,
+        constructor=made,
+        imported_from=choice.file,
+    )
+
+
+def _named(name: str, models: Models, source: Source) -> Choice:
+    # Where all of a module is imported, anything may be there.
+    if name in models.bound or "*" in models.bound:
+        node = models.node_of(name)
+        kind = "class" if isinstance(node, ast.ClassDef) else "factory" if node else "instance"
+        return Choice(name, kind, node)
+    choices = models.choices()
+    hint = nearest(name, choices) if choices else "and no other model"
+    raise UserError(f"{models.path} defines no {name!r}{';' if choices else ''} {hint}{_broken(source)}")
+
+
+def _no_model(path: Path, source: Source) -> UserError:
+    import re
+
+    lost = [text for _, text in source.broken if re.search(r"\bclass\s+\w|\bnn\b", text)]
+    if lost:
+        return UserError(f"{path} defines no model in what is left of it{_broken(source)}")
+    return NoModel(f"{path} defines no model{_broken(source)}; if it does, name it, such as {path.name}:Net")
+
+
+def _broken(source: Source) -> str:
+    return "".join(f"; left out: {what}" for what, _ in source.broken)
 
 
 def submissions(folder: Path) -> list[Path]:
@@ -116,7 +204,7 @@ def _file(place: str) -> tuple[Path, str]:
         path = Path(place)
         if not path.is_file():
             raise UserError(f"{place} is not a file")
-        return path, ""
+        return path, _package(path)
     if not all(part.isidentifier() for part in place.split(".")):
         raise UserError(f"{place!r} is no recipe, run, folder, .py, .ipynb or package.module:Name")
     # Found without importing, since a package's __init__ is code too.
@@ -130,8 +218,13 @@ def _file(place: str) -> tuple[Path, str]:
     raise UserError(f"there is no module {place!r} below the current folder")
 
 
-def _source(path: Path) -> str:
-    return read_text(path).removeprefix("\ufeff")  # with which some editors begin
+def _package(path: Path) -> str:
+    """The package of a file beside an ``__init__.py``, found by walking up; a notebook has none."""
+    folder, parts = path.absolute().parent, list[str]()
+    while path.suffix == ".py" and folder.name.isidentifier() and (folder / "__init__.py").is_file():
+        parts.append(folder.name)
+        folder = folder.parent
+    return ".".join(reversed(parts))
 
 
 def _installed(name: str) -> Path | None:
@@ -140,52 +233,6 @@ def _installed(name: str) -> Path | None:
     except ValueError:  # of __main__
         return None
     return Path(spec.origin) if spec and spec.has_location and spec.origin else None
-
-
-def _defined(tree: ast.Module) -> list[str]:
-    """What the source defines or imports; ``*`` where it imports all that a module has."""
-    names = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            names.append(node.name)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.append(node.id)
-        elif isinstance(node, ast.ImportFrom):
-            names.extend(alias.asname or alias.name for alias in node.names)
-    return names
-
-
-def _model_class(tree: ast.Module, path: Path) -> str:
-    """The class that is a model and that no other class here uses, the last of several; else an instance."""
-    bases = {
-        node.name: [getattr(base, "attr", getattr(base, "id", "")) for base in node.bases]
-        for node in tree.body
-        if isinstance(node, ast.ClassDef)
-    }
-    models = [name for name, above in bases.items() if _is_model(above, bases, set())]
-    uses = {
-        part.id
-        for node in tree.body
-        if isinstance(node, ast.ClassDef)
-        for part in ast.walk(node)
-        if isinstance(part, ast.Name) and part.id != node.name
-    }
-    # Else one whose base comes from elsewhere, else what is called as a model is.
-    models = models or [name for name, above in bases.items() if above]
-    tops = [name for name in models if name not in uses] or models
-    tops = tops or [name for name in INSTANCES if name in _defined(tree)]
-    if not tops:
-        raise UserError(f"{path} defines no class of nn.Module; name what to check, such as {path.name}:Net")
-    return tops[-1]
-
-
-def _is_model(above: Sequence[str], bases: dict[str, list[str]], seen: set[str]) -> bool:
-    for base in above:
-        if base in ("Module", "Sequential"):
-            return True
-        if base in bases and base not in seen and _is_model(bases[base], bases, seen | {base}):
-            return True
-    return False
 
 
 def argument(text: str) -> tuple[str, object]:

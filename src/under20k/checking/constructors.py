@@ -1,0 +1,163 @@
+"""What a model's constructor asks for, and what the source itself gives it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from under20k.checking.choice import Choice, Models
+from under20k.checking.scopes import FUNCTIONS
+
+MOST_VALUES = 6
+"""Of one parameter, to be shown."""
+
+
+@dataclass(frozen=True)
+class Constructor:
+    """The parameters of a class or factory, and the calls of it."""
+
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
+    """As text, distinct, in order, literals filled in: ``Net('BN')``."""
+    values: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """What the calls give to each parameter, as text."""
+
+    def missing(self, given: Iterable[str] = ()) -> str:
+        """What is required and not given, how to give it, and what the source gives; empty if nothing is."""
+        given = set(given)
+        names = [name for name in self.required if name not in given]
+        if not names:
+            return ""
+        options = " ".join(f"--arg {name}=…" for name in names)
+        text = f"needs {_and(names)}: give {options}"
+        known = dict(self.values)
+        if len(names) == 1:
+            if values := known.get(names[0], ()):
+                text += f"; this file calls it with {', '.join(values)}"
+        elif self.calls:
+            text += f"; this file calls {', '.join(self.calls[:MOST_VALUES])}"
+        return text
+
+
+def constructor(models: Models, choice: Choice) -> Constructor:
+    """The constructor of a class or factory; of an instance, an empty one."""
+    args = models.constructor(choice.name) if choice.kind != "instance" else None
+    if choice.kind == "instance":
+        return Constructor()
+    positional = [*args.posonlyargs, *args.args] if args else []
+    of_class = isinstance(choice.node, ast.ClassDef) or choice.kind == "class"
+    names = [arg.arg for arg in positional][1 if of_class else 0 :]
+    count = len(args.defaults) if args else 0
+    required = names[: max(0, len(names) - count)]
+    optional = names[len(required) :]
+    if args:
+        for arg, default in zip(args.kwonlyargs, args.kw_defaults, strict=True):
+            (required if default is None else optional).append(arg.arg)
+    calls: list[str] = []
+    values: dict[str, list[str]] = {}
+    known = _Literals(models)
+    for call, scope in models.calls(choice.name):
+        pairs = [(names[i] if i < len(names) else "", value) for i, value in enumerate(call.args)]
+        pairs += [(keyword.arg or "", keyword.value) for keyword in call.keywords]
+        options = [(name, known.values(value, scope)) for name, value in pairs]
+        widest = max((len(found) for _, found in options), default=1)
+        for index in range(min(widest, MOST_VALUES)):
+            filled = [found[min(index, len(found) - 1)] for _, found in options]
+            calls.append(_call(call, filled))
+        for name, found in options:
+            values.setdefault(name, []).extend(text for text, literal in found if literal)
+    distinct = {name: tuple(dict.fromkeys(texts))[:MOST_VALUES] for name, texts in values.items() if name}
+    return Constructor(tuple(required), tuple(optional), tuple(dict.fromkeys(calls)), tuple(distinct.items()))
+
+
+class _Literals:
+    """The literal values that expressions have, as far as the source says."""
+
+    def __init__(self, models: Models) -> None:
+        self.top: dict[str, list[ast.expr]] = {}
+        self.arguments: dict[str, ast.expr] = {}
+        for unit in models.units:
+            _assigned(unit.node, self.top)
+            for part in ast.walk(unit.node):
+                if isinstance(part, ast.Call) and getattr(part.func, "attr", "") == "add_argument":
+                    self._option(part)
+
+    def _option(self, call: ast.Call) -> None:
+        options = [str(a.value) for a in call.args if isinstance(a, ast.Constant)]
+        name = next((o for o in options if o.startswith("--")), options[0] if options else "")
+        found = {k.arg: k.value for k in call.keywords}
+        destination = found.get("dest")
+        if isinstance(destination, ast.Constant):
+            name = str(destination.value)
+        if "default" in found:
+            self.arguments[name.lstrip("-").replace("-", "_")] = found["default"]
+
+    def values(self, node: ast.expr, scope: ast.AST) -> list[tuple[str, bool]]:
+        """Its texts, each with whether it is a literal; at least one."""
+        if isinstance(node, ast.Constant) or _is_literal(node):
+            return [(_text(node), True)]
+        found: list[ast.expr] = []
+        if isinstance(node, ast.Name):
+            local: dict[str, list[ast.expr]] = {}
+            if isinstance(scope, FUNCTIONS):
+                _assigned(scope, local)
+            found = local.get(node.id) or self.top.get(node.id, [])
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            if node.value.id in ("args", "opt", "opts", "config", "cfg", "hparams", "params", "parser_args"):
+                found = [self.arguments[node.attr]] if node.attr in self.arguments else []
+        if found and all(map(_is_literal, found)):
+            return [(_text(value), True) for value in found]
+        return [(_text(node), False)]
+
+
+def _assigned(node: ast.AST, found: dict[str, list[ast.expr]]) -> None:
+    """Per name what the statements give it, of a loop over a list its items; a function's inside not."""
+    stack = list(node.body) if isinstance(node, FUNCTIONS) else [node]
+    while stack:
+        part = stack.pop(0)
+        if isinstance(part, ast.Assign | ast.AnnAssign) and part.value is not None:
+            targets = part.targets if isinstance(part, ast.Assign) else [part.target]
+            for target in targets:
+                if isinstance(target, ast.Name):
+                    found.setdefault(target.id, []).append(part.value)
+        elif isinstance(part, ast.For | ast.AsyncFor):
+            if isinstance(part.target, ast.Name):
+                if isinstance(part.iter, ast.List | ast.Tuple):
+                    found.setdefault(part.target.id, []).extend(part.iter.elts)
+                else:
+                    found.setdefault(part.target.id, []).append(part.iter)
+                    if isinstance(part.iter, ast.Constant):  # the letters of a text
+                        found[part.target.id].append(ast.Name("?"))
+        if not isinstance(part, (*FUNCTIONS, ast.ClassDef, ast.expr)):
+            stack = [
+                p for p in ast.iter_child_nodes(part) if isinstance(p, ast.stmt | ast.ExceptHandler)
+            ] + stack
+
+
+def _is_literal(node: ast.expr) -> bool:
+    try:
+        ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        return False
+    return True
+
+
+def _call(call: ast.Call, filled: list[tuple[str, bool]]) -> str:
+    texts = [text for text, _ in filled]
+    for index, keyword in enumerate(call.keywords, len(call.args)):
+        texts[index] = f"{keyword.arg}={texts[index]}" if keyword.arg else f"**{texts[index]}"
+    return f"{_text(call.func)}({', '.join(texts)})"
+
+
+def _text(node: ast.expr) -> str:
+    try:
+        text = ast.unparse(node)
+    except RecursionError:
+        return "…"
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def _and(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

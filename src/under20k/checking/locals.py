@@ -1,0 +1,80 @@
+"""Classes and functions that a source imports from files beside it. Only parsed."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from under20k.checking.scopes import FUNCTIONS
+from under20k.errors import UserError
+
+DEPTH = 5
+"""Of imports that only pass a name on."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A definition in another file."""
+
+    node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    file: Path
+    classes: dict[str, ast.ClassDef]
+    """All of that file."""
+
+    @property
+    def is_model(self) -> bool:
+        """Whether it is a class of nn.Module, or has a ``forward``."""
+        from under20k.checking.choice import is_model
+
+        if not isinstance(self.node, ast.ClassDef) or self.node.name.endswith("Loss"):
+            return False
+        forward = any(isinstance(part, FUNCTIONS) and part.name == "forward" for part in self.node.body)
+        return forward or is_model(self.node.name, self.classes)
+
+
+def find_local(
+    node: ast.ImportFrom, name: str, path: Path, roots: Iterable[Path], depth: int = DEPTH
+) -> Found | None:
+    """What ``node`` imports as ``name``, if a file beside ``path`` or below ``roots`` defines it."""
+    from under20k.checking.sources import read_source, tree_of
+
+    original = next((alias.name for alias in node.names if (alias.asname or alias.name) == name), name)
+    for file in _files(node, original, path, roots):
+        try:
+            trees = [tree_of(text) for _, text in read_source(file).pieces]
+        except (UserError, OSError, RecursionError, MemoryError):
+            continue
+        body = [part for tree in trees for part in tree.body]
+        classes = {part.name: part for part in body if isinstance(part, ast.ClassDef)}
+        for part in reversed(body):
+            if isinstance(part, (*FUNCTIONS, ast.ClassDef)) and part.name == original:
+                return Found(part, file, classes)
+        for part in reversed(body):
+            if isinstance(part, ast.ImportFrom) and depth:
+                names = {alias.asname or alias.name for alias in part.names}
+                if names & {original, "*"} and (found := find_local(part, original, file, roots, depth - 1)):
+                    return found
+    return None
+
+
+def _files(node: ast.ImportFrom, name: str, path: Path, roots: Iterable[Path]) -> list[Path]:
+    parts = (node.module or "").split(".") if node.module else []
+    if node.level:
+        above = path.absolute().parents
+        folders = [above[node.level - 1]] if node.level <= len(above) else []
+    else:
+        folders = list(dict.fromkeys([path.absolute().parent, *roots]))
+    found = []
+    for folder in folders:
+        place = folder.joinpath(*parts)
+        options = [place.with_suffix(".py")] if parts else []
+        options += [place / f"{name}.py", place / "__init__.py"]
+        for file in options:
+            try:
+                if file.is_file() and file.absolute() != path.absolute():
+                    found.append(file)
+            except (OSError, ValueError):
+                continue
+    return found

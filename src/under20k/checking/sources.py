@@ -1,0 +1,238 @@
+"""A source file as Python, or a notebook, reads it: its encoding, its lines, its cells. Nothing runs."""
+
+from __future__ import annotations
+
+import ast
+import codecs
+import io
+import json
+import re
+import tokenize
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from under20k.checking.notebook import PARSE_ERRORS, WRITEFILE, Piece, without_magics
+from under20k.errors import UserError
+
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+@dataclass
+class Source:
+    """What a file holds."""
+
+    pieces: list[Piece] = field(default_factory=list)
+    """Its code; of a notebook, that of its cells."""
+    is_notebook: bool = False
+    notes: list[str] = field(default_factory=list)
+    """What was left out or read otherwise than it stands."""
+    broken: list[Piece] = field(default_factory=list)
+    """Cells with a syntax error: what is said of it, and their text."""
+    texts: list[Piece] = field(default_factory=list)
+    """Text cells."""
+    outputs: list[Piece] = field(default_factory=list)
+    """Stored outputs of cells."""
+
+
+def read_source(path: Path) -> Source:
+    """The code of a ``.py`` or ``.ipynb`` file, whichever of the two it really is.
+
+    Raises UserError where the file cannot be read, or is neither Python nor a notebook.
+    """
+    text, notes = _decoded(path)
+    data = _notebook(text)
+    if data is not None:
+        if path.suffix == ".py":
+            notes.append(f"{path.name} is a notebook saved as .py; only its definitions run")
+        return _cells(data, path.name, notes)
+    if path.suffix == ".ipynb":
+        if text.lstrip().startswith(("{", "[")) or _tree(text) is None or not text.strip():
+            raise UserError(f"{path} is no notebook: {_why_no_notebook(text)}")
+        notes.append(f"{path.name} is a Python file, not a notebook")
+    return _python(path, text, notes)
+
+
+def tree_of(text: str) -> ast.Module:
+    """``ast.parse`` without the warnings about the student's string escapes. Raises PARSE_ERRORS."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ast.parse(text)
+
+
+def _decoded(path: Path) -> tuple[str, list[str]]:
+    """The text, its newlines as Python reads them, and notes. As Python does, by the BOM or the coding line."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+    notes = []
+    try:
+        if data.startswith(UTF_16):
+            text = data.decode("utf-16")
+            notes.append(
+                f"{path.name} is saved as UTF-16, which Python itself does not run; save it as UTF-8"
+            )
+        else:
+            encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+            text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        reason = f"{error.reason} at byte {error.start}"
+        raise UserError(f"{path} is not text in {error.encoding}: {reason}; save it as UTF-8") from error
+    except (SyntaxError, LookupError, ValueError) as error:  # no such encoding
+        raise UserError(f"{path} is not text that Python reads: {error}; save it as UTF-8") from error
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"), notes
+
+
+def _python(path: Path, text: str, notes: list[str]) -> Source:
+    try:
+        tree = tree_of(text)
+    except PARSE_ERRORS as error:
+        without = without_magics(text)
+        try:
+            tree = tree_of(without)
+        except PARSE_ERRORS:
+            raise UserError(f"{path} is not Python: {said(error)}") from error
+        line = next(n for n, (a, b) in enumerate(zip(text.split("\n"), without.split("\n")), 1) if a != b)
+        left = text.split("\n")[line - 1].strip()[:60]
+        notes.append(f"line {line} ({left}) is for notebooks and was left out")
+        text = without
+    return Source([(str(path), without_ipython(text, tree))], notes=notes)
+
+
+def said(error: BaseException) -> str:
+    """What a parse error says, its line first."""
+    if isinstance(error, SyntaxError):
+        at = f"line {error.lineno}: " if error.lineno else ""
+        return f"{at}{error.msg}"
+    if isinstance(error, RecursionError | MemoryError | SystemError):
+        return "code nested too deep to be parsed"
+    return str(error)
+
+
+def _notebook(text: str) -> dict[str, Any] | None:
+    if not text.lstrip().startswith("{"):
+        return None
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    is_one = isinstance(data, dict) and any(isinstance(data.get(k), list) for k in ("cells", "worksheets"))
+    return data if is_one else None
+
+
+def _why_no_notebook(text: str) -> str:
+    if not text.strip():
+        return "it is empty"
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return f"it is not JSON: {error}"
+    return "it has no list of cells"
+
+
+def _cells(data: dict[str, Any], file: str, notes: list[str]) -> Source:
+    source = Source(is_notebook=True, notes=notes)
+    rows = _rows(data)
+    prompts = [row.get("execution_count", row.get("prompt_number")) for row in rows if isinstance(row, dict)]
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            continue
+        text = _joined(row.get("source", row.get("input", "")))
+        if row.get("cell_type") != "code":
+            source.texts.append((f"{file} cell {number}", text))
+            continue
+        prompt = row.get("execution_count", row.get("prompt_number"))
+        seen = isinstance(prompt, int) and not isinstance(prompt, bool)
+        name = f"In [{prompt}]" if seen else f"cell {number}"
+        if seen and prompts.count(prompt) > 1:
+            name = f"In [{prompt}] (cell {number})"
+        place = f"{file} {name}"
+        source.outputs += [(place, output) for output in _outputs(row)]
+        try:
+            source.pieces.append((place, _code(text)))
+        except PARSE_ERRORS as error:
+            shown = f"In [{prompt}] (cell {number})" if seen else f"In [ ] (cell {number})"
+            source.broken.append((f"{shown}, {said(error)}", text))
+            source.notes.append(f"{shown} has a syntax error and was left out: {said(error)}")
+    return source
+
+
+def _rows(data: dict[str, Any]) -> list[Any]:
+    if isinstance(data.get("cells"), list):
+        return list(data["cells"])
+    sheets = [sheet for sheet in data["worksheets"] if isinstance(sheet, dict)]  # before version 4
+    return [row for sheet in sheets if isinstance(sheet.get("cells"), list) for row in sheet["cells"]]
+
+
+def _joined(text: Any) -> str:
+    joined = "".join(map(str, text)) if isinstance(text, list) else str(text)
+    return joined.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _outputs(row: dict[str, Any]) -> list[str]:
+    """The texts of a cell's outputs, in order."""
+    found = []
+    outputs = row.get("outputs")
+    for output in outputs if isinstance(outputs, list) else ():
+        if not isinstance(output, dict):
+            continue
+        data = output.get("data")
+        text = output.get("text", data.get("text/plain") if isinstance(data, dict) else None)
+        if isinstance(text, str | list):
+            found.append("".join(map(str, text)) if isinstance(text, list) else text)
+    return found
+
+
+def _code(text: str) -> str:
+    """The Python of a cell, of as many lines. Raises PARSE_ERRORS."""
+    tree = _tree(text)
+    if tree is None:
+        without = without_magics(text)
+        if not without.strip():
+            return without
+        text, tree = without, tree_of(without)
+    return without_ipython(text, tree)
+
+
+def _tree(text: str) -> ast.Module | None:
+    try:
+        return tree_of(text)
+    except PARSE_ERRORS:
+        return None
+
+
+def without_ipython(text: str, tree: ast.Module) -> str:
+    """With each ``get_ipython()…`` of an export replaced by ``None``, and no line fewer."""
+    if "get_ipython" not in text:
+        return text
+    lines = text.encode().split(b"\n")
+    for node in sorted(_ipython(tree), key=lambda node: -node.lineno):
+        first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
+        before, after = lines[first][: node.col_offset], lines[last][node.end_col_offset :]
+        lines[first : last + 1] = [before + b"(None" + b"\n" * (last - first) + b")" + after]
+        if last > first:
+            lines[first : first + 1] = lines[first].split(b"\n")
+    changed = b"\n".join(lines).decode()
+    return changed if _tree(changed) is not None else text
+
+
+def _ipython(tree: ast.Module) -> list[ast.Call]:
+    """The outermost calls of ``get_ipython().…``, one a line."""
+    found: dict[int, ast.Call] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            inner: ast.AST = node
+            while isinstance(inner, ast.Attribute | ast.Call) and not _is_ipython(inner):
+                inner = inner.value if isinstance(inner, ast.Attribute) else inner.func
+            if _is_ipython(inner) and inner is not node:
+                found.setdefault(node.lineno, node)
+    return list(found.values())
+
+
+def _is_ipython(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "get_ipython"
+
+
+__all__ = ["WRITEFILE", "Source", "re", "read_source", "said", "tree_of"]
