@@ -57,7 +57,10 @@ LINES = {
     "shells": ("import os; os.system('touch here')", "tried to start a process"),
     "writes": ("open('here', 'w').write('x')", "tried to write the file here"),
     "writes_low": ("import os; os.open('here', os.O_CREAT | os.O_WRONLY)", "tried to write the file here"),
-    "removes": ("import os; os.remove('kept')", "tried to remove kept, which a check does not allow (removes.py:14)"),
+    "removes": (
+        "import os; os.remove('kept')",
+        "tried to remove kept, which a check does not allow (removes.py:14)",
+    ),
     "reads": ("open('/etc/passwd').read()", "tried to read the file /etc/passwd"),
     "looks_up": ("import socket; socket.gethostbyname('localhost')", "tried to use the network"),
     "kills": ("import os; os.kill(os.getppid(), 9)", "tried to signal a process"),
@@ -192,7 +195,9 @@ def results(
     watcher.start()
     try:
         with contextlib.chdir(folder):
-            found = dict(judge_all(texts, Sandbox(load_profile("brief"), time_limit_s=10, jail=mechanism), jobs=2))
+            found = dict(
+                judge_all(texts, Sandbox(load_profile("brief"), time_limit_s=10, jail=mechanism), jobs=2)
+            )
     finally:
         over.set()
         watcher.join()

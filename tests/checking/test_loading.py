@@ -34,13 +34,22 @@ WHOLE = {
 }
 """Lines after the model with which a file runs whole."""
 REDUCED = {
-    "saves": (f"{TRAINING}torch.save(model.state_dict(), 'last.pth')", f"net.py:22 writes the file last.pth; {GUARD}"),
-    "makes a folder": ("from pathlib import Path\nPath('runs').mkdir()", f"net.py:17 makes the folder runs; {GUARD}"),
+    "saves": (
+        f"{TRAINING}torch.save(model.state_dict(), 'last.pth')",
+        f"net.py:22 writes the file last.pth; {GUARD}",
+    ),
+    "makes a folder": (
+        "from pathlib import Path\nPath('runs').mkdir()",
+        f"net.py:17 makes the folder runs; {GUARD}",
+    ),
     "keeps a log": (
         "import logging\nlogging.basicConfig(filename='train.log')",
         f"net.py:17 writes the file {{folder}}/train.log; {GUARD}",
     ),
-    "fetches": ("import urllib.request\nurllib.request.urlopen('http://localhost/x')", "net.py:17 uses the network"),
+    "fetches": (
+        "import urllib.request\nurllib.request.urlopen('http://localhost/x')",
+        "net.py:17 uses the network",
+    ),
     "catches and exits": (
         "import sys\ntry:\n    open('a', 'w')\nexcept OSError:\n    sys.exit('no file')",
         f"net.py:18 writes the file a; {GUARD}",
@@ -51,7 +60,7 @@ REDUCED = {
         "import argparse\np = argparse.ArgumentParser()\np.add_argument('data')\np.parse_args()",
         f"net.py:19 calls exit; {GUARD}",
     ),
-    "a notebook's shell": ("get_ipython().system('ls')", "net.py:16 raises NameError"),
+    "a name that a notebook has": ("display(Net())", "net.py:16 raises NameError"),
     "a package that is missing": (
         "from some_missing_colab import drive",
         "net.py:16 needs the package some_missing_colab, which is not installed here",
@@ -129,8 +138,10 @@ def test_a_gpu_that_is_not_here_is_the_cpu(folder):
     result = judge(net=running(lines) + "model = Net().cuda()\n")
     assert result["passed"]
     (note,) = result["notes"]
-    assert note == "net.py:17 needs a GPU (cuda) and net.py:14 needs a GPU (cuda), which this machine does not" \
+    assert (
+        note == "net.py:17 needs a GPU (cuda) and net.py:14 needs a GPU (cuda), which this machine does not"
         " have: judged on the CPU"
+    )
 
 
 def test_a_helper_that_trains_when_imported_is_reduced_too(folder):
@@ -139,7 +150,10 @@ def test_a_helper_that_trains_when_imported_is_reduced_too(folder):
         net="from base import Net\nmodel = Net()\n",
     )
     assert result.get("parameters") == PARAMETERS, result
-    assert any("of base.py only the definitions ran: base.py:22 writes the file last.pth" in n for n in result["notes"])
+    assert any(
+        "of base.py only the definitions ran: base.py:22 writes the file last.pth" in n
+        for n in result["notes"]
+    )
 
 
 def test_a_helpers_missing_package_does_no_harm_to_a_model_that_does_not_need_it(folder):
@@ -161,7 +175,9 @@ def test_a_module_of_the_name_of_an_installed_one_is_the_students(folder):
     Path("one/net.py").write_text("import yaml\n" + GOOD)
     Path("two/net.py").write_text("from yaml import WIDTH\n" + GOOD.replace("width=4", "width=WIDTH"))
     Path("two/yaml.py").write_text("WIDTH = 8\n")
-    results = dict(judge_all(["one/net.py", "two/net.py", "one/net.py"], Sandbox(load_profile("brief")), jobs=1))
+    results = dict(
+        judge_all(["one/net.py", "two/net.py", "one/net.py"], Sandbox(load_profile("brief")), jobs=1)
+    )
     assert results["one/net.py"]["parameters"] == PARAMETERS
     assert results["two/net.py"]["parameters"] == 8 * 37 + 16 + 8 * 1440 + 10
 
@@ -169,8 +185,7 @@ def test_a_module_of_the_name_of_an_installed_one_is_the_students(folder):
 def test_a_missing_argument_is_asked_for_with_how_the_source_gives_it(folder):
     net = GOOD.replace("width=4", "width") + "def main():\n    return Net(width=8), Net(4)\n"
     error = judge(net=net)["error"]
-    assert error.startswith("Net needs width: give --arg width=…; this file calls ")
-    assert "width=8" in error
+    assert error == "Net needs width: give --arg width=…; this file calls it with 4, 8"
 
 
 def test_where_nothing_can_fork_a_process_judges_one_model(folder, monkeypatch):
@@ -190,8 +205,16 @@ def test_where_nothing_can_fork_a_process_judges_one_model(folder, monkeypatch):
     limits = Sandbox(load_profile("brief"), time_limit_s=6)
     results = {Path(t).stem: r for t, r in judge_all([f"{n}.py" for n in texts], limits, jobs=2)}
     assert results.pop("hangs")["error"] == "ended after the time limit of 6 s"
-    assert {name: result.get("parameters") for name, result in results.items()} == dict.fromkeys(results, PARAMETERS)
-    assert [len(results[name]["notes"]) for name in ("good", "saves", "leaves", "loops", "z_good")] == [0, 1, 1, 1, 0]
+    assert {name: result.get("parameters") for name, result in results.items()} == dict.fromkeys(
+        results, PARAMETERS
+    )
+    assert [len(results[name]["notes"]) for name in ("good", "saves", "leaves", "loops", "z_good")] == [
+        0,
+        1,
+        1,
+        1,
+        0,
+    ]
 
 
 def test_a_class_is_told_apart_by_folder(folder):
@@ -199,7 +222,9 @@ def test_a_class_is_told_apart_by_folder(folder):
     for name, width in (("a", 4), ("b", 8)):
         Path(name).mkdir()
         Path(name, "blocks.py").write_text(f"WIDTH = {width}\n")
-        Path(name, "net.py").write_text(textwrap.dedent("from blocks import WIDTH\n") + GOOD.replace("=4", "=WIDTH"))
+        Path(name, "net.py").write_text(
+            textwrap.dedent("from blocks import WIDTH\n") + GOOD.replace("=4", "=WIDTH")
+        )
     results = dict(judge_all(["a/net.py", "b/net.py"], Sandbox(load_profile("brief")), jobs=1))
     assert results["a/net.py"]["parameters"] == PARAMETERS
     assert results["b/net.py"]["parameters"] == 8 * 37 + 16 + 8 * 1440 + 10

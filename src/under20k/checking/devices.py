@@ -1,4 +1,4 @@
-"""Models that ask for a GPU, on a machine that has none: they run on the CPU, and it is said where they asked."""
+"""Models that ask for a GPU, on a machine that has none: they run on the CPU, with a note of the line."""
 
 from __future__ import annotations
 

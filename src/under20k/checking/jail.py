@@ -1,8 +1,8 @@
 """What the kernel enforces on the process that runs models, on Linux and without any privilege.
 
 A mount namespace (Linux 5.12 and later) or, where the system grants none, Landlock (5.13) makes every file
-read-only except below one scratch folder. A network namespace takes the network away; Landlock refuses TCP from
-6.7 on. The audit hook (``watch``) stands in front of both, and is all that there is elsewhere.
+read-only except below one scratch folder. A network namespace takes the network away; Landlock refuses TCP
+from 6.7 on. The audit hook (``watch``) stands in front of both, and is all that there is elsewhere.
 
 Structures and numbers are those of ``linux/landlock.h``, ``linux/mount.h`` and ``linux/capability.h``.
 """
@@ -82,7 +82,7 @@ def _landlock(scratch: Path) -> bool:
 
 def _version() -> int:
     """Landlock's ABI version, 0 where there is none."""
-    return max(0, _libc().syscall(_CREATE_RULESET, None, 0, _CREATE_RULESET_VERSION))
+    return max(0, int(_libc().syscall(_CREATE_RULESET, None, 0, _CREATE_RULESET_VERSION)))
 
 
 def _restrict(attributes: bytes, writable: list[tuple[str, int]] | None = None) -> None:

@@ -30,7 +30,6 @@ from under20k.checking.watch import Refused, Watch, installed_folders
 
 MODULE = "under20k_target"
 ADVICE = "put training under `if __name__ == '__main__':`"
-_FLAGS = 0x1FF0000  # of code under ``from __future__ import …``
 
 
 @dataclass
@@ -44,8 +43,8 @@ class Loader:
     folders: Sequence[Path]
     """Where the student's own modules lie."""
     arguments: dict[str, Any]
-    calls: Sequence[str] = ()
-    """How the source calls the model's constructor."""
+    missing: str = ""
+    """What the constructor needs beside ``arguments``, and how the source calls it, by parsing."""
     watch: Watch | None = None
     notes: list[str] = field(default_factory=list)
     failures: dict[str, BaseException] = field(default_factory=dict)
@@ -74,12 +73,9 @@ class Loader:
 
     def run_definitions(self, module: types.ModuleType, pieces: Sequence[Piece], name: str) -> None:
         """Run the definitions one by one; the names of those that fail are kept with the reason."""
-        flags = 0
         for step in definitions(pieces, name):
             try:
-                compiled = compile(step.code, step.place, "exec", flags, dont_inherit=True)
-                flags |= compiled.co_flags & _FLAGS
-                exec(compiled, module.__dict__)
+                exec(step.compile(), module.__dict__)
             except BaseException as error:
                 for made in step.defines:
                     self.failures.setdefault(made, error)
@@ -198,7 +194,7 @@ class Loader:
         return module
 
     def _model(self, found: Any) -> nn.Module:
-        if isinstance(found, type) and issubclass(found, nn.Module) or not isinstance(found, nn.Module):
+        if not isinstance(found, nn.Module):
             if missing := self._missing_arguments(found):
                 raise ModelError(missing)
             found = found(**self.arguments)
@@ -222,8 +218,7 @@ class Loader:
         if not missing:
             return ""
         give = " ".join(f"--arg {name}=…" for name in missing)
-        called = f"; this file calls {', '.join(self.calls)}" if self.calls else ""
-        return f"{self.name} needs {', '.join(missing)}: give {give}{called}"
+        return f"{self.name} " + (self.missing or f"needs {', '.join(missing)}: give {give}")
 
 
 class _Finder(importlib.abc.MetaPathFinder):
@@ -258,7 +253,9 @@ class _ModuleLoader(importlib.machinery.SourceFileLoader):
             self.loader.notes.append(f"of {file} only the definitions ran: {self.loader.reason(error)}")
             module.__dict__.clear()
             module.__dict__.update(before)
-            self.loader.run_definitions(module, [(self.path, importlib.util.decode_source(Path(self.path).read_bytes()))], "")
+            self.loader.run_definitions(
+                module, [(self.path, importlib.util.decode_source(Path(self.path).read_bytes()))], ""
+            )
 
 
 def needs_gpu(error: BaseException) -> bool:

@@ -50,7 +50,14 @@ SETTINGS = {
     "PYTORCH_JIT": "0",
 }
 HOMES = ("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
-CACHES = ("MPLCONFIGDIR", "TORCH_HOME", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR", "NUMBA_CACHE_DIR", "HF_HOME")
+CACHES = (
+    "MPLCONFIGDIR",
+    "TORCH_HOME",
+    "TORCHINDUCTOR_CACHE_DIR",
+    "TRITON_CACHE_DIR",
+    "NUMBA_CACHE_DIR",
+    "HF_HOME",
+)
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,7 @@ class Sandbox:
             "package": target.package,
             "pieces": target.pieces,
             "name": target.name,
-            "calls": target.calls,
+            "missing": target.missing_arguments(self.arguments),
             "losses": target.losses,
             "whole": not target.is_notebook,
             "reason": "",
@@ -144,10 +151,14 @@ def _judge(server: _Server, target: Target, sandbox: Sandbox) -> dict[str, Any]:
         answer = server.ask(request | {"whole": False, "reason": _why_not_whole(answer, request)})
     result = _result(answer, sandbox.time_limit_s)
     own = {"model": target.name, "others": list(target.others), "calls": list(target.calls)}
-    return result | own | {
-        "claimed": target.claims.to_dict(),
-        "notes": [*target.notes, *result.get("notes", ())],
-    }
+    return (
+        result
+        | own
+        | {
+            "claimed": target.claims.to_dict(),
+            "notes": [*target.notes, *result.get("notes", ())],
+        }
+    )
 
 
 class _Server:

@@ -118,7 +118,6 @@ def judge(
     request: dict[str, Any], descriptor: int, watch: Watch, scratch: Path, preloaded: set[str]
 ) -> NoReturn:
     """Judge the model of one request, report, and end the process."""
-    import torch
 
     from under20k.checking.devices import OnCpu
     from under20k.checking.judge import judge_model
@@ -134,7 +133,9 @@ def judge(
         try:
             weights, (guessing, measured) = load_weights(Path(request["weights"])), splits(request["split"])
         except Exception as error:  # a damaged file: whatever its loader raises
-            _report(descriptor, {"error": f"the weights cannot be read: {' '.join(str(error).split())[:500]}"})
+            _report(
+                descriptor, {"error": f"the weights cannot be read: {' '.join(str(error).split())[:500]}"}
+            )
     folders = _folders(request)
     # A package of the name of a local module may have been imported for another model.
     for name in [n for n in sys.modules if n.partition(".")[0] in preloaded and is_local(n, folders)]:
@@ -153,7 +154,7 @@ def judge(
         request["package"],
         folders,
         request["arguments"],
-        request["calls"],
+        request["missing"],
         watch,
     )
     devices = OnCpu(lambda: _running(loader))
