@@ -33,7 +33,7 @@ class TooLong(BaseException):
 
 @contextlib.contextmanager
 def time_limit(limit_s: float) -> Iterator[None]:
-    """Raise TooLong in what runs after ``limit_s`` seconds, and again each second; where signals can do that."""
+    """Raise TooLong in what runs after ``limit_s`` seconds, and again each second; not on Windows."""
     if not hasattr(signal, "setitimer"):
         yield
         return

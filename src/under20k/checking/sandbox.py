@@ -30,7 +30,7 @@ from under20k.errors import UserError
 
 TIME_LIMIT_S = 60.0
 LOADING_LIMIT_S = 20.0
-"""For a source to run whole; its definitions are tried after that. A third of the time limit, if that is less."""
+"""For a source to run whole, before its definitions are tried; at most a third of the time limit."""
 MEMORY_LIMIT_BYTES = 4 * 2**30
 START_LIMIT_S = 600.0
 """For importing torch, on a machine however busy."""
@@ -98,7 +98,7 @@ class Sandbox:
 
 
 def judge_apart(target: Target, sandbox: Sandbox) -> dict[str, Any]:
-    """What is found of the target, as ``reports.report`` has it; within the time limit of each of two tries."""
+    """What is found of the target, in the form that ``reports.report`` checks; two tries at most."""
     with contextlib.closing(_Server(sandbox.jail)) as server:
         return _judge(server, target, sandbox)
 
@@ -106,8 +106,9 @@ def judge_apart(target: Target, sandbox: Sandbox) -> dict[str, Any]:
 def judge_all(
     targets: Sequence[str | Target], sandbox: Sandbox, jobs: int
 ) -> Generator[tuple[str, dict[str, Any]], None, None]:
-    """Each target's text and result, in their order, ``jobs`` at a time. What cannot be parsed is an ``error``,
-    a file without a model a ``no_model``.
+    """Each target's text and result, in their order, ``jobs`` at a time.
+
+    What cannot be parsed is an ``error``, a file without a model a ``no_model``.
     """
     servers: SimpleQueue[_Server] = SimpleQueue()
     started = [_Server(sandbox.jail) for _ in range(min(jobs, len(targets)))]

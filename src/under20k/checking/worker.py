@@ -178,6 +178,8 @@ def judge(
     except BaseException as error:  # the model's own code runs here: SystemExit and all
         problem = loader.problem(error, DEFECT if _is_own(error) else doing)
         result = {"error": problem}
+        # What the error says is not said again.
+        loader.notes = [note for note in loader.notes if problem.partition(" (")[0] not in note]
     notes = [*loader.notes, devices.note(), *result.get("notes", ())]
     _report(descriptor, result | {"notes": [note for note in notes if note]})
 
