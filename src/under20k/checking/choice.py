@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from under20k.checking.definitions import TRAINING_FUNCTIONS, Unit, trains
 from under20k.checking.locals import Found, find_local
-from under20k.checking.scopes import FUNCTIONS, outside_functions
+from under20k.checking.scopes import FUNCTIONS, Function, outside_functions
+from under20k.checking.training import TRAINING_FUNCTIONS, training_functions
+from under20k.checking.units import Unit
 
 MODULES = ("Module", "Sequential", "LightningModule", "ScriptModule")
 NO_MODELS = re.compile(
@@ -32,7 +33,7 @@ class Choice:
     name: str
     kind: str
     """class, factory or instance"""
-    node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef | None = None
+    node: ast.ClassDef | Function | None = None
     """What it is defined by, if that is known."""
     file: Path | None = None
     """Where that stands, if it is imported from a file beside the source."""
@@ -57,7 +58,7 @@ class Models:
     roots: tuple[Path, ...] = ()
     """Folders that its imports are looked up in."""
     classes: dict[str, ast.ClassDef] = field(init=False)
-    functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef] = field(init=False)
+    functions: dict[str, Function] = field(init=False)
 
     def __post_init__(self) -> None:
         top = [part for unit in self.units for part in _definitions(unit.node)]
@@ -71,7 +72,7 @@ class Models:
             for name, node in _by_name(part)
         }
         self.bound = {name for unit in self.units for name in unit.binds}
-        self.training = _training(self.functions)
+        self.training = training_functions(self.functions)
         self.models = [name for name in self.classes if self._is_model(name)]
         self.losses = {name for name in self.classes if self._is_loss(name)}
         self.blocks = self._blocks()
@@ -133,7 +134,7 @@ class Models:
                         found.append((part, scope))
         return found
 
-    def node_of(self, name: str) -> ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef | None:
+    def node_of(self, name: str) -> ast.ClassDef | Function | None:
         """The class or function of this name, here or in a file beside the source that it comes from."""
         if node := self.classes.get(name) or self.functions.get(name):
             return node
@@ -415,9 +416,7 @@ def _bases(name: str, classes: dict[str, ast.ClassDef]) -> set[str]:
     return found
 
 
-def _method(
-    name: str, method: str, classes: dict[str, ast.ClassDef]
-) -> ast.FunctionDef | ast.AsyncFunctionDef | None:
+def _method(name: str, method: str, classes: dict[str, ast.ClassDef]) -> Function | None:
     """A method of a class, or of its local bases."""
     seen: set[str] = set()
     left = [name]
@@ -444,16 +443,6 @@ def _required(args: ast.arguments | None) -> list[str]:
     positional = [*args.posonlyargs, *args.args]
     names = [a.arg for a in positional[: len(positional) - len(args.defaults)]]
     return names + [a.arg for a, d in zip(args.kwonlyargs, args.kw_defaults, strict=True) if d is None]
-
-
-def _training(functions: dict[str, ast.FunctionDef | ast.AsyncFunctionDef]) -> set[str]:
-    bodies = {name: ast.Module(list(node.body), []) for name, node in functions.items()}
-    training: set[str] = set()
-    while more := {
-        n for n, body in bodies.items() if n not in training and trains(body, training, functions)
-    }:
-        training |= more
-    return training
 
 
 def _definitions(node: ast.stmt) -> Iterator[ast.stmt]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+Function = ast.FunctionDef | ast.AsyncFunctionDef
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 MUTATING = frozenset(
     "append extend insert add update setdefault pop remove clear sort reverse add_module register_module"
@@ -114,7 +115,7 @@ def _scan(nodes: Iterable[ast.AST], lazy: bool, in_function: bool) -> Names:
     return names
 
 
-def body_of(function: ast.FunctionDef | ast.AsyncFunctionDef, lazy: bool = False) -> Names:
+def body_of(function: Function, lazy: bool = False) -> Names:
     """What a function reads from outside when it is called; ``globals``: what it binds there."""
     inner = _scan(function.body, lazy, True)
     local = (inner.binds | _parameters(function.args)) - inner.globals
@@ -170,7 +171,7 @@ def imported(node: ast.Import | ast.ImportFrom) -> set[str]:
     return {alias.asname or alias.name for alias in node.names}
 
 
-def annotations(node: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.expr]:
+def annotations(node: Function) -> list[ast.expr]:
     """Those of its parameters and of what it returns."""
     found = [argument.annotation for argument in arguments(node.args)] + [node.returns]
     return [note for note in found if note is not None]

@@ -12,10 +12,11 @@ from pathlib import Path
 from under20k.checking.choice import Choice, Models
 from under20k.checking.claims import Claims, claims
 from under20k.checking.constructors import Constructor, constructor
-from under20k.checking.definitions import definitions, units
+from under20k.checking.definitions import definitions
 from under20k.checking.notebook import Piece
 from under20k.checking.running import running
 from under20k.checking.sources import Source, read_source, tree_of
+from under20k.checking.units import units
 from under20k.errors import UserError, nearest
 
 SUFFIXES = (".py", ".ipynb")

@@ -1,0 +1,54 @@
+"""Whether code trains, as far as its calls tell."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Mapping
+
+from under20k.checking.scopes import Function, outside_functions, root_of
+
+TRAINING_METHODS = frozenset("backward zero_grad fit fit_one_cycle".split())
+STEPPING = re.compile(r"(?i)optim|^opt\w?$|sched|scaler")
+TRAINING_FUNCTIONS = re.compile(
+    r"(?i)^_?(do_|run_|start_|model_)?(train(er|ing)?|fit|test|eval(uate)?|valid(ate)?|main|experiment|run|learn)"
+    r"(_?(model|net|network|epochs?|one_epoch|loop|and_\w+|all|fn|step))?s?\d?$"
+)
+LOADERS = re.compile(r"(?i)load(er)?s?$|_dl$|^dl_|dataset|^data$")
+
+
+def trains(node: ast.AST, training: Iterable[str] = (), known: Iterable[str] = ()) -> bool:
+    """Whether what runs with ``node`` trains or goes through a data set, as far as its calls tell.
+
+    ``training``: the local functions that do; ``known``: all local functions, whose names say nothing then.
+    """
+    for part in outside_functions(node):
+        if isinstance(part, ast.For) and any(
+            isinstance(inner, ast.Name) and LOADERS.search(inner.id) for inner in ast.walk(part.iter)
+        ):
+            return True
+        if not isinstance(part, ast.Call):
+            continue
+        function = part.func
+        if isinstance(function, ast.Attribute):
+            if function.attr in TRAINING_METHODS:
+                return True
+            if function.attr == "step" and STEPPING.search(root_of(function.value) or "optim"):
+                return True
+        elif isinstance(function, ast.Name):
+            if function.id in training:
+                return True
+            if function.id not in known and TRAINING_FUNCTIONS.match(function.id):
+                return True
+    return False
+
+
+def training_functions(functions: Mapping[str, Function]) -> set[str]:
+    """Which of these functions train, themselves or through each other."""
+    bodies = {name: ast.Module(list(node.body), []) for name, node in functions.items()}
+    training: set[str] = set()
+    while more := {
+        n for n, body in bodies.items() if n not in training and trains(body, training, functions)
+    }:
+        training |= more
+    return training
