@@ -186,7 +186,7 @@ class Models:
                 [part.id for node in inside for part in ast.walk(node) if isinstance(part, ast.Name)],
             )
             while left:
-                if (used := left.pop()) in seen or used in bases and used not in blocks and used in seen:
+                if (used := left.pop()) in seen or (used in bases and used not in blocks and used in seen):
                     continue
                 seen.add(used)
                 if used in self.models:

@@ -1,22 +1,188 @@
-"""Figures that a source claims: epochs and accuracies, in its code, its texts and its stored outputs."""
+"""Figures that a source claims: epochs and accuracies, in its code, its texts and its stored outputs.
+
+Nothing here is verified, and no verdict depends on it. A wrong figure is worse than none: what could be a target,
+a class's own accuracy, another data set's or another model's is passed over.
+"""
 
 from __future__ import annotations
 
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from under20k.checking.sources import Source
+from under20k.checking.epochs import epochs
+from under20k.checking.notebook import PARSE_ERRORS, Piece
+from under20k.checking.sources import Source, tree_of
+
+TEST, TRAIN, OTHER = "test", "train", ""
+ACCURACY = r"(?:accuracy|acc|accuracies)"
+NUMBER = r"(?P<value>\d{1,3}(?:\.\d+)?|\.\d+)\s?(?P<percent>%|percent)?"
+# "val_acc: 0.99", "Test Accuracy of the model on the 10000 test images: 99 %", "Accuracy = 9941/10000 (99%)"
+FIGURE = re.compile(
+    rf"(?i)(?<![a-z])(?P<label>(?:[a-z]+[ _\-/])*?){ACCURACY}\b"
+    r"(?P<between>[ _](?:of|on|for|in|after)\b[^:=|│\d]{0,60}(?:\d{4,6}[^:=|│\d]{0,40})?|[ _](?:score|is|was|top-?1))?"
+    r"""["'*`]*\s*(?:\(%\)|\(in %\)|\[%\])?\s*(?P<mark>[:=|│~]|-+>|→)?\s*["'*`]*\s*"""
+    rf"(?:tensor\(|np\.float64\()?(?:(?P<right>\d{{1,6}})\s*/\s*(?P<images>\d{{2,6}})\b|{NUMBER})"
+)
+# "99.43% test accuracy"
+BEFORE = re.compile(r"(?i)(?P<value>\d{1,3}(?:\.\d+)?)\s?%\W{1,4}(?:test|val|validation)\W?(?:set )?acc")
+# Not a result: what is aimed at, a class's own, a change, the k best.
+NO_RESULT = re.compile(
+    r"(?i)target|goal|\baim|threshold|should|must|need|require|want|expect|at least|more than|less than|improv"
+    r"|increas|decreas|drop|top.?[2-9]|per.?class|accuracy (of|for) (class\b|digit\b|\w{1,12}\s*:)|baseline|random"
+    r"|previous|patience|(?<!\d)[<>≥≤]=?\s*\d"
+)
+LIMITS = (0.05, 1.0)
+"""Below, a figure is some other number."""
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A figure and where it stands."""
+
+    value: float
+    """Epochs, or an accuracy as a fraction."""
+    place: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Both, as JSON."""
+        return {"value": self.value, "place": self.place}
 
 
 @dataclass(frozen=True)
 class Claims:
-    """What was found, each with its place; nothing of it is verified."""
+    """What was found; nothing of it is verified."""
+
+    epochs: Claim | None = None
+    test_accuracy: Claim | None = None
+    """The last on test or validation images in the stored outputs."""
+    best_test_accuracy: Claim | None = None
+    """The best of these."""
+    train_accuracy: Claim | None = None
+    """The last on train images."""
+    stated_accuracy: Claim | None = None
+    """On test or validation images, in a comment, a docstring or a text cell."""
 
     def to_dict(self) -> dict[str, Any]:
-        """What is claimed, as JSON."""
-        return {}
+        """``{"epochs": {"value": 15, "place": "work.ipynb In [7]:3"}, …}``, without what was not found."""
+        found = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return {name: claim.to_dict() for name, claim in found.items() if claim is not None}
 
 
-def claims(source: Source) -> Claims:
-    """The claims of a source."""
-    return Claims()
+NONE = Claims()
+
+
+def claims(source: Source, places: Collection[str] | None = None) -> Claims:
+    """The claims of a source; with ``places``, of its outputs only those of these cells. Never raises."""
+    outputs = [piece for piece in source.outputs if places is None or piece[0] in places]
+    found = [(kind, value, f"{place}, output") for place, text in outputs for kind, value in figures(text)]
+    test = [Claim(value, place) for kind, value, place in found if kind == TEST]
+    train = [Claim(value, place) for kind, value, place in found if kind == TRAIN]
+    stated = [
+        Claim(value, place)
+        for place, text in [*source.texts, *_texts(source.pieces)]
+        for kind, value in figures(text)
+        if kind == TEST
+    ]
+    counted = epochs(source.pieces)
+    return Claims(
+        epochs=Claim(*counted) if counted else None,
+        test_accuracy=test[-1] if test else None,
+        best_test_accuracy=max(test, key=lambda claim: claim.value) if test else None,
+        train_accuracy=train[-1] if train else None,
+        # Of several that differ nobody knows which is this model's.
+        stated_accuracy=stated[-1] if len({claim.value for claim in stated}) == 1 else None,
+    )
+
+
+def figures(text: str) -> Iterator[tuple[str, float]]:
+    """The accuracies in a text, in order: ``test`` or ``train``, and the fraction."""
+    for line in re.split(r"[\r\n]+", ESCAPES.sub("\n", text)):
+        if len(line) > 2000:
+            line = line[-2000:]
+        if NO_RESULT.search(line) or not re.search(r"(?i)acc", line):
+            continue
+        line = re.sub(r"(?<=\d),(?=\d{3}\b)", "", line)
+        if (before := BEFORE.search(line)) and LIMITS[0] <= (value := float(before["value"]) / 100) <= LIMITS[
+            1
+        ]:
+            yield TEST, round(value, 6)
+            continue
+        found = [(match, _fraction(match, line)) for match in FIGURE.finditer(line)]
+        kinds = [_kind(match, line, len(found)) for match, _ in found]
+        for (_, value), kind in zip(found, kinds, strict=True):
+            if value is not None and kind != OTHER:
+                yield kind, value
+
+
+def _fraction(match: re.Match[str], line: str) -> float | None:
+    if match["right"]:
+        right, images = int(match["right"]), int(match["images"])
+        value = right / images if images >= 100 else None
+    elif re.match(r"[\d.]*\s*/", line[match.end() :]) or (
+        match["between"] and not (match["mark"] or match["percent"])
+    ):  # a part of something else
+        return None
+    else:
+        number = float(match["value"])
+        percent = bool(match["percent"]) or number > 1 or "%" in line[match.start() : match.end()]
+        # 1 could be all of them, or one in a hundred.
+        value = None if number == 1 else number / 100 if percent else number
+        if not percent and "." not in match["value"]:
+            value = None
+    if value is None or not LIMITS[0] <= value <= LIMITS[1]:
+        return None
+    return round(value, 6)
+
+
+def _kind(match: re.Match[str], line: str, count: int) -> str:
+    """Which images a figure is of: by its own label, else by its line."""
+    images = match["images"]
+    own = f"{match['label']} {match['between'] or ''}".lower()
+    before = line[: match.start()].lower()
+    if re.search(r"train", own):
+        kind = TRAIN
+    elif re.search(r"test|val|eval", own):
+        kind = TEST
+    elif count > 1:  # Keras: accuracy: 0.98 - val_accuracy: 0.99
+        kind = TRAIN if re.search(r"(?i)(val|test)\w*[ _]acc", line) else OTHER
+    elif re.search(r"batch_?id|it/s|s/it|train", before + line[match.end() :].lower()) and not re.search(
+        r"\b(test|val|valid|validation|eval)\b|val_|test_", before
+    ):
+        kind = TRAIN
+    elif re.search(r"(test|val(id(ation)?)?|eval(uation)?)\b|val_|test_", before) or "test" in line.lower():
+        kind = TEST
+    else:
+        kind = OTHER
+    if images and kind == TEST and int(images) > 12_000:
+        return OTHER  # MNIST has 10,000 test images; these are of the train images
+    if images and kind == OTHER and int(images) == 10_000:
+        return TEST
+    return kind
+
+
+def _texts(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """Comments and docstrings, with their places."""
+    for place, text in pieces:
+        name = Path(place).name
+        try:
+            for token in tokenize.generate_tokens(io.StringIO(text).readline):
+                if token.type == tokenize.COMMENT:
+                    yield f"{name}:{token.start[0]}", token.string
+        except (tokenize.TokenError, SyntaxError, IndentationError):
+            pass
+        try:
+            tree = tree_of(text)
+        except PARSE_ERRORS:
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                value = node.value.value
+                for number, line in enumerate(value.split("\n") if isinstance(value, str) else ()):
+                    yield f"{name}:{node.lineno + number}", line

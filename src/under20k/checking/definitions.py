@@ -19,8 +19,26 @@ from under20k.checking.units import Unit, units
 
 # Of nn.Module, called without the model naming them.
 CALLED_METHODS = frozenset(
-    "forward train eval extra_repr parameters named_parameters modules named_modules children named_children"
-    " buffers named_buffers to apply _apply state_dict load_state_dict requires_grad_".split()
+    [
+        "forward",
+        "train",
+        "eval",
+        "extra_repr",
+        "parameters",
+        "named_parameters",
+        "modules",
+        "named_modules",
+        "children",
+        "named_children",
+        "buffers",
+        "named_buffers",
+        "to",
+        "apply",
+        "_apply",
+        "state_dict",
+        "load_state_dict",
+        "requires_grad_",
+    ]
 )
 
 

@@ -10,9 +10,30 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 MUTATING = frozenset(
-    "append extend insert add update setdefault pop remove clear sort reverse add_module register_module"
-    " register_buffer register_parameter add_argument add_argument_group set_defaults freeze"
-    " merge_from_file merge_from_list __setitem__".split()
+    [
+        "append",
+        "extend",
+        "insert",
+        "add",
+        "update",
+        "setdefault",
+        "pop",
+        "remove",
+        "clear",
+        "sort",
+        "reverse",
+        "add_module",
+        "register_module",
+        "register_buffer",
+        "register_parameter",
+        "add_argument",
+        "add_argument_group",
+        "set_defaults",
+        "freeze",
+        "merge_from_file",
+        "merge_from_list",
+        "__setitem__",
+    ]
 )
 """Methods that change the object that they belong to, as far as models are built with them."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
-from typing import Any
 
 from under20k.checking.notebook import IMPORTS
 from under20k.checking.scopes import FUNCTIONS, changed, outside_functions, scan

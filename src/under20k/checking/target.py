@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from under20k.checking.choice import Choice, Models
-from under20k.checking.claims import Claims, claims
+from under20k.checking.claims import NONE, Claims, claims
 from under20k.checking.constructors import Constructor, constructor
 from under20k.checking.definitions import definitions
 from under20k.checking.notebook import Piece
@@ -50,7 +50,7 @@ class Target:
     """The other model classes of the file."""
     calls: tuple[str, ...] = ()
     """How the source calls the constructor, literals filled in: ``Net('BN')``."""
-    claims: Claims = Claims()
+    claims: Claims = NONE
     """Figures that stand in the source or in stored outputs."""
     notes: tuple[str, ...] = ()
     """What was left out or read otherwise than it stands."""

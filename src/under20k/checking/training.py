@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from under20k.checking.scopes import Function, outside_functions, root_of
 
-TRAINING_METHODS = frozenset("backward zero_grad fit fit_one_cycle".split())
+TRAINING_METHODS = frozenset(["backward", "zero_grad", "fit", "fit_one_cycle"])
 STEPPING = re.compile(r"(?i)optim|^opt\w?$|sched|scaler")
 TRAINING_FUNCTIONS = re.compile(
     r"(?i)^_?(do_|run_|start_|model_)?(train(er|ing)?|fit|test|eval(uate)?|valid(ate)?|main|experiment|run|learn)"

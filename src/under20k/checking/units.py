@@ -11,7 +11,7 @@ from under20k.checking.notebook import IMPORTS, PARSE_ERRORS, WRITEFILE, Piece, 
 from under20k.checking.scopes import FUNCTIONS, Names, body_of, changed, outside_functions, scan
 from under20k.checking.slicing import BLOCKS
 from under20k.checking.sources import tree_of
-from under20k.checking.training import trains, training_functions
+from under20k.checking.training import training_functions, trains
 
 ANNOTATIONS_FLAG: int = annotations.compiler_flag
 """Of code under ``from __future__ import annotations``; the other such imports change nothing any more."""
