@@ -11,7 +11,7 @@ from under20k.checking.notebook import definitions, needed
 from under20k.checking.profiles import load_profile
 from under20k.checking.running import running
 from under20k.checking.sandbox import Sandbox, judge_all
-from under20k.checking.sources import read_source
+from under20k.checking.source import read_source
 from under20k.checking.target import parse
 from under20k.errors import UserError
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from under20k.checking.epochs import epochs
 from under20k.checking.notebook import PARSE_ERRORS, Piece
-from under20k.checking.sources import Source, tree_of
+from under20k.checking.source import Source, tree_of
 
 TEST, TRAIN, OTHER = "test", "train", ""
 ACCURACY = r"(?:accuracy|acc|accuracies)"

@@ -38,7 +38,7 @@ def find_local(
     node: ast.ImportFrom, name: str, path: Path, roots: Iterable[Path], depth: int = DEPTH
 ) -> Found | None:
     """What ``node`` imports as ``name``, if a file beside ``path`` or below ``roots`` defines it."""
-    from under20k.checking.sources import read_source, tree_of
+    from under20k.checking.source import read_source, tree_of
 
     original = next((alias.name for alias in node.names if (alias.asname or alias.name) == name), name)
     for file in _files(node, original, path, roots):

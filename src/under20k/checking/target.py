@@ -15,7 +15,7 @@ from under20k.checking.constructors import Constructor, constructor
 from under20k.checking.definitions import definitions
 from under20k.checking.notebook import Piece
 from under20k.checking.running import running
-from under20k.checking.sources import Source, read_source, tree_of
+from under20k.checking.source import Source, read_source, tree_of
 from under20k.checking.units import units
 from under20k.errors import UserError, nearest
 

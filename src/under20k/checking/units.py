@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from under20k.checking.notebook import IMPORTS, PARSE_ERRORS, WRITEFILE, Piece, is_constant
 from under20k.checking.scopes import FUNCTIONS, Names, body_of, changed, outside_functions, scan
 from under20k.checking.slicing import BLOCKS
-from under20k.checking.sources import tree_of
+from under20k.checking.source import tree_of
 from under20k.checking.training import training_functions, trains
 
 ANNOTATIONS_FLAG: int = annotations.compiler_flag
