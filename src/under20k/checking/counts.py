@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
+from math import isqrt, prod
 
-from under20k.checking.node import BATCH, CONVOLUTIONS, PRODUCTS, Node
+from under20k.checking.node import CONTRACTIONS, CONVOLUTIONS, PRODUCTS, Node
 
 Shape = tuple[int, ...]
 
 
-def macs(node: Node, taken: Sequence[Shape], result: Shape) -> int:
-    """Of one image: those of convolutions, matrix products and attention; 0 for all else.
+def macs(node: Node, taken: Sequence[Shape], result: Shape, batch: int) -> int:
+    """Of one image of the ``batch``: those of convolutions, products and attention; 0 for all else.
 
     ``taken`` and ``result`` are the shapes of the tensors, with N.
     """
@@ -26,10 +26,19 @@ def macs(node: Node, taken: Sequence[Shape], result: Shape) -> int:
         total = images * (2 * (queries + keys) * width * width + 2 * queries * keys * width)
     elif node.kind == "einsum":
         total = _einsum(str(node.settings.get("equation")), taken)
+    elif node.kind == "bilinear" and len(taken) > 2:
+        # For each output and element of the second input: as many as the first has, and one more.
+        outputs, first, second = taken[2]
+        total = prod(result[:-1]) * outputs * second * (first + 1)
+    elif node.kind in ("sum", "mean") and node.weighted:  # of a multiplication with weights
+        total = prod(taken[0])
+    elif node.kind in CONTRACTIONS and len(taken) > 1:
+        # Operands of F·K and K·G elements, a result of F·G: the root of their product is F·K·G.
+        total = isqrt(prod(taken[0]) * prod(taken[1]) * prod(result))
     elif node.kind in PRODUCTS and len(taken) > 1:
         left = taken[1] if node.kind in ("addmm", "baddbmm", "linear") else taken[0]
         total = left[-1] * prod(result)
-    return int(total) // BATCH
+    return int(total) // batch
 
 
 def _einsum(equation: str, taken: Sequence[Shape]) -> int:

@@ -36,6 +36,10 @@ class Finding:
     """``passed``, ``failed``, or ``warning`` for a rule that is only advised."""
     evidence: str
     """What was found in the model, whether it passes or not."""
+    remark: str = ""
+    """A note that changes no verdict, such as an unusual order of layers."""
+    fix: str = ""
+    """Of a rule that is not met: what to change, where, and what it costs."""
 
     @property
     def passed(self) -> bool:

@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from under20k.checking.node import ATTENTION, PRODUCTS, Node
+from under20k.checking.node import ATTENTION, CONVOLUTIONS, PRODUCTS, RECURRENT, Node
 
 AVERAGES = ("mean", "sum")
 REDUCTIONS = (*AVERAGES, "amax", "amin", "max", "min", "logsumexp", "norm", "std", "var")
 TURNS = ("permute", "transpose", "swapaxes", "movedim", "moveaxis")
+WINDOWED = ("avg_pool2d", "max_pool2d", "avg_pool3d", "max_pool3d")
+ADAPTIVE = tuple(f"adaptive_{kind}_pool{rank}d" for kind in ("avg", "max") for rank in (2, 3))
 REACHES = {"bilinear": 2, "bicubic": 4}
 """Pixels a side that an interpolated one is made from."""
 
@@ -36,7 +38,7 @@ def locate(node: Node) -> None:
         fields.append(size + (steps - 1) * jump)
         jumps.append(jump * stride)
     node.fields, node.jumps = (fields[0], fields[1]), (jumps[0], jumps[1])
-    if node.kind in AVERAGES or (_pools_whole_map(node) and "avg" in node.kind):
+    if node.kind in AVERAGES or (_covers_map(node) and "avg" in node.kind):
         node.averaged = first.averaged | reduced
     elif node.sides == first.sides:
         node.averaged = first.averaged
@@ -48,33 +50,42 @@ def averages_whole_map(node: Node) -> bool:
     return averages and node.averaged == {0, 1} and bool(node.input_shape)
 
 
+def pools_whole_map(node: Node) -> bool:
+    """Whether a map of several places goes in and one place comes out, without weights: global pooling."""
+    if node.weighted or node.sides != (1, 1) or not any(source.places > 1 for source in node.images):
+        return False
+    return node.kind in REDUCTIONS or _covers_map(node)
+
+
 def _sides(node: Node, first: Node, reduced: frozenset[int]) -> tuple[int, int]:
     if node.kind == "unfold" and (grid := _grid(node, first)):
         return grid
     if node.weighted and node.kind in PRODUCTS and reduced:
         return (1, 1)
-    if len(node.shape) == 3 and node.kind not in ATTENTION:
-        return (node.shape[0], node.shape[1]) if node.channels_last else (node.shape[1], node.shape[2])
+    if len(node.shape) in (3, 4) and node.kind not in ATTENTION:  # C×H×W, or C×D×H×W
+        return (node.shape[0], node.shape[1]) if node.channels_last else (node.shape[-2], node.shape[-1])
+    # A gate multiplies a map: what comes of it lies on the map.
+    first = max(node.images, key=lambda source: source.places)
     return (1 if 0 in reduced else first.sides[0], 1 if 1 in reduced else first.sides[1])
 
 
 def _reduced(node: Node, first: Node) -> frozenset[int]:
     """The axes of the map that the node takes together."""
     both = frozenset({0, 1})
-    if node.kind in ATTENTION or (node.kind in PRODUCTS and not node.weighted):
+    if node.kind in (*ATTENTION, *RECURRENT) or (node.kind in PRODUCTS and not node.weighted):
         return both  # every place sees every other
-    if _pools_whole_map(node):
+    if _covers_map(node):
         return both
     shape = node.input_shape
-    if node.weighted and node.kind in PRODUCTS:
+    if node.weighted and (node.kind in PRODUCTS or len(shape) < 3) and node.kind not in CONVOLUTIONS:
         return frozenset() if _keeps_places(node, first) else both
     if node.kind == "conv1d":
         return both if node.shape[-1:] == (1,) else frozenset()
     if node.kind not in REDUCTIONS:
         return frozenset()
     dims = {d % (len(shape) + 1) for d in node.settings["dims"]}
-    if len(shape) == 3:
-        rows = 1 if node.channels_last else 2
+    if len(shape) in (3, 4):
+        rows = 1 if node.channels_last else len(shape) - 1
         return frozenset(d - rows for d in dims if d in (rows, rows + 1))
     if any(0 < d <= len(shape) and shape[d - 1] == first.places for d in dims):
         # The places in a row: those left of the map, for a mean over columns leaves rows alone.
@@ -93,38 +104,38 @@ def _keeps_places(node: Node, first: Node) -> bool:
     return node.shape[axis] == node.input_shape[axis] == first.places
 
 
-def _pools_whole_map(node: Node) -> bool:
+def _covers_map(node: Node) -> bool:
     if node.kind in ("adaptive_avg_pool1d", "adaptive_max_pool1d"):
         return node.shape[-1:] == (1,)
-    if len(node.input_shape) != 3 or node.shape[1:] != (1, 1):
+    if len(node.input_shape) not in (3, 4) or node.shape[-2:] != (1, 1):
         return False
-    if node.kind == "avg_pool2d":  # of what does not fit its window, it leaves out the rest
-        kernel = _whole_numbers(node.settings["kernel_size"])
-        return all(kernel[axis % len(kernel)] >= node.input_shape[1 + axis] for axis in (0, 1))
-    return node.kind in ("adaptive_avg_pool2d", "adaptive_max_pool2d")
+    if node.kind in WINDOWED:  # of what does not fit its window, it leaves out the rest
+        kernel = _whole_numbers(node.settings["kernel_size"])[-2:]
+        return all(kernel[axis % len(kernel)] >= node.input_shape[axis - 2] for axis in (0, 1))
+    return node.kind in ADAPTIVE
 
 
 def _window(node: Node, first: Node, axis: int, reduced: frozenset[int]) -> tuple[int, Fraction]:
     """How many neighbouring places of the input an output place sees, and the stride between two of them."""
 
     def of(name: str, default: int) -> int:
-        value = _whole_numbers(node.settings.get(name))
+        value = _whole_numbers(node.settings.get(name))[-2:]  # the depth of three axes does not count
         return value[axis % len(value)] if value else default
 
     side, outputs = first.sides[axis], node.sides[axis]
-    if node.kind in ("conv2d", "max_pool2d", "avg_pool2d", "unfold"):
+    if node.kind in ("conv2d", "conv3d", "unfold", *WINDOWED):
         kernel = of("kernel_size", 1)
         stride = of("stride", kernel if "pool" in node.kind else 1)
         return of("dilation", 1) * (kernel - 1) + 1, Fraction(stride)
     if axis in reduced:
         return side, Fraction(1)
-    if node.kind == "conv_transpose2d":
+    if node.kind in ("conv_transpose2d", "conv_transpose3d"):
         stride, reach = of("stride", 1), of("dilation", 1) * (of("kernel_size", 1) - 1) + 1
         return -(-reach // stride), Fraction(1, stride)
     if node.kind == "interpolate":
         reach = REACHES.get(node.settings.get("mode", "nearest"), 1)
         return min(reach, side), Fraction(side, outputs)
-    if node.kind in ("adaptive_avg_pool2d", "adaptive_max_pool2d"):
+    if node.kind in ADAPTIVE:
         # Windows from ⌊i·side/outputs⌋ to ⌈(i + 1)·side/outputs⌉; where they differ, the smallest.
         spans = (-(-(i + 1) * side // outputs) - i * side // outputs for i in range(outputs))
         return min(spans), Fraction(max(1, side // outputs))

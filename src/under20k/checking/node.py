@@ -11,11 +11,16 @@ from typing import Any
 
 from under20k.architecture import IMAGE_SIDE
 
-BATCH = 2
-"""Images at a time: BatchNorm in training mode cannot take one image whose maps are 1×1."""
-CONVOLUTIONS = ("conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d")
-PRODUCTS = ("linear", "matmul", "mm", "bmm", "addmm", "baddbmm", "__matmul__", "einsum")
+CONVOLUTIONS = (*("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),)
+CONTRACTIONS = ("inner", "tensordot", "dot", "vdot", "mv")
+"""Products whose every multiplication is one of an operand's elements, an output's, and what is summed."""
+PRODUCTS = (
+    *("linear", "matmul", "mm", "bmm", "addmm", "baddbmm", "__matmul__", "__rmatmul__", "einsum"),
+    *("bilinear", *CONTRACTIONS),
+)
 ATTENTION = ("scaled_dot_product_attention", "multi_head_attention_forward")
+RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
+MULTIPLICATIONS = ("mul", "__mul__", "__rmul__", "__imul__", "multiply")
 
 
 @dataclass(eq=False)
@@ -33,14 +38,16 @@ class Node:
     source: str
     """``file:line`` of the model's code, empty where only torch's own modules call."""
     settings: dict[str, Any] = field(default_factory=dict)
+    attribute: str = ""
+    """How the model's code names the layer: ``self.f[0]``, or the function where it is no layer's own."""
     weighted: bool = False
-    """Whether it is a convolution or a matrix product of what depends on the image with what does not."""
+    """Whether it is a convolution or a product of what depends on the image with what does not."""
     parameters: int = 0
     """Elements of the parameters that it takes and no node before it took."""
     outside: int = 0
     """Elements of the weights that it takes and that are no parameters."""
     macs: int = 0
-    """Multiply-accumulates for one image, of convolutions and matrix products."""
+    """Multiply-accumulates for one image, of convolutions and products."""
     sees_image: bool = True
     fields: tuple[Fraction, Fraction] = (Fraction(1), Fraction(1))
     jumps: tuple[Fraction, Fraction] = (Fraction(1), Fraction(1))
@@ -60,3 +67,15 @@ class Node:
     def places(self) -> int:
         """How many places its map has."""
         return self.sides[0] * self.sides[1]
+
+    @property
+    def is_layer(self) -> bool:
+        """Whether it has weights that mix its inputs, unlike a scale, an activation or a normalisation."""
+        return self.weighted or (
+            self.sees_image and self.kind in ("multi_head_attention_forward", *RECURRENT)
+        )
+
+    @property
+    def images(self) -> list[Node]:
+        """The inputs that depend on the image."""
+        return [source for source in self.inputs if source.sees_image]

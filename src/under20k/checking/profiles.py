@@ -11,7 +11,7 @@ from under20k.errors import UserError, nearest
 from under20k.files import read_text
 
 RULES = (
-    *("parameters", "batch_norm", "dropout", "dropout_off_in_evaluation"),
+    *("parameters", "batch_norm", "batch_norm_order", "dropout", "dropout_off_in_evaluation"),
     *("head", "receptive_field", "softmax", "output", "epochs"),
 )
 LEVELS = ("required", "advised", "off")

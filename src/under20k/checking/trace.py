@@ -10,8 +10,6 @@ Shapes: N images, C channels, H rows, W columns.
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -20,17 +18,46 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from under20k.architecture import IMAGE_SIDE
+from under20k.architecture import CLASSES, IMAGE_SIDE
 from under20k.checking.counts import macs
 from under20k.checking.findings import ModelError
-from under20k.checking.geometry import REDUCTIONS, TURNS, locate
-from under20k.checking.node import BATCH, CONVOLUTIONS, PRODUCTS, Node
-
-_OWN = tuple(os.path.dirname(path) + os.sep for path in (torch.__file__, os.path.dirname(__file__)))
-
+from under20k.checking.geometry import locate
+from under20k.checking.node import CONVOLUTIONS, MULTIPLICATIONS, PRODUCTS, Node
+from under20k.checking.settings import settings
+from under20k.checking.sources import attribute, line
 
 FROM_ELSEWHERE = ("tensor", "as_tensor", "asarray", "from_numpy", "frombuffer", "from_dlpack")
 """What makes a tensor of numbers that are kept in lists or arrays."""
+
+
+FORM_ONLY = (
+    *("expand_as", "view_as", "reshape_as", "type_as", "zeros_like", "ones_like", "empty_like", "full_like"),
+    *("rand_like", "randn_like", "new_zeros", "new_ones", "new_empty", "new_full", "new_tensor"),
+)
+"""What takes of its last tensor nothing but its shape or type."""
+IN_PLACE_OF_A_PRODUCT = ("sum", "mean")
+RESHAPING = ("flatten", "reshape", "view", "permute", "transpose", "contiguous", "squeeze", "unsqueeze")
+
+
+@dataclass(frozen=True)
+class Form:
+    """How images are given to a model."""
+
+    batch: int = 2  # BatchNorm in training mode cannot take one image whose maps are 1×1
+    channels: int = 1
+    side: int = IMAGE_SIDE
+    layout: str = "maps"
+    """``maps`` of N×C×H×W, ``flat`` N×(H·W), ``rows`` N×H×W, or ``channels last`` N×H×W×C."""
+
+    def images(self) -> Tensor:
+        """Random ones, always the same."""
+        generator = torch.Generator().manual_seed(0)
+        images = torch.randn(self.batch, self.channels, self.side, self.side, generator=generator)
+        if self.layout == "flat":
+            return images.flatten(1)
+        if self.layout == "rows":
+            return images.flatten(1, 2)
+        return images.permute(0, 2, 3, 1) if self.layout == "channels last" else images
 
 
 @dataclass(frozen=True)
@@ -43,26 +70,26 @@ class Trace:
     """The output's shape, with N."""
     unused: int
     """Elements of parameters that no call took."""
+    note: str = ""
+    """Which tensor was taken of an output that holds several."""
 
 
-def trace(model: nn.Module, training: bool, side: int = IMAGE_SIDE) -> Trace:
-    """Run ``model`` on two images of ``side`` pixels and follow them. Modes and buffers are left as the run
-    leaves them.
+def trace(model: nn.Module, training: bool, form: Form | None = None) -> Trace:
+    """Run ``model`` on a few images and follow them. Modes and buffers are left as the run leaves them.
 
-    Raises what the model raises, and ModelError where it does not give one tensor, or one that comes from
-    code that cannot be followed.
+    Raises what the model raises, and ModelError where it gives no tensor of N×10 among others, or one that
+    comes from code that cannot be followed.
     """
     model.train(training)
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn(BATCH, 1, side, side, generator=generator)
-    recorder = _Recorder(model, images)
+    form = form or Form()
+    images = form.images()
+    recorder = _Recorder(model, images, form)
     try:
         with torch.no_grad(), recorder:
-            output = model(images)
+            given = model(images)
     finally:
         recorder.forget_hooks()
-    if not isinstance(output, Tensor):
-        raise ModelError(f"the model gives {type(output).__name__}, not a tensor")
+    output, note = of_output(given, form.batch)
     last = recorder.by_tensor.get(id(output))
     if last is None or not last.sees_image:
         raise ModelError(
@@ -76,7 +103,32 @@ def trace(model: nn.Module, training: bool, side: int = IMAGE_SIDE) -> Trace:
             live.add(id(node))
             left += node.inputs
     nodes = [node for node in recorder.nodes if id(node) in live]
-    return Trace(nodes, tuple(output.shape), sum(p.numel() for p in sized(model) if id(p) in recorder.unseen))
+    unused = sum(p.numel() for p in sized(model) if id(p) in recorder.unseen)
+    return Trace(nodes, tuple(output.shape), unused, note)
+
+
+def of_output(given: Any, batch: int) -> tuple[Tensor, str]:
+    """The tensor of classes in what a model gives, and a note where that is more than one tensor.
+
+    Raises ModelError where there is none.
+    """
+    if isinstance(given, Tensor):
+        return given, ""
+    kind, tensors = type(given).__name__, list(_tensors(given))
+    if not tensors:
+        raise ModelError(f"the model returns {kind}, not a tensor; return the logits of shape (N, {CLASSES})")
+    for number, tensor in enumerate(tensors, 1):
+        if tuple(tensor.shape) == (batch, CLASSES):
+            of = f"tensor {number} of {len(tensors)}" if len(tensors) > 1 else "its tensor"
+            return tensor, f"returns a {kind}; judged by {of}, of shape (N, {CLASSES})"
+    shapes = ", ".join(_shape(tensor) for tensor in tensors[:4]) + (", …" if len(tensors) > 4 else "")
+    raise ModelError(
+        f"the model returns a {kind} of {shapes}, none of shape (N, {CLASSES}); return the logits alone"
+    )
+
+
+def _shape(tensor: Tensor) -> str:
+    return "(" + ", ".join(["N", *map(str, tensor.shape[1:])]) + ")"
 
 
 def sized(model: nn.Module) -> list[nn.Parameter]:
@@ -85,23 +137,30 @@ def sized(model: nn.Module) -> list[nn.Parameter]:
 
 
 class _Recorder(TorchFunctionMode):
-    def __init__(self, model: nn.Module, images: Tensor) -> None:
+    def __init__(self, model: nn.Module, images: Tensor, form: Form) -> None:
         super().__init__()
         self.nodes: list[Node] = []
-        sides = (images.shape[2], images.shape[3])
-        self.by_tensor = {id(images): Node("image", "image", [], (), (1, *sides), "", sides=sides)}
+        self.batch = form.batch
+        sides, shape = (form.side, form.side), tuple(images.shape[1:])
+        last = form.layout == "channels last"
+        image = Node("image", "image", [], (), shape, "", sides=sides, channels_last=last)
+        self.by_tensor = {id(images): image}
         self.kept: list[Tensor] = [images]  # an id is unique only while its tensor lives
         self.parameters = {id(parameter) for parameter in model.parameters()}
         self.unseen = set(self.parameters)  # by any call yet
         self.outside: set[int] = set()
         self.leaves: dict[int, dict[int, Tensor]] = {}  # by node: what it is made of, if it sees no image
-        self.stack: list[str] = []
+        self.scales: dict[int, Tensor] = {}  # by node: what an image's elements are multiplied with
+        self.stack: list[tuple[str, nn.Module]] = []
         self.handles = []
         for name, module in model.named_modules():
             self.handles.append(
-                module.register_forward_pre_hook(lambda m, a, name=name: self.stack.append(name))
+                module.register_forward_pre_hook(lambda m, a, name=name: self.stack.append((name, m)))
             )
-            self.handles.append(module.register_forward_hook(lambda m, a, o: (self.stack.pop(), None)[1]))
+            leave = module.register_forward_hook(
+                lambda m, a, o: (self.stack.pop(), None)[1], always_call=True
+            )
+            self.handles.append(leave)
 
     def forget_hooks(self) -> None:
         for handle in self.handles:
@@ -132,41 +191,75 @@ class _Recorder(TorchFunctionMode):
         before: list[tuple[int, tuple[int, ...]]],
         outputs: list[Tensor],
     ) -> None:
+        kind = kind.rstrip("_") if not kind.startswith("__") else kind
         taken = {id(t): t for t in _tensors((args, kwargs))}
+        if kind in FORM_ONLY:
+            of_values = list(taken)[: 1 if kind.endswith("_as") else 0]
+            taken = {i: t for i, t in taken.items() if i in of_values}
         shapes = dict(before)
         inputs = [self.by_tensor[i] for i in taken if i in self.by_tensor]
-        kind = kind.rstrip("_") if not kind.startswith("__") else kind
         fresh = [t for i, t in taken.items() if i in self.unseen]
         self.unseen -= set(taken)
         features = [i for i in taken if i in self.by_tensor and self.by_tensor[i].sees_image]
         weights = [i for i in taken if i not in features]
         result = outputs[0]
+        name, module = self.stack[-1] if self.stack else ("", None)
+        is_layer = name and module is not None and next(module.children(), None) is None
         node = Node(
-            (self.stack[-1] if self.stack else "") or kind,
+            name or kind,
             kind,
             inputs,
             shapes[features[0]][1:] if features else (),
             tuple(result.shape[1:]),
-            _source(),
-            _settings(kind, args, kwargs),
+            line(trace.__code__),
+            settings(kind, args, kwargs),
+            attribute(name) if is_layer else kind,
             weighted=bool(features and weights) and kind in (*CONVOLUTIONS, *PRODUCTS),
             parameters=sum(t.numel() for t in fresh),
             sees_image=bool(features),
         )
+        if kind in MULTIPLICATIONS and features and weights:
+            self.scales[id(node)] = taken[weights[0]]
+        elif kind in RESHAPING and inputs and (scale := self.scales.get(id(inputs[0]))) is not None:
+            if result.shape != tuple(shapes[features[0]]):
+                # Where its axes have gone is not followed: what varies along one only is a scale.
+                scale = scale if scale.numel() > max(scale.shape, default=1) else scale.new_zeros(())
+            self.scales[id(node)] = scale
         if node.weighted:
-            hidden = {i: t for weight in weights for i, t in self._hidden(taken[weight]).items()}
-            node.outside = sum(t.numel() for i, t in hidden.items() if i not in self.outside)
-            self.outside |= set(hidden)
+            self._take(node, [taken[weight] for weight in weights])
+        elif (scale := self._summed_scale(node)) is not None:
+            node.weighted = True
+            self._take(node, [scale])
         elif not features and result.numel() > 1:  # one number, such as a norm, holds no weights
             self.leaves[id(node)] = {i: t for part in taken.values() for i, t in self._made_of(part).items()}
             if kind in FROM_ELSEWHERE and not taken:
                 self.leaves[id(node)] = {id(result): result}
-        node.macs = macs(node, [shape for _, shape in before], tuple(result.shape))
+        node.macs = macs(node, [shape for _, shape in before], tuple(result.shape), self.batch)
         locate(node)
         self.nodes.append(node)
         for tensor in outputs:
             self.by_tensor[id(tensor)] = node
             self.kept.append(tensor)
+
+    def _take(self, node: Node, weights: list[Tensor]) -> None:
+        """Count the weights of a layer that are no parameters, each once."""
+        hidden = {i: t for weight in weights for i, t in self._hidden(weight).items()}
+        node.outside = sum(t.numel() for i, t in hidden.items() if i not in self.outside)
+        self.outside |= set(hidden)
+
+    def _summed_scale(self, node: Node) -> Tensor | None:
+        """The weights of a product that is written as a multiplication and a sum: ``(x * w).sum(-1)``."""
+        if node.kind not in IN_PLACE_OF_A_PRODUCT or not node.images:
+            return None
+        source = node.images[0]
+        scale = self.scales.get(id(source))
+        if scale is None or scale.numel() < 2 or not self._made_of(scale):
+            return None  # of drawn numbers, such as a mask of dropout's, it is made of none
+        rank = len(source.shape) + 1
+        dims = [d % rank - rank for d in node.settings["dims"]] or range(-rank, 0)
+        direct = source.kind in MULTIPLICATIONS
+        varies = any(scale.dim() >= -d and scale.shape[d] > 1 for d in dims) if direct else True
+        return scale if varies else None
 
     def _made_of(self, tensor: Tensor) -> dict[int, Tensor]:
         """The tensors that no call has made and that it comes from: parameters, buffers, and others."""
@@ -200,51 +293,3 @@ def _tensors(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _tensors(item)
-
-
-def _source() -> str:
-    frame = sys._getframe(1)
-    while frame is not None and frame.f_code is not trace.__code__:
-        file = frame.f_code.co_filename
-        if not file.startswith((*_OWN, "<")) and "runpy" not in file:
-            return f"{os.path.basename(file)}:{frame.f_lineno}"
-        frame = frame.f_back  # type: ignore[assignment]
-    return ""
-
-
-_NAMES = {
-    "conv2d": ("input", "weight", "bias", "stride", "padding", "dilation", "groups"),
-    "conv_transpose2d": (
-        *("input", "weight", "bias", "stride", "padding", "output_padding", "groups", "dilation"),
-    ),
-    "conv1d": ("input", "weight"),
-    "max_pool2d": ("input", "kernel_size", "stride", "padding", "dilation"),
-    "avg_pool2d": ("input", "kernel_size", "stride", "padding"),
-    "unfold": ("input", "kernel_size", "dilation", "padding", "stride"),
-    "dropout": ("input", "p", "training"),
-    "interpolate": ("input", "size", "scale_factor", "mode"),
-    "einsum": ("equation",),
-    "softmax": ("input", "dim"),
-    "log_softmax": ("input", "dim"),
-    "__getitem__": ("input", "index"),
-}
-
-
-def _settings(kind: str, args: Any, kwargs: Any) -> dict[str, Any]:
-    names = _NAMES.get("dropout" if "dropout" in kind else kind, ("input",))
-    found = dict(zip(names, args, strict=False)) | kwargs
-    if "conv" in kind and isinstance(weight := found.get("weight"), Tensor):
-        found["kernel_size"] = tuple(weight.shape[2:])
-        found["weight_shape"] = tuple(weight.shape)
-    if kind in (*REDUCTIONS, *TURNS):  # x.mean(2, 3) as well as x.mean((2, 3))
-        dims = [a for arg in args[1:] for a in (arg if isinstance(arg, list | tuple) else [arg])]
-        named = [d for name in ("dim", "axis", "dims", "dim0", "dim1") for d in _listed(kwargs.get(name))]
-        named += [d for name in ("source", "destination") for d in _listed(kwargs.get(name))]
-        found["dims"] = tuple(d for d in [*dims, *named] if isinstance(d, int) and not isinstance(d, bool))
-    if "train" in found:  # torch.dropout's name for it
-        found["training"] = found["train"]
-    return {name: value for name, value in found.items() if not isinstance(value, Tensor)}
-
-
-def _listed(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else [value]

@@ -1,0 +1,166 @@
+"""BatchNorm after every convolution but the last, and in which order.
+
+A convolution has BatchNorm where every path from it passes one before the next layer with weights. Anything
+else may come in between: an activation, pooling, dropout, a sum, a concatenation. BatchNorm works channel by
+channel, so one over a sum covers each summand, and one over a concatenation each of its parts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from under20k.checking.graph import Graph
+from under20k.checking.node import Node
+from under20k.checking.ruling import ACTIVATIONS, Ruling, at, code, several
+
+REQUIREMENT = "BatchNorm after every convolution but the last"
+ORDER = "convolution → BatchNorm → ReLU"
+
+
+@dataclass
+class Ways:
+    """Where the ways from a convolution lead."""
+
+    normalised: bool = False
+    """Whether one of them passes BatchNorm."""
+    bare: list[Node] = field(default_factory=list)
+    """The layers, or the output, that take what no BatchNorm has passed."""
+    late: list[tuple[Node, Node]] = field(default_factory=list)
+    """An activation or dropout and the BatchNorm that comes only after it."""
+
+    @property
+    def covered(self) -> bool:
+        return self.normalised and not self.bare
+
+
+def judge_batch_norm(graph: Graph, parameters: int) -> tuple[Ruling, Ruling | None]:
+    """The rulings on BatchNorm and on its order, None where there is no BatchNorm after a convolution.
+
+    ``parameters`` are the model's, for what a fix costs.
+    """
+    convolutions = [node for node in graph.convolutions() if not graph.only_gates(node)]
+    required = _required(convolutions, graph)
+    own = _before_batch_norm(set(map(id, required)), convolutions, graph)
+    ways = {id(node): _ways(node, graph, own) for node in convolutions}
+    bare = [node for node in required if not ways[id(node)].covered]
+    text = f"after {len(required) - len(bare)} of {len(required)}"
+    if len(convolutions) > len(required):
+        text += f" convolutions before the last, {at(convolutions[-1])}"
+    elif len(convolutions) == 1:
+        text += " convolution, the only one"
+    else:
+        text += " convolutions" if convolutions else ": there is no convolution"
+    if bare:
+        text += "; " + _what_is_bare(bare, ways, graph)
+    late = [pair for node in convolutions for pair in ways[id(node)].late]
+    order = None
+    if any(ways[id(node)].normalised for node in convolutions):
+        order = _order(late)
+    remark = f"the usual order is {ORDER}" if late else ""
+    fix = _fix(bare, parameters) if bare else ""
+    if not convolutions:
+        fix = (
+            "a network without convolutions has nothing to normalise; use nn.Conv2d, with BatchNorm after it"
+        )
+    return Ruling(bool(required) and not bare, REQUIREMENT, text, remark, fix), order
+
+
+def has_batch_norm(node: Node, graph: Graph) -> bool:
+    """Whether every way from a convolution passes BatchNorm before the next layer with weights."""
+    return _ways(node, graph, set()).covered
+
+
+def _required(convolutions: Sequence[Node], graph: Graph) -> list[Node]:
+    """All but the last, and but those that make the output directly, side by side with the last.
+
+    An only one is required, or nothing would be normalised.
+    """
+    required = [node for node in convolutions[:-1] if any(later.is_layer for later in graph.after(node))]
+    return required or list(convolutions)
+
+
+def _before_batch_norm(required: set[int], convolutions: Sequence[Node], graph: Graph) -> set[int]:
+    """The ids of what comes of the convolutions that need none, up to BatchNorm or the next layer."""
+    left = [node for node in convolutions if id(node) not in required]
+    own: set[int] = set()
+    while left:
+        for taker in graph.takers(left.pop()):
+            if not (taker.is_layer or taker.kind == "batch_norm" or id(taker) in own):
+                own.add(id(taker))
+                left.append(taker)
+    return own
+
+
+def _ways(convolution: Node, graph: Graph, own: set[int]) -> Ways:
+    ways = Ways()
+    # Where, the activation or dropout that was passed, and whether it has met the last convolution's output:
+    # with that it may go on, as in a residual network without BatchNorm at its end.
+    left: list[tuple[Node, Node | None, bool]] = [(convolution, None, False)]
+    seen = set()
+    while left:
+        node, passed, met = left.pop()
+        if (id(node), id(passed), met) in seen:
+            continue
+        seen.add((id(node), id(passed), met))
+        takers = graph.takers(node)
+        if not takers and not met:
+            ways.bare.append(node)
+        for taker in takers:
+            if taker.kind == "batch_norm":
+                ways.normalised = True
+                if passed is not None:
+                    ways.late.append((passed, taker))
+            elif taker.is_layer:
+                if not met and not graph.only_gates(taker):
+                    ways.bare.append(taker)
+            else:
+                merges = len(taker.images) > 1
+                after = passed
+                drops = "dropout" in taker.kind and not merges and taker.settings.get("p", 0.5)
+                if taker.kind in ACTIVATIONS or drops:
+                    after = passed or taker
+                left.append((taker, after, met or id(taker) in own))
+    return ways
+
+
+def _what_is_bare(bare: Sequence[Node], ways: dict[int, Ways], graph: Graph) -> str:
+    plain, others = [], []
+    for node in bare:
+        taker = next(iter(ways[id(node)].bare), None)
+        if taker is not None and _is_depthwise(node) and _is_pointwise(taker):
+            others.append(f"none after the depthwise {at(node)}, before its pointwise half {at(taker)}")
+        elif taker is not None and ways[id(node)].normalised:
+            where = at(taker) if graph.takers(taker) else "the output"
+            others.append(f"{at(node)} has one, but also goes to {where} without")
+        else:
+            plain.append(at(node))
+    return several(filter(None, [f"none after {several(plain)}" if plain else "", *others]), "; ")
+
+
+def _is_depthwise(node: Node) -> bool:
+    groups = node.settings.get("groups", 1)
+    return isinstance(groups, int) and groups > 1 and groups == node.input_shape[0]
+
+
+def _is_pointwise(node: Node) -> bool:
+    return set(node.settings.get("kernel_size", (0,))) == {1} and node.settings.get("groups", 1) == 1
+
+
+def _order(late: Sequence[tuple[Node, Node]]) -> Ruling:
+    requirement = f"the order {ORDER}"
+    if not late:
+        return Ruling(True, requirement, "BatchNorm comes before the activation")
+    pairs = several(f"{at(norm)} comes after {first.kind}" for first, norm in late)
+    fix = f"call BatchNorm before {late[0][0].kind}: no parameters"
+    return Ruling(False, requirement, pairs, fix=fix)
+
+
+def _fix(bare: Sequence[Node], parameters: int) -> str:
+    layers: dict[str, int] = {}
+    for node in bare:
+        channels = node.shape[0] if node.shape else 0
+        rank = next(rank for rank in (1, 2, 3) if f"{rank}d" in node.kind)
+        layers[f"nn.BatchNorm{rank}d({channels}) after {code(node)}"] = 2 * channels
+    cost = sum(layers.values())
+    return f"add {several(layers, '; ')}: {cost:,} parameters, {parameters + cost:,} then"

@@ -1,0 +1,140 @@
+"""How a network goes from its maps to the classes: the head, and the receptive field of what goes into it."""
+
+from __future__ import annotations
+
+from under20k.architecture import IMAGE_SIDE
+from under20k.checking.geometry import REDUCTIONS, averages_whole_map, pools_whole_map
+from under20k.checking.graph import Graph
+from under20k.checking.node import CONVOLUTIONS, Node
+from under20k.checking.ruling import Ruling, at, code, several, times
+
+SCALINGS = ("div", "__truediv__", "true_divide", "mul", "__mul__", "__rmul__", "multiply", "divide")
+
+
+def judge_head(graph: Graph) -> Ruling:
+    """Global average pooling, or a fully connected layer, on whose way to the output no map comes again."""
+    requirement = "global average pooling or fully connected"
+    heads = [(node, what) for node in graph.nodes if (what := _kind(node, graph)) and _is_final(node, graph)]
+    if heads:
+        return Ruling(True, requirement, several(f"{at(node)}: {what}" for node, what in heads))
+    evidence, fix = "neither is computed", _fix(graph)
+    pools = [node for node in graph.nodes if _is_final(node, graph) and _reduces(node)]
+    for node in pools[-1:]:
+        evidence += f": {at(node)} {_what_it_pools(node)}"
+        if "avg_pool" in node.kind and not pools_whole_map(node):
+            rows, columns = node.input_shape[-2:]
+            kernel = str(rows) if rows == columns else f"({rows}, {columns})"
+            fix = f"make {code(node)}, nn.AdaptiveAvgPool2d(1) or nn.AvgPool2d({kernel}): no parameters"
+        elif node.kind == "sum":
+            fix = f"take the mean in place of the sum, {node.source or node.name}: no parameters"
+        else:
+            fix = f"use nn.AdaptiveAvgPool2d(1) or x.mean((2, 3)) in place of {code(node)}: no parameters"
+    gates = [node for node in graph.nodes if _kind(node, graph) and not _is_final(node, graph)]
+    if gates and not pools:
+        evidence += f": {at(gates[-1])} is followed by maps again"
+    return Ruling(False, requirement, evidence, fix=fix)
+
+
+def judge_receptive_field(graph: Graph, least: int) -> Ruling:
+    """The field of what goes into the global pooling, or into the last layer with weights if there is none.
+
+    So a 1×1 convolution before global average pooling gets the verdict of one after it: they compute the same.
+    Pooling a map of 1×1 changes nothing and does not count.
+    """
+    requirement = f"at least {least}×{least}; the image has {IMAGE_SIDE}×{IMAGE_SIDE}"
+    pools = [node for node in graph.nodes if pools_whole_map(node) and _is_final(node, graph)]
+    layers = [node for node in graph.nodes if node.is_layer and not graph.only_gates(node)]
+    if not pools and not layers:
+        return Ruling(False, requirement, "no layer with weights", fix="add a convolution")
+    if pools:
+        side = max(_field_into(_first_of_pooling(node)) for node in pools)
+        into = max((_first_of_pooling(node) for node in pools), key=_field_into)
+        where, what = "the global pooling", "which sees the rest"
+    else:
+        into = layers[-1]
+        where, what = f"the last layer, {at(into)}", f"{_square(into.receptive_field)} with it"
+    side = _field_into(into)
+    passed = side >= least
+    text = f"{_square(side)} before {where}"
+    if not passed and into.receptive_field > side:
+        text += f", {what}"
+    fix = "" if passed else _larger_field(into, least - side, where)
+    return Ruling(passed, requirement, text, fix=fix)
+
+
+def _square(side: int) -> str:
+    return f"{side}×{side}"
+
+
+def _field_into(node: Node) -> int:
+    """The side of the field of what a node takes, the largest over its inputs."""
+    fields = [source.fields for source in node.images]
+    return int(min(max(field[axis] for field in fields) for axis in (0, 1)))
+
+
+def _first_of_pooling(node: Node) -> Node:
+    """Where pooling begins that is done axis by axis."""
+    while (source := node.images[0]).kind in REDUCTIONS and 1 < source.places < source.images[0].places:
+        node = source
+    return node
+
+
+def _larger_field(into: Node, missing: int, where: str) -> str:
+    """How many more 3×3 convolutions it takes, and what each costs with its BatchNorm."""
+    source = into.images[0]
+    if source.places == 1 or not source.shape:
+        return "pool or stride earlier"
+    jump = max(1, int(max(source.jumps)))
+    channels = source.shape[0] if len(source.shape) == 3 else source.shape[-1] // source.places
+    count, cost = -(-missing // (2 * jump)), 9 * channels**2 + 3 * channels
+    text = "pool or stride earlier, or add "
+    text += f"{count} more 3×3 convolutions" if count > 1 else "a 3×3 convolution"
+    text += f" before {where}: {2 * jump} pixels more"
+    text += " each" if count > 1 else ""
+    return text + (f", {cost:,} parameters with {channels} channels" if channels else "")
+
+
+def _is_final(node: Node, graph: Graph) -> bool:
+    """Whether it leads to the output without a map of several places coming again, unlike a gate."""
+    return node.sides == (1, 1) and graph.reaches_output(node, lambda later: later.places == 1)
+
+
+def _kind(node: Node, graph: Graph) -> str:
+    """Which head a node may be, and of what."""
+    taken = times(node.input_shape)
+    if averages_whole_map(node):
+        scaled = any(taker.kind in SCALINGS for taker in graph.takers(node))
+        trivial = ", each its own average" if node.input_shape[1:] == (1, 1) else ""
+        return f"global average of {taken}{trivial}" if node.kind != "sum" or scaled else ""
+    if not node.weighted:
+        return ""
+    if node.kind not in CONVOLUTIONS:
+        return f"fully connected, of {taken}" if node.sides == (1, 1) else ""
+    whole = node.kind == "conv2d" and node.shape[1:] == (1, 1)
+    whole = whole and tuple(node.settings["kernel_size"]) == node.input_shape[1:]
+    whole = whole and not any(later.is_layer for later in graph.after(node))
+    return f"fully connected, a convolution over the whole map of {taken}" if whole else ""
+
+
+def _reduces(node: Node) -> bool:
+    """Whether it takes several places of a map together, and no weights."""
+    pools = node.kind in REDUCTIONS or "pool" in node.kind
+    return pools and not node.weighted and any(source.places > node.places for source in node.images)
+
+
+def _what_it_pools(node: Node) -> str:
+    whole = times(node.input_shape[-2:])
+    if "avg_pool" in node.kind and "adaptive" not in node.kind:
+        kernel = node.settings.get("kernel_size", 1)
+        sides = tuple(kernel) if isinstance(kernel, list | tuple) else (kernel, kernel)
+        return f"averages {times(sides[-2:])} of the {whole} map"
+    if "max" in node.kind:
+        return "takes the maximum over the map"
+    return f"takes the {node.kind} over the map"
+
+
+def _fix(graph: Graph) -> str:
+    output = graph.nodes[-1]
+    if output.places > 1:
+        return "average the maps at the end, x.mean((2, 3)): no parameters"
+    return "put nn.AdaptiveAvgPool2d(1) after the last convolution, or end with nn.Linear"

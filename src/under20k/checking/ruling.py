@@ -1,0 +1,48 @@
+"""What a rule says of a model, and the words in which layers are named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from under20k.checking.node import Node
+
+ACTIVATIONS = (
+    *("relu", "relu6", "leaky_relu", "rrelu", "prelu", "elu", "celu", "selu", "gelu", "silu", "mish", "glu"),
+    *("hardswish", "hardtanh", "hardsigmoid", "tanh", "sigmoid", "softplus", "softsign", "logsigmoid"),
+)
+NAMED = 4
+"""Layers that are named in one sentence; of more, how many more."""
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """One rule on one model, before the profile says how much it matters."""
+
+    passed: bool
+    requirement: str
+    evidence: str
+    remark: str = ""
+    fix: str = ""
+
+
+def at(node: Node) -> str:
+    """The layer by the name of its module, with its source line."""
+    return f"{node.name} ({node.source})" if node.source else node.name
+
+
+def code(node: Node) -> str:
+    """The layer as the code names it, with its source line: ``self.f[0], model.py:12``."""
+    return f"{node.attribute}, {node.source}" if node.source else node.attribute
+
+
+def times(shape: Sequence[int]) -> str:
+    """``4×7×7``."""
+    return "×".join(map(str, shape))
+
+
+def several(parts: Iterable[str], separator: str = ", ") -> str:
+    """The first few of them, and how many more there are."""
+    distinct = list(dict.fromkeys(parts))
+    more = len(distinct) - NAMED
+    return separator.join(distinct[:NAMED]) + (f" and {more} more" if more > 0 else "")

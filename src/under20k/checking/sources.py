@@ -1,0 +1,71 @@
+"""Where a call stands in the code of the model's author, and how that code names a layer."""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+from types import CodeType, FrameType, TracebackType
+
+import torch
+from torch import nn
+
+_OWN = tuple(os.path.dirname(path) + os.sep for path in (torch.__file__, os.path.dirname(__file__)))
+_LIBRARY = os.path.dirname(os.__file__) + os.sep
+_PACKAGES = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
+
+
+def line(stop: CodeType) -> str:
+    """``file:line`` of the innermost call below ``stop`` that the author's own files make.
+
+    Where there is none, that of an installed package; empty where only torch's modules call.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    installed = ""
+    while frame is not None and frame.f_code is not stop:
+        file = frame.f_code.co_filename
+        if _is_source(file):
+            place = f"{os.path.basename(file)}:{frame.f_lineno}"
+            if _is_authors(file):
+                return place
+            installed = installed or place
+        frame = frame.f_back
+    return installed
+
+
+def failed_at(error: BaseException) -> tuple[str, nn.Module | None, object]:
+    """Of an error: ``file:line`` in the author's files, the innermost module whose call failed, its input."""
+    place, module, taken = "", None, None
+    step: TracebackType | None = error.__traceback__
+    while step is not None:
+        frame = step.tb_frame
+        if _is_source(frame.f_code.co_filename) and _is_authors(frame.f_code.co_filename):
+            place = f"{os.path.basename(frame.f_code.co_filename)}:{step.tb_lineno}"
+        if frame.f_code.co_name == "forward" and isinstance(found := frame.f_locals.get("self"), nn.Module):
+            module, taken = found, frame.f_locals.get("input")
+        step = step.tb_next
+    return place, module, taken
+
+
+def forward_line(model: nn.Module) -> str:
+    """``file:line`` of the first line of the model's own ``forward``, empty where it has none of its own."""
+    code = getattr(type(model).forward, "__code__", None)
+    if code is None or not _is_source(code.co_filename) or not _is_authors(code.co_filename):
+        return ""
+    first = min((at for _, _, at in code.co_lines() if at and at > code.co_firstlineno), default=0)
+    return f"{os.path.basename(code.co_filename)}:{first or code.co_firstlineno}"
+
+
+def attribute(name: str) -> str:
+    """``f.0.conv`` as code names it: ``self.f[0].conv``; a layer of a sequence: ``layer 3``."""
+    first, *rest = name.split(".")
+    text = f"layer {first}" if first.isdigit() else f"self.{first}"
+    return text + "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in rest)
+
+
+def _is_source(file: str) -> bool:
+    return not file.startswith((*_OWN, "<")) and "runpy" not in file
+
+
+def _is_authors(file: str) -> bool:
+    return not file.startswith(_LIBRARY) and not any(part in file for part in _PACKAGES)
