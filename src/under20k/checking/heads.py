@@ -38,7 +38,7 @@ def judge_head(graph: Graph) -> Ruling:
 def judge_receptive_field(graph: Graph, least: int) -> Ruling:
     """The field of what goes into the global pooling, or into the last layer with weights if there is none.
 
-    So a 1×1 convolution before global average pooling gets the verdict of one after it: they compute the same.
+    So a 1×1 convolution before global average pooling and one after it, which compute the same, are judged alike.
     Pooling a map of 1×1 changes nothing and does not count.
     """
     requirement = f"at least {least}×{least}; the image has {IMAGE_SIDE}×{IMAGE_SIDE}"
@@ -58,7 +58,7 @@ def judge_receptive_field(graph: Graph, least: int) -> Ruling:
     text = f"{_square(side)} before {where}"
     if not passed and into.receptive_field > side:
         text += f", {what}"
-    fix = "" if passed else _larger_field(into, least - side, where)
+    fix = "" if passed else _larger_field(into, least - side)
     return Ruling(passed, requirement, text, fix=fix)
 
 
@@ -79,7 +79,7 @@ def _first_of_pooling(node: Node) -> Node:
     return node
 
 
-def _larger_field(into: Node, missing: int, where: str) -> str:
+def _larger_field(into: Node, missing: int) -> str:
     """How many more 3×3 convolutions it takes, and what each costs with its BatchNorm."""
     source = into.images[0]
     if source.places == 1 or not source.shape:
@@ -89,9 +89,9 @@ def _larger_field(into: Node, missing: int, where: str) -> str:
     count, cost = -(-missing // (2 * jump)), 9 * channels**2 + 3 * channels
     text = "pool or stride earlier, or add "
     text += f"{count} more 3×3 convolutions" if count > 1 else "a 3×3 convolution"
-    text += f" before {where}: {2 * jump} pixels more"
+    text += f" before it: {2 * jump} pixels more"
     text += " each" if count > 1 else ""
-    return text + (f", {cost:,} parameters with {channels} channels" if channels else "")
+    return text + f", {cost:,} parameters with {channels} channels"
 
 
 def _is_final(node: Node, graph: Graph) -> bool:

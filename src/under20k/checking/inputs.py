@@ -52,7 +52,7 @@ class Runs:
 def run(model: nn.Module) -> Runs:
     """Run the model on images of 1×28×28, or else on such as it takes.
 
-    Raises what it raises on two images of 1×28×28, and ModelError where it takes others that MNIST has none of.
+    Raises what it raises on two images of 1×28×28, and ModelError where it takes others.
     """
     first: Exception | None = None
     deadline = time.monotonic() + TRYING_S
@@ -69,7 +69,7 @@ def run(model: nn.Module) -> Runs:
         if first is None:
             return runs
         if runs.evaluated.output[:1] == (batch,):
-            note = f"two images are too few for it ({_words(first)}); judged on {batch}"
+            note = f"fails on a batch of 2 images ({_words(first)}); judged on a batch of {batch}"
             return Runs(runs.trained, runs.evaluated, runs.form, [note, *runs.notes])
     assert first is not None
     for layout, (shape, change, judged_on) in LAYOUTS.items():
@@ -82,9 +82,7 @@ def run(model: nn.Module) -> Runs:
             where = f" at the start of forward, {where}," if where else " at the start of forward"
             if layout == "flat":
                 change += " (or nn.Flatten())"
-            note = (
-                f"takes {shape}, not N×1×28×28; judged on {judged_on}: {change}{where} makes it take 1×28×28"
-            )
+            note = f"takes {shape}, so judged on {judged_on}; {change}{where} makes it take 1×28×28"
             return Runs(runs.trained, runs.evaluated, runs.form, [note, *runs.notes])
     if wanted := _wanted(model, first, deadline):
         raise ModelError(wanted) from first

@@ -29,9 +29,9 @@ SOFTMAXES = ("softmax", "log_softmax")
 def judge_model(
     model: nn.Module, profile: Profile, losses: Sequence[str] = (), epochs: int | None = None
 ) -> dict[str, Any]:
-    """Findings, the facts of every layer, and notes on how it was judged, as plain values; the model is left as
-    it was.
+    """Findings, the facts of every layer, and notes on how it was judged, as plain values.
 
+    The model is left as it was.
     ``losses`` are names of loss functions in the model's source; ``epochs`` is how long it trains, if that is
     known. Raises what the model raises when it runs, and ModelError where it cannot be judged.
     """

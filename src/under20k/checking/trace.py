@@ -117,10 +117,10 @@ def of_output(given: Any, batch: int) -> tuple[Tensor, str]:
     kind, tensors = type(given).__name__, list(_tensors(given))
     if not tensors:
         raise ModelError(f"the model returns {kind}, not a tensor; return the logits of shape (N, {CLASSES})")
-    for number, tensor in enumerate(tensors, 1):
+    for tensor in tensors:
         if tuple(tensor.shape) == (batch, CLASSES):
-            of = f"tensor {number} of {len(tensors)}" if len(tensors) > 1 else "its tensor"
-            return tensor, f"returns a {kind}; judged by {of}, of shape (N, {CLASSES})"
+            count = "1 tensor" if len(tensors) == 1 else f"{len(tensors)} tensors"
+            return tensor, f"returns a {kind} of {count}; judged by the first of shape (N, {CLASSES})"
     shapes = ", ".join(_shape(tensor) for tensor in tensors[:4]) + (", …" if len(tensors) > 4 else "")
     raise ModelError(
         f"the model returns a {kind} of {shapes}, none of shape (N, {CLASSES}); return the logits alone"
