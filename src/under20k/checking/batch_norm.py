@@ -44,21 +44,22 @@ def judge_batch_norm(graph: Graph, parameters: int) -> tuple[Ruling, Ruling | No
     own = _before_batch_norm(set(map(id, required)), convolutions, graph)
     ways = {id(node): _ways(node, graph, own) for node in convolutions}
     bare = [node for node in required if not ways[id(node)].covered]
+    calls = _calls(convolutions)
     text = f"after {len(required) - len(bare)} of {len(required)}"
     if len(convolutions) > len(required):
-        text += f" convolutions before the last, {at(convolutions[-1])}"
+        text += f" convolution{'s' * (len(required) != 1)} before the last, {at(convolutions[-1])}"
     elif len(convolutions) == 1:
         text += " convolution, the only one"
     else:
         text += " convolutions" if convolutions else ": there is no convolution"
     if bare:
-        text += "; " + _what_is_bare(bare, ways, graph)
+        text += "; " + _what_is_bare(bare, ways, graph, calls)
     late = [pair for node in convolutions for pair in ways[id(node)].late]
     order = None
     if any(ways[id(node)].normalised for node in convolutions):
         order = _order(late)
     remark = f"the usual order is {ORDER}" if late else ""
-    fix = _fix(bare, parameters) if bare else ""
+    fix = _fix(bare, parameters, ways, calls) if bare else ""
     if not convolutions:
         fix = (
             "a network without convolutions has nothing to normalise; use nn.Conv2d, with BatchNorm after it"
@@ -115,27 +116,45 @@ def _ways(convolution: Node, graph: Graph, own: set[int]) -> Ways:
                 if not met and not graph.only_gates(taker):
                     ways.bare.append(taker)
             else:
-                merges = len(taker.images) > 1
                 after = passed
-                drops = "dropout" in taker.kind and not merges and taker.settings.get("p", 0.5)
-                if taker.kind in ACTIVATIONS or drops:
-                    after = passed or taker
+                if after is not None and "dropout" in after.kind and len(taker.images) > 1:
+                    after = None  # a dense block drops before it concatenates
+                if taker.kind in ACTIVATIONS or ("dropout" in taker.kind and taker.settings.get("p", 0.5)):
+                    after = after or taker
                 left.append((taker, after, met or id(taker) in own))
     return ways
 
 
-def _what_is_bare(bare: Sequence[Node], ways: dict[int, Ways], graph: Graph) -> str:
-    plain, others = [], []
+def _calls(convolutions: Sequence[Node]) -> dict[int, str]:
+    """For a convolution that is called at several places, which call each is."""
+    calls = {}
+    for node in convolutions:
+        key = (node.name, node.attribute, node.source)
+        same = [other for other in convolutions if (other.name, other.attribute, other.source) == key]
+        if len(same) > 1:
+            calls[id(node)] = f", call {same.index(node) + 1} of {len(same)}"
+    return calls
+
+
+def _what_is_bare(bare: Sequence[Node], ways: dict[int, Ways], graph: Graph, calls: dict[int, str]) -> str:
+    plain, depthwise, others = [], [], []
     for node in bare:
+        name = at(node) + calls.get(id(node), "")
         taker = next(iter(ways[id(node)].bare), None)
         if taker is not None and _is_depthwise(node) and _is_pointwise(taker):
-            others.append(f"none after the depthwise {at(node)}, before its pointwise half {at(taker)}")
+            depthwise.append(name)
         elif taker is not None and ways[id(node)].normalised:
             where = at(taker) if graph.takers(taker) else "the output"
-            others.append(f"{at(node)} has one, but also goes to {where} without")
+            others.append(f"{name} has one, but also goes to {where} without")
         else:
-            plain.append(at(node))
-    return several(filter(None, [f"none after {several(plain)}" if plain else "", *others]), "; ")
+            plain.append(name)
+    halves = "its pointwise half" if len(depthwise) == 1 else "their pointwise halves"
+    parts = [
+        f"none after {several(plain)}" if plain else "",
+        f"none after the depthwise {several(depthwise)}, before {halves}" if depthwise else "",
+        *others,
+    ]
+    return several(filter(None, parts), "; ")
 
 
 def _is_depthwise(node: Node) -> bool:
@@ -151,16 +170,25 @@ def _order(late: Sequence[tuple[Node, Node]]) -> Ruling:
     requirement = f"the order {ORDER}"
     if not late:
         return Ruling(True, requirement, "BatchNorm comes before the activation")
-    pairs = several(f"{at(norm)} comes after {first.kind}" for first, norm in late)
-    fix = f"call BatchNorm before {late[0][0].kind}: no parameters"
-    return Ruling(False, requirement, pairs, fix=fix)
+    kinds: dict[str, list[str]] = {}
+    for first, norm in late:
+        kinds.setdefault(first.kind, []).append(at(norm))
+    text = "; ".join(f"after {kind}: {several(names)}" for kind, names in kinds.items())
+    fix = f"call BatchNorm before {' and '.join(kinds)}: no parameters"
+    return Ruling(False, requirement, text, fix=fix)
 
 
-def _fix(bare: Sequence[Node], parameters: int) -> str:
+def _fix(bare: Sequence[Node], parameters: int, ways: dict[int, Ways], calls: dict[int, str]) -> str:
     layers: dict[str, int] = {}
+    others = []
     for node in bare:
+        name = code(node) + calls.get(id(node), "")
+        if ways[id(node)].normalised:
+            others.append(f"use {name}, only after its BatchNorm: no parameters")
+            continue
         channels = node.shape[0] if node.shape else 0
         rank = next(rank for rank in (1, 2, 3) if f"{rank}d" in node.kind)
-        layers[f"nn.BatchNorm{rank}d({channels}) after {code(node)}"] = 2 * channels
+        layers[f"nn.BatchNorm{rank}d({channels}) after {name}"] = 2 * channels
     cost = sum(layers.values())
-    return f"add {several(layers, '; ')}: {cost:,} parameters, {parameters + cost:,} then"
+    text = f"add {several(layers, '; ')}: {cost:,} parameters, {parameters + cost:,} then"
+    return several([text] * bool(layers) + others, "; ")

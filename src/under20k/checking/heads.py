@@ -38,8 +38,8 @@ def judge_head(graph: Graph) -> Ruling:
 def judge_receptive_field(graph: Graph, least: int) -> Ruling:
     """The field of what goes into the global pooling, or into the last layer with weights if there is none.
 
-    So a 1×1 convolution before global average pooling and one after it, which compute the same, are judged alike.
-    Pooling a map of 1×1 changes nothing and does not count.
+    So a 1×1 convolution gets the same verdict before global average pooling and after it. Pooling
+    a map of 1×1 changes nothing and does not count.
     """
     requirement = f"at least {least}×{least}; the image has {IMAGE_SIDE}×{IMAGE_SIDE}"
     pools = [node for node in graph.nodes if pools_whole_map(node) and _is_final(node, graph)]
@@ -56,7 +56,7 @@ def judge_receptive_field(graph: Graph, least: int) -> Ruling:
     side = _field_into(into)
     passed = side >= least
     text = f"{_square(side)} before {where}"
-    if not passed and into.receptive_field > side:
+    if into.receptive_field > side and not (pools and passed):
         text += f", {what}"
     fix = "" if passed else _larger_field(into, least - side)
     return Ruling(passed, requirement, text, fix=fix)
