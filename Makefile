@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: reproduce reproduction reproduction-torch test check records format readme clean
+.PHONY: reproduce reproduction reproduction-torch test check check-packages records format readme clean
 .DELETE_ON_ERROR:
 
 reproduce: $(VENV)/installed          ## train, check, compare and report the models of the specification
@@ -42,8 +42,8 @@ format: $(VENV)/installed-lint        ## apply lint fixes and formatting
 readme: $(VENV)/installed             ## write the generated parts of README.md and docs/
 	$(BIN)/python -m tools.readme
 
-clean:                                ## remove the environment and caches (not runs/)
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean:                                ## remove the environments and caches (not runs/)
+	rm -rf $(VENV) $(PACKAGES) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(f"under20k needs Python 3.11 or later, but $(PYTHON) is {sys.version.split()[0]}; call make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
@@ -77,3 +77,19 @@ benchmark: $(VENV)/installed-benchmark   ## time the native engine against torch
 
 sanitize: $(VENV)/installed-test $(VENV)/installed-sanitize   ## the native engine's tests under sanitizers
 	native/sanitize.sh $(BIN)/python
+
+# Students' models among the packages that they import, in an environment of its own: torchvision's stand-in must
+# not reach the other tests. Its torch is the one of the first environment, and no native engine is built.
+PACKAGES := .venv-packages
+STAND_IN := $(shell find tests/packages/stand_in -path '*/build' -prune -o -name '*.py' -print -o -name '*.toml' -print)
+
+check-packages: $(PACKAGES)/installed ## check models among the packages that students import
+	$(PACKAGES)/bin/python -m pytest tests/packages tests/checking/test_cases.py $(PYTEST_ARGS)
+
+$(PACKAGES)/installed: $(VENV)/installed tests/packages/requirements.txt $(STAND_IN)
+	$(PYTHON) -m venv $(PACKAGES)
+	$(BIN)/python -c 'import importlib.metadata as m; print("torch==" + m.version("torch"))' > $(PACKAGES)/torch.txt
+	$(PACKAGES)/bin/python -m pip install --quiet --constraint $(PACKAGES)/torch.txt \
+	  --config-settings wheel.cmake=false --editable . \
+	  --requirement tests/packages/requirements.txt ./tests/packages/stand_in
+	@touch $@
