@@ -81,7 +81,7 @@ sanitize: $(VENV)/installed-test $(VENV)/installed-sanitize   ## the native engi
 # Students' models among the packages that they import, in an environment of its own: torchvision's stand-in must
 # not reach the other tests. Its torch is the one of the first environment, and no native engine is built.
 PACKAGES := .venv-packages
-STAND_IN := $(shell find tests/packages/stand_in -path '*/build' -prune -o -name '*.py' -print -o -name '*.toml' -print)
+STAND_IN := $(shell find tests/packages/stand_in -path '*/build' -prune -o -name '*.py' -print -o -name '*.toml' -print -o -name '*.json' -print)
 
 check-packages: $(PACKAGES)/installed ## check models among the packages that students import
 	$(PACKAGES)/bin/python -m pytest tests/packages tests/checking/test_cases.py $(PYTEST_ARGS)

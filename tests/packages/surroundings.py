@@ -193,7 +193,7 @@ SURROUNDINGS = (
         "with torch.autocast('cpu'):\n    model(torch.randn(2, 1, 28, 28))",
     ),
     stops("mps", "model = model.to('mps')"),
-    runs("default_device", "torch.set_default_device('cpu')", before=True),
+    runs("default_device", "import torch\ntorch.set_default_device('cpu')", before=True),
     runs("default_device_any", "torch.set_default_device('cuda' if torch.cuda.is_available() else 'cpu')"),
     # data
     stops(

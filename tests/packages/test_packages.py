@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import importlib.metadata
 import json
@@ -30,6 +31,7 @@ Result = dict[str, Any]
 JOBS = 2
 CLASS = 77
 WITHOUT = "import sys\nsys.modules['torchvision'] = None\n"
+LYING = ("good.txt", "data/good.txt")
 HELPER = "def accuracy(a, b):\n    return (a == b).mean()\n"
 
 
@@ -59,16 +61,19 @@ PLACED = [(name, place) for name, imports in IMPORTS.items() for place in placed
 
 
 def judge(folder: Path, submissions: dict[str, dict[str, str]], **limits: float) -> dict[str, Result]:
-    """Each submission's first file, judged in a folder of its own."""
+    """Each submission's first file, in a folder of its own; the current one has files to be read or harmed."""
     texts = {}
     for name, files in submissions.items():
         (folder / name).mkdir(parents=True)
         for file, text in files.items():
             (folder / name / file).write_text(text)
-        (folder / name / "good.txt").write_text("good")
-        texts[str(folder / name / next(iter(files)))] = name
-    profile = load_profile("brief")
-    return {texts[text]: result for text, result in judge_all(list(texts), Sandbox(profile, **limits), JOBS)}
+        texts[os.path.join(name, next(iter(files)))] = name
+    (folder / "data").mkdir()
+    for file in LYING:
+        (folder / file).write_text("good")
+    sandbox = Sandbox(load_profile("brief"), **limits)
+    with contextlib.chdir(folder):
+        return {texts[text]: result for text, result in judge_all(list(texts), sandbox, JOBS)}
 
 
 def verdicts(result: Result) -> dict[str, str]:
@@ -124,10 +129,16 @@ def test_what_surrounds_a_model(surrounded, plain, case: Surrounding):
 
 @pytest.mark.slow
 def test_nothing_of_it_was_done(surrounded, tmp_path_factory):
-    for folder in tmp_path_factory.getbasetemp().glob("surrounded*/*"):
-        left = {path.name for path in folder.iterdir()} - {"__pycache__"}
-        assert left == {"model.py", "good.txt"}, folder
-    assert not (tmp_path_factory.getbasetemp() / "data").exists()
+    base = tmp_path_factory.getbasetemp()
+    assert surrounded
+    (folder,) = base.glob("surrounded*")
+    left = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+    files = {Path(case.name, "model.py") for case in SURROUNDINGS} | {Path(file) for file in LYING}
+    assert {path for path in left if "__pycache__" not in path.parts} == files
+    assert {path.name for path in folder.iterdir() if path.is_dir()} == {c.name for c in SURROUNDINGS} | {
+        "data"
+    }
+    assert not (base / "data").exists()
 
 
 @pytest.mark.slow
