@@ -28,11 +28,12 @@ PARAMETERS = IN_FEATURES + 5890
 
 
 def net(init: str = FEATURES + FC, forward: str = FORWARD, **more: str) -> str:
-    """A class; ``name``, ``base`` and the ``arguments`` of its constructor can be given."""
+    """A class; ``name``, ``base`` and the constructor's ``arguments`` can be given."""
     arguments = f", {more['arguments']}" if "arguments" in more else ""
     return (
         f"class {more.get('name', 'Net')}({more.get('base', 'nn.Module')}):\n"
-        f"    def __init__(self{arguments}):\n        super().__init__()\n{textwrap.indent(init, ' ' * 8)}\n\n"
+        f"    def __init__(self{arguments}):\n        super().__init__()\n"
+        f"{textwrap.indent(init, ' ' * 8)}\n\n"
         f"    def forward(self, x):\n{textwrap.indent(forward, ' ' * 8)}\n"
     )
 

@@ -61,7 +61,7 @@ PLACED = [(name, place) for name, imports in IMPORTS.items() for place in placed
 
 
 def judge(folder: Path, submissions: dict[str, dict[str, str]], **limits: float) -> dict[str, Result]:
-    """Each submission's first file, in a folder of its own; the current one has files to be read or harmed."""
+    """Each submission's first file, in a folder of its own. The current folder has files to lose."""
     texts = {}
     for name, files in submissions.items():
         (folder / name).mkdir(parents=True)
