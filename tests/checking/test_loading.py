@@ -73,7 +73,7 @@ REDUCED = {
         "net.py still ran after 3 s",
     ),
     "takes all memory": ("bytearray(100 * 2**30)", "net.py:16 raises MemoryError"),
-    "a GPU": ("torch.cuda.set_device(0)", "net.py:16 needs a GPU, which this machine does not have"),
+    "a GPU": ("torch.cuda.set_device(0)", "net.py:16 needs a GPU, and a check runs on the CPU"),
 }
 """Lines after the model with which only the definitions run, and why."""
 
@@ -133,14 +133,49 @@ def test_of_a_file_that_cannot_run_the_definitions_are_judged(reduced, name):
     assert note.replace(f"{Path.cwd()}/", "").partition(": ")[2].startswith(words.partition("train.log")[0])
 
 
-def test_a_gpu_that_is_not_here_is_the_cpu(folder):
+def test_a_gpu_is_the_cpu_and_the_line_is_named(folder):
     lines = "x = x.cuda().to('cuda:0').to(device='cuda') + torch.zeros(1, device='cuda')"
     result = judge(net=running(lines) + "model = Net().cuda()\n")
     assert result["passed"]
-    (note,) = result["notes"]
+    assert result["notes"] == [
+        "net.py:17 asks for a GPU (cuda); net.py:14 asks for a GPU (cuda): judged on the CPU"
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{GOOD}torch.set_default_device('cuda')\nmodel = Net()\n",
+        f"{GOOD}with torch.device('cuda'):\n    model = Net()\n",
+        f"{GOOD}model = Net().to(device=torch.device('cuda', 0))\n",
+        GOOD.replace("return self.b(x)", "return self.b(x.to('mps', torch.float32))"),
+        GOOD.replace("nn.BatchNorm2d(width)", "nn.BatchNorm2d(width, device='cuda')"),
+    ],
+)
+def test_however_a_gpu_is_asked_for(folder, text):
+    result = judge(net=text)
+    assert result.get("parameters") == PARAMETERS, result
+    assert "asks for a GPU" in result["notes"][0]
+
+
+def test_a_device_that_depends_on_the_machine_needs_no_note(folder):
+    lines = "x = x.to(torch.device('cuda' if torch.cuda.is_available() else 'cpu'))"
+    assert judge(net=running(lines))["notes"] == []
+
+
+def test_a_package_that_ends_its_process_when_imported(folder, monkeypatch):
+    """It ends that of the model alone; nothing else of the file is lost."""
+    Path("site").mkdir()
+    Path("site/suicidal.py").write_text("import os\nos._exit(3)\n")
+    code = (
+        "import sys; sys.path.append('site'); from under20k.checking import preload, worker;"
+        "preload.installed_folders = lambda: (__import__('os').path.realpath('site') + '/',); worker.main()"
+    )
+    monkeypatch.setattr(sandbox, "WORKER", (sys.executable, "-P", "-c", code))
+    result = judge(net="import suicidal\n" + GOOD)
     assert (
-        note == "net.py:17 needs a GPU (cuda) and net.py:14 needs a GPU (cuda), which this machine does not"
-        " have: judged on the CPU"
+        result["error"] == "ended: it stopped the process that runs models"
+        or result["parameters"] == PARAMETERS
     )
 
 

@@ -15,17 +15,17 @@ from under20k.checking.reports import report
 def true() -> dict:
     """A report as it comes from the process."""
     model = nn.Sequential(nn.Conv2d(1, 10, 28), nn.BatchNorm2d(10), nn.ReLU(), nn.Flatten())
-    return json.loads(json.dumps(judge_model(model, load_profile("brief")) | {"note": ""}))
+    return json.loads(json.dumps(judge_model(model, load_profile("brief"))))
 
 
 def test_a_true_report_is_taken_whole(true):
     assert report(true) == true
-    assert report({"error": "why"}) == {"error": "why"}
+    assert report({"error": "why", "notes": ["how"]}) == {"error": "why", "notes": ["how"]}
 
 
 def test_of_a_forged_report_only_what_is_known_is_taken(true):
     assert report(true | {"target": "another.py", "result": "passed"}) == true
-    assert report({"error": "why", "target": "another.py"}) == {"error": "why"}
+    assert report({"error": "why", "target": "another.py"}) == {"error": "why", "notes": []}
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,8 @@ def test_of_a_forged_report_only_what_is_known_is_taken(true):
         (("parameters",), True),
         (("macs",), None),
         (("passed",), 1),
-        (("note",), 3),
+        (("notes",), 3),
+        (("notes",), [3]),
         (("accuracy",), {"split": "validation"}),
         (("findings",), {}),
         (("findings", 0), "x"),

@@ -1,4 +1,4 @@
-"""Models that ask for a GPU, on a machine that has none: they run on the CPU, with a note of the line."""
+"""Models that ask for a GPU: a check runs them on the CPU, and names the line that asked."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+from torch.utils import _device
 
+_CONTEXT: Any = _device.DeviceContext
 ACCELERATORS = ("cuda", "mps", "xpu", "hip", "hpu", "xla", "npu")
 
 
 class OnCpu(TorchFunctionMode):
-    """Send to the CPU what is sent to an accelerator that this machine does not have.
+    """Send to the CPU what is sent to an accelerator that this process does not have.
 
     ``place`` gives the student's line that is running; it stands in ``asked``, once for each line.
     """
@@ -23,6 +25,17 @@ class OnCpu(TorchFunctionMode):
         self.asked: list[str] = []
         self._place = place
         self._missing = {name for name in ACCELERATORS if not available(name)}
+        self._set_device = _CONTEXT.__init__
+
+    def __enter__(self) -> OnCpu:
+        # Of ``torch.set_default_device`` and ``with torch.device(…)``, which act after every other mode.
+        _CONTEXT.__init__ = lambda context, device: self._set_device(context, self._here(device))
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        _CONTEXT.__init__ = self._set_device
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = dict(kwargs or {})
@@ -30,29 +43,30 @@ class OnCpu(TorchFunctionMode):
         if name in self._missing and args and isinstance(args[0], Tensor):
             self._note(name)
             return args[0]
-        if self._is_missing(kwargs.get("device")):
-            self._note(kwargs["device"])
-            kwargs["device"] = torch.device("cpu")
+        if "device" in kwargs:
+            kwargs["device"] = self._here(kwargs["device"])
         if name == "to":
-            for device in filter(self._is_missing, args[1:]):
-                self._note(device)
-            args = tuple(torch.device("cpu") if self._is_missing(value) else value for value in args)
+            args = (*args[:1], *map(self._here, args[1:]))
         return func(*args, **kwargs)
 
     def note(self) -> str:
         """Where a GPU was asked for, in words; empty where it was not."""
         if not self.asked:
             return ""
-        return f"{' and '.join(self.asked)}, which this machine does not have: judged on the CPU"
+        return f"{'; '.join(self.asked)}: judged on the CPU"
 
-    def _is_missing(self, device: Any) -> bool:
-        kind = device.type if isinstance(device, torch.device) else device
-        return isinstance(kind, str) and kind.partition(":")[0] in self._missing
+    def _here(self, value: Any) -> Any:
+        """The CPU in place of a device that is missing; every other value as it is."""
+        kind = value.type if isinstance(value, torch.device) else value
+        if not isinstance(kind, str) or kind.partition(":")[0] not in self._missing:
+            return value
+        self._note(value)
+        return torch.device("cpu")
 
     def _note(self, device: Any) -> None:
         kind = str(device).partition(":")[0]
         place = self._place()
-        text = f"{place} needs a GPU ({kind})" if place else f"the model needs a GPU ({kind})"
+        text = f"{place or 'the model'} asks for a GPU ({kind})"
         if text not in self.asked:
             self.asked.append(text)
 

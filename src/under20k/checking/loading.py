@@ -99,7 +99,7 @@ class Loader:
         if isinstance(cause, TooLong):
             return f"{at}does not come to an end; {ADVICE}"
         if needs_gpu(cause):
-            return f"{at}needs a GPU, which this machine does not have"
+            return f"{at}needs a GPU, and a check runs on the CPU"
         text = " ".join(str(cause).split())[:300]
         return f"{at}raises {type(cause).__name__}{f': {text}' if text else ''}"
 
@@ -121,7 +121,7 @@ class Loader:
         if act:
             return f"tried to {act}, which a check does not allow" + (f" ({line})" if line else "")
         if needs_gpu(cause):
-            return f"needs a GPU, which this machine does not have: {text}{at}"
+            return f"needs a GPU, and a check runs on the CPU: {text}{at}"
         return doing + (f"{type(cause).__name__}: {text}" if text else type(cause).__name__) + at
 
     def cause(self, error: BaseException) -> BaseException:

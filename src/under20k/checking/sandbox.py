@@ -25,7 +25,6 @@ from under20k.checking.profiles import Profile
 from under20k.checking.reports import report
 from under20k.checking.target import NoModel, Target, parse
 from under20k.checking.worker import FORKS, REPORT_LIMIT_BYTES
-from under20k.data.folders import VARIABLE, cache_folder, given_folder
 from under20k.errors import UserError
 
 TIME_LIMIT_S = 60.0
@@ -38,6 +37,7 @@ GRACE_S = 60.0
 """For the process that keeps the time to say so."""
 LINE_LIMIT_BYTES = 8 * REPORT_LIMIT_BYTES
 """JSON makes a byte of a report six at most."""
+STOPPED = {"error": "ended: it stopped the process that runs models"}
 # -P, lest a random.py of the current folder run before there are limits.
 WORKER = (sys.executable, "-P", "-m", "under20k.checking.worker")
 SETTINGS = {
@@ -45,6 +45,9 @@ SETTINGS = {
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONUTF8": "1",
     "MPLBACKEND": "Agg",
+    # The same verdict on every machine.
+    "CUDA_VISIBLE_DEVICES": "",
+    "HIP_VISIBLE_DEVICES": "",
     # Compiled code hides what it computes: run as it is written.
     "TORCHDYNAMO_DISABLE": "1",
     "PYTORCH_JIT": "0",
@@ -86,6 +89,7 @@ class Sandbox:
             "losses": target.losses,
             "whole": not target.is_notebook,
             "reason": "",
+            "preload": True,
             "arguments": self.arguments,
             "profile": asdict(self.profile),
             "time_limit_s": self.time_limit_s,
@@ -99,7 +103,7 @@ class Sandbox:
 
 def judge_apart(target: Target, sandbox: Sandbox) -> dict[str, Any]:
     """What is found of the target, in the form that ``reports.report`` checks; two tries at most."""
-    with contextlib.closing(_Server(sandbox.jail)) as server:
+    with contextlib.closing(_Server(sandbox)) as server:
         return _judge(server, target, sandbox)
 
 
@@ -111,7 +115,7 @@ def judge_all(
     What cannot be parsed is an ``error``, a file without a model a ``no_model``.
     """
     servers: SimpleQueue[_Server] = SimpleQueue()
-    started = [_Server(sandbox.jail) for _ in range(min(jobs, len(targets)))]
+    started = [_Server(sandbox) for _ in range(min(jobs, len(targets)))]
     for server in started:
         servers.put(server)
 
@@ -148,6 +152,10 @@ def _judge(server: _Server, target: Target, sandbox: Sandbox) -> dict[str, Any]:
     """Judge a source as a whole; where its process does not get through it, by its definitions."""
     request = sandbox.request(target)
     answer = server.ask(request)
+    if (
+        answer == STOPPED
+    ):  # perhaps a package did that when it was imported: let the model's own process do so
+        answer = server.ask(request | {"preload": False})
     if request["whole"] and "error" not in answer and not answer["loaded"]:
         answer = server.ask(request | {"whole": False, "reason": _why_not_whole(answer, request)})
     result = _result(answer, sandbox.time_limit_s)
@@ -165,9 +173,9 @@ def _judge(server: _Server, target: Target, sandbox: Sandbox) -> dict[str, Any]:
 class _Server:
     """A process that has imported torch and forks for each model. Where a model ends it, another starts."""
 
-    def __init__(self, jail: str = "auto") -> None:
+    def __init__(self, sandbox: Sandbox) -> None:
         self.stopped = False
-        self.jail = jail
+        self.sandbox = sandbox
         self.scratch = tempfile.TemporaryDirectory(prefix="under20k-check-", ignore_cleanup_errors=True)
         self._start()
 
@@ -175,12 +183,12 @@ class _Server:
         scratch = os.path.realpath(self.scratch.name)
         self.ready, self.lines = False, queue.SimpleQueue[bytes]()
         self.process = subprocess.Popen(
-            [*WORKER, scratch, self.jail],
+            [*WORKER, scratch, self.sandbox.jail],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            env=_environment(scratch),
+            env=_environment(scratch, self.sandbox.weights is not None),
         )
         threading.Thread(target=self._read, args=(self.process.stdout, self.lines), daemon=True).start()
 
@@ -219,7 +227,7 @@ class _Server:
         code = self.process.returncode
         self._restart()
         if FORKS:
-            return {"error": "ended: it stopped the process that runs models"}
+            return STOPPED
         return {"loaded": loaded, "ended": code is not None, "full": False, "code": code, "text": ""}
 
     def _line(self, limit_s: float) -> bytes:
@@ -267,14 +275,17 @@ def _limit_s(request: dict[str, Any], loaded: bool) -> float:
     return float(request["loading_limit_s" if request["whole"] and not loaded else "time_limit_s"])
 
 
-def _environment(scratch: str) -> dict[str, str]:
-    """The environment of the process: everything that keeps caches or temporary files does so in ``scratch``."""
+def _environment(scratch: str, reads_mnist: bool) -> dict[str, str]:
+    """The environment of the process, in which caches and temporary files go to ``scratch``."""
     fonts = _font_lists()
     environment = os.environ | SETTINGS | dict.fromkeys(HOMES, scratch)
     environment |= {name: os.path.join(scratch, name.lower()) for name in CACHES}
     # What the user has installed for themselves, and MNIST, stay where they are.
     environment["PYTHONUSERBASE"] = site.getuserbase()
-    environment[VARIABLE] = str(given_folder() or cache_folder())
+    if reads_mnist:
+        from under20k.data.folders import VARIABLE, cache_folder, given_folder
+
+        environment[VARIABLE] = str(given_folder() or cache_folder())
     for path in fonts:  # making the list of fonts takes matplotlib seconds
         with contextlib.suppress(OSError):
             os.makedirs(environment["MPLCONFIGDIR"], exist_ok=True)

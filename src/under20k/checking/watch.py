@@ -40,9 +40,18 @@ EVENTS = {
 }
 """What audit events are called where it does not matter what they are about."""
 CHANGES = {
-    "os.remove": (0, 1), "os.rmdir": (0, 1), "os.mkdir": (0, 2), "os.rename": (0, 2),
-    "os.link": (1, 3), "os.symlink": (1, 2), "os.truncate": (0, None), "os.chmod": (0, 2),
-    "os.chown": (0, 3), "os.utime": (0, 3), "os.setxattr": (0, None), "os.removexattr": (0, None),
+    "os.remove": (0, 1),
+    "os.rmdir": (0, 1),
+    "os.mkdir": (0, 2),
+    "os.rename": (0, 2),
+    "os.link": (1, 3),
+    "os.symlink": (1, 2),
+    "os.truncate": (0, None),
+    "os.chmod": (0, 2),
+    "os.chown": (0, 3),
+    "os.utime": (0, 3),
+    "os.setxattr": (0, None),
+    "os.removexattr": (0, None),
 }
 """Events that change a file: which argument is its path, and which the folder that it is relative to."""
 CODE = (".py", ".pyc", ".pyi", ".so", ".pyd", ".dylib", ".dll", ".pth")

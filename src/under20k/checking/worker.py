@@ -1,8 +1,8 @@
-"""The process that runs models: ``python -m under20k.checking.worker SCRATCH JAIL``, a request a line on stdin.
+"""The process that runs models: ``python -m under20k.checking.worker SCRATCH JAIL``.
 
-It imports torch once, and what the sources import, and forks for each model. It writes one JSON object a line to
-stdout: the first when it is ready, then one for each request. Where nothing can fork (Windows), it judges one
-model itself and ends.
+Requests come on stdin, a line each. It imports torch once, and what the sources import, and forks
+for each model. It writes one JSON object a line to stdout: the first when it is ready, then one for each request.
+Where nothing can fork (Windows), it judges one model itself and ends.
 """
 
 from __future__ import annotations
@@ -54,9 +54,10 @@ def main() -> None:
     preloaded: set[str] = set()
     for line in sys.stdin:
         request = json.loads(line)
-        watch.imports()
-        preloaded |= preload((source for _, source in request["pieces"]), _folders(request))
-        watch.off()
+        if request["preload"]:
+            watch.imports()
+            preloaded |= preload((source for _, source in request["pieces"]), _folders(request))
+            watch.off()
         if not FORKS:
             judge(request, out, watch, scratch, preloaded)
         _send(out, serve(request, out, watch, scratch, preloaded))
