@@ -1,8 +1,8 @@
 """The process that runs models: ``python -m under20k.checking.worker SCRATCH JAIL``.
 
 Requests come on stdin, a line each. It imports torch once, and what the sources import, and forks
-for each model. It writes one JSON object a line to stdout: the first when it is ready, then one for each request.
-Where nothing can fork (Windows), it judges one model itself and ends.
+for each model. It writes one JSON object a line to stdout: the first when it is ready, then one for each
+request. Where nothing can fork (Windows), it judges one model itself and ends.
 """
 
 from __future__ import annotations
