@@ -8,22 +8,28 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from under20k.checking.classes import (
+    NO_MODELS,
+    Classes,
+    constructor_of,
+    is_loss,
+    is_model,
+    last_name,
+    method_of,
+    required,
+    runs,
+    takes_one,
+)
 from under20k.checking.locals import Found, find_local
 from under20k.checking.scopes import FUNCTIONS, Function, outside_functions
 from under20k.checking.training import TRAINING_FUNCTIONS, training_functions
 from under20k.checking.units import Unit
+from under20k.checking.walks import MOVES, Scope, definitions_in, named_calls, scopes_in, stripped
 
-MODULES = ("Module", "Sequential", "LightningModule", "ScriptModule")
-NO_MODELS = re.compile(
-    r"(Dataset|DataModule|Callback|Transform|Sampler|Exception|Error|Warning|Enum|Optimizer|Scheduler|TestCase"
-    r"|Thread|ABC|NamedTuple|Protocol|TypedDict|^object|^dict|^list|^tuple|^str|^int|^float|Logger|Trainer|Metric"
-    r"|Loss|Function|Action|Formatter|Handler|Visitor|Generic)$"
-)
-LOSSES = re.compile(r"(?i)(loss|criterion)(es)?\d*$")
-TARGETS = re.compile(r"(?i)^(targets?|labels?|y|y_?true|gt|ground_truth|actual)$")
 INSTANCES = re.compile(r"(?i)^(my_?)?(net|model|network|cnn|classifier)(_?\w{1,3}|\d+)?$")
-WRAPPERS = ("DataParallel", "compile", "script", "DistributedDataParallel", "prepare", "summary")
-MOVES = ("to", "cuda", "cpu", "float", "double", "half", "train", "eval", "requires_grad_", "apply")
+TRAINED_BY = ("parameters", "named_parameters", "train", "fit")
+DEPTH = 8
+"""Of functions that return what another makes."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +63,11 @@ class Models:
     path: Path
     roots: tuple[Path, ...] = ()
     """Folders that its imports are looked up in."""
-    classes: dict[str, ast.ClassDef] = field(init=False)
+    classes: Classes = field(init=False)
     functions: dict[str, Function] = field(init=False)
 
     def __post_init__(self) -> None:
-        top = [part for unit in self.units for part in _definitions(unit.node)]
+        top = [part for unit in self.units for part in definitions_in(unit.node)]
         self.classes = {node.name: node for node in top if isinstance(node, ast.ClassDef)}
         self.functions = {node.name: node for node in top if isinstance(node, FUNCTIONS)}
         self.imports = {
@@ -72,11 +78,21 @@ class Models:
             for name, node in _by_name(part)
         }
         self.bound = {name for unit in self.units for name in unit.binds}
+        self.aliases = {
+            target.id: node.value.id
+            for unit in self.units
+            for node in [unit.node]
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
         self.training = training_functions(self.functions)
-        self.models = [name for name in self.classes if self._is_model(name)]
-        self.losses = {name for name in self.classes if self._is_loss(name)}
+        self.models = [name for name in self.classes if is_model(name, self.classes)]
+        self.losses = {name for name in self.classes if is_loss(name, self.classes)}
         self.blocks = self._blocks()
         self.found: dict[str, Found | None] = {}
+        self.returned: dict[str, Choice | None] = {}
+        self.scopes = [(unit, scope) for unit in self.units for scope in scopes_in(unit.node)]
         self.makings = self._makings()
 
     def chosen(self) -> Choice | None:
@@ -96,7 +112,9 @@ class Models:
     def all(self) -> list[Choice]:
         """Every model, in the order of the source, the chosen one among them."""
         chosen = self.chosen()
-        names = [n for n in self.models if n not in self.losses and n not in self.blocks and self._runs(n)]
+        names = [
+            n for n in self.models if n not in self.losses and n not in self.blocks and runs(n, self.classes)
+        ]
         found = [Choice(name, "class", self.classes[name]) for name in names]
         if chosen and chosen.name not in names:
             at = next(
@@ -117,21 +135,30 @@ class Models:
         names += [n for n in self.functions if self._returns(n)]
         return list(dict.fromkeys(names))
 
+    def places(self, choice: Choice) -> set[str] | None:
+        """The pieces from the one that makes a model last to the next that makes another; None: any piece."""
+        places = list(dict.fromkeys(unit.place for unit in self.units))
+        made = [(unit.place, m.choice.name) for unit in self.units for m in self.by_unit.get(id(unit), ())]
+        if all(name == choice.name for _, name in made):
+            return None if len(self.all()) <= 1 or made else set()
+        own = [places.index(place) for place, name in made if name == choice.name]
+        if not own:
+            return set()
+        later = [
+            places.index(place)
+            for place, name in made
+            if name != choice.name and places.index(place) > own[-1]
+        ]
+        return set(places[own[-1] : min(later, default=len(places))])
+
     def calls(self, name: str) -> list[tuple[ast.Call, ast.AST]]:
         """The calls of ``name`` outside the class itself, each with the scope that it stands in."""
         own = self.classes.get(name)
         found = []
-        for unit in self.units:
-            for scope in _scopes(unit.node):
-                if scope is own:
-                    continue
-                for part in _inside(scope):
-                    if (
-                        isinstance(part, ast.Call)
-                        and isinstance(part.func, ast.Name)
-                        and part.func.id == name
-                    ):
-                        found.append((part, scope))
+        for scope in (scope for _, scope in self.scopes if scope.node is not own):
+            for part in scope.parts:
+                if isinstance(part, ast.Call) and isinstance(part.func, ast.Name) and part.func.id == name:
+                    found.append((part, scope.node))
         return found
 
     def node_of(self, name: str) -> ast.ClassDef | Function | None:
@@ -146,61 +173,44 @@ class Models:
         if node := self.functions.get(name):
             return node.args
         if name in self.classes:
-            return _constructor(name, self.classes)
+            return constructor_of(name, self.classes)
         local = self._local(name)
         if local is None:
             return None
         return (
             local.node.args
             if isinstance(local.node, FUNCTIONS)
-            else _constructor(local.node.name, local.classes)
+            else constructor_of(local.node.name, local.classes)
         )
 
     # Classes
 
-    def _is_model(self, name: str) -> bool:
-        return is_model(name, self.classes)
-
-    def _is_loss(self, name: str) -> bool:
-        node = self.classes[name]
-        if LOSSES.search(name) or any(LOSSES.search(_last(base)) for base in node.bases):
-            return True
-        forward = _method(name, "forward", self.classes)
-        required = _required(forward.args)[1:] if forward else []
-        return len(required) == 2 and bool(TARGETS.match(required[1]))
-
     def _blocks(self) -> set[str]:
         """Model classes that another model class uses, itself or through functions, but not as its base."""
+        parts: dict[str, list[ast.AST]] = {name: [node] for name, node in self.functions.items()}
+        parts |= {
+            name: [*self.classes[name].body, *self.classes[name].decorator_list] for name in self.models
+        }
         reads = {
-            name: {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
-            for name, node in [*self.classes.items(), *self.functions.items()]
+            name: {part.id for node in nodes for part in ast.walk(node) if isinstance(part, ast.Name)}
+            for name, nodes in parts.items()
         }
         blocks: set[str] = set()
         for name in self.models:
-            if name in self.losses:
-                continue
-            bases = {_last(base) for base in self.classes[name].bases}
-            inside = [*self.classes[name].body, *self.classes[name].decorator_list]
-            seen, left = (
-                {name},
-                [part.id for node in inside for part in ast.walk(node) if isinstance(part, ast.Name)],
-            )
+            seen = {name}
+            left = [] if name in self.losses else list(reads[name])
             while left:
-                if (used := left.pop()) in seen or (used in bases and used not in blocks and used in seen):
-                    continue
-                seen.add(used)
-                if used in self.models:
-                    blocks.add(used)
-                if used in self.functions or used in self.models:
+                if (used := left.pop()) not in seen and used in reads:
+                    seen.add(used)
                     left += reads[used]
-            blocks.discard(name) if name not in seen - {name} else None
+            blocks |= seen & set(self.models) - {name}
         return blocks
 
     def _tiers(self) -> Iterator[list[str]]:
         usable = [name for name in self.models if name not in self.losses]
         tops = [name for name in usable if name not in self.blocks]
-        yield [name for name in tops if self._runs(name) and self._takes_one(name)]
-        yield [name for name in usable if self._runs(name) and self._takes_one(name)]
+        yield [name for name in tops if runs(name, self.classes) and self._takes_one(name)]
+        yield [name for name in usable if runs(name, self.classes) and self._takes_one(name)]
         yield tops
         yield usable
         unknown = [
@@ -208,28 +218,17 @@ class Models:
             for name, node in self.classes.items()
             if name not in self.losses
             and node.bases
-            and not any(NO_MODELS.search(_last(base)) or _last(base) in self.classes for base in node.bases)
+            and not any(
+                NO_MODELS.search(last_name(base)) or last_name(base) in self.classes for base in node.bases
+            )
         ]
-        yield [name for name in unknown if _method(name, "forward", self.classes)]
+        yield [name for name in unknown if method_of(name, "forward", self.classes)]
         # Not what iterates, loads or transforms data.
         data = ("__getitem__", "__len__", "__iter__", "__call__", "setup", "train_dataloader")
-        yield [name for name in unknown if not any(_method(name, method, self.classes) for method in data)]
-
-    def _runs(self, name: str) -> bool:
-        """Whether it has a ``forward`` that does something, as far as its bases are known."""
-        forward = _method(name, "forward", self.classes)
-        if forward is None:
-            return "Sequential" in _bases(name, self.classes) or not _bases(name, self.classes) <= {
-                "Module",
-                *self.classes,
-            }
-        body = [
-            s for s in forward.body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))
-        ]
-        return any(not isinstance(s, ast.Pass | ast.Raise) for s in body)
+        yield [name for name in unknown if not any(method_of(name, method, self.classes) for method in data)]
 
     def _takes_one(self, name: str) -> bool:
-        forward = _method(name, "forward", self.classes)
+        forward = method_of(name, "forward", self.classes)
         return forward is None or takes_one(forward.args)
 
     # Makings
@@ -237,40 +236,37 @@ class Models:
     def _makings(self) -> list[_Making]:
         found: list[_Making] = []
         top: list[_Making] = []
-        for unit in self.units:
-            for scope in _scopes(unit.node):
-                if isinstance(scope, ast.ClassDef) and scope.name in self.models:
-                    continue
-                made = self._made_in(scope)
-                top_level = scope is unit.node and not isinstance(scope, (*FUNCTIONS, ast.ClassDef))
-                if top_level:
-                    self._mark(scope, top + made)
-                    top += made
-                else:
-                    self._mark(scope, made + [m for m in top if m.variable not in {x.variable for x in made}])
-                found += [m for m in made if m.choice.kind != "instance" or top_level]
+        self.by_unit: dict[int, list[_Making]] = {}
+        for unit, scope in self.scopes:
+            if scope.in_class in self.models:
+                continue  # its parts
+            made = self._made_in(scope)
+            self._mark(scope, made, top)
+            self.by_unit.setdefault(id(unit), []).extend(m for m in made if not _unknown(m, self))
+            if scope.is_top:
+                top += made
+            found += [m for m in made if m.choice.kind != "instance" or scope.is_top]
         return found
 
-    def _mark(self, scope: ast.AST, makings: list[_Making]) -> None:
-        """Which of these the scope trains: the last one of the variable that it trains."""
+    def _mark(self, scope: Scope, made: list[_Making], above: list[_Making]) -> None:
+        """Which makings the scope trains: of each variable that it trains the last before that."""
         for line, variable in self._trained(scope):
-            before = [m for m in makings if m.variable == variable]
-            here = [m for m in before if m.call.lineno <= line] or before
-            if here:
-                here[-1].trained = True
+            own = [m for m in made if m.variable == variable]
+            before = [m for m in own if m.call.lineno <= line]
+            if not scope.is_top and own:
+                before = before or own
+            elif not before:
+                before = [m for m in above if m.variable == variable]
+            if before:
+                before[-1].trained = True
 
-    def _trained(self, scope: ast.AST) -> Iterator[tuple[int, str]]:
-        for part in _inside(scope):
+    def _trained(self, scope: Scope) -> Iterator[tuple[int, str]]:
+        for part in scope.parts:
             if not isinstance(part, ast.Call):
                 continue
             function = part.func
             if isinstance(function, ast.Attribute):
-                if isinstance(function.value, ast.Name) and function.attr in (
-                    "parameters",
-                    "train",
-                    "fit",
-                    "named_parameters",
-                ):
+                if isinstance(function.value, ast.Name) and function.attr in TRAINED_BY:
                     yield part.lineno, function.value.id
                 if function.attr not in ("fit", "train"):
                     continue
@@ -283,15 +279,15 @@ class Models:
     def _is_training(self, name: str) -> bool:
         return name in self.training or (name not in self.functions and bool(TRAINING_FUNCTIONS.match(name)))
 
-    def _made_in(self, scope: ast.AST) -> list[_Making]:
+    def _made_in(self, scope: Scope) -> list[_Making]:
         variables: dict[ast.Call, str] = {}
         calls: list[ast.Call] = []
-        for part in _inside(scope):
+        for part in scope.parts:
             if isinstance(part, ast.Assign):
                 for target in part.targets:
-                    variables.update(_pairs(target, part.value))
+                    variables.update(named_calls(target, part.value))
             elif isinstance(part, ast.AnnAssign | ast.NamedExpr) and part.value:
-                variables.update(_pairs(part.target, part.value))
+                variables.update(named_calls(part.target, part.value))
             elif isinstance(part, ast.Call):
                 calls.append(part)
         calls.sort(key=lambda call: (call.lineno, call.col_offset))
@@ -303,22 +299,23 @@ class Models:
 
     def _choice(self, call: ast.Call, variable: str) -> Choice | None:
         name = call.func.id if isinstance(call.func, ast.Name) else ""
+        name = self.aliases.get(name, name)
         if name in self.classes:
-            if name in self.losses or not (self._is_model(name) or self._foreign(name)):
+            if name in self.losses or not (is_model(name, self.classes) or self._foreign(name)):
                 return None
             return Choice(name, "class", self.classes[name])
         if name in self.functions:
-            made = self._returns(name)
-            if made is None or not variable:
+            made = self._returns(name) if variable else None
+            if made is None:
                 return None
             return (
                 made
                 if made.kind == "class"
                 else Choice(name, "factory", self.functions[name])
-                if not _required(self.functions[name].args)
+                if not required(self.functions[name].args)
                 else Choice(variable, "instance")
             )
-        if _last(call.func) == "Sequential":
+        if last_name(call.func) == "Sequential":
             return (
                 Choice(variable, "instance")
                 if variable and not re.search(r"(?i)transf|augm", variable)
@@ -327,7 +324,7 @@ class Models:
         if name and variable and (local := self._local(name)):
             if isinstance(local.node, ast.ClassDef):
                 return Choice(name, "class", local.node, local.file) if local.is_model else None
-            if _required(local.node.args):
+            if required(local.node.args):
                 return Choice(variable, "instance")
             return Choice(name, "factory", local.node, local.file) if INSTANCES.match(variable) else None
         root = call.func
@@ -337,15 +334,15 @@ class Models:
         if (
             INSTANCES.match(variable)
             and known
-            and "load" not in _last(call.func)
-            and _last(call.func) not in MOVES
+            and "load" not in last_name(call.func)
+            and last_name(call.func) not in MOVES
         ):
             return Choice(variable, "instance")
         return None
 
     def _foreign(self, name: str) -> bool:
         """Whether it has a ``forward`` and a base from elsewhere."""
-        return self.classes[name].bases != [] and _method(name, "forward", self.classes) is not None
+        return self.classes[name].bases != [] and method_of(name, "forward", self.classes) is not None
 
     def _local(self, name: str) -> Found | None:
         if name not in self.found:
@@ -353,174 +350,49 @@ class Models:
             self.found[name] = find_local(node, name, self.path, self.roots) if node else None
         return self.found[name]
 
-    def _returns(self, name: str, seen: tuple[str, ...] = ()) -> Choice | None:
+    def _returns(self, name: str, depth: int = DEPTH) -> Choice | None:
         """What a local function makes: a class of the source without arguments, else a model of its own."""
-        node = self.functions[name]
-        made: list[ast.Call] = []
+        if name in self.returned or depth == 0:
+            return self.returned.get(name)
+        self.returned[name] = None  # for functions that return each other's
+        choices = set()
+        for call in self._returned_calls(name):
+            callee = last_name(call.func)
+            if callee in self.models and callee not in self.losses:
+                needs = required(constructor_of(callee, self.classes))[1:]
+                choices.add(callee if needs or not (call.args or call.keywords) else "")
+            elif callee in self.functions and (inner := self._returns(callee, depth - 1)):
+                choices.add(inner.name if inner.kind == "class" else "")
+            elif callee == "Sequential":
+                choices.add("")
+        if choices:
+            only = choices.pop() if len(choices) == 1 else ""
+            made = Choice(only, "class", self.classes[only]) if only else None
+            self.returned[name] = made or Choice(name, "factory", self.functions[name])
+        return self.returned[name]
+
+    def _returned_calls(self, name: str) -> Iterator[ast.Call]:
+        (scope, *_) = scopes_in(self.functions[name])
         variables: dict[str, ast.Call] = {}
-        for part in _inside(node):
+        for part in scope.parts:
             if isinstance(part, ast.Assign):
                 for target in part.targets:
-                    variables.update(
-                        {variable: call for call, variable in _pairs(target, part.value).items()}
-                    )
-        for part in _inside(node):
+                    variables |= {
+                        variable: call for call, variable in named_calls(target, part.value).items()
+                    }
+        for part in scope.parts:
             if isinstance(part, ast.Return) and part.value is not None:
-                value = _stripped(part.value)
-                if isinstance(value, ast.Name):
-                    value = variables.get(value.id, value)
+                value = stripped(part.value)
+                value = variables.get(value.id, value) if isinstance(value, ast.Name) else value
                 if isinstance(value, ast.Call):
-                    made.append(value)
-        choices = set()
-        for call in made:
-            callee = call.func.id if isinstance(call.func, ast.Name) else ""
-            if callee in self.models and callee not in self.losses:
-                needs = _required(_constructor(callee, self.classes))[1:]
-                plain = not call.args and not call.keywords
-                choices.add(callee if plain or needs else "")
-            elif callee in self.functions and callee not in (*seen, name):
-                inner = self._returns(callee, (*seen, name))
-                if inner:
-                    choices.add(inner.name if inner.kind == "class" else "")
-            elif _last(call.func) == "Sequential":
-                choices.add("")
-        if not choices:
-            return None
-        only = choices.pop() if len(choices) == 1 else ""
-        return Choice(only, "class", self.classes[only]) if only else Choice(name, "factory", node)
-
-
-def takes_one(args: ast.arguments) -> bool:
-    """Whether a ``forward`` with these parameters takes one tensor, ``self`` aside."""
-    required = _required(args)[1:]
-    return len(required) == 1 or (
-        not required and len([*args.posonlyargs, *args.args]) + bool(args.vararg) > 1
-    )
-
-
-def is_model(name: str, classes: dict[str, ast.ClassDef]) -> bool:
-    """Whether a class of ``classes`` is one of nn.Module."""
-    return bool(_bases(name, classes) & {*MODULES})
-
-
-def _bases(name: str, classes: dict[str, ast.ClassDef]) -> set[str]:
-    """The names of all bases, those of local bases among them."""
-    found: set[str] = set()
-    left = [name]
-    while left:
-        for base in classes[left.pop()].bases:
-            if (last := _last(base)) not in found:
-                found.add(last)
-                if last in classes and last != name:
-                    left.append(last)
-    return found
-
-
-def _method(name: str, method: str, classes: dict[str, ast.ClassDef]) -> Function | None:
-    """A method of a class, or of its local bases."""
-    seen: set[str] = set()
-    left = [name]
-    while left:
-        if (at := left.pop(0)) in seen or at not in classes:
-            continue
-        seen.add(at)
-        for node in reversed(classes[at].body):
-            if isinstance(node, FUNCTIONS) and node.name == method:
-                return node
-        left += [_last(base) for base in classes[at].bases]
-    return None
-
-
-def _constructor(name: str, classes: dict[str, ast.ClassDef]) -> ast.arguments | None:
-    init = _method(name, "__init__", classes)
-    return init.args if init else None
-
-
-def _required(args: ast.arguments | None) -> list[str]:
-    """The parameters without a default, ``self`` among them."""
-    if args is None:
-        return []
-    positional = [*args.posonlyargs, *args.args]
-    names = [a.arg for a in positional[: len(positional) - len(args.defaults)]]
-    return names + [a.arg for a, d in zip(args.kwonlyargs, args.kw_defaults, strict=True) if d is None]
-
-
-def _definitions(node: ast.stmt) -> Iterator[ast.stmt]:
-    """Classes and functions that a top-level statement defines, below ``if`` and ``try`` too."""
-    stack: list[ast.AST] = [node]
-    while stack:
-        part = stack.pop()
-        if isinstance(part, (*FUNCTIONS, ast.ClassDef)):
-            yield part
-        elif isinstance(part, ast.stmt | ast.ExceptHandler):
-            stack += reversed(
-                [p for p in ast.iter_child_nodes(part) if isinstance(p, ast.stmt | ast.ExceptHandler)]
-            )
-
-
-def _scopes(node: ast.AST) -> Iterator[ast.AST]:
-    """The node, and every function and class inside."""
-    yield node
-    for part in ast.walk(node):
-        if part is not node and isinstance(part, (*FUNCTIONS, ast.ClassDef)):
-            yield part
-
-
-def _inside(scope: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of a scope, without those of functions and classes in it; in no special order."""
-    stack = list(scope.body) if isinstance(scope, (*FUNCTIONS, ast.ClassDef)) else [scope]
-    while stack:
-        part = stack.pop()
-        if isinstance(part, (*FUNCTIONS, ast.ClassDef)):
-            continue
-        yield part
-        stack += ast.iter_child_nodes(part)
-
-
-def _pairs(target: ast.expr, value: ast.expr) -> dict[ast.Call, str]:
-    """The calls that an assignment gives names to."""
-    if isinstance(target, ast.Tuple | ast.List) and isinstance(value, ast.Tuple | ast.List):
-        found: dict[ast.Call, str] = {}
-        for left, right in zip(target.elts, value.elts, strict=False):
-            found.update(_pairs(left, right))
-        return found
-    value = _stripped(value)
-    name = (
-        target.id
-        if isinstance(target, ast.Name)
-        else target.attr
-        if isinstance(target, ast.Attribute)
-        else ""
-    )
-    return {value: name} if isinstance(value, ast.Call) and name else {}
-
-
-def _stripped(value: ast.expr) -> ast.expr:
-    """``Net()`` of ``Net().to(device)`` and ``nn.DataParallel(Net())``."""
-    while isinstance(value, ast.Call):
-        if (
-            isinstance(value.func, ast.Attribute)
-            and value.func.attr in MOVES
-            and isinstance(value.func.value, ast.Call)
-        ):
-            value = value.func.value
-        elif _last(value.func) in WRAPPERS and value.args and isinstance(value.args[0], ast.Call):
-            value = value.args[0]
-        else:
-            break
-    return value
+                    yield value
 
 
 def _unknown(making: _Making, models: Models) -> bool:
     """Whether nothing but a variable's name says that it is a model."""
-    return making.choice.kind == "instance" and _last(making.call.func) != "Sequential"
+    return making.choice.kind == "instance" and last_name(making.call.func) != "Sequential"
 
 
 def _by_name(node: ast.ImportFrom) -> Iterable[tuple[str, ast.ImportFrom]]:
     for alias in node.names:
         yield alias.asname or alias.name, node
-
-
-def _last(node: ast.expr) -> str:
-    """``Conv2d`` of ``nn.Conv2d``."""
-    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""

@@ -1,7 +1,7 @@
 """Figures that a source claims: epochs and accuracies, in its code, its texts and its stored outputs.
 
-Nothing here is verified, and no verdict depends on it. A wrong figure is worse than none: what could be a target,
-a class's own accuracy, another data set's or another model's is passed over.
+Nothing here is verified, and no verdict depends on it. A wrong figure is worse than none: what could be a
+target, a class's own accuracy, another data set's or another model's is passed over.
 """
 
 from __future__ import annotations
@@ -25,17 +25,20 @@ NUMBER = r"(?P<value>\d{1,3}(?:\.\d+)?|\.\d+)\s?(?P<percent>%|percent)?"
 # "val_acc: 0.99", "Test Accuracy of the model on the 10000 test images: 99 %", "Accuracy = 9941/10000 (99%)"
 FIGURE = re.compile(
     rf"(?i)(?<![a-z])(?P<label>(?:[a-z]+[ _\-/])*?){ACCURACY}\b"
-    r"(?P<between>[ _](?:of|on|for|in|after)\b[^:=|│\d]{0,60}(?:\d{4,6}[^:=|│\d]{0,40})?|[ _](?:score|is|was|top-?1))?"
+    r"(?P<between>[ _](?:of|on|for|in|after)\b[^:=|│\d]{0,60}(?:\d{4,6}[^:=|│\d]{0,40})?"
+    r"|[ _](?:score|is|was|top-?1))?"
     r"""["'*`]*\s*(?:\(%\)|\(in %\)|\[%\])?\s*(?P<mark>[:=|│~]|-+>|→)?\s*["'*`]*\s*"""
     rf"(?:tensor\(|np\.float64\()?(?:(?P<right>\d{{1,6}})\s*/\s*(?P<images>\d{{2,6}})\b|{NUMBER})"
 )
 # "99.43% test accuracy"
-BEFORE = re.compile(r"(?i)(?P<value>\d{1,3}(?:\.\d+)?)\s?%\W{1,4}(?:test|val|validation)\W?(?:set )?acc")
+BEFORE = re.compile(
+    r"(?i)(?P<value>\d{1,3}(?:\.\d+)?)\s?%\*{0,2}\s{1,2}(?:test|val|validation)\W?(?:set )?acc"
+)
 # Not a result: what is aimed at, a class's own, a change, the k best.
 NO_RESULT = re.compile(
-    r"(?i)target|goal|\baim|threshold|should|must|need|require|want|expect|at least|more than|less than|improv"
-    r"|increas|decreas|drop|top.?[2-9]|per.?class|accuracy (of|for) (class\b|digit\b|\w{1,12}\s*:)|baseline|random"
-    r"|previous|patience|(?<!\d)[<>≥≤]=?\s*\d"
+    r"(?i)target|goal|\baim|threshold|should|must|need|require|want|expect|at least|more than|less than"
+    r"|improv|increas|decreas|drop|top.?[2-9]|per.?class|accuracy (of|for) (class\b|digit\b|\w{1,12}\s*:)"
+    r"|baseline|random|previous|patience|(?<!\d)[<>≥≤]=?\s*\d"
 )
 LIMITS = (0.05, 1.0)
 """Below, a figure is some other number."""
@@ -90,7 +93,9 @@ def claims(source: Source, places: Collection[str] | None = None) -> Claims:
         for kind, value in figures(text)
         if kind == TEST
     ]
-    counted = epochs(source.pieces)
+    counted = (
+        epochs(source.pieces) if any(re.search("(?i)epoch|fit", text) for _, text in source.pieces) else None
+    )
     return Claims(
         epochs=Claim(*counted) if counted else None,
         test_accuracy=test[-1] if test else None,
@@ -109,10 +114,10 @@ def figures(text: str) -> Iterator[tuple[str, float]]:
         if NO_RESULT.search(line) or not re.search(r"(?i)acc", line):
             continue
         line = re.sub(r"(?<=\d),(?=\d{3}\b)", "", line)
-        if (before := BEFORE.search(line)) and LIMITS[0] <= (value := float(before["value"]) / 100) <= LIMITS[
-            1
-        ]:
-            yield TEST, round(value, 6)
+        if before := BEFORE.search(line):
+            stated = float(before["value"]) / 100
+            if LIMITS[0] <= stated <= LIMITS[1]:
+                yield TEST, round(stated, 6)
             continue
         found = [(match, _fraction(match, line)) for match in FIGURE.finditer(line)]
         kinds = [_kind(match, line, len(found)) for match, _ in found]
@@ -124,21 +129,19 @@ def figures(text: str) -> Iterator[tuple[str, float]]:
 def _fraction(match: re.Match[str], line: str) -> float | None:
     if match["right"]:
         right, images = int(match["right"]), int(match["images"])
-        value = right / images if images >= 100 else None
-    elif re.match(r"[\d.]*\s*/", line[match.end() :]) or (
-        match["between"] and not (match["mark"] or match["percent"])
-    ):  # a part of something else
-        return None
+        if images < 100:
+            return None
+        value = right / images
     else:
+        part = re.match(r"[\d.]*\s*/", line[match.end() :])
+        loose = match["between"] and not (match["mark"] or match["percent"])  # accuracy in epoch 15
         number = float(match["value"])
-        percent = bool(match["percent"]) or number > 1 or "%" in line[match.start() : match.end()]
+        percent = bool(match["percent"]) or number > 1 or "%" in match[0]
         # 1 could be all of them, or one in a hundred.
-        value = None if number == 1 else number / 100 if percent else number
-        if not percent and "." not in match["value"]:
-            value = None
-    if value is None or not LIMITS[0] <= value <= LIMITS[1]:
-        return None
-    return round(value, 6)
+        if part or loose or number == 1 or not (percent or "." in match["value"]):
+            return None
+        value = number / 100 if percent else number
+    return round(value, 6) if LIMITS[0] <= value <= LIMITS[1] else None
 
 
 def _kind(match: re.Match[str], line: str, count: int) -> str:
@@ -170,6 +173,8 @@ def _kind(match: re.Match[str], line: str, count: int) -> str:
 def _texts(pieces: Iterable[Piece]) -> Iterator[Piece]:
     """Comments and docstrings, with their places."""
     for place, text in pieces:
+        if not re.search(r"(?i)acc", text):
+            continue
         name = Path(place).name
         try:
             for token in tokenize.generate_tokens(io.StringIO(text).readline):

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from under20k.checking.choice import Choice, Models
 from under20k.checking.scopes import FUNCTIONS
 
+OPTIONS = ("args", "opt", "opts", "config", "cfg", "hparams", "params", "flags", "FLAGS")
+"""What the parsed command line is called."""
 MOST_VALUES = 6
 """Of one parameter, to be shown."""
 
@@ -39,6 +41,9 @@ class Constructor:
         elif self.calls:
             text += f"; this file calls {', '.join(self.calls[:MOST_VALUES])}"
         return text
+
+
+NOTHING = Constructor()
 
 
 def constructor(models: Models, choice: Choice) -> Constructor:
@@ -104,9 +109,8 @@ class _Literals:
             if isinstance(scope, FUNCTIONS):
                 _assigned(scope, local)
             found = local.get(node.id) or self.top.get(node.id, [])
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            if node.value.id in ("args", "opt", "opts", "config", "cfg", "hparams", "params", "parser_args"):
-                found = [self.arguments[node.attr]] if node.attr in self.arguments else []
+        elif isinstance(node, ast.Attribute) and getattr(node.value, "id", "") in OPTIONS:
+            found = [self.arguments[node.attr]] if node.attr in self.arguments else []
         if found and all(map(_is_literal, found)):
             return [(_text(value), True) for value in found]
         return [(_text(node), False)]
@@ -114,7 +118,7 @@ class _Literals:
 
 def _assigned(node: ast.AST, found: dict[str, list[ast.expr]]) -> None:
     """Per name what the statements give it, of a loop over a list its items; a function's inside not."""
-    stack = list(node.body) if isinstance(node, FUNCTIONS) else [node]
+    stack: list[ast.AST] = list(node.body) if isinstance(node, FUNCTIONS) else [node]
     while stack:
         part = stack.pop(0)
         if isinstance(part, ast.Assign | ast.AnnAssign) and part.value is not None:
@@ -122,14 +126,9 @@ def _assigned(node: ast.AST, found: dict[str, list[ast.expr]]) -> None:
             for target in targets:
                 if isinstance(target, ast.Name):
                     found.setdefault(target.id, []).append(part.value)
-        elif isinstance(part, ast.For | ast.AsyncFor):
-            if isinstance(part.target, ast.Name):
-                if isinstance(part.iter, ast.List | ast.Tuple):
-                    found.setdefault(part.target.id, []).extend(part.iter.elts)
-                else:
-                    found.setdefault(part.target.id, []).append(part.iter)
-                    if isinstance(part.iter, ast.Constant):  # the letters of a text
-                        found[part.target.id].append(ast.Name("?"))
+        elif isinstance(part, ast.For | ast.AsyncFor) and isinstance(part.target, ast.Name):
+            items = part.iter.elts if isinstance(part.iter, ast.List | ast.Tuple) else [ast.Name("?")]
+            found.setdefault(part.target.id, []).extend(items)
         if not isinstance(part, (*FUNCTIONS, ast.ClassDef, ast.expr)):
             stack = [
                 p for p in ast.iter_child_nodes(part) if isinstance(p, ast.stmt | ast.ExceptHandler)

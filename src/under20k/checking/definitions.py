@@ -1,7 +1,7 @@
 """What has to run for a model to be made: its definitions, one by one, without the training.
 
-``definitions`` reads a source's top-level statements backwards from the model: what its class, its methods and
-their functions read, and which statements bind or change those names. No code runs here.
+``definitions`` reads a source's top-level statements backwards from the model: what its class, its methods
+and their functions read, and which statements bind or change those names. No code runs here.
 """
 
 from __future__ import annotations
@@ -19,26 +19,11 @@ from under20k.checking.units import Unit, units
 
 # Of nn.Module, called without the model naming them.
 CALLED_METHODS = frozenset(
-    [
-        "forward",
-        "train",
-        "eval",
-        "extra_repr",
-        "parameters",
-        "named_parameters",
-        "modules",
-        "named_modules",
-        "children",
-        "named_children",
-        "buffers",
-        "named_buffers",
-        "to",
-        "apply",
-        "_apply",
-        "state_dict",
-        "load_state_dict",
-        "requires_grad_",
-    ]
+    (
+        *("forward", "train", "eval", "extra_repr", "parameters", "named_parameters", "modules"),
+        *("named_modules", "children", "named_children", "buffers", "named_buffers", "to", "apply"),
+        *("_apply", "state_dict", "load_state_dict", "requires_grad_"),
+    )
 )
 
 
@@ -87,9 +72,10 @@ def definitions(pieces: Iterable[Piece], name: str, known_missing: Sequence[str]
             node = None if not unit.kept or replaced or missing else unit.node
         if node is not None:
             module = ast.Module([node], [])
-            required = unit.needed - {"*"} != set() or "*" in unit.needed
             steps.append(
-                Step(unit.place, module, frozenset(unit.binds), required, unit.node.lineno, unit.flags)
+                Step(
+                    unit.place, module, frozenset(unit.binds), bool(unit.needed), unit.node.lineno, unit.flags
+                )
             )
     return _in_order(steps)
 
@@ -128,9 +114,9 @@ class _Needs:
             for index in reached:
                 self._need(index, name, at)
         for unit in self.units:  # import a.b.c is needed where a.b.c is read
-            if isinstance(unit.node, ast.Import) and unit.needed and not unit.node.names[0].asname:
-                if not set(unit.node.names[0].name.split(".")[1:]) <= self.attributes:
-                    unit.needed.clear()
+            alias = unit.node.names[0] if isinstance(unit.node, ast.Import) and unit.needed else None
+            if alias and not alias.asname and not set(alias.name.split(".")[1:]) <= self.attributes:
+                unit.needed.clear()
 
     def _use(self) -> int:
         """Where the source first has all that the class needs: after it is made last, or at the end."""
@@ -197,14 +183,11 @@ class _Needs:
             part = reduced(unit.node, unit.needed)
             names = scan([part], lazy_annotations=bool(unit.flags)) if part else Names()
             self.attributes |= names.attributes
-            inside = names.binds - set(self.makers) | (names.binds & names.now)
-            self.work += [(n, index) for n in names.now | names.later if n not in inside or n in self.makers]
+            self.work += [(n, index) for n in names.now | names.later]
         else:
             self.attributes |= unit.names.attributes
             self.work += [(n, index) for n in unit.names.now | unit.names.later]
-            for part in unit.changes & set(self.makers):
-                if part != name and part not in self.imported:
-                    self.work.append((part, index))
+            self.work += [(n, index) for n in unit.changes if n != name and n not in self.imported]
 
     def _methods(self) -> bool:
         """Put the needs of methods on the list that have become reachable. Whether there were any."""
@@ -249,7 +232,7 @@ def _package(node: ast.stmt) -> str:
 
 
 def _in_order(steps: list[Step]) -> list[Step]:
-    """With a required step that stands after the one that needs it (cells run in another order) put before."""
+    """With what a required step needs put before it, where it stands after (cells run in another order)."""
     makers: dict[str, list[int]] = {}
     for index, step in enumerate(steps):
         for name in step.defines:

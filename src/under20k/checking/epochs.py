@@ -18,6 +18,7 @@ OPTION = re.compile(r"(?i)^(n|num|max)?_?epochs?$")
 EPOCH = re.compile(r"(?i)^_?(e|ep|epochs?(_?\w{1,5})?|\w*_epoch)$")
 COUNTER = re.compile(r"^(i|j|_|t|n)$")
 TRAINING = re.compile(r"(?i)^(train|fit)(_?(one_)?(model|net|epoch|step|loop))?$|^(one_)?epoch$")
+WRAPPERS = ("tqdm", "notebook", "tqdm_notebook", "progress_bar", "master_bar", "enumerate", "track")
 MOST = 10_000
 
 
@@ -41,7 +42,7 @@ class _Search:
         """Values by name: of assignments, keywords, defaults, options, keys of dicts."""
         self.calls: dict[str, list[ast.Call]] = {}
         self.functions: dict[str, Function] = {}
-        self.assigned: set[str] = set()
+        self.looked_up = 0
         self.fits: list[tuple[ast.expr, str]] = []
 
     def take(self, file: str, tree: ast.Module) -> None:
@@ -150,24 +151,18 @@ class _Search:
         for call in calls:
             function = self.functions.get(_last(call.func))
             if TRAINING.match(_last(call.func)) and isinstance(call.func, ast.Name):
-                inner = ast.walk(function) if function else ()
                 # That function may have the loop over the epochs itself.
-                return not any(
-                    isinstance(part, ast.For)
-                    and isinstance(part.target, ast.Name)
-                    and EPOCH.match(part.target.id)
-                    for part in inner
-                )
+                loops = [part for part in ast.walk(function) if isinstance(part, ast.For)] if function else []
+                names = [part.target.id for part in loops if isinstance(part.target, ast.Name)]
+                return not any(EPOCH.match(inner) for inner in names)
         return False
 
     def _count(self, node: ast.expr, function: Function | None) -> int | None:
         call = _range(node)
         if call is None or (call.keywords and _last(call.func) == "range"):
             return None
-        ends = [
-            self._number(argument, function)
-            for argument in call.args[: 1 if _last(call.func) == "trange" else 3]
-        ]
+        arguments = call.args[: 1 if _last(call.func) == "trange" else 3]
+        ends = [self._number(argument, function) for argument in arguments]
         if not ends or any(end is None for end in ends):
             return None
         try:
@@ -180,7 +175,8 @@ class _Search:
         """The whole number that an expression has in all places where it is set."""
         if isinstance(node, ast.Constant):
             return node.value if type(node.value) is int else None
-        if depth == 0:
+        self.looked_up += 1
+        if depth == 0 or self.looked_up > MOST:  # names set a thousand times from each other
             return None
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
             inner = self._number(node.operand, function, depth - 1)
@@ -190,15 +186,8 @@ class _Search:
             right = self._number(node.right, function, depth - 1)
             if left is None or right is None:
                 return None
-            if isinstance(node.op, ast.Add):
-                return left + right
-            return (
-                left - right
-                if isinstance(node.op, ast.Sub)
-                else left * right
-                if isinstance(node.op, ast.Mult)
-                else None
-            )
+            made = {ast.Add: left + right, ast.Sub: left - right, ast.Mult: left * right}.get(type(node.op))
+            return made if made is not None and abs(made) <= MOST**2 else None
         if isinstance(node, ast.Call) and _last(node.func) == "int" and len(node.args) == 1:
             return self._number(node.args[0], function, depth - 1)
         name = _last(node)
@@ -236,15 +225,7 @@ def _range(node: ast.expr) -> ast.Call | None:
     while isinstance(node, ast.Call):
         if _last(node.func) in ("range", "trange"):
             return node
-        if not node.args or _last(node.func) not in (
-            "tqdm",
-            "notebook",
-            "progress_bar",
-            "master_bar",
-            "enumerate",
-            "track",
-            "tqdm_notebook",
-        ):
+        if not node.args or _last(node.func) not in WRAPPERS:
             return None
         node = node.args[0]
     return None

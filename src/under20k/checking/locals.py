@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from under20k.checking.scopes import FUNCTIONS
+from under20k.checking.classes import LOSSES, is_model
+from under20k.checking.scopes import FUNCTIONS, Function
+from under20k.checking.source import read_source, tree_of
 from under20k.errors import UserError
 
 DEPTH = 5
@@ -18,7 +20,7 @@ DEPTH = 5
 class Found:
     """A definition in another file."""
 
-    node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    node: ast.ClassDef | Function
     file: Path
     classes: dict[str, ast.ClassDef]
     """All of that file."""
@@ -26,9 +28,7 @@ class Found:
     @property
     def is_model(self) -> bool:
         """Whether it is a class of nn.Module, or has a ``forward``."""
-        from under20k.checking.choice import is_model
-
-        if not isinstance(self.node, ast.ClassDef) or self.node.name.endswith("Loss"):
+        if not isinstance(self.node, ast.ClassDef) or LOSSES.search(self.node.name):
             return False
         forward = any(isinstance(part, FUNCTIONS) and part.name == "forward" for part in self.node.body)
         return forward or is_model(self.node.name, self.classes)
@@ -38,8 +38,6 @@ def find_local(
     node: ast.ImportFrom, name: str, path: Path, roots: Iterable[Path], depth: int = DEPTH
 ) -> Found | None:
     """What ``node`` imports as ``name``, if a file beside ``path`` or below ``roots`` defines it."""
-    from under20k.checking.source import read_source, tree_of
-
     original = next((alias.name for alias in node.names if (alias.asname or alias.name) == name), name)
     for file in _files(node, original, path, roots):
         try:

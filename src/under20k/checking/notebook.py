@@ -13,33 +13,37 @@ DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 # What ast.parse raises; SystemError is CPython's, of code nested too deep.
 PARSE_ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError, SystemError)
 FOREIGN_MAGICS = frozenset(
-    [
-        "!",
-        "bash",
-        "sh",
-        "script",
-        "html",
-        "js",
-        "javascript",
-        "latex",
-        "markdown",
-        "svg",
-        "perl",
-        "ruby",
-        "cmd",
-        "sql",
-        "bigquery",
-        "R",
-        "r",
-        "julia",
-        "cython",
-        "python",
-        "python2",
-        "python3",
-        "pypy",
-        "system",
-        "sx",
-    ]
+    (
+        *(
+            "!",
+            "bash",
+            "sh",
+            "script",
+            "html",
+            "js",
+            "javascript",
+            "latex",
+            "markdown",
+            "svg",
+            "perl",
+            "ruby",
+            "cmd",
+        ),
+        *(
+            "sql",
+            "bigquery",
+            "R",
+            "r",
+            "julia",
+            "cython",
+            "python",
+            "python2",
+            "python3",
+            "pypy",
+            "system",
+            "sx",
+        ),
+    )
 )
 """Cell magics whose text is no Python, or Python of another process."""
 WRITEFILE = "#%%writefile "

@@ -10,30 +10,12 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 MUTATING = frozenset(
-    [
-        "append",
-        "extend",
-        "insert",
-        "add",
-        "update",
-        "setdefault",
-        "pop",
-        "remove",
-        "clear",
-        "sort",
-        "reverse",
-        "add_module",
-        "register_module",
-        "register_buffer",
-        "register_parameter",
-        "add_argument",
-        "add_argument_group",
-        "set_defaults",
-        "freeze",
-        "merge_from_file",
-        "merge_from_list",
-        "__setitem__",
-    ]
+    (
+        *("append", "extend", "insert", "add", "update", "setdefault", "pop", "remove", "clear", "sort"),
+        *("reverse", "add_module", "register_module", "register_buffer", "register_parameter"),
+        *("add_argument", "add_argument_group", "set_defaults", "freeze", "merge_from_file"),
+        *("merge_from_list", "__setitem__"),
+    )
 )
 """Methods that change the object that they belong to, as far as models are built with them."""
 
@@ -93,7 +75,7 @@ def _scan(nodes: Iterable[ast.AST], lazy: bool, in_function: bool) -> Names:
             names.binds.add(node.name)
             stack += [*node.decorator_list, *_defaults(node.args)]
             if not lazy:
-                stack += annotations(node)
+                stack += annotations_of(node)
             inner = body_of(node, lazy)
             names.later |= inner.now
             names.globals |= inner.globals
@@ -148,7 +130,7 @@ def body_of(function: Function, lazy: bool = False) -> Names:
 
 
 def changed(node: ast.AST) -> Iterator[str]:
-    """Names whose objects the statement changes: ``N.x = …``, ``N[i] = …``, ``N.append(…)``, ``setattr(N, …)``."""
+    """Names whose objects the statement changes: ``N.x = …``, ``N[i] = …``, ``N.append(…)``, ``setattr``."""
     for part in outside_functions(node):
         if isinstance(part, ast.Attribute | ast.Subscript) and not isinstance(part.ctx, ast.Load):
             if root := root_of(part):
@@ -159,9 +141,8 @@ def changed(node: ast.AST) -> Iterator[str]:
             if isinstance(part.func, ast.Attribute) and part.func.attr in MUTATING:
                 if root := root_of(part.func.value):
                     yield root
-            elif isinstance(part.func, ast.Name) and part.func.id == "setattr" and part.args:
-                if root := root_of(part.args[0]):
-                    yield root
+            elif getattr(part.func, "id", "") == "setattr" and part.args and (root := root_of(part.args[0])):
+                yield root
 
 
 def outside_functions(node: ast.AST) -> Iterator[ast.AST]:
@@ -171,7 +152,7 @@ def outside_functions(node: ast.AST) -> Iterator[ast.AST]:
         part = stack.pop()
         yield part
         if isinstance(part, FUNCTIONS):
-            stack += [*part.decorator_list, *_defaults(part.args), *annotations(part)]
+            stack += [*part.decorator_list, *_defaults(part.args), *annotations_of(part)]
         elif isinstance(part, ast.Lambda):
             stack += _defaults(part.args)
         else:
@@ -192,7 +173,7 @@ def imported(node: ast.Import | ast.ImportFrom) -> set[str]:
     return {alias.asname or alias.name for alias in node.names}
 
 
-def annotations(node: Function) -> list[ast.expr]:
+def annotations_of(node: Function) -> list[ast.expr]:
     """Those of its parameters and of what it returns."""
     found = [argument.annotation for argument in arguments(node.args)] + [node.returns]
     return [note for note in found if note is not None]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable
+from typing import TypeVar
 
 from under20k.checking.notebook import IMPORTS
 from under20k.checking.scopes import FUNCTIONS, changed, outside_functions, scan
-from under20k.checking.training import trains
+from under20k.checking.training import goes_through_data, trains
 
 BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.Match, ast.AsyncFor, ast.AsyncWith)
+N = TypeVar("N", bound=ast.AST)
 
 
 def reduced(node: ast.stmt, wanted: Iterable[str]) -> ast.stmt | None:
@@ -57,10 +59,7 @@ def _reduced(body: Iterable[ast.stmt], wanted: set[str]) -> list[ast.stmt]:
     kept: list[ast.stmt] = []
     for node in body:
         if not _bodies(node):
-            names = scan([node])
-            if ((names.binds | set(changed(node))) & wanted and not trains(node)) or isinstance(
-                node, ast.Pass
-            ):
+            if (scan([node]).binds | set(changed(node))) & wanted and not trains(node):
                 kept.append(node)
             continue
         inner = {n: _reduced(getattr(node, n, []), wanted) for n in ("body", "orelse", "finalbody")}
@@ -69,43 +68,44 @@ def _reduced(body: Iterable[ast.stmt], wanted: set[str]) -> list[ast.stmt]:
         elif isinstance(node, ast.For | ast.AsyncFor):
             targets = scan([node.target]).binds
             reads = scan(inner["body"])
-            if not inner["body"] or (targets & wanted and not targets & reads.now):
-                continue
-            if targets & (reads.now | reads.later):
-                kept.append(_with(node, body=inner["body"], orelse=[]))
+            if targets & (wanted | reads.now | reads.later) and (
+                inner["body"] or not goes_through_data(node)
+            ):
+                kept.append(_with(node, body=inner["body"] or [_pass(node)], orelse=[]))
             else:
                 kept += inner["body"]
         elif isinstance(node, ast.Try):
             handlers = [_with(h, body=_reduced(h.body, wanted) or [_pass(h)]) for h in node.handlers]
-            imports = [part for part in node.body if isinstance(part, IMPORTS)]
-            inside = [part for part in node.body if part in imports or part in inner["body"]] or inner["body"]
-            if inside or any(not isinstance(h.body[0], ast.Pass) for h in handlers) or inner["orelse"]:
-                parts = {"body": inside or [_pass(node)], "orelse": inner["orelse"]}
-                kept.append(
-                    _with(
-                        node,
-                        **parts,
-                        handlers=handlers,
-                        finalbody=inner["finalbody"] or ([] if handlers else [_pass(node)]),
-                    )
-                )
+            handled = any(not isinstance(h.body[0], ast.Pass) for h in handlers)
+            if not (inner["body"] or handled or inner["orelse"] or inner["finalbody"]):
+                continue
+            # An import that fails is what the handlers are for.
+            body = [
+                kept
+                for part in node.body
+                for kept in ([part] if isinstance(part, IMPORTS) else _reduced([part], wanted))
+            ]
+            last = inner["finalbody"] or ([] if handlers else [_pass(node)])
+            orelse = inner["orelse"] if handlers else []
+            body = [*(body or [_pass(node)]), *([] if handlers else inner["orelse"])]
+            kept.append(_with(node, body=body, orelse=orelse, handlers=handlers, finalbody=last))
         elif isinstance(node, ast.Match):
             cases = [_with(case, body=_reduced(case.body, wanted) or [_pass(node)]) for case in node.cases]
             if any(not isinstance(case.body[0], ast.Pass) for case in cases):
                 kept.append(_with(node, cases=cases))
         elif isinstance(node, ast.With | ast.AsyncWith):
             bound = scan([item.optional_vars for item in node.items if item.optional_vars]).binds
-            if any(not isinstance(part, ast.Pass) for part in inner["body"]) or bound & wanted:
+            if inner["body"] or bound & wanted:
                 kept.append(_with(node, body=inner["body"] or [_pass(node)]))
-        elif isinstance(node, ast.If):
-            if any(not isinstance(part, ast.Pass) for part in inner["body"] + inner["orelse"]):
-                kept.append(_with(node, body=inner["body"] or [_pass(node)], orelse=inner["orelse"]))
-    return kept if any(not isinstance(part, ast.Pass) for part in kept) else []
+        elif isinstance(node, ast.If) and inner["body"] + inner["orelse"]:
+            kept.append(_with(node, body=inner["body"] or [_pass(node)], orelse=inner["orelse"]))
+    return kept
 
 
-def _with(node, **parts):  # type: ignore[no-untyped-def]
+def _with(node: N, **parts: object) -> N:
+    """The node with some of its fields replaced."""
     fields = {n: getattr(node, n) for n in node._fields if hasattr(node, n)} | parts
-    return ast.copy_location(type(node)(**fields), node) if hasattr(node, "lineno") else type(node)(**fields)
+    return ast.copy_location(type(node)(**fields), node)
 
 
 def _pass(node: ast.AST) -> ast.Pass:

@@ -62,7 +62,7 @@ def tree_of(text: str) -> ast.Module:
 
 
 def _decoded(path: Path) -> tuple[str, list[str]]:
-    """The text, its newlines as Python reads them, and notes. As Python does, by the BOM or the coding line."""
+    """The text, by its BOM or coding line and with newlines as Python reads them, and notes."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -80,8 +80,12 @@ def _decoded(path: Path) -> tuple[str, list[str]]:
     except UnicodeDecodeError as error:
         reason = f"{error.reason} at byte {error.start}"
         raise UserError(f"{path} is not text in {error.encoding}: {reason}; save it as UTF-8") from error
-    except (SyntaxError, LookupError, ValueError) as error:  # no such encoding
-        raise UserError(f"{path} is not text that Python reads: {error}; save it as UTF-8") from error
+    except (SyntaxError, LookupError, ValueError) as error:
+        missing = "declaration" in str(error)  # none, and it is not UTF-8
+        reason = (
+            "text in UTF-8, and names no other encoding" if missing else f"text that Python reads: {error}"
+        )
+        raise UserError(f"{path} is not {reason}; save it as UTF-8") from error
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"), notes
 
 
@@ -94,7 +98,11 @@ def _python(path: Path, text: str, notes: list[str]) -> Source:
             tree = tree_of(without)
         except PARSE_ERRORS:
             raise UserError(f"{path} is not Python: {said(error)}") from error
-        line = next(n for n, (a, b) in enumerate(zip(text.split("\n"), without.split("\n")), 1) if a != b)
+        line = next(
+            n
+            for n, (a, b) in enumerate(zip(text.split("\n"), without.split("\n"), strict=False), 1)
+            if a != b
+        )
         left = text.split("\n")[line - 1].strip()[:60]
         notes.append(f"line {line} ({left}) is for notebooks and was left out")
         text = without

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from under20k.checking.choice import Choice, Models
 from under20k.checking.claims import NONE, Claims, claims
-from under20k.checking.constructors import Constructor, constructor
+from under20k.checking.constructors import NOTHING, Constructor, constructor
 from under20k.checking.definitions import definitions
 from under20k.checking.notebook import Piece
 from under20k.checking.running import running
@@ -54,7 +54,7 @@ class Target:
     """Figures that stand in the source or in stored outputs."""
     notes: tuple[str, ...] = ()
     """What was left out or read otherwise than it stands."""
-    constructor: Constructor = Constructor()
+    constructor: Constructor = NOTHING
     """The parameters of the class or factory."""
     imported_from: Path | None = None
     """The file that defines the class, where this one imports it."""
@@ -89,19 +89,19 @@ def parse(text: str) -> Target:
     """The target that ``text`` names, nothing of it run. Raises NoModel where the file holds no model, and
     UserError where the file or the name is not there.
     """
-    target, models, choice = _parsed(text)
-    return _about(target, models, choice)
+    target, models, choice, source = _parsed(text)
+    return _about(target, models, choice, source)
 
 
 def parse_all(text: str) -> list[Target]:
-    """The targets of all model classes of a file, in its order; of a named one, that alone. Raises as parse."""
-    target, models, choice = _parsed(text)
+    """The targets of all models of a file, in its order; of a named one, that alone. Raises as `parse`."""
+    target, models, choice, source = _parsed(text)
     if _split(text)[1]:
-        return [_about(target, models, choice)]
-    return [_about(target, models, one) for one in models.all()]
+        return [_about(target, models, choice, source)]
+    return [_about(target, models, one, source) for one in models.all()]
 
 
-def _parsed(text: str) -> tuple[Target, Models, Choice]:
+def _parsed(text: str) -> tuple[Target, Models, Choice, Source]:
     place, name = _split(text)
     path, package = _file(place)
     above = package.split(".") if package else []
@@ -127,13 +127,12 @@ def _parsed(text: str) -> tuple[Target, Models, Choice]:
         root,
         package,
         is_notebook=source.is_notebook,
-        claims=claims(source),
         notes=tuple(source.notes),
     )
-    return target, models, choice
+    return target, models, choice, source
 
 
-def _about(target: Target, models: Models, choice: Choice) -> Target:
+def _about(target: Target, models: Models, choice: Choice, source: Source) -> Target:
     made = constructor(models, choice)
     others = tuple(other.name for other in models.all() if other.name != choice.name)
     return replace(
@@ -142,6 +141,8 @@ def _about(target: Target, models: Models, choice: Choice) -> Target:
         others=others,
         calls=made.calls,
         constructor=made,
+        # Of several models, only what stands between the cells that make this one and the next.
+        claims=claims(source, models.places(choice)),
         imported_from=choice.file,
     )
 
@@ -153,8 +154,8 @@ def _named(name: str, models: Models, source: Source) -> Choice:
         kind = "class" if isinstance(node, ast.ClassDef) else "factory" if node else "instance"
         return Choice(name, kind, node)
     choices = models.choices()
-    hint = nearest(name, choices) if choices else "and no other model"
-    raise UserError(f"{models.path} defines no {name!r}{';' if choices else ''} {hint}{_broken(source)}")
+    hint = f"; {nearest(name, choices)}" if choices else ", and no model"
+    raise UserError(f"{models.path} defines no {name!r}{hint}{_broken(source)}")
 
 
 def _no_model(path: Path, source: Source) -> UserError:

@@ -23,9 +23,7 @@ def trains(node: ast.AST, training: Iterable[str] = (), known: Iterable[str] = (
     ``training``: the local functions that do; ``known``: all local functions, whose names say nothing then.
     """
     for part in outside_functions(node):
-        if isinstance(part, ast.For) and any(
-            isinstance(inner, ast.Name) and LOADERS.search(inner.id) for inner in ast.walk(part.iter)
-        ):
+        if isinstance(part, ast.For) and goes_through_data(part):
             return True
         if not isinstance(part, ast.Call):
             continue
@@ -41,6 +39,11 @@ def trains(node: ast.AST, training: Iterable[str] = (), known: Iterable[str] = (
             if function.id not in known and TRAINING_FUNCTIONS.match(function.id):
                 return True
     return False
+
+
+def goes_through_data(loop: ast.For | ast.AsyncFor) -> bool:
+    """Whether it is a loop over a data set or its loader, by their names."""
+    return any(isinstance(part, ast.Name) and LOADERS.search(part.id) for part in ast.walk(loop.iter))
 
 
 def training_functions(functions: Mapping[str, Function]) -> set[str]:

@@ -113,7 +113,7 @@ def _statements(body: Iterable[ast.stmt], guarded: bool) -> Iterable[tuple[ast.s
 
 
 def _split(node: ast.stmt, written: set[str]) -> Iterable[ast.stmt]:
-    """An import of several names as several; those of modules that the notebook writes, as names of its own."""
+    """An import of several names as several; of a module that the notebook writes, its names as they are."""
     if not isinstance(node, ast.Import | ast.ImportFrom):
         yield node
         return
