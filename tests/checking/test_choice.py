@@ -73,6 +73,11 @@ FILES = {
         ("B",),
     ),
     "aliased": (A + B + "Model = A\nmodel = Model()\n", "A", ("B",)),
+    "given to a function": (
+        A + B + "model, loss = prepare(A, lr=0.1)\nassert isinstance(model, B)\n",
+        "A",
+        ("B",),
+    ),
     "in a loop": (A + B + "for m in [A()]:\n    print(m)\n", "A", ("B",)),
     "loss": (A + LOSS.format("SmoothedLoss"), "A", ()),
     "loss by its forward": (A + LOSS.format("Smoothed"), "A", ()),
@@ -242,7 +247,14 @@ class TestImported:
         [
             ("from lib import A\nmodel = A()\n", "A", "lib.py"),
             ("from lib import A\ndef main():\n    model = A()\n", "A", "lib.py"),
-            ("from lib import *\nfrom lib import A\nmodel = A()\n", "A", "lib.py"),
+            ("from lib import *\nmodel = A()\n", "A", "lib.py"),
+            ("from elsewhere import *\nfrom lib import *\nmodel = A()\n", "A", "lib.py"),
+            ("from lib import *\nfrom elsewhere import *\nmodel = A()\n", "A", "lib.py"),
+            (
+                "from lib import A\nfrom elsewhere import prepare\nmodel, optimizer = prepare(A, 0.1)\n",
+                "A",
+                "lib.py",
+            ),
             ("from lib import A as Net\nmodel = Net()\n", "Net", "lib.py"),
             ("from sub.inner import B\nmodel = B()\n", "B", "sub/inner.py"),
             ("from sub import B\nmodel = B()\n", "B", "sub/inner.py"),

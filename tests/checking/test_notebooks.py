@@ -105,6 +105,7 @@ RUNNING = {
     "@evil\ndef f(): ...": ["evil"],
     "def f(x: g() = h(), *, y=i()) -> j(): k()": ["h()", "i()", "j()", "g()"],
     "if x:\n    f()": ["if x:"],
+    "if __name__ == '__main__':\n    f()\nelse:\n    g()": ["g()"],
 }
 
 

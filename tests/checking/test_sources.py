@@ -83,6 +83,8 @@ def test_what_python_does_not_read_is_told(tmp_path, data, words):
 
 EXPORTS = {
     "pip": "!pip install x\n",
+    "automatic": "pip install torchsummary\n",
+    "automatic with options": "conda install -c x y\nls -la\ncd ..\n",
     "magic": "%matplotlib inline\n%load_ext autoreload\n",
     "continued": "!pip install \\\n   a b\n",
     "help": "?nn.Conv2d\nnn.Conv2d??\n",
@@ -105,7 +107,16 @@ def test_exports_of_notebooks_are_read(tmp_path, kind):
     assert text.count("\n") == lines
     net = next(step for step in definitions(target.pieces, "Net") if step.defines == {"Net"})
     assert text.split("\n")[net.line - 1] == "class Net(nn.Module):"
-    is_magic = kind in ("pip", "magic", "continued", "help", "indented", "assigned")
+    is_magic = kind in (
+        "pip",
+        "magic",
+        "continued",
+        "help",
+        "indented",
+        "assigned",
+        "automatic",
+        "automatic with options",
+    )
     assert [note.split(" (")[0] for note in target.notes] == [
         "line " + ("3" if kind == "indented" else "2")
     ] * is_magic

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,6 +27,17 @@ from under20k.checking.units import Unit
 from under20k.checking.walks import MOVES, Scope, definitions_in, named_calls, scopes_in, stripped
 
 INSTANCES = re.compile(r"(?i)^(my_?)?(net|model|network|cnn|classifier)(_?\w{1,3}|\d+)?$")
+NOT_MAKING = (
+    "isinstance",
+    "issubclass",
+    "super",
+    "type",
+    "print",
+    "hasattr",
+    "getattr",
+    "setattr",
+    "getsource",
+)
 TRAINED_BY = ("parameters", "named_parameters", "train", "fit")
 DEPTH = 8
 """Of functions that return what another makes."""
@@ -70,13 +81,15 @@ class Models:
         top = [part for unit in self.units for part in definitions_in(unit.node)]
         self.classes = {node.name: node for node in top if isinstance(node, ast.ClassDef)}
         self.functions = {node.name: node for node in top if isinstance(node, FUNCTIONS)}
-        self.imports = {
-            name: node
+        froms = [
+            part
             for unit in self.units
             for part in outside_functions(unit.node)
             if isinstance(part, ast.ImportFrom)
-            for name, node in _by_name(part)
-        }
+        ]
+        named = [(alias.asname or alias.name, node) for node in froms for alias in node.names]
+        self.imports = {name: node for name, node in named if name != "*"}
+        self.stars = [node for name, node in named if name == "*"]
         self.bound = {name for unit in self.units for name in unit.binds}
         self.aliases = {
             target.id: node.value.id
@@ -187,6 +200,8 @@ class Models:
 
     def _blocks(self) -> set[str]:
         """Model classes that another model class uses, itself or through functions, but not as its base."""
+        if len(self.models) < 2:
+            return set()
         parts: dict[str, list[ast.AST]] = {name: [node] for name, node in self.functions.items()}
         parts |= {
             name: [*self.classes[name].body, *self.classes[name].decorator_list] for name in self.models
@@ -293,9 +308,24 @@ class Models:
         calls.sort(key=lambda call: (call.lineno, call.col_offset))
         found = []
         for call in calls:
-            if choice := self._choice(call, variables.get(call, "")):
-                found.append(_Making(choice, call, variables.get(call, "")))
+            variable = variables.get(call, "")
+            choice = self._choice(call, variable) or self._given(call)
+            if choice:
+                found.append(_Making(choice, call, variable))
         return found
+
+    def _given(self, call: ast.Call) -> Choice | None:
+        """The class that a call is given, to make a model of: ``prepare(Net, lr=0.1)``."""
+        if last_name(call.func) in NOT_MAKING:
+            return None
+        for given in call.args:
+            name = given.id if isinstance(given, ast.Name) else ""
+            if name in self.models and name not in self.losses:
+                return Choice(name, "class", self.classes[name])
+            local = self._local(name) if name in self.imports else None
+            if local and local.is_model and isinstance(local.node, ast.ClassDef):
+                return Choice(name, "class", local.node, local.file)
+        return None
 
     def _choice(self, call: ast.Call, variable: str) -> Choice | None:
         name = call.func.id if isinstance(call.func, ast.Name) else ""
@@ -346,8 +376,9 @@ class Models:
 
     def _local(self, name: str) -> Found | None:
         if name not in self.found:
-            node = self.imports.get(name)
-            self.found[name] = find_local(node, name, self.path, self.roots) if node else None
+            nodes = [self.imports[name]] if name in self.imports else self.stars
+            found = (find_local(node, name, self.path, self.roots) for node in nodes)
+            self.found[name] = next(filter(None, found), None)
         return self.found[name]
 
     def _returns(self, name: str, depth: int = DEPTH) -> Choice | None:
@@ -391,8 +422,3 @@ class Models:
 def _unknown(making: _Making, models: Models) -> bool:
     """Whether nothing but a variable's name says that it is a model."""
     return making.choice.kind == "instance" and last_name(making.call.func) != "Sequential"
-
-
-def _by_name(node: ast.ImportFrom) -> Iterable[tuple[str, ast.ImportFrom]]:
-    for alias in node.names:
-        yield alias.asname or alias.name, node

@@ -27,7 +27,7 @@ FIGURE = re.compile(
     rf"(?i)(?<![a-z])(?P<label>(?:[a-z]+[ _\-/])*?){ACCURACY}\b"
     r"(?P<between>[ _](?:of|on|for|in|after)\b[^:=|│\d]{0,60}(?:\d{4,6}[^:=|│\d]{0,40})?"
     r"|[ _](?:score|is|was|top-?1))?"
-    r"""["'*`]*\s*(?:\(%\)|\(in %\)|\[%\])?\s*(?P<mark>[:=|│~]|-+>|→)?\s*["'*`]*\s*"""
+    r"""["'*`]*\s*(?:\(%\)|\(in %\)|\[%\]|\(overall\))?\s*(?P<mark>[:=|│~]|-+>|→)?\s*["'*`]*\s*"""
     rf"(?:tensor\(|np\.float64\()?(?:(?P<right>\d{{1,6}})\s*/\s*(?P<images>\d{{2,6}})\b|{NUMBER})"
 )
 # "99.43% test accuracy"
@@ -37,7 +37,7 @@ BEFORE = re.compile(
 # Not a result: what is aimed at, a class's own, a change, the k best.
 NO_RESULT = re.compile(
     r"(?i)target|goal|\baim|threshold|should|must|need|require|want|expect|at least|more than|less than"
-    r"|improv|increas|decreas|drop|top.?[2-9]|per.?class|accuracy (of|for) (class\b|digit\b|\w{1,12}\s*:)"
+    r"|improv|increas|decreas|drop|top.?[2-9]|per.?class|accuracy (of|for)\s+(class\b|digit\b|\w{1,12}\s*:)"
     r"|baseline|random|previous|patience|(?<!\d)[<>≥≤]=?\s*\d"
 )
 LIMITS = (0.05, 1.0)

@@ -85,7 +85,8 @@ class _Literals:
         self.arguments: dict[str, ast.expr] = {}
         for unit in models.units:
             _assigned(unit.node, self.top)
-            for part in ast.walk(unit.node):
+        for _, scope in models.scopes:
+            for part in scope.parts:
                 if isinstance(part, ast.Call) and getattr(part.func, "attr", "") == "add_argument":
                     self._option(part)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import CodeType
 
 from under20k.checking.notebook import IMPORTS, Piece
-from under20k.checking.scopes import FUNCTIONS, Names, body_of, outside_functions, scan
+from under20k.checking.scopes import FUNCTIONS, Names, around, body_of, outside_functions, scan
 from under20k.checking.slicing import reduced
 from under20k.checking.units import Unit, units
 
@@ -175,8 +175,7 @@ class _Needs:
             self.work += [(n, index) for n in unit.names.now]
             self.work += [(n, at) for n in inner.now]
         elif isinstance(unit.node, ast.ClassDef):
-            outer = [*unit.node.decorator_list, *unit.node.bases, *(k.value for k in unit.node.keywords)]
-            self.attributes |= scan(outer).attributes
+            self.attributes |= scan(around(unit.node)).attributes
             self.work += [(n, index) for n in unit.names.now]
             self.classes.add((index, at))
         elif unit.sliced:

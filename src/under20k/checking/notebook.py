@@ -46,6 +46,11 @@ FOREIGN_MAGICS = frozenset(
     )
 )
 """Cell magics whose text is no Python, or Python of another process."""
+AUTOMATIC = re.compile(
+    r"(?m)^([ \t]*)(?:pip3?|conda|mamba|cd|ls|ll|cat|mkdir|rmdir|rm|cp|mv|man|load_ext|reload_ext|autoreload"
+    r"|matplotlib|timeit|time|run|env|whos?)[ \t]+(?!(?:in|is|and|or|if|for|not|as)\b)[-~./\w\"'].*$"
+)
+"""Magics that a notebook takes without their ``%``."""
 WRITEFILE = "#%%writefile "
 """How a piece begins that a notebook writes to a module of its own."""
 
@@ -127,6 +132,7 @@ def without_magics(source: str) -> str:
 
     source = re.sub(r"(?m)^([ \t]*)(?:%(?=[\w%])|[!?])(?:.*\\\n)*.*$", blank, source)
     source = re.sub(r"(?m)^([ \t]*)[\w.]+\?+[ \t]*$", blank, source)
+    source = AUTOMATIC.sub(blank, source)
     return re.sub(r"(?m)^([ \t]*\w[\w, ]*=[ \t]*)[%!].*$", r"\1None", source)
 
 

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator
 
 from under20k.checking.notebook import IMPORTS, is_constant
+from under20k.checking.units import is_main_guard
 
 HARMLESS_DECORATORS = ("property", "staticmethod", "classmethod", "abstractmethod", "dataclass", "override")
 
@@ -24,6 +25,8 @@ def running(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt | ast.expr]:
             yield from _decorators(node)
             yield from _calling([*node.bases, *(keyword.value for keyword in node.keywords)])
             yield from running(node.body)
+        elif isinstance(node, ast.If) and is_main_guard(node):
+            yield from running(node.orelse)
         elif isinstance(node, ast.Try):
             yield from running(node.body)
             for handler in node.handlers:

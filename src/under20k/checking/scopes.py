@@ -87,7 +87,7 @@ def _scan(nodes: Iterable[ast.AST], lazy: bool, in_function: bool) -> Names:
             names.attributes |= inner.attributes
         elif isinstance(node, ast.ClassDef):
             names.binds.add(node.name)
-            stack += [*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords)]
+            stack += around(node)
             names.add(_class_body(node, lazy))
         elif isinstance(node, COMPREHENSIONS):
             inner = _scan(ast.iter_child_nodes(node), lazy, in_function)
@@ -152,11 +152,18 @@ def outside_functions(node: ast.AST) -> Iterator[ast.AST]:
         part = stack.pop()
         yield part
         if isinstance(part, FUNCTIONS):
-            stack += [*part.decorator_list, *_defaults(part.args), *annotations_of(part)]
+            stack += around(part)
         elif isinstance(part, ast.Lambda):
             stack += _defaults(part.args)
         else:
             stack += ast.iter_child_nodes(part)
+
+
+def around(node: Function | ast.ClassDef) -> list[ast.expr]:
+    """The expressions of a definition that run where it stands: decorators, defaults, annotations, bases."""
+    if isinstance(node, ast.ClassDef):
+        return [*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords)]
+    return [*node.decorator_list, *_defaults(node.args), *annotations_of(node)]
 
 
 def root_of(node: ast.AST) -> str:

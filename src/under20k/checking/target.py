@@ -11,6 +11,7 @@ from pathlib import Path
 
 from under20k.checking.choice import Choice, Models
 from under20k.checking.claims import NONE, Claims, claims
+from under20k.checking.classes import last_name
 from under20k.checking.constructors import NOTHING, Constructor, constructor
 from under20k.checking.definitions import definitions
 from under20k.checking.notebook import Piece
@@ -115,8 +116,8 @@ def _parsed(text: str) -> tuple[Target, Models, Choice, Source]:
         raise _no_model(path, source)
     else:
         choice = found
-    words = {node.attr for part in parts for node in ast.walk(part.node) if isinstance(node, ast.Attribute)}
-    words |= {node.id for part in parts for node in ast.walk(part.node) if isinstance(node, ast.Name)}
+    nodes = [node for _, scope in models.scopes for node in scope.parts]
+    words = {last_name(node) for node in nodes if isinstance(node, ast.Name | ast.Attribute)}
     losses = sorted(words & {"nll_loss", "NLLLoss", "cross_entropy", "CrossEntropyLoss"})
     target = Target(
         text,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from under20k.checking.classes import last_name
-from under20k.checking.scopes import FUNCTIONS
+from under20k.checking.scopes import FUNCTIONS, around
 
 WRAPPERS = ("DataParallel", "compile", "script", "DistributedDataParallel", "prepare", "summary")
 MOVES = ("to", "cuda", "cpu", "float", "double", "half", "train", "eval", "requires_grad_", "apply")
@@ -57,6 +57,7 @@ def scopes_in(node: ast.AST) -> Iterator[Scope]:
             part = stack.pop()
             if isinstance(part, (*FUNCTIONS, ast.ClassDef)) and (is_scope or part is not node):
                 inner.append((part, in_class))
+                stack += reversed(around(part))
                 continue
             parts.append(part)
             stack += reversed(list(ast.iter_child_nodes(part)))
