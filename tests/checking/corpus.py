@@ -1,4 +1,5 @@
-"""Small models with the rules that each misses and the field of its last layer, decided by hand.
+"""Small models with the rules that each misses, decided by hand, and the field of what goes into the global
+pooling, or into the last layer where there is none.
 
 The base net has two padded 3×3 convolutions, each with BatchNorm, ReLU and 2×2 pooling, and dropout: fields 3,
 4 after the pool, 8, 10 after the pool; a 7×7 convolution with jump 4 sees 10 + 6·4 = 34.
@@ -162,6 +163,40 @@ class Hidden(nn.Module):
         return self.c(self.product(self.f(x).flatten(1), self.w))
 
 
+def attention_with_dropout() -> nn.Module:
+    """Nothing else drops."""
+
+    def forward(m: Model, x: Tensor) -> Tensor:
+        t = tokens(x)
+        return m.c(m.a(t, t, t)[0].mean(1))
+
+    return Model(
+        lambda m, x: forward(m, m.f(x)), f=features(0), c=FC(),
+        a=nn.MultiheadAttention(8, 2, dropout=0.1, batch_first=True),
+    )  # fmt: skip
+
+
+def recurrent() -> nn.Module:
+    """Two layers of LSTM over the rows of the image, dropout between them, and the last state."""
+    return Model(
+        lambda m, x: m.c(m.a(x.squeeze(1))[0][:, -1]), a=nn.LSTM(28, 8, 2, dropout=0.2, batch_first=True), c=FC()
+    )
+
+
+def of_three_axes() -> nn.Module:
+    """A depth of 1 beside rows and columns."""
+    return Model(
+        lambda m, x: m.b(m.drop(m.pool(m.bn(m.a(x[:, :, None]))))).mean((2, 3, 4)),
+        a=nn.Conv3d(1, 4, (1, 3, 3), padding=(0, 1, 1)), bn=nn.BatchNorm3d(4), pool=nn.MaxPool3d((1, 2, 2)),
+        drop=nn.Dropout(0.1), b=nn.Conv3d(4, 10, (1, 5, 5), padding=(0, 2, 2)),
+    )  # fmt: skip
+
+
+def scaled(by: Callable[[Tensor], Tensor]) -> nn.Module:
+    """Features times something before they are averaged."""
+    return on(lambda m, x: m.c((x * by(x)).mean((2, 3))), c=FC())
+
+
 def assigned() -> nn.Module:
     """The result of the last layer is put into a tensor made before."""
 
@@ -193,81 +228,81 @@ def conv8() -> nn.Module:
     return nn.Conv2d(8, 8, 3, padding=1)
 
 
-B, D, H, R, S, W, P, E = (
+B, D, H, R, S, W, P, E, ORDER = (
     *("batch_norm", "dropout", "head", "receptive_field", "softmax", "output", "parameters"),
-    "dropout_off_in_evaluation",
+    *("dropout_off_in_evaluation", "batch_norm_order"),
 )
 CORPUS: dict[str, tuple[Callable[[], nn.Module], set[str], int]] = {
-    "full-map convolution": (lambda: seq(CONV7(), nn.Flatten()), set(), 34),
-    "fully connected": (lambda: seq(nn.Flatten(), FC(392)), set(), 34),
-    "log-softmax": (lambda: seq(nn.Flatten(), FC(392), nn.LogSoftmax(1)), set(), 34),
-    "softmax": (lambda: seq(nn.Flatten(), FC(392), nn.Softmax(1)), set(), 34),
-    "doubled softmax": (lambda: seq(nn.Flatten(), FC(392), nn.Softmax(1), nn.LogSoftmax(1)), {S}, 34),
-    "nested sequential": (lambda: nn.Sequential(nn.Sequential(seq(CONV7())), nn.Flatten()), set(), 34),
+    "full-map convolution": (lambda: seq(CONV7(), nn.Flatten()), {R}, 10),
+    "fully connected": (lambda: seq(nn.Flatten(), FC(392)), {R}, 10),
+    "log-softmax": (lambda: seq(nn.Flatten(), FC(392), nn.LogSoftmax(1)), {R}, 10),
+    "softmax": (lambda: seq(nn.Flatten(), FC(392), nn.Softmax(1)), {R}, 10),
+    "doubled softmax": (lambda: seq(nn.Flatten(), FC(392), nn.Softmax(1), nn.LogSoftmax(1)), {R, S}, 10),
+    "nested sequential": (lambda: nn.Sequential(nn.Sequential(seq(CONV7())), nn.Flatten()), {R}, 10),
     "GAP of 1×1 convolution": (lambda: seq(CONV1(), GAP(), nn.Flatten()), {R}, 10),
-    "GAP before 1×1 convolution": (lambda: seq(GAP(), CONV1(), nn.Flatten()), set(), 34),
-    "GAP before linear": (lambda: seq(GAP(), nn.Flatten(), FC()), set(), 34),
+    "GAP before 1×1 convolution": (lambda: seq(GAP(), CONV1(), nn.Flatten()), {R}, 10),
+    "GAP before linear": (lambda: seq(GAP(), nn.Flatten(), FC()), {R}, 10),
     "mean over (2, 3)": (lambda: on(lambda m, x: m.c(x).mean((2, 3)), c=CONV1()), {R}, 10),
     "mean over [-1, -2]": (lambda: on(lambda m, x: m.c(x).mean([-1, -2]), c=CONV1()), {R}, 10),
-    "mean then linear": (lambda: on(lambda m, x: m.c(x.mean(dim=(2, 3))), c=FC()), set(), 34),
-    "mean of flattened maps": (lambda: on(lambda m, x: m.c(x.flatten(2).mean(-1)), c=FC()), set(), 34),
-    "torch.mean": (lambda: on(lambda m, x: m.c(torch.mean(x, (2, 3))), c=FC()), set(), 34),
+    "mean then linear": (lambda: on(lambda m, x: m.c(x.mean(dim=(2, 3))), c=FC()), {R}, 10),
+    "mean of flattened maps": (lambda: on(lambda m, x: m.c(x.flatten(2).mean(-1)), c=FC()), {R}, 10),
+    "torch.mean": (lambda: on(lambda m, x: m.c(torch.mean(x, (2, 3))), c=FC()), {R}, 10),
     "functional adaptive pool": (
-        lambda: on(lambda m, x: m.c(F.adaptive_avg_pool2d(x, 1).flatten(1)), c=FC()), set(), 34),
-    "average pool of the whole map": (lambda: seq(nn.AvgPool2d(7), nn.Flatten(), FC()), set(), 34),
+        lambda: on(lambda m, x: m.c(F.adaptive_avg_pool2d(x, 1).flatten(1)), c=FC()), {R}, 10),
+    "average pool of the whole map": (lambda: seq(nn.AvgPool2d(7), nn.Flatten(), FC()), {R}, 10),
     "average pool of a part": (lambda: seq(nn.AvgPool2d(2), nn.Conv2d(8, 10, 2), nn.MaxPool2d(2), nn.Flatten()),
                                {H, R}, 22),
     "max over the map": (lambda: on(lambda m, x: m.c(x).amax((2, 3)), c=CONV1()), {H, R}, 10),
     "global max pool": (lambda: seq(CONV1(), nn.AdaptiveMaxPool2d(1), nn.Flatten()), {H, R}, 10),
     "mean over rows only": (lambda: on(lambda m, x: m.c(x).mean(2).amax(2), c=CONV1()), {H, R}, 10),
-    "gate is no head": (gate, set(), 58),
-    "one module used twice": (shared_twice, set(), 42),
-    "tied weights": (tied, set(), 50),
-    "residual": (residual, set(), 42),
-    "dropout p = 0": (lambda: no_dropout(CONV7(), nn.Flatten()), {D}, 34),
-    "dropout in evaluation": (always_dropping, {E}, 34),
-    "Dropout2d": (lambda: no_dropout(nn.Dropout2d(0.1), CONV7(), nn.Flatten()), set(), 34),
+    "gate is no head": (gate, set(), 34),
+    "one module used twice": (shared_twice, {R}, 18),
+    "tied weights": (tied, {R}, 26),
+    "residual": (residual, {R}, 18),
+    "dropout p = 0": (lambda: no_dropout(CONV7(), nn.Flatten()), {D, R}, 10),
+    "dropout in evaluation": (always_dropping, {R, E}, 10),
+    "Dropout2d": (lambda: no_dropout(nn.Dropout2d(0.1), CONV7(), nn.Flatten()), {R}, 10),
     "functional dropout if training": (
         lambda: Model(lambda m, x: m.c(F.dropout(m.f(x), 0.1) if m.training else m.f(x)).flatten(1),
-                      f=features(0), c=CONV7()), set(), 34),
+                      f=features(0), c=CONV7()), {R}, 10),
     "functional dropout told not to": (
         lambda: Model(lambda m, x: m.c(F.dropout(m.f(x), 0.1, False)).flatten(1), f=features(0), c=CONV7()),
-        {D}, 34),
-    "no BatchNorm after the first": (bare, {B}, 34),
+        {D, R}, 10),
+    "no BatchNorm after the first": (bare, {B, R}, 10),
     "ReLU before BatchNorm": (
-        lambda: seq(nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(8), CONV7(), nn.Flatten()), {B}, 42),
-    "BatchNorm over a concatenation": (concatenated, {B}, 42),
-    "GroupNorm": (lambda: seq(nn.Conv2d(8, 8, 3, padding=1), nn.GroupNorm(2, 8), CONV7(), nn.Flatten()), {B}, 42),
+        lambda: seq(nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(8), CONV7(), nn.Flatten()), {ORDER, R}, 18),
+    "BatchNorm over a concatenation": (concatenated, {R}, 18),
+    "GroupNorm": (lambda: seq(nn.Conv2d(8, 8, 3, padding=1), nn.GroupNorm(2, 8), CONV7(), nn.Flatten()), {B, R}, 18),
     "all defined, none used": (unused, {B, D, H, R}, 8),
     "too many parameters": (lambda: seq(nn.Flatten(), nn.Linear(392, 64), FC(64)), {P}, 34),
-    "frozen": (frozen, set(), 34),
-    "11 classes": (lambda: seq(nn.Conv2d(8, 11, 7), nn.Flatten()), {W}, 34),
-    "output not flattened": (lambda: seq(CONV7()), {W}, 34),
+    "frozen": (frozen, {R}, 10),
+    "11 classes": (lambda: seq(nn.Conv2d(8, 11, 7), nn.Flatten()), {R, W}, 10),
+    "output not flattened": (lambda: seq(CONV7()), {R, W}, 10),
     "depthwise": (
-        lambda: seq(nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.BatchNorm2d(8), CONV7(), nn.Flatten()), set(), 42),
+        lambda: seq(nn.Conv2d(8, 8, 3, padding=1, groups=8), nn.BatchNorm2d(8), CONV7(), nn.Flatten()), {R}, 18),
     "dilated": (
-        lambda: seq(nn.Conv2d(8, 8, 3, padding=2, dilation=2), nn.BatchNorm2d(8), CONV7(), nn.Flatten()), set(), 50),
+        lambda: seq(nn.Conv2d(8, 8, 3, padding=2, dilation=2), nn.BatchNorm2d(8), CONV7(), nn.Flatten()), {R}, 26),
     "strided": (
-        lambda: seq(nn.Conv2d(8, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.Conv2d(8, 10, 4), nn.Flatten()), set(), 42),
-    "transposed 2×2": (lambda: up(nn.ConvTranspose2d(8, 8, 2, 2)), set(), 36),
-    "transposed 4×4": (lambda: up(nn.ConvTranspose2d(8, 8, 4, 2, 1)), set(), 40),
-    "nearest upsampling": (lambda: upsampled("nearest"), set(), 36),
-    "bilinear upsampling": (lambda: upsampled("bilinear"), set(), 40),
+        lambda: seq(nn.Conv2d(8, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.Conv2d(8, 10, 4), nn.Flatten()), {R}, 18),
+    "transposed 2×2": (lambda: up(nn.ConvTranspose2d(8, 8, 2, 2)), {R}, 10),
+    "transposed 4×4": (lambda: up(nn.ConvTranspose2d(8, 8, 4, 2, 1)), {R}, 14),
+    "nearest upsampling": (lambda: upsampled("nearest"), {R}, 10),
+    "bilinear upsampling": (lambda: upsampled("bilinear"), {R}, 14),
     "branch on a value": (
-        lambda: on(lambda m, x: m.c(x if x.sum() > 0 else -x).flatten(1), c=CONV7()), set(), 34),
+        lambda: on(lambda m, x: m.c(x if x.sum() > 0 else -x).flatten(1), c=CONV7()), {R}, 10),
     "product with a matrix": (
-        lambda: on(lambda m, x: x.flatten(1) @ m.c.weight.T + m.c.bias, c=FC(392)), set(), 34),
-    "einsum": (lambda: on(lambda m, x: torch.einsum("nchw,kchw->nk", x, m.c.weight), c=CONV7()), set(), 34),
+        lambda: on(lambda m, x: x.flatten(1) @ m.c.weight.T + m.c.bias, c=FC(392)), {R}, 10),
+    "einsum": (lambda: on(lambda m, x: torch.einsum("nchw,kchw->nk", x, m.c.weight), c=CONV7()), {R}, 10),
     "functional convolution": (
-        lambda: on(lambda m, x: F.conv2d(x, m.c.weight, m.c.bias).flatten(1), c=CONV7()), set(), 34),
+        lambda: on(lambda m, x: F.conv2d(x, m.c.weight, m.c.bias).flatten(1), c=CONV7()), {R}, 10),
     "convolution by unfolding": (
-        lambda: on(lambda m, x: (m.c.weight.flatten(1) @ F.unfold(x, 7)).flatten(1), c=CONV7()), set(), 34),
-    "mean in two steps": (lambda: on(lambda m, x: m.c(x.mean(3).mean(2)), c=FC()), set(), 34),
+        lambda: on(lambda m, x: (m.c.weight.flatten(1) @ F.unfold(x, 7)).flatten(1), c=CONV7()), {R}, 10),
+    "mean in two steps": (lambda: on(lambda m, x: m.c(x.mean(3).mean(2)), c=FC()), {R}, 10),
     "mean of a maximum": (lambda: on(lambda m, x: m.c(x).amax(3).mean(2), c=CONV1()), {H, R}, 10),
     "sum over the map, divided": (lambda: on(lambda m, x: m.c(x).sum((2, 3)) / 49, c=CONV1()), {R}, 10),
     "sum over the map": (lambda: on(lambda m, x: m.c(x).sum((2, 3)), c=CONV1()), {H, R}, 10),
     "average pool by the map's own size": (
-        lambda: on(lambda m, x: m.c(F.avg_pool2d(x, x.shape[2:]).flatten(1)), c=FC()), set(), 34),
+        lambda: on(lambda m, x: m.c(F.avg_pool2d(x, x.shape[2:]).flatten(1)), c=FC()), {R}, 10),
     "linear place by place": (lambda: on(lambda m, x: m.c(tokens(x)).amax(1), c=FC()), {H, R}, 10),
     "linear place by place, averaged": (lambda: on(lambda m, x: m.c(tokens(x)).mean(1), c=FC()), {R}, 10),
     "linear on channels last": (
@@ -284,32 +319,62 @@ CORPUS: dict[str, tuple[Callable[[], nn.Module], set[str], int]] = {
         lambda: Hidden(lambda x, w: F.linear(x, torch.from_numpy(w.numpy()) + 0)), {P}, 34),
     "weights in a list": (
         lambda: Hidden(lambda x, w: x @ torch.tensor(w.tolist(), dtype=x.dtype).t()), {P}, 34),
-    "pruned": (lambda: seq(prune.l1_unstructured(CONV7(), "weight", 0.5), nn.Flatten()), set(), 34),
-    "spectral norm": (lambda: seq(nn.utils.parametrizations.spectral_norm(CONV7()), nn.Flatten()), set(), 34),
-    "assigned into a tensor": (assigned, set(), 34),
-    "weight normalisation": (lambda: seq(nn.utils.parametrizations.weight_norm(CONV7()), nn.Flatten()), set(), 34),
-    "lazy": (lambda: seq(nn.LazyConv2d(10, 7), nn.Flatten()), set(), 34),
-    "dropout thrown away": (lambda: thrown_away(nn.Dropout()), {B, D}, 34),
-    "BatchNorm thrown away": (lambda: thrown_away(nn.BatchNorm2d(8)), {B, D}, 34),
-    "BatchNorm before the convolution": (lambda: between(nn.BatchNorm2d(8), nn.ReLU(), conv8()), {B}, 42),
-    "dropout before BatchNorm": (lambda: between(conv8(), nn.Dropout(0.1), nn.BatchNorm2d(8)), {B}, 42),
-    "pooling before BatchNorm": (lambda: between(conv8(), nn.AvgPool2d(1), nn.BatchNorm2d(8)), {B}, 42),
-    "no BatchNorm after the last": (lambda: seq(conv8(), nn.AvgPool2d(7), nn.Flatten(), FC()), set(), 42),
+    "pruned": (lambda: seq(prune.l1_unstructured(CONV7(), "weight", 0.5), nn.Flatten()), {R}, 10),
+    "spectral norm": (lambda: seq(nn.utils.parametrizations.spectral_norm(CONV7()), nn.Flatten()), {R}, 10),
+    "assigned into a tensor": (assigned, {R}, 10),
+    "weight normalisation": (lambda: seq(nn.utils.parametrizations.weight_norm(CONV7()), nn.Flatten()), {R}, 10),
+    "lazy": (lambda: seq(nn.LazyConv2d(10, 7), nn.Flatten()), {R}, 10),
+    "dropout thrown away": (lambda: thrown_away(nn.Dropout()), {B, D, R}, 10),
+    "BatchNorm thrown away": (lambda: thrown_away(nn.BatchNorm2d(8)), {B, D, R}, 10),
+    "BatchNorm before the convolution": (lambda: between(nn.BatchNorm2d(8), nn.ReLU(), conv8()), {B, R}, 18),
+    "dropout before BatchNorm": (lambda: between(conv8(), nn.Dropout(0.1), nn.BatchNorm2d(8)), {ORDER, R}, 18),
+    "pooling before BatchNorm": (lambda: between(conv8(), nn.AvgPool2d(1), nn.BatchNorm2d(8)), {R}, 18),
+    "no BatchNorm after the last": (lambda: seq(conv8(), nn.AvgPool2d(7), nn.Flatten(), FC()), {R}, 18),
     "every second pixel": (
-        lambda: on(lambda m, x: m.c(x[..., ::2, ::2]).flatten(1), c=nn.Conv2d(8, 10, 4)), set(), 34),
+        lambda: on(lambda m, x: m.c(x[..., ::2, ::2]).flatten(1), c=nn.Conv2d(8, 10, 4)), {R}, 10),
     "space to depth": (
         lambda: nn.Sequential(nn.PixelUnshuffle(2), *block(4, 8, nn.MaxPool2d(2)), nn.Dropout(), CONV7(), nn.Flatten()),
-        set(), 32),
+        {R}, 8),
     "padded by hand": (lambda: on(lambda m, x: m.c(F.pad(x, (1, 1, 1, 1))).flatten(1), c=nn.Conv2d(8, 10, 9)),
-                       set(), 42),
-    "in place, the result ignored": (lambda: on(lambda m, x: (x.relu_(), m.c(x))[1].flatten(1), c=CONV7()), set(), 34),
+                       {R}, 10),
+    "in place, the result ignored": (lambda: on(lambda m, x: (x.relu_(), m.c(x))[1].flatten(1), c=CONV7()), {R}, 10),
     "normalises its input": (
-        lambda: Model(lambda m, x: m.c(m.f((x - 0.1307) / 0.3081)).flatten(1), f=features(), c=CONV7()), set(), 34),
+        lambda: Model(lambda m, x: m.c(m.f((x - 0.1307) / 0.3081)).flatten(1), f=features(), c=CONV7()), {R}, 10),
     "one channel made three": (
         lambda: Model(lambda m, x: m.c(m.b(m.a(x.expand(-1, 3, -1, -1)))).flatten(1), a=nn.Conv2d(3, 4, 4, 4),
-                      b=nn.Sequential(nn.BatchNorm2d(4), nn.Dropout()), c=nn.Conv2d(4, 10, 7)), set(), 28),
-    "log of softmax": (lambda: on(lambda m, x: m.c(x).flatten(1).softmax(1).log(), c=CONV7()), set(), 34),
-    "softmax over the batch": (lambda: seq(nn.Flatten(), FC(392), nn.LogSoftmax(0)), {S}, 34),
+                      b=nn.Sequential(nn.BatchNorm2d(4), nn.Dropout()), c=nn.Conv2d(4, 10, 7)), {R}, 4),
+    "log of softmax": (lambda: on(lambda m, x: m.c(x).flatten(1).softmax(1).log(), c=CONV7()), {R}, 10),
+    "softmax over the batch": (lambda: seq(nn.Flatten(), FC(392), nn.LogSoftmax(0)), {R, S}, 10),
     "multilayer perceptron": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 16), nn.ReLU(), nn.Dropout(),
                                                     FC(16)), {B}, 28),
+    "weights in a buffer, bilinear": (
+        lambda: Hidden(lambda x, w: F.bilinear(x, x[:, :1], w[:, :, None])), {P}, 34),
+    "weights in a buffer, inner product": (lambda: Hidden(torch.inner), {P}, 34),
+    "weights in a buffer, tensordot": (
+        lambda: Hidden(lambda x, w: torch.tensordot(x, w, ([1], [1]))), {P}, 34),
+    "weights in a buffer, one axis": (
+        lambda: Hidden(lambda x, w: F.conv1d(x[:, None], w[:, None]).flatten(1)), {P}, 34),
+    "weights in a buffer, three axes": (
+        lambda: Hidden(lambda x, w: F.conv3d(x.view(-1, 1, 8, 7, 7), w.view(64, 1, 8, 7, 7)).flatten(1)), {P}, 34),
+    "weights in a buffer, times and sum": (
+        lambda: Hidden(lambda x, w: (x[:, None] * w).sum(-1)), {P}, 34),
+    "weights in a buffer, times and sum of maps": (
+        lambda: Hidden(lambda x, w: (x.view(-1, 1, 8, 7, 7) * w.view(64, 8, 7, 7)).sum((2, 3, 4))), {P}, 34),
+    "weights in a buffer, times, turned, mean": (
+        lambda: Hidden(lambda x, w: (x[:, None] * w).transpose(1, 2).mean(1)), {P}, 34),
+    "scaled by channel": (lambda: scaled(lambda x: torch.linspace(0.5, 1, 8).view(8, 1, 1)), {R}, 10),
+    "masked at random": (lambda: scaled(lambda x: (torch.rand_like(x) > 0.1).float()), {R}, 10),
+    "a gate at the end is no head": (
+        lambda: on(lambda m, x: (lambda y: y * y.mean((2, 3), keepdim=True).sigmoid())(m.c(x)).amax((2, 3)),
+                   c=CONV1()), {H}, 34),
+    "an average that is taken away is no head": (
+        lambda: on(lambda m, x: (lambda y: y - y.mean((2, 3), keepdim=True))(m.c(x)).amax((2, 3)), c=CONV1()),
+        {H}, 34),
+    "attention with dropout": (attention_with_dropout, set(), 34),
+    "recurrent": (recurrent, {B}, 28),
+    "convolutions of three axes": (of_three_axes, {R}, 12),
+    "1×1 convolutions after the average": (
+        lambda: seq(GAP(), nn.Conv2d(8, 8, 1), nn.ReLU(), CONV1(), nn.Flatten()), {R}, 10),
+    "linear layers after the average": (
+        lambda: seq(GAP(), nn.Flatten(), nn.Linear(8, 8), nn.ReLU(), FC()), {R}, 10),
 }  # fmt: skip

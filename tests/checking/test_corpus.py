@@ -13,9 +13,19 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from under20k.checking.judge import judge_model
 from under20k.checking.profiles import load_profile
-from under20k.checking.trace import trace
+from under20k.checking.trace import Form, trace
 
 BRIEF = load_profile("brief")
+ADVISED = {rule for rule, level in BRIEF.levels.items() if level == "advised"}
+# What torch's counter does not know, by hand: for each of 64 outputs 392 products, and one more each where the
+# second input of the bilinear form has one element; LSTM's four gates on 28 rows, from 28 and 8 and from 8 and 8.
+UNCOUNTED_MACS = {
+    "weights in a buffer, bilinear": 64 * (392 + 1),
+    "weights in a buffer, times and sum": 64 * 392,
+    "weights in a buffer, times and sum of maps": 64 * 392,
+    "weights in a buffer, times, turned, mean": 64 * 392,
+    "recurrent": 28 * 4 * 8 * (28 + 8 + 8 + 8),
+}
 
 
 @pytest.mark.parametrize("name", CORPUS)
@@ -25,7 +35,7 @@ def test_verdicts_are_those_of_the_table(name):
     found = {f["rule"]: f for f in result["findings"]}
     assert {rule for rule, f in found.items() if f["status"] != "passed"} == missed, found
     assert found["receptive_field"]["evidence"].startswith(f"{field}×{field} ")
-    assert result["passed"] == (not missed - {"softmax"})
+    assert result["passed"] == (not missed - ADVISED)
 
 
 @pytest.mark.parametrize("name", CORPUS)
@@ -41,7 +51,8 @@ def test_counts_and_shapes_agree_with_torch(name, monkeypatch):
         )
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, torch.no_grad():
         model.eval()(torch.randn(2, 1, 28, 28))
-    assert result["macs"] * 2 * 2 == counter.get_total_flops()
+    uncounted = UNCOUNTED_MACS.get(name, 0)
+    assert (result["macs"] - uncounted) * 2 * 2 == counter.get_total_flops()
     kept_elsewhere = sum(
         buffer.numel() for buffer_name, buffer in model.named_buffers() if buffer_name == "w"
     )
@@ -69,7 +80,7 @@ class Capture(TorchFunctionMode):
         return result
 
 
-LAYERS = ("conv1d", "conv2d", "conv_transpose2d", "linear")
+LAYERS = ("conv1d", "conv2d", "conv3d", "conv_transpose2d", "linear")
 
 
 def monotone(model: nn.Module) -> nn.Module:
@@ -112,7 +123,7 @@ def test_receptive_fields_are_the_pixels_that_change_an_output(name, monkeypatch
         model(torch.zeros(1, 1, 72, 72, dtype=torch.float64))
         views.append((72, 0))
     for side, axis in views:
-        nodes = trace(model.float(), training=False, side=side).nodes
+        nodes = trace(model.float(), False, Form(side=side)).nodes
         # In an enlarged map they depend on the place, by up to half the jump of the map before: here 4.
         slack = 2 if any(n.kind in ("interpolate", "conv_transpose2d") for n in nodes) else 0
         stated = [min(side, n.fields[axis]) for n in nodes if n.kind in LAYERS]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isqrt, prod
 
-from under20k.checking.node import CONTRACTIONS, CONVOLUTIONS, PRODUCTS, Node
+from under20k.checking.node import CONTRACTIONS, CONVOLUTIONS, PRODUCTS, RECURRENT, Node
 
 Shape = tuple[int, ...]
 
@@ -24,6 +24,8 @@ def macs(node: Node, taken: Sequence[Shape], result: Shape, batch: int) -> int:
     elif node.kind == "multi_head_attention_forward" and len(taken) > 1 and len(taken[0]) == 3:
         (queries, images, width), keys = taken[0], taken[1][0]
         total = images * (2 * (queries + keys) * width * width + 2 * queries * keys * width)
+    elif node.kind in RECURRENT:  # every matrix once a step
+        total = prod(taken[0][:-1]) * sum(prod(shape) for shape in taken[1:] if len(shape) == 2)
     elif node.kind == "einsum":
         total = _einsum(str(node.settings.get("equation")), taken)
     elif node.kind == "bilinear" and len(taken) > 2:

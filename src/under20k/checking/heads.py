@@ -5,7 +5,7 @@ from __future__ import annotations
 from under20k.architecture import IMAGE_SIDE
 from under20k.checking.geometry import REDUCTIONS, averages_whole_map, pools_whole_map
 from under20k.checking.graph import Graph
-from under20k.checking.node import CONVOLUTIONS, Node
+from under20k.checking.node import CONVOLUTIONS, RESHAPING, Node
 from under20k.checking.ruling import Ruling, at, code, several, times
 
 SCALINGS = ("div", "__truediv__", "true_divide", "mul", "__mul__", "__rmul__", "multiply", "divide")
@@ -56,7 +56,7 @@ def judge_receptive_field(graph: Graph, least: int) -> Ruling:
     side = _field_into(into)
     passed = side >= least
     text = f"{_square(side)} before {where}"
-    if into.receptive_field > side and not (pools and passed):
+    if not passed if pools else into.receptive_field > side:
         text += f", {what}"
     fix = "" if passed else _larger_field(into, least - side)
     return Ruling(passed, requirement, text, fix=fix)
@@ -68,8 +68,16 @@ def _square(side: int) -> str:
 
 def _field_into(node: Node) -> int:
     """The side of the field of what a node takes, the largest over its inputs."""
-    fields = [source.fields for source in node.images]
+    fields = [_before_unfolding(source).fields for source in node.images]
     return int(min(max(field[axis] for field in fields) for axis in (0, 1)))
+
+
+def _before_unfolding(node: Node) -> Node:
+    """Unfolded windows times weights are a convolution: the windows are what goes into it."""
+    start = node
+    while node.kind in RESHAPING and node.images:
+        node = node.images[0]
+    return node.images[0] if node.kind == "unfold" else start
 
 
 def _first_of_pooling(node: Node) -> Node:

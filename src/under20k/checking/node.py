@@ -20,6 +20,7 @@ PRODUCTS = (
 )
 ATTENTION = ("scaled_dot_product_attention", "multi_head_attention_forward")
 RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
+RESHAPING = ("flatten", "reshape", "view", "permute", "transpose", "contiguous", "squeeze", "unsqueeze")
 MULTIPLICATIONS = ("mul", "__mul__", "__rmul__", "__imul__", "multiply")
 
 

@@ -22,7 +22,7 @@ from under20k.architecture import CLASSES, IMAGE_SIDE
 from under20k.checking.counts import macs
 from under20k.checking.findings import ModelError
 from under20k.checking.geometry import locate
-from under20k.checking.node import CONVOLUTIONS, MULTIPLICATIONS, PRODUCTS, Node
+from under20k.checking.node import CONVOLUTIONS, MULTIPLICATIONS, PRODUCTS, RESHAPING, Node
 from under20k.checking.settings import settings
 from under20k.checking.sources import attribute, line
 
@@ -36,7 +36,6 @@ FORM_ONLY = (
 )
 """What takes of its last tensor nothing but its shape or type."""
 IN_PLACE_OF_A_PRODUCT = ("sum", "mean")
-RESHAPING = ("flatten", "reshape", "view", "permute", "transpose", "contiguous", "squeeze", "unsqueeze")
 
 
 @dataclass(frozen=True)
