@@ -15,8 +15,8 @@ def net(
     name: str, base: str = "nn.Module", init: str = "", inside: str = "self.c = nn.Conv2d(1, 10, 28)"
 ) -> str:
     return (
-        f"class {name}({base}):\n    def __init__(self{init}):\n        super().__init__()\n        {inside}\n"
-        "    def forward(self, x):\n        return self.c(x).flatten(1)\n\n"
+        f"class {name}({base}):\n    def __init__(self{init}):\n        super().__init__()\n"
+        f"        {inside}\n    def forward(self, x):\n        return self.c(x).flatten(1)\n\n"
     )
 
 
@@ -189,7 +189,7 @@ NONE = {
     "a loss": LOSS.format("SmoothedLoss"),
     "data": "class Digits(Dataset):\n    def __getitem__(self, i): return i\n",
     "transforms": "train_transform = nn.Sequential(T.Normalize(0, 1))\n",
-    "lightning data": "import lightning as L\nclass Data(L.LightningDataModule):\n    def setup(self): pass\n",
+    "lightning data": "import lightning as L\nclass D(L.LightningDataModule):\n    def setup(self): pass\n",
     "a plain class": "class Config:\n    epochs = 3\n",
     "an exception": "class Stop(Exception):\n    pass\n",
     "an enum": "class Kind(enum.Enum):\n    a = 1\n",

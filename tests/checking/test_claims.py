@@ -27,7 +27,7 @@ OUTPUTS = {
     f"Accuracy=90.00: 50%|█\rAccuracy=91.50: {BAR}": (None, 0.915),
     "train set: Accuracy: 59031/60000 (98.39%)\nTest set: Accuracy: 9853/10000 (98.53%)": (0.9853, 0.98385),
     "Test phase: Average loss: 0.0202, Accuracy: 9940/10000 (99.40%)": (0.994, None),
-    "Train Loss=0.0287 LR=0.035 Acc=98.27%: 100%\nTest set: Average loss: 0.04, Accuracy: 9856/10000 (98.560%)": (
+    "Train Loss=0.0287 LR=0.035 Acc=98.27%: 100%\nTest set: loss: 0.04, Accuracy: 9856/10000 (98.560%)": (
         0.9856,
         0.9827,
     ),
@@ -39,7 +39,7 @@ OUTPUTS = {
         0.9944,
         0.9936,
     ),
-    "469/469 ━━━━ 8s 17ms/step - accuracy: 0.9936 - loss: 0.02 - val_accuracy: 0.9944 - val_loss: 0.02": (
+    "469/469 ━━ 8s/step - accuracy: 0.9936 - loss: 0.02 - val_accuracy: 0.9944 - val_loss: 0.02": (
         0.9944,
         0.9936,
     ),
@@ -110,12 +110,12 @@ LOOPS = {
     "n_epochs = 5 * 3\nfor epoch in range(n_epochs):\n    train(model)": 15,
     "def fit(model, num_epochs=20):\n    for epoch in range(num_epochs):\n        step(model)": 20,
     "def fit(model, num_epochs=20):\n    for epoch in range(num_epochs):\n        step(model)\nfit(net)": 20,
-    "def fit(model, num_epochs=20):\n    for epoch in range(num_epochs):\n        step(model)\nfit(net, num_epochs=7)": 7,
+    "def fit(model, epochs=20):\n    for epoch in range(epochs):\n        step(model)\nfit(net, epochs=7)": 7,
     "def fit(model, n):\n    for epoch in range(n):\n        step(model)\nN = 9\nfit(net, N)": 9,
     "class T:\n    def fit(self, n):\n        for epoch in range(n):\n            step()\nT().fit(9)": 9,
     "p.add_argument('--epochs', type=int, default=14)\nargs = p.parse_args()\n"
     "for epoch in range(1, args.epochs + 1):\n    train(args)": 14,
-    "p.add_argument('-e', '--num-epochs', default=14)\nfor epoch in range(args.num_epochs):\n    train(args)": 14,
+    "p.add_argument('-e', '--num-epochs', default=14)\nfor e in range(args.num_epochs):\n    train(args)": 14,
     "class Config:\n    epochs = 18\nfor epoch in range(Config.epochs):\n    train()": 18,
     "config = {'epochs': 18, 'lr': 0.1}\nfor epoch in range(config['epochs']):\n    train()": 18,
     "config = dict(epochs=18)\nfor epoch in range(config['epochs']):\n    train()": 18,

@@ -73,7 +73,8 @@ KINDS = {
     "default": "W = int('42')\nclass Net(Module):\n    def forward(self, x, w=W): return x + w",
     "class body": "W = int('42')\nclass Net(Module):\n    w = W\n    def forward(self, x): return x + self.w",
     "decorator": "def twice(c):\n    c.w = int('42')\n    return c\n@twice" + NET.format("self.w"),
-    "base": "class Base(Module):\n    w = int('42')\nclass Net(Base):\n    def forward(self, x): return x + self.w",
+    "base": "class Base(Module):\n    w = int('42')\nclass Net(Base):\n"
+    "    def forward(self, x): return x + self.w",
     "made base": "Base = type('Base', (Module,), {'w': 42})\nclass Net(Base):\n"
     "    def forward(self, x): return x + self.w",
     "metaclass": "class M(type):\n    w = int('42')\nclass Net(Module, metaclass=M):\n"
@@ -94,7 +95,8 @@ KINDS = {
     "    @property\n    def w(self): return W",
     "closure": "W = int('42')\ndef make():\n    def inner(x): return x + W\n    return inner\nf = make()\n"
     "class Net(Module):\n    def forward(self, x): return f(x)",
-    "lambda": "W = int('42')\nadd = lambda x: x + W\nclass Net(Module):\n    def forward(self, x): return add(x)",
+    "lambda": "W = int('42')\nadd = lambda x: x + W\nclass Net(Module):\n"
+    "    def forward(self, x): return add(x)",
     "comprehension": "W = [int('21') for _ in range(2)]" + NET.format("sum(w for w in W)"),
     "import": "import json\nW = json.loads('42')" + NET.format("W"),
     "import beside one that is missing": "import json, nowhere_at_all\nW = json.loads('42')"
@@ -110,11 +112,11 @@ KINDS = {
     + NET.format("W"),
     "train in the same try": "try:\n    W = int('42')\n    train(1)\nexcept ValueError:\n    W = 0"
     + NET.format("W"),
-    "local training function": "def epoch(m):\n    m.backward()\nif len('a'):\n    W = int('42')\n    epoch(1)"
+    "local training function": "def ep(m):\n    m.backward()\nif len('a'):\n    W = int('42')\n    ep(1)"
     + NET.format("W"),
     "retrained": "W = int('42')" + NET.format("W") + "W = train(W)",
-    "name reused by the training": "def inner(x): return x + 42\nclass Net(Module):\n    def forward(self, x):\n"
-    "        out = inner(x)\n        return out\nout = train(1)",
+    "name reused by the training": "def inner(x): return x + 42\nclass Net(Module):\n"
+    "    def forward(self, x):\n        out = inner(x)\n        return out\nout = train(1)",
     "later version": NET.format("0") + "W = int('42')" + NET.format("W"),
     "later constant": "W = 42" + NET.format("W") + "model = Net()\nW = 3",
     "method that trains": "class Net(Module):\n    def forward(self, x): return x + 42\n"
@@ -129,11 +131,12 @@ KINDS = {
     "late future": "W = 42\nfrom __future__ import print_function\n" + NET.format("W"),
     "nested": "class Net(Module):\n    class Inner:\n        def w(self): return W\n"
     "    def forward(self, x): return x + self.Inner().w()\nW = int('42')",
-    "conditional class": "if len('a'):\n    class Net(Module):\n        def forward(self, x): return x + W\nW = int('42')",
+    "conditional class": "if len('a'):\n    class Net(Module):\n        def forward(self, x): return x + W\n"
+    "W = int('42')",
     "registry": "R = {}\ndef register(c):\n    R[c.__name__] = int('42')\n    return c\n@register\n"
     "class Net(Module):\n    def forward(self, x): return x + R['Net']",
-    "argparse": "import argparse\np = argparse.ArgumentParser()\np.add_argument('--w', type=int, default=42)\n"
-    "args = p.parse_args([])" + NET.format("args.w"),
+    "argparse": "import argparse\np = argparse.ArgumentParser()\n"
+    "p.add_argument('--w', type=int, default=42)\nargs = p.parse_args([])" + NET.format("args.w"),
     "argparse in a loop": "import argparse\np = argparse.ArgumentParser()\nfor n in ['--w', '--v']:\n"
     "    p.add_argument(n, type=int, default=42)\nargs = p.parse_args([])" + NET.format("args.w"),
     "exception name": "try:\n    int('a')\nexcept ValueError as e:\n    W = len(str(e)[:42])"

@@ -220,7 +220,7 @@ def test_a_module_of_the_name_of_an_installed_one_is_the_students(folder):
 def test_a_missing_argument_is_asked_for_with_how_the_source_gives_it(folder):
     net = GOOD.replace("width=4", "width") + "def main():\n    return Net(width=8), Net(4)\n"
     error = judge(net=net)["error"]
-    assert error == "Net needs width: give --arg width=…; this file calls it with 4, 8"
+    assert error == "Net needs width: give --arg width=…; this file calls it with 8, 4"
 
 
 def test_where_nothing_can_fork_a_process_judges_one_model(folder, monkeypatch):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from submissions import GOOD, PARAMETERS
 
-from under20k.checking.notebook import definitions, needed
+from under20k.checking.definitions import definitions
 from under20k.checking.profiles import load_profile
 from under20k.checking.running import running
 from under20k.checking.sandbox import Sandbox, judge_all
@@ -66,31 +66,7 @@ def test_magics_and_shell_lines_are_taken_out(tmp_path, source, kept):
     ],
 )
 def test_definitions_are_kept_and_what_trains_is_not(source, kept):
-    assert bool(definitions(source).body) == kept
-
-
-def test_an_import_that_fails_is_passed_over_and_lines_stay():
-    tree = definitions("import not_installed_anywhere\n\nx = 1")
-    space: dict = {}
-    exec(compile(tree, "cell", "exec"), space)
-    assert space["x"] == 1
-    assert tree.body[1].body[0].lineno == 3
-
-
-def test_a_constant_made_of_what_the_training_gives_is_passed_over():
-    tree = definitions("import torch\nbest = accuracies[-1]\nW = 3\nH = [W] * 2" + " + []" * 600)
-    space: dict = {}
-    exec(compile(tree, "cell", "exec"), space)
-    assert (space["W"], space["H"], "best" in space) == (3, [3, 3], False)
-
-
-def test_what_makes_a_name_is_kept_once():
-    sources = ["device = f()\nnet = None", "net = g(device)\nloss = h(net)", "net = train(net)\nnet = g(1)"]
-    wanted = needed(sources, "net")
-    assert wanted == {"net", "device"}
-    kept = [ast.unparse(node) for source in sources for node in definitions(source, wanted).body]
-    assert [text for text in kept if "try" not in text] == ["device = f()", "net = g(device)"]
-    assert needed(["class Net: ...\nNet = compile(Net)"], "Net") == set()
+    assert bool(definitions([("a.py", source)], "Net")) == kept
 
 
 RUNNING = {
@@ -174,9 +150,13 @@ def test_notebooks_and_files_that_need_more_than_is_here_are_judged(tmp_path):
     texts = [f"{path}{':model' * (path.stem == 'e')}" for path in sorted(tmp_path.iterdir())]
     found = [result for _, result in judge_all(texts, Sandbox(load_profile("brief")), jobs=1)]
     assert [result.get("parameters") for result in found] == [PARAMETERS, PARAMETERS, None, None, PARAMETERS]
-    assert found[0]["note"] == ""
-    assert found[1]["note"] == "only its definitions ran: No module named 'not_installed_anywhere'"
-    assert found[4]["note"] == "of the statements only those ran that make model, size"
-    assert "a.ipynb cell 4:16" in found[0]["findings"][2]["evidence"]
+    assert [result["notes"] for result in found[:2]] == [
+        ["In [ ] (cell 3) has a syntax error and was left out: line 1: invalid syntax"],
+        [
+            "only its definitions ran: b.py:2 needs the package not_installed_anywhere,"
+            " which is not installed here"
+        ],
+    ]
+    assert "a.ipynb cell 4:16" in json.dumps(found[0]["layers"])
     assert found[2]["error"].endswith("object has no attribute 'c' (c.py:15)")
     assert found[3]["error"].endswith("object has no attribute 'c' (d.ipynb cell 3:15)")

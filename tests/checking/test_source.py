@@ -91,7 +91,7 @@ EXPORTS = {
     "indented": "if True:\n    !ls\n    %cd x\n",
     "assigned": "files = !ls\nwhere = %pwd\n",
     "late future": "import os\nfrom __future__ import print_function\n",
-    "ipython": "get_ipython().system('pip install x')\nget_ipython().run_line_magic('matplotlib', 'inline')\n",
+    "ipython": "get_ipython().system('pip install x')\nget_ipython().magic('matplotlib inline')\n",
     "ipython of several lines": "x = get_ipython().getoutput(\n    'ls',\n)\n",
     "ipython in a block": "try:\n    get_ipython().magic('x')\nexcept NameError: pass\n",
 }

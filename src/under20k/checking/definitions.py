@@ -54,8 +54,8 @@ def definitions(pieces: Iterable[Piece], name: str, known_missing: Sequence[str]
 
     Imports (each name by itself), functions, classes and constants are kept, and what else the judged class,
     function or instance needs: globals made by a call, under ``if``, ``try``, ``with`` or ``for``, changes of
-    those, replaced methods. Without a name, all that any class or function needs. Imports of the packages ``known_missing`` are left out unless required. Never
-    raises: pieces that do not parse are left out.
+    those, replaced methods. Without a name, all that any class or function needs. Imports of the packages
+    ``known_missing`` are left out unless required. Never raises: pieces that do not parse are left out.
     """
     found = units(pieces)
     defined = [u.node.name for u in found if isinstance(u.node, (*FUNCTIONS, ast.ClassDef))]
