@@ -131,7 +131,7 @@ def test_what_surrounds_a_model(surrounded, plain, case: Surrounding):
 def test_nothing_of_it_was_done(surrounded, tmp_path_factory):
     base = tmp_path_factory.getbasetemp()
     assert surrounded
-    (folder,) = base.glob("surrounded*")
+    (folder,) = [path for path in base.glob("surrounded*") if not path.is_symlink()]
     left = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
     files = {Path(case.name, "model.py") for case in SURROUNDINGS} | {Path(file) for file in LYING}
     assert {path for path in left if "__pycache__" not in path.parts} == files
@@ -158,8 +158,8 @@ def test_the_verdict_is_the_same_without_torchvision(tmp_path, monkeypatch, impo
     for name, result in judge(tmp_path / "files", files).items():
         same(result, plain)
         same(here[name], plain)
-        # So the package was lacking: what is told is its name.
-        assert "torchvision" in " ".join(result["notes"]), name
+        if not name.endswith("notebook"):  # of which the definitions run in any case
+            assert "torchvision" in " ".join(result["notes"]), name
 
 
 @pytest.mark.slow
