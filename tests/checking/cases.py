@@ -245,7 +245,7 @@ CASES = (
         normed("", "x = F.max_pool2d(self.n(F.relu(self.a(x))), 2)"),
         GHOSTS,
         advised=misses("batch_norm_order"),
-        words={"batch_norm_order": ("ReLU",)},
+        words={"batch_norm_order": ("relu",)},
     ),
     Case("conv_pool_norm.py", normed("", "x = F.relu(self.n(F.max_pool2d(self.a(x), 2)))"), GHOSTS),
     Case(
@@ -256,7 +256,7 @@ CASES = (
         normed("", "x = F.max_pool2d(F.relu(self.a(x)), 2)"),
         GHOSTS,
         misses("batch_norm"),
-        words={"batch_norm": ("nn.BatchNorm2d(6)", "@self.a, self.n")},
+        words={"batch_norm": ("nn.BatchNorm2d(6)", "@F.max_pool2d(F.relu(self.a(x)), 2)")},
     ),
     Case(
         "separable.py",
@@ -435,7 +435,7 @@ CASES = (
         error=("needs the package absent_lightning",),
         beside={"base.py": "from absent_lightning import LightningModule as Base\n"},
     ),
-    Case("needs_gpu.py", file(net(f"{FEATURES}{FC}.cuda()")), error=("GPU", "@.cuda()")),
+    Case("asks_for_gpu.py", file(net(f"{FEATURES}{FC}.cuda()")), PARAMETERS, notes=("GPU", "@.cuda()")),
     # of what cannot run whole, the definitions
     Case("global_by_call.py", file("import absent_thing", GLOBALS, ON_GLOBALS), PARAMETERS),
     Case(
@@ -492,7 +492,7 @@ CASES = (
     Case(
         "color.py",
         file(net("self.c = nn.Conv2d(3, 10, 28)", "return self.c(x).flatten(1)")),
-        error=("3 channels",),
+        error=("3×28×28",),
     ),
     Case(
         "size32.py",
