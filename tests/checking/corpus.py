@@ -179,7 +179,9 @@ def attention_with_dropout() -> nn.Module:
 def recurrent() -> nn.Module:
     """Two layers of LSTM over the rows of the image, dropout between them, and the last state."""
     return Model(
-        lambda m, x: m.c(m.a(x.squeeze(1))[0][:, -1]), a=nn.LSTM(28, 8, 2, dropout=0.2, batch_first=True), c=FC()
+        lambda m, x: m.c(m.a(x.squeeze(1))[0][:, -1]),
+        a=nn.LSTM(28, 8, 2, dropout=0.2, batch_first=True),
+        c=FC(),
     )
 
 

@@ -143,8 +143,12 @@ def broken(x):
 
 
 REFUSED = {
-    "two outputs": (lambda x: (x, x), TypeError, "gives tuple, not a tensor"),
-    "no tensor": (lambda x: x.shape[0], TypeError, "gives int, not a tensor"),
+    "two outputs": (
+        lambda x: (x, x),
+        TypeError,
+        r"returns a tuple of \(N, 4, 26, 26\), \(N, 4, 26, 26\), none of shape \(N, 10\)",
+    ),
+    "no tensor": (lambda x: x.shape[0], TypeError, "returns int, not a tensor"),
     "a constant": (lambda x: torch.zeros(2, 10), TypeError, "does not depend on the image"),
     "through NumPy": (lambda x: torch.from_numpy(x.numpy()), TypeError, "does not depend on the image"),
     "wrong shape": (nn.Linear(5, 10), RuntimeError, "shapes cannot be multiplied"),

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from under20k.checking.inputs import form_taken
+from under20k.checking.trace import of_output
 from under20k.data import Split, load, load_test
 
 CANDIDATES = {
@@ -120,10 +122,11 @@ def _batch_norms(model: nn.Module) -> Iterator[list[float]]:
 def correct(model: nn.Module, split: Split, mean: float, sd: float, count: int | None = None) -> int:
     """How many of the first ``count`` images (all of them for None) the model gets right."""
     images, labels = split.images[:count], split.labels[:count]
-    total = 0
+    total, form = 0, form_taken(model)
     with torch.no_grad():
         for first in range(0, len(labels), 500):
             batch = torch.from_numpy(images[first : first + 500].copy()).float().unsqueeze(1)
-            predicted = model((batch / 255 - mean) / sd).flatten(1).argmax(1)
+            output, _ = of_output(model(form.laid_out((batch / 255 - mean) / sd)), len(batch))
+            predicted = output.flatten(1).argmax(1)
             total += int((predicted == torch.from_numpy(labels[first : first + 500].astype("int64"))).sum())
     return total

@@ -89,6 +89,12 @@ def run(model: nn.Module) -> Runs:
     raise first
 
 
+def form_taken(model: nn.Module) -> Form:
+    """The form in which the model takes images of MNIST; that of maps if it takes none."""
+    forms = [Form(layout=layout) for layout in ("maps", *LAYOUTS)]
+    return next((form for form in forms if _takes(model, form)), Form())
+
+
 def _runs(model: nn.Module, form: Form) -> Runs:
     trained, evaluated = trace(model, True, form), trace(model, False, form)
     return Runs(trained, evaluated, form, [*filter(None, [evaluated.note or trained.note])])
@@ -142,7 +148,7 @@ def _for_the_side(model: nn.Module, side: int, error: Exception, tell_layer: boo
         pad = (side - IMAGE_SIDE) // 2
         change = f"add x = F.pad(x, ({pad}, {pad}, {pad}, {pad})) at the start of forward{at}"
     else:
-        change = f"resize the images, F.interpolate(x, {side}), at the start of forward{at}"
+        change = f"resize the images, x = F.interpolate(x, {side}), at the start of forward{at}"
     place, module, taken = failed_at(error)
     if tell_layer and isinstance(module, nn.Linear) and isinstance(taken, torch.Tensor):
         name = next((name for name, m in model.named_modules() if m is module), "")

@@ -51,7 +51,12 @@ class Form:
     def images(self) -> Tensor:
         """Random ones, always the same."""
         generator = torch.Generator().manual_seed(0)
-        images = torch.randn(self.batch, self.channels, self.side, self.side, generator=generator)
+        return self.laid_out(
+            torch.randn(self.batch, self.channels, self.side, self.side, generator=generator)
+        )
+
+    def laid_out(self, images: Tensor) -> Tensor:
+        """Maps of N×C×H×W in this layout."""
         if self.layout == "flat":
             return images.flatten(1)
         if self.layout == "rows":
