@@ -1,4 +1,4 @@
-"""Models that take other batches or images than most, or give more than one tensor: judged, or told what to do."""
+"""Models that take other batches or images than most, or give several tensors: judged, or told what to do."""
 
 import collections
 
@@ -106,29 +106,29 @@ class Picky(nn.Module):
         return self.fc(F.max_pool2d(self.c(x), 2).flatten(1))
 
 
-LINE = Picky.forward.__code__.co_firstlineno + 1
+AT = f"test_inputs.py:{Picky.forward.__code__.co_firstlineno + 1}"
 
 
 @pytest.mark.parametrize(
     ("channels", "side", "change"),
     [
-        (3, 28, f"make self.c, test_inputs.py:{LINE}, nn.Conv2d(1, …)"),
+        (3, 28, f"make self.c, {AT}, nn.Conv2d(1, …)"),
         (
             *(1, 32),
-            f"add x = F.pad(x, (2, 2, 2, 2)) at the start of forward, test_inputs.py:{LINE}, or make self.fc, "
-            f"test_inputs.py:{LINE}, nn.Linear(576, 10): of 28×28 it gets 576 numbers, not 784",
+            f"add x = F.pad(x, (2, 2, 2, 2)) at the start of forward, {AT}, or make self.fc, "
+            f"{AT}, nn.Linear(576, 10): of 28×28 it gets 576 numbers, not 784",
         ),
         (
             *(3, 32),
-            f"make self.c, test_inputs.py:{LINE}, nn.Conv2d(1, …); add x = F.pad(x, (2, 2, 2, 2)) at the start "
-            f"of forward, test_inputs.py:{LINE}",
+            f"make self.c, {AT}, nn.Conv2d(1, …); add x = F.pad(x, (2, 2, 2, 2)) at the start "
+            f"of forward, {AT}",
         ),
         (
             *(1, 14),
-            f"resize the images, x = F.interpolate(x, 14), at the start of forward, test_inputs.py:{LINE}, or make "
-            f"self.fc, test_inputs.py:{LINE}, nn.Linear(576, 10): of 28×28 it gets 576 numbers, not 100",
+            f"resize the images, x = F.interpolate(x, 14), at the start of forward, {AT}, or make "
+            f"self.fc, {AT}, nn.Linear(576, 10): of 28×28 it gets 576 numbers, not 100",
         ),
-        (2, 28, f"make self.c, test_inputs.py:{LINE}, nn.Conv2d(1, …)"),
+        (2, 28, f"make self.c, {AT}, nn.Conv2d(1, …)"),
     ],
 )
 def test_images_that_mnist_has_not_are_named_with_what_to_change(channels, side, change):
