@@ -8,7 +8,7 @@ from torch import nn
 
 from under20k.checking.node import ATTENTION, RECURRENT, Node
 from under20k.checking.ruling import Ruling, at, code, several
-from under20k.checking.sources import attribute
+from under20k.checking.lines import attribute
 
 
 def judge_dropout(model: nn.Module, trained: Sequence[Node]) -> Ruling:

@@ -24,7 +24,7 @@ from under20k.checking.findings import ModelError
 from under20k.checking.geometry import locate
 from under20k.checking.node import CONVOLUTIONS, MULTIPLICATIONS, PRODUCTS, RESHAPING, Node
 from under20k.checking.settings import settings
-from under20k.checking.sources import attribute, line
+from under20k.checking.lines import attribute, line
 
 FROM_ELSEWHERE = ("tensor", "as_tensor", "asarray", "from_numpy", "frombuffer", "from_dlpack")
 """What makes a tensor of numbers that are kept in lists or arrays."""
