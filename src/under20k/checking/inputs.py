@@ -15,8 +15,8 @@ from torch import nn
 
 from under20k.architecture import IMAGE_SIDE
 from under20k.checking.findings import ModelError
-from under20k.checking.ruling import code
 from under20k.checking.lines import attribute, failed_at, forward_line
+from under20k.checking.ruling import code
 from under20k.checking.trace import Form, Trace, of_output, trace
 
 BATCHES = (2, 8, 16)

@@ -22,9 +22,9 @@ from under20k.architecture import CLASSES, IMAGE_SIDE
 from under20k.checking.counts import macs
 from under20k.checking.findings import ModelError
 from under20k.checking.geometry import locate
+from under20k.checking.lines import attribute, line
 from under20k.checking.node import CONVOLUTIONS, MULTIPLICATIONS, PRODUCTS, RESHAPING, Node
 from under20k.checking.settings import settings
-from under20k.checking.lines import attribute, line
 
 FROM_ELSEWHERE = ("tensor", "as_tensor", "asarray", "from_numpy", "frombuffer", "from_dlpack")
 """What makes a tensor of numbers that are kept in lists or arrays."""

@@ -1,8 +1,8 @@
 """A watch on what a student's code does, by Python's audit hook.
 
-What the code may not do fails as an ordinary PermissionError at its line, so that code that copes goes on. What
-the user has installed may, while it is being imported, do what imports do: read any file and start a process.
-Everybody may write below the scratch folder and read code, Python's own files and the system's.
+What the code may not do fails as an ordinary PermissionError at its line, so that code that copes goes on.
+What the user has installed may, while it is being imported, do what imports do: read any file and start a
+process. Everybody may write below the scratch folder and read code, Python's own files and the system's.
 
 The hook lives in the process that it watches, so code that sets out to can get past it: ``jail`` holds then.
 """
@@ -146,7 +146,7 @@ class Watch:
 
 
 def installed_folders() -> tuple[str, ...]:
-    """The folders that Python's own modules and installed packages lie in, each with a separator at its end."""
+    """The folders of Python's own modules and of installed packages, each with a separator at its end."""
     paths = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     paths |= {*site.getsitepackages(), site.getusersitepackages()}
     return tuple(sorted(os.path.realpath(path) + os.sep for path in paths if path))
@@ -160,8 +160,8 @@ def _origin(
 ) -> tuple[bool, str, int]:
     """Whether an installed module that is being imported acts, else the file and line of the student's code.
 
-    The innermost frame decides that is either the student's or the import system's. The import system's counts
-    where a module of an installed package runs inside it, or where it reads a file by itself.
+    The innermost frame decides that is either the student's or the import system's. The import system's
+    counts where a module of an installed package runs inside it, or where it reads a file by itself.
     """
     frame: types.FrameType | None = sys._getframe(2)
     module, direct = False, True
