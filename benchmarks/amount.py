@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from under20k.engine import available_cores
+from under20k.machine import cores
 from under20k.timing import CORES
 
 
@@ -34,7 +34,7 @@ class Amount:
 
 def cores_used() -> int:
     """Two, whatever the machine has; one where that is all."""
-    return min(CORES, available_cores())
+    return min(CORES, cores().amount)
 
 
 FULL = Amount()

@@ -27,6 +27,7 @@ from under20k.cli.options import recipe_argument
 from under20k.data import load
 from under20k.environment import command, processor
 from under20k.files import read_json, write_json
+from under20k.machine import cores
 from under20k.recipe import Recipe
 from under20k.report.tables import Table
 from under20k.report.wording import plural
@@ -49,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--tasks", type=int, default=2000, help="tasks that do nothing (default: %(default)s)"
     )
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="default: as many as cores")
+    parser.add_argument("--workers", type=int, default=cores().amount, help="default: as many as cores")
     parser.add_argument("--output", type=Path, default=JSON, help="default: docs/cluster-cost.json")
     given = parser.parse_args(arguments)
     write_json(given.output, measure(recipe_argument(given.recipe), given.seeds, given.tasks, given.workers))

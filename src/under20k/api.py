@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from under20k.data import load, load_test
 from under20k.data.source import Notify
-from under20k.engine import create
+from under20k.engine import check_training_memory, create
 from under20k.engine.protocol import Engine, Teacher
 from under20k.environment import PRECISION, command, describe_environment
 from under20k.errors import UserError, nearest
 from under20k.evaluation import Evaluation
 from under20k.evaluation import evaluate as evaluate_logits
+from under20k.machine import cores
 from under20k.metrics import EpochMetrics
 from under20k.recipe import Recipe
 from under20k.recipes import RECIPES, named
@@ -87,7 +88,8 @@ def train(
         # The same bits take the same engine, and torch the same number of threads.
         before = recorded_environment(path)
         engine = before.get("engine", engine) if engine == "auto" else engine
-        threads = before.get("threads") if threads is None else threads
+        if threads is None:
+            threads = resumed_threads(path, before)
         if before:
             trained = before.get("precision", PRECISION)
             if precision not in ("auto", trained):
@@ -97,6 +99,7 @@ def train(
                 )
             precision = trained
     trainer = create(recipe, seed, engine=engine, device=device, precision=precision, threads=threads)
+    check_training_memory(trainer, recipe)
     environment = describe_environment(trainer, command_line)
     # Before the folder is made: without data, nothing is left that a second call would trip over. A finished
     # run is asked for none.
@@ -147,6 +150,24 @@ def train(
 def recorded_environment(path: Path) -> dict[str, Any]:
     """What the run at ``path`` was last trained by, if there is one."""
     return Run.open(path).session if (path / "environment.json").is_file() else {}
+
+
+def resumed_threads(path: Path, before: dict[str, Any]) -> int | None:
+    """The threads that the run at ``path`` goes on with: as many as before, or of the native engine, whose
+    bits do not depend on them, as this process has cores for.
+
+    Raises UserError where torch had more of them on a CPU than there are cores now.
+    """
+    threads, available = before.get("threads"), cores()
+    if not isinstance(threads, int) or threads <= available.amount:
+        return threads
+    if before.get("engine") == "torch" and before.get("device") == "cpu":
+        raise UserError(
+            f"{path} was trained by torch on {threads} threads, on which its bits depend, and this process "
+            f"may use {available.cores_text}; --threads {threads} goes on to the same bits, slowly, "
+            f"--threads {available.amount} to others"
+        )
+    return available.amount
 
 
 def epochs_done(run: Run) -> list[EpochMetrics]:

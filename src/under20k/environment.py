@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from under20k import __version__
+from under20k import __version__, machine
 from under20k.engine import choose, native_engine
 from under20k.engine.protocol import Engine
 
@@ -58,8 +58,21 @@ def describe_environment(engine: Engine, command_line: str | None = None) -> dic
         "packages": {name: _version(name) for name in PACKAGES},
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
-        "cores": os.cpu_count(),
+        **available(),
     }
+
+
+def available() -> dict[str, Any]:
+    """What of the machine this process may use; what limits it is named only where something does."""
+    cores, memory = machine.cores(), machine.memory()
+    found: dict[str, Any] = {"cores": os.cpu_count()}
+    if cores.limit:
+        found |= {"available_cores": cores.amount, "cores_limit": cores.limit}
+    if memory is not None:
+        found["memory_bytes"] = memory.amount
+        if memory.limit:
+            found["memory_limit"] = memory.limit
+    return found
 
 
 def identity(environment: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any
 
-from under20k.engine import available_cores
+from under20k import machine
 from under20k.errors import UserError
 from under20k.pool import Message
 
@@ -26,9 +26,9 @@ class LocalProcesses:
     away = False
     crash = (BrokenProcessPool,)
 
-    def __init__(self, executor: Executor, messages: Any, jobs: int) -> None:
+    def __init__(self, executor: Executor, messages: Any, jobs: int, limit: str) -> None:
         self.executor = executor
-        self.where = f"{jobs} at a time"
+        self.where = f"{jobs} at a time{f' ({limit})' if limit else ''}"
         self._messages = messages
 
     @property
@@ -89,13 +89,25 @@ class SeparateProcesses(Executor):
             self._idle.get().shutdown()
 
 
-@contextmanager
-def local_processes(tasks: int, jobs: int | None, threads: int) -> Iterator[LocalProcesses]:
-    """Processes for so many tasks of so many threads; ended at once if the block fails.
-
-    ``jobs`` of them, by default as many as the cores hold.
+def fitting_jobs(tasks: int, threads: int, job_bytes: int) -> tuple[int, str]:
+    """How many of the tasks, each of so many threads and bytes, to run at a time; and what keeps it below
+    what the machine's own cores and memory hold, if anything does.
     """
-    jobs = min(jobs or max(1, available_cores() // threads), tasks)
+    available, memory = machine.cores(), machine.memory()
+    jobs, limit = available.amount // threads, available.limit
+    if memory is not None and memory.amount // job_bytes < jobs:
+        jobs = memory.amount // job_bytes
+        limit = f"{machine.size_text(memory.amount)} of memory{f', {memory.limit}' if memory.limit else ''}"
+    return (tasks, "") if tasks <= jobs else (max(1, jobs), limit)
+
+
+@contextmanager
+def local_processes(tasks: int, jobs: int | None, threads: int, job_bytes: int) -> Iterator[LocalProcesses]:
+    """Processes for so many tasks of so many threads and bytes each; ended at once if the block fails.
+
+    ``jobs`` of them, by default as many as the cores and the memory hold.
+    """
+    jobs, limit = (min(jobs, tasks), "") if jobs else fitting_jobs(tasks, threads, job_bytes)
     # Fresh interpreters: a fork would inherit threads of libraries that do not survive it.
     context = multiprocessing.get_context("spawn")
     # Written by the worker itself, not by a thread of its own: what it told is there before it is done.
@@ -103,7 +115,7 @@ def local_processes(tasks: int, jobs: int | None, threads: int) -> Iterator[Loca
     before = set(multiprocessing.active_children())
     executor = SeparateProcesses(jobs, lambda: ProcessPoolExecutor(1, context, _begin, (messages,)))
     try:
-        yield LocalProcesses(executor, messages, jobs)
+        yield LocalProcesses(executor, messages, jobs, limit)
     except BaseException:
         # Each has its last epoch on disk; waiting for the running ones would take minutes.
         executor.shutdown(wait=False, cancel_futures=True)

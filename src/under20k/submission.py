@@ -203,4 +203,6 @@ def _digests(runs: Sequence[Run]) -> dict[int, str]:
 
 
 def _engine_options(environment: Mapping[str, Any]) -> dict[str, Any]:
-    return {"engine": identity(environment)["engine"], "threads": environment.get("threads")}
+    engine = identity(environment)["engine"]
+    # The native engine's bits depend on no number of threads, and there may be fewer cores than then.
+    return {"engine": engine, "threads": None if engine == "native" else environment.get("threads")}

@@ -18,6 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from under20k import machine
 from under20k.environment import processor
 from under20k.errors import UserError
 from under20k.files import write_text
@@ -151,14 +152,13 @@ def timed(
 @contextmanager
 def cores(count: int) -> Iterator[None]:
     """Keep this process, and those it starts in the block, to so many cores. Raises UserError for fewer."""
+    available = machine.cores()
+    if available.amount < count:
+        raise UserError(f"time is measured on {count} cores, and this process may use {available.cores_text}")
     if not hasattr(os, "sched_getaffinity"):
-        if (os.cpu_count() or 1) < count:
-            raise UserError(f"time is measured on {count} cores, and this machine has {os.cpu_count()}")
         yield  # macOS and Windows: the number of threads is all that can be set
         return
     before = os.sched_getaffinity(0)
-    if len(before) < count:
-        raise UserError(f"time is measured on {count} cores, and this process may use {len(before)}")
     os.sched_setaffinity(0, sorted(before)[:count])
     try:
         yield

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 from under20k.api import Silent, epochs_done, train
-from under20k.engine import choose, torch_device
+from under20k.engine import choose, least_bytes, torch_device
 from under20k.engine.protocol import Engine
 from under20k.environment import command, expected_identity, identity
 from under20k.errors import UserError
@@ -237,7 +237,9 @@ def differences(task: Task, run: Run, *, away: bool) -> str:
 def _pool(tasks: Sequence[Task], jobs: int | None, cluster: str | None) -> AbstractContextManager[Pool]:
     first = tasks[0]
     if cluster is None:
-        return local_processes(len(tasks), jobs, first.threads)
+        chosen = choose(first.engine, first.device, first.precision).engine
+        job_bytes = max(least_bytes(chosen, task.recipe) for task in tasks)
+        return local_processes(len(tasks), jobs, first.threads, job_bytes)
     from under20k.cluster import dask_workers  # an extra, which not everyone has
 
     return dask_workers(cluster, first.engine, first.device, first.threads, first.data_dir, first.precision)

@@ -12,12 +12,12 @@ from benchmarks import epoch, evaluation, native
 from benchmarks.amount import Amount
 from benchmarks.arithmetic import convolutions, epoch_flop
 from benchmarks.tables import SECTIONS
-from under20k.engine import available_cores
 from under20k.engine.protocol import Engine
 from under20k.errors import UserError
+from under20k.machine import cores
 from under20k.recipes import MINIMAL, REGULARIZED
 
-CORES = sorted({"1", str(available_cores())})
+CORES = sorted({"1", str(cores().amount)})
 
 
 def measured(name: str, amount: Amount) -> dict[str, Any]:

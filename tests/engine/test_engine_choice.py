@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from under20k.engine import available_cores, create, torch_device
+from under20k.engine import create, torch_device
 from under20k.errors import UserError
+from under20k.machine import cores
 from under20k.recipes import MINIMAL
 from under20k.weights import initial_weights
 
@@ -36,7 +37,7 @@ def test_all_cores_that_the_process_may_use_by_default():
     allowed = os.sched_getaffinity(0)
     try:
         os.sched_setaffinity(0, {min(allowed)})
-        assert available_cores() == 1
+        assert cores().amount == 1
         assert create(MINIMAL, 0, device="cpu").threads == 1
     finally:
         os.sched_setaffinity(0, allowed)

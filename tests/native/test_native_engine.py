@@ -17,6 +17,7 @@ import pytest
 from close import train_native, train_reference
 from numpy.typing import NDArray
 
+from under20k import machine
 from under20k.architecture import Architecture
 from under20k.data import Mnist
 from under20k.data.mnist import Split
@@ -269,8 +270,8 @@ def test_unfit_states_are_refused() -> None:
 
 
 def test_a_batch_beyond_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native_engine, "MEMORY_SHARE", 0.001)
-    with pytest.raises(UserError, match=r"takes .* GiB.*--batch-size"):
+    monkeypatch.setattr(machine, "MACHINE_SHARE", 0.001)
+    with pytest.raises(UserError, match=r"takes .* GiB, and this machine has .*--batch-size"):
         start(MINIMAL.with_changes(batch_size=50_000))
 
 

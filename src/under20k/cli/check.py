@@ -13,7 +13,6 @@ import argparse
 import contextlib
 import io
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +26,7 @@ from under20k.checking.target import SUFFIXES, argument, parse, submissions
 from under20k.cli.options import recipe_argument
 from under20k.errors import UserError
 from under20k.files import write_text
+from under20k.machine import cores
 from under20k.report.tables import Table
 from under20k.report.verdicts import verdicts_table
 
@@ -146,7 +146,7 @@ def _is_model(target: str) -> bool:
 def _class(arguments: argparse.Namespace, texts: list[str], profile: Profile) -> Judgements:
     if arguments.arg or arguments.accuracy or arguments.test:
         raise UserError("--arg and --accuracy are for one model, not for a folder")
-    jobs = (os.cpu_count() or 1) if arguments.jobs is None else arguments.jobs
+    jobs = cores().amount if arguments.jobs is None else arguments.jobs
     if jobs < 1:
         raise UserError(f"--jobs is {jobs}; give 1 or more")
     results: Judgements = []

@@ -12,6 +12,7 @@ from under20k.api import epochs_done
 from under20k.data.split import TRAIN_COUNT
 from under20k.engine import choose
 from under20k.engine.protocol import Engine
+from under20k.machine import size_text
 from under20k.metrics import EpochMetrics
 from under20k.recipe import Recipe
 from under20k.report.results import drops
@@ -23,13 +24,33 @@ from under20k.trainings import Failure, Task
 
 
 def start_text(recipe: Recipe, by: Mapping[str, Any]) -> str:
-    """What trains: ``14,116 parameters, 8 epochs; native engine, fp32 with avx2, cpu, 2 threads``."""
+    """What trains: ``14,116 parameters, 8 epochs; native engine, fp32 with avx2, cpu, 2 threads``.
+
+    Where the process may not use the whole machine, what limits it stands behind it.
+    """
     instruction_set = f" with {by['instruction_set']}" if by.get("instruction_set") else ""
     threads = f", {plural(by['threads'], 'thread')}" if by["device"] == "cpu" else ""
+    limits = []
+    if by.get("cores_limit"):
+        limits.append(f"{by['available_cores']} of {by['cores']} cores: {by['cores_limit']}")
+    if by.get("memory_limit"):
+        limits.append(f"{size_text(by['memory_bytes'])} of memory: {by['memory_limit']}")
     return (
         f"{recipe.architecture.parameters:,} parameters, {plural(recipe.epochs, 'epoch')}; "
         f"{by['engine']} engine, {by['precision']}{instruction_set}, {by['device']}{threads}"
+        + (f" ({'; '.join(limits)})" if limits else "")
     )
+
+
+def fewer_threads(run: Run) -> str:
+    """That a resumed run goes on with fewer threads than before, if it does."""
+    if len(run.sessions) < 2:
+        return ""
+    before, now = (session.get("threads") for session in run.sessions[-2:])
+    if not isinstance(before, int) or not isinstance(now, int) or now >= before:
+        return ""
+    same = ", to the same bits" if run.session.get("engine") == "native" else ""
+    return f"{run.path}: goes on with {plural(now, 'thread')} instead of {before}{same}"
 
 
 def epoch_line(recipe: Recipe, metrics: EpochMetrics, previous: EpochMetrics | None) -> str:
@@ -106,6 +127,8 @@ class OneTraining:
         if self.choice:
             self.display.line(self.choice)
         done = f"; going on after epoch {len(self.metrics)}" if self.metrics else ""
+        if fewer := fewer_threads(run):
+            self.display.line(fewer)
         self.display.line(
             f"{run.recipe.name}, seed {run.seed}: {start_text(run.recipe, run.session)} → {run.path}{done}"
         )

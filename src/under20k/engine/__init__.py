@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 
 from under20k.engine import native_engine
 from under20k.engine.protocol import Engine
 from under20k.errors import UserError
+from under20k.machine import check_memory, cores
 from under20k.recipe import Recipe
 from under20k.weights import Tensors, initial_weights
 
 ENGINES = ("auto", "native", "torch")
 PRECISIONS = ("auto", "fp32", "bf16")
 MAX_THREADS = 1024
+BESIDE_TORCH_BYTES = 300 * 2**20
+"""Memory of a training process beside a batch's activations: Python, torch, MNIST; measured."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +91,13 @@ def create(
         check_threads(threads)
     weights = weights or initial_weights(recipe.architecture, seed)
     if choice.engine == "native":
-        cores = available_cores()
-        if threads is not None and threads > cores:
+        available = cores()
+        if threads is not None and threads > available.amount:
             raise UserError(
-                f"threads: {threads}; this process may use {cores} cores, and more threads only wait"
+                f"threads: {threads}; this process may use {available.cores_text}, and more threads only "
+                f"wait; use --threads {available.amount}"
             )
-        return native_engine.NativeEngine(recipe, weights, threads or cores, choice.precision)
+        return native_engine.NativeEngine(recipe, weights, threads or available.amount, choice.precision)
 
     # Here, since importing torch takes seconds and not everything that names an engine needs it.
     import torch
@@ -102,7 +105,7 @@ def create(
     from under20k.engine.torch_engine import TorchEngine
 
     device = torch_device(device)
-    torch.set_num_threads(threads or available_cores())
+    torch.set_num_threads(threads or cores().amount)
     return TorchEngine(recipe, weights, device)
 
 
@@ -112,11 +115,25 @@ def check_threads(threads: int) -> None:
         raise UserError(f"threads: {threads}; allowed are whole numbers from 1 to {MAX_THREADS}")
 
 
-def available_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def check_training_memory(engine: Engine, recipe: Recipe) -> None:
+    """Raise UserError where training ``recipe`` on a CPU takes more memory than this process may use.
+
+    The native engine has asked for its own when it was made.
+    """
+    if engine.name != "torch" or engine.device != "cpu":
+        return
+    check_memory(
+        least_bytes("torch", recipe),
+        f"training {recipe.architecture} in batches of {recipe.batch_size} images",
+    )
+
+
+def least_bytes(engine: str, recipe: Recipe) -> int:
+    """About the memory of a process that trains ``recipe`` on a CPU."""
+    if engine == "native":
+        return native_engine.BESIDE_BYTES + native_engine.network_bytes(recipe)
+    image_bytes = sum(layer.activation_bytes for layer in recipe.architecture.layers())
+    return BESIDE_TORCH_BYTES + recipe.batch_size * image_bytes
 
 
 def torch_device(device: str) -> str:

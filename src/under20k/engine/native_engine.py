@@ -30,6 +30,7 @@ from under20k.engine.protocol import (
     state_tensors,
 )
 from under20k.errors import UserError
+from under20k.machine import check_memory
 from under20k.plan import EpochPlan, check_batches, dropout_threshold
 from under20k.recipe import Recipe
 from under20k.weights import Tensors, check_tensors, check_weights
@@ -46,7 +47,8 @@ Flat = NDArray[np.float32]
 ISA_VARIABLE = "UNDER20K_ISA"
 EMULATION_VARIABLE = "UNDER20K_EMULATE_BF16"
 BF16_ISA = "avx512bf16"  # multiplies bf16 by an instruction of its own; the others emulate that
-MEMORY_SHARE = 0.9  # of the machine's memory that an engine may ask for
+BESIDE_BYTES = 136 * 2**20
+"""Memory of a training process beside the network's: Python, MNIST, the report's pictures; measured."""
 
 
 def unavailable() -> str | None:
@@ -116,6 +118,12 @@ def arithmetic(precision: str) -> str:
     """What multiplies: ``fp32 with avx2``. Raises UserError where ``precision`` is not to be had."""
     how = "emulated with" if precision == "bf16" and emulated() else "with"
     return f"{precision} {how} {instruction_set(precision)}"
+
+
+def network_bytes(recipe: Recipe, threads: int = 1) -> int:
+    """Memory of an engine that trains ``recipe``. Raises UserError where there is no native engine."""
+    settings = _settings(recipe, _Places(recipe), threads, "fp32")
+    return int(_native.network_bytes(settings, instruction_set()))
 
 
 class NativeEngine:
@@ -362,15 +370,10 @@ def _settings(recipe: Recipe, places: _Places, threads: int, precision: str) -> 
 
 
 def _check_memory(needed: float, recipe: Recipe) -> None:
-    """Raise UserError where an engine would need more memory than the machine has."""
-    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
-        return
-    present = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > MEMORY_SHARE * present:
-        raise UserError(
-            f"a batch of {recipe.batch_size} images through {recipe.architecture} takes "
-            f"{needed / 2**30:.1f} GiB, and this machine has {present / 2**30:.1f}; lower --batch-size"
-        )
+    """Raise UserError where a process with this engine would need more memory than it may use."""
+    check_memory(
+        BESIDE_BYTES + needed, f"training {recipe.architecture} in batches of {recipe.batch_size} images"
+    )
 
 
 def _checked_images(images: Images) -> Images:

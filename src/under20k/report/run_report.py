@@ -7,6 +7,7 @@ from typing import Any
 
 from under20k.errors import UserError
 from under20k.files import write_bytes, write_text
+from under20k.machine import size_text
 from under20k.metrics import EpochMetrics
 from under20k.report.curves import curves_figure
 from under20k.report.document import Block, Code, Document, Picture, Section, Text
@@ -105,7 +106,8 @@ def environment_rows(environments: Sequence[Mapping[str, Any]]) -> list[tuple[st
         "Engine": lambda read: values(read, "engine", "instruction_set", "precision"),
         "Device": lambda read: values(read, "device"),
         "Processor": lambda read: values(read, "processor"),
-        "Cores": lambda read: values(read, "cores"),
+        "Cores": cores_text,
+        "Memory": memory_text,
         "Threads": lambda read: values(read, "threads"),
         "System": lambda read: values(read, "system"),
         "Versions": packages,
@@ -118,6 +120,22 @@ def environment_rows(environments: Sequence[Mapping[str, Any]]) -> list[tuple[st
         if distinct:
             rows.append((name, "; ".join(distinct)))
     return rows
+
+
+def cores_text(environment: Mapping[str, Any]) -> str:
+    """``64``, or where a process may use fewer, ``2 of 64 (cgroup quota of 2 CPUs)``."""
+    cores = environment.get("cores")
+    if limit := environment.get("cores_limit"):
+        return f"{environment.get('available_cores')} of {cores} ({limit})"
+    return "" if cores is None else str(cores)
+
+
+def memory_text(environment: Mapping[str, Any]) -> str:
+    """``31.3 GiB``, or ``512 MiB (cgroup memory limit)``; nothing where it was not recorded."""
+    size_bytes, limit = environment.get("memory_bytes"), environment.get("memory_limit")
+    if not isinstance(size_bytes, int | float):
+        return ""
+    return f"{size_text(size_bytes)}{f' ({limit})' if limit else ''}"
 
 
 def epochs_table(run: Run, metrics: Sequence[EpochMetrics]) -> Table:
