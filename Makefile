@@ -50,19 +50,19 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # Editable, so that the sources in this folder are what runs; repeated when the dependencies change.
-$(VENV)/installed: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable .
+$(VENV)/installed: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
 	@touch $@
 
 # The tests' native engine has one more instruction set, `wide` (native/CMakeLists.txt).
 $(VENV)/installed-test: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet --editable '.[test]' --config-settings cmake.define.UNDER20K_WIDE=ON
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[test]' --config-settings cmake.define.UNDER20K_WIDE=ON
 	@touch $@
 
 # Of other extras the requirements alone: installing the package again would compile it again.
 $(VENV)/installed-%: $(VENV)/installed
 	$(BIN)/python tools/requirements.py $* > $@.txt
-	$(BIN)/python -m pip install --quiet --requirement $@.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --requirement $@.txt
 	@touch $@
 
 # The native engine. Built with the package, so again when its sources change.

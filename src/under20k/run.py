@@ -23,13 +23,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
+from under20k import locks
 from under20k.errors import InvalidValue, UserError
 from under20k.files import read_json, read_text, remove_leftovers, write_bytes, write_json, write_text
 from under20k.metrics import EpochMetrics, json_object, metrics_lines, parse_metrics
@@ -75,7 +74,7 @@ class Run:
         which removes a run's files and nothing else.
         """
         check_seed(seed)
-        if path.is_dir() and any(item.name not in (".lock", TEACHERS) for item in path.iterdir()):
+        if path.is_dir() and any(item.name not in (*locks.FILES, TEACHERS) for item in path.iterdir()):
             if not overwrite:
                 raise UserError(f"{path} {describe(path)}; go on with --resume, start anew with --overwrite")
             # The model first: without it, what is left of the run no longer looks finished.
@@ -251,17 +250,15 @@ def lock(path: Path) -> Iterator[None]:
         if path.exists() and not path.is_dir():
             raise UserError(f"{path} is a file; name a folder for the run with --runs-dir or --name")
         path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path / ".lock")
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(f"another process is training in {path}; wait for it to end") from None
+        held = ExitStack()
+        held.enter_context(locks.exclusive(path))
+    except locks.Held as error:
+        raise UserError(f"{error} in {path}; {error.advice}") from None
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
-    try:
+    with held:
         remove_leftovers(path, FILES)
         yield
-    finally:
-        lock.release()
 
 
 def run_path(runs_dir: Path, name: str, seed: int) -> Path:

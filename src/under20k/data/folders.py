@@ -27,15 +27,29 @@ def given_folder(data_dir: Path | None = None) -> Path | None:
     name, origin = (os.environ.get(VARIABLE), VARIABLE) if data_dir is None else (data_dir, "--data-dir")
     if not name:
         return None
-    folder = Path(os.path.abspath(os.path.expanduser(name)))
+    expanded = os.path.expanduser(name)
+    if os.fspath(expanded).startswith("~") and expanded == os.fspath(name):
+        raise UserError(
+            f"{origin} is {os.fspath(name)!r}, and there is no such home folder; give the whole path"
+        )
+    folder = Path(os.path.abspath(expanded))
     if os.path.lexists(folder) and not os.path.isdir(folder):
         raise UserError(f"{origin} must name a folder, and {folder} is none")
     return folder
 
 
 def cache_folder() -> Path:
-    """The platform's folder for what can be fetched again, on Linux ``~/.cache/under20k/mnist``."""
-    return platformdirs.user_cache_path("under20k", appauthor=False) / "mnist"
+    """The platform's folder for what can be fetched again, on Linux ``~/.cache/under20k/mnist``.
+
+    Raises UserError where this user has no home folder.
+    """
+    try:
+        return platformdirs.user_cache_path("under20k", appauthor=False) / "mnist"
+    except (RuntimeError, KeyError):
+        raise UserError(
+            "this user has no home folder that MNIST could be kept in; name a folder with --data-dir or "
+            f"{VARIABLE}, or set HOME"
+        ) from None
 
 
 def place(content: Content, file: IdxFile, folder: Path) -> Path:

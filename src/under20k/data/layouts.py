@@ -20,6 +20,8 @@ from under20k.data.files import Content, Damaged, IdxFile, read_gzip, read_plain
 IDX_FOLDERS = ("", "MNIST/raw", "raw")
 NPZ_FOLDERS = ("", "datasets")
 
+NO_FILE = "is not a regular file"
+
 Reader = Callable[[Path, IdxFile], Content]
 
 
@@ -31,7 +33,7 @@ def look(folder: Path, file: IdxFile, complain: Callable[[str], None]) -> tuple[
     for path, read in copies(folder, file):
         try:
             if not stat.S_ISREG(path.stat().st_mode):  # opening a named pipe would wait for ever
-                raise Damaged("is not a regular file")
+                raise Damaged(NO_FILE)
             content = read(path, file)
             verify(content, file)
         except (FileNotFoundError, NotADirectoryError):

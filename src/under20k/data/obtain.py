@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 
 from under20k.data.files import MNIST, Content, IdxFile
 from under20k.data.folders import VARIABLE, cache_folder, given_folder, place
-from under20k.data.layouts import look
+from under20k.data.layouts import NO_FILE, look
 from under20k.data.mirrors import MIRRORS
 from under20k.data.npm import Npm
+from under20k.data.search import search
 from under20k.data.source import Notify, Silence, Source, SourceFailed, sigterm_unwinds
 from under20k.errors import UserError
 
@@ -80,27 +82,44 @@ def obtain(
     """
     notify = notify or Silence()
     given = given_folder(data_dir)
-    cache = cache_folder()
-    folders = {} if given is None else {given: GIVEN}
-    folders[cache] = CACHE  # also if it is the given one: it is ours to mend
+    if given is not None and not given.exists():
+        notify.warn(missing_folder(given))
     found: dict[IdxFile, Found] = {}
     failures: list[str] = []
 
     def missing() -> list[IdxFile]:
         return [file for file in wanted if file not in found]
 
-    for folder, source in folders.items():
+    def look_into(folder: Path, source: str) -> None:
         complaints: list[str] = []
         for file in missing():
             if copy := look(folder, file, complaints.append):
                 path, content = copy
                 found[file] = Found(file, path, source, content)
+        whole = True
+        if source == GIVEN and missing():
+            result = search(folder, missing())
+            whole = result.whole
+            for file, (path, content) in result.found.items():
+                found[file] = Found(file, path, source, content)
+            if not missing():  # a folder of a file's name held it
+                complaints = [text for text in complaints if not text.endswith(NO_FILE)]
         complaints = list(dict.fromkeys(complaints))  # an archive may be at fault for several files
         for complaint in complaints:
             notify.warn(f"{complaint}; passed over")
         if lacking := missing():
-            complaints = complaints or [f"{folder} lacks {_names(lacking)}"]
+            part = "" if whole else " (it was not searched to its end: it holds too much)"
+            complaints = complaints or [f"{folder} lacks {_names(lacking)}{part}"]
             failures.append(f"{source}: {'; '.join(complaints)}")
+
+    folders: dict[Path, str] = {}
+    if given is not None:
+        folders[given] = GIVEN
+        look_into(given, GIVEN)
+    if missing() and (cache := _cache_folder(given)):  # else there need not be one
+        if cache != given:
+            look_into(cache, CACHE)
+        folders[cache] = CACHE  # also if it is the given one: it is ours to mend
 
     with sigterm_unwinds():
         for origin in sources if missing() else ():
@@ -127,6 +146,31 @@ def obtain(
             f" Tried: {'. '.join(failures)}"
         )
     return Files(tuple(found[file] for file in wanted))
+
+
+def _cache_folder(given: Path | None) -> Path | None:
+    """The cache folder; None where this user has no home and a ``given`` folder takes what comes."""
+    try:
+        return cache_folder()
+    except UserError:
+        if given is None:
+            raise
+        return None
+
+
+def missing_folder(folder: Path) -> str:
+    """That a given folder is not there, with the one beside it that may have been meant."""
+    near = get_close_matches(folder.name, _listing(folder.parent), n=1)
+    meant = f"; did you mean {folder.parent / near[0]}?" if near else ""
+    return f"there is no folder {folder}, it is made when there is something to keep{meant}"
+
+
+def _listing(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries if entry.is_dir()]
+    except OSError:
+        return []
 
 
 def _keep(content: Content, file: IdxFile, folders: dict[Path, str], warn: Callable[[str], None]) -> Path:

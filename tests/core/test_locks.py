@@ -1,0 +1,119 @@
+"""The lock of a run folder, on file systems that have no locks too."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from under20k import locks
+from under20k.errors import UserError
+from under20k.run import lock
+
+fcntl = pytest.importorskip("fcntl")
+
+
+@pytest.fixture(params=[errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, 524])
+def without_locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that refuses flock in one of the ways there are."""
+
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(request.param, os.strerror(request.param))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    monkeypatch.setattr(locks, "_told", set())
+
+
+def leave(folder: Path, **changes: object) -> Path:
+    """A lock by existence, as another process might have left it."""
+    path = folder / locks.HELD
+    path.write_text(json.dumps(locks._owner() | {"since": "2026-01-01T00:00:00"} | changes))
+    return path
+
+
+def test_a_folder_is_locked_and_a_line_says_how(without_locks, tmp_path, caplog):
+    run = tmp_path / "run"
+    with lock(run):
+        assert (run / locks.HELD).is_file()
+        with (
+            pytest.raises(
+                UserError, match=rf"process {os.getpid()} is training in .*run; wait for it to end"
+            ),
+            lock(run),
+        ):
+            pass
+        assert (run / locks.HELD).is_file()
+    assert not (run / locks.HELD).exists()
+    with lock(run):
+        pass
+    (message,) = caplog.messages
+    assert message.startswith(f"{run} lies on a file system without locks (")
+
+
+def test_another_error_is_told_as_it_is(tmp_path, monkeypatch):
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(UserError, match="cannot be written: Input/output error"), lock(tmp_path / "run"):
+        pass
+
+
+@pytest.mark.parametrize(
+    "gone",
+    [{"process": 2**22 + 1}, {"process": 2**70}, {"started": "1"}],
+    ids=["gone", "no number", "reused"],
+)
+@pytest.mark.parametrize("without_locks", [errno.ENOLCK], indirect=True)
+def test_a_stale_lock_is_noticed_and_removed(gone, without_locks, tmp_path, caplog):
+    leave(tmp_path, **gone)
+    with lock(tmp_path):
+        assert json.loads((tmp_path / locks.HELD).read_text())["process"] == os.getpid()
+    assert "which is gone: removed" in caplog.messages[0]
+    assert os.listdir(tmp_path) == [locks.FILE]
+
+
+@pytest.mark.parametrize("without_locks", [errno.ENOLCK], indirect=True)
+def test_a_lock_of_another_machine_is_left_and_named(without_locks, tmp_path):
+    path = leave(tmp_path, place=["elsewhere", "", ""], host="elsewhere", process=7)
+    with pytest.raises(UserError) as refused, lock(tmp_path):
+        pass
+    assert "process 7 of elsewhere has been training since 2026-01-01T00:00:00 UTC in " in str(refused.value)
+    assert str(refused.value).endswith(f"if it is gone, remove {path}")
+    assert path.is_file()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"place": 3}', '{"place": 3, "process": "x"}'])
+@pytest.mark.parametrize("without_locks", [errno.ENOLCK], indirect=True)
+def test_a_lock_that_says_nothing_is_left(text, without_locks, tmp_path):
+    (tmp_path / locks.HELD).write_text(text)
+    with (
+        pytest.raises(UserError, match=r"another process is training in .*remove .*\.lock-held"),
+        lock(tmp_path),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("without_locks", [errno.ENOLCK], indirect=True)
+def test_a_living_process_keeps_another_out_and_a_killed_one_does_not(without_locks, tmp_path):
+    program = (
+        "import errno, fcntl, pathlib, sys, time\n"
+        "def refuse(*_): raise OSError(errno.ENOLCK, 'No locks available')\n"
+        "fcntl.flock = refuse\n"
+        "from under20k.run import lock\n"
+        "with lock(pathlib.Path(sys.argv[1])):\n    print('in', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"in\n"
+        with pytest.raises(UserError, match=f"process {other.pid} is training"), lock(tmp_path):
+            pass
+        other.kill()
+        other.wait()
+    with lock(tmp_path):
+        pass
