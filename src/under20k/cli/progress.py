@@ -12,6 +12,7 @@ from under20k.api import epochs_done
 from under20k.data.split import TRAIN_COUNT
 from under20k.engine import choose
 from under20k.engine.protocol import Engine
+from under20k.environment import sources_text
 from under20k.machine import size_text
 from under20k.metrics import EpochMetrics
 from under20k.recipe import Recipe
@@ -240,6 +241,7 @@ class ManySeeds(ManyTrainings):
         """Say how many are to be trained, and how many are there."""
         if self.reused:
             self.display.line(f"{plural(self.reused, 'run')} finished before: reused")
+        self.display.line(sources_text())
         self.total = {name: len(values) for name, values in self.last.items()}
         for task in tasks:
             self.total[task.recipe.name] = self.total.get(task.recipe.name, 0) + 1
