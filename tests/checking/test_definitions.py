@@ -243,7 +243,7 @@ def test_a_module_that_a_notebook_writes_is_its_own(monkeypatch):
         module = types.ModuleType("student")
         monkeypatch.setitem(sys.modules, "student", module)
         for step in definitions([("c 1", written), ("c 2", line)], name):
-            exec(step.compile(), module.__dict__ | {"__name__": "student"} if False else module.__dict__)
+            exec(step.compile(), module.__dict__)
         assert module.__dict__[name]()(1) == 43
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import builtins
+import importlib.util
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +14,7 @@ from pathlib import Path
 from under20k.checking.classes import (
     NO_MODELS,
     Classes,
+    bases_of,
     constructor_of,
     is_loss,
     is_model,
@@ -21,23 +25,23 @@ from under20k.checking.classes import (
     takes_one,
 )
 from under20k.checking.locals import Found, find_local
-from under20k.checking.scopes import FUNCTIONS, Function, outside_functions
+from under20k.checking.scopes import FUNCTIONS, Function, imported, outside_functions, root_of
 from under20k.checking.training import TRAINING_FUNCTIONS, training_functions
 from under20k.checking.units import Unit
 from under20k.checking.walks import MOVES, Scope, definitions_in, named_calls, scopes_in, stripped
 
 INSTANCES = re.compile(r"(?i)^(my_?)?(net|model|network|cnn|classifier)(_?\w{1,3}|\d+)?$")
-NOT_MAKING = (
-    "isinstance",
-    "issubclass",
-    "super",
-    "type",
-    "print",
-    "hasattr",
-    "getattr",
-    "setattr",
-    "getsource",
+OF_TORCH = (
+    "torch",
+    "torchvision",
+    "torchaudio",
+    "lightning",
+    "pytorch_lightning",
+    "timm",
+    "fastai",
+    "ignite",
 )
+NOT_MAKING = ("isinstance", "issubclass", "super", "type", "print", "hasattr", "getattr", "setattr")
 TRAINED_BY = ("parameters", "named_parameters", "train", "fit")
 DEPTH = 8
 """Of functions that return what another makes."""
@@ -90,6 +94,12 @@ class Models:
         named = [(alias.asname or alias.name, node) for node in froms for alias in node.names]
         self.imports = {name: node for name, node in named if name != "*"}
         self.stars = [node for name, node in named if name == "*"]
+        self.packages = {n: (node.module or "").partition(".")[0] for n, node in named if not node.level}
+        for unit in self.units:
+            for part in outside_functions(unit.node):
+                if isinstance(part, ast.Import):
+                    self.packages |= {name: part.names[0].name.partition(".")[0] for name in imported(part)}
+        self.found: dict[str, Found | None] = {}
         self.bound = {name for unit in self.units for name in unit.binds}
         self.aliases = {
             target.id: node.value.id
@@ -100,10 +110,9 @@ class Models:
             if isinstance(target, ast.Name)
         }
         self.training = training_functions(self.functions)
-        self.models = [name for name in self.classes if is_model(name, self.classes)]
+        self.models = [name for name in self.classes if self._is_model(name)]
         self.losses = {name for name in self.classes if is_loss(name, self.classes)}
         self.blocks = self._blocks()
-        self.found: dict[str, Found | None] = {}
         self.returned: dict[str, Choice | None] = {}
         self.scopes = [(unit, scope) for unit in self.units for scope in scopes_in(unit.node)]
         self.makings = self._makings()
@@ -198,6 +207,13 @@ class Models:
 
     # Classes
 
+    def _is_model(self, name: str) -> bool:
+        """Whether it is a class of nn.Module, by its bases here and in files beside the source."""
+        if is_model(name, self.classes):
+            return True
+        elsewhere = (base for base in bases_of(name, self.classes) if base in self.imports)
+        return any(local.is_model for local in map(self._local, elsewhere) if local)
+
     def _blocks(self) -> set[str]:
         """Model classes that another model class uses, itself or through functions, but not as its base."""
         if len(self.models) < 2:
@@ -236,11 +252,24 @@ class Models:
             and not any(
                 NO_MODELS.search(last_name(base)) or last_name(base) in self.classes for base in node.bases
             )
+            and all(self._may_be_of_torch(base) for base in node.bases)
         ]
         yield [name for name in unknown if method_of(name, "forward", self.classes)]
         # Not what iterates, loads or transforms data.
         data = ("__getitem__", "__len__", "__iter__", "__call__", "setup", "train_dataloader")
         yield [name for name in unknown if not any(method_of(name, method, self.classes) for method in data)]
+
+    def _may_be_of_torch(self, base: ast.expr) -> bool:
+        """Whether a base from elsewhere can be an nn.Module: none of Python's or a package without torch."""
+        root = root_of(base)
+        if hasattr(builtins, root):
+            return False
+        if local := self._local(root):
+            return local.is_model
+        package = self.packages.get(root, "")
+        if package in sys.stdlib_module_names:
+            return False
+        return package in OF_TORCH or not package or not _is_installed(package)
 
     def _takes_one(self, name: str) -> bool:
         forward = method_of(name, "forward", self.classes)
@@ -331,7 +360,7 @@ class Models:
         name = call.func.id if isinstance(call.func, ast.Name) else ""
         name = self.aliases.get(name, name)
         if name in self.classes:
-            if name in self.losses or not (is_model(name, self.classes) or self._foreign(name)):
+            if name in self.losses or not (name in self.models or self._foreign(name)):
                 return None
             return Choice(name, "class", self.classes[name])
         if name in self.functions:
@@ -354,9 +383,11 @@ class Models:
         if name and variable and (local := self._local(name)):
             if isinstance(local.node, ast.ClassDef):
                 return Choice(name, "class", local.node, local.file) if local.is_model else None
+            if not INSTANCES.match(variable):
+                return None
             if required(local.node.args):
                 return Choice(variable, "instance")
-            return Choice(name, "factory", local.node, local.file) if INSTANCES.match(variable) else None
+            return Choice(name, "factory", local.node, local.file)
         root = call.func
         while isinstance(root, ast.Attribute | ast.Call):
             root = root.value if isinstance(root, ast.Attribute) else root.func
@@ -422,3 +453,10 @@ class Models:
 def _unknown(making: _Making, models: Models) -> bool:
     """Whether nothing but a variable's name says that it is a model."""
     return making.choice.kind == "instance" and last_name(making.call.func) != "Sequential"
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):
+        return False

@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from under20k.checking.classes import LOSSES, is_model
+from under20k.checking.notebook import PARSE_ERRORS
 from under20k.checking.scopes import FUNCTIONS, Function
 from under20k.checking.source import read_source, tree_of
 from under20k.errors import UserError
@@ -41,10 +43,12 @@ def find_local(
     original = next((alias.name for alias in node.names if (alias.asname or alias.name) == name), name)
     for file in _files(node, original, path, roots):
         try:
-            trees = [tree_of(text) for _, text in read_source(file).pieces]
-        except (UserError, OSError, RecursionError, MemoryError):
+            data = file.read_bytes()
+        except OSError:
             continue
-        body = [part for tree in trees for part in tree.body]
+        if original.encode() not in data and b"*" not in data:
+            continue
+        body = _body(file, hash(data))
         classes = {part.name: part for part in body if isinstance(part, ast.ClassDef)}
         for part in reversed(body):
             if isinstance(part, (*FUNCTIONS, ast.ClassDef)) and part.name == original:
@@ -55,6 +59,16 @@ def find_local(
                 if names & {original, "*"} and (found := find_local(part, original, file, roots, depth - 1)):
                     return found
     return None
+
+
+@lru_cache(maxsize=32)
+def _body(file: Path, content: int) -> tuple[ast.stmt, ...]:
+    """The top-level statements of a file with this hash of its content, none where it cannot be parsed."""
+    try:
+        trees = [tree_of(text) for _, text in read_source(file).pieces]
+    except (UserError, *PARSE_ERRORS):
+        return ()
+    return tuple(part for tree in trees for part in tree.body)
 
 
 def _files(node: ast.ImportFrom, name: str, path: Path, roots: Iterable[Path]) -> list[Path]:

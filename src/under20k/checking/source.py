@@ -6,14 +6,13 @@ import ast
 import codecs
 import io
 import json
-import re
 import tokenize
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from under20k.checking.notebook import PARSE_ERRORS, WRITEFILE, Piece, without_magics
+from under20k.checking.notebook import PARSE_ERRORS, Piece, without_magics
 from under20k.errors import UserError
 
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -241,6 +240,3 @@ def _ipython(tree: ast.Module) -> list[ast.Call]:
 
 def _is_ipython(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "get_ipython"
-
-
-__all__ = ["WRITEFILE", "Source", "re", "read_source", "said", "tree_of"]
