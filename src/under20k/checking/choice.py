@@ -85,29 +85,22 @@ class Models:
         top = [part for unit in self.units for part in definitions_in(unit.node)]
         self.classes = {node.name: node for node in top if isinstance(node, ast.ClassDef)}
         self.functions = {node.name: node for node in top if isinstance(node, FUNCTIONS)}
-        froms = [
-            part
-            for unit in self.units
-            for part in outside_functions(unit.node)
-            if isinstance(part, ast.ImportFrom)
-        ]
+        nodes = [part for unit in self.units for part in outside_functions(unit.node)]
+        froms = [part for part in nodes if isinstance(part, ast.ImportFrom)]
         named = [(alias.asname or alias.name, node) for node in froms for alias in node.names]
         self.imports = {name: node for name, node in named if name != "*"}
         self.stars = [node for name, node in named if name == "*"]
         self.packages = {n: (node.module or "").partition(".")[0] for n, node in named if not node.level}
-        for unit in self.units:
-            for part in outside_functions(unit.node):
-                if isinstance(part, ast.Import):
-                    self.packages |= {name: part.names[0].name.partition(".")[0] for name in imported(part)}
+        for part in nodes:
+            if isinstance(part, ast.Import):
+                self.packages |= {name: part.names[0].name.partition(".")[0] for name in imported(part)}
         self.found: dict[str, Found | None] = {}
         self.bound = {name for unit in self.units for name in unit.binds}
         self.aliases = {
-            target.id: node.value.id
-            for unit in self.units
-            for node in [unit.node]
+            last_name(target): node.value.id
+            for node in (unit.node for unit in self.units)
             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name)
             for target in node.targets
-            if isinstance(target, ast.Name)
         }
         self.training = training_functions(self.functions)
         self.models = [name for name in self.classes if self._is_model(name)]
@@ -119,8 +112,7 @@ class Models:
 
     def chosen(self) -> Choice | None:
         """The model that the source is about; None if it has none."""
-        made = [m for m in self.makings if m.choice.kind != "instance" or m.choice.node is None]
-        strong = [m for m in made if not _unknown(m, self)]
+        strong = [m for m in self.makings if not _unknown(m)]
         free = [m for m in strong if m.choice.name not in self.blocks]
         for group in ([m for m in strong if m.trained], [m for m in free if m.variable], free):
             if group:
@@ -128,27 +120,18 @@ class Models:
         for names in self._tiers():
             if names:
                 return Choice(names[-1], "class", self.classes[names[-1]])
-        weak = [m for m in made if _unknown(m, self)]
+        weak = [m for m in self.makings if _unknown(m)]
         return weak[-1].choice if weak else None
 
     def all(self) -> list[Choice]:
         """Every model, in the order of the source, the chosen one among them."""
         chosen = self.chosen()
-        names = [
-            n for n in self.models if n not in self.losses and n not in self.blocks and runs(n, self.classes)
-        ]
-        found = [Choice(name, "class", self.classes[name]) for name in names]
-        if chosen and chosen.name not in names:
-            at = next(
-                (
-                    i
-                    for i, c in enumerate(found)
-                    if c.node and chosen.node and c.node.lineno > chosen.node.lineno
-                ),
-                len(found),
-            )
-            found.insert(at if chosen.kind == "class" and chosen.file is None else len(found), chosen)
-        return found
+        left_out = self.losses | self.blocks
+        names = {n for n in self.models if n not in left_out and runs(n, self.classes)}
+        if chosen and chosen.kind == "class" and chosen.file is None:
+            names.add(chosen.name)
+        found = [Choice(name, "class", node) for name, node in self.classes.items() if name in names]
+        return [*found, chosen] if chosen and chosen.name not in names else found
 
     def choices(self) -> list[str]:
         """The names to suggest: models, and what makes one."""
@@ -286,7 +269,7 @@ class Models:
                 continue  # its parts
             made = self._made_in(scope)
             self._mark(scope, made, top)
-            self.by_unit.setdefault(id(unit), []).extend(m for m in made if not _unknown(m, self))
+            self.by_unit.setdefault(id(unit), []).extend(m for m in made if not _unknown(m))
             if scope.is_top:
                 top += made
             found += [m for m in made if m.choice.kind != "instance" or scope.is_top]
@@ -450,7 +433,7 @@ class Models:
                     yield value
 
 
-def _unknown(making: _Making, models: Models) -> bool:
+def _unknown(making: _Making) -> bool:
     """Whether nothing but a variable's name says that it is a model."""
     return making.choice.kind == "instance" and last_name(making.call.func) != "Sequential"
 

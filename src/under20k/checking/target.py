@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -160,8 +161,6 @@ def _named(name: str, models: Models, source: Source) -> Choice:
 
 
 def _no_model(path: Path, source: Source) -> UserError:
-    import re
-
     lost = [text for _, text in source.broken if re.search(r"\bclass\s+\w|\bnn\b", text)]
     if lost:
         return UserError(f"{path} defines no model in what is left of it{_broken(source)}")
