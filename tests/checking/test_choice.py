@@ -371,5 +371,7 @@ def test_claims_are_of_the_model_that_is_judged(tmp_path):
     path.write_text(json.dumps({"cells": cells}))
     best = {t.name: t.claims.best_test_accuracy.value for t in parse_all(str(path))}
     assert best == {"A": 0.995, "B": 0.99}
+    instance = parse(f"{path}:model")
+    assert (instance.claims.best_test_accuracy.value, instance.others) == (0.99, ("A",))
     path.write_text(json.dumps({"cells": [*cells[:2], *cells[2:4]]}))
     assert {t.name: t.claims.test_accuracy for t in parse_all(str(path))}["B"] is None

@@ -140,21 +140,25 @@ class Models:
         names += [n for n in self.functions if self._returns(n)]
         return list(dict.fromkeys(names))
 
+    def made_by(self, choice: Choice) -> set[str]:
+        """The name of a model, and of an instance also the class that it is made of."""
+        makings = self.makings if choice.kind == "instance" else []
+        return {choice.name, *[m.choice.name for m in makings if m.variable == choice.name][-1:]}
+
     def places(self, choice: Choice) -> set[str] | None:
         """The pieces from the one that makes a model last to the next that makes another; None: any piece."""
-        places = list(dict.fromkeys(unit.place for unit in self.units))
-        made = [(unit.place, m.choice.name) for unit in self.units for m in self.by_unit.get(id(unit), ())]
-        if all(name == choice.name for _, name in made):
-            return None if len(self.all()) <= 1 or made else set()
-        own = [places.index(place) for place, name in made if name == choice.name]
+        names = self.made_by(choice)
+        order = {place: at for at, place in enumerate(dict.fromkeys(unit.place for unit in self.units))}
+        own, others = list[int](), list[int]()
+        for unit in self.units:
+            for making in self.by_unit.get(id(unit), ()):
+                (own if making.choice.name in names else others).append(order[unit.place])
+        if not others and (own or len(self.all()) <= 1):
+            return None
         if not own:
             return set()
-        later = [
-            places.index(place)
-            for place, name in made
-            if name != choice.name and places.index(place) > own[-1]
-        ]
-        return set(places[own[-1] : min(later, default=len(places))])
+        end = min((at for at in others if at > own[-1]), default=len(order))
+        return {place for place, at in order.items() if own[-1] <= at < end}
 
     def calls(self, name: str) -> list[tuple[ast.Call, ast.AST]]:
         """The calls of ``name`` outside the class itself, each with the scope that it stands in."""

@@ -136,7 +136,7 @@ def _parsed(text: str) -> tuple[Target, Models, Choice, Source]:
 
 def _about(target: Target, models: Models, choice: Choice, source: Source) -> Target:
     made = constructor(models, choice)
-    others = tuple(other.name for other in models.all() if other.name != choice.name)
+    others = tuple(other.name for other in models.all() if other.name not in models.made_by(choice))
     return replace(
         target,
         name=choice.name,
@@ -161,10 +161,10 @@ def _named(name: str, models: Models, source: Source) -> Choice:
 
 
 def _no_model(path: Path, source: Source) -> UserError:
-    lost = [text for _, text in source.broken if re.search(r"\bclass\s+\w|\bnn\b", text)]
+    lost = [what for what, text in source.broken if re.search(r"\bclass\s+\w|\bnn\b", text)]
     if lost:
-        return UserError(f"{path} defines no model in what is left of it{_broken(source)}")
-    return NoModel(f"{path} defines no model{_broken(source)}; if it does, name it, such as {path.name}:Net")
+        return UserError(f"{path}: {'; '.join(lost)}; the other cells define no model")
+    return NoModel(f"{path} defines no model{_broken(source)}; name one if it does, such as {path.name}:Net")
 
 
 def _broken(source: Source) -> str:
