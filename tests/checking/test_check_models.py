@@ -263,5 +263,5 @@ def test_pytest_takes_a_model(folder):
         capture_output=True, text=True, env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     )  # fmt: skip
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "1 failed, 15 passed" in done.stdout
+    assert "1 failed, 17 passed" in done.stdout
     assert "asked: dropout with p above 0; found: nothing is dropped" in done.stdout

@@ -47,6 +47,11 @@ class Finding:
         return self.status == "passed"
 
 
+def unmet_advice(findings: Iterable[Finding]) -> list[str]:
+    """The rules that are only advised, and not met."""
+    return [finding.rule for finding in findings if finding.status == "warning"]
+
+
 def missed(findings: Iterable[Finding]) -> list[str]:
     """The required rules that are not met."""
     return [finding.rule for finding in findings if finding.status == "failed"]

@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.jobs is not None and not 1 <= arguments.jobs <= 1024:
         raise UserError(f"--jobs is {arguments.jobs}; give 1 to 1024")
 
-    from under20k.checking.findings import missed
+    from under20k.checking.findings import missed, unmet_advice
     from under20k.cli.data import Talk
     from under20k.cli.progress import Display, ManyTrainings
     from under20k.files import read_text
@@ -72,8 +72,10 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     print(reproduction_text(reproduction.runs))
     for name, verdicts in reproduction.verdicts.items():
-        rules = missed(verdicts)
-        count = f"{len(verdicts) - len(rules)} of {len(verdicts)} requirements met"
-        print("; missed: ".join([f"{name}: {count}", *filter(None, [", ".join(rules)])]))
+        count = f"{sum(finding.passed for finding in verdicts)} of {len(verdicts)} requirements met"
+        rules, advice = missed(verdicts), unmet_advice(verdicts)
+        count += f"; missed: {', '.join(rules)}" if rules else ""
+        count += f"; advised and not met: {', '.join(advice)}" if advice else ""
+        print(f"{name}: {count}")
     print(f"report: {reproduction.report.absolute()}")
     return 0

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from under20k.architecture import IMAGE_SIDE
 from under20k.brief import EPOCH_LIMIT, PARAMETER_LIMIT
-from under20k.checking.findings import Finding, missed
+from under20k.checking.findings import Finding, missed, unmet_advice
 from under20k.files import write_bytes, write_text
 from under20k.report.claims import claim
 from under20k.report.comparison import compare, comparison_table
@@ -142,9 +142,13 @@ def requirements(results: Sequence[Results], verdicts: Mapping[str, Sequence[Fin
         if not checked:
             summaries.append(f"{result.name}: no requirement was checked.")
             continue
-        rules = missed(checked)
-        met = f"meets {len(checked) - len(rules)} of {plural(len(checked), 'requirement')}"
-        summaries.append(f"{result.name} {met}{f'; missed: {enumeration(rules)}' if rules else ''}.")
+        met = sum(finding.passed for finding in checked)
+        text = f"{result.name} meets {met} of {plural(len(checked), 'requirement')}"
+        if rules := missed(checked):
+            text += f"; missed: {enumeration(rules)}"
+        if advice := unmet_advice(checked):
+            text += f"; advised and not met: {enumeration(advice)}"
+        summaries.append(f"{text}.")
         tables.append(verdicts_table(checked, result.name))
     return (Bullets(tuple(summaries)), *tables)
 
