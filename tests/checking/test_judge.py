@@ -134,7 +134,7 @@ def test_batch_norm_later_counts_and_its_order_is_a_rule_of_its_own(between, lat
     assert order["status"] == ("warning" if late else "passed")
     if late:
         assert order["evidence"] == f"after {late}: {1 + len(between)}"
-        assert order["fix"] == f"call BatchNorm before {late}: no parameters"
+        assert order["fix"] == f"call before {late}: layer {1 + len(between)}; no parameters"
 
 
 def test_batch_norm_that_is_defined_but_not_used_does_not_count():

@@ -174,7 +174,8 @@ def _order(late: Sequence[tuple[Node, Node]]) -> Ruling:
     for first, norm in late:
         kinds.setdefault(first.kind, []).append(at(norm))
     text = "; ".join(f"after {kind}: {several(names)}" for kind, names in kinds.items())
-    fix = f"call BatchNorm before {' and '.join(kinds)}: no parameters"
+    norms = several((code(norm) for _, norm in late), "; ")
+    fix = f"call before {' and '.join(kinds)}: {norms}; no parameters"
     return Ruling(False, requirement, text, fix=fix)
 
 
