@@ -250,6 +250,13 @@ def test_the_receptive_field_is_that_of_what_goes_into_the_global_pooling():
     assert verdict(nn.Sequential(nn.ReLU()), "receptive_field") == (False, "no layer with weights")
 
 
+@pytest.mark.parametrize("model", [nn.Identity(), nn.Sequential(), nn.Flatten(), nn.Linear(28, 10)])
+def test_what_is_hardly_a_network_is_judged_too(model):
+    found = findings(model)
+    assert {found[rule]["status"] for rule in ("batch_norm", "dropout", "output")} == {"failed"}
+    assert all(finding["fix"] for finding in found.values() if finding["status"] != "passed")
+
+
 def test_a_small_field_is_no_failure():
     found = findings(network(nn.Dropout(0.1), *head()))
     assert found["receptive_field"]["status"] == "warning"
