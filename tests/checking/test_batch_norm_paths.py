@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -107,6 +107,8 @@ class Oracle:
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(TOKENS)
+@example([("sum", ["norm", "relu", "conv"]), ("sum", ["norm", "relu", "conv"])])  # no BatchNorm at the end
+@example(["conv", ("cat", ["conv"]), "norm", ("sum", ["drop", "conv"])])
 def test_every_path_from_a_convolution_passes_batch_norm(tokens):
     chain = Chain(tokens, 2)
     model = nn.Sequential(
