@@ -34,9 +34,10 @@ def macs(node: Node, taken: Sequence[Shape], result: Shape, batch: int) -> int:
         total = prod(result[:-1]) * outputs * second * (first + 1)
     elif node.kind in ("sum", "mean") and node.weighted:  # of a multiplication with weights
         total = prod(taken[0])
-    elif node.kind in CONTRACTIONS and node.sees_image and len(taken) > 1:  # not spectral norm's, of weights
-        # Operands of F·K and K·G elements, a result of F·G: the root of their product is F·K·G.
-        total = isqrt(prod(taken[0]) * prod(taken[1]) * prod(result))
+    elif node.kind in CONTRACTIONS and len(taken) > 1:
+        # Operands of F·K and K·G elements, a result of F·G: the root of their product is F·K·G. Those of
+        # weights alone, such as spectral norm's, are none of the image's.
+        total = isqrt(prod(taken[0]) * prod(taken[1]) * prod(result)) if node.sees_image else 0
     elif node.kind in PRODUCTS and len(taken) > 1:
         left = taken[1] if node.kind in ("addmm", "baddbmm", "linear") else taken[0]
         total = left[-1] * prod(result)
