@@ -7,6 +7,7 @@ import csv
 import importlib.metadata
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -236,12 +237,12 @@ class Net(nn.Module):
         self.bn = nn.BatchNorm2d(16)
         self.pool = nn.MaxPool2d(2, 2)
         self.drop = nn.Dropout(0.05)
-        self.c = nn.Conv2d(16, 10, 12)
+        self.c = nn.Conv2d(16, 10, 3)
 
     def forward(self, x):
         x = self.drop(F.relu(self.an(self.a(x))))
         x = self.pool(F.relu(self.bn(self.b(x))))
-        return F.log_softmax(self.c(x).view(-1, 10), dim=1)
+        return F.log_softmax(F.avg_pool2d(self.c(x), 10).view(-1, 10), dim=1)
 
 
 device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -270,6 +271,12 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=600)
 
 
+def children_cpu_s() -> float:
+    """Of the processes that have ended; it tells more than the clock where other work shares the cores."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 @pytest.mark.slow
 def test_a_class_that_imports_torchvision(tmp_path, capsys):
     """Its time is printed, not judged: other work may share the cores."""
@@ -283,19 +290,19 @@ def test_a_class_that_imports_torchvision(tmp_path, capsys):
         else:
             text = MEMBER.partition('if __name__ == "__main__"')[0].replace("WIDTH", str(width))
             (folder / "work.ipynb").write_text(notebook(*text.split("\n\n\n")))
-    start_s = time.monotonic()
+    start_s, cpu_s = time.monotonic(), children_cpu_s()
     done = command(tmp_path, "class", "--jobs", str(JOBS), "--csv", "class.csv")
-    taken_s = time.monotonic() - start_s
+    taken_s, cpu_s = time.monotonic() - start_s, children_cpu_s() - cpu_s
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     with capsys.disabled():
-        print(f"\n{CLASS} submissions that import torchvision: {taken_s:.1f} s with --jobs {JOBS}")
+        print(f"\n{CLASS} submissions that import torchvision: {taken_s:.1f} s, CPU time {cpu_s:.1f} s")
     with (tmp_path / "class.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     parameters = [row[next(key for key in row if "arameters" in key)] for row in rows]
     assert len(rows) == CLASS
     for number, count in enumerate(parameters):
         width = 4 + number % 5
-        right = width * 10 + 2 * width + (width * 9 * 16 + 16) + 32 + (16 * 144 * 10 + 10)
+        right = width * 10 + 2 * width + (width * 9 * 16 + 16) + 32 + (16 * 9 * 10 + 10)
         assert int(count.replace(",", "")) == right
     assert f"{CLASS} of {CLASS} passed" in done.stdout
 
