@@ -43,6 +43,28 @@ def test_cells_stay_on_one_line_without_control_characters():
     assert table.rows == (("x y z\N{REPLACEMENT CHARACTER}[31m",),)
 
 
+def test_text_is_wrapped_to_a_width_and_figures_are_not():
+    rows = (("alice", "1,234,567", "add BatchNorm after the convolution"), ("b/" + "x" * 20, "1", "-"))
+    table = Table(("Who", "Count", "What to do"), rows, align="lrl", notes=("one two three four five six",))
+    assert table.text(36).splitlines() == [
+        "Who               Count  What to do",
+        "────────────  ─────────  ───────────",
+        "alice         1,234,567  add",
+        "                         BatchNorm",
+        "                         after the",
+        "                         convolution",
+        "b/xxxxxxxxxx          1  -",
+        "xxxxxxxxxx",
+        "────────────  ─────────  ───────────",
+        "one two three four five six",
+    ]
+    for width in range(1, 100):
+        words = "".join(table.text(width).split())
+        assert sorted(words.replace("─", "")) == sorted("".join(table.text().split()).replace("─", ""))
+        assert max(map(len, table.text(width).splitlines())) <= max(width, 8 + 10 + 9 + 4)
+    assert table.text(200) == table.text()
+
+
 @pytest.mark.parametrize("row", [("only one",), ("one", "two", "three")])
 def test_a_row_of_another_length_is_refused(row):
     with pytest.raises(ValueError, match="2 headings"):

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, zip_longest
+from textwrap import wrap
 
 from under20k.architecture import IMAGE_SIDE
 from under20k.recipe import Recipe
 from under20k.report.markdown import escape, escape_block, escape_cell, one_line
 from under20k.report.wording import augmentation_text, schedule_text
+
+GAP = "  "
+NARROWEST = 8
+"""Characters that a wrapped column keeps."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +57,25 @@ class Table:
             (i in self.marked, list(zip(row, self.align, strict=True))) for i, row in enumerate(self.rows)
         ]
 
-    def text(self) -> str:
-        """Columns two spaces apart, a rule under the header; no line break at the end."""
+    def text(self, width: int | None = None) -> str:
+        """Columns two spaces apart, a rule under the header; no line break at the end.
+
+        With ``width`` the lines have at most so many characters: the text of left-aligned columns is wrapped,
+        the widest first. Columns of figures are never wrapped, so a table of many may stay wider.
+        """
         widths = _widths(self.header, self.rows)
-        rule = "  ".join("─" * width for width in widths)
-        lines = [self._line(self.header, widths), rule, *(self._line(row, widths) for row in self.rows)]
+        if width is not None:
+            least = [
+                max(NARROWEST, len(title)) if side == "l" else full
+                for title, side, full in zip(self.header, self.align, widths, strict=True)
+            ]
+            widths = _narrowed(widths, least, width - len(GAP) * (len(widths) - 1))
+        rule = GAP.join("─" * width for width in widths)
+        lines = [*self._lines(self.header, widths), rule]
+        for row in self.rows:
+            lines += self._lines(row, widths)
         if self.notes:
-            lines += [rule, *self.notes]
+            lines += [rule, *(line for note in self.notes for line in wrapped(note, width))]
         return "\n".join([self.caption] * bool(self.caption) + [line.rstrip() for line in lines])
 
     def markdown(self) -> str:
@@ -78,7 +95,12 @@ class Table:
         parts += ["  \n".join(map(escape_block, self.notes))] * bool(self.notes)
         return "\n\n".join(parts)
 
-    def _line(self, cells: Sequence[str], widths: Sequence[int], gap: str = "  ") -> str:
+    def _lines(self, cells: Sequence[str], widths: Sequence[int]) -> list[str]:
+        """A row's lines: as many as its tallest cell takes."""
+        columns = [wrapped(cell, width) for cell, width in zip(cells, widths, strict=True)]
+        return [self._line(line, widths) for line in zip_longest(*columns, fillvalue="")]
+
+    def _line(self, cells: Sequence[str], widths: Sequence[int], gap: str = GAP) -> str:
         sides = {"l": str.ljust, "r": str.rjust}
         return gap.join(
             sides[side](cell, width) for cell, width, side in zip(cells, widths, self.align, strict=True)
@@ -148,3 +170,24 @@ def recipes_overview(recipes: Iterable[Recipe]) -> Table:
 
 def _widths(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[int]:
     return [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+
+
+def _narrowed(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+    """Widths that add up to ``room``, or come as near as the ``least`` let them; the widest gives first."""
+    narrowed = list(widths)
+    while sum(narrowed) > room:
+        given = [(width, i) for i, width in enumerate(narrowed) if width > least[i]]
+        if not given:
+            break
+        narrowed[max(given)[1]] -= 1
+    return narrowed
+
+
+def wrapped(text: str, width: int | None, indent: str = "") -> list[str]:
+    """The lines of a text of at most ``width`` characters, the second and further ones after ``indent``.
+
+    At least one line; a word is broken only where it is longer than a line.
+    """
+    if width is None:
+        return [text]
+    return wrap(text, width, subsequent_indent=indent, break_on_hyphens=False) or [""]
