@@ -14,7 +14,7 @@ import pytest
 from submissions import GOOD, PARAMETERS
 
 from under20k.checking import sandbox
-from under20k.checking.profiles import load_profile
+from under20k.checking.profiles import RULES, load_profile
 from under20k.checking.sandbox import Sandbox, judge_all, judge_apart
 from under20k.checking.target import parse
 from under20k.cli.main import main
@@ -94,7 +94,7 @@ def test_a_file_that_reads_its_arguments_sees_none_of_ours(capsys):
     assert check(capsys, "script.py:Net")[1]["parameters"] == PARAMETERS
     # Names in annotations are looked up as in a file of its own, not as in ours.
     Path("script.py").write_text(GOOD + "def f(x: NotYet): ...\n")
-    assert "NameError" in check(capsys, "script.py:Net")[1]["error"]
+    assert "NameError" in " ".join(check(capsys, "script.py:Net")[1]["notes"])
 
 
 def test_a_file_that_plots_is_judged_where_nothing_was_ever_plotted(capsys, monkeypatch, tmp_path):
@@ -152,22 +152,111 @@ def test_of_a_notebook_the_definitions_run_and_the_training_does_not(capsys):
 def test_a_folder_becomes_a_table_and_files(capsys):
     Path("class").mkdir()
     bad = GOOD.replace("0.1, self.training", "0.0, self.training")
-    for name, text in {"a": GOOD, "b": bad, "c": "class Net(:", "d": "x = 1", "e": GOOD + "\n1/0\n"}.items():
+    texts = {"a": GOOD, "b": bad, "c": "class Net(nn.Module:", "d": "x = 1", "e": GOOD + "\n1/0\n"}
+    for name, text in texts.items():
         Path(f"class/{name}.py").write_text(text)
+    Path("class/f").mkdir()
+    Path("class/f/train.py").write_text("x = 1")
     files = ("--csv", "t.csv", "--junit", "t.xml", "--markdown", "t.md", "--badge", "t.svg")
     code, result = check(capsys, "class", "--jobs", "2", *files)
     assert code == 1
-    assert [row["result"] for row in result["results"]] == ["passed", "failed", "broken", "broken", "broken"]
+    assert [row["result"] for row in result["results"]] == [
+        "passed",
+        "failed",
+        "broken",
+        "passed",
+        "no model",
+    ]
+    tally = "2 of 5 passed; missed: dropout 1; broken: 1; no model: 1; 2 files without a model left out"
+    assert (result["tally"], result["without_model"]) == (tally, ["class/d.py", "class/f/train.py"])
     rows = list(csv.DictReader(Path("t.csv").read_text().splitlines()))
-    assert [row["dropout"] for row in rows] == ["passed", "failed", "", "", ""]
+    assert [row["dropout"] for row in rows] == ["passed", "failed", "", "passed", ""]
+    assert rows[1]["dropout_evidence"].startswith("nothing is dropped in training")
+    assert rows[1]["dropout_fix"]
     assert rows[0]["total_parameters"] == str(PARAMETERS)
-    assert "ZeroDivisionError" in rows[4]["reason"]
+    assert [row["model"] for row in rows] == ["Net", "Net", "", "Net", ""]
+    assert "c.py is not Python" in rows[2]["reason"]
+    assert "e.py:17 raises ZeroDivisionError" in rows[3]["notes"]
     suites = list(ElementTree.parse("t.xml").getroot())
-    assert [(s.get("failures"), s.get("errors")) for s in suites] == [("0", "0"), ("1", "0")] + [
-        ("0", "1")
-    ] * 3
-    assert Path("t.md").read_text().count("### ") == 5
-    assert "1 of 5 passed" in "".join(ElementTree.parse("t.svg").getroot().itertext())
+    counts = [tuple(suite.get(name) for name in ("failures", "errors", "skipped")) for suite in suites]
+    assert counts == [("0", "0", "0"), ("1", "0", "0"), ("0", "1", "0"), ("0", "0", "0"), ("0", "0", "1")]
+    (failure,) = suites[1].iter("failure")
+    assert failure.get("message") == rows[1]["dropout_evidence"]
+    assert rows[1]["dropout_fix"] in failure.text
+    notes = [each.get("value") for each in suites[3].iter("property") if each.get("name") == "note"]
+    assert rows[3]["notes"] == "; ".join(notes)
+    page = Path("t.md").read_text()
+    assert page.startswith("class: 5 submissions")
+    assert (
+        page.index(tally) < page.index("| b.py | failed | Net |") < page.index("### class/a.py:Net: passed")
+    )
+    assert page.count("### ") == 5
+    assert "2 of 5 passed" in "".join(ElementTree.parse("t.svg").getroot().itertext())
+
+
+def test_a_folder_on_the_screen(capsys):
+    """What it was taken for, the table, why models are broken, the tally; few models also in full."""
+    for name, text in {
+        "amy/v1": GOOD,
+        "amy/v2": GOOD + "\n\nclass Later(Net):\n    size = 2\n",
+        "ben/a": "",
+    }.items():
+        Path(f"class/{name}.py").parent.mkdir(parents=True, exist_ok=True)
+        Path(f"class/{name}.py").write_text(text)
+    Path("class/ben/net.py").write_text(
+        "import not_installed_anywhere as n\n" + GOOD.replace("nn.Conv2d(1", "n.C(1")
+    )
+    assert main(["check", "class", "--trust"]) == 1
+    out, err = capsys.readouterr()
+    assert err == "1/2 amy: passed\n2/2 ben: broken\n"
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert lines[0] == "class: 2 submissions (a subfolder each; --project judges it as one)"
+    assert lines[2:7] == [
+        "Submission Result Model Parameters Missed",
+        lines[3],
+        f"amy passed v2.py:Later {PARAMETERS:,}",
+        f"passed └ v1.py:Net {PARAMETERS:,}",
+        "ben broken net.py:Net",
+    ]
+    reason = "needs the package not_installed_anywhere, which is not installed here"
+    assert lines[8:10] == ["Broken:", f"- ben/net.py:1: {reason}"]
+    assert "class/amy/v1.py:Net: passed, meets every requirement" in lines
+    assert "others in this file: Net (--all judges them too)" in lines
+    assert lines[-1] == "1 of 2 passed; broken: 1; 1 file without a model left out"
+    for name in "cd":
+        Path(f"class/{name}").mkdir()
+        Path(f"class/{name}/net.py").write_text(GOOD)
+    assert main(["check", "class", "--trust"]) == 1
+    out = capsys.readouterr().out
+    assert "meets every" not in out
+    assert out.endswith("; the verdicts on one model: under20k check FILE:NAME --trust\n")
+
+
+def test_one_model_on_the_screen(capsys):
+    """The verdicts, what is claimed, what to change; the file's name once."""
+    cells = [
+        GOOD.replace("0.1, self", "0.0, self"),
+        "EPOCHS = 25\nmodel = Net()\nfor epoch in range(EPOCHS):\n    train(model)",
+    ]
+    outputs = [[], [{"text": ["Test set: Average loss: 0.02, Accuracy: 9941/10000 (99.41%)\n"]}]]
+    notebook = [
+        {"cell_type": "code", "execution_count": number, "source": cell, "outputs": output}
+        for number, (cell, output) in enumerate(zip(cells, outputs, strict=True), 1)
+    ]
+    Path("work.ipynb").write_text(json.dumps({"cells": notebook}))
+    assert main(["check", "work.ipynb", "--trust"]) == 1
+    out = capsys.readouterr().out
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert lines[0] == "work.ipynb:Net: failed, misses dropout"
+    assert out.count("work.ipynb") == 1
+    rows = {line.partition(" ")[0]: line for line in lines[3:]}
+    assert rows["epochs"] == "epochs claimed 25 (In [2]:3); fewer than 20 are asked"
+    assert rows["accuracy"] == "accuracy claimed test 99.41% (In [2], output)"
+    assert lines[lines.index("To change:") + 1].startswith("- dropout: ")
+    Path("plain.py").write_text(GOOD)
+    assert main(["check", "plain.py", "--trust"]) == 0
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "epochs – nothing found in the source" in lines
 
 
 def test_one_file_stops_no_other_whatever_it_makes_the_parser_do(monkeypatch):
@@ -183,9 +272,9 @@ def test_one_file_stops_no_other_whatever_it_makes_the_parser_do(monkeypatch):
 
 
 def test_what_no_encoding_holds_is_printed_all_the_same(capsys):
-    Path("half.py").write_text(GOOD + r"raise ValueError('\ud800')")
+    Path("half.py").write_text(GOOD.replace("super().__init__()", r"raise ValueError('\ud800')"))
     assert main(["check", "half.py:Net", "--trust", "--junit", "half.xml"]) == 1
-    assert capsys.readouterr().out == "half.py:Net: broken: ValueError: \\ud800 (half.py:16)\n"
+    assert capsys.readouterr().out == "half.py:Net: broken: ValueError: \\ud800 (line 9)\n"
     assert ElementTree.parse("half.xml").getroot()[0].get("errors") == "1"
 
 
@@ -200,7 +289,7 @@ def test_a_signal_ends_a_class_without_waiting_for_its_models():
         [*command, "--time-limit", "1000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         try:
-            assert process.stderr.readline() == "1/3 class/a.py: passed\n"  # b runs, or is about to
+            assert process.stderr.readline() == "1/3 a.py: passed\n"  # b runs, or is about to
             process.send_signal(signal.SIGTERM)
             out, err = process.communicate(timeout=100)
         finally:
@@ -253,15 +342,37 @@ def test_softmax_and_loss_fit_each_other(loss, end, status):
     assert {f["rule"]: f["status"] for f in result["findings"]}["softmax"] == status
 
 
-def test_pytest_takes_a_model(folder):
-    Path("bad.py").write_text(GOOD.replace("0.1, self.training", "0.0, self.training"))
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "under20k.pytest_plugin"),
-            *("--under20k", "good.py:Net", "--under20k", "bad.py:Net", str(folder)),
-        ],
+def run_pytest(*options: str) -> subprocess.CompletedProcess[str]:
+    """pytest in a process of its own, with warnings as errors, in the current folder."""
+    command = [sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider"]
+    return subprocess.run(
+        [*command, "-p", "under20k.pytest_plugin", *options, "."],
         capture_output=True, text=True, env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     )  # fmt: skip
+
+
+def test_pytest_takes_a_model():
+    Path("bad.py").write_text(GOOD.replace("0.1, self.training", "0.0, self.training"))
+    done = run_pytest("--under20k", "good.py:Net", "--under20k", "bad.py:Net")
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "1 failed, 17 passed" in done.stdout
+    rules = len(set(RULES) - {"epochs"})
+    assert f"1 failed, {2 * rules - 1} passed" in done.stdout
     assert "asked: dropout with p above 0; found: nothing is dropped" in done.stdout
+
+
+def test_pytest_shows_what_is_only_advised_as_a_warning_even_where_those_are_errors():
+    Path("own.toml").write_text("[limits]\nparameters = 100\n[rules]\nparameters = 'advised'\n")
+    options = ("--under20k", "good.py", "--under20k-profile", "own.toml", "--under20k-arg", "width=8", "-v")
+    done = run_pytest(*options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "good.py:Net::parameters PASSED" in done.stdout
+    parameters = 8 * 37 + 16 + 8 * 1440 + 10
+    warned = (
+        f"AdvisedRuleWarning: parameters is advised, and missed: asked: fewer than 100; found: {parameters:,}"
+    )
+    assert warned in done.stdout
+
+
+def test_pytest_refuses_what_is_no_model():
+    done = run_pytest("--under20k", "none.py:Net")
+    assert (done.returncode, "none.py is not a file" in done.stderr) == (4, True)

@@ -1,4 +1,9 @@
+import contextlib
+import csv
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from processes import ARCHITECTURE
@@ -23,9 +28,12 @@ def test_regularized_meets_everything(capsys):
     assert main(["check", "regularized"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
+    assert out.startswith("regularized: passed, meets every requirement\n\nRule ")
+    assert "conv2d" not in out
+    assert main(["check", "regularized", "--layers"]) == 0
+    layers = capsys.readouterr().out.removeprefix(out)
     for name, count in (("blocks.5.conv", "6,076"), ("head.conv", "2,530")):
-        assert any(line.split()[:2] == [name, "conv2d"] and count in line for line in out.splitlines())
-    assert out.endswith("\nmeets every requirement\n")
+        assert any(line.split()[:2] == [name, "conv2d"] and count in line for line in layers.splitlines())
     _, found = checked(capsys, "regularized")
     assert {finding["status"] for finding in found.values()} == {"passed"}
     assert found["parameters"]["evidence"] == "19,204: all trainable; 96.0% of the limit"
@@ -36,11 +44,43 @@ def test_regularized_meets_everything(capsys):
 def test_minimal_misses_dropout_and_says_so(under20k):
     done = under20k("check", "minimal")
     assert (done.returncode, done.stderr) == (1, "")
-    assert done.stdout.endswith("\nmisses: dropout\n")
+    assert done.stdout.startswith("minimal: failed, misses dropout\n")
     (row,) = [line for line in done.stdout.splitlines() if " failed " in line]
-    assert " ".join(row.split()) == "dropout dropout with p above 0 failed nothing is dropped in training"
-    for words in ("14,116: all trainable", "after 6 of 6 convolutions before the last", "40×40 with it"):
+    assert " ".join(row.split()) == "dropout failed nothing is dropped in training"
+    assert "\nTo change:\n- dropout: " in done.stdout
+    for words in (
+        "14,116: all trainable",
+        "after 6 of 6 convolutions before the last",
+        "asked: dropout with p",
+    ):
         assert words in done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no terminal of this kind")
+@pytest.mark.parametrize("width", [72, 100])
+def test_on_a_terminal_lines_fit_it(width):
+    """Also those of the layers, of which a narrow one shows fewer columns; a pipe gets them unwrapped."""
+    import pty
+    import termios
+
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (40, width))
+    command = [sys.executable, "-m", "under20k", "check", "minimal", "--layers"]
+    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    with subprocess.Popen(command, stdout=theirs, env=environment) as process:
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):  # EIO: the terminal's other end is closed
+            while part := os.read(ours, 1 << 16):
+                shown += part
+    os.close(ours)
+    lines = shown.decode().splitlines()
+    assert process.returncode == 1
+    assert width - 12 < max(map(len, lines)) <= width
+    assert any(line.startswith("no room for ") for line in lines) == (width == 72)
+    piped = subprocess.run(command, capture_output=True, text=True).stdout
+    assert " ".join(piped.split())[:40] == " ".join(shown.decode().split())[:40]
+    assert max(map(len, piped.splitlines())) > 100
 
 
 def test_a_run(small, capsys):
@@ -48,11 +88,7 @@ def test_a_run(small, capsys):
     assert code == 0
     assert ARCHITECTURE == "1p,4pd0.1|l"
     # 3, 4 after pooling, 8, 10 after pooling.
-    field = found["receptive_field"]
-    assert (field["status"], field["evidence"]) == (
-        "warning",
-        "10×10 before the global pooling, which sees the rest",
-    )
+    assert found["receptive_field"]["evidence"] == "10×10 before the global pooling, which sees the rest"
     assert found["dropout"]["evidence"] == "blocks.1.dropout p = 0.1"
     assert found["epochs"]["evidence"] == "2"
 
@@ -78,7 +114,7 @@ def test_an_unfinished_run_is_judged_by_its_recipe(unfinished, capsys):
         (["--profile", "under-10k"], ["parameters"]),
         (["--max-parameters", "19204", "--max-epochs", "12"], []),
         (["--max-parameters", "19203", "--max-epochs", "11"], ["parameters", "epochs"]),
-        (["--min-receptive-field", "41"], []),  # it is advised only
+        (["--min-receptive-field", "41"], ["receptive_field"]),
     ],
 )
 def test_profiles_and_limits_hold_for_recipes(capsys, options, failed):
@@ -91,12 +127,11 @@ def test_the_files_are_written_for_recipes_too(tmp_path, capsys):
     assert (
         main(["check", "minimal", "--csv", str(tmp_path / "a.csv"), "--badge", str(tmp_path / "a.svg")]) == 1
     )
-    assert (
-        (tmp_path / "a.csv")
-        .read_text()
-        .splitlines()[1]
-        .startswith(f"minimal,failed,14116,{MINIMAL.architecture.macs},passed")
-    )
+    (row,) = csv.DictReader((tmp_path / "a.csv").read_text().splitlines())
+    assert list(row.values())[:4] == ["minimal", "failed", "14116", str(MINIMAL.architecture.macs)]
+    assert (row["parameters"], row["dropout"]) == ("passed", "failed")
+    assert row["dropout_evidence"] == "nothing is dropped in training"
+    assert row["dropout_fix"]
     assert "failed, 14,116 parameters" in (tmp_path / "a.svg").read_text()
 
 

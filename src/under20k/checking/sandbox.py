@@ -71,6 +71,8 @@ class Sandbox:
     time_limit_s: float = TIME_LIMIT_S
     memory_limit_bytes: int = MEMORY_LIMIT_BYTES
     arguments: dict[str, object] = field(default_factory=dict)
+    only_where_taken: bool = False
+    """Whether a constructor without a parameter of an argument's name goes without it, as in a folder."""
     weights: Path | None = None
     """Whose accuracy is measured too, on ``split``; MNIST has to be at hand."""
     split: str = "validation"
@@ -79,9 +81,12 @@ class Sandbox:
 
     def request(self, target: Target) -> dict[str, Any]:
         """What the process that judges is told."""
+        taken = (*target.constructor.required, *target.constructor.optional)
+        given = {k: v for k, v in self.arguments.items() if not self.only_where_taken or k in taken}
         return {
             "path": str(target.path.absolute()),
             "root": str(target.root),
+            "folders": target.folders,
             "package": target.package,
             "pieces": target.pieces,
             "name": target.name,
@@ -90,7 +95,7 @@ class Sandbox:
             "whole": not target.is_notebook,
             "reason": "",
             "preload": True,
-            "arguments": self.arguments,
+            "arguments": given,
             "profile": asdict(self.profile),
             "time_limit_s": self.time_limit_s,
             "loading_limit_s": min(LOADING_LIMIT_S, self.time_limit_s / 3),

@@ -6,7 +6,7 @@ import ast
 import importlib.util
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +22,6 @@ from under20k.checking.units import units
 from under20k.errors import UserError, nearest
 
 SUFFIXES = (".py", ".ipynb")
-NOT_SUBMISSIONS = ("__init__.py", "conftest.py", "setup.py")
 
 
 class NoModel(UserError):
@@ -44,6 +43,8 @@ class Target:
     """Loss functions that the source names."""
     root: Path
     """The folder that its imports are looked up in first."""
+    folders: tuple[str, ...] = ()
+    """Where they are looked up next: of a file in a folder of submissions, those up to its submission's."""
     package: str = ""
     """Of a file beside an ``__init__.py``, or of a dotted name, for its relative imports."""
     is_notebook: bool = False
@@ -87,30 +88,30 @@ class Target:
         return [f"imports {', '.join(dict.fromkeys(imports)) or 'nothing'}", *runs]
 
 
-def parse(text: str) -> Target:
-    """The target that ``text`` names, nothing of it run. Raises NoModel where the file holds no model, and
-    UserError where the file or the name is not there.
+def parse(text: str, folders: Sequence[str] = ()) -> Target:
+    """The target that ``text`` names, nothing of it run; its imports are looked up in ``folders`` too. Raises
+    NoModel where the file holds no model, and UserError where the file or the name is not there.
     """
-    target, models, choice, source = _parsed(text)
+    target, models, choice, source = _parsed(text, folders)
     return _about(target, models, choice, source)
 
 
-def parse_all(text: str) -> list[Target]:
+def parse_all(text: str, folders: Sequence[str] = ()) -> list[Target]:
     """The targets of all models of a file, in its order; of a named one, that alone. Raises as `parse`."""
-    target, models, choice, source = _parsed(text)
+    target, models, choice, source = _parsed(text, folders)
     if _split(text)[1]:
         return [_about(target, models, choice, source)]
     return [_about(target, models, one, source) for one in models.all()]
 
 
-def _parsed(text: str) -> tuple[Target, Models, Choice, Source]:
+def _parsed(text: str, folders: Sequence[str]) -> tuple[Target, Models, Choice, Source]:
     place, name = _split(text)
     path, package = _file(place)
     above = package.split(".") if package else []
     root = path.absolute().parents[len(above)]
     source = read_source(path)
     parts = units(source.pieces)
-    models = Models(parts, path, (root, Path.cwd()))
+    models = Models(parts, path, (root, *map(Path, folders), Path.cwd()))
     if name:
         choice = _named(name, models, source)
     elif not (found := models.chosen()):
@@ -127,6 +128,7 @@ def _parsed(text: str) -> tuple[Target, Models, Choice, Source]:
         choice.name,
         tuple(losses),
         root,
+        tuple(folders),
         package,
         is_notebook=source.is_notebook,
         notes=tuple(source.notes),
@@ -169,21 +171,6 @@ def _no_model(path: Path, source: Source) -> UserError:
 
 def _broken(source: Source) -> str:
     return "".join(f"; left out: {what}" for what, _ in source.broken)
-
-
-def submissions(folder: Path) -> list[Path]:
-    """The Python files and notebooks below a folder, sorted. Raises UserError where there are none."""
-    found = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix in SUFFIXES
-        and path.is_file()
-        and path.name not in NOT_SUBMISSIONS
-        and not any(part.startswith((".", "__")) for part in path.relative_to(folder).parts)
-    )
-    if not found:
-        raise UserError(f"{folder} holds no .py or .ipynb file")
-    return found
 
 
 def _first_line(node: ast.AST) -> str:

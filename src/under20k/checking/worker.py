@@ -186,8 +186,10 @@ def judge(
 
 
 def _folders(request: dict[str, Any]) -> list[Path]:
-    """Where the student's own modules are looked up: below the root, the current folder, beside the file."""
-    folders = (request["root"], os.getcwd(), os.path.dirname(request["path"]))
+    """Where the student's own modules are looked up: the root, the folders up to the submission's, the
+    current one, that of the file.
+    """
+    folders = (request["root"], *request["folders"], os.getcwd(), os.path.dirname(request["path"]))
     return [Path(folder) for folder in dict.fromkeys(map(os.path.abspath, folders))]
 
 

@@ -1,7 +1,8 @@
 """Check a recipe, a run or any PyTorch model against the requirements of the brief, with evidence.
 
 A model is file.py:Name, package.module:Name or file.ipynb:Name: a class, a factory or an instance. A folder
-is checked file by file. A model's code is only parsed, and what would run is shown, unless --trust is given;
+is one submission, or holds one in each subfolder and file; the first line says which. A submission passes if
+one of its models does. A model's code is only parsed, and what would run is shown, unless --trust is given;
 then it runs in a process of its own, with limits on time and memory.
 
 Exit code 0 if every requirement is met, 1 if one is missed or a model is broken, 2 for bad usage or input.
@@ -10,33 +11,23 @@ Exit code 0 if every requirement is met, 1 if one is missed or a model is broken
 from __future__ import annotations
 
 import argparse
-import contextlib
 import io
-import json
 import sys
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from under20k.checking import output
-from under20k.checking.findings import Finding, missed
 from under20k.checking.profiles import NAMES, Profile, load_profile
 from under20k.checking.sandbox import TIME_LIMIT_S, Sandbox, judge_all, judge_apart
-from under20k.checking.target import SUFFIXES, argument, parse, submissions
+from under20k.checking.submissions import Model, find, holds_code
+from under20k.checking.target import argument, parse, parse_all
+from under20k.cli import check_folder
+from under20k.cli.check_printing import heading, show_code, show_folder, show_models
 from under20k.cli.options import recipe_argument
 from under20k.errors import UserError
-from under20k.files import write_text
 from under20k.machine import cores
-from under20k.report.tables import Table
-from under20k.report.verdicts import verdicts_table
+from under20k.report.wording import plural
 
-LAYERS = (
-    *("Layer", "Type", "Output", "Parameters", "MACs", "Field", "Jump"),
-    *("BatchNorm", "Activation", "Source"),
-)
 TIME_LIMIT_MOST_S = 1_000_000
-Judgements = list[tuple[str, dict[str, Any]]]
-"""Target and what was found, as in ``output``."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -48,6 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         " file.ipynb:Name, or a folder of submissions",
     )
     parser.add_argument("--json", action="store_true", help="print as JSON")
+    parser.add_argument("--layers", action="store_true", help="print the layers too, after the verdicts")
     parser.add_argument(
         "--profile",
         default="brief",
@@ -70,9 +62,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--arg", action="append", default=[], metavar="KEY=VALUE", help="a constructor's argument, repeatable"
     )
     model.add_argument(
+        "--all", action="store_true", help="judge all model classes of a file; every one has to pass"
+    )
+    model.add_argument(
         "--time-limit", type=float, default=TIME_LIMIT_S, metavar="S", help="seconds (default: %(default)g)"
     )
-    model.add_argument("--jobs", type=int, metavar="N", help="submissions at a time (default: CPUs)")
+    model.add_argument("--jobs", type=int, metavar="N", help="models at a time (default: CPUs)")
     model.add_argument(
         "--accuracy",
         type=Path,
@@ -80,6 +75,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="evaluate these weights (.safetensors, or .pth by torch's weights-only loader) on validation",
     )
     model.add_argument("--test", action="store_true", help="with --accuracy: on the test images instead")
+    folder = parser.add_argument_group("folders").add_mutually_exclusive_group()
+    folder.add_argument(
+        "--class",
+        dest="is_project",
+        action="store_false",
+        default=None,
+        help="each subfolder and each file at the top is a submission (default: looked at, and said)",
+    )
+    folder.add_argument(
+        "--project", dest="is_project", action="store_true", default=None, help="the folder is one submission"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -87,35 +93,64 @@ def run(arguments: argparse.Namespace) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a model's text, a file's name may hold what it cannot
         sys.stdout.reconfigure(errors="backslashreplace")
     _check_limits(arguments)
-    target = arguments.target
     profile = load_profile(arguments.profile).with_limits(
         parameters=_more(arguments.max_parameters),
         receptive_field=arguments.min_receptive_field,
         epochs=_more(arguments.max_epochs),
     )
-    folder = False
-    if _is_model(target):
-        folder = Path(target).is_dir()
-        texts = [str(path) for path in submissions(Path(target))] if folder else [target]
-        if not arguments.trust:
-            return _show(texts)
-        results = _class(arguments, texts, profile) if folder else [(target, _model(arguments, profile))]
-    else:
-        if arguments.arg or arguments.accuracy or arguments.test:
-            raise UserError("--arg and --accuracy are for a model's file, not for a recipe or a run")
-        from under20k.api import judged
+    if arguments.min_receptive_field is not None:  # who asks for it wants it, though it is only advised
+        profile = replace(profile, levels={**profile.levels, "receptive_field": "required"})
+    if not _is_model(arguments.target):
+        return _check_recipe(arguments, profile)
+    if Path(arguments.target).is_dir():
+        return _check_folder(arguments, profile)
+    return _check_file(arguments, profile)
 
-        found = recipe_argument(target) if target.endswith(".json") else target
-        results = [(target, judged(found, profile))]
-    _write(arguments, results)
-    if arguments.json:
-        rows = [{"target": text, "result": output.word(result), **result} for text, result in results]
-        print(json.dumps({"results": rows} if folder else rows[0], indent=2))
-    elif folder:
-        print(_class_table(results).text())
-    else:
-        _print(*results[0])
-    return 0 if all(output.word(result) == "passed" for _, result in results) else 1
+
+def _check_recipe(arguments: argparse.Namespace, profile: Profile) -> int:
+    if arguments.arg or arguments.accuracy or arguments.test or arguments.all:
+        raise UserError("--arg, --all and --accuracy are for a model's file, not for a recipe or a run")
+    from under20k.api import judged
+
+    target = arguments.target
+    result = judged(recipe_argument(target) if target.endswith(".json") else target, profile)
+    return show_models(arguments, [(target, result)], profile)
+
+
+def _check_file(arguments: argparse.Namespace, profile: Profile) -> int:
+    if arguments.all and arguments.accuracy:
+        raise UserError("--accuracy is for one model, not for --all of a file")
+    sandbox = _sandbox(arguments, profile)
+    if not arguments.all:
+        target = parse(arguments.target)
+        if not arguments.trust:
+            return show_code([Model(target.text, target.path, target)])
+        return show_models(arguments, [(target.text, judge_apart(target, sandbox))], profile)
+    models = [
+        Model(f"{target.path}:{target.name}", target.path, target) for target in parse_all(arguments.target)
+    ]
+    if not arguments.trust:
+        return show_code(models)
+    sandbox = replace(sandbox, only_where_taken=True)
+    judged = judge_all([model.target for model in models if model.target], sandbox, _jobs(arguments))
+    results = [(model.text, result) for model, (_, result) in zip(models, judged, strict=True)]
+    return show_models(arguments, results, profile)
+
+
+def _check_folder(arguments: argparse.Namespace, profile: Profile) -> int:
+    if arguments.accuracy or arguments.test:
+        raise UserError("--accuracy is for one model, not for a folder")
+    sandbox, jobs = replace(_sandbox(arguments, profile), only_where_taken=True), _jobs(arguments)
+    found = find(Path(arguments.target), arguments.is_project, every=arguments.all)
+    models = [model for submission in found.submissions for model in submission.models]
+    if not models:
+        count = plural(len(found.without_model), "Python file or notebook")
+        raise UserError(f"{found.folder} holds no model: {count} without a class of nn.Module")
+    if not arguments.trust:
+        print(heading(found))
+        return show_code(models)
+    results = check_folder.judge(found, sandbox, jobs, every=arguments.all)
+    return show_folder(arguments, found, results, profile)
 
 
 def _more(most: int | None) -> int | None:
@@ -139,25 +174,17 @@ def _is_model(target: str) -> bool:
     if not folder.is_dir() or (folder / "recipe.json").exists():
         return False
     # A damaged run is still one, to be told what is missing; a class may keep a report.md too.
-    of_run = any((folder / name).exists() for name in FILES)
-    return not of_run or any(path.suffix in SUFFIXES for path in folder.rglob("*"))
+    return not any((folder / name).exists() for name in FILES) or holds_code(folder)
 
 
-def _class(arguments: argparse.Namespace, texts: list[str], profile: Profile) -> Judgements:
-    if arguments.arg or arguments.accuracy or arguments.test:
-        raise UserError("--arg and --accuracy are for one model, not for a folder")
-    jobs = cores().amount if arguments.jobs is None else arguments.jobs
+def _jobs(arguments: argparse.Namespace) -> int:
+    jobs: int = cores().amount if arguments.jobs is None else arguments.jobs
     if jobs < 1:
         raise UserError(f"--jobs is {jobs}; give 1 or more")
-    results: Judgements = []
-    with contextlib.closing(judge_all(texts, Sandbox(profile, _time_limit_s(arguments)), jobs)) as judged:
-        for text, result in judged:
-            results.append((text, result))
-            print(f"{len(results)}/{len(texts)} {text}: {output.word(result)}", file=sys.stderr)
-    return results
+    return jobs
 
 
-def _model(arguments: argparse.Namespace, profile: Profile) -> dict[str, Any]:
+def _sandbox(arguments: argparse.Namespace, profile: Profile) -> Sandbox:
     given = dict(argument(text) for text in arguments.arg)
     if weights := arguments.accuracy:
         if not weights.is_file():
@@ -169,90 +196,13 @@ def _model(arguments: argparse.Namespace, profile: Profile) -> dict[str, Any]:
             load_test()
     elif arguments.test:
         raise UserError("--test says what --accuracy measures; name the weights with it")
-    sandbox = Sandbox(
-        profile,
-        _time_limit_s(arguments),
-        arguments=given,
-        weights=weights,
-        split="test" if arguments.test else "validation",
-    )
-    return judge_apart(parse(arguments.target), sandbox)
-
-
-def _time_limit_s(arguments: argparse.Namespace) -> float:
     limit_s: float = arguments.time_limit
     if not 0 < limit_s <= TIME_LIMIT_MOST_S:
         raise UserError(f"--time-limit is {limit_s:g}; give seconds above 0, at most {TIME_LIMIT_MOST_S:,}")
-    return limit_s
-
-
-def _show(texts: list[str]) -> int:
-    for text in texts:
-        try:
-            target = parse(text)
-        except UserError as error:
-            if len(texts) == 1:
-                raise
-            print(f"{text}: broken, {error}")
-            continue
-        lines = sum(len(source.splitlines()) for _, source in target.pieces)
-        print(f"{text}: would run {target.path}, {lines} lines, and call {target.name}")
-        print("".join(f"  {line}\n" for line in target.summary()), end="")
-    raise UserError("nothing was run; read the code, then give --trust to run it")
-
-
-def _write(arguments: argparse.Namespace, results: Judgements) -> None:
-    writers: dict[str, Callable[[output.Results], str]] = {
-        "junit": output.junit,
-        "markdown": output.markdown,
-        "csv": output.comma_separated,
-        "badge": output.badge,
-    }
-    for option, make in writers.items():
-        if path := getattr(arguments, option):
-            write_text(path, make(results))
-
-
-def _print(target: str, result: dict[str, Any]) -> None:
-    if "error" in result:
-        print(f"{target}: broken: {result['error']}")
-        return
-    layers = tuple(
-        (
-            row["name"],
-            row["type"],
-            "×".join(map(str, row["shape"])),
-            f"{row['parameters']:,}",
-            f"{row['macs']:,}",
-            str(row["receptive_field"]),
-            f"{row['jump']:g}",
-            {True: "yes", False: "no", None: ""}[row["batch_norm_after"]],
-            row["activation"] or "",
-            row["source"],
-        )
-        for row in result["layers"]
-    )
-    if note := result.get("note"):
-        print(f"{target}: {note}\n")
-    print(Table(LAYERS, layers, caption=target, align="lllrrrrlll").text())
-    findings = [Finding(**finding) for finding in result["findings"]]
-    print("\n" + verdicts_table(findings).text())
-    if measured := result.get("accuracy"):
-        print(
-            f"\naccuracy: {measured['accuracy']:.2%} ({measured['correct']:,} of {measured['images']:,}"
-            f" {measured['split']} images), with inputs {measured['normalisation']},"
-            " which fits the train images best"
-        )
-    rules = missed(findings)
-    print(f"\nmisses: {', '.join(rules)}" if rules else "\nmeets every requirement")
-
-
-def _class_table(results: Judgements) -> Table:
-    rows = []
-    for text, result in results:
-        count = f"{result['parameters']:,}" if "parameters" in result else ""
-        rules = missed(Finding(**finding) for finding in result.get("findings", ()))
-        rows.append((text, output.word(result), count, result.get("error") or ", ".join(rules)))
-    return Table(
-        ("Submission", "Result", "Parameters", "Missed, or why broken"), tuple(rows), caption="", align="llrl"
+    return Sandbox(
+        profile,
+        limit_s,
+        arguments=given,
+        weights=weights,
+        split="test" if arguments.test else "validation",
     )
