@@ -75,6 +75,12 @@ def test_the_check_step_runs_the_check(tmp_path):
         "good.py:Net: passed",
         "bad model.py:Net: failed",
     ]
-    assert (
-        run(STEPS["Check"], tmp_path, {"model": "good.py:Net", "profile": "under-9k"}, path).returncode == 2
-    )
+    for inputs, code in (
+        ({"model": "good.py:Net", "profile": "under-9k"}, 2),
+        ({"model": ".", "options": "--class --arg width=5"}, 1),
+    ):
+        assert run(STEPS["Check"], tmp_path, inputs, path).returncode == code
+    folder = (tmp_path / "summary.md").read_text().removeprefix(summary)
+    assert "**1 of 2 passed; missed: dropout 1**" in folder
+    assert re.findall(r"^\| (\S+ \S+)\.py \| ", folder, re.MULTILINE) == ["bad model"]
+    assert "| good.py | passed | Net | 7,405 |" in folder
