@@ -58,7 +58,7 @@ def judge_receptive_field(graph: Graph, least: int) -> Ruling:
     text = f"{_square(side)} before {where}"
     if not passed if pools else into.receptive_field > side:
         text += f", {what}"
-    fix = "" if passed else _larger_field(into, least - side)
+    fix = "" if passed else _larger_field(into, least - side) if graph.convolutions() else "use convolutions"
     return Ruling(passed, requirement, text, fix=fix)
 
 

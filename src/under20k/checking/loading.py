@@ -7,6 +7,7 @@ the student's own modules that are imported and cannot run whole.
 
 from __future__ import annotations
 
+import errno
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -166,8 +167,9 @@ class Loader:
         """What the watch refused and the line of it, where that is why ``error`` was raised."""
         link: BaseException | None = error
         while link is not None:
-            if isinstance(link, Refused):
-                return link.act, self.place(link) or self.place(error)
+            act = link.act if isinstance(link, Refused) else _jailed(link)
+            if act:
+                return act, self.place(link) or self.place(error)
             link = link.__cause__ or link.__context__
         if self.watch and self.watch.refusals:  # code that catches it may raise something else at the line
             act, file, number = self.watch.refusals[-1]
@@ -256,6 +258,16 @@ class _ModuleLoader(importlib.machinery.SourceFileLoader):
             self.loader.run_definitions(
                 module, [(self.path, importlib.util.decode_source(Path(self.path).read_bytes()))], ""
             )
+
+
+def _jailed(error: BaseException) -> str:
+    """What the kernel refused rather than the watch: what Python's libraries do in C."""
+    if not isinstance(error, OSError) or error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return ""
+    frames = traceback.extract_tb(error.__traceback__)
+    if frames and "multiprocessing" in frames[-1].filename:  # which makes a semaphore, a file, for its lock
+        return "start a process"
+    return f"write the file {error.filename}" if error.filename else ""
 
 
 def needs_gpu(error: BaseException) -> bool:
