@@ -207,6 +207,8 @@ class _Server:
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """The answer to one request. The process keeps the time; where it cannot any more, this does."""
+        if self.stopped:  # by a signal, before a second try: there will be no answer
+            return STOPPED
         assert self.process.stdin is not None
         if not self.ready and not self._line(START_LIMIT_S):
             return {"error": "the process that runs models does not start; is torch installed?"}

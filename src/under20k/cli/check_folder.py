@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 from under20k.checking import output
@@ -17,8 +17,11 @@ Results = list[tuple[str, dict[str, Any]]]
 def judge(found: Found, sandbox: Sandbox, jobs: int, *, every: bool) -> Results:
     """The results of all models, submission by submission; of one without a model, that it has none."""
     results: Results = []
-    with contextlib.closing(_Progress(found.submissions)) as progress:
-        for submission, models in _judged(found, sandbox, jobs, progress):
+    with (
+        contextlib.closing(_Progress(found.submissions)) as progress,
+        contextlib.closing(_judged(found, sandbox, jobs, progress)) as judged,
+    ):
+        for submission, models in judged:
             models = models or [
                 (str(found.folder / submission.name), {"no_model": "none of its files has one"})
             ]
@@ -30,7 +33,7 @@ def judge(found: Found, sandbox: Sandbox, jobs: int, *, every: bool) -> Results:
 
 def _judged(
     found: Found, sandbox: Sandbox, jobs: int, progress: _Progress
-) -> Iterator[tuple[Submission, Results]]:
+) -> Generator[tuple[Submission, Results], None, None]:
     targets = [
         model.target for submission in found.submissions for model in submission.models if model.target
     ]
