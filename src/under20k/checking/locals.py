@@ -61,7 +61,7 @@ def find_local(
     return None
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=256)
 def _body(file: Path, content: int) -> tuple[ast.stmt, ...]:
     """The top-level statements of a file with this hash of its content, none where it cannot be parsed."""
     try:
