@@ -34,7 +34,6 @@ CANDIDATES = {
     "(x/255 − 0.449) / 0.226 (ImageNet's, grey)": (0.449, 0.226),
     "(x/255 − 0.485) / 0.229 (ImageNet's, red)": (0.485, 0.229),
     "(x/255 − 0.286) / 0.353 (Fashion-MNIST's)": (0.286, 0.353),
-    "(x/255 − 0.1307) / 0.3015": (0.1307, 0.3015),
     "x/255 − 0.5": (0.5, 1.0),
     "(1 − x/255 − 0.1307) / 0.3081": (0.8693, -0.3081),
 }
@@ -144,8 +143,9 @@ def find(model: nn.Module, train: Split) -> tuple[Normalisation, dict[str, Any]]
     images, labels = train.images[:FITTING_IMAGES], train.labels[:FITTING_IMAGES]
     with torch.no_grad():
         remembers = _batch_norm_residuals(model, Normalisation(0.0, 1.0)(images[:2])) is not None
-    search = _by_batch_norm if remembers else _by_loss
-    chosen, distance = search(model, images, labels, train)
+    chosen, distance = (
+        _by_batch_norm(model, images, labels) if remembers else (_by_loss(model, images, labels, train), None)
+    )
     right, count = correct(model, train, chosen, GUESSING_IMAGES), min(GUESSING_IMAGES, len(train))
     found = {
         "normalisation": chosen.text,
@@ -158,28 +158,26 @@ def find(model: nn.Module, train: Split) -> tuple[Normalisation, dict[str, Any]]
     }
     shown = f"{right / count:.1%} of {count:,} training images are right with inputs {chosen.text}"
     if distance is not None and not distance <= POOR_DISTANCE:
-        found["warning"] = _warning(
-            f"none has the statistics that its BatchNorm keeps ({shown}, the nearest)"
-        )
+        found["warning"] = _warning(f"none gives what its BatchNorm remembers ({shown}, the nearest)")
     elif distance is None and right < POOR_ACCURACY * count:
         found["warning"] = _warning(f"{shown}, the most")
     return chosen, found
 
 
 def _by_batch_norm(
-    model: nn.Module, images: NDArray[np.uint8], labels: NDArray[np.uint8], train: Split
+    model: nn.Module, images: NDArray[np.uint8], labels: NDArray[np.uint8]
 ) -> tuple[Normalisation, float]:
-    """The normalisation that gives the first BatchNorm the statistics it keeps, and its distance from them."""
+    """The normalisation that gives the first BatchNorm what it remembers, and its distance from that."""
     best: tuple[float, float, Normalisation] | None = None  # distance, loss, which
     for inputs in INPUTS:
         try:
-            found = _fitted(model, images, labels, inputs)
+            found = _fitted(model, images, labels, inputs, math.inf if best is None else 3 * best[0])
         except Exception:
             if best is None:  # the model's own error; of images of another size it may take none
                 raise
             continue
         # Others than plain x/255 need a reason.
-        if best is None or (found[0] < 0.5 * best[0] and found[1] <= 1.1 * best[1] + 0.01):
+        if best is None or (found[0] < 0.75 * best[0] and found[1] <= best[1]):
             best = found
         if best[0] < CLEAR_DISTANCE:
             break
@@ -188,9 +186,16 @@ def _by_batch_norm(
 
 
 def _fitted(
-    model: nn.Module, images: NDArray[np.uint8], labels: NDArray[np.uint8], inputs: Inputs
+    model: nn.Module,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    inputs: Inputs,
+    worth_fitting: float,
 ) -> tuple[float, float, Normalisation]:
-    """The best normalisation for one way of making ``inputs``, behind its distance and its loss."""
+    """The best normalisation for one way of making ``inputs``, behind its distance and its loss.
+
+    It is fitted where a usual one is no further off than ``worth_fitting``.
+    """
 
     def residuals(mean: float, std: float) -> NDArray[np.float64]:
         found = _batch_norm_residuals(model, Normalisation(mean, std, inputs)(images))
@@ -210,7 +215,7 @@ def _fitted(
     fits = [
         Normalisation(*_least_squares(residuals, each.mean, each.std), inputs)
         for far, each in starts
-        if math.isfinite(far)
+        if math.isfinite(far) and by_distance[0][0] <= worth_fitting
     ]
     options = [*by_distance[:3], *((distance(each), each) for each in fits)]
     least = min(far for far, _ in options)
@@ -231,7 +236,7 @@ def _fitted(
 
 def _by_loss(
     model: nn.Module, images: NDArray[np.uint8], labels: NDArray[np.uint8], train: Split
-) -> tuple[Normalisation, None]:
+) -> Normalisation:
     """The usual normalisation of the least loss, or where another is right on clearly more images, that."""
 
     def loss(each: Normalisation) -> float:
@@ -252,7 +257,7 @@ def _by_loss(
         # A loss alone may be lower for larger inputs, which only make the model surer.
         if (right := correct(model, train, each, GUESSING_IMAGES)) > most + margin:
             best, most = each, right
-    return best, None
+    return best
 
 
 def correct(model: nn.Module, split: Split, normalisation: Normalisation, count: int | None = None) -> int:

@@ -21,16 +21,21 @@ FINDING: Kinds = {f.name: (str,) for f in fields(Finding)}
 MEASURED: Kinds = {
     "split": (str,),
     "images": (int,),
-    "correct": (int,),
-    "accuracy": (float,),
     "normalisation": (str,),
+    "normalisation_is": (str,),
+    "mean": (float, int),
+    "std": (float, int),
 }
+FIGURES: Kinds = {"correct": (int,), "accuracy": (float,)}
 
 
 def report(result: Any) -> dict[str, Any] | None:
     """What is known of a report, None where it is none."""
     if not isinstance(result, dict):
         return None
+    if "weights_error" in result:
+        error = result["weights_error"]
+        return {"weights_error": error} if isinstance(error, str) else None
     if "error" in result:
         error, notes = result["error"], result.get("notes", [])
         return {"error": error, "notes": notes} if isinstance(error, str) and _are_texts(notes) else None
@@ -38,7 +43,7 @@ def report(result: Any) -> dict[str, Any] | None:
         (
             _has(result, JUDGED),
             _are_texts(result.get("notes")),
-            _has(result.get("accuracy"), MEASURED) or "accuracy" not in result,
+            "accuracy" not in result or _is_measured(result["accuracy"]),
         )
     )
     if (
@@ -52,6 +57,10 @@ def report(result: Any) -> dict[str, Any] | None:
 
 def _are_texts(values: Any) -> bool:
     return isinstance(values, list) and all(isinstance(value, str) for value in values)
+
+
+def _is_measured(row: Any) -> bool:
+    return _has(row, MEASURED) and (_has(row, FIGURES) or _has(row, {"warning": (str,)}))
 
 
 def _has(row: Any, kinds: Kinds) -> bool:

@@ -78,6 +78,8 @@ class Sandbox:
     split: str = "validation"
     jail: str = "auto"
     """What keeps files from being written, one of ``jail.MECHANISMS``."""
+    normalisation: tuple[float, float] | None = None
+    """Mean and standard deviation of what the weights were trained on; found where they are not given."""
 
     def request(self, target: Target) -> dict[str, Any]:
         """What the process that judges is told."""
@@ -103,6 +105,7 @@ class Sandbox:
             "weights": str(self.weights) if self.weights else None,
             "split": self.split,
             "jail": self.jail,
+            "normalisation": self.normalisation,
         }
 
 

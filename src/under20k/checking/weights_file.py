@@ -46,7 +46,9 @@ def load_weights(path: Path) -> object:
             with zipfile.ZipFile(path) as archive:
                 names = archive.namelist()
             if any(name.endswith("/constants.pkl") for name in names):
-                raise WeightsError(f"{path} is a TorchScript archive, a model with its code; {ADVICE}")
+                raise WeightsError(
+                    f"the weights file is a TorchScript archive, a model with its code; {ADVICE}"
+                )
             if names and all(name.endswith(".npy") for name in names):
                 with np.load(path, allow_pickle=False) as arrays:
                     return {name: arrays[name] for name in arrays.files}
@@ -54,16 +56,14 @@ def load_weights(path: Path) -> object:
     except WeightsError:
         raise
     except OSError as error:
-        raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from None
+        raise WeightsError(f"the weights file cannot be read: {error.strerror or error}") from None
     except Exception as error:  # whatever the loaders raise of a damaged file
         if "persistent_load" in str(error):  # the source that old files of a whole model begin with
             raise _whole("") from None
         kind = (
-            "is damaged"
-            if start[:2] == b"PK" or start[8:] == b"{"
-            else "is no weights file, or a damaged one"
+            "is damaged" if start[:2] == b"PK" or start[8:] == b"{" else "is of no known format, or damaged"
         )
-        raise WeightsError(f"{path} {kind} ({_plain(error)}); {ADVICE}") from None
+        raise WeightsError(f"the weights file {kind} ({_plain(error)}); {ADVICE}") from None
 
 
 def match(state: object, model: nn.Module) -> dict[str, Tensor]:
@@ -152,9 +152,7 @@ def _numpy_globals() -> Iterator[Any]:
     yield from (np.ndarray, np.dtype)
     for name in dir(np.dtypes):
         kind = getattr(np.dtypes, name)
-        if isinstance(kind, type) and name.endswith(
-            "DType"
-        ):  # objects in an array come through the same sieve
+        if isinstance(kind, type) and name.endswith("DType"):  # of objects, too: they come by the same sieve
             yield kind
 
 

@@ -129,10 +129,12 @@ def judge(
     weights = None
     if request["weights"]:
         # Read before the limits, by our own code alone.
-        from under20k.checking.accuracy import load_weights, measure, splits
+        from under20k.checking.accuracy import WeightsError, load_weights, measure, splits
 
         try:
             weights, (guessing, measured) = load_weights(Path(request["weights"])), splits(request["split"])
+        except WeightsError as error:
+            _report(descriptor, {"weights_error": str(error)})
         except Exception as error:  # a damaged file: whatever its loader raises
             _report(
                 descriptor, {"error": f"the weights cannot be read: {' '.join(str(error).split())[:500]}"}
@@ -175,7 +177,11 @@ def judge(
             result = judge_model(model, Profile(**request["profile"]), request["losses"])
         if weights is not None:
             doing = "with the weights: "
-            result["accuracy"] = measure(model, weights, guessing, measured)
+            try:
+                given = request["normalisation"]
+                result["accuracy"] = measure(model, weights, guessing, measured, given)
+            except WeightsError as error:
+                _report(descriptor, {"weights_error": str(error)})
     except BaseException as error:  # the model's own code runs here: SystemExit and all
         problem = loader.problem(error, DEFECT if _is_own(error) else doing)
         result = {"error": problem}

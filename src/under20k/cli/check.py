@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import argparse
 import io
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from under20k.checking.profiles import NAMES, Profile, load_profile
 from under20k.checking.sandbox import TIME_LIMIT_S, Sandbox, judge_all, judge_apart
@@ -72,9 +74,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--accuracy",
         type=Path,
         metavar="WEIGHTS",
-        help="evaluate these weights (.safetensors, or .pth by torch's weights-only loader) on validation",
+        help="evaluate these weights (safetensors, .npz or torch's format; never unpickled) on validation",
     )
     model.add_argument("--test", action="store_true", help="with --accuracy: on the test images instead")
+    for option, what in (("mean", "mean"), ("std", "standard deviation")):
+        model.add_argument(
+            f"--{option}",
+            type=float,
+            metavar="X",
+            help=f"with --accuracy: the {what} that x/255 was normalised with in training (default: found)",
+        )
     folder = parser.add_argument_group("folders").add_mutually_exclusive_group()
     folder.add_argument(
         "--class",
@@ -125,7 +134,9 @@ def _check_file(arguments: argparse.Namespace, profile: Profile) -> int:
         target = parse(arguments.target)
         if not arguments.trust:
             return show_code([Model(target.text, target.path, target)])
-        return show_models(arguments, [(target.text, judge_apart(target, sandbox))], profile)
+        results = [(target.text, judge_apart(target, sandbox))]
+        _refuse_weights(arguments, results)
+        return show_models(arguments, results, profile)
     models = [
         Model(f"{target.path}:{target.name}", target.path, target) for target in parse_all(arguments.target)
     ]
@@ -134,7 +145,26 @@ def _check_file(arguments: argparse.Namespace, profile: Profile) -> int:
     sandbox = replace(sandbox, only_where_taken=True)
     judged = judge_all([model.target for model in models if model.target], sandbox, _jobs(arguments))
     results = [(model.text, result) for model, (_, result) in zip(models, judged, strict=True)]
+    _refuse_weights(arguments, results)
     return show_models(arguments, results, profile)
+
+
+def _refuse_weights(arguments: argparse.Namespace, results: list[tuple[str, dict[str, Any]]]) -> None:
+    """Raise UserError where the weights given with --accuracy are not the model's, or none."""
+    for _, result in results:
+        if "weights_error" in result:
+            raise UserError(f"--accuracy {arguments.accuracy}: {result['weights_error']}")
+
+
+def _normalisation(arguments: argparse.Namespace) -> tuple[float, float] | None:
+    mean, std = arguments.mean, arguments.std
+    if mean is None and std is None:
+        return None
+    if arguments.accuracy is None or mean is None or std is None:
+        raise UserError("--mean and --std go together, with --accuracy")
+    if not math.isfinite(mean) or not math.isfinite(std) or std == 0:
+        raise UserError(f"--mean {mean:g} --std {std:g}; give numbers, --std other than 0")
+    return mean, std
 
 
 def _check_folder(arguments: argparse.Namespace, profile: Profile) -> int:
@@ -202,6 +232,7 @@ def _sandbox(arguments: argparse.Namespace, profile: Profile) -> Sandbox:
     return Sandbox(
         profile,
         limit_s,
+        normalisation=_normalisation(arguments),
         arguments=given,
         weights=weights,
         split="test" if arguments.test else "validation",

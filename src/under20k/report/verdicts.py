@@ -42,12 +42,15 @@ def model_text(target: str, result: dict[str, Any], width: int | None = None, *,
         elif rows:
             rows.append((name, NOTHING, text))
     if measured := result.get("accuracy"):
-        text = (
-            f"{measured['accuracy']:.2%} ({measured['correct']:,} of {measured['images']:,}"
-            f" {measured['split']} images), with inputs {measured['normalisation']},"
-            " which fits the train images best"
-        )
-        rows.append(("accuracy", "measured", text))
+        if warning := measured.get("warning"):
+            rows.append(("accuracy", "not found", warning))
+        else:
+            how = "as given" if measured["normalisation_is"] == "given" else "found from the weights"
+            text = (
+                f"{measured['accuracy']:.2%} ({measured['correct']:,} of {measured['images']:,}"
+                f" {measured['split']} images), with inputs {measured['normalisation']}, {how}"
+            )
+            rows.append(("accuracy", "measured", text))
     if rows:
         cells = tuple((rule, status, _short(text, target)) for rule, status, text in rows)
         lines += ["", Table(("Rule", "Result", "Evidence"), cells, align="lll").text(width)]
