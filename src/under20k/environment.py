@@ -17,7 +17,7 @@ from typing import Any
 
 from under20k import __version__, machine
 from under20k.engine import choose, native_engine
-from under20k.engine.protocol import Engine
+from under20k.engine.protocol import INPUT, Engine
 
 PRECISION = "fp32"
 """Of runs whose environment names none."""
@@ -50,6 +50,7 @@ def describe_environment(engine: Engine, command_line: str | None = None) -> dic
         "instruction_set": getattr(engine, "isa", None),  # of the native engine, on which its bits depend
         "device": engine.device,
         "threads": engine.threads,
+        "input": INPUT,
         "under20k": __version__,
         "git": git_hash(),
         "code": code_digest(),

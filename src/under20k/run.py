@@ -8,7 +8,7 @@
       metrics.jsonl           a line an epoch
       checkpoint.safetensors  what training goes on from; its metadata holds the metrics so far
       model.safetensors       the trained weights under PyTorch's names: written last, so its presence
-                              means that the run is finished
+                              means that the run is finished; its metadata says what the network takes
       test_readings.jsonl     a line for each time the test set was read
       curves.png, report.md   made from the files above
       teachers/               the runs of those that this one learns from, if any
@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from under20k import locks
+from under20k.engine.protocol import INPUT, MEAN, STANDARD_DEVIATION
 from under20k.errors import InvalidValue, UserError
 from under20k.files import read_json, read_text, remove_leftovers, write_bytes, write_json, write_text
 from under20k.metrics import EpochMetrics, json_object, metrics_lines, parse_metrics
@@ -220,7 +221,13 @@ class Run:
     def save_model(self, weights: Tensors, metrics: list[EpochMetrics]) -> None:
         """Keep the trained weights, which finishes the run."""
         write_text(self.path / "metrics.jsonl", metrics_lines(metrics))
-        metadata = {"recipe": self.recipe.to_json(), "seed": str(self.seed)}
+        metadata = {
+            "recipe": self.recipe.to_json(),
+            "seed": str(self.seed),
+            "input": f"(N, 1, 28, 28) float32, {INPUT} of pixels x from 0 (background) to 255",
+            "input_mean": str(MEAN),  # of x/255
+            "input_std": str(STANDARD_DEVIATION),
+        }
         write_bytes(self.path / "model.safetensors", safetensors_bytes(weights, metadata))
 
     def add_test_reading(self, reading: dict[str, Any]) -> None:

@@ -19,6 +19,8 @@ from under20k.recipe import Recipe
 from under20k.weights import Tensors
 
 MEAN, STANDARD_DEVIATION = 0.1307, 0.3081  # of MNIST's training pixels, in [0, 1]
+INPUT = f"(x/255 − {MEAN}) / {STANDARD_DEVIATION}"
+"""What a network takes, of pixels x from 0, the background, to 255."""
 
 MOMENTUM_PREFIX, AVERAGE_PREFIX = "momentum.", "average."
 

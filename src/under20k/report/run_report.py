@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from under20k.engine.protocol import INPUT
 from under20k.errors import UserError
 from under20k.files import write_bytes, write_text
 from under20k.machine import size_text
@@ -184,6 +185,7 @@ def recipe_table(run: Run) -> Table:
     recipe = run.recipe
     rows = (
         ("Architecture", str(recipe.architecture)),
+        ("Input", f"{INPUT}, of pixels x from 0 (background) to 255"),
         ("Epochs", str(recipe.epochs)),
         ("Batch size", str(recipe.batch_size)),
         ("Optimiser", optimiser_text(recipe)),
