@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: reproduce reproduction reproduction-torch test check check-packages records format readme clean
+.PHONY: reproduce reproduction reproduction-torch test test-lowest check check-packages records format readme clean
 .DELETE_ON_ERROR:
 
 reproduce: $(VENV)/installed          ## train, check, compare and report the models of the specification
@@ -27,6 +27,20 @@ reproduction-torch: $(VENV)/installed ## the same by the torch engine, for docs/
 	cp $(FRESH)-torch/report/results.json docs/reproduction/results-torch.json
 	$(BIN)/python -m tools.readme
 
+# An environment of its own, without the native engine: what it needs of others is NumPy, as all of this.
+LOWEST = .venv-lowest
+LOWEST_TESTS = tests/core/test_run.py tests/core/test_locks.py tests/core/test_environment.py tests/data/test_data_sheet.py \
+	tests/data/test_data_layouts.py tests/data/test_data_search.py tests/report tests/checking/test_weights_file.py \
+	tests/cli/test_help.py
+
+test-lowest: $(BIN)/python            ## run what concerns the dependencies with the lowest versions allowed
+	$(BIN)/python -m venv --clear $(LOWEST)
+	$(BIN)/python tools/lowest.py > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/python -m pip install --quiet --constraint constraints.txt --constraint $(LOWEST)/constraints.txt \
+		--config-settings wheel.cmake=false . hypothesis pytest pytest-timeout
+	cd $(LOWEST) && bin/python -m pytest --quiet -p no:cacheprovider -m 'not slow' --rootdir .. -c ../pyproject.toml \
+		$(addprefix ../,$(LOWEST_TESTS))
+
 check: $(VENV)/installed-lint         ## lint, format and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -43,7 +57,7 @@ readme: $(VENV)/installed             ## write the generated parts of README.md 
 	$(BIN)/python -m tools.readme
 
 clean:                                ## remove the environments and caches (not runs/)
-	rm -rf $(VENV) $(PACKAGES) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PACKAGES) $(LOWEST) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(f"under20k needs Python 3.11 or later, but $(PYTHON) is {sys.version.split()[0]}; call make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'

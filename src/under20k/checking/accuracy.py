@@ -39,10 +39,10 @@ CANDIDATES = {
 }
 """Mean and standard deviation that x/255 was normalised with."""
 GUESSING_IMAGES = 2_000  # of the train split, so that the guess selects on nothing that is reported
-FITTING_IMAGES = 500  # of them, for what is computed many times
-SAME_LOSS = 1.05, 0.003
+FITTING_IMAGES = 300  # of them, for what is computed many times
+SAME_LOSS = 1.25, 0.01
 """Factor and term by which a usual normalisation's loss may be above the least, to be taken for it."""
-SNAP_DISTANCE = 0.02
+SNAP_DISTANCE = 0.005
 """And by which its distance from BatchNorm's statistics may be: training images are often augmented."""
 CLEAR_DISTANCE = 0.0012  # at which no other way of making the inputs is looked at
 CLEARLY_MORE = 0.01  # of the training images
@@ -59,7 +59,7 @@ class Inputs:
     make: Callable[[Tensor], Tensor]
     pad: int = 0
     """Zeros on each side, after the normalisation."""
-    usual: tuple[str, ...] = tuple(CANDIDATES)
+    usual: tuple[str, ...] = ("(x/255 − 0.1307) / 0.3081", "x/255", "(x/255 − 0.5) / 0.5")
 
 
 def _per_image(x: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ def _per_image(x: Tensor) -> Tensor:
 
 
 INPUTS = (
-    Inputs("", lambda x: x),
+    Inputs("", lambda x: x, usual=tuple(CANDIDATES)),
     Inputs("x/255 > 0.5 as 1, else 0", lambda x: (x > 0.5).float()),
     Inputs("x > 0 as 1, else 0", lambda x: (x > 0).float()),
     Inputs("each image to mean 0, sd 1", _per_image, usual=("x/255",)),
@@ -246,9 +246,9 @@ def _by_loss(
     usual = sorted((Normalisation(*pair, INPUTS[0], name) for name, pair in CANDIDATES.items()), key=loss)
     others = [_downhill(loss, usual[0])]
     for inputs in INPUTS[1:]:
-        names = inputs.usual if len(inputs.usual) == 1 else ("x/255", usual[0].name)
+        ways = [Normalisation(*CANDIDATES[name], inputs, name) for name in inputs.usual[:2]]
         try:
-            others.append(min((Normalisation(*CANDIDATES[name], inputs, name) for name in names), key=loss))
+            others.append(min(ways, key=loss))
         except Exception:  # of images of another size it may take none
             continue
     best, most = usual[0], correct(model, train, usual[0], GUESSING_IMAGES)
@@ -304,11 +304,13 @@ def _batch_norm_residuals(model: nn.Module, x: Tensor) -> NDArray[np.float64] | 
         mean, variance = layer.running_mean, layer.running_var
         if not isinstance(mean, Tensor) or not isinstance(variance, Tensor):
             return  # it keeps none
-        inputs = arguments[0].double().transpose(0, 1).flatten(1)  # (C, N·H·W)
+        inputs = arguments[0]  # (N, C, …)
+        own = torch.var_mean(inputs, [0, *range(2, inputs.ndim)], correction=0)
+        own_variance, own_mean = (each.double() for each in own)
         eps = float(layer.eps)  # type: ignore[arg-type]
         mean, variance = mean.double(), variance.double().clamp(min=0)
-        shift = (inputs.mean(1) - mean) / (variance + eps).sqrt()
-        scale = ((inputs.var(1, correction=0) + eps) / (variance + eps)).log()
+        shift = (own_mean - mean) / (variance + eps).sqrt()
+        scale = ((own_variance + eps) / (variance + eps)).log()
         residuals.append(torch.cat([shift, scale]).numpy())
         raise _Seen
 
@@ -339,13 +341,13 @@ def _least_squares(
     sign, damping = std, 1e-2
     point = np.array([-math.log(abs(std)), -mean])
     here = at(*point)
-    for _ in range(20):
+    for _ in range(12):
         steps = np.array([1e-3, 1e-3])
         jacobian = np.stack(
             [(at(*(point + step)) - here) / step.sum() for step in np.diag(steps)], axis=1
         )  # (2·C, 2)
         square, slope = jacobian.T @ jacobian, jacobian.T @ here
-        while damping < 1e6:
+        while damping < 1e3:
             move = np.linalg.solve(square + damping * np.diag(np.diag(square) + 1e-12), slope)
             there = at(*(point - np.clip(move, -1, 1)))
             if (there**2).sum() < (here**2).sum():

@@ -1,0 +1,55 @@
+"""Installing from sources that may not be written, and what the metadata allows."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def test_no_release_of_torch_is_excluded_from_above():
+    (torch,) = [text for text in PROJECT["project"]["dependencies"] if text.startswith("torch")]
+    assert torch == "torch>=2.6"
+    assert "torch==2.13.*" in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    installs = [line for line in makefile.splitlines() if "-m pip install" in line]
+    assert len(installs) >= 4
+    assert all("--constraint constraints.txt" in line for line in installs)
+
+
+def test_the_lowest_versions_are_those_of_the_metadata():
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "lowest.py"], capture_output=True, text=True, check=True
+    )
+    lines = done.stdout.splitlines()
+    assert "pillow==10.1" in lines
+    assert not [line for line in lines if line.startswith("torch")]
+    assert len(lines) == len(PROJECT["project"]["dependencies"]) - 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts a folder read-only")
+def test_read_only_sources_install(tmp_path):
+    """In a namespace of its own, where a mount keeps root from writing too; without a compiler."""
+    source, wheels = tmp_path / "src", tmp_path / "wheels"
+    source.mkdir()
+    for name in ("src", "native"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+    for name in ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"):
+        shutil.copy(ROOT / name, source)
+    mount = f"mount --bind {source} {source} && mount -o remount,ro,bind {source} {source}"
+    probe = subprocess.run(["unshare", "-m", "sh", "-c", mount], capture_output=True)
+    if probe.returncode:
+        pytest.skip("no folder can be mounted read-only here")
+    build = f"{sys.executable} -m pip wheel --quiet --no-deps --wheel-dir {wheels} {source}"
+    command = ["unshare", "-m", "sh", "-c", f"{mount} && ! touch {source}/x && {build}"]
+    environment = os.environ | {"CXX": "/bin/false", "CC": "/bin/false"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert len(list(wheels.glob("under20k-*.whl"))) == 1
