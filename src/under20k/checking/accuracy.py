@@ -19,6 +19,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from under20k.checking.inputs import form_taken
+from under20k.checking.trace import of_output
 from under20k.checking.weights_file import WeightsError, load_weights, match
 from under20k.data import Split, load, load_test
 
@@ -39,7 +41,7 @@ CANDIDATES = {
 }
 """Mean and standard deviation that x/255 was normalised with."""
 GUESSING_IMAGES = 2_000  # of the train split, so that the guess selects on nothing that is reported
-FITTING_IMAGES = 300  # of them, for what is computed many times
+FITTING_IMAGES = 500  # of them, for what is computed many times
 SAME_LOSS = 1.25, 0.01
 """Factor and term by which a usual normalisation's loss may be above the least, to be taken for it."""
 SNAP_DISTANCE = 0.005
@@ -123,7 +125,7 @@ def measure(
     """
     weights = match(state, model)
     model.load_state_dict(weights, strict=False)
-    model.eval()
+    model = _Given(model).eval()
     result: dict[str, Any] = {"split": measured.name, "images": len(measured)}
     if normalisation is not None:
         mean, std = normalisation
@@ -266,9 +268,21 @@ def correct(model: nn.Module, split: Split, normalisation: Normalisation, count:
     total = 0
     with torch.no_grad():
         for first in range(0, len(labels), 500):
-            predicted = model(normalisation(images[first : first + 500])).flatten(1).argmax(1)
+            predicted = model(normalisation(images[first : first + 500])).argmax(1)
             total += int((predicted == torch.from_numpy(labels[first : first + 500].astype("int64"))).sum())
     return total
+
+
+class _Given(nn.Module):
+    """A model that takes maps of (N, 1, H, W) and gives (N, 10), whatever the one in it takes and returns."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model, self.form = model, form_taken(model)
+
+    def forward(self, x: Tensor) -> Tensor:
+        output, _ = of_output(self.model(self.form.laid_out(x)), len(x))
+        return output.flatten(1)
 
 
 def _warning(reason: str) -> str:
@@ -281,7 +295,7 @@ def _warning(reason: str) -> str:
 def _loss(model: nn.Module, x: Tensor, labels: NDArray[np.uint8]) -> float:
     """The mean cross-entropy, whether the model gives logits, log-probabilities or probabilities."""
     with torch.no_grad():
-        out = model(x).flatten(1).double()
+        out = model(x).double()
     sums = out.sum(1)
     if bool((out >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
         out = out.clamp(min=1e-12).log()

@@ -18,8 +18,9 @@ def add_data_dir(parser: argparse.ArgumentParser) -> None:
         "--data-dir",
         type=Path,
         metavar="FOLDER",
-        help="folder that holds MNIST (IDX files, plain or .gz, torchvision's MNIST/raw, Keras' mnist.npz) or"
-        " is to hold it; files there are never changed, missing ones are added (default: $UNDER20K_DATA_DIR,"
+        help="folder that holds MNIST (IDX files, plain, .gz or zipped, Keras' mnist.npz; of any name, in any"
+        " folder of it) or is to hold it; files there are never changed, missing ones are added (default:"
+        " $UNDER20K_DATA_DIR,"
         " else the platform's cache folder)",
     )
 

