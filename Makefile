@@ -38,7 +38,7 @@ test-lowest: $(BIN)/python            ## run what concerns the dependencies with
 	$(BIN)/python tools/lowest.py > $(LOWEST)/constraints.txt
 	$(LOWEST)/bin/python -m pip install --quiet --constraint constraints.txt --constraint $(LOWEST)/constraints.txt \
 		--config-settings wheel.cmake=false . hypothesis pytest pytest-timeout
-	cd $(LOWEST) && bin/python -m pytest --quiet -p no:cacheprovider -m 'not slow' --rootdir .. -c ../pyproject.toml \
+	cd $(LOWEST) && bin/python -m pytest --quiet -W default -p no:cacheprovider -m 'not slow' --rootdir .. -c ../pyproject.toml \
 		$(addprefix ../,$(LOWEST_TESTS))
 
 check: $(VENV)/installed-lint         ## lint, format and types

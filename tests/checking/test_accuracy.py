@@ -86,9 +86,7 @@ class Remembering(nn.Module):
 
 
 @pytest.mark.parametrize("first", ["conv", "conv, relu", "nothing", "linear"])
-@pytest.mark.parametrize(
-    ("mean", "std"), [(0.2, 0.7), (0.1307 / 255, 0.3081 / 255), (0.0, 1 / 255), (0.6, -0.4), (-1.0, 3.0)]
-)
+@pytest.mark.parametrize(("mean", "std"), [(0.2, 0.7), (0.1307 / 255, 0.3081 / 255), (0.6, -0.4)])
 def test_batch_norm_remembers_the_normalisation(first, mean, std, mnist):
     """Up to the sign where BatchNorm comes first: it remembers one mean and one variance."""
     model = Remembering(first, mnist.train, mean, std)
