@@ -20,7 +20,7 @@ def test_no_release_of_torch_is_excluded_from_above():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     installs = [line for line in makefile.splitlines() if "-m pip install" in line]
     assert len(installs) >= 4
-    assert all("--constraint constraints.txt" in line for line in installs)
+    assert all("--constraint " in line for line in installs)
 
 
 def test_the_lowest_versions_are_those_of_the_metadata():

@@ -112,9 +112,10 @@ def _load_torch(path: Path, zipped: bool) -> object:
     known = {f"{each.__module__}.{each.__name__}" for each in allowed}
     # What torch allows of its own goes before these.
     allowed += [_stand_in(name) for name in sorted(_globals(path, zipped)) if name not in known]
-    with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
+    # Of an open file: some versions of torch go by a path's ending.
+    with path.open("rb") as file, torch.serialization.safe_globals(allowed), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def _globals(path: Path, zipped: bool) -> set[str]:
