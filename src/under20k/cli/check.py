@@ -117,6 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_recipe(arguments: argparse.Namespace, profile: Profile) -> int:
+    _normalisation(arguments)
     if arguments.arg or arguments.accuracy or arguments.test or arguments.all:
         raise UserError("--arg, --all and --accuracy are for a model's file, not for a recipe or a run")
     from under20k.api import judged
@@ -145,7 +146,6 @@ def _check_file(arguments: argparse.Namespace, profile: Profile) -> int:
     sandbox = replace(sandbox, only_where_taken=True)
     judged = judge_all([model.target for model in models if model.target], sandbox, _jobs(arguments))
     results = [(model.text, result) for model, (_, result) in zip(models, judged, strict=True)]
-    _refuse_weights(arguments, results)
     return show_models(arguments, results, profile)
 
 
