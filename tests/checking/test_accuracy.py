@@ -173,8 +173,9 @@ def test_the_accuracy_of_a_runs_weights_is_the_evaluations(tmp_path, monkeypatch
     weights = ("--accuracy", "runs/small/model.safetensors")
     main(["check", "net.py:make", "--trust", "--arg", "text=4p,6p|l", *weights])
     out = capsys.readouterr().out
-    assert "inputs (x/255 − 0.1307) / 0.3081, found from the weights" in out
-    (line,) = [line for line in out.splitlines() if line.startswith("accuracy: ")]
+    words = " ".join(out.split())
+    assert "inputs (x/255 − 0.1307) / 0.3081, found from the weights" in words
+    (line,) = [line for line in out.splitlines() if "  measured  " in line]
     assert int(line.partition("(")[2].split()[0].replace(",", "")) == pytest.approx(figures.correct, abs=2)
     assert main(["check", "net.py:make", "--trust", "--test", *weights]) == 1  # no dropout
     assert " of 10,000 test images)" in capsys.readouterr().out

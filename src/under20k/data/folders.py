@@ -43,13 +43,15 @@ def cache_folder() -> Path:
 
     Raises UserError where this user has no home folder.
     """
-    try:
-        return platformdirs.user_cache_path("under20k", appauthor=False) / "mnist"
-    except (RuntimeError, KeyError):
+    folder: Path | None = None
+    with contextlib.suppress(RuntimeError, KeyError):
+        folder = platformdirs.user_cache_path("under20k", appauthor=False) / "mnist"
+    if folder is None or str(folder).startswith("~"):  # as old versions of platformdirs leave it
         raise UserError(
             "this user has no home folder that MNIST could be kept in; name a folder with --data-dir or "
             f"{VARIABLE}, or set HOME"
-        ) from None
+        )
+    return folder
 
 
 def place(content: Content, file: IdxFile, folder: Path) -> Path:

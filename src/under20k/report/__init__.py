@@ -21,3 +21,22 @@ reproduction         the report of ``under20k reproduce``
 
 Import from these modules: plots and templates load only where they are drawn and filled.
 """
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+
+def _give_matplotlib_a_folder() -> None:
+    """Where this user has no home, name a folder for Matplotlib's settings: old versions fail without one."""
+    try:
+        Path.home()
+    except RuntimeError:
+        if "MPLCONFIGDIR" not in os.environ:
+            os.environ["MPLCONFIGDIR"] = tempfile.mkdtemp(prefix="under20k-matplotlib-")
+            atexit.register(shutil.rmtree, os.environ["MPLCONFIGDIR"], ignore_errors=True)
+
+
+_give_matplotlib_a_folder()
