@@ -16,6 +16,7 @@ from under20k.evaluation import Evaluation
 from under20k.evaluation import evaluate as evaluate_logits
 from under20k.machine import cores
 from under20k.metrics import EpochMetrics
+from under20k.names import check_name
 from under20k.recipe import Recipe
 from under20k.recipes import RECIPES, named
 from under20k.run import Run, run_path
@@ -80,7 +81,9 @@ def train(
     whatever is wrong; an exception, Ctrl-C included, leaves a run that can be resumed.
     """
     recipe = (named(recipe) if isinstance(recipe, str) else recipe).with_changes(**changes)
-    path = Path(runs_dir) / name if name else run_path(Path(runs_dir), recipe.name, seed)
+    path = run_path(Path(runs_dir), recipe.name, seed)
+    if name:
+        path = path.with_name(check_name(name, "name"))
     if recipe.distillation:
         recipe.distillation.seeds(check_seed(seed))  # raises where there are none for it
     observer = observer or Silent()

@@ -18,9 +18,10 @@ from under20k.engine import check_threads
 from under20k.environment import command
 from under20k.errors import UserError
 from under20k.files import write_json
+from under20k.names import folded, safe_name
 from under20k.recipe import Recipe
 from under20k.recipes import named
-from under20k.run import Run, safe_name
+from under20k.run import Run
 from under20k.seeds import FILE, Bench, SeedResult
 from under20k.trainings import Failure, Task, Unwatched, Watcher, train_all
 from under20k.weights import check_seed
@@ -73,9 +74,11 @@ def bench(
     check_seeds(seeds)
     check_threads(threads)
     recipes = [recipe] if other is None else [recipe, other]
-    if other is not None and recipe.name == other.name:
+    if other is not None and folded(safe_name(recipe.name)) == folded(safe_name(other.name)):
+        both = {recipe.name: None, other.name: None}
         raise UserError(
-            f"both recipes are called {recipe.name}; compare two, or give the one in a file another name"
+            f"both recipes are called {' and '.join(both)}{', which is one folder' if len(both) > 1 else ''}; "
+            "compare two, or give the one in a file another name"
         )
     if cluster is None:
         load(data_dir, notify=notify)  # once, rather than in every process at the same time

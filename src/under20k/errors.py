@@ -17,6 +17,20 @@ class InvalidValue(UserError, ValueError):
     """A field was given a value that it does not allow; the message names field, value and what is."""
 
 
+def in_words(error: Exception) -> str:
+    """What an exception of Python says of data that were read, without Python's names."""
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
+    if isinstance(error, TypeError | AttributeError):
+        return "a value is of the wrong kind, or one is missing or too many"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, OSError):
+        where = f" ({error.filename})" if error.filename else ""
+        return f"{error.strerror or error}{where}"
+    return str(error) or "it cannot be read"
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A suggestion to end an error message with: the known word nearest to ``word``, or all of them."""
     by_lower = {name.lower(): name for name in known}

@@ -1,16 +1,31 @@
-"""Writing files so that a reader, or a kill at any moment, meets the old content or the new, never a part."""
+"""Writing files so that a reader, or a kill at any moment, meets the old content or the new, never a part.
+
+The same on Windows, which flushes a file only through a handle that may write, neither replaces nor removes a
+file that a program has open, and allows 259 characters of a path unless told otherwise.
+"""
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from under20k.errors import UserError
+
+BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+WINDOWS_PATH_LIMIT = 259  # characters, of a path in full
+RETRY_S = 2.0  # virus scanners and indexers on Windows let go of a file within that
+PAUSE_S = 0.02
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -48,11 +63,64 @@ def replacing(path: Path) -> Iterator[Path]:
             yield temporary
             _flush_to_disk(temporary)
             temporary.chmod(0o666 & ~_umask())  # mkstemp keeps others from reading
-            temporary.replace(path)
+            once_free(lambda: temporary.replace(path))
         finally:
-            temporary.unlink(missing_ok=True)
+            once_free(lambda: temporary.unlink(missing_ok=True))
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise UserError(f"{path} cannot be written: {reason(error, path)}") from error
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there. Raises UserError where that fails."""
+    try:
+        once_free(lambda: path.unlink(missing_ok=True))
+    except OSError as error:
+        raise UserError(f"{path} cannot be removed: {reason(error, path)}") from error
+
+
+def check_room(path: Path) -> None:
+    """Raise UserError where ``path``, or what is written beside it first, is too long for Windows.
+
+    Elsewhere nothing is: what is longest is only written at the end of a training.
+    """
+    if os.name != "nt":
+        return
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        once_free(lambda: os.unlink(name))
+    except OSError as error:
+        raise UserError(f"{path.parent} cannot be written: {reason(error, path)}") from error
+
+
+def once_free(operation: Callable[[], object]) -> None:
+    """Do ``operation`` on a file; on Windows again, for a while, where another program has the file open."""
+    deadline = time.monotonic() + RETRY_S
+    while True:
+        try:
+            operation()
+            return
+        except PermissionError:
+            if os.name != "nt" or time.monotonic() >= deadline:
+                raise
+            time.sleep(PAUSE_S)
+
+
+def reason(error: OSError, path: Path) -> str:
+    """Why an operation on ``path`` failed, in words; of Windows, what is not in its own."""
+    text = error.strerror or str(error)
+    if os.name != "nt":
+        return text
+    if isinstance(error, PermissionError) and path.is_file():
+        return f"{text}; is it open in another program, or read-only?"
+    # Of names that a program makes beside it, the longest is what is over the limit.
+    length = max(len(os.path.abspath(name)) for name in (path, error.filename, error.filename2) if name)
+    if length > WINDOWS_PATH_LIMIT:
+        return (
+            f"its path, {length} characters, is longer than the {WINDOWS_PATH_LIMIT} that Windows allows; "
+            "use a shorter folder or name, or turn on long paths in Windows"
+        )
+    return text
 
 
 def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
@@ -61,29 +129,54 @@ def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
     """
     for name in map(Path, names):
         for left in folder.glob(f".{name.stem}-*{name.suffix}"):
-            left.unlink(missing_ok=True)
+            remove(left)
 
 
 def read_text(path: Path) -> str:
-    """The text of a file in UTF-8. Raises UserError where it is missing or not text."""
+    """The text of a file as ``decoded`` reads it. Raises UserError where it is missing or not text."""
     try:
-        return path.read_text(encoding="utf-8")
+        return decoded(path.read_bytes())
     except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise UserError(f"{path} cannot be read: {reason(error, path)}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not text in UTF-8: {error.reason} at byte {error.start}") from error
+
+
+def decoded(data: bytes) -> str:
+    """Text in UTF-8, or in what its byte order mark says, as Notepad and PowerShell write it; lines end in
+    ``\\n``. UTF-16 without the mark is known by the zero byte in its first character.
+
+    Raises UnicodeDecodeError for anything else.
+    """
+    encoding = next((name for mark, name in BYTE_ORDER_MARKS.items() if data.startswith(mark)), "utf-8")
+    if encoding == "utf-8" and len(data) > 1 and 0 in data[:2]:
+        encoding = "utf-16-be" if data[0] == 0 else "utf-16-le"
+    return data.decode(encoding).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_json(path: Path) -> Any:
     """The value in a JSON file. Raises UserError where it is missing or not JSON."""
     try:
-        return json.loads(read_text(path))
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError
+        return parse_json(read_text(path))
+    except ValueError as error:
         raise UserError(f"{path} is not JSON: {error}") from error
 
 
+def parse_json(text: str) -> Any:
+    """The value in a JSON text. Raises ValueError, which says what is wrong where, for anything else."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        found = "nothing is in it" if not text.strip() else error.msg
+        raise ValueError(f"{found} (line {error.lineno}, column {error.colno})") from None
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except ValueError:  # Python's own limit, whose words tell how to lift it
+        raise ValueError("it holds a number of thousands of digits") from None
+
+
 def _flush_to_disk(path: Path) -> None:
-    with path.open("rb") as file:
+    with path.open("rb+") as file:  # Windows flushes nothing through a handle that only reads
         os.fsync(file.fileno())
 
 

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from under20k.errors import UserError
+from under20k.errors import UserError, in_words
+from under20k.files import parse_json
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ def parse_metrics(lines: list[str], path: Path) -> list[EpochMetrics]:
     try:
         metrics = [epoch_metrics(json_object(line)) for line in lines]
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise UserError(f"{path} is damaged: its metrics cannot be read: {error}") from error
+        raise UserError(f"{path} is damaged: its metrics cannot be read: {in_words(error)}") from error
     if [row.epoch for row in metrics] != list(range(1, len(metrics) + 1)):
         raise UserError(f"{path} is damaged: its epochs do not count from 1 onwards")
     return metrics
@@ -62,8 +63,8 @@ def is_figure(value: Any) -> bool:
 
 
 def json_object(line: str) -> dict[str, Any]:
-    """Raises ValueError or TypeError where ``line`` is no JSON object."""
-    value = json.loads(line)
+    """Raises ValueError where ``line`` is no JSON object."""
+    value = parse_json(line)
     if not isinstance(value, dict):
-        raise TypeError(f"a line holds {type(value).__name__}, not an object")
+        raise ValueError("a line holds something else than an object")
     return value

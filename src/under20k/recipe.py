@@ -14,6 +14,7 @@ from typing import Any
 
 from under20k.architecture import Architecture
 from under20k.errors import InvalidValue, nearest
+from under20k.files import parse_json
 
 
 def setting(
@@ -169,12 +170,13 @@ class Distillation(_Validated):
         }
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Distillation:
-        """The inverse of ``to_dict``. Raises InvalidValue, KeyError or TypeError for anything else."""
+    def from_dict(cls, data: object) -> Distillation:
+        """The inverse of ``to_dict``. Raises InvalidValue for anything else."""
+        values = _fields_in(data, cls, "distillation")
         # Before it is read: a thousand of them, one in the other, would fill the stack.
-        if "distillation" in data["teacher"]:
+        if isinstance(values["teacher"], dict) and "distillation" in values["teacher"]:
             raise InvalidValue("teacher: has teachers of its own; allowed is one without")
-        return cls(**{**data, "teacher": Recipe.from_dict(data["teacher"])})
+        return cls(**{**values, "teacher": Recipe.from_dict(values["teacher"])})
 
 
 @dataclass(frozen=True)
@@ -302,42 +304,92 @@ class Recipe(_Validated):
         """The recipe as indented JSON text, the same text for equal recipes."""
         return json.dumps(self.to_dict(), indent=2) + "\n"
 
+    def derived(self) -> dict[str, Any]:
+        """What follows from the architecture, as plain values: the counts of the whole and of each layer."""
+        return {
+            "parameters": self.architecture.parameters,
+            "macs": self.architecture.macs,
+            "receptive_field": self.architecture.receptive_field,
+            "layers": [
+                {
+                    "name": layer.name,
+                    "kind": layer.kind,
+                    "shape": list(layer.shape),
+                    "parameters": layer.parameters,
+                    "macs": layer.macs,
+                    "receptive_field": layer.receptive_field,
+                    "jump": layer.jump,
+                    "activation_bytes": layer.activation_bytes,
+                }
+                for layer in self.architecture.layers()
+            ],
+        }
+
     @classmethod
     def from_dict(cls, data: object) -> Recipe:
-        """The inverse of ``to_dict``. Raises InvalidValue for anything else."""
-        if not isinstance(data, dict):
-            raise InvalidValue(f"a recipe is an object with fields, not {type(data).__name__}")
-        try:
-            teaching = (
-                {"distillation": Distillation.from_dict(data["distillation"])}
-                if "distillation" in data
-                else {}
-            )
-            return cls(
-                **{
-                    **data,
-                    **teaching,
-                    "architecture": Architecture.parse(data["architecture"]),
-                    "schedule": Schedule(**data["schedule"]),
-                    "augmentation": Augmentation(**data["augmentation"]),
-                }
-            )
-        except KeyError as error:
-            raise InvalidValue(f"recipe: the field {error} is missing") from error
-        except (TypeError, AttributeError) as error:
-            raise InvalidValue(f"recipe: {error}") from error
+        """The inverse of ``to_dict``, which may hold what is ``derived`` too. Raises InvalidValue for anything
+        else, also for what is said to be derived and is not.
+        """
+        values = _fields_in(data, cls, "recipe", beside=DERIVED)
+        stated = {name: values.pop(name) for name in DERIVED if name in values}
+        if not isinstance(values["architecture"], str):
+            raise InvalidValue(f"architecture: {values['architecture']!r:.80}; allowed is a text: '8,12p|3v'")
+        values["architecture"] = Architecture.parse(values["architecture"])
+        values["schedule"] = Schedule(**_fields_in(values["schedule"], Schedule, "schedule"))
+        values["augmentation"] = Augmentation(
+            **_fields_in(values["augmentation"], Augmentation, "augmentation")
+        )
+        if "distillation" in values:
+            values["distillation"] = Distillation.from_dict(values["distillation"])
+        recipe = cls(**values)
+        if stated:
+            derived = recipe.derived()
+            for name, value in stated.items():
+                if value != derived[name]:
+                    shown = "they are" if name == "layers" else f"{value!r:.80} is"
+                    raise InvalidValue(
+                        f"{name}: {shown} not what follows from the architecture {recipe.architecture}; "
+                        f"leave {name} out, or put the architecture right"
+                    )
+        return recipe
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:
         """The inverse of ``to_json``. Raises InvalidValue for anything else."""
         try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:  # a number of thousands of digits is a ValueError
+            data = parse_json(text)
+        except ValueError as error:
             raise InvalidValue(f"recipe: not JSON: {error}") from error
         return cls.from_dict(data)
 
 
 PARTS = {"architecture": Architecture, "schedule": Schedule, "augmentation": Augmentation}
+DERIVED = ("parameters", "macs", "receptive_field", "layers")
+
+
+def _fields_in(data: object, owner: type, what: str, beside: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The fields of ``owner`` in an object from JSON, called ``what``; others may stand ``beside`` them.
+
+    Raises InvalidValue where it is no object, one of its fields is unknown, or one that is needed is missing.
+    Of the recipe itself, the parts are needed too.
+    """
+    if not isinstance(data, dict):
+        raise InvalidValue(f"{what}: {_described(data)}; allowed is an object with fields")
+    known = {item.name: item for item in fields(owner)}
+    for name in data:
+        if name not in known and name not in beside:
+            raise InvalidValue(f"{what}: there is no field {name!r:.80}; {nearest(name, known)}")
+    for name, item in known.items():
+        optional = item.default is not dataclasses.MISSING
+        if name not in data and not optional:
+            raise InvalidValue(f"{what}: the field {name!r} is missing")
+    return dict(data)
+
+
+def _described(value: object) -> str:
+    """A value from JSON, as JSON calls it."""
+    kinds = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
+    return kinds.get(type(value), "a number")
 
 
 @dataclass(frozen=True)

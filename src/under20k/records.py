@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from under20k.data.split import split_indices
-from under20k.errors import InvalidValue, UserError, nearest
+from under20k.errors import InvalidValue, UserError, in_words, nearest
 from under20k.files import read_json, read_text
 from under20k.metrics import epoch_metrics, json_object
 from under20k.recipe import Recipe
@@ -164,7 +164,7 @@ class Record:
             ArithmeticError,
             RecursionError,
         ) as error:
-            raise UserError(f"{path} is damaged: {type(error).__name__}: {error}") from error
+            raise UserError(f"{path} is damaged: {in_words(error)}") from error
 
     @classmethod
     def _read(cls, data: dict[str, Any], curves: str) -> Record:

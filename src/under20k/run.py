@@ -20,7 +20,6 @@ two files leaves nothing that disagrees, for what follows from the checkpoint is
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -30,16 +29,26 @@ from typing import Any
 
 from under20k import locks
 from under20k.engine.protocol import INPUT, MEAN, STANDARD_DEVIATION
-from under20k.errors import InvalidValue, UserError
-from under20k.files import read_json, read_text, remove_leftovers, write_bytes, write_json, write_text
+from under20k.errors import InvalidValue, UserError, in_words
+from under20k.files import (
+    check_room,
+    read_json,
+    read_text,
+    reason,
+    remove,
+    remove_leftovers,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from under20k.metrics import EpochMetrics, json_object, metrics_lines, parse_metrics
+from under20k.names import safe_name
 from under20k.recipe import Recipe
 from under20k.tensor_files import read_tensors, safetensors_bytes
 from under20k.weights import Tensors, check_seed, check_weights
 
 FORMAT = 1
 TEACHERS = "teachers"
-MAX_NAME = 200  # bytes, of the 255 that file systems allow, the seeds come after it
 FILES = (
     "recipe.json",
     "environment.json",
@@ -80,7 +89,7 @@ class Run:
                 raise UserError(f"{path} {describe(path)}; go on with --resume, start anew with --overwrite")
             # The model first: without it, what is left of the run no longer looks finished.
             for name in reversed(FILES):
-                (path / name).unlink(missing_ok=True)
+                remove(path / name)
         environment = {"format": FORMAT, "seed": seed, **environment}
         write_text(path / "recipe.json", recipe.to_json())
         write_json(path / "environment.json", environment)
@@ -244,7 +253,7 @@ class Run:
         try:
             return [json_object(line) for line in read_text(path).splitlines()]
         except (ValueError, TypeError, RecursionError) as error:
-            raise UserError(f"{path} is damaged: {error}") from error
+            raise UserError(f"{path} is damaged: {in_words(error)}") from error
 
 
 @contextmanager
@@ -262,27 +271,16 @@ def lock(path: Path) -> Iterator[None]:
     except locks.Held as error:
         raise UserError(f"{error} in {path}; {error.advice}") from None
     except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise UserError(f"{path} cannot be written: {reason(error, path)}") from error
     with held:
         remove_leftovers(path, FILES)
+        check_room(path / max(FILES, key=len))
         yield
 
 
 def run_path(runs_dir: Path, name: str, seed: int) -> Path:
     """Where the run of a recipe called ``name`` lies."""
     return runs_dir / f"{safe_name(name)}-{seed}"
-
-
-def safe_name(name: str) -> str:
-    """A recipe's name with the signs replaced that a file system might refuse.
-
-    One that is too long, as with many settings changed, ends in a digest of itself instead.
-    """
-    safe = "".join(sign if sign.isalnum() or sign in "+=._-," else "_" for sign in name)
-    if len(safe.encode()) > MAX_NAME:
-        digest = hashlib.sha256(name.encode(errors="backslashreplace")).hexdigest()[:8]
-        safe = f"{safe.encode()[:MAX_NAME].decode(errors='ignore')}-{digest}"
-    return safe
 
 
 def describe(path: Path) -> str:

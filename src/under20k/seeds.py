@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from under20k.errors import InvalidValue, UserError
+from under20k.errors import InvalidValue, UserError, in_words
 from under20k.files import read_json
 from under20k.inference import Difference, Interval, confidence_interval, exceeds_p, share_interval
 from under20k.metrics import EpochMetrics, epoch_metrics
@@ -58,8 +58,15 @@ class SeedResult:
                 f"{run.path} is damaged: {len(metrics)} epochs of metrics for a recipe of "
                 f"{run.recipe.epochs}; train it again with --overwrite"
             )
-        where = os.path.relpath(run.path, folder) if folder else ""
-        return cls(run.seed, tuple(metrics), run.session, Path(where).as_posix() if where else "")
+        return cls(run.seed, tuple(metrics), run.session, _seen_from(folder, run.path) if folder else "")
+
+
+def _seen_from(folder: Path, path: Path) -> str:
+    """The way from ``folder`` to ``path``, with slashes; in full where they lie on two drives of Windows."""
+    try:
+        return Path(os.path.relpath(path, folder)).as_posix()
+    except ValueError:
+        return path.absolute().as_posix()
 
 
 @dataclass(frozen=True)
@@ -199,7 +206,7 @@ class Bench:
         except InvalidValue as error:
             raise UserError(f"damaged: {error}") from error
         except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-            raise UserError(f"damaged: {type(error).__name__}: {error}") from error
+            raise UserError(f"damaged: {in_words(error)}") from error
         return bench
 
     @classmethod

@@ -15,11 +15,12 @@ from typing import Any
 from under20k.api import evaluate
 from under20k.data.source import Notify
 from under20k.environment import PRECISION, code_digest, git_hash, identity, native_build
-from under20k.errors import UserError, nearest
-from under20k.files import write_bytes, write_json, write_text
+from under20k.errors import UserError, in_words, nearest
+from under20k.files import once_free, write_bytes, write_json, write_text
+from under20k.names import folded, safe_name
 from under20k.records import Reading, Record, rules_broken, weights_digest
 from under20k.report.records import record_document
-from under20k.run import Run, safe_name
+from under20k.run import Run
 from under20k.seeds import Bench, SeedResult
 from under20k.statistics import percent
 from under20k.timing import CORES, TURNS, cores, in_turns, reference_text
@@ -55,8 +56,8 @@ def submit(
     record = Record(track, safe_name(name or bench.recipe.name), day, bench, _readings(runs), _digests(runs))
     if re.fullmatch(r"[\w+=.,-]+", record.name) is None or record.name.startswith("."):
         raise UserError(f"--name is {name!r}; give letters, digits and -, such as 'wide-first'")
-    if (records_dir / record.folder).exists():
-        raise UserError(f"{records_dir / record.folder} is there already; give another --name")
+    if taken := existing(records_dir / record.folder):
+        raise UserError(f"{taken} is there already; give another --name")
     # The test set is read, and time measured, for what is a record otherwise only.
     due = {seed.seed: max(1, len(record.readings[seed.seed])) for seed in bench.seeds}
     wrong = broken(track, bench, due, None, measured=False)
@@ -110,8 +111,8 @@ def untimeable(bench: Bench, turns: int) -> list[str]:
 def write(record: Record, records_dir: Path) -> Path:
     """Add the record's folder, whole or not at all. Raises UserError where there is one of that name."""
     path = records_dir / record.folder
-    if path.exists():
-        raise UserError(f"{path} is there already, and records are never changed; give another --name")
+    if taken := existing(path):
+        raise UserError(f"{taken} is there already, and records are never changed; give another --name")
     document = record_document(record)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -125,12 +126,19 @@ def write(record: Record, records_dir: Path) -> Path:
         write_bytes(temporary / picture.file, picture.png)
         write_text(temporary / "README.md", document.markdown())
         temporary.chmod(0o755)
-        temporary.rename(path)
+        once_free(lambda: temporary.rename(path))
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return path
+
+
+def existing(path: Path) -> Path | None:
+    """What lies at ``path``, or would do so where case is ignored: the checkout of a Windows or a Mac."""
+    if not path.parent.is_dir():
+        return None
+    return next((found for found in path.parent.iterdir() if folded(found.name) == folded(path.name)), None)
 
 
 def refusal(track: str, wrong: Sequence[str]) -> str:
@@ -194,7 +202,7 @@ def _readings(runs: Sequence[Run]) -> dict[int, tuple[Reading, ...]]:
                 for reading in run.test_readings()
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{run.path / 'test_readings.jsonl'} is damaged: {error}") from error
+            raise UserError(f"{run.path / 'test_readings.jsonl'} is damaged: {in_words(error)}") from error
     return found
 
 

@@ -16,8 +16,8 @@ from under20k.api import Silent, epochs_done, train
 from under20k.engine import choose, least_bytes, torch_device
 from under20k.engine.protocol import Engine
 from under20k.environment import command, expected_identity, identity
-from under20k.errors import UserError
-from under20k.files import write_bytes
+from under20k.errors import UserError, in_words
+from under20k.files import remove, write_bytes
 from under20k.metrics import EpochMetrics
 from under20k.pool import Message, Pool
 from under20k.processes import interrupts_held, local_processes
@@ -301,7 +301,7 @@ def _train_missing(tasks: Sequence[Task], watcher: Watcher, pool: Pool) -> list[
             elif isinstance(error, UserError):
                 reason = str(error)
             elif isinstance(error, Exception):  # of one seed: the others are kept
-                reason = f"{type(error).__name__}: {error}"
+                reason = in_words(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
             else:
                 raise error
             going.discard(index)
@@ -353,7 +353,7 @@ def adopt(task: Task, files: Mapping[str, bytes]) -> None:
         remove_teachers(task.path)  # of an attempt here; those that taught it stay where it was trained
         # As in Run.create: the model goes first and comes last but the report.
         for name in reversed(FILES):
-            (task.path / name).unlink(missing_ok=True)
+            remove(task.path / name)
         for name in FILES:
             if name in files:
                 write_bytes(task.path / name, files[name])

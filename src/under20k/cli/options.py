@@ -108,7 +108,7 @@ def recipe_changes(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def recipe_argument(text: str) -> Recipe:
     """The recipe of that name, or in the JSON file of that name. Raises UserError for neither."""
-    if not text.endswith(".json"):
+    if not text.lower().endswith(".json"):
         return named(text)
     try:
         return Recipe.from_json(read_text(Path(text)))

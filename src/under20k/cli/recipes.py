@@ -56,23 +56,4 @@ def _is_named(recipe: Recipe) -> bool:
 
 def as_dict(recipe: Recipe) -> dict[str, object]:
     """A recipe with what can be counted about its architecture, as plain values."""
-    architecture = recipe.architecture
-    return {
-        **recipe.to_dict(),
-        "parameters": architecture.parameters,
-        "macs": architecture.macs,
-        "receptive_field": architecture.receptive_field,
-        "layers": [
-            {
-                "name": layer.name,
-                "kind": layer.kind,
-                "shape": layer.shape,
-                "parameters": layer.parameters,
-                "macs": layer.macs,
-                "receptive_field": layer.receptive_field,
-                "jump": layer.jump,
-                "activation_bytes": layer.activation_bytes,
-            }
-            for layer in architecture.layers()
-        ],
-    }
+    return {**recipe.to_dict(), **recipe.derived()}

@@ -9,8 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
-from pathlib import Path
-
 from under20k.cli.options import (
     add_data_dir,
     add_engine,
@@ -19,7 +17,7 @@ from under20k.cli.options import (
     recipe_argument,
     recipe_changes,
 )
-from under20k.errors import UserError
+from under20k.names import check_name
 from under20k.weights import check_seed
 
 
@@ -43,8 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
     # What is wrong with the options is said before torch takes its seconds to load.
     recipe = recipe_argument(arguments.recipe).with_changes(**recipe_changes(arguments))
     check_seed(arguments.seed)
-    if (name := arguments.name) is not None and (name in ("", "..") or Path(name).name != name):
-        raise UserError(f"--name is {name!r}; give a folder's name, without its parents")
+    if (name := arguments.name) is not None:
+        check_name(name, "--name")
 
     from under20k.api import train
     from under20k.cli.data import Talk

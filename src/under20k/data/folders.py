@@ -12,6 +12,7 @@ import platformdirs
 
 from under20k.data.files import Content, IdxFile
 from under20k.errors import UserError
+from under20k.files import once_free
 
 VARIABLE = "UNDER20K_DATA_DIR"
 """The environment variable that names a data folder."""
@@ -70,7 +71,7 @@ def place(content: Content, file: IdxFile, folder: Path) -> Path:
             stream.write(content.data)
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.replace(path)
+        once_free(lambda: temporary.replace(path))
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
