@@ -75,11 +75,10 @@ def bench(
     check_threads(threads)
     recipes = [recipe] if other is None else [recipe, other]
     if other is not None and folded(safe_name(recipe.name)) == folded(safe_name(other.name)):
-        both = {recipe.name: None, other.name: None}
-        raise UserError(
-            f"both recipes are called {' and '.join(both)}{', which is one folder' if len(both) > 1 else ''}; "
-            "compare two, or give the one in a file another name"
-        )
+        same = f"both recipes are called {recipe.name}"
+        if recipe.name != other.name:
+            same = f"the recipes {recipe.name} and {other.name} would share run folders"
+        raise UserError(f"{same}; compare two, or give the one in a file another name")
     if cluster is None:
         load(data_dir, notify=notify)  # once, rather than in every process at the same time
     # Seed by seed, so that a bench that is stopped has pairs to compare.

@@ -327,8 +327,9 @@ class Recipe(_Validated):
 
     @classmethod
     def from_dict(cls, data: object) -> Recipe:
-        """The inverse of ``to_dict``, which may hold what is ``derived`` too. Raises InvalidValue for anything
-        else, also for what is said to be derived and is not.
+        """The inverse of ``to_dict``; what is ``derived`` may stand there too.
+
+        Raises InvalidValue for anything else, also where it contradicts what is derived.
         """
         values = _fields_in(data, cls, "recipe", beside=DERIVED)
         stated = {name: values.pop(name) for name in DERIVED if name in values}

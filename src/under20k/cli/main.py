@@ -6,16 +6,19 @@ Exit codes: 0 done, 1 a check that failed, 2 bad usage or input, 130 and 143 end
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import NoReturn
 
 from under20k import __version__
-from under20k.errors import UserError, nearest
+from under20k.cli.console import any_text
+from under20k.errors import UserError, in_words, nearest
 
 # A verb is the module under20k.cli.<verb> with configure(parser) and run(arguments) -> exit code.
 VERBS = {
@@ -46,28 +49,57 @@ class Terminated(KeyboardInterrupt):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` (default: ``sys.argv[1:]``) and return its exit code."""
-    signal.signal(signal.SIGTERM, _terminate)
+    with any_text(), sigterm_ends():
+        try:
+            try:
+                code = dispatch(list(sys.argv[1:] if argv is None else argv))
+            finally:  # argparse leaves by SystemExit when it has printed help
+                sys.stdout.flush()
+            return code
+        except UserError as error:
+            return fail(str(error))
+        except BrokenPipeError:
+            # The reader of our stdout (head, less) has gone: no one is left to tell.
+            give_up_stdout()
+            return 0
+        except KeyboardInterrupt as error:
+            terminated = isinstance(error, Terminated)
+            print("terminated" if terminated else "interrupted", file=sys.stderr)
+            return 143 if terminated else 130
+        except OSError as error:  # what no command foresaw: a full disk, a lost permission
+            give_up_stdout()
+            return fail(in_words(error))
+
+
+@contextlib.contextmanager
+def sigterm_ends() -> Iterator[None]:
+    """Within the block SIGTERM raises Terminated; afterwards it does what it did before.
+
+    Python allows no handlers off the main thread: there the signal stays the program's.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
     try:
-        code = dispatch(list(sys.argv[1:] if argv is None else argv))
-        sys.stdout.flush()
-        return code
-    except UserError as error:
-        return fail(str(error))
-    except BrokenPipeError:
-        # The reader of our stdout (head, less) has gone: no one is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
-    except KeyboardInterrupt as error:
-        terminated = isinstance(error, Terminated)
-        print("terminated" if terminated else "interrupted", file=sys.stderr)
-        return 143 if terminated else 130
-    except OSError as error:  # what no command foresaw: a full disk, a lost permission
-        where = f" ({error.filename})" if error.filename else ""
-        return fail(f"{error.strerror or error}{where}")
+        yield
+    finally:
+        # None: a handler that was not set from Python, and cannot be set again.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     raise Terminated
+
+
+def give_up_stdout() -> None:
+    """Drop what stdout still holds if it cannot be written, else Python tries, and complains, at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.close(null)
 
 
 def dispatch(argv: list[str]) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
+
 from under20k.cli.options import (
     add_data_dir,
     add_engine,

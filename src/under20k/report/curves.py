@@ -10,14 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
-
 from under20k.files import write_bytes
 from under20k.metrics import EpochMetrics
 from under20k.recipe import Recipe
-from under20k.report.figures import BLUE, FAINT, GRID, INK, VERMILION, default_style, new_figure, png
+from under20k.report.figures import (
+    BLUE,
+    FAINT,
+    GRID,
+    INK,
+    VERMILION,
+    Axes,
+    Figure,
+    FuncFormatter,
+    MaxNLocator,
+    default_style,
+    new_figure,
+    png,
+)
 from under20k.report.results import drops
 from under20k.report.wording import plural
 from under20k.statistics import TARGET_ACCURACY, Sample, percent

@@ -8,13 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from under20k.architecture import CLASSES, IMAGE_SIDE
 from under20k.evaluation import Evaluation, log_softmax
 from under20k.files import write_bytes
-from under20k.report.figures import BLUE, FAINT, INK, default_style, new_figure, png
+from under20k.report.figures import BLUE, FAINT, INK, Figure, default_style, new_figure, png
 from under20k.report.tables import Table
 from under20k.report.wording import plural
 from under20k.statistics import percent

@@ -1,15 +1,36 @@
-"""Matplotlib without its global state: figures by the object API, PNGs that depend on their content only."""
+"""Matplotlib without its global state: figures by the object API, PNGs that depend on their content only.
+
+Every module that draws takes Matplotlib from here. Nothing is shown on a screen, so MPLBACKEND is not read:
+Jupyter and Colab set it for their ``!commands``, and importing Matplotlib fails where it names a backend that
+is not installed.
+"""
 
 from __future__ import annotations
 
 import io
+import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-import matplotlib
-import matplotlib.style
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+_backend = os.environ.pop("MPLBACKEND", None)
+_imported_before = "matplotlib" in sys.modules
+try:
+    import matplotlib
+    import matplotlib.style
+    from matplotlib.axes import Axes
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+finally:
+    if _backend is not None:
+        os.environ["MPLBACKEND"] = _backend
+if _backend and not _imported_before:
+    # For what the program that imports this shows itself: Matplotlib reads the variable once.
+    with suppress(ValueError):
+        matplotlib.rcParams["backend"] = _backend
+
+__all__ = ["Axes", "Figure", "FuncFormatter", "MaxNLocator", "NullLocator"]
 
 DOTS_PER_INCH = 150
 

@@ -5,15 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
-
 from under20k.files import write_bytes
 from under20k.leaderboard import Entry, pareto
 from under20k.report.anchors import ANCHORS, Anchor
 from under20k.report.bench import in_points
-from under20k.report.figures import BLUE, FAINT, GRID, INK, VERMILION, default_style, new_figure, png
+from under20k.report.figures import (
+    BLUE,
+    FAINT,
+    GRID,
+    INK,
+    VERMILION,
+    Axes,
+    Figure,
+    FuncFormatter,
+    MaxNLocator,
+    NullLocator,
+    default_style,
+    new_figure,
+    png,
+)
 from under20k.report.tables import Table
 from under20k.report.wording import NOTHING, p_text, shortened
 from under20k.statistics import TARGET_ACCURACY, percent

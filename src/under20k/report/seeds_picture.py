@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from textwrap import wrap
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
-
 from under20k.report.curves import lower_end
-from under20k.report.figures import BLUE, FAINT, GRID, INK, VERMILION, default_style, new_figure
+from under20k.report.figures import (
+    BLUE,
+    FAINT,
+    GRID,
+    INK,
+    VERMILION,
+    Axes,
+    Figure,
+    MaxNLocator,
+    default_style,
+    new_figure,
+)
 from under20k.report.wording import plural
 from under20k.seeds import Bench
 from under20k.statistics import TARGET_ACCURACY, percent, reaches_target
