@@ -17,6 +17,7 @@ from under20k.evaluation import evaluate as evaluate_logits
 from under20k.machine import cores
 from under20k.metrics import EpochMetrics
 from under20k.names import check_name
+from under20k.processes import end_if_only_imported
 from under20k.recipe import Recipe
 from under20k.recipes import RECIPES, named
 from under20k.run import Run, run_path
@@ -80,6 +81,7 @@ def train(
     own. A recipe's teachers are trained first, as runs in the run's own ``teachers``. Raises UserError for
     whatever is wrong; an exception, Ctrl-C included, leaves a run that can be resumed.
     """
+    end_if_only_imported()
     recipe = (named(recipe) if isinstance(recipe, str) else recipe).with_changes(**changes)
     path = run_path(Path(runs_dir), recipe.name, seed)
     if name:

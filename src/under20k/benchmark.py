@@ -19,6 +19,7 @@ from under20k.environment import command
 from under20k.errors import UserError
 from under20k.files import write_json
 from under20k.names import folded, safe_name
+from under20k.processes import end_if_only_imported
 from under20k.recipe import Recipe
 from under20k.recipes import named
 from under20k.run import Run
@@ -69,6 +70,7 @@ def bench(
     ``if __name__ == "__main__":``, for its processes import the script. Raises UserError for whatever is
     wrong, and where no seed is left.
     """
+    end_if_only_imported()
     recipe = (named(recipe) if isinstance(recipe, str) else recipe).with_changes(**changes)
     other = named(versus) if isinstance(versus, str) else versus
     check_seeds(seeds)

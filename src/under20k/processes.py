@@ -1,16 +1,22 @@
-"""Trainings on processes of this machine: one process each, so that one that dies takes no other with it."""
+"""Trainings on processes of this machine: one process each, so that one that dies takes no other with it.
+
+Where processes cannot be had, as without semaphores, the trainings run in this one, one after the other.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.context import SpawnContext, SpawnProcess
 from queue import SimpleQueue
+from time import monotonic, sleep
 from typing import Any
 
 from under20k import machine
@@ -18,6 +24,18 @@ from under20k.errors import UserError
 from under20k.pool import Message
 
 POLL_S = 0.1
+EXIT_S = 5.0  # for the exit code of a process that has ended
+WORKER = "under20k-worker"  # what our processes are called
+NO_GUARD = 78  # their exit code where the script that they import trains
+GUARD = 'put what it does under `if __name__ == "__main__":`'
+
+
+class NoMainGuard(UserError):
+    """A script that starts processes does so again when they import it."""
+
+
+class DiedInStart(BrokenProcessPool):
+    """A process ended before it could take a call; the message says how."""
 
 
 class LocalProcesses:
@@ -55,10 +73,10 @@ class SeparateProcesses(Executor):
     in it. The next call gets a new process.
     """
 
-    def __init__(self, count: int, new: Callable[[], ProcessPoolExecutor]) -> None:
+    def __init__(self, count: int, new: Callable[[], OneProcess]) -> None:
         self._threads = ThreadPoolExecutor(count)
         self._new = new
-        self._idle: SimpleQueue[ProcessPoolExecutor] = SimpleQueue()
+        self._idle: SimpleQueue[OneProcess] = SimpleQueue()
         self._futures: list[Future[Any]] = []
         for _ in range(count):
             self._idle.put(new())
@@ -75,7 +93,7 @@ class SeparateProcesses(Executor):
     def _in_process(self, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         process = self._idle.get()
         try:
-            return process.submit(work, *args, **kwargs).result()
+            return process.call(work, *args, **kwargs)
         except BrokenProcessPool:
             process.shutdown()
             process = self._new()
@@ -101,19 +119,169 @@ def fitting_jobs(tasks: int, threads: int, job_bytes: int) -> tuple[int, str]:
     return (tasks, "") if tasks <= jobs else (max(1, jobs), limit)
 
 
+class Workers(SpawnContext):
+    """Starts fresh interpreters (a fork would inherit threads of libraries that do not survive it), and keeps
+    the last one.
+    """
+
+    last: SpawnProcess | None = None
+
+    def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]
+        self.last = SpawnProcess(*args, **kwargs)
+        self.last.name = WORKER
+        return self.last
+
+    def exit_code(self) -> int | None:
+        """Of the last one, which has ended; None where the system does not tell."""
+        deadline = monotonic() + EXIT_S
+        while self.last is not None:
+            # Another thread waits for it too, and may have been told but not yet noted it.
+            if self.last.exitcode is not None or monotonic() > deadline:
+                return self.last.exitcode
+            sleep(POLL_S)
+        return None
+
+
+class OneProcess:
+    """A process, started by the first call."""
+
+    def __init__(self, messages: Any) -> None:
+        self._context = Workers()
+        self._executor = ProcessPoolExecutor(1, self._context, _begin, (messages,))
+        self._began = False
+
+    def call(self, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """What ``work`` gives there.
+
+        Raises BrokenProcessPool where the process ends meanwhile, DiedInStart where it does before,
+        NoMainGuard where that is for want of one, UserError where the system starts no process.
+        """
+        if not self._began:
+            self._begin()
+            self._began = True
+        return self._executor.submit(work, *args, **kwargs).result()
+
+    def shutdown(self) -> None:
+        self._executor.shutdown()
+
+    def _begin(self) -> None:
+        try:
+            self._executor.submit(os.getpid).result()
+        except BrokenProcessPool:
+            code = self._context.exit_code()
+            script = _main_script()
+            if code == NO_GUARD:
+                raise NoMainGuard(
+                    f"trainings run in processes that import {script or 'the script'} again: {GUARD}"
+                ) from None
+            how = f"by signal {-code}" if code and code < 0 else f"with exit code {code}"
+            hint = f"; it imports {script}, so {GUARD}" if script else ""
+            raise DiedInStart(f"its process ended as it started, {how}{hint}") from None
+        except OSError as error:
+            raise UserError(
+                f"a process cannot be started: {error.strerror or error}; give fewer with --jobs"
+            ) from None
+
+
+def end_if_only_imported() -> None:
+    """End this process where it is one of ours that starts, and imports the script that has started it.
+
+    Without a main guard the script would train there, and start processes, again. ``OneProcess`` hears of it.
+    """
+    process = multiprocessing.current_process()
+    if process.name == WORKER and getattr(process, "_inheriting", False):
+        os._exit(NO_GUARD)
+
+
+def _main_script() -> str | None:
+    """The file of a script that uses under20k, which its processes import; None for the command."""
+    main = sys.modules["__main__"]
+    file, spec = getattr(main, "__file__", None), getattr(main, "__spec__", None)
+    if file is None or (spec is not None and spec.name.startswith("under20k.")):
+        return None
+    return None if os.path.basename(file).removesuffix(".exe") == "under20k" else os.path.basename(file)
+
+
+class ThisProcess:
+    """A ``pool.Pool`` of a thread of this process, for systems without more."""
+
+    away = False
+    crash = ()
+
+    def __init__(self, why: str) -> None:
+        self.executor: Executor = ThreadPoolExecutor(1)
+        self.where = f"one after the other in this process: {why}"
+        self._messages: SimpleQueue[Message] = SimpleQueue()
+        self._stopping = threading.Event()
+
+    @property
+    def tell(self) -> Callable[[Message], None]:
+        return self._tell
+
+    def _tell(self, message: Message) -> None:
+        if self._stopping.is_set():
+            raise Stopped
+        self._messages.put(message)
+
+    def heard(self) -> list[Message]:
+        return [self._messages.get() for _ in range(self._messages.qsize())]
+
+    def lost(self) -> UserError:
+        return UserError("the trainings were cancelled; what is done is kept: call again to go on")
+
+    def news(self) -> list[str]:
+        return []
+
+    def stop(self) -> None:
+        """End the training that runs at its next step; no other begins."""
+        self._stopping.set()
+        self.executor.shutdown(wait=False, cancel_futures=True)
+
+
+class Stopped(BaseException):
+    """Ends a training in ``ThisProcess``: a thread cannot be ended from outside."""
+
+
+def why_in_this_process() -> str:
+    """Why no processes can be had here; empty where they can."""
+    if multiprocessing.current_process().daemon:
+        return "it is a daemonic process of multiprocessing, which may start no others"
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    if file is not None and not os.path.exists(file):
+        return f"others would import its program, {file}, which is no file"
+    try:
+        OneProcess(Workers().SimpleQueue()).shutdown()
+    except OSError as error:
+        return f"it gets no semaphores ({error.strerror or error}); may it write to /dev/shm?"
+    except (ImportError, NotImplementedError):
+        return "this system has no semaphores for more"
+    return ""
+
+
 @contextmanager
-def local_processes(tasks: int, jobs: int | None, threads: int, job_bytes: int) -> Iterator[LocalProcesses]:
+def local_processes(
+    tasks: int, jobs: int | None, threads: int, job_bytes: int
+) -> Iterator[LocalProcesses | ThisProcess]:
     """Processes for so many tasks of so many threads and bytes each; ended at once if the block fails.
 
-    ``jobs`` of them, by default as many as the cores and the memory hold.
+    ``jobs`` of them, by default as many as the cores and the memory hold; where none can be had, this one.
     """
+    end_if_only_imported()
+    if why := why_in_this_process():
+        here = ThisProcess(why)
+        try:
+            yield here
+        except BaseException:
+            here.stop()
+            raise
+        finally:
+            here.executor.shutdown()
+        return
     jobs, limit = (min(jobs, tasks), "") if jobs else fitting_jobs(tasks, threads, job_bytes)
-    # Fresh interpreters: a fork would inherit threads of libraries that do not survive it.
-    context = multiprocessing.get_context("spawn")
     # Written by the worker itself, not by a thread of its own: what it told is there before it is done.
-    messages = context.SimpleQueue()
+    messages = Workers().SimpleQueue()
     before = set(multiprocessing.active_children())
-    executor = SeparateProcesses(jobs, lambda: ProcessPoolExecutor(1, context, _begin, (messages,)))
+    executor = SeparateProcesses(jobs, lambda: OneProcess(messages))
     try:
         yield LocalProcesses(executor, messages, jobs, limit)
     except BaseException:

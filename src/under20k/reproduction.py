@@ -14,6 +14,7 @@ from under20k.engine import check_threads
 from under20k.environment import command
 from under20k.errors import UserError
 from under20k.files import write_json
+from under20k.processes import end_if_only_imported
 from under20k.recipe import Recipe
 from under20k.recipes import MINIMAL, MINIMAL_PLUS, REGULARIZED, REGULARIZED_PLUS
 from under20k.run import Run
@@ -60,6 +61,7 @@ def reproduce(
     ``threads`` threads. In a script, call it under ``if __name__ == "__main__":``, for its processes import
     the script. Raises UserError for whatever is wrong; what is finished is kept.
     """
+    end_if_only_imported()
     if not 1 <= seeds <= MAX_SEEDS:
         raise UserError(f"seeds: {seeds}; allowed are whole numbers from 1 to {MAX_SEEDS}")
     check_threads(threads)

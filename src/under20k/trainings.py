@@ -20,7 +20,13 @@ from under20k.errors import UserError, in_words
 from under20k.files import remove, write_bytes
 from under20k.metrics import EpochMetrics
 from under20k.pool import Message, Pool
-from under20k.processes import interrupts_held, local_processes
+from under20k.processes import (
+    DiedInStart,
+    NoMainGuard,
+    end_if_only_imported,
+    interrupts_held,
+    local_processes,
+)
 from under20k.recipe import Recipe
 from under20k.run import FILES, Run, lock, run_path
 from under20k.teachers import remove_teachers
@@ -154,6 +160,7 @@ def train_all(
     has trained is not reused: UserError, unless the task says ``overwrite``. Raises UserError for what no
     training could do with either.
     """
+    end_if_only_imported()
     away = cluster is not None
     check_options(tasks, away=away)
     runs: dict[Path, Run] = {}
@@ -297,7 +304,12 @@ def _train_missing(tasks: Sequence[Task], watcher: Watcher, pool: Pool) -> list[
                     with interrupts_held():
                         submit(index)
                     continue
-                reason = f"its process was ended from outside {ATTEMPTS} times (too little memory?)"
+                if isinstance(error, DiedInStart):
+                    reason = str(error)
+                else:
+                    reason = f"its process was ended from outside {ATTEMPTS} times (too little memory?)"
+            elif isinstance(error, NoMainGuard):  # the same for every task
+                raise error
             elif isinstance(error, UserError):
                 reason = str(error)
             elif isinstance(error, Exception):  # of one seed: the others are kept
@@ -389,6 +401,9 @@ class _TeacherReporter(Silent):
 
     def on_start(self, run: Run, engine: Engine) -> None:
         self.epochs = run.recipe.epochs
+
+    def on_step(self, images_done: int) -> None:
+        self.reporter.on_step(0)  # of the pupil's, but whoever ends the training does so when it is told
 
     def on_epoch(self, metrics: EpochMetrics) -> None:
         if metrics.epoch == self.epochs:

@@ -1,0 +1,107 @@
+"""Standard streams that take any text, whatever their encoding, and also where they are closed.
+
+What is printed stays in the encoding of the terminal or the system, as its other programs expect; a sign that
+the encoding lacks is written in ones that it has: ``+/-`` for ``±``.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Iterator
+
+HANDLER = "under20k"
+PLAIN = {
+    "±": "+/-",
+    "≥": ">=",
+    "≤": "<=",
+    "×": "x",
+    "÷": "/",
+    "√": "sqrt",
+    "°": " deg",
+    "–": "-",
+    "—": "-",
+    "−": "-",
+    "─": "-",
+    "→": "->",
+    "↓": "v",
+    "…": "...",
+    "·": "*",
+    "‖": "||",
+    "“": '"',
+    "”": '"',
+    "‘": "'",
+    "’": "'",
+    "⌈": "ceil(",
+    "⌉": ")",
+    "⌊": "floor(",
+    "⌋": ")",
+    "²": "^2",
+    "³": "^3",
+    "⁸": "^8",
+    "⁹": "^9",
+    "ⁿ": "^n",
+    "₀": "0",
+    "�": "?",
+}
+
+
+@contextlib.contextmanager
+def any_text() -> Iterator[None]:
+    """Within the block, printing to stdout and stderr raises no UnicodeEncodeError, and a stream that is
+    closed swallows what it is given. Afterwards the streams are as they were.
+    """
+    codecs.register_error(HANDLER, _in_plain_signs)
+    with contextlib.ExitStack() as restoring:
+        for name in ("stdout", "stderr"):
+            stream = getattr(sys, name)
+            if stream is None:
+                _occupy_descriptors()
+                nowhere = restoring.enter_context(open(os.devnull, "w", encoding="utf-8"))
+                setattr(sys, name, nowhere)
+                restoring.callback(setattr, sys, name, None)
+            elif isinstance(stream, io.TextIOWrapper):  # of a notebook's own it is for the notebook to say
+                errors = stream.errors
+                stream.reconfigure(errors=HANDLER)
+                restoring.callback(_restore, stream, errors)
+                if os.name == "nt":
+                    # Data are the same bytes on every system, and a CSV has its line ends already.
+                    stream.reconfigure(newline="\n")
+                    restoring.callback(stream.reconfigure, newline=None)
+        yield
+
+
+def _restore(stream: io.TextIOWrapper, errors: str | None) -> None:
+    if not stream.closed:
+        with contextlib.suppress(OSError):  # it flushes, and the reader may have gone
+            stream.reconfigure(errors=errors)
+
+
+def _occupy_descriptors() -> None:
+    """Fill closed standard descriptors, else the next file opened becomes some child's stdout."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            else:
+                os.set_inheritable(number, True)
+
+
+def _in_plain_signs(error: UnicodeError) -> tuple[str | bytes, int]:
+    """The handler: what to write for the signs that an encoding lacks."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    sign = error.object[error.start]
+    if "\udc80" <= sign <= "\udcff" and os.name != "nt" and "16" not in error.encoding:
+        # A byte of a file's name that is no text: as it came, so that the name still names the file.
+        return bytes([ord(sign) - 0xDC00]), error.start + 1
+    if sign in PLAIN:
+        return PLAIN[sign], error.start + 1
+    return sign.encode("ascii", "backslashreplace").decode(), error.start + 1
