@@ -165,7 +165,7 @@ def read_json(path: Path) -> Any:
 def parse_json(text: str) -> Any:
     """The value in a JSON text. Raises ValueError, which says what is wrong where, for anything else."""
     try:
-        return json.loads(text)
+        return json.loads(text.removeprefix("\ufeff"))
     except json.JSONDecodeError as error:
         found = "nothing is in it" if not text.strip() else error.msg
         raise ValueError(f"{found} (line {error.lineno}, column {error.colno})") from None

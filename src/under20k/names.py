@@ -7,9 +7,9 @@ import re
 
 from under20k.errors import UserError
 
-MAX_NAME = 120
-"""Bytes of a recipe's name in a path. Seeds come after it, and a teacher's run folder lies in its pupil's:
-both have to fit into the 259 characters of a path on Windows.
+MAX_NAME = 150
+"""Bytes of a recipe's name in a path: with the seed after it, a run's files in it and a home folder before it,
+no more than the 259 characters of a path on Windows.
 """
 MAX_GIVEN = 200
 """Bytes of a name that someone gives, of the 255 that file systems allow."""

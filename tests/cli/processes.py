@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
+ENCODING = os.environ.get("PYTHONIOENCODING", "utf-8").partition(":")[0]
+"""Of what a process prints."""
 COMMAND = [sys.executable, "-m", "under20k"]
 TIMEOUT_S = 240  # of a machine whose cores are busy; the trainings take seconds
 
@@ -31,7 +33,12 @@ TRAIN = ["train", "minimal", *SETTINGS, "--name", "small", "--threads", "1"]
 def run(folder: Path, *arguments: str, **options) -> subprocess.CompletedProcess[str]:
     """``under20k`` with these arguments in ``folder``, to its end."""
     return subprocess.run(
-        [*COMMAND, *arguments], cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, **options
+        [*COMMAND, *arguments],
+        cwd=folder,
+        capture_output=True,
+        encoding=ENCODING,
+        timeout=TIMEOUT_S,
+        **options,
     )
 
 
@@ -42,7 +49,7 @@ def start(folder: Path, *arguments: str, command: list[str] = COMMAND, **options
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding=ENCODING,
         start_new_session=True,
         **options,
     )

@@ -140,11 +140,13 @@ def test_leftovers_of_a_kill_are_removed_and_nothing_else(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"\xff\xfe", "is not text in UTF-8"),
+        (b"\xff{", "is not text in UTF-8"),
+        (b"\xff\xfe{", "is not text in UTF-8"),
+        (b"\xff\xfe", "is not JSON: nothing is in it"),
         (b"", "is not JSON"),
-        (b'{"a": 1', "is not JSON"),
-        (b"[" * 100_000, "is not JSON"),
-        (b"1" * 5000, "is not JSON"),
+        (b'{"a": 1', "is not JSON: Expecting ',' delimiter (line 1, column 8)"),
+        (b"[" * 100_000, "is not JSON: it is nested too deeply"),
+        (b"1" * 5000, "is not JSON: it holds a number of thousands of digits"),
     ],
 )
 def test_damaged_json_is_a_user_error(tmp_path, content, words):
@@ -152,6 +154,41 @@ def test_damaged_json_is_a_user_error(tmp_path, content, words):
     with pytest.raises(UserError) as error:
         read_json(tmp_path / "file.json")
     assert str(error.value).startswith(f"{tmp_path / 'file.json'} {words}")
+
+
+EDITORS = {
+    "plain": lambda text: text.encode(),
+    "Notepad's UTF-8": lambda text: text.encode("utf-8-sig"),
+    "PowerShell's >": lambda text: text.replace("\n", "\r\n").encode("utf-16"),
+    "UTF-16, big end first": lambda text: b"\xfe\xff" + text.encode("utf-16-be"),
+    "UTF-16 without a mark": lambda text: text.encode("utf-16-le"),
+    "UTF-16 without a mark, big end first": lambda text: text.encode("utf-16-be"),
+    "Windows' line ends": lambda text: text.replace("\n", "\r\n").encode(),
+    "an old Mac's line ends": lambda text: text.replace("\n", "\r").encode(),
+}
+
+
+@pytest.mark.parametrize("editor", EDITORS)
+def test_text_from_other_editors(tmp_path, editor):
+    (tmp_path / "file.json").write_bytes(EDITORS[editor]('{\n  "ä": "99,4 % ≥"\n}\n'))
+    assert read_text(tmp_path / "file.json") == '{\n  "ä": "99,4 % ≥"\n}\n'
+    assert read_json(tmp_path / "file.json") == {"ä": "99,4 % ≥"}
+
+
+def test_a_file_is_flushed_through_a_handle_that_may_write(tmp_path, monkeypatch):
+    """Windows refuses any other: EBADF."""
+    fcntl = pytest.importorskip("fcntl")
+    flushed = []
+
+    def fsync(number: int) -> None:
+        if fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OSError(errno.EBADF, "Bad file descriptor")
+        flushed.append(number)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_bytes(tmp_path / "file", b"new")
+    assert flushed
+    assert (tmp_path / "file").read_bytes() == b"new"
 
 
 def test_a_missing_file_is_a_user_error(tmp_path):

@@ -1,6 +1,7 @@
 """Recipes as JSON: the same recipe back, and nothing but InvalidValue for anything else."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -91,23 +92,30 @@ def test_cut_text_is_invalid(length):
         ("", "not JSON"),
         ("[" * 100_000, "not JSON"),
         ("1" * 5000, "not JSON"),
-        ("\ufeff{}", "not JSON"),
-        ("null", "object with fields, not NoneType"),
-        ("[1]", "object with fields, not list"),
-        ("{}", "'architecture' is missing"),
-        ('{"architecture": "8|3"}', "'schedule' is missing"),
-        ('{"architecture": 8}', "recipe: "),
-        (MINIMAL.to_json().replace('"epochs"', '"epoch"'), "epoch"),
-        (MINIMAL.to_json().replace('"name": "minimal",', ""), "name"),
+        ("\ufeff{}", "'name' is missing"),
+        ("null", "recipe: null; allowed is an object with fields"),
+        ("[1]", "recipe: a list; allowed is an object with fields"),
+        ("{}", "'name' is missing"),
+        ('{"name": "x", "architecture": "8|3"}', "'schedule' is missing"),
+        (MINIMAL.to_json().replace(f'"{MINIMAL.architecture}"', "8"), "architecture: 8; allowed is a text"),
+        (MINIMAL.to_json().replace('"epochs"', '"epoch"'), "no field 'epoch'; did you mean 'epochs'?"),
+        (MINIMAL.to_json().replace('"name": "minimal",', ""), "the field 'name' is missing"),
         (MINIMAL.to_json().replace('"epochs": 8', '"epochs": 8.5'), "epochs: 8.5"),
         (MINIMAL.to_json().replace('"momentum": 0.9', '"momentum": NaN'), "momentum: nan"),
         (MINIMAL.to_json().replace('"momentum": 0.9', f'"momentum": {"9" * 400}'), "momentum: 999"),
         (MINIMAL.to_json().replace('"momentum": 0.9', f'"momentum": {"9" * 5000}'), "not JSON"),
-        (MINIMAL.to_json().replace('"schedule": {', '"schedule": [], "other": {'), "mapping"),
+        (
+            MINIMAL.to_json().replace('"schedule": {', '"schedule": [], "augmentation": {'),
+            "schedule: a list; all",
+        ),
+        (
+            MINIMAL.to_json().replace('"schedule": {', '"schedule": {"peak": 1, '),
+            "schedule: there is no field 'p",
+        ),
         (TAUGHT.to_json().replace('"teachers": 3', '"teachers": 17'), "teachers: 17"),
         (TAUGHT.to_json().replace('"teachers": 3', '"pupils": 3'), "pupils"),
         (TAUGHT.to_json().replace('"temperature": 4.0', '"temperature": 0'), "temperature: 0"),
-        (TAUGHT.to_json().replace('"distillation": {', '"distillation": null, "other": {'), "recipe: "),
+        (TAUGHT.to_json().replace('"distillation": {', '"distillation": null, "x": {'), "no field 'x'"),
         (
             TAUGHT.to_json().replace('"distillation": {', '"distillation": {"distillation": 1, '),
             "distillation",
@@ -116,13 +124,30 @@ def test_cut_text_is_invalid(length):
             TAUGHT.to_json().replace('"teacher": {', '"teacher": {"distillation": {}, '),
             "teacher: has teachers of its own; allowed is one without",
         ),
-        (TAUGHT.to_json().replace('"teacher": {', '"teacher": 7, "other": {'), "recipe: "),
+        (TAUGHT.to_json().replace('"teacher": {', '"teachers": 7, "teachers": {'), "'teacher' is missing"),
     ],
 )
 def test_invalid(text, words):
     with pytest.raises(InvalidValue) as refusal:
         Recipe.from_json(text)
     assert words in str(refusal.value)
+    assert not PYTHONS_NAMES.search(str(refusal.value))
+
+
+PYTHONS_NAMES = re.compile(r"__\w+__|\w+Error|NoneType|argument|mapping|utf-8-sig|sys\.|recursion")
+
+
+@given(recipes())
+def test_what_is_derived_may_stand_beside(recipe):
+    data = json.loads(json.dumps({**recipe.to_dict(), **recipe.derived()}))
+    assert Recipe.from_dict(data) == recipe
+
+
+@pytest.mark.parametrize("name", ["parameters", "macs", "receptive_field", "layers"])
+def test_what_is_derived_must_not_contradict_the_architecture(name):
+    data = {**REGULARIZED.to_dict(), name: MINIMAL.derived()[name] if name != "receptive_field" else 3}
+    with pytest.raises(InvalidValue, match=rf"^{name}: .* not what follows from the architecture 8,14pd0"):
+        Recipe.from_dict(data)
 
 
 def test_equal_recipes_give_equal_text():

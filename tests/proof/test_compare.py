@@ -224,21 +224,21 @@ def damaged(folder: Path) -> str:
 def emptied(folder: Path) -> str:
     values = read_json(folder / "bench.json")
     write_json(folder / "bench.json", values | {"seeds": []})
-    return "bench.json: damaged: ValueError: epochs are missing"
+    return "bench.json: damaged: epochs are missing"
 
 
 def shortened(folder: Path) -> str:
     values = read_json(folder / "bench.json")
     values["seeds"][0]["epochs"].pop()
     write_json(folder / "bench.json", values)
-    return "bench.json: damaged: ValueError: epochs are missing"
+    return "bench.json: damaged: epochs are missing"
 
 
 def not_a_number(folder: Path) -> str:
     values = read_json(folder / "bench.json")
     values["seeds"][0]["epochs"][0]["train_loss"] = "low"
     write_json(folder / "bench.json", values)
-    return "bench.json: damaged: ValueError: train_loss is 'low'"
+    return "bench.json: damaged: train_loss is 'low'"
 
 
 def no_object(folder: Path) -> str:

@@ -1,6 +1,11 @@
-"""The double refuses what Windows refuses, to the product and to everyone below its disk, and nothing else."""
+"""The double refuses what Windows refuses, to the product and below its disk, and nothing else."""
 
 import pytest
+
+PRODUCT = """\
+g = {'__name__': 'under20k.x', 'os': os}
+WRITE = 'open("x", "w").write("{}" + chr(10))'
+"""
 
 pytestmark = pytest.mark.skipif("sys.platform == 'win32'", reason="this is Windows")
 
@@ -38,10 +43,10 @@ def outcome(windows, code: str, setup: str = "") -> str:
         # What is the product's alone.
         ("", "os.name, hasattr(os, 'fork')", "posix True"),
         ("exec('n = os.name', g := {'__name__': 'under20k.x', 'os': os})", "g['n']", "nt"),
-        ("g = {'__name__': 'under20k.x', 'os': os}", "eval('hasattr(os, \"fork\")', g)", "False"),
-        ("g = {'__name__': 'under20k.x', 'os': os}", "exec('import fcntl', g)", "ModuleNotFoundError"),
-        ("g = {'__name__': 'under20k.x'}", "exec('open(\"x\", \"w\").write(\"\\\\u2265\")', g)", "UnicodeEncodeError"),
-        ("exec('open(\"x\", \"w\").write(\"a\\\\n\")', {'__name__': 'under20k'})", "open('x', 'rb').read()", "b'a\\r\\n'"),
+        (PRODUCT, "eval('hasattr(os, \"fork\")', g)", "False"),
+        (PRODUCT, "exec('import fcntl', g)", "ModuleNotFoundError"),
+        (PRODUCT, "exec(WRITE.format('≥'), g)", "UnicodeEncodeError"),
+        (f"{PRODUCT}exec(WRITE.format('a'), g)", "open('x', 'rb').read()", "b'a\\r\\n'"),
     ],
 )  # fmt: skip
 def test_as_windows_does(windows, setup, code, expected):

@@ -1,8 +1,8 @@
 """Does on Linux as Windows does, where that has broken programs: for want of a Windows machine.
 
 Below the folder that ``install`` is given, files and names are as on a disk of Windows, for everyone. What
-Windows lacks is missing for the product's own modules, which also see ``os.name`` as ``nt``; Python itself and
-the tests keep theirs, without which they would not run here.
+Windows lacks is missing for the product's own modules, which also see ``os.name`` as ``nt``; Python itself
+and the tests keep theirs, without which they would not run here.
 
 Left out, so not tested by it: consoles, drive letters and backslashes in paths, ACLs, services, job objects.
 """
@@ -31,7 +31,15 @@ MISSING = {
     os: (
         *("fork", "forkpty", "killpg", "getpgid", "getpgrp", "setpgid", "setsid", "getsid"),
         *("getuid", "geteuid", "getgid", "getegid", "getgroups", "setuid", "setgid"),
-        *("sched_getaffinity", "sched_setaffinity", "sysconf", "sysconf_names", "getloadavg", "uname", "nice"),
+        *(
+            "sched_getaffinity",
+            "sched_setaffinity",
+            "sysconf",
+            "sysconf_names",
+            "getloadavg",
+            "uname",
+            "nice",
+        ),
         *("mkfifo", "mknod", "statvfs", "fchown", "chown", "wait", "wait3", "wait4", "WNOHANG"),
         *("register_at_fork", "posix_spawn", "pipe2", "O_NOFOLLOW", "O_DIRECTORY", "O_CLOEXEC", "O_NONBLOCK"),
     ),
@@ -239,7 +247,9 @@ def unlink(path: Any, **options: Any) -> None:
 def rename(source: Any, target: Any, **options: Any) -> None:
     where = translated(target)
     if on_disk(where) and os.path.lexists(where) and where != translated(source):
-        raise FileExistsError(errno.EEXIST, "Cannot create a file when that file already exists", source, None, target)
+        raise FileExistsError(
+            errno.EEXIST, "Cannot create a file when that file already exists", source, None, target
+        )
     moved(real["rename"], source, target)
 
 
@@ -253,7 +263,9 @@ def moved(function: Callable[..., None], source: Any, target: Any) -> None:
         if on_disk(path) and os.path.lexists(path) and is_open(path):
             raise PermissionError(errno.EACCES, words, os.fsdecode(source), None, os.fsdecode(target))
     if on_disk(new) and os.path.isdir(new):
-        raise PermissionError(errno.EACCES, "Access is denied", os.fsdecode(source), None, os.fsdecode(target))
+        raise PermissionError(
+            errno.EACCES, "Access is denied", os.fsdecode(source), None, os.fsdecode(target)
+        )
     function(old, new)
 
 
