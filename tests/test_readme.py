@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.stats
+from printed import ENCODING
 from safetensors import safe_open
 
 from under20k.api import train
@@ -118,7 +119,7 @@ def test_shell_examples_run(folder):
         words = shlex.split(line, comments=True)
         assert words[0] == "under20k"
         command = [sys.executable, "-m", *words]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
+        done = subprocess.run(command, cwd=folder, capture_output=True, encoding=ENCODING, timeout=600)
         assert done.returncode == 0, f"{line}\n{done.stderr}"
         assert done.stdout
     shutil.rmtree(folder / "runs")

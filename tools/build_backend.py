@@ -1,8 +1,8 @@
 """scikit-build-core, whose editable installs do not stop other projects' ``pytest -W error``.
 
-An editable install adds a module that Python imports as it starts. To pytest it is part of a plugin, since the
-package brings one, so pytest wants to rewrite its assertions, and warns that it comes too late. A docstring tells
-pytest to leave it alone.
+An editable install adds a module that Python imports as it starts. The package brings a plugin of pytest, so
+pytest wants to rewrite the assertions of every module that it installs, and warns that for this one it comes
+too late. A docstring tells it to leave the module alone.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Variant:
 
 @contextmanager
 def one_core() -> Iterator[None]:
-    """A quota of one core for this process and what it starts; where cgroups may not be made, its affinity."""
+    """A quota of one core for this process and what it starts; its affinity where it may make no cgroup."""
     group = CGROUPS / f"under20k-variants-{os.getpid()}"
     v1 = CGROUPS / "cpu" / group.name
     for folder, limits in (

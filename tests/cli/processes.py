@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
-ENCODING = os.environ.get("PYTHONIOENCODING", "utf-8").partition(":")[0]
-"""Of what a process prints."""
+from printed import ENCODING
+
 COMMAND = [sys.executable, "-m", "under20k"]
 TIMEOUT_S = 240  # of a machine whose cores are busy; the trainings take seconds
 

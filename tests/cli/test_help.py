@@ -5,6 +5,7 @@ import sys
 import pytest
 
 import under20k
+from printed import ENCODING
 from under20k.cli.main import VERBS, main
 
 HEAVY = {"torch", "numpy", "matplotlib", "safetensors", "PIL", "multiprocessing"}
@@ -13,7 +14,9 @@ HEAVY = {"torch", "numpy", "matplotlib", "safetensors", "PIL", "multiprocessing"
 def loaded_by(code: str) -> tuple[str, set[str]]:
     """What Python code prints, and which heavy packages it has imported in the end."""
     tail = f"\nimport sys; print(*({HEAVY!r} & sys.modules.keys()))"
-    done = subprocess.run([sys.executable, "-c", code + tail], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code + tail], capture_output=True, encoding=ENCODING, check=True
+    )
     *printed, loaded = done.stdout.splitlines()
     return "\n".join(printed), set(loaded.split())
 

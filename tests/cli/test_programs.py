@@ -13,6 +13,7 @@ import processes
 import pytest
 from processes import COMMAND, SETTINGS, TIMEOUT_S
 
+from printed import ENCODING
 from under20k.cli.main import main
 from under20k.run import Run
 
@@ -27,7 +28,7 @@ def python(folder: Path, *arguments: str, **variables: str) -> subprocess.Comple
         cwd=folder,
         env={**os.environ, **variables},
         capture_output=True,
-        encoding=processes.ENCODING,
+        encoding=ENCODING,
         timeout=TIMEOUT_S,
     )
 
@@ -44,16 +45,18 @@ def test_what_draws_does_not_read_mplbackend(small, tmp_path, backend):
     ):
         done = python(tmp_path, *COMMAND[1:], *arguments, MPLBACKEND=backend)
         assert done.returncode == 0, done.stderr
-    assert {"curves.png", "report.md"} <= {
-        path.name for path in next((tmp_path / "runs").glob("min*")).iterdir()
-    }
+    (trained,) = (tmp_path / "runs").glob("minimal*")
+    assert {"curves.png", "report.md"} <= {path.name for path in trained.iterdir()}
     assert (tmp_path / "all.png").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(("backend", "expected"), [("svg", "svg"), ("no such backend", "agg")])
 def test_a_programs_own_backend_is_its_own(tmp_path, backend, expected):
     """A notebook's kernel has the variable too, and there it means something."""
-    code = "import under20k.report.figures, os, matplotlib.pyplot as p; print(p.get_backend(), os.environ['MPLBACKEND'])"
+    code = (
+        "import under20k.report.figures, os, matplotlib.pyplot as plt\n"
+        "print(plt.get_backend(), os.environ['MPLBACKEND'])"
+    )
     done = python(tmp_path, "-c", code, MPLBACKEND=backend)
     assert done.stdout.strip() == f"{expected} {backend}", done.stderr
 
@@ -74,9 +77,8 @@ def test_a_script_without_a_main_guard_gets_one_sentence(tmp_path, mnist):
     assert done.returncode == 1
     assert done.stderr.count("Traceback") == 1  # its own
     *_, last = done.stderr.splitlines()
-    assert last.endswith(
-        'trainings run in processes that import script.py again: put what it does under `if __name__ == "__main__":`'
-    )
+    assert "trainings run in processes that import script.py again: put what it does under" in last
+    assert last.endswith('`if __name__ == "__main__":`')
     assert "memory" not in done.stderr
 
 
@@ -172,7 +174,7 @@ def test_with_a_dev_shm_that_may_not_be_written(tmp_path, mnist):
     if subprocess.run([*mounted, "true"], capture_output=True).returncode:
         pytest.skip("may not mount")
     bench = ["bench", "minimal", *TINY, "--seeds", "0-0"]
-    done = subprocess.run([*mounted, *COMMAND, *bench], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run([*mounted, *COMMAND, *bench], cwd=tmp_path, capture_output=True, encoding=ENCODING)
     assert done.returncode == 0, done.stderr
     assert "one after the other in this process: it gets no semaphores (Read-only file system)" in done.stderr
 

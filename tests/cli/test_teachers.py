@@ -1,6 +1,7 @@
 """Trainings with teachers, through the command: who is trained when, what is kept, what goes on."""
 
 import json
+import re
 import shutil
 import signal
 from dataclasses import replace
@@ -46,7 +47,11 @@ def reference(tmp_path_factory: pytest.TempPathFactory, mnist) -> tuple[Path, st
 
 def starts(talk: str) -> list[str]:
     """What began to train, in its order."""
-    return [line.split(":")[0] for line in talk.splitlines() if " engine, " in line and " → " in line]
+    return [
+        line.split(":")[0]
+        for line in talk.splitlines()
+        if " engine, " in line and re.search(r" (→|->) ", line)
+    ]
 
 
 def test_teachers_are_trained_first_and_kept(reference):

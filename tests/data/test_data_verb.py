@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 import under20k.data
+from printed import ENCODING
 from under20k.cli.main import main
 from under20k.data import MNIST, VARIABLE, Mnist
 
@@ -120,7 +121,7 @@ def test_off_a_terminal_a_fetch_is_a_line_a_source_and_failure_is_no_traceback(t
     urls = f"{server.url} {server.url}second/"
     server.answers[f"/second/{MNIST[0].name}.gz"] = lambda handler: handler.send_error(503)
     done = subprocess.run(
-        command(urls), env=environment(tmp_path), cwd=tmp_path, capture_output=True, text=True
+        command(urls), env=environment(tmp_path), cwd=tmp_path, capture_output=True, encoding=ENCODING
     )
     first, second, error = done.stderr.splitlines()
     assert first == f"MNIST from {server.url}: failed: HTTP 404 Not Found"
@@ -140,7 +141,7 @@ def test_damage_is_told_once(tmp_path, server, mnist: Mnist):
         command("http://127.0.0.1:9/", "--data-dir", str(tmp_path), "--no-sheet"),
         env=environment(tmp_path),
         capture_output=True,
-        text=True,
+        encoding=ENCODING,
     )
     warning, _, error = done.stderr.splitlines()
     assert warning.startswith(f"warning: {damaged} has SHA-256 ")
@@ -160,7 +161,7 @@ def test_on_a_terminal_a_download_shows_a_bar(tmp_path, server, mnist: Mnist):
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=theirs,
-        text=True,
+        encoding=ENCODING,
     )
     os.close(theirs)
     shown = io.BytesIO()
@@ -184,7 +185,11 @@ def test_help_names_the_options_and_imports_nothing_heavy(tmp_path):
         "print([m for m in ('numpy', 'PIL', 'torch', 'tqdm') if m in sys.modules])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment(tmp_path), capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        env=environment(tmp_path),
+        capture_output=True,
+        encoding=ENCODING,
+        check=True,
     )
     for option in ("--data-dir", "--output", "--samples", "--json", "--no-sheet"):
         assert option in done.stdout

@@ -16,6 +16,7 @@ from dask_cluster import PATIENCE_S, wait_for
 from made import ENVIRONMENT, SMALL, around, bench_of, on_disk
 from scipy import stats
 
+from printed import ENCODING
 from under20k.benchmark import bench, check_seeds
 from under20k.cli.bench import seeds_argument
 from under20k.cli.main import main
@@ -265,7 +266,7 @@ def started(folder: Path, *arguments: str) -> subprocess.Popen[str]:
         cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding=ENCODING,
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
@@ -290,7 +291,10 @@ def test_a_killed_bench_goes_on_where_it_was(tmp_path, mnist: Mnist):
     assert "tiny-0" in finished
 
     again = subprocess.run(
-        command("--seeds", "0-2", "--jobs", "2", "--json"), cwd=tmp_path, capture_output=True, text=True
+        command("--seeds", "0-2", "--jobs", "2", "--json"),
+        cwd=tmp_path,
+        capture_output=True,
+        encoding=ENCODING,
     )
     assert again.returncode == 0, again.stderr
     assert contents(tmp_path / "runs" / "tiny-0") == before
