@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: reproduce reproduction reproduction-torch test test-lowest check check-packages records format readme clean
+.PHONY: reproduce reproduction reproduction-torch test test-lowest test-variants check check-packages records format
+.PHONY: readme clean
 .DELETE_ON_ERROR:
 
 reproduce: $(VENV)/installed          ## train, check, compare and report the models of the specification
@@ -40,6 +41,9 @@ test-lowest: $(BIN)/python            ## run what concerns the dependencies with
 		--config-settings wheel.cmake=false . hypothesis pytest pytest-timeout
 	cd $(LOWEST) && bin/python -m pytest --quiet -W default -p no:cacheprovider -m 'not slow' --rootdir .. -c ../pyproject.toml \
 		$(addprefix ../,$(LOWEST_TESTS))
+
+test-variants: $(VENV)/installed-test ## run tests in other surroundings: encodings, notebooks, Windows' double
+	$(BIN)/python -m tools.variants
 
 check: $(VENV)/installed-lint         ## lint, format and types
 	$(BIN)/ruff check .
