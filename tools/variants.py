@@ -124,9 +124,8 @@ def run(variant: Variant, arguments: Sequence[str]) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the variants named, by default all but ``portable``; 1 if a test failed in any."""
     parser = argparse.ArgumentParser(prog="python -m tools.variants", description=__doc__)
-    parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"of {', '.join(VARIANTS)}; default: all but the first"
-    )
+    known = ", ".join(VARIANTS)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {known}; default: all but the first")
     parser.add_argument("--pytest", nargs=argparse.REMAINDER, default=[], help="further arguments of pytest")
     arguments = parser.parse_args(argv)
     if unknown := [name for name in arguments.names if name not in VARIANTS]:

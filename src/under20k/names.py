@@ -8,7 +8,7 @@ import re
 from under20k.errors import UserError
 
 MAX_NAME = 150
-"""Bytes of a recipe's name in a path: with the seed after it, a run's files in it and a home folder before it,
+"""Bytes of a recipe's name in a path: with a home folder before it, the seed after it and a run's files in it
 no more than the 259 characters of a path on Windows.
 """
 MAX_GIVEN = 200

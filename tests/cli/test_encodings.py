@@ -35,7 +35,7 @@ COMMANDS = {
     "compare": ["compare", "runs/small", "records/small/2026-11-27-shared-weights"],
     "records": ["records"],
     "records verify": ["records", "verify"],
-    "check": ["check", "minimal"],
+    "check": ["check", "regularized"],
     "recipes": ["recipes"],
     "recipes NAME": ["recipes", "regularized-plus"],
     "data": ["data", "--no-sheet"],
@@ -206,7 +206,7 @@ def through_shell(folder: Path, command: str, **variables: str) -> subprocess.Co
 
 
 @shell
-@pytest.mark.parametrize("verb", ["recipes", "recipes minimal", "compare runs/small", "check minimal"])
+@pytest.mark.parametrize("verb", ["recipes", "recipes minimal", "compare runs/small", "check regularized"])
 def test_a_closed_stdout(small, tmp_path, verb):
     done = through_shell(tmp_path, f"{verb} >&-")
     assert (done.returncode, done.stdout) == (0, b"")
