@@ -17,6 +17,7 @@ from typing import Any
 
 from benchmarks.amount import FULL, QUICK
 from benchmarks.tables import COMMAND, SECTIONS, page
+from under20k.cli.console import any_text
 from under20k.cli.main import Parser
 from under20k.errors import UserError
 from under20k.files import write_json, write_text
@@ -44,14 +45,15 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure; returns the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    try:
-        run(parser().parse_args(words), f"{COMMAND} {shlex.join(words)}".rstrip())
-    except UserError as error:
-        print(f"benchmarks: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    with any_text():
+        try:
+            run(parser().parse_args(words), f"{COMMAND} {shlex.join(words)}".rstrip())
+        except UserError as error:
+            print(f"benchmarks: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return 130
     return 0
 
 

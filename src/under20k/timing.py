@@ -127,7 +127,7 @@ def timed(
         *(("--data-dir", str(data_dir)) if data_dir else ()),
     ]
     model = folder / "run" / "model.safetensors"
-    with (folder / "log").open("w+", encoding="utf-8") as log:
+    with (folder / "log").open("w+", encoding="utf-8", errors="replace") as log:
         started = time.perf_counter()
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
         try:

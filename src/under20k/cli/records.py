@@ -53,9 +53,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="accurate, small, fast or reference: what each asks for, docs/records.md",
     )
     submit.add_argument("--name", help="the record's name (default: the recipe's)")
-    submit.add_argument(
-        "--date", type=date.fromisoformat, metavar="YYYY-MM-DD", help="of the record (default: today)"
-    )
+    submit.add_argument("--date", type=day, metavar="YYYY-MM-DD", help="of the record (default: today)")
     submit.add_argument(
         "--turns",
         type=int,
@@ -65,6 +63,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for verb in (verify, submit):
         add_common(verb, argparse.SUPPRESS)
         add_data_dir(verb)
+
+
+def day(text: str) -> date:
+    """``2026-01-31``. Raises ArgumentTypeError for anything else."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no day; give one such as 2026-01-31") from None
 
 
 def add_common(parser: argparse.ArgumentParser, folder: Path | str) -> None:
