@@ -175,7 +175,7 @@ class OneProcess:
                     f"trainings run in processes that import {script or 'the script'} again: {GUARD}"
                 ) from None
             how = f"by signal {-code}" if code and code < 0 else f"with exit code {code}"
-            hint = f"; it imports {script}, so {GUARD}" if script else ""
+            hint = f"; it imports {script}, so {GUARD}" if script and code == 1 else ""  # an exception's code
             raise DiedInStart(f"its process ended as it started, {how}{hint}") from None
         except OSError as error:
             raise UserError(
@@ -194,12 +194,12 @@ def end_if_only_imported() -> None:
 
 
 def _main_script() -> str | None:
-    """The file of a script that uses under20k, which its processes import; None for the command."""
+    """The script that processes import, as ``multiprocessing.spawn`` has it; None where they import none."""
     main = sys.modules["__main__"]
-    file, spec = getattr(main, "__file__", None), getattr(main, "__spec__", None)
-    if file is None or (spec is not None and spec.name.startswith("under20k.")):
-        return None
-    return None if os.path.basename(file).removesuffix(".exe") == "under20k" else os.path.basename(file)
+    if (spec := getattr(main, "__spec__", None)) is not None:  # of python -m, and of Windows' under20k.exe
+        return None if spec.name.split(".")[-1] == "__main__" else str(spec.name)
+    file = getattr(main, "__file__", None)
+    return None if file is None else os.path.basename(file)
 
 
 class ThisProcess:
@@ -246,8 +246,9 @@ def why_in_this_process() -> str:
     """Why no processes can be had here; empty where they can."""
     if multiprocessing.current_process().daemon:
         return "it is a daemonic process of multiprocessing, which may start no others"
-    file = getattr(sys.modules["__main__"], "__file__", None)
-    if file is not None and not os.path.exists(file):
+    main = sys.modules["__main__"]
+    file = getattr(main, "__file__", None)
+    if file is not None and getattr(main, "__spec__", None) is None and not os.path.exists(file):
         return f"others would import its program, {file}, which is no file"
     try:
         OneProcess(Workers().SimpleQueue()).shutdown()
