@@ -198,8 +198,8 @@ def _main_script() -> str | None:
     main = sys.modules["__main__"]
     if (spec := getattr(main, "__spec__", None)) is not None:  # of python -m, and of Windows' under20k.exe
         return None if spec.name.split(".")[-1] == "__main__" else str(spec.name)
-    file = getattr(main, "__file__", None)
-    return None if file is None else os.path.basename(file)
+    name = os.path.basename(getattr(main, "__file__", None) or "under20k")
+    return None if name == "under20k" else name  # the command guards itself
 
 
 class ThisProcess:
