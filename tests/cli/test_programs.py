@@ -119,7 +119,7 @@ def test_off_the_main_thread(small, capsys):
     thread.start()
     thread.join()
     assert codes == [0]
-    assert "Accuracy" in capsys.readouterr().out
+    assert "of 10,000 images correct" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("before", [signal.SIG_DFL, signal.SIG_IGN, lambda *_: None])
