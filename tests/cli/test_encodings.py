@@ -40,7 +40,7 @@ COMMANDS = {
     "recipes NAME": ["recipes", "regularized-plus"],
     "data": ["data", "--no-sheet"],
     "help": ["reproduce", "--help"],
-    "an error": ["train", "minimal", "--name", "≥±→é日"],
+    "an error": ["train", "minimal", "--name", "≥±→é日?"],
 }
 SIGNS = "± ≥ × – → é 日 \udcff"
 
@@ -76,7 +76,7 @@ def drained(reading: int) -> Iterator[Callable[[], bytes]]:
             while data := os.read(reading, 1 << 16):
                 found.append(data)
 
-    thread = threading.Thread(target=drain)
+    thread = threading.Thread(target=drain, daemon=True)
     thread.start()
 
     def read() -> bytes:
