@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,8 @@ def drained(reading: int) -> Iterator[Callable[[], bytes]]:
 def place(small: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a run, records and, for ``reproduce``, what it would train."""
     folder = small.parent.parent
+    # It keeps the stderr that it finds open for good, and a pipe has an end when all have closed it.
+    resource_tracker.ensure_running()
     shutil.copytree(RECORDS, folder / "records")
     monkeypatch.setattr(under20k.reproduction, "REPRODUCED", TINY_RECIPES)
     return folder
