@@ -21,19 +21,19 @@ DEVICES = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"} | {
 REFUSED_SIGNS = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 
 
-def safe_name(name: str) -> str:
+def safe_name(name: str, most: int = MAX_NAME) -> str:
     """A recipe's name with the signs replaced that a file system might refuse.
 
-    One that is too long, as with many settings changed, ends in a digest of itself instead.
+    One of more than ``most`` bytes, as with many settings changed, ends in a digest of itself instead.
     """
     safe = "".join(sign if sign.isalnum() or sign in "+=._-," else "_" for sign in name)
     if safe.endswith("."):
         safe = f"{safe[:-1]}_"
     if is_device(safe):
         safe = f"_{safe}"
-    if len(safe.encode()) > MAX_NAME:
+    if len(safe.encode()) > most:
         digest = hashlib.sha256(name.encode(errors="backslashreplace")).hexdigest()[:8]
-        safe = f"{safe.encode()[:MAX_NAME].decode(errors='ignore')}-{digest}"
+        safe = f"{safe.encode()[:most].decode(errors='ignore')}-{digest}"
     return safe
 
 

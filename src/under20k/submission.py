@@ -17,7 +17,7 @@ from under20k.data.source import Notify
 from under20k.environment import PRECISION, code_digest, git_hash, identity, native_build
 from under20k.errors import UserError, in_words, nearest
 from under20k.files import once_free, write_bytes, write_json, write_text
-from under20k.names import folded, safe_name
+from under20k.names import MAX_GIVEN, folded, safe_name
 from under20k.records import Reading, Record, rules_broken, weights_digest
 from under20k.report.records import record_document
 from under20k.run import Run
@@ -53,7 +53,9 @@ def submit(
     bench_dir, records_dir = Path(bench_dir), Path(records_dir)
     bench, runs = with_runs(Bench.open(bench_dir), bench_dir)
     day = (on or datetime.now(UTC).date()).isoformat()
-    record = Record(track, safe_name(name or bench.recipe.name), day, bench, _readings(runs), _digests(runs))
+    record = Record(
+        track, safe_name(name or bench.recipe.name, MAX_GIVEN), day, bench, _readings(runs), _digests(runs)
+    )
     if re.fullmatch(r"[\w+=.,-]+", record.name) is None or record.name.startswith("."):
         raise UserError(f"--name is {name!r}; give letters, digits and -, such as 'wide-first'")
     if taken := existing(records_dir / record.folder):
