@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.stats
-from printed import ENCODING
 from safetensors import safe_open
 
+from printed import ENCODING
 from under20k.api import train
 from under20k.cli.main import VERBS
 
