@@ -207,6 +207,7 @@ def test_a_run_goes_on_with_fewer_cores_to_the_same_bits(tmp_path, one_core, cap
     assert (run.path / "model.safetensors").read_bytes() == (whole.path / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_torch_says_what_to_give_where_there_are_fewer_cores(tmp_path, one_core):
     options = stopped_run(tmp_path, "torch")
     one_core()
