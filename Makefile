@@ -102,7 +102,8 @@ PACKAGES := .venv-packages
 STAND_IN := $(shell find tests/packages/stand_in -path '*/build' -prune -o -name '*.py' -print -o -name '*.toml' -print -o -name '*.json' -print)
 
 check-packages: $(PACKAGES)/installed ## check models among the packages that students import
-	$(PACKAGES)/bin/python -m pytest tests/packages tests/checking/test_cases.py $(PYTEST_ARGS)
+	$(PACKAGES)/bin/python -m pytest tests/packages $(addprefix tests/checking/test_,cases.py check_fuzz.py hostile_models.py) \
+	  $(PYTEST_ARGS)
 
 $(PACKAGES)/installed: $(VENV)/installed tests/packages/requirements.txt $(STAND_IN)
 	$(PYTHON) -m venv $(PACKAGES)
