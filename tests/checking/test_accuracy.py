@@ -127,6 +127,9 @@ def trained(mnist: Mnist, mean: float, sd: float, images: int = 6_000) -> nn.Mod
             optimiser.zero_grad()
             F.cross_entropy(model(x[part]), y[part]).backward()
             optimiser.step()
+    with torch.no_grad():  # BatchNorm's statistics settle, as they do while a learning rate falls
+        for part in torch.arange(images).split(64):
+            model(x[part])
     torch.set_num_threads(threads)
     return model.eval()
 
