@@ -128,8 +128,9 @@ def test_everything_is_trained_and_reported(trained):
     assert target.startswith(
         "At or above 99.40% at the last epoch, by the mean over 2 seeds: none. Below it: "
     )
-    assert first == "regularized: 10 of 10 requirements met"
-    assert second == "minimal: 9 of 10 requirements met; missed: dropout"
+    advice = "advised and not met: receptive_field"  # of such small networks
+    assert first == f"regularized: 9 of 10 requirements met; {advice}"
+    assert second == f"minimal: 8 of 10 requirements met; missed: dropout; {advice}"
     assert last == f"report: {trained / 'report' / 'report.html'}"
     assert re.search(r"^4 trainings, \d+ at a time$", err, re.M)
     for name in NAMES:
