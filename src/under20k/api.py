@@ -14,6 +14,7 @@ from under20k.environment import PRECISION, command, describe_environment
 from under20k.errors import UserError, nearest
 from under20k.evaluation import Evaluation
 from under20k.evaluation import evaluate as evaluate_logits
+from under20k.files import is_present
 from under20k.machine import cores
 from under20k.metrics import EpochMetrics
 from under20k.names import check_name
@@ -108,7 +109,7 @@ def train(
     environment = describe_environment(trainer, command_line)
     # Before the folder is made: without data, nothing is left that a second call would trip over. A finished
     # run is asked for none.
-    done = resume and (path / "model.safetensors").is_file()
+    done = resume and is_present(path / "model.safetensors")
     data = None if done else load(data_dir, notify=notify)
 
     def train_one(number: int, recipe: Recipe, seed: int, runs_dir: Path, anew: bool) -> Run:
@@ -133,11 +134,8 @@ def train(
             remove_teachers(path)
         reported = run.finished and (run.path / "report.md").is_file()
         if run.finished:
-            if len(run.metrics()) != recipe.epochs:
-                raise UserError(
-                    f"{run.path} is damaged: metrics.jsonl lacks epochs of a finished run; "
-                    "start anew with --overwrite"
-                )
+            run.metrics()
+            run.weights()  # raise where they are damaged
         else:
             if recipe.distillation:
                 teachers = train_teachers(run, train_one)
@@ -154,7 +152,7 @@ def train(
 
 def recorded_environment(path: Path) -> dict[str, Any]:
     """What the run at ``path`` was last trained by, if there is one."""
-    return Run.open(path).session if (path / "environment.json").is_file() else {}
+    return Run.open(path).session if is_present(path / "environment.json") else {}
 
 
 def resumed_threads(path: Path, before: dict[str, Any]) -> int | None:

@@ -31,6 +31,21 @@ def in_words(error: Exception) -> str:
     return str(error) or "it cannot be read"
 
 
+def unforeseen(error: BaseException) -> str:
+    """What to say of an exception that may be a defect: its kind too, but for the system's own errors."""
+    return in_words(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+
+
+def shown(text: str) -> str:
+    """``text`` for a terminal, signs that it would act on or hide as escapes: ``\\x1b`` for Esc.
+
+    A byte of a file's name that is no text stays what it is.
+    """
+    return "".join(
+        sign if sign.isprintable() or "\ud800" <= sign <= "\udfff" else ascii(sign)[1:-1] for sign in text
+    )
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """A suggestion to end an error message with: the known word nearest to ``word``, or all of them."""
     by_lower = {name.lower(): name for name in known}

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import errno
 import json
+import math
 import os
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +26,7 @@ BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+SIZE_LIMIT = 1 << 28  # bytes of a file that is read: a thousand times the largest of a run
 WINDOWS_PATH_LIMIT = 259  # characters, of a path in full
 RETRY_S = 2.0  # virus scanners and indexers on Windows let go of a file within that
 PAUSE_S = 0.02
@@ -132,12 +136,44 @@ def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
             remove(left)
 
 
-def read_text(path: Path) -> str:
-    """The text of a file as ``decoded`` reads it. Raises UserError where it is missing or not text."""
+def is_present(path: Path) -> bool:
+    """Whether a regular file, or a link to one, lies at ``path``.
+
+    Raises UserError for anything else that does, such as a folder, a named pipe or a link to nothing.
+    """
     try:
-        return decoded(path.read_bytes())
+        if stat.S_ISREG(path.stat().st_mode):
+            return True
+    except OSError as error:
+        if not os.path.lexists(path):
+            return False
+        raise UserError(f"{path} cannot be read: {reason(error, path)}") from error
+    what = "a folder, not a file" if path.is_dir() else "not a regular file"
+    raise UserError(f"{path} is {what}; move it away")
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file. Raises UserError where it is missing, no regular file, or larger than any that
+    under20k writes.
+    """
+    if not is_present(path):
+        raise UserError(f"{path} cannot be read: {os.strerror(errno.ENOENT)}")
+    try:
+        with path.open("rb") as file:
+            content = file.read(SIZE_LIMIT + 1)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {reason(error, path)}") from error
+    if len(content) > SIZE_LIMIT:
+        raise UserError(f"{path} has more than {SIZE_LIMIT >> 20} MiB, which no file of under20k has")
+    return content
+
+
+def read_text(path: Path) -> str:
+    """The text of a file as ``decoded`` reads it. Raises UserError where it is missing, no regular file or
+    not text.
+    """
+    try:
+        return decoded(read_bytes(path))
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not text in UTF-8: {error.reason} at byte {error.start}") from error
 
@@ -163,16 +199,33 @@ def read_json(path: Path) -> Any:
 
 
 def parse_json(text: str) -> Any:
-    """The value in a JSON text. Raises ValueError, which says what is wrong where, for anything else."""
+    """The value in a JSON text. Raises ValueError, which says what is wrong where, for anything else, which
+    NaN and Infinity are, and for a number that no float holds.
+    """
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"it holds {name}, which is no number in JSON")
+
+    def finite(digits: str) -> float:
+        if not math.isfinite(value := float(digits)):
+            raise ValueError(f"it holds {digits:.80}, which no float does")
+        return value
+
+    def whole(digits: str) -> int:
+        try:
+            return int(digits)
+        except ValueError:  # Python's own limit, whose words tell how to lift it
+            raise ValueError("it holds a number of thousands of digits") from None
+
     try:
-        return json.loads(text.removeprefix("\ufeff"))
+        return json.loads(
+            text.removeprefix("\ufeff"), parse_constant=refuse, parse_float=finite, parse_int=whole
+        )
     except json.JSONDecodeError as error:
         found = "nothing is in it" if not text.strip() else error.msg
         raise ValueError(f"{found} (line {error.lineno}, column {error.colno})") from None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
-    except ValueError:  # Python's own limit, whose words tell how to lift it
-        raise ValueError("it holds a number of thousands of digits") from None
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from under20k.errors import UserError, nearest
+from under20k.files import is_present
 from under20k.inference import Difference
 from under20k.records import Record
 from under20k.run import Run
@@ -31,6 +33,8 @@ class Entry:
     statistics: Statistics
     test: Sample | None
     """Test accuracy, where every seed's was read."""
+    times_differ_in: str = ""
+    """As in ``Bench``."""
 
     @property
     def validation(self) -> Sample:
@@ -52,6 +56,7 @@ class Entry:
             "share_at_target": summary.share_at_last,
             "p_exceeds_target": self.statistics.p_exceeds_target,
             "time_s": self.statistics.time_s.mean,
+            "times_differ_in": self.times_differ_in or None,
             "test_mean": None if self.test is None else self.test.mean,
             "test_sd": None if self.test is None else self.test.sd,
         }
@@ -117,34 +122,43 @@ def entry_of(path: Path) -> Entry:
         bench.recipe.epochs,
         bench.statistics,
         test,
+        bench.times_differ_in,
     )
 
 
 def _opened(path: Path) -> tuple[str, str, Sample | None, Bench]:
     """Name, kind, test accuracy and seeds of what a folder holds."""
-    if (path / "record.json").is_file():
+    if is_present(path / "record.json"):
         record = Record.open(path)
         return record.name, "record", record.test, record.bench
-    if (path / FILE).is_file():
+    if is_present(path / FILE):
         bench = Bench.open(path)
-        readings = [readings_of(path / seed.run) for seed in bench.seeds]
+        readings = [_readings_of_seed(bench, seed, path) for seed in bench.seeds]
         return bench.recipe.name, "bench", test_of(readings), bench
-    if (path / "environment.json").is_file():
+    if is_present(path / "environment.json"):
         run = Run.open(path)
         if not run.finished:
             raise UserError(f"{path} is not finished; go on with 'under20k train … --resume'")
         bench = Bench(run.recipe, (SeedResult.of(run),))
-        return f"{run.recipe.name}, seed {run.seed}", "run", test_of([readings_of(path)]), bench
+        return f"{run.recipe.name}, seed {run.seed}", "run", test_of([readings_of(run)]), bench
     what = "holds neither a run, a bench nor a record" if path.is_dir() else "is no folder"
     raise UserError(f"{path} {what}")
 
 
-def readings_of(path: Path) -> list[float]:
-    """The test accuracies read from a run; none where it is gone."""
-    try:
-        return [float(reading["accuracy"]) for reading in Run.open(path).test_readings()]
-    except (UserError, KeyError, TypeError, ValueError):
+def readings_of(run: Run) -> list[float]:
+    """The test accuracies read from a run, the earliest first. Raises UserError where they are damaged."""
+    return [reading["correct"] / reading["images"] for reading in run.test_readings()]
+
+
+def _readings_of_seed(bench: Bench, seed: SeedResult, folder: Path) -> list[float]:
+    """The test accuracies read from a seed's run; none where that is gone."""
+    path = Path(os.path.normpath(folder / seed.run))
+    if not seed.run or not path.is_dir():
         return []
+    run = Run.open(path)
+    if (run.recipe, run.seed) != (bench.recipe, seed.seed):
+        raise UserError(f"{path} is no longer the run of seed {seed.seed} in {folder}; bench again")
+    return readings_of(run)
 
 
 def test_of(readings: Sequence[Sequence[float]]) -> Sample | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from under20k.errors import UserError, in_words
 from under20k.files import parse_json
+from under20k.plausible import epoch_faults, is_figure
+from under20k.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -38,28 +39,31 @@ def metrics_lines(metrics: list[EpochMetrics]) -> str:
     return "".join(json.dumps(asdict(epoch), allow_nan=False) + "\n" for epoch in metrics)
 
 
-def parse_metrics(lines: list[str], path: Path) -> list[EpochMetrics]:
-    """The inverse of ``metrics_lines``. Raises UserError, naming ``path``, for anything else."""
+def parse_metrics(lines: list[str], path: Path, recipe: Recipe) -> list[EpochMetrics]:
+    """The inverse of ``metrics_lines``, of a training by ``recipe``.
+
+    Raises UserError, naming ``path``, for anything else, and for figures that no training gives.
+    """
     try:
         metrics = [epoch_metrics(json_object(line)) for line in lines]
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise UserError(f"{path} is damaged: its metrics cannot be read: {in_words(error)}") from error
-    if [row.epoch for row in metrics] != list(range(1, len(metrics) + 1)):
-        raise UserError(f"{path} is damaged: its epochs do not count from 1 onwards")
+    for fault in epoch_faults(metrics, recipe):
+        raise UserError(f"{path} is damaged: {fault}")
     return metrics
 
 
 def epoch_metrics(values: dict[str, Any]) -> EpochMetrics:
-    """The inverse of ``asdict``. Raises ValueError, TypeError or OverflowError for what is no figure."""
+    """The inverse of ``asdict``. Raises ValueError or TypeError for what is no figure.
+
+    Whether a training can have given them says ``plausible.epoch_faults``.
+    """
     for name, value in values.items():
         if not is_figure(value):
-            raise ValueError(f"{name} is {value!r}")
+            raise ValueError(f"{name} is {value!r:.80}")
+    if type(values.get("epoch", 1)) is not int:
+        raise ValueError(f"epoch is {values['epoch']!r}")
     return EpochMetrics(**values)
-
-
-def is_figure(value: Any) -> bool:
-    """Whether it is a finite number. Raises OverflowError for a whole one that no float holds."""
-    return type(value) in (int, float) and math.isfinite(value)
 
 
 def json_object(line: str) -> dict[str, Any]:

@@ -6,7 +6,8 @@
       recipe.json             the recipe in full
       environment.json        seed, command, versions, processor, engine, threads
       metrics.jsonl           a line an epoch
-      checkpoint.safetensors  what training goes on from; its metadata holds the metrics so far
+      checkpoint.safetensors  what training goes on from; its metadata holds the metrics so far, and, as the
+                              model's, a SHA-256 of all that the file says
       model.safetensors       the trained weights under PyTorch's names: written last, so its presence
                               means that the run is finished; its metadata says what the network takes
       test_readings.jsonl     a line for each time the test set was read
@@ -32,6 +33,7 @@ from under20k.engine.protocol import INPUT, MEAN, STANDARD_DEVIATION
 from under20k.errors import InvalidValue, UserError, in_words
 from under20k.files import (
     check_room,
+    is_present,
     read_json,
     read_text,
     reason,
@@ -43,6 +45,7 @@ from under20k.files import (
 )
 from under20k.metrics import EpochMetrics, json_object, metrics_lines, parse_metrics
 from under20k.names import safe_name
+from under20k.plausible import environment_faults, reading_faults
 from under20k.recipe import Recipe
 from under20k.tensor_files import read_tensors, safetensors_bytes
 from under20k.weights import Tensors, check_seed, check_weights
@@ -65,6 +68,16 @@ FILES = (
         for file in (".json", "-confusion.png", "-misclassified.png")
     ),
 )
+INPUT_ENTRIES = {
+    "input": f"(N, 1, 28, 28) float32, {INPUT} of pixels x from 0 (background) to 255",
+    "input_mean": str(MEAN),  # of x/255
+    "input_std": str(STANDARD_DEVIATION),
+}
+"""What a model's metadata say of the network's input."""
+
+
+class InUse(UserError):
+    """Another process trains in a run folder."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +114,7 @@ class Run:
         if not path.is_dir():
             raise UserError(f"there is no run folder {path}; train one with 'under20k train'")
         for name in ("recipe.json", "environment.json"):
-            if not (path / name).is_file():
+            if not is_present(path / name):
                 raise UserError(f"{path} is no run folder, or a damaged one: {name} is missing")
         environment = read_json(path / "environment.json")
         if not isinstance(environment, dict) or environment.get("format") != FORMAT:
@@ -117,6 +130,8 @@ class Run:
             seed = check_seed(environment.get("seed"))
         except UserError as error:
             raise UserError(f"{path / 'environment.json'}: {error}") from error
+        for fault in environment_faults(environment):
+            raise UserError(f"{path / 'environment.json'} is damaged: {fault}; train again with --overwrite")
         return cls(path, recipe, seed, environment)
 
     @classmethod
@@ -140,7 +155,7 @@ class Run:
         check_seed(seed)
         with lock(path):
             begun = resume and any(
-                (path / f"{part}.safetensors").exists() for part in ("checkpoint", "model")
+                is_present(path / f"{part}.safetensors") for part in ("checkpoint", "model")
             )
             if not begun:
                 # Killed before its first epoch ended, a run has nothing to lose.
@@ -171,8 +186,8 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether training has ended and the model is there."""
-        return (self.path / "model.safetensors").is_file()
+        """Whether training has ended and the model is there. Raises UserError where something else is."""
+        return is_present(self.path / "model.safetensors")
 
     @property
     def session(self) -> dict[str, Any]:
@@ -185,22 +200,37 @@ class Run:
         return [self.environment, *self.environment.get("resumed", [])]
 
     def metrics(self) -> list[EpochMetrics]:
-        """The epochs so far. Raises UserError where the file is damaged."""
+        """The epochs so far, all of them where the run is finished.
+
+        Raises UserError where the file is damaged, lacks epochs or differs from the checkpoint.
+        """
         path = self.path / "metrics.jsonl"
-        if not path.exists():
-            return []
-        return parse_metrics(read_text(path).splitlines(), path)
+        metrics = parse_metrics(read_text(path).splitlines(), path, self.recipe) if is_present(path) else []
+        if self.finished and len(metrics) != self.recipe.epochs:
+            raise UserError(
+                f"{path} is damaged: it lacks epochs of a finished run ({len(metrics)} of "
+                f"{self.recipe.epochs}); train again with --overwrite"
+            )
+        if checkpoint := self.checkpoint():
+            # A kill between the two files leaves the checkpoint an epoch ahead.
+            expected = checkpoint[1] if self.finished else checkpoint[1][: len(metrics)]
+            if metrics != expected:
+                mend = "restore it, or train again with --overwrite" if self.finished else "--resume mends it"
+                raise UserError(f"{path} is damaged: checkpoint.safetensors says otherwise; {mend}")
+        return metrics
 
     def weights(self) -> Tensors:
         """The trained weights. Raises UserError where they are missing, damaged or do not fit."""
         path = self.path / "model.safetensors"
-        if not path.is_file():
+        if not is_present(path):
             done = len(self.metrics())
             raise UserError(
                 f"{self.path} holds no trained model ({done} of {self.recipe.epochs} epochs done); "
                 "finish it with 'under20k train … --resume'"
             )
-        tensors, _ = read_tensors(path)
+        tensors, metadata = read_tensors(path, ("recipe", "seed", *INPUT_ENTRIES))
+        if metadata:
+            self._check_owner(metadata, path)
         try:
             check_weights(self.recipe.architecture, tensors)
         except UserError as error:
@@ -213,54 +243,70 @@ class Run:
         Raises UserError where it is damaged or belongs to another recipe or seed.
         """
         path = self.path / "checkpoint.safetensors"
-        if not path.is_file():
+        if not is_present(path):
             return None
-        tensors, metadata = read_tensors(path)
-        if metadata.get("recipe") != self.recipe.to_json() or metadata.get("seed") != str(self.seed):
-            raise UserError(f"{path} belongs to another recipe or seed; start anew with --overwrite")
-        return tensors, parse_metrics(metadata.get("metrics", "").splitlines(), path)
+        tensors, metadata = read_tensors(path, ("recipe", "seed", "metrics"))
+        self._check_owner(metadata, path)
+        metrics = parse_metrics(metadata.get("metrics", "").splitlines(), path, self.recipe)
+        if not metrics:
+            raise UserError(f"{path} is damaged: it holds no epoch; start anew with --overwrite")
+        return tensors, metrics
 
     def save_epoch(self, state: Tensors, metrics: list[EpochMetrics]) -> None:
         """Keep what an epoch has led to."""
         lines = metrics_lines(metrics)
-        metadata = {"recipe": self.recipe.to_json(), "seed": str(self.seed), "metrics": lines}
+        metadata = {**self._marks(), "metrics": lines}
         write_bytes(self.path / "checkpoint.safetensors", safetensors_bytes(state, metadata))
         write_text(self.path / "metrics.jsonl", lines)
 
     def save_model(self, weights: Tensors, metrics: list[EpochMetrics]) -> None:
         """Keep the trained weights, which finishes the run."""
         write_text(self.path / "metrics.jsonl", metrics_lines(metrics))
-        metadata = {
-            "recipe": self.recipe.to_json(),
-            "seed": str(self.seed),
-            "input": f"(N, 1, 28, 28) float32, {INPUT} of pixels x from 0 (background) to 255",
-            "input_mean": str(MEAN),  # of x/255
-            "input_std": str(STANDARD_DEVIATION),
-        }
+        metadata = {**self._marks(), **INPUT_ENTRIES}
         write_bytes(self.path / "model.safetensors", safetensors_bytes(weights, metadata))
 
+    def _marks(self) -> dict[str, str]:
+        """What the metadata of model and checkpoint say of the run."""
+        return {"recipe": self.recipe.to_json(), "seed": str(self.seed)}
+
+    def _check_owner(self, metadata: Mapping[str, str], path: Path) -> None:
+        """Raise UserError where the metadata are of another recipe or seed than the run."""
+        try:
+            recipe = Recipe.from_json(metadata.get("recipe", ""))
+        except InvalidValue:
+            recipe = None
+        if recipe != self.recipe or metadata.get("seed") != str(self.seed):
+            raise UserError(f"{path} belongs to another recipe or seed; start anew with --overwrite")
+
     def add_test_reading(self, reading: dict[str, Any]) -> None:
-        """Record that the test set was read, and what it said."""
+        """Record that the test set was read, and what it said. Raises UserError as ``test_readings`` does."""
+        self.test_readings()  # nothing is added to a damaged file, which would pass for a whole one
         path = self.path / "test_readings.jsonl"
-        before = read_text(path) if path.exists() else ""
+        before = read_text(path) if is_present(path) else ""
         write_text(path, before + json.dumps(reading, allow_nan=False) + "\n")
 
     def test_readings(self) -> list[dict[str, Any]]:
-        """Every reading of the test set, the earliest first."""
+        """Every reading of the test set, the earliest first. Raises UserError where the file is damaged."""
         path = self.path / "test_readings.jsonl"
-        if not path.exists():
+        if not is_present(path):
             return []
         try:
-            return [json_object(line) for line in read_text(path).splitlines()]
+            readings = [json_object(line) for line in read_text(path).splitlines()]
         except (ValueError, TypeError, RecursionError) as error:
             raise UserError(f"{path} is damaged: {in_words(error)}") from error
+        if not readings:
+            raise UserError(f"{path} is damaged: it is empty")
+        for reading in readings:
+            for fault in reading_faults(reading):
+                raise UserError(f"{path} is damaged: {fault}")
+        return readings
 
 
 @contextmanager
 def lock(path: Path) -> Iterator[None]:
     """Keep other processes from training in folder ``path``, which is made where it is missing.
 
-    What a kill left half-written is removed. Raises UserError where another process holds it.
+    What a kill left half-written is removed. Raises InUse where another process holds it.
     """
     try:
         if path.exists() and not path.is_dir():
@@ -269,7 +315,9 @@ def lock(path: Path) -> Iterator[None]:
         held = ExitStack()
         held.enter_context(locks.exclusive(path))
     except locks.Held as error:
-        raise UserError(f"{error} in {path}; {error.advice}") from None
+        # What ends by itself can be waited for; a file that someone has to remove cannot.
+        kind = InUse if error.advice == locks.WAIT else UserError
+        raise kind(f"{error} in {path}; {error.advice}") from None
     except OSError as error:
         raise UserError(f"{path} cannot be written: {reason(error, path)}") from error
     with held:
@@ -287,9 +335,9 @@ def describe(path: Path) -> str:
     """What a folder holds, to end a sentence that begins with its name."""
     try:
         run = Run.open(path)
-        done = len(run.metrics())
+        finished, done = run.finished, len(run.metrics())
     except UserError:
-        return "holds files that are no run of this version"
-    if run.finished:
+        return "holds files that are no run of this version, or a damaged one"
+    if finished:
         return "holds a finished run"
     return f"holds an unfinished run ({done} of {run.recipe.epochs} epochs)"

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from under20k.errors import InvalidValue, UserError, in_words
-from under20k.files import read_json
+from under20k.errors import UserError, in_words
+from under20k.files import is_present, read_json
 from under20k.inference import Difference, Interval, confidence_interval, exceeds_p, share_interval
 from under20k.metrics import EpochMetrics, epoch_metrics
+from under20k.plausible import environment_faults, epoch_faults
 from under20k.recipe import Recipe
 from under20k.run import Run
 from under20k.statistics import TARGET_ACCURACY, Sample, Summary
@@ -22,6 +25,25 @@ from under20k.weights import check_seed
 
 FORMAT = 1
 FILE = "bench.json"
+DIGEST = "sha256"
+
+
+TIMED_BY = ("engine", "precision", "instruction_set", "device", "threads", "processor")
+"""What a training's seconds depend on beside the recipe; with the instruction set goes the layout."""
+
+
+def timed_differently(environments: Iterable[Mapping[str, Any]]) -> str:
+    """In what trainings differ that their seconds depend on: ``threads 1 and 2``; empty where in nothing.
+
+    A mean of such seconds is of no one thing, and is marked wherever it is shown.
+    """
+    environments = list(environments)
+    found = []
+    for name in TIMED_BY:
+        values = list(dict.fromkeys(str(environment.get(name)) for environment in environments))
+        if len(values) > 1:
+            found.append(f"{name.replace('_', ' ')} {', '.join(values[:-1])} and {values[-1]}")
+    return "; ".join(found)
 
 
 @dataclass(frozen=True)
@@ -125,6 +147,12 @@ class Statistics:
         }
 
 
+def digest(values: Mapping[str, Any]) -> str:
+    """SHA-256, in hexadecimal, of what ``bench.json`` holds beside it."""
+    rest = {name: value for name, value in values.items() if name != DIGEST}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class Bench:
     """A recipe's finished seeds, in their order; at least one."""
@@ -141,6 +169,11 @@ class Bench:
         return Statistics.of(self.seeds)
 
     @property
+    def times_differ_in(self) -> str:
+        """``timed_differently`` of the seeds."""
+        return timed_differently(seed.environment for seed in self.seeds)
+
+    @property
     def last(self) -> list[float]:
         """Each seed's validation accuracy at the last epoch."""
         return [seed.validation_accuracy for seed in self.seeds]
@@ -154,8 +187,8 @@ class Bench:
         return Difference.of(*zip(*pairs, strict=True))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return {
+        """Plain values, for JSON, with a digest of them all."""
+        values = {
             "format": FORMAT,
             "command": self.command,
             "date": self.date,
@@ -163,6 +196,7 @@ class Bench:
             "parameters": self.recipe.architecture.parameters,
             "macs": self.recipe.architecture.macs,
             "statistics": self.statistics.to_dict(),
+            **({"times_differ_in": self.times_differ_in} if self.times_differ_in else {}),
             "failures": list(self.failures),
             "seeds": [
                 {
@@ -176,10 +210,11 @@ class Bench:
                 for seed in self.seeds
             ],
         }
+        return {**values, DIGEST: digest(values)}
 
     @classmethod
     def from_dict(cls, data: Any) -> Bench:
-        """The inverse of ``to_dict``. Raises UserError for anything else."""
+        """The inverse of ``to_dict``; the first versions wrote no digest. Raises UserError otherwise."""
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             found = data.get("format") if isinstance(data, dict) else None
             raise UserError(f"a bench of format {found!r}; this version of under20k reads {FORMAT}")
@@ -202,17 +237,25 @@ class Bench:
             )
             if not seeds or any(len(seed.epochs) != bench.recipe.epochs for seed in seeds):
                 raise ValueError("epochs are missing")
-            bench.statistics  # noqa: B018 - raises where the epochs hold no numbers
-        except InvalidValue as error:
+            numbers = [seed.seed for seed in seeds]
+            if sorted(set(numbers)) != numbers:
+                raise ValueError(f"its seeds are {numbers!s:.80}; each comes once, in order")
+            for seed in seeds:
+                of_seed = epoch_faults(seed.epochs, bench.recipe) + environment_faults(seed.environment)
+                for fault in of_seed:
+                    raise ValueError(f"seed {seed.seed}: {fault}")
+            if data.get(DIGEST, made := digest(data)) != made:
+                raise ValueError("it is not what was written, by its own SHA-256; bench again")
+        except ValueError as error:
             raise UserError(f"damaged: {error}") from error
-        except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        except (KeyError, TypeError, AttributeError, ArithmeticError) as error:
             raise UserError(f"damaged: {in_words(error)}") from error
         return bench
 
     @classmethod
     def open(cls, path: Path) -> Bench:
         """The bench in a folder. Raises UserError where there is none, or it is damaged."""
-        if not (path / FILE).is_file():
+        if not is_present(path / FILE):
             raise UserError(f"there is no bench in {path}; make one with 'under20k bench'")
         try:
             return cls.from_dict(read_json(path / FILE))

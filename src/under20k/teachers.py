@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from under20k.environment import identity
 from under20k.errors import UserError
-from under20k.metrics import EpochMetrics, is_figure
+from under20k.metrics import EpochMetrics
+from under20k.plausible import TEACHER, is_figure
 from under20k.recipe import Recipe
 from under20k.run import TEACHERS, Run, run_path
 
@@ -73,16 +74,13 @@ def noted(environment: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     Raises UserError where it is anything else.
     """
     teachers = environment.get(TEACHERS, [])
-    try:
-        whole = isinstance(teachers, list) and all(
-            isinstance(teacher, dict)
-            and teacher.keys() == {"recipe", "seed", "validation_accuracy", "time_s"}
-            and is_figure(teacher["validation_accuracy"])
-            and is_figure(teacher["time_s"])
-            for teacher in teachers
-        )
-    except OverflowError:
-        whole = False
+    whole = isinstance(teachers, list) and all(
+        isinstance(teacher, dict)
+        and teacher.keys() == TEACHER
+        and is_figure(teacher["validation_accuracy"])
+        and is_figure(teacher["time_s"])
+        for teacher in teachers
+    )
     if not whole:
         raise UserError(f"the environment's teachers are damaged: {teachers!r:.80}; train it again")
     return list(teachers)

@@ -1,33 +1,74 @@
-"""Safetensors files of NumPy arrays."""
+"""Safetensors files of NumPy arrays, whose metadata holds a digest of all that they say."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
-from under20k.errors import UserError
+from under20k.errors import UserError, in_words
+from under20k.files import parse_json, read_bytes
 from under20k.weights import Tensors
 
+DIGEST = "sha256"
+"""The entry of the metadata that holds the digest. Files of the first versions have none."""
 
-def read_tensors(path: Path) -> tuple[Tensors, dict[str, str]]:
-    """The arrays and the metadata of a safetensors file. Raises UserError where it is damaged."""
+
+def read_tensors(path: Path, entries: Iterable[str]) -> tuple[Tensors, dict[str, str]]:
+    """The arrays of a safetensors file, and its metadata without the digest, which is verified.
+
+    ``entries`` are all that the metadata may have. Raises UserError where the file is damaged or was changed.
+    """
+    data = read_bytes(path)
     try:
-        with safe_open(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (OSError, SafetensorError, TypeError) as error:
-        raise UserError(f"{path} is damaged or no safetensors file: {error}") from error
+        tensors = load(data)
+        metadata = _header(data).get("__metadata__", {})
+    except (SafetensorError, TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path} is damaged or no safetensors file: {in_words(error)}") from error
+    recorded = metadata.pop(DIGEST, None)
+    if recorded not in (None, digest(tensors, metadata)):
+        raise UserError(
+            f"{path} is damaged: it is not what was written, by its own SHA-256; restore it, or train again "
+            "with --overwrite"
+        )
+    for name in metadata.keys() - set(entries):
+        raise UserError(f"{path} is damaged: its metadata has an entry {name!r:.80}")
+    return tensors, metadata
 
 
 def safetensors_bytes(tensors: Tensors, metadata: dict[str, str]) -> bytes:
-    """A safetensors file, the same bytes for the same content: its library orders the metadata by chance."""
+    """A safetensors file, the same bytes for the same content: its library orders the metadata by chance.
+
+    The metadata gets the digest too.
+    """
     # It writes an array truly in C order only.
-    data = save({name: np.ascontiguousarray(value) for name, value in tensors.items()}, metadata)
+    data = save({name: np.ascontiguousarray(value) for name, value in tensors.items()})
     end = 8 + int.from_bytes(data[:8], "little")
-    header = json.loads(data[8:end]) | {"__metadata__": dict(sorted(metadata.items()))}
+    metadata = metadata | {DIGEST: digest(tensors, metadata)}
+    header = _header(data) | {"__metadata__": dict(sorted(metadata.items()))}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text + data[end:]
+
+
+def digest(tensors: Tensors, metadata: dict[str, str]) -> str:
+    """SHA-256, in hexadecimal, of names, types, shapes and values, and of the metadata."""
+    shapes = {name: [str(array.dtype), *array.shape] for name, array in tensors.items()}
+    made = hashlib.sha256(json.dumps([shapes, metadata], sort_keys=True).encode())
+    for name in sorted(tensors):
+        made.update(
+            np.ascontiguousarray(tensors[name]).astype(tensors[name].dtype.newbyteorder("<")).tobytes()
+        )
+    return made.hexdigest()
+
+
+def _header(data: bytes) -> dict[str, Any]:
+    header = parse_json(data[8 : 8 + int.from_bytes(data[:8], "little")].decode())
+    assert isinstance(header, dict)  # or the library would not have read it
+    return header

@@ -13,6 +13,9 @@ from under20k.metrics import EpochMetrics
 from under20k.plan import epoch_plan
 from under20k.run import Run
 
+SHORTEST_S = 1e-6
+"""That an epoch can take, should a virtual machine's clock stand still or go back."""
+
 
 class Observer(Protocol):
     """Someone who watches a training: the command line's progress display, or nobody."""
@@ -49,9 +52,9 @@ def train(run: Run, data: Mnist, engine: Engine, observer: Observer | None = Non
     for epoch in range(len(metrics) + 1, recipe.epochs + 1):
         started = perf_counter()
         plan = epoch_plan(recipe, run.seed, epoch, len(training.labels))
-        planned = perf_counter()
+        planned = max(perf_counter(), started)
         result = engine.train_epoch(training.images, training.labels, plan, observer.on_step)
-        trained = perf_counter()
+        trained = max(perf_counter(), planned + SHORTEST_S)
         scores = evaluate("validation", engine.logits(validation.images), validation.labels)
         if not math.isfinite(scores.loss):
             raise Divergence(f"the weights diverged in epoch {epoch}; lower --learning-rate")
@@ -64,7 +67,7 @@ def train(run: Run, data: Mnist, engine: Engine, observer: Observer | None = Non
                 validation_loss=scores.loss,
                 validation_accuracy=scores.accuracy,
                 train_time_s=trained - planned,
-                total_time_s=perf_counter() - started,
+                total_time_s=max(perf_counter(), trained) - started,
                 images_per_s=len(training.labels) / (trained - planned),
             )
         )

@@ -54,7 +54,7 @@ def check_tensors(
     expected: Mapping[str, tuple[int, ...]], tensors: Mapping[str, NDArray[np.generic]], misfit: str
 ) -> None:
     """Raise UserError, beginning with ``misfit``, unless ``tensors`` have the ``expected`` names and shapes
-    and are float32 and finite.
+    and are float32 and finite, the running variances not negative.
     """
     for name in sorted(expected.keys() ^ tensors.keys()):
         raise UserError(f"{misfit}: {name} is {'missing' if name in expected else 'unknown'}")
@@ -64,3 +64,5 @@ def check_tensors(
             raise UserError(f"{misfit}: {name} is {array.dtype} {array.shape}, not float32 {shape}")
         if not np.isfinite(array).all():
             raise UserError(f"{misfit}: {name} holds values that are not finite")
+        if name.endswith("running_var") and np.less(array, 0).any():
+            raise UserError(f"{misfit}: {name} holds variances below 0")

@@ -6,16 +6,20 @@ has no effect but on the four names that are asked for.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import re
 import shutil
 import subprocess
 import tarfile
 import tempfile
+import threading
 import zlib
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
 
 import numpy as np
 
@@ -67,14 +71,10 @@ class Npm:
         with (folder / "npm.log").open("w+b") as log:
             command = [npm, "pack", self.package, "--ignore-scripts", "--loglevel=error", *QUICK]
             try:
-                code = subprocess.run(
-                    command,
-                    cwd=folder,
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    timeout=self.timeout,
-                ).returncode
+                with running(
+                    command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                ) as process:
+                    code = process.wait(self.timeout)
             except subprocess.TimeoutExpired:
                 raise SourceFailed(f"npm took longer than {self.timeout:g} s") from None
             if code:
@@ -84,6 +84,40 @@ class Npm:
         if len(tarballs) != 1:
             raise SourceFailed(f"npm left {len(tarballs)} tarballs, not one")
         return tarballs[0]
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A process for the time of the block, killed with it, however that ends. Raises what ``Popen`` does.
+
+    A thread starts it: a signal, which raises in the main thread, could otherwise come when the process runs
+    and nobody knows of it yet.
+    """
+    orders: SimpleQueue[bool] = SimpleQueue()
+    started: SimpleQueue[subprocess.Popen[bytes] | OSError] = SimpleQueue()
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def start() -> None:
+        while orders.get():
+            try:
+                processes.append(subprocess.Popen(command, **options))
+                started.put(processes[0])
+            except OSError as error:
+                started.put(error)
+
+    starter = threading.Thread(target=start, daemon=True)
+    starter.start()
+    try:
+        orders.put(True)
+        if isinstance(process := started.get(), OSError):
+            raise process
+        yield process
+    finally:
+        orders.put(False)
+        starter.join()  # then it is known whether there is a process
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 def members(tarball: Path, files: Sequence[IdxFile], limit: int = UNPACKED_LIMIT) -> dict[IdxFile, Content]:

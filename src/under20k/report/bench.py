@@ -13,7 +13,7 @@ from under20k.report.figures import png
 from under20k.report.run_report import environment_rows
 from under20k.report.seeds_picture import seeds_figure
 from under20k.report.tables import Table
-from under20k.report.wording import NOTHING, p_text, plural, ranges
+from under20k.report.wording import NOTHING, mark, mark_notes, p_text, plural, ranges
 from under20k.seeds import Bench
 from under20k.statistics import Sample, percent
 
@@ -51,11 +51,12 @@ def bench_table(benches: Sequence[Bench]) -> Table:
             f"Seeds ≥ {percent(benches[0].statistics.target)} at any epoch",
             [reached_text(b.statistics.summary.reached_at_any, b) for b in benches],
         ),
-        ("Seconds per training", [number_text(b.statistics.time_s, 1) for b in benches]),
-        ("Images/s, training", [number_text(b.statistics.images_per_s, 0) for b in benches]),
+        ("Seconds per training", [time_text(b, b.statistics.time_s, 1) for b in benches]),
+        ("Images/s, training", [time_text(b, b.statistics.images_per_s, 0) for b in benches]),
     ]
     header = ("Validation, over seeds", *(bench.recipe.name for bench in benches))
     notes = tuple(f"not counted: {failure}" for bench in benches for failure in bench.failures)
+    notes += mark_notes({b.recipe.name: b.times_differ_in for b in benches})
     return Table(header, tuple((name, *cells) for name, cells in rows), notes=notes)
 
 
@@ -203,6 +204,11 @@ def number_text(sample: Sample, decimals: int) -> str:
     """``35.2 ± 0.4``."""
     spread = "" if sample.sd is None else f" ± {sample.sd:,.{decimals}f}"
     return f"{sample.mean:,.{decimals}f}{spread}"
+
+
+def time_text(bench: Bench, sample: Sample, decimals: int) -> str:
+    """The same of the seeds' times, marked where those are not of the same thing."""
+    return number_text(sample, decimals) + mark(bench.times_differ_in)
 
 
 def needed_text(difference: float, sd: float) -> str:

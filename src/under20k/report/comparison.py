@@ -9,7 +9,7 @@ from under20k.brief import PARAMETER_LIMIT
 from under20k.report.results import Results
 from under20k.report.specification import SPECIFIED, SpecifiedModel
 from under20k.report.tables import Table
-from under20k.report.wording import NOTHING, TARGET, plural
+from under20k.report.wording import NOTHING, TARGET, mark, plural
 from under20k.run import Run
 from under20k.statistics import percent, points, reaches_target
 
@@ -61,7 +61,7 @@ def compare(results: Sequence[Results]) -> Table:
             lambda r: points(r.gap(r.epochs)),
             lambda s: points(s.last_training - s.last_validation),
         ),
-        Row("Seconds per training", lambda r: f"{r.seconds:,.1f}"),
+        Row("Seconds per training", lambda r: f"{r.seconds:,.1f}{mark(r.times_differ_in)}"),
     ]
     return side_by_side("Measure", rows, results, "Measured, beside what the specification reports")
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from under20k.architecture import CLASSES, IMAGE_SIDE
 from under20k.evaluation import Evaluation, log_softmax
 from under20k.files import write_bytes
+from under20k.metrics import EpochMetrics
 from under20k.report.figures import BLUE, FAINT, INK, Figure, default_style, new_figure, png
 from under20k.report.tables import Table
 from under20k.report.wording import plural
@@ -23,6 +24,8 @@ COLUMNS = 10
 CELL_PX = (IMAGE_SIDE + 20, IMAGE_SIDE + 14)  # rows and columns of an image with its caption and margins
 INCHES_PER_PX = 0.95 / CELL_PX[1]
 HEADER_IN = 0.5
+ROUNDED_IMAGES = 2
+"""That another processor's rounding may decide otherwise."""
 
 
 def evaluation_text(evaluation: Evaluation) -> str:
@@ -39,6 +42,24 @@ def evaluation_text(evaluation: Evaluation) -> str:
 def headline(evaluation: Evaluation) -> str:
     """``9,931 of 10,000 images correct (99.31%)``."""
     return f"{evaluation.correct:,} of {evaluation.images:,} images correct ({percent(evaluation.accuracy)})"
+
+
+def beside_last_epoch(evaluation: Evaluation, last: EpochMetrics) -> str:
+    """How an evaluation on validation differs from the run's last epoch; empty where it does not."""
+    trained = round(last.validation_accuracy * evaluation.images)
+    differing = abs(evaluation.correct - trained)
+    if not differing:
+        return ""
+    why = (
+        "as another engine or processor may round"
+        if differing <= ROUNDED_IMAGES
+        else "more than rounding makes: the model may not be the one that was trained; train again with "
+        "--overwrite"
+    )
+    return (
+        f"{evaluation.correct:,} images of validation are right, and at the run's last epoch {trained:,} "
+        f"were; that is {why}"
+    )
 
 
 def class_table(evaluation: Evaluation) -> Table:

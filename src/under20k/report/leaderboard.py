@@ -25,7 +25,7 @@ from under20k.report.figures import (
     png,
 )
 from under20k.report.tables import Table
-from under20k.report.wording import NOTHING, p_text, shortened
+from under20k.report.wording import NOTHING, mark, mark_notes, p_text, shortened
 from under20k.statistics import TARGET_ACCURACY, percent
 
 WIDTH_IN, HEIGHT_IN = 9.0, 5.6
@@ -55,7 +55,7 @@ def leaderboard_table(entries: Sequence[Entry]) -> Table:
             in_points(entry.validation.sd),
             f"{entry.statistics.summary.reached_at_last} of {entry.validation.n}",
             p_text(entry.statistics.p_exceeds_target),
-            f"{entry.statistics.time_s.mean:,.1f}",
+            f"{entry.statistics.time_s.mean:,.1f}{mark(entry.times_differ_in)}",
             NOTHING if entry.test is None else str(entry.test),
         )
         for entry in entries
@@ -75,7 +75,8 @@ def leaderboard_table(entries: Sequence[Entry]) -> Table:
         "Seconds",
         "Test",
     )
-    return Table(header, rows, align="ll" + "r" * 10)
+    notes = mark_notes({shortened(entry.name, LONGEST_ROW): entry.times_differ_in for entry in entries})
+    return Table(header, rows, align="ll" + "r" * 10, notes=notes)
 
 
 def draw_leaderboard(entries: Sequence[Entry], path: Path) -> None:

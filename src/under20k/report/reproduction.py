@@ -36,6 +36,8 @@ from under20k.report.wording import (
     augmentation_text,
     dropout_text,
     enumeration,
+    mark,
+    mark_notes,
     optimiser_text,
     plural,
     schedule_text,
@@ -249,7 +251,8 @@ def environment(results: Sequence[Results]) -> Table:
             (
                 f"Time, {result.name}{mean}",
                 f"{result.seconds:,.1f} s for {plural(result.epochs, 'epoch')}; "
-                f"{result.images_per_s:,.0f} training images a second",
+                f"{result.images_per_s:,.0f} training images a second{mark(result.times_differ_in)}",
             )
         )
-    return Table(("Property", "Value"), tuple(rows), align="ll")
+    notes = mark_notes({result.name: result.times_differ_in for result in results})
+    return Table(("Property", "Value"), tuple(rows), align="ll", notes=notes)

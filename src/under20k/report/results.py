@@ -16,6 +16,7 @@ from under20k.recipe import Recipe
 from under20k.report.target import Standing
 from under20k.report.wording import enumeration, plural, ranges
 from under20k.run import Run
+from under20k.seeds import timed_differently
 from under20k.statistics import Sample, Summary, first_at_target
 from under20k.teachers import training_time_s
 
@@ -159,6 +160,11 @@ class Results:
         return fmean(
             training_time_s(epochs, run.session) for run, epochs in zip(self.runs, self.metrics, strict=True)
         )
+
+    @property
+    def times_differ_in(self) -> str:
+        """As in ``Bench``."""
+        return timed_differently(run.session for run in self.runs)
 
     @property
     def images_per_s(self) -> float:

@@ -75,8 +75,8 @@ class Table:
         for row in self.rows:
             lines += self._lines(row, widths)
         if self.notes:
-            lines += [rule, *(line for note in self.notes for line in wrapped(note, width))]
-        return "\n".join([self.caption] * bool(self.caption) + [line.rstrip() for line in lines])
+            lines += [rule, *(line for note in self.notes for line in wrapped(one_line(note), width))]
+        return "\n".join([one_line(self.caption)] * bool(self.caption) + [line.rstrip() for line in lines])
 
     def markdown(self) -> str:
         """A Markdown table that also reads well as text, caption and notes around it."""

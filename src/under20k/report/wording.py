@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from under20k.recipe import Augmentation, Distillation, Recipe
 from under20k.statistics import TARGET_ACCURACY, percent
@@ -125,3 +125,13 @@ def ranges(numbers: Sequence[int]) -> str:
         else:
             runs.append([number])
     return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs)
+
+
+def mark(times_differ_in: str) -> str:
+    """What stands after a mean of times that ``seeds.timed_differently`` says something of."""
+    return " †" if times_differ_in else ""
+
+
+def mark_notes(times_differ_in: Mapping[str, str]) -> tuple[str, ...]:
+    """The lines below a table that say what its marks mean, from ``seeds.timed_differently`` by name."""
+    return tuple(f"† {name}: times of {text} are averaged" for name, text in times_differ_in.items() if text)
