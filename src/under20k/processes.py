@@ -1,30 +1,36 @@
 """Trainings on processes of this machine: one process each, so that one that dies takes no other with it.
 
-Where processes cannot be had, as without semaphores, the trainings run in this one, one after the other.
+A process does one call after the other and speaks with its parent through a pipe of its own. There is no
+lock, queue or semaphore that a killed process could leave held, and nothing that Python waits for at its
+exit: so ending everything is to kill the processes, at any moment. Systems without semaphores will do; where
+a program may start no processes, the trainings run in its own, one after the other.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.resource_tracker
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from multiprocessing.context import SpawnContext, SpawnProcess
-from queue import SimpleQueue
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from queue import Empty, SimpleQueue
 from time import monotonic, sleep
 from typing import Any
 
 from under20k import machine
-from under20k.errors import UserError
+from under20k.errors import UserError, in_words, unforeseen
 from under20k.pool import Message
 
 POLL_S = 0.1
-EXIT_S = 5.0  # for the exit code of a process that has ended
+JOIN_S = 1.0  # for a killed process to be gone
+EXIT_S = 5.0  # for the exit code of a process whose pipe has ended
+BEGUN, TOLD, DONE, FAILED = "begun", "told", "done", "failed"
 WORKER = "under20k-worker"  # what our processes are called
 NO_GUARD = 78  # their exit code where the script that they import trains
 GUARD = 'put what it does under `if __name__ == "__main__":`'
@@ -34,7 +40,11 @@ class NoMainGuard(UserError):
     """A script that starts processes does so again when they import it."""
 
 
-class DiedInStart(BrokenProcessPool):
+class ProcessDied(Exception):
+    """A process ended before the call that it was doing."""
+
+
+class DiedInStart(ProcessDied):
     """A process ended before it could take a call; the message says how."""
 
 
@@ -42,22 +52,18 @@ class LocalProcesses:
     """A ``pool.Pool`` of so many processes."""
 
     away = False
-    crash = (BrokenProcessPool,)
+    crash = (ProcessDied,)
 
-    def __init__(self, executor: Executor, messages: Any, jobs: int, limit: str) -> None:
+    def __init__(self, executor: SeparateProcesses, jobs: int, limit: str) -> None:
         self.executor = executor
         self.where = f"{jobs} at a time{f' ({limit})' if limit else ''}"
-        self._messages = messages
 
     @property
     def tell(self) -> Callable[[Message], None]:
         return tell_parent
 
     def heard(self) -> list[Message]:
-        found = []
-        while not self._messages.empty():
-            found.append(self._messages.get())
-        return found
+        return self.executor.heard()
 
     def lost(self) -> UserError:
         return UserError("the trainings were cancelled; what is done is kept: call again to go on")
@@ -67,44 +73,152 @@ class LocalProcesses:
 
 
 class SeparateProcesses(Executor):
-    """So many processes, each in an executor of its own.
+    """So many processes, started when they are needed, each with a thread here that waits for it.
 
-    When a process dies, ``ProcessPoolExecutor`` fails every call that it has: here that is the one that ran
-    in it. The next call gets a new process.
+    A call whose process dies raises ProcessDied; the next one gets a new process.
     """
 
-    def __init__(self, count: int, new: Callable[[], OneProcess]) -> None:
-        self._threads = ThreadPoolExecutor(count)
-        self._new = new
-        self._idle: SimpleQueue[OneProcess] = SimpleQueue()
-        self._futures: list[Future[Any]] = []
-        for _ in range(count):
-            self._idle.put(new())
+    def __init__(self, count: int) -> None:
+        # Fresh interpreters: a fork would inherit threads of libraries that do not survive it.
+        self._context = multiprocessing.get_context("spawn")
+        self._calls: SimpleQueue[tuple[Future[Any], Any] | None] = SimpleQueue()
+        self._told: SimpleQueue[Message] = SimpleQueue()
+        self._starting = threading.Lock()
+        self._processes: list[BaseProcess] = []
+        self._ended = False
+        self._count = count
+        if os.name != "nt":
+            # Now, and in a block of its own: what starts it lets Ctrl-C through afterwards.
+            with interrupts_held(), starting_in_words():
+                multiprocessing.resource_tracker.ensure_running()
+        with interrupts_held():
+            for _ in range(count):
+                threading.Thread(target=self._serve, daemon=True).start()
 
     def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        self._futures.append(self._threads.submit(self._in_process, work, *args, **kwargs))
-        return self._futures[-1]
+        future: Future[Any] = Future()
+        self._calls.put((future, (work, args, kwargs)))
+        return future
 
-    def busy(self, timeout_s: float) -> bool:
-        """Whether any call is left after so many seconds."""
-        left = [future for future in self._futures if not future.done()]  # to wait(), a cancelled one is not
-        return bool(wait(left, timeout_s).not_done)
-
-    def _in_process(self, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        process = self._idle.get()
-        try:
-            return process.call(work, *args, **kwargs)
-        except BrokenProcessPool:
-            process.shutdown()
-            process = self._new()
-            raise
-        finally:
-            self._idle.put(process)
+    def heard(self) -> list[Message]:
+        """What calls have told since the last time. Of a call that is done, everything is there."""
+        found = []
+        while not self._told.empty():
+            found.append(self._told.get())
+        return found
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        self._threads.shutdown(wait, cancel_futures=cancel_futures)
-        while wait and not self._idle.empty():
-            self._idle.get().shutdown()
+        """Kill every process, whatever it does; calls that wait for their turn are cancelled."""
+        with self._starting:
+            self._ended = True
+            processes = list(self._processes)
+        for process in processes:
+            process.kill()
+        while True:
+            try:
+                call = self._calls.get_nowait()
+            except Empty:
+                break
+            if call is not None:
+                call[0].cancel()
+        for _ in range(self._count):
+            self._calls.put(None)
+        for process in processes:
+            process.join(JOIN_S)
+
+    def _serve(self) -> None:
+        """A thread's life: one call after the other, on a process of its own."""
+        process, connection = None, None
+        while (call := self._calls.get()) is not None:
+            future, work = call
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                if connection is None:
+                    process, connection = self._start()
+                result = self._done(connection, work)
+            except BaseException as error:
+                if isinstance(error, ProcessDied):
+                    if connection is not None:
+                        connection.close()
+                    if process is not None:
+                        process.join(JOIN_S)
+                    connection = None
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+    def _start(self) -> tuple[BaseProcess, Connection]:
+        """A new process, ready for calls, and the pipe to it.
+
+        Raises ProcessDied where none may start any more, DiedInStart where it ends before it is ready,
+        NoMainGuard where that is for want of one, UserError where the system starts no process.
+        """
+        with self._starting, starting_in_words():
+            if self._ended:
+                raise ProcessDied
+            ours, theirs = self._context.Pipe()
+            process = self._context.Process(target=_work, args=(theirs,), name=WORKER, daemon=True)
+            try:
+                process.start()
+            except OSError:
+                ours.close()
+                raise
+            finally:
+                theirs.close()  # so that the pipe ends with the process
+            self._processes.append(process)
+        try:
+            ours.recv()
+        except (EOFError, OSError):
+            ours.close()
+            raise _died_in_start(_exit_code(process)) from None
+        return process, ours
+
+    def _done(self, connection: Connection, work: Any) -> Any:
+        """What a process gives for a call. Raises ProcessDied, or a UserError for what the call raises."""
+        try:
+            connection.send(work)
+            while True:
+                kind, value = connection.recv()
+                if kind != TOLD:
+                    break
+                self._told.put(value)
+        except (EOFError, OSError) as error:
+            raise ProcessDied from error
+        if kind == FAILED:
+            kind_of_error, words = value
+            raise kind_of_error(words)
+        return value
+
+
+@contextmanager
+def starting_in_words() -> Iterator[None]:
+    """Raise UserError where the block gets OSError, since the system starts no process."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"a process cannot be started: {in_words(error)}; give fewer with --jobs") from None
+
+
+def _exit_code(process: BaseProcess) -> int | None:
+    """Of a process that has ended; None where the system does not tell."""
+    deadline = monotonic() + EXIT_S
+    process.join(EXIT_S)
+    # Another thread, which looks after all processes when it starts one, may have been told but not yet
+    # have noted it.
+    while process.exitcode is None and monotonic() < deadline:
+        sleep(POLL_S)
+    return process.exitcode
+
+
+def _died_in_start(code: int | None) -> Exception:
+    """What to raise for a process that has ended with this exit code before its first call."""
+    script = _main_script()
+    if code == NO_GUARD:
+        return NoMainGuard(f"trainings run in processes that import {script or 'the script'} again: {GUARD}")
+    how = f"by signal {-code}" if code and code < 0 else f"with exit code {code}"
+    hint = f"; it imports {script}, so {GUARD}" if script and code == 1 else ""  # an exception's code
+    return DiedInStart(f"its process ended as it started, {how}{hint}")
 
 
 def fitting_jobs(tasks: int, threads: int, job_bytes: int) -> tuple[int, str]:
@@ -119,74 +233,11 @@ def fitting_jobs(tasks: int, threads: int, job_bytes: int) -> tuple[int, str]:
     return (tasks, "") if tasks <= jobs else (max(1, jobs), limit)
 
 
-class Workers(SpawnContext):
-    """Starts fresh interpreters (a fork would inherit threads of libraries that do not survive it), and keeps
-    the last one.
-    """
-
-    last: SpawnProcess | None = None
-
-    def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]
-        self.last = SpawnProcess(*args, **kwargs)
-        self.last.name = WORKER
-        return self.last
-
-    def exit_code(self) -> int | None:
-        """Of the last one, which has ended; None where the system does not tell."""
-        deadline = monotonic() + EXIT_S
-        while self.last is not None:
-            # Another thread waits for it too, and may have been told but not yet noted it.
-            if self.last.exitcode is not None or monotonic() > deadline:
-                return self.last.exitcode
-            sleep(POLL_S)
-        return None
-
-
-class OneProcess:
-    """A process, started by the first call."""
-
-    def __init__(self, messages: Any) -> None:
-        self._context = Workers()
-        self._executor = ProcessPoolExecutor(1, self._context, _begin, (messages,))
-        self._began = False
-
-    def call(self, work: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """What ``work`` gives there.
-
-        Raises BrokenProcessPool where the process ends meanwhile, DiedInStart where it does before,
-        NoMainGuard where that is for want of one, UserError where the system starts no process.
-        """
-        if not self._began:
-            self._begin()
-            self._began = True
-        return self._executor.submit(work, *args, **kwargs).result()
-
-    def shutdown(self) -> None:
-        self._executor.shutdown()
-
-    def _begin(self) -> None:
-        try:
-            self._executor.submit(os.getpid).result()
-        except BrokenProcessPool:
-            code = self._context.exit_code()
-            script = _main_script()
-            if code == NO_GUARD:
-                raise NoMainGuard(
-                    f"trainings run in processes that import {script or 'the script'} again: {GUARD}"
-                ) from None
-            how = f"by signal {-code}" if code and code < 0 else f"with exit code {code}"
-            hint = f"; it imports {script}, so {GUARD}" if script and code == 1 else ""  # an exception's code
-            raise DiedInStart(f"its process ended as it started, {how}{hint}") from None
-        except OSError as error:
-            raise UserError(
-                f"a process cannot be started: {error.strerror or error}; give fewer with --jobs"
-            ) from None
-
-
 def end_if_only_imported() -> None:
     """End this process where it is one of ours that starts, and imports the script that has started it.
 
-    Without a main guard the script would train there, and start processes, again. ``OneProcess`` hears of it.
+    Without a main guard the script would train there, and start processes, again. The exit code tells its
+    parent.
     """
     process = multiprocessing.current_process()
     if process.name == WORKER and getattr(process, "_inheriting", False):
@@ -203,7 +254,7 @@ def _main_script() -> str | None:
 
 
 class ThisProcess:
-    """A ``pool.Pool`` of a thread of this process, for systems without more."""
+    """A ``pool.Pool`` of a thread of this process, for programs that may have no other."""
 
     away = False
     crash = ()
@@ -250,12 +301,6 @@ def why_in_this_process() -> str:
     file = getattr(main, "__file__", None)
     if file is not None and getattr(main, "__spec__", None) is None and not os.path.exists(file):
         return f"others would import its program, {file}, which is no file"
-    try:
-        OneProcess(Workers().SimpleQueue()).shutdown()
-    except OSError as error:
-        return f"it gets no semaphores ({error.strerror or error}); may it write to /dev/shm?"
-    except (ImportError, NotImplementedError):
-        return "this system has no semaphores for more"
     return ""
 
 
@@ -263,7 +308,8 @@ def why_in_this_process() -> str:
 def local_processes(
     tasks: int, jobs: int | None, threads: int, job_bytes: int
 ) -> Iterator[LocalProcesses | ThisProcess]:
-    """Processes for so many tasks of so many threads and bytes each; ended at once if the block fails.
+    """Processes for so many tasks of so many threads and bytes each; ended at once with the block, however
+    that ends.
 
     ``jobs`` of them, by default as many as the cores and the memory hold; where none can be had, this one.
     """
@@ -279,54 +325,69 @@ def local_processes(
             here.executor.shutdown()
         return
     jobs, limit = (min(jobs, tasks), "") if jobs else fitting_jobs(tasks, threads, job_bytes)
-    # Written by the worker itself, not by a thread of its own: what it told is there before it is done.
-    messages = Workers().SimpleQueue()
-    before = set(multiprocessing.active_children())
-    executor = SeparateProcesses(jobs, lambda: OneProcess(messages))
+    executor = SeparateProcesses(jobs)
     try:
-        yield LocalProcesses(executor, messages, jobs, limit)
-    except BaseException:
-        # Each has its last epoch on disk; waiting for the running ones would take minutes.
-        executor.shutdown(wait=False, cancel_futures=True)
-        while executor.busy(POLL_S):  # a call may only now be starting its process
-            for process in set(multiprocessing.active_children()) - before:
-                process.terminate()
-        raise
+        yield LocalProcesses(executor, jobs, limit)
     finally:
+        # Each has its last epoch on disk; waiting for the running ones would take minutes.
         executor.shutdown()
-        messages.close()
 
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back for the time of the block, and for good from the threads and processes it starts.
+    """Hold Ctrl-C and a hang-up back for the time of the block, and for good from the threads and processes
+    it starts.
 
-    Ctrl-C reaches every process of the terminal, but this one alone decides, and ends the workers.
+    They reach every process of the terminal, but this one alone decides, and ends the workers.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-_messages: Any = None
+_parent: Connection | None = None
 
 
 def tell_parent(message: Message) -> None:
     """Tell the process that started this worker."""
-    _messages.put(message)
+    assert _parent is not None
+    _send(_parent, TOLD, message)
 
 
-def _begin(messages: Any) -> None:
-    """Prepare a worker process."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _work(connection: Connection) -> None:
+    """A worker process: one call after the other, until its parent ends it or ends."""
+    for name in ("SIGINT", "SIGHUP"):
+        if number := getattr(signal, name, None):
+            signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    global _messages
-    _messages = messages
+    global _parent
+    _parent = connection
+    _send(connection, BEGUN, None)
+    while True:
+        try:
+            work, args, kwargs = connection.recv()
+        except (EOFError, OSError):
+            os._exit(1)
+        try:
+            kind, value = DONE, work(*args, **kwargs)
+        except BaseException as error:
+            # Others than ours, which can all be pickled, go in words.
+            ours = isinstance(error, UserError)
+            words = str(error) if ours else unforeseen(error)
+            kind, value = FAILED, (type(error) if ours else UserError, words)
+        _send(connection, kind, value)
+
+
+def _send(connection: Connection, kind: str, value: Any) -> None:
+    try:
+        connection.send((kind, value))
+    except OSError:  # nobody is left to tell
+        os._exit(1)
 
 
 def _end_with_parent() -> None:

@@ -23,7 +23,7 @@ from under20k.cli.options import (
     recipe_argument,
     recipe_changes,
 )
-from under20k.errors import UserError
+from under20k.errors import UserError, shown
 from under20k.weights import MAX_SEED
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(bench_text(result.bench, result.other, detect))
         for folder in filter(None, (result.folder, result.other_folder)):
-            print(f"bench: {folder}")
+            print(f"bench: {shown(str(folder))}")
     failed = [*result.bench.failures, *(result.other.failures if result.other else ())]
     return 1 if failed else 0
 

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from under20k.cli.options import add_data_dir
-from under20k.errors import UserError
+from under20k.errors import UserError, shown
 
 if TYPE_CHECKING:
     from under20k.data import Files, Split
@@ -144,12 +144,12 @@ class Talk:
         if not self.line_open:
             self._finish()
         self.line_open = False
-        print(text if not self.terminal else f"  {text}", file=sys.stderr, flush=True)
+        print(shown(text) if not self.terminal else f"  {shown(text)}", file=sys.stderr, flush=True)
 
     def warn(self, text: str) -> None:
         """A line of its own."""
         self._finish()
-        print(f"warning: {text}", file=sys.stderr, flush=True)
+        print(f"warning: {shown(text)}", file=sys.stderr, flush=True)
 
     def _finish(self) -> None:
         """Close the bar, or the line that is open, so that the next thing starts at a line's beginning."""

@@ -1,16 +1,19 @@
 """Evaluate a finished run: accuracy, loss, figures by class, confusion matrix, the misclassified images.
 
-Pictures and figures go into the run's folder. Reading the test set is written into the run.
+Pictures and figures go into the run's folder. Reading the test set is written into the run. Where validation
+differs from the run's last epoch, a note on stderr says so.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Literal
 
 from under20k.cli.options import add_data_dir, add_engine
+from under20k.errors import shown
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -34,11 +37,17 @@ def run(arguments: argparse.Namespace) -> int:
     # What is wrong with the folder is said before torch takes its seconds to load.
     run = Run.open(arguments.run)
     run.weights()
+    last = run.metrics()[-1]
 
     from under20k.api import evaluate
     from under20k.cli.data import Talk
     from under20k.files import write_json
-    from under20k.report.evaluation_report import draw_confusion, draw_gallery, evaluation_text
+    from under20k.report.evaluation_report import (
+        beside_last_epoch,
+        draw_confusion,
+        draw_gallery,
+        evaluation_text,
+    )
 
     split: Literal["validation", "test"] = "test" if arguments.test else "validation"
     with Talk() as talk:
@@ -60,11 +69,13 @@ def run(arguments: argparse.Namespace) -> int:
     write_json(files["figures"], evaluation.to_dict())
     draw_confusion(evaluation, files["confusion matrix"])
     draw_gallery(images.images, images.labels, logits, files["misclassified"])
+    if split == "validation" and (note := beside_last_epoch(evaluation, last)):
+        print(f"note: {note}", file=sys.stderr)
     if arguments.json:
         print(json.dumps(evaluation.to_dict(), indent=2))
     else:
         print(evaluation_text(evaluation))
         print()
         for what, path in files.items():
-            print(f"{what:<17} {path}")
+            print(f"{what:<17} {shown(str(path))}")
     return 0

@@ -1,24 +1,26 @@
 """The ``under20k`` command: finds the verb, imports only that verb's file, turns errors into exit codes.
 
-Exit codes: 0 done, 1 a check that failed, 2 bad usage or input, 130 and 143 ended by Ctrl-C and SIGTERM.
+Exit codes: 0 done, 1 a check that failed, 2 bad usage or input, 130, 143 and 129 ended by Ctrl-C, SIGTERM
+and a hang-up.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib
+import itertools
 import os
-import signal
+import re
 import sys
-import threading
-from collections.abc import Iterator, Sequence
-from types import FrameType
-from typing import NoReturn
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
 
 from under20k import __version__
 from under20k.cli.console import any_text
-from under20k.errors import UserError, in_words, nearest
+from under20k.cli.signals import Signals
+from under20k.cli.streams import unfailing_stderr
+from under20k.errors import UserError, in_words, nearest, shown
 
 # A verb is the module under20k.cli.<verb> with configure(parser) and run(arguments) -> exit code.
 VERBS = {
@@ -37,59 +39,53 @@ ONE_LINE_LIMIT = 2000  # characters of an error message; more would hide what ma
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, but a usage error is one line on stderr."""
+    """argparse, but a usage error is one line on stderr, and an empty path one of them."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.register("type", Path, named_path)
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{message}; see '{self.prog} --help'")
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends a command the way Ctrl-C does."""
+def named_path(text: str) -> Path:
+    """A path; what is empty would be the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty; name a file or folder")
+    return Path(text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` (default: ``sys.argv[1:]``) and return its exit code."""
-    with any_text(), sigterm_ends():
+    signals = Signals(own=argv is None)
+    with any_text():
         try:
-            try:
-                code = dispatch(list(sys.argv[1:] if argv is None else argv))
-            finally:  # argparse leaves by SystemExit when it has printed help
-                sys.stdout.flush()
-            return code
-        except UserError as error:
-            return fail(str(error))
-        except BrokenPipeError:
-            # The reader of our stdout (head, less) has gone: no one is left to tell.
-            give_up_stdout()
-            return 0
+            with signals.heard(), unfailing_stderr():
+                return run(list(sys.argv[1:] if argv is None else argv))
         except KeyboardInterrupt as error:
-            terminated = isinstance(error, Terminated)
-            print("terminated" if terminated else "interrupted", file=sys.stderr)
-            return 143 if terminated else 130
-        except OSError as error:  # what no command foresaw: a full disk, a lost permission
-            give_up_stdout()
-            return fail(in_words(error))
+            return signals.end(error)
 
 
-@contextlib.contextmanager
-def sigterm_ends() -> Iterator[None]:
-    """Within the block SIGTERM raises Terminated; afterwards it does what it did before.
-
-    Python allows no handlers off the main thread: there the signal stays the program's.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _terminate)
+def run(argv: Sequence[str]) -> int:
+    """Do what ``argv`` says, and return the exit code; a signal passes."""
     try:
-        yield
-    finally:
-        # None: a handler that was not set from Python, and cannot be set again.
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
-
-
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise Terminated
+        try:
+            code = dispatch(argv)
+        except (UserError, SystemExit):  # argparse leaves by the latter when it has printed help
+            sys.stdout.flush()
+            raise
+        sys.stdout.flush()
+        return code
+    except UserError as error:
+        return fail(str(error))
+    except BrokenPipeError:
+        # The reader of our stdout (head, less) has gone: no one is left to tell.
+        give_up_stdout()
+        return 0
+    except OSError as error:  # what no command foresaw: a full disk, a lost permission
+        give_up_stdout()
+        return fail(in_words(error))
 
 
 def give_up_stdout() -> None:
@@ -102,7 +98,7 @@ def give_up_stdout() -> None:
         os.close(null)
 
 
-def dispatch(argv: list[str]) -> int:
+def dispatch(argv: Sequence[str]) -> int:
     """Hand ``argv`` to the verb that its first word names."""
     # Asked for help, argparse shows the verbs; a verb's own options live in its own file.
     top = Parser(
@@ -132,6 +128,9 @@ def dispatch(argv: list[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.configure(parser)
+    for argument in itertools.takewhile(lambda argument: argument != "--", rest):
+        if re.fullmatch("--[a-z0-9-]+=--", argument):  # argparse takes it for no value, or for a list
+            raise UserError(f"{argument} gives no value; see '{parser.prog} --help'")
     code: int = module.run(parser.parse_args(rest))
     return code
 
@@ -148,6 +147,6 @@ def overview() -> str:
 
 def fail(message: str) -> int:
     """Print ``message`` as one line on stderr; the exit code for bad usage or input."""
-    line = " ".join(message.split())
+    line = shown(" ".join(message.split()))
     print(f"under20k: {line[:ONE_LINE_LIMIT]}", file=sys.stderr)
     return 2

@@ -13,6 +13,7 @@ from under20k.data.split import TRAIN_COUNT
 from under20k.engine import choose
 from under20k.engine.protocol import Engine
 from under20k.environment import sources_text
+from under20k.errors import shown
 from under20k.machine import size_text
 from under20k.metrics import EpochMetrics
 from under20k.recipe import Recipe
@@ -103,6 +104,7 @@ class Display(AbstractContextManager["Display"]):
 
     def line(self, text: str) -> None:
         """Print a line, above the bar."""
+        text = shown(text)
         if self.bar is not None:
             self.bar.write(text, file=sys.stderr)
         else:

@@ -13,7 +13,7 @@ import argparse
 from pathlib import Path
 
 from under20k.cli.options import add_data_dir, add_engine, add_runs_dir
-from under20k.errors import UserError
+from under20k.errors import UserError, shown
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -77,5 +77,5 @@ def run(arguments: argparse.Namespace) -> int:
         count += f"; missed: {', '.join(rules)}" if rules else ""
         count += f"; advised and not met: {', '.join(advice)}" if advice else ""
         print(f"{name}: {count}")
-    print(f"report: {reproduction.report.absolute()}")
+    print(f"report: {shown(str(reproduction.report.absolute()))}")
     return 0

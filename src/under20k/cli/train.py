@@ -18,6 +18,7 @@ from under20k.cli.options import (
     recipe_argument,
     recipe_changes,
 )
+from under20k.errors import shown
 from under20k.names import check_name
 from under20k.weights import check_seed
 
@@ -87,6 +88,6 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(
             f"{percent(metrics[-1].validation_accuracy)} validation accuracy at the last epoch, "
-            f"{metrics[-1].epoch}; {training_time_s(metrics, run.session):,.1f} s\n{run.path}"
+            f"{metrics[-1].epoch}; {training_time_s(metrics, run.session):,.1f} s\n{shown(str(run.path))}"
         )
     return 0

@@ -1,0 +1,167 @@
+"""How Ctrl-C, SIGTERM and a hang-up end the command: the first one, once, whatever follows it.
+
+The first signal raises ``Ended`` in the main thread, so that every ``with`` and ``finally`` on the way tidies
+up: workers are killed, temporaries removed. Later ones are not heard. Should the way out take too long, or
+never begin, since code that is not Python's holds the main thread, a thread of its own ends the process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+GRACE_S = 1.2
+"""For tidying up after a signal."""
+WORDS = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "hung up"}
+LATER_S = 0.01
+STDERR = 2
+
+
+class Ended(KeyboardInterrupt):
+    """A signal that ends the command."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+class Signals:
+    """The signals of one command, from ``heard`` on."""
+
+    def __init__(self, own: bool) -> None:
+        self.own = own
+        """Whether the process is there for this command alone, and may end with it."""
+        self.first: int | None = None
+        self.said = threading.Lock()
+        self.finished = False
+
+    @contextlib.contextmanager
+    def heard(self) -> Iterator[None]:
+        """In the block, a signal raises ``Ended``, once. Those that the process ignores stay ignored, as with
+        ``nohup``. Afterwards all is as it was, unless the process is the command's own.
+
+        Python allows no handlers off the main thread: there the signals stay the program's.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {}
+        for name in WORDS:
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):
+                before[number] = signal.signal(number, self._raise)
+        if self.own:
+            self._watch()
+            yield
+            self.finished = True  # from here on a signal ends the process at once
+            return
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def end(self, error: KeyboardInterrupt) -> int:
+        """Say once what has ended the command, and return its exit code; the command's own process ends."""
+        number = error.number if isinstance(error, Ended) else int(signal.SIGINT)
+        self.first = number
+        if self.own:
+            with contextlib.suppress(OSError, ValueError):
+                sys.stdout.flush()
+            with contextlib.suppress(OSError, ValueError):
+                sys.stderr.flush()
+            self._end(number)
+        print(word(number), file=sys.stderr)
+        return 128 + number
+
+    def _raise(self, number: int, frame: FrameType | None) -> None:
+        if self.first is not None:
+            return
+        self.first = number
+        if self.finished:
+            self._end(number)
+        raise Ended(number)
+
+    def _watch(self) -> None:
+        """Have a thread end the process where a signal does not."""
+        reading, writing = os.pipe()
+        if hasattr(os, "set_blocking"):  # not on Windows before Python 3.12, where it is not asked for
+            os.set_blocking(writing, False)
+        # Written by C's own handler, when Python's may have long to wait.
+        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        threading.Thread(target=self._await, args=(reading,), daemon=True).start()
+        sys.unraisablehook = self._unraisable
+
+    def _await(self, reading: int) -> None:
+        number = os.read(reading, 1)[0]
+        threading.Event().wait(GRACE_S)
+        self._end(number)
+
+    def _unraisable(self, found: sys.UnraisableHookArgs, /) -> None:
+        """Where Python cannot pass an exception on, as in ``__del__``, the signal comes again a bit later."""
+        if not isinstance(found.exc_value, Ended):
+            sys.__unraisablehook__(found)
+            return
+        number = found.exc_value.number
+
+        def again() -> None:
+            self.first = None
+            os.kill(os.getpid(), number)
+
+        timer = threading.Timer(LATER_S, again)
+        timer.daemon = True
+        timer.start()
+
+    def _end(self, number: int) -> NoReturn:
+        """End this process and those that it has started, without Python's own way out, which waits for
+        threads, and in which a signal would be a traceback.
+        """
+        kill_descendants()
+        # Past Python's own stream, which the main thread may hold, and never into one that is full.
+        if self.said.acquire(blocking=False):
+            with contextlib.suppress(OSError, ValueError):
+                # Windows selects among sockets only.
+                if os.name == "nt" or select.select([], [STDERR], [], 0)[1]:
+                    os.write(STDERR, f"{word(number)}\n".encode())
+        os._exit(128 + number)
+
+
+def word(number: int) -> str:
+    """``interrupted``."""
+    return WORDS[signal.Signals(number).name]
+
+
+def kill_descendants() -> None:
+    """Kill the processes that this one has started, and theirs; where there is no ``/proc``, the workers."""
+    import multiprocessing
+
+    with contextlib.suppress(Exception):  # it is not for the main thread only, but says so nowhere
+        for process in multiprocessing.active_children():
+            process.kill()
+    for pid in descendants(os.getpid()):
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def descendants(pid: int) -> list[int]:
+    """The running processes below a process, parents first; none where the system does not list them."""
+    parents: dict[int, list[int]] = {}
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent, *_ = status.read_text(errors="replace").rpartition(")")[2].split()
+        except (OSError, ValueError):
+            continue  # ended meanwhile
+        if state != "Z":
+            parents.setdefault(int(parent), []).append(int(status.parent.name))
+    found: list[Any] = [pid]
+    for each in found:
+        found += parents.get(each, [])
+    return found[1:]

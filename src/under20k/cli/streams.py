@@ -1,0 +1,46 @@
+"""A stderr that cannot fail: what is said there is talk, and no reason to end a training."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+
+class Unfailing:
+    """A text stream that passes everything on, and drops what cannot be written: on a full disk, to a reader
+    that has gone, to a stream that is closed.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()
+
+    def isatty(self) -> bool:
+        try:
+            return bool(self._stream.isatty())
+        except (OSError, ValueError):
+            return False
+
+
+@contextlib.contextmanager
+def unfailing_stderr() -> Iterator[None]:
+    """In the block, ``sys.stderr`` is ``Unfailing``."""
+    before = sys.stderr
+    sys.stderr = Unfailing(before)
+    try:
+        yield
+    finally:
+        sys.stderr = before
