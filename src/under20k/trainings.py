@@ -16,23 +16,18 @@ from under20k.api import Silent, epochs_done, train
 from under20k.engine import choose, least_bytes, torch_device
 from under20k.engine.protocol import Engine
 from under20k.environment import command, expected_identity, identity
-from under20k.errors import UserError, in_words
-from under20k.files import remove, write_bytes
+from under20k.errors import UserError, unforeseen
+from under20k.files import is_present, remove, write_bytes
 from under20k.metrics import EpochMetrics
 from under20k.pool import Message, Pool
-from under20k.processes import (
-    DiedInStart,
-    NoMainGuard,
-    end_if_only_imported,
-    interrupts_held,
-    local_processes,
-)
+from under20k.processes import DiedInStart, NoMainGuard, end_if_only_imported, local_processes
 from under20k.recipe import Recipe
-from under20k.run import FILES, Run, lock, run_path
+from under20k.run import FILES, InUse, Run, lock, run_path
 from under20k.teachers import remove_teachers
 
 POLL_S = 0.1
 STEP_S = 0.2  # between what a worker tells of its steps
+LOOK_S = 1.0  # between two looks at what another process trains
 ATTEMPTS = 2  # of a training whose process dies
 
 
@@ -156,9 +151,10 @@ def train_all(
 
     Runs that are finished are reused, unfinished ones go on. ``jobs`` processes at a time, by default as many
     as the cores hold at the tasks' number of threads; or the workers of the Dask ``cluster`` at that address.
-    A training whose process dies is tried once more. With ``same_code``, what another engine or other code
-    has trained is not reused: UserError, unless the task says ``overwrite``. Raises UserError for what no
-    training could do with either.
+    A training whose process dies is tried once more; one that another process is at is left for last, and
+    taken as it is if that finishes it. With ``same_code``, what another engine or other code has trained is
+    not reused: UserError, unless the task says ``overwrite``. Raises UserError for what no training could do
+    with either.
     """
     end_if_only_imported()
     away = cluster is not None
@@ -176,7 +172,7 @@ def train_all(
     if missing:
         with _pool(missing, jobs, cluster) as pool:
             watcher.on_begin(missing, pool.where)
-            failures = _train_missing(missing, watcher, pool)
+            failures = _train_missing(missing, watcher, pool, same_code)
         lost = {failure.task.path for failure in failures}
         runs |= {task.path: Run.open(task.path) for task in missing if task.path not in lost}
     return Outcome({task.path: runs[task.path] for task in tasks if task.path in runs}, failures)
@@ -196,9 +192,11 @@ def check_options(tasks: Sequence[Task], *, away: bool) -> None:
 
 
 def finished(task: Task) -> Run | None:
-    """The finished run of a task, report and all, if any. Raises UserError where another takes its place."""
+    """The finished run of a task, report and all, if any. Raises UserError where another takes its place, or
+    it is damaged.
+    """
     # The report comes last: a kill between the two leaves a run that lacks it.
-    if not all((task.path / name).is_file() for name in ("model.safetensors", "report.md")):
+    if not all(is_present(task.path / name) for name in ("model.safetensors", "report.md")):
         return None
     run = Run.open(task.path)
     if run.recipe != task.recipe or run.seed != task.seed:
@@ -206,6 +204,8 @@ def finished(task: Task) -> Run | None:
             f"{task.path} holds a run of another recipe or seed; move it, "
             "or name another folder with --runs-dir"
         )
+    run.metrics()
+    run.weights()
     return run
 
 
@@ -215,9 +215,18 @@ def fitting(task: Task, *, away: bool) -> Task:
 
     Raises UserError where it does and the task does not say ``overwrite``.
     """
-    if not (task.path / "environment.json").is_file():
-        return replace(task, overwrite=False)
-    differing = differences(task, Run.open(task.path), away=away)
+    try:
+        if not is_present(task.path / "environment.json"):
+            return replace(task, overwrite=False)
+        run = Run.open(task.path)
+        if run.finished:
+            run.metrics()
+            run.weights()
+    except UserError:  # damaged
+        if task.overwrite:
+            return task
+        raise
+    differing = differences(task, run, away=away)
     if differing and not task.overwrite:
         raise UserError(
             f"{task.path} was trained otherwise ({differing}); --overwrite trains it anew, --runs-dir "
@@ -252,11 +261,15 @@ def _pool(tasks: Sequence[Task], jobs: int | None, cluster: str | None) -> Abstr
     return dask_workers(cluster, first.engine, first.device, first.threads, first.data_dir, first.precision)
 
 
-def _train_missing(tasks: Sequence[Task], watcher: Watcher, pool: Pool) -> list[Failure]:
-    """Have a pool train the tasks; what failed."""
+def _train_missing(tasks: Sequence[Task], watcher: Watcher, pool: Pool, same_code: bool) -> list[Failure]:
+    """Have a pool train the tasks; what failed.
+
+    What another process trains is left for last, and taken as it is when that is done with it.
+    """
     done: SimpleQueue[tuple[int, Future[Any]]] = SimpleQueue()
     attempts = dict.fromkeys(range(len(tasks)), 0)
     going = set(attempts)
+    elsewhere: dict[int, float] = {}  # when to look again
     failures = []
 
     def submit(index: int) -> None:
@@ -266,9 +279,17 @@ def _train_missing(tasks: Sequence[Task], watcher: Watcher, pool: Pool) -> list[
         )
         future.add_done_callback(lambda future: done.put((index, future)))
 
-    with interrupts_held():
-        for index in attempts:
-            submit(index)
+    def fail(index: int, reason: str) -> None:
+        going.discard(index)
+        failures.append(Failure(tasks[index], reason))
+        watcher.on_failure(failures[-1])
+
+    def take(index: int, run: Run) -> None:
+        going.discard(index)
+        watcher.on_done(tasks[index], run)
+
+    for index in attempts:
+        submit(index)
     while going:
         try:
             ended = [done.get(timeout=POLL_S)]
@@ -282,6 +303,20 @@ def _train_missing(tasks: Sequence[Task], watcher: Watcher, pool: Pool) -> list[
                 _pass_on(watcher, kind, tasks[index], values)
         for text in pool.news():
             watcher.on_news(text)
+        for index in [index for index, due in elsewhere.items() if monotonic() >= due]:
+            try:
+                run = of_another(tasks[index], same_code, away=pool.away)
+            except InUse:
+                elsewhere[index] = monotonic() + LOOK_S
+                continue
+            except UserError as unfit:
+                fail(index, str(unfit))
+            else:
+                if run is None:
+                    submit(index)
+                else:
+                    take(index, run)
+            del elsewhere[index]
         for index, future in ended:
             task = tasks[index]
             if future.cancelled():
@@ -295,31 +330,44 @@ def _train_missing(tasks: Sequence[Task], watcher: Watcher, pool: Pool) -> list[
                 except UserError as unfit:
                     error = unfit
                 else:
-                    going.discard(index)
-                    watcher.on_done(task, run)
+                    take(index, run)
                     continue
-            if isinstance(error, pool.crash):
+            if isinstance(error, InUse):
+                attempts[index] -= 1
+                elsewhere[index] = monotonic() + LOOK_S
+                watcher.on_news(f"{task.label} is trained by another process: left for last")
+            elif isinstance(error, pool.crash):
                 if attempts[index] < ATTEMPTS:
                     watcher.on_retry(task)
-                    with interrupts_held():
-                        submit(index)
+                    submit(index)
                     continue
                 if isinstance(error, DiedInStart):
-                    reason = str(error)
+                    fail(index, str(error))
                 else:
-                    reason = f"its process was ended from outside {ATTEMPTS} times (too little memory?)"
+                    fail(index, f"its process was ended from outside {ATTEMPTS} times (too little memory?)")
             elif isinstance(error, NoMainGuard):  # the same for every task
                 raise error
             elif isinstance(error, UserError):
-                reason = str(error)
+                fail(index, str(error))
             elif isinstance(error, Exception):  # of one seed: the others are kept
-                reason = in_words(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+                fail(index, unforeseen(error))
             else:
                 raise error
-            going.discard(index)
-            failures.append(Failure(task, reason))
-            watcher.on_failure(failures[-1])
     return failures
+
+
+def of_another(task: Task, same_code: bool, *, away: bool) -> Run | None:
+    """The finished run that another process has left in a task's folder; None where it is not finished.
+
+    Nor what an ``overwrite`` is to replace. Raises InUse while it trains, and UserError where the run is of
+    another recipe, or, with ``same_code``, by other code or another engine.
+    """
+    with lock(task.path):
+        if (run := finished(task)) and same_code and (differing := differences(task, run, away=away)):
+            if task.overwrite:
+                return None
+            raise UserError(f"{task.path} was trained otherwise by another process meanwhile ({differing})")
+        return run
 
 
 def _pass_on(watcher: Watcher, kind: str, task: Task, values: Sequence[Any]) -> None:
