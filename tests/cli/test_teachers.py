@@ -173,7 +173,7 @@ def test_damaged_notes_of_teachers(reference, tmp_path, under20k):
     for damage in (None, 3, [{}], [{**one, "time_s": "long"}], [{**one, "time_s": 10**400}]):
         (path / "environment.json").write_text(json.dumps(environment | {"teachers": damage}))
         done = under20k("compare", "runs/taught")
-        assert_refused(done.returncode, done.stdout, done.stderr, "teachers are damaged", "train it again")
+        assert_refused(done.returncode, done.stdout, done.stderr, "environment.json is damaged: ", "teacher")
 
 
 def test_as_json(tmp_path, under20k):

@@ -194,5 +194,5 @@ def test_a_file_is_flushed_through_a_handle_that_may_write(tmp_path, monkeypatch
 def test_a_missing_file_is_a_user_error(tmp_path):
     with pytest.raises(UserError, match=r"absent\.json cannot be read: No such file"):
         read_json(tmp_path / "absent.json")
-    with pytest.raises(UserError, match="cannot be read: Is a directory"):
+    with pytest.raises(UserError, match="is a folder, not a file; move it away"):
         read_text(tmp_path)

@@ -101,7 +101,10 @@ def test_cut_text_is_invalid(length):
         (MINIMAL.to_json().replace('"epochs"', '"epoch"'), "no field 'epoch'; did you mean 'epochs'?"),
         (MINIMAL.to_json().replace('"name": "minimal",', ""), "the field 'name' is missing"),
         (MINIMAL.to_json().replace('"epochs": 8', '"epochs": 8.5'), "epochs: 8.5"),
-        (MINIMAL.to_json().replace('"momentum": 0.9', '"momentum": NaN'), "momentum: nan"),
+        (
+            MINIMAL.to_json().replace('"momentum": 0.9', '"momentum": NaN'),
+            "it holds NaN, which is no number in JSON",
+        ),
         (MINIMAL.to_json().replace('"momentum": 0.9', f'"momentum": {"9" * 400}'), "momentum: 999"),
         (MINIMAL.to_json().replace('"momentum": 0.9', f'"momentum": {"9" * 5000}'), "not JSON"),
         (

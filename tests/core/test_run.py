@@ -89,7 +89,7 @@ def test_a_run_is_not_written_over_unless_asked(tmp_path, epochs, finished, word
 
 def test_overwriting_removes_the_run_and_nothing_else(tmp_path):
     run = new_run(tmp_path / "run", 3, finished=True)
-    run.add_test_reading({"accuracy": 0.99})
+    run.add_test_reading({"read": "2026-01-02", "correct": 9_900, "images": 10_000})
     (run.path / "notes.txt").write_text("mine")
     again = Run.create(run.path, MINIMAL, 7, ENVIRONMENT, overwrite=True)
     assert sorted(os.listdir(run.path)) == ["environment.json", "notes.txt", "recipe.json"]
@@ -115,19 +115,23 @@ def test_unfinished_weights_say_how_far_it_came(tmp_path):
 
 def test_readings_of_the_test_set_are_added_up(tmp_path):
     run = new_run(tmp_path / "run")
-    for accuracy in (0.99, 0.991):
-        run.add_test_reading({"accuracy": accuracy, "command": "ü"})
-    assert run.test_readings() == [{"accuracy": a, "command": "ü"} for a in (0.99, 0.991)]
+    readings = [
+        {"read": "2026-01-02", "command": "ü", "correct": correct, "images": 10_000}
+        for correct in (9_900, 9_910)
+    ]
+    for reading in readings:
+        run.add_test_reading(reading)
+    assert run.test_readings() == readings
 
 
 def test_prepared_makes_a_run_and_goes_on_with_it(tmp_path):
     path = tmp_path / "run"
     with Run.prepared(path, SMALL, 0, ENVIRONMENT) as run:
         run.save_epoch(state(), metrics(1))
-    with Run.prepared(path, SMALL, 0, {"engine": "other"}, resume=True) as run:
+    with Run.prepared(path, SMALL, 0, {"engine": "native"}, resume=True) as run:
         assert run.metrics() == metrics(1)
-        assert run.session == {"engine": "other"}
-    assert Run.open(path).environment["resumed"] == [{"engine": "other"}]
+        assert run.session == {"engine": "native"}
+    assert Run.open(path).environment["resumed"] == [{"engine": "native"}]
     with pytest.raises(UserError, match="1 of 3 epochs"), Run.prepared(path, SMALL, 0, ENVIRONMENT):
         raise AssertionError("never entered")
     with Run.prepared(path, SMALL, 0, ENVIRONMENT, overwrite=True) as run:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+import under20k.plausible
 from under20k.data import Mnist, Split
 from under20k.engine.protocol import Divergence
 from under20k.engine.torch_engine import TorchEngine
@@ -33,7 +34,11 @@ SEED = 5
 
 
 @pytest.fixture
-def few(mnist: Mnist) -> Mnist:
+def few(mnist: Mnist, monkeypatch: pytest.MonkeyPatch) -> Mnist:
+    """The first images, of which a run's accuracies are then shares."""
+    monkeypatch.setattr(under20k.plausible, "TRAIN_COUNT", 352)
+    monkeypatch.setattr(under20k.plausible, "VALIDATION_IMAGES", 160)
+
     def first(split: Split, count: int) -> Split:
         return replace(split, images=split.images[:count], labels=split.labels[:count])
 
@@ -144,8 +149,9 @@ def test_a_kill_between_the_last_epoch_and_the_model_only_needs_the_model(few, t
 
 
 def test_a_checkpoint_that_does_not_fit_is_refused_before_training(few, tmp_path):
+    metrics = train(Run.create(tmp_path / "other", SMALL, SEED, {}), few, fresh())
     run = Run.create(tmp_path / "run", SMALL, SEED, {})
-    run.save_epoch(initial_weights(SMALL.architecture, SEED), [])
+    run.save_epoch(initial_weights(SMALL.architecture, SEED), metrics[:1])
     with pytest.raises(UserError, match="the state does not fit"):
         train(run, few, fresh())
 
@@ -174,6 +180,6 @@ def test_weights_that_overflow_in_evaluation_are_a_divergence(few, tmp_path):
 
 def test_an_unwritable_folder_ends_the_training_with_a_user_error(few, tmp_path):
     run = Run.create(tmp_path / "run", SMALL, SEED, {})
-    (run.path / "checkpoint.safetensors").mkdir()
-    with pytest.raises(UserError, match=r"checkpoint\.safetensors cannot be written"):
+    (run.path / "metrics.jsonl").mkdir()
+    with pytest.raises(UserError, match=r"metrics\.jsonl cannot be written"):
         train(run, few, fresh())

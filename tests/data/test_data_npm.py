@@ -1,7 +1,9 @@
 import gzip
 import os
 import shutil
+import signal
 import stat
+import subprocess
 import sys
 import tarfile
 import time
@@ -108,6 +110,30 @@ def test_an_npm_that_hangs_is_killed(fake_npm, tmp_path):
     started = time.monotonic()
     assert failure(Npm(timeout=1)) == "npm took longer than 1 s"
     assert time.monotonic() - started < 10
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_signal_while_npm_starts_ends_npm(fake_npm, tmp_path, monkeypatch):
+    """It comes when the process runs and ``Popen`` has not returned."""
+    pid = tmp_path / "pid"
+    temporary = fake_npm("time.sleep(60)")
+
+    class Interrupted(subprocess.Popen):
+        def __init__(self, *arguments, **options) -> None:
+            super().__init__(*arguments, **options)
+            pid.write_text(str(self.pid))
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.5)
+
+    monkeypatch.setattr(subprocess, "Popen", Interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(Npm().fetch(FILES, Silence()))
+    finally:
+        signal.signal(signal.SIGINT, before)
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid.read_text()), 0)
     assert list(temporary.iterdir()) == []

@@ -341,6 +341,18 @@ def alive(group: int) -> bool:
 
 
 @pytest.mark.slow
+def test_benches_at_once_share_their_seeds(tmp_path, mnist: Mnist):
+    write_text(tmp_path / "tiny.json", replace(TINY, epochs=6).to_json())
+    both = [started(tmp_path, "--seeds", "0-3", "--jobs", "1", "--output", name) for name in ("a", "b")]
+    said = [process.communicate(timeout=PATIENCE_S)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert any("is trained by another process: left for last" in text for text in said)
+    seeds = [read_json(next((tmp_path / name).glob("*/bench.json")))["seeds"] for name in ("a", "b")]
+    assert seeds[0] == seeds[1]
+    assert [seed["seed"] for seed in seeds[0]] == [0, 1, 2, 3]
+
+
+@pytest.mark.slow
 def test_a_seed_that_fails_is_reported_and_the_others_kept(tmp_path, mnist: Mnist, monkeypatch, capsys):
     """A file stands where seed 1's folder would be."""
     monkeypatch.chdir(tmp_path)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,14 +64,16 @@ def test_test_accuracy_stands_where_every_seed_was_read(folders):
         (entry,) = compare([folders["bench"]])
         assert entry.test is None
         run = Run.open(Path(f"runs/small-{seed}"))
-        run.add_test_reading({"accuracy": correct / 10_000})
-        run.add_test_reading({"accuracy": 0.1})  # read again: the first one counts
+        for count in (correct, 1_000):  # read again: the first one counts
+            run.add_test_reading({"read": "2026-01-02", "correct": count, "images": 10_000})
     (entry,) = compare([folders["bench"]])
     assert entry.test is not None
     assert (entry.test.n, entry.test.mean) == (2, pytest.approx(0.995))
-    for seed in (0, 1):
-        (Path(f"runs/small-{seed}") / "test_readings.jsonl").unlink()
-        (Path(f"runs/small-{seed}") / "recipe.json").unlink()  # damaged, or gone
+    readings = Path("runs/small-0/test_readings.jsonl")
+    readings.write_text(readings.read_text().replace("9940", "99400"))
+    with pytest.raises(UserError, match=r"test_readings\.jsonl is damaged: 99400 of 10000 is no test acc"):
+        compare([folders["bench"]])
+    shutil.rmtree("runs/small-0")  # a run that is gone has no reading
     assert compare([folders["bench"]])[0].test is None
 
 

@@ -36,7 +36,9 @@ def believed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     def evaluation(run: Run, split: str = "validation", **options) -> tuple[Evaluation, None, None]:
         last = run.metrics()[-1].validation_accuracy
         correct = 9_950 if split == "test" else round(10_000 * last)
-        found = Evaluation(split, correct, 10_000, 0.02, np.zeros((10, 10), np.int64))
+        confusion = np.zeros((10, 10), np.int64)
+        confusion[0, :2] = correct, 10_000 - correct
+        found = Evaluation(split, correct, 10_000, 0.02, confusion)
         if split == "test":
             run.add_test_reading({"read": "2026-01-03T00:00:00+00:00", **found.to_dict()})
             read.append(run.path.name)

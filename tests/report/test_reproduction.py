@@ -323,7 +323,7 @@ def test_a_changed_recipe_is_named(make_run, tmp_path):
 
 def test_readings_of_the_test_set_are_admitted(make_run, tmp_path):
     run = make_run(MINIMAL, MISSED)
-    run.add_test_reading({"accuracy": 0.99})
+    run.add_test_reading({"read": "2025-03-04", "correct": 9_900, "images": 10_000})
     page = write_reproduction({"minimal": [run]}, VERDICTS, tmp_path / "report", COMMAND)
     text = page.with_suffix(".md").read_text(encoding="utf-8")
     assert measures(text, "Training configuration")["Test images"] == ["read 1 time", "not used"]
@@ -338,7 +338,7 @@ def test_runs_that_do_not_belong_together_are_refused(make_run, tmp_path):
         ([], "no run"),
         ([run, other], "differs from .* in weight_decay"),
         ([unfinished], "is not finished"),
-        ([short], "3 epochs of metrics for a recipe of 8"),
+        ([short], r"lacks epochs of a finished run \(3 of 8\)"),
         ([run, run], "more than one run of seed 0"),
     ):
         with pytest.raises(UserError, match=message):

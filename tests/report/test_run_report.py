@@ -98,14 +98,16 @@ def test_a_run_without_epochs_has_no_report(make_run):
 
 def test_readings_of_the_test_set_are_listed(make_run):
     run = make_run(MINIMAL, SPECIFIED["minimal"].epochs)
-    run.add_test_reading({"date": "2025-03-04", "accuracy": 0.9941, "loss": 0.0213, "confusion": [[1]]})
-    run.add_test_reading({"date": "2025-03-05", "accuracy": 0.9941, "images": 10000})
+    counts = {"correct": 9941, "images": 10000}
+    recall = {"recall": [0.9941] * 10}
+    run.add_test_reading({"read": "2025-03-04", "accuracy": 0.9941, "loss": 0.0213, **recall, **counts})
+    run.add_test_reading({"read": "2025-03-05", "accuracy": 0.9941, **counts})
     write_run_report(run)
     report = (run.path / "report.md").read_text(encoding="utf-8")
     assert "The test set was read 2 times." in report
     assert rows(report, "## Test set") == [
-        ["2025-03-04", "99.41%", "0.0213", ""],
-        ["2025-03-05", "99.41%", "", "10000"],
+        ["2025-03-04", "99.41%", "0.0213", "9941", "10000"],
+        ["2025-03-05", "99.41%", "", "9941", "10000"],
     ]
 
 
