@@ -3,10 +3,11 @@
 ::
 
     records/<track>/<date>-<name>/
-      record.json    recipe, code, environments, each seed's last epoch, time and test reading, statistics
-      curves.jsonl   a line a seed: every epoch's figures
-      curves.png     the seeds' curves, and their last epochs against the target
-      README.md      made from the files above
+      record.json        recipe, code, environments, each seed's last epoch, time and test reading, statistics
+      curves.jsonl       a line a seed: every epoch's figures
+      model.safetensors  the first seed's trained weights, as its run keeps them
+      curves.png         the seeds' curves, and their last epochs against the target; made from the data
+      README.md          likewise
 
 Records are added, never changed: ``submission`` makes them, ``verification`` says what is wrong with one.
 """
@@ -23,20 +24,37 @@ from typing import Any
 
 from under20k.data.split import split_indices
 from under20k.errors import InvalidValue, UserError, in_words, nearest
-from under20k.files import read_json, read_text
-from under20k.metrics import epoch_metrics, json_object
+from under20k.files import read_text
+from under20k.metrics import EpochMetrics, epoch_metrics
 from under20k.recipe import Recipe
+from under20k.record_fields import (
+    DIGEST,
+    NAME,
+    check_date,
+    check_environment,
+    check_time,
+    expect,
+    strict_json,
+    text_like,
+    whole,
+    words,
+)
 from under20k.run import TEACHERS
 from under20k.seeds import Bench, SeedResult
 from under20k.statistics import Sample
+from under20k.teachers import noted
+from under20k.tensor_files import read_tensors
 from under20k.timing import Timing
 from under20k.tracks import TRACKS, broken
-from under20k.weights import Tensors, check_seed
+from under20k.weights import Tensors, check_seed, check_weights
 
 FORMAT = 1
-FILES = ("record.json", "curves.jsonl", "curves.png", "README.md")
+MODEL = "model.safetensors"
+FILES = ("record.json", "curves.jsonl", MODEL, "curves.png", "README.md")
 OF_EACH_RUN = ("format", "seed", "started", "command", "resumed", "threads", TEACHERS)
 """What an environment says of one run, so that it tells no two apart."""
+IF_ANY = ("resumed", TEACHERS)
+"""Of these, what a record's seeds say where there is something to say."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +69,16 @@ class Reading:
     @property
     def accuracy(self) -> float:
         return self.correct / self.images
+
+    @classmethod
+    def read_from(cls, values: Mapping[str, Any]) -> Reading:
+        """The inverse of ``asdict``. Raises InvalidValue or TypeError for anything else."""
+        reading = cls(**values)
+        check_time("read", reading.read)
+        expect("images", reading.images, whole(1, 10**6)(reading.images), "a whole number of images")
+        correct = whole(0, reading.images)(reading.correct)
+        expect("correct", reading.correct, correct, f"a whole number of images from 0 to {reading.images}")
+        return reading
 
 
 @dataclass(frozen=True)
@@ -116,7 +144,7 @@ class Record:
                     "time_s": seed.time_s,
                     "threads": seed.environment.get("threads"),
                     "started": seed.environment.get("started"),
-                    **of_teachers(seed.environment),
+                    **if_any(seed.environment),
                     "test_readings": [asdict(reading) for reading in self.readings.get(seed.seed, ())],
                     "weights_sha256": self.weights.get(seed.seed),
                 }
@@ -129,6 +157,9 @@ class Record:
         }
         if self.timing is not None:
             values["timing"] = self.timing.to_dict()
+        # Records of before have none, and are never changed.
+        if self.recorded is None or PARTS in self.recorded:
+            values[PARTS] = parts(values, self.curves())
         return {**values, "sha256": seal(values, self.curves())}
 
     def curves(self) -> str:
@@ -145,8 +176,11 @@ class Record:
         """The record in a folder. Raises UserError where there is none, or it cannot be read."""
         if not (path / "record.json").is_file():
             raise UserError(f"there is no record in {path}")
-        data = read_json(path / "record.json")
-        curves = read_text(path / "curves.jsonl")
+        text, curves = read_text(path / "record.json"), read_text(path / "curves.jsonl")
+        try:
+            data = strict_json(text)
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{path / 'record.json'} is not JSON: {error}") from error
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             found = data.get("format") if isinstance(data, dict) else None
             raise UserError(
@@ -154,10 +188,11 @@ class Record:
             )
         try:
             return cls._read(data, curves)
-        except InvalidValue as error:
-            raise UserError(f"{path / 'record.json'} is damaged: {error}") from error
+        except UserError as error:
+            raise UserError(f"{path} is damaged: {error}") from error
+        except KeyError as error:
+            raise UserError(f"{path} is damaged: it lacks {error}") from error
         except (
-            KeyError,
             TypeError,
             ValueError,
             AttributeError,
@@ -168,19 +203,22 @@ class Record:
 
     @classmethod
     def _read(cls, data: dict[str, Any], curves: str) -> Record:
-        environments = {
-            seed: {name: value for name, value in environment.items() if name != "seeds"}
-            for environment in data["environments"]
-            for seed in environment["seeds"]
-        }
-        lines = [json_object(line) for line in curves.splitlines()]
-        epochs = {line["seed"]: tuple(map(epoch_metrics, line["epochs"])) for line in lines}
+        expect("track", data["track"], data["track"] in TRACKS, f"one of {', '.join(TRACKS)}")
+        expect("name", data["name"], text_like(NAME)(data["name"]), "letters, digits and +=.,-")
+        expect("command", data["command"], words(data["command"]), "the command of the bench")
+        expect("sha256", data["sha256"], text_like(DIGEST)(data["sha256"]), "64 hexadecimal digits")
+        check_date("date", data["date"])
+        environments = cls._environments(data["environments"])
+        epochs = dict(_curve(number, line) for number, line in enumerate(curves.splitlines(), 1))
         entries = data["seeds"]
-        if [check_seed(entry["seed"]) for entry in entries] != list(epochs):
-            raise ValueError("record.json and curves.jsonl are not of the same seeds")
+        numbers = [check_seed(entry["seed"]) for entry in entries]
+        if numbers != list(epochs):
+            raise InvalidValue("record.json and curves.jsonl are not of the same seeds")
         recipe = Recipe.from_dict(data["recipe"])
         if not epochs or any(len(of_seed) != recipe.epochs for of_seed in epochs.values()):
-            raise ValueError(f"curves.jsonl is not of {recipe.epochs} epochs a seed")
+            raise InvalidValue(f"curves.jsonl is not of {recipe.epochs} epochs a seed")
+        if epochs.keys() != environments.keys():
+            raise InvalidValue("the environments are not of the same seeds as curves.jsonl")
         seeds = tuple(
             SeedResult(
                 entry["seed"],
@@ -189,22 +227,30 @@ class Record:
                     **environments[entry["seed"]],
                     "threads": entry["threads"],
                     "started": entry["started"],
-                    **of_teachers(entry),
+                    **if_any(entry),
                 },
             )
             for entry in entries
         )
-        readings = {
-            entry["seed"]: tuple(Reading(**reading) for reading in entry["test_readings"])
-            for entry in entries
-        }
+        readings = {}
+        for entry, seed in zip(entries, seeds, strict=True):
+            try:
+                check_environment(seed.environment)
+                resumed = seed.environment.get("resumed", True)
+                expect("resumed", resumed, resumed is True, "true, or nothing")
+                noted(seed.environment)  # raises where its teachers are damaged
+                readings[seed.seed] = tuple(Reading.read_from(values) for values in entry["test_readings"])
+                digest = entry["weights_sha256"]
+                expect("weights_sha256", digest, text_like(DIGEST)(digest), "64 hexadecimal digits")
+            except UserError as error:
+                raise InvalidValue(f"seed {seed.seed}: {error}") from error
         record = cls(
-            str(data["track"]),
-            str(data["name"]),
-            str(data["date"]),
-            Bench(recipe, seeds, (), str(data["command"]), str(data["date"])),
+            data["track"],
+            data["name"],
+            data["date"],
+            Bench(recipe, seeds, (), data["command"], data["date"]),
             readings,
-            {entry["seed"]: str(entry["weights_sha256"]) for entry in entries},
+            {entry["seed"]: entry["weights_sha256"] for entry in entries},
             Timing.from_dict(data["timing"]) if data.get("timing") is not None else None,
             data,
             curves,
@@ -212,10 +258,33 @@ class Record:
         record.to_dict()  # raises where a number is none
         return record
 
+    @staticmethod
+    def _environments(listed: list[dict[str, Any]]) -> dict[int, dict[str, Any]]:
+        """Each seed's environment."""
+        found: dict[int, dict[str, Any]] = {}
+        for environment in listed:
+            own = {name: value for name, value in environment.items() if name != "seeds"}
+            for seed in environment["seeds"]:
+                if check_seed(seed) in found:
+                    raise InvalidValue(f"seed {seed} has two environments")
+                found[seed] = own
+        return found
 
-def of_teachers(values: Mapping[str, Any]) -> dict[str, Any]:
-    """What is noted of a seed's teachers, where it has any."""
-    return {TEACHERS: values[TEACHERS]} if TEACHERS in values else {}
+
+def _curve(number: int, line: str) -> tuple[int, tuple[EpochMetrics, ...]]:
+    """A seed and its epochs, from a line of ``curves.jsonl``. Raises InvalidValue where it holds none."""
+    try:
+        values = strict_json(line)
+        return check_seed(values["seed"]), tuple(map(epoch_metrics, values["epochs"]))
+    except KeyError as error:
+        raise InvalidValue(f"curves.jsonl, line {number}: {error} is missing") from error
+    except (UserError, ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise InvalidValue(f"curves.jsonl, line {number}: {error}") from error
+
+
+def if_any(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What is noted of a seed's teachers, where it has any, and whether its training was resumed."""
+    return {name: values[name] for name in IF_ANY if name in values}
 
 
 @cache
@@ -226,20 +295,44 @@ def split_text() -> str:
     return f"{len(train)} train, {len(validation)} validate, sha256 {digest}"
 
 
+PARTS = "parts_sha256"
+"""A digest of each part that the seal covers, which says where one that does not fit may be wrong."""
+
+
 def seal(values: Mapping[str, Any], curves: str) -> str:
     """SHA-256 of what a record was made of: all that does not follow from the rest of it.
 
     What follows is computed again, to within the rounding of another machine, and so is not sealed.
     """
+    return _digest({**_sealed(values), PARTS: values[PARTS]} if PARTS in values else _sealed(values), curves)
+
+
+def parts(values: Mapping[str, Any], curves: str) -> dict[str, str]:
+    """Digests of a record's parts: of ``record.json``'s and of ``curves.jsonl``."""
+    made_of = _sealed(values)
+    own = {
+        name: made_of.pop(name) for name in ("recipe", "environments", "seeds", "timing") if name in made_of
+    }
+    return {name: _digest(part, "") for name, part in (own | {"heading": made_of}).items()} | {
+        "curves.jsonl": _digest({}, curves)
+    }
+
+
+def _sealed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """``record.json`` without what follows from the rest of it, and without digests of it."""
 
     def without(of: Mapping[str, Any], *names: str) -> dict[str, Any]:
         return {name: value for name, value in of.items() if name not in names}
 
-    made_of = without(values, "parameters", "macs", "split", "statistics", "test", "sha256")
+    made_of = without(values, "parameters", "macs", "split", "statistics", "test", "sha256", PARTS)
     made_of["seeds"] = [without(seed, "validation_accuracy", "time_s") for seed in values["seeds"]]
     if "timing" in values:
         made_of["timing"] = without(values["timing"], "median_s", "reference_median_s", "ratio")
-    text = json.dumps(made_of, sort_keys=True, ensure_ascii=False)
+    return made_of
+
+
+def _digest(values: Any, curves: str) -> str:
+    text = json.dumps(values, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(f"{text}\n{curves}".encode(errors="backslashreplace")).hexdigest()
 
 
@@ -281,3 +374,28 @@ def weights_digest(weights: Tensors) -> str:
         digest.update(f"{name} {weights[name].shape}\n".encode())
         digest.update(weights[name].astype("<f4").tobytes())
     return digest.hexdigest()
+
+
+def kept_model(path: Path, record: Record) -> Tensors:
+    """The weights of the record's first seed, from its folder.
+
+    Raises UserError where they are missing or damaged, another recipe's or seed's, or not those whose digest
+    the record has.
+    """
+    file, seed = path / MODEL, record.bench.seeds[0].seed
+    if not file.is_file():
+        raise UserError(f"{MODEL} is missing")
+    tensors, metadata = read_tensors(file)
+    try:
+        own = Recipe.from_json(metadata.get("recipe", "")), metadata.get("seed")
+        check_weights(record.bench.recipe.architecture, tensors)
+    except UserError as error:
+        raise UserError(f"{MODEL}: {error}") from error
+    if own != (record.bench.recipe, str(seed)):
+        raise UserError(f"{MODEL} is of another recipe or seed; the record's first seed is {seed}")
+    for name, value in tensors.items():
+        if name.endswith(".running_var") and value.min() < 0:
+            raise UserError(f"{MODEL}: {name} holds a negative variance")
+    if weights_digest(tensors) != record.weights[seed]:
+        raise UserError(f"{MODEL} does not hold the weights of seed {seed} whose digest is in record.json")
+    return tensors

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -14,19 +13,22 @@ from typing import Any
 
 from under20k.api import evaluate
 from under20k.data.source import Notify
-from under20k.environment import PRECISION, code_digest, git_hash, identity, native_build
-from under20k.errors import UserError, in_words, nearest
+from under20k.environment import code_digest, git_hash, identity, native_build, processor
+from under20k.errors import InvalidValue, UserError, nearest
 from under20k.files import once_free, write_bytes, write_json, write_text
+from under20k.inference import RESOLUTION
 from under20k.names import MAX_GIVEN, folded, safe_name
-from under20k.records import Reading, Record, rules_broken, weights_digest
+from under20k.plausibility import implausible
+from under20k.record_fields import NAME, check_environment
+from under20k.records import MODEL, Reading, Record, rules_broken, weights_digest
 from under20k.report.records import record_document
+from under20k.rerun import precision_options
 from under20k.run import Run
 from under20k.seeds import Bench, SeedResult
 from under20k.statistics import percent
 from under20k.timing import CORES, TURNS, cores, in_turns, reference_text
 from under20k.tracks import REFERENCE, REFERENCE_ENGINE, TRACKS, broken
-
-SLACK = 2  # images that another processor's rounding may decide otherwise
+from under20k.verification import SLACK
 
 
 def submit(
@@ -56,13 +58,18 @@ def submit(
     record = Record(
         track, safe_name(name or bench.recipe.name, MAX_GIVEN), day, bench, _readings(runs), _digests(runs)
     )
-    if re.fullmatch(r"[\w+=.,-]+", record.name) is None or record.name.startswith("."):
+    if NAME.fullmatch(record.name) is None:
         raise UserError(f"--name is {name!r}; give letters, digits and -, such as 'wide-first'")
     if taken := existing(records_dir / record.folder):
         raise UserError(f"{taken} is there already; give another --name")
     # The test set is read, and time measured, for what is a record otherwise only.
     due = {seed.seed: max(1, len(record.readings[seed.seed])) for seed in bench.seeds}
     wrong = broken(track, bench, due, None, measured=False)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    still_to_come = (Reading(now, 0, RESOLUTION),)
+    wrong += implausible(
+        replace(record, readings={seed: read or still_to_come for seed, read in record.readings.items()})
+    )
     if track == "fast":
         wrong += untimeable(bench, turns)
     if wrong:
@@ -78,21 +85,20 @@ def submit(
     if track == "fast":
         tell(f"timing against {reference_text(REFERENCE, REFERENCE_ENGINE)}, {turns} turns each")
         own = identity(bench.seeds[0].environment)
-        precision = own["precision"]
         timing = in_turns(
             bench.recipe,
             own["engine"],
             REFERENCE,
             reference_engine=REFERENCE_ENGINE,
             turns=turns,
-            options=() if precision == PRECISION else ("--precision", precision),
+            options=precision_options(own),
             data_dir=data_dir,
             tell=tell,
         )
         record = replace(record, timing=timing)
-    if wrong := rules_broken(record):
+    if wrong := [*rules_broken(record), *implausible(record)]:
         raise UserError(refusal(track, wrong))
-    return write(record, records_dir)
+    return write(record, records_dir, (runs[0].path / MODEL).read_bytes())
 
 
 def untimeable(bench: Bench, turns: int) -> list[str]:
@@ -107,11 +113,18 @@ def untimeable(bench: Bench, turns: int) -> list[str]:
         wrong.append(str(error))
     if not all(_by_this_code(seed.environment) for seed in bench.seeds):
         wrong.append("what is installed here is not what trained the bench, and would be timed; bench again")
+    if (here := processor()) not in (there := {seed.environment.get("processor") for seed in bench.seeds}):
+        wrong.append(
+            f"timed here, on {here!r}, but trained on {', '.join(map(repr, there))}; bench again here"
+        )
     return wrong
 
 
-def write(record: Record, records_dir: Path) -> Path:
-    """Add the record's folder, whole or not at all. Raises UserError where there is one of that name."""
+def write(record: Record, records_dir: Path, model: bytes) -> Path:
+    """Add the record's folder, whole or not at all; ``model`` is its first seed's safetensors file.
+
+    Raises UserError where there is one of that name.
+    """
     path = records_dir / record.folder
     if taken := existing(path):
         raise UserError(f"{taken} is there already, and records are never changed; give another --name")
@@ -124,6 +137,7 @@ def write(record: Record, records_dir: Path) -> Path:
     try:
         write_json(temporary / "record.json", record.to_dict())
         write_text(temporary / "curves.jsonl", record.curves())
+        write_bytes(temporary / MODEL, model)
         (picture,) = document.pictures
         write_bytes(temporary / picture.file, picture.png)
         write_text(temporary / "README.md", document.markdown())
@@ -163,6 +177,12 @@ def with_runs(bench: Bench, folder: Path) -> tuple[Bench, list[Run]]:
                 f"{run.path} was stopped and went on with another engine or code; bench with --overwrite"
             )
         again = replace(again, environment=committed(again.environment))
+        try:
+            check_environment(again.environment)
+        except UserError as error:
+            raise UserError(f"{run.path / 'environment.json'}: {error}; train it again") from error
+        if len(run.sessions) > 1:
+            again = replace(again, environment={**again.environment, "resumed": True})
         if not run.finished or again.epochs != seed.epochs:
             raise UserError(f"{run.path} has changed since the bench; bench again")
         runs.append(run)
@@ -200,11 +220,13 @@ def _readings(runs: Sequence[Run]) -> dict[int, tuple[Reading, ...]]:
     for run in runs:
         try:
             found[run.seed] = tuple(
-                Reading(str(reading["read"]), int(reading["correct"]), int(reading["images"]))
+                Reading.read_from({name: reading[name] for name in ("read", "correct", "images")})
                 for reading in run.test_readings()
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{run.path / 'test_readings.jsonl'} is damaged: {in_words(error)}") from error
+        except InvalidValue as error:
+            raise UserError(f"{run.path / 'test_readings.jsonl'} is damaged: {error}") from error
+        except (KeyError, TypeError) as error:
+            raise UserError(f"{run.path / 'test_readings.jsonl'} is damaged: it lacks {error}") from error
     return found
 
 

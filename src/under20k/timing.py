@@ -20,8 +20,9 @@ from typing import Any
 
 from under20k import machine
 from under20k.environment import processor
-from under20k.errors import UserError
+from under20k.errors import InvalidValue, UserError
 from under20k.files import write_text
+from under20k.metrics import is_figure
 from under20k.recipe import Recipe
 
 CORES = 2
@@ -65,17 +66,23 @@ class Timing:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Timing:
-        """The inverse of ``to_dict``. Raises KeyError, TypeError or ValueError for anything else."""
+        """The inverse of ``to_dict``. Raises KeyError, TypeError or InvalidValue for anything else."""
         timing = cls(
-            str(data["reference"]),
-            tuple(map(float, data["subject_s"])),
-            tuple(map(float, data["reference_s"])),
-            int(data["cores"]),
-            str(data["processor"]),
+            data["reference"],
+            tuple(data["subject_s"]),
+            tuple(data["reference_s"]),
+            data["cores"],
+            data["processor"],
         )
         times = (*timing.subject_s, *timing.reference_s)
-        if len(timing.subject_s) != len(timing.reference_s) or not times or not 0 < min(times) <= max(times):
-            raise ValueError("a timing needs as many turns of the reference, each longer than 0 s")
+        if not all(map(is_figure, times)) or not all(
+            isinstance(text, str) for text in (timing.reference, timing.processor)
+        ):
+            raise InvalidValue("timing is not of seconds, a reference and a processor")
+        if type(timing.cores) is not int or timing.cores < 1:
+            raise InvalidValue(f"timing.cores is {timing.cores!r}; expected a whole number from 1")
+        if len(timing.subject_s) != len(timing.reference_s) or not times or min(times) <= 0:
+            raise InvalidValue("timing needs as many turns of the reference, each longer than 0 s")
         return timing
 
 

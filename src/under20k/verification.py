@@ -1,32 +1,33 @@
-"""Is a record what it says? Statistics computed again, rules checked, some of its seeds trained again."""
+"""Is a record what it says? Statistics computed again, rules checked, its model evaluated.
+
+``rerun`` trains some of its seeds again.
+"""
 
 from __future__ import annotations
 
 import math
-import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from under20k import teachers
-from under20k.data.split import TRAIN_COUNT
-from under20k.engine import choose, native_engine
-from under20k.environment import PRECISION, identity
+from under20k.data import load
+from under20k.data.source import Notify
+from under20k.engine import create
 from under20k.errors import UserError
+from under20k.evaluation import evaluate
 from under20k.files import read_text, write_text
-from under20k.inference import RESOLUTION, prediction_interval
-from under20k.records import FILES, Record, rules_broken, weights_digest
+from under20k.plausibility import implausible, remarks
+from under20k.records import FILES, MODEL, PARTS, Record, kept_model, rules_broken
 from under20k.report.records import record_document
-from under20k.run import Run
-from under20k.statistics import percent
-from under20k.trainings import Task, Unwatched, Watcher, train_all
+from under20k.rerun import as_recorded
+
+__all__ = ["check", "evaluated", "page", "remarks", "renewed"]
 
 TOLERANCE = 1e-12  # between a statistic that is recorded and the same one computed again
-CONFIDENCE = 0.999
-"""Of the interval that a seed trained elsewhere has to fall into: so often a good one does."""
+SLACK = 2  # images that another processor's rounding may decide otherwise
+LOSS_SLACK = 1e-4  # of a loss, likewise
+MISSING = object()
 STALE = "README.md does not follow from record.json"
-TIMES = ("train_time_s", "total_time_s", "images_per_s")
 
 
 def check(path: Path) -> list[str]:
@@ -40,14 +41,70 @@ def check(path: Path) -> list[str]:
         if path.resolve().as_posix().endswith(f"/{record.folder}")
         else [f"it lies in {path}, but belongs in {record.folder}"]
     )
-    wrong += [f"{file} is missing" for file in FILES if not (path / file).is_file()]
+    wrong += [f"{file} is missing" for file in FILES if file != MODEL and not (path / file).is_file()]
     assert record.recorded is not None
-    wrong += differences(record.recorded, record.to_dict())
-    wrong += impossible(record)
+    wrong += differences(unsealed(record.recorded), unsealed(record.to_dict()))
+    wrong += broken_seal(record)
+    wrong += implausible(record)
     wrong += rules_broken(record)
-    if (path / "README.md").is_file() and read_text(path / "README.md") != page(record):
+    try:
+        kept_model(path, record)
+    except UserError as error:
+        wrong.append(str(error))
+    # Of figures that are wrong, the page says nothing that is worth comparing.
+    if not wrong and read_text(path / "README.md") != page(record):
         wrong.append(STALE)
     return wrong
+
+
+def unsealed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """``record.json`` without its digests of itself."""
+    return {name: value for name, value in values.items() if name not in ("sha256", PARTS)}
+
+
+def broken_seal(record: Record) -> list[str]:
+    """Whether the seal does not fit, and where the record may have been changed since."""
+    assert record.recorded is not None
+    sealed, now = record.recorded, record.to_dict()
+    if sealed["sha256"] == now["sha256"] and sealed.get(PARTS) == now.get(PARTS):
+        return []
+    if not isinstance(sealed.get(PARTS), dict):
+        return [
+            "the seal, sha256, does not fit: since it was made, the recipe, an environment, a seed's start, "
+            "threads, test reading or weights digest, the timing, or a figure of curves.jsonl was changed"
+        ]
+    changed = [name for name, digest in now[PARTS].items() if sealed[PARTS].get(name) != digest]
+    where = {"heading": "track, name, date, command"}
+    parts = ", ".join(where.get(name, name) for name in changed)
+    return [f"the seal, sha256, does not fit: changed since it was made: {parts or 'the seal itself'}"]
+
+
+def evaluated(
+    path: Path, data_dir: Path | None = None, notify: Notify | None = None
+) -> tuple[list[str], str]:
+    """What is wrong with the kept model of a record that otherwise holds, and what it gives, in words.
+
+    It has to have, on validation, what its seed's last epoch has: exactly with the record's engine and
+    instruction set, elsewhere to within ``SLACK`` images. Raises UserError where MNIST is not to be had.
+    """
+    record = Record.open(path)
+    weights = kept_model(path, record)
+    images = load(data_dir, notify=notify).validation
+    seed = record.bench.seeds[0]
+    with as_recorded(seed.environment) as by:
+        engine = create(
+            record.bench.recipe, seed.seed, weights=weights, engine=by.engine, device="cpu", threads=1
+        )
+        found = evaluate("validation", engine.logits(images.images), images.labels)
+    expected, loss = round(seed.validation_accuracy * found.images), seed.epochs[-1].validation_loss
+    close = 0 if by.exact else SLACK
+    gives = f"its model of seed {seed.seed} gives {found.correct:,} of {found.images:,} validation images"
+    if abs(found.correct - expected) > close:
+        return [f"{gives}; its last epoch says {expected:,}"], ""
+    if not math.isclose(found.loss, loss, rel_tol=LOSS_SLACK):
+        text = f"its model of seed {seed.seed} has a validation loss of {found.loss:.6f}"
+        return [f"{text}; its last epoch says {loss:.6f}"], ""
+    return [], f"{gives}, as its last epoch says" if found.correct == expected else f"{gives} ({expected:,})"
 
 
 def page(record: Record) -> str:
@@ -60,59 +117,21 @@ def renewed(path: Path) -> bool:
 
     The page is made from the record: another version may word it otherwise.
     """
-    record = Record.open(path)
-    if not (path / "README.md").is_file() or read_text(path / "README.md") == (text := page(record)):
-        return False
     if check(path) != [STALE]:
         return False
-    write_text(path / "README.md", text)
+    write_text(path / "README.md", page(Record.open(path)))
     return True
-
-
-def impossible(record: Record) -> list[str]:
-    """Figures that no training gives: accuracies that count no images, epochs out of order, no time."""
-    wrong = []
-    for seed in record.bench.seeds:
-        if [epoch.epoch for epoch in seed.epochs] != list(range(1, len(seed.epochs) + 1)):
-            wrong.append(f"seed {seed.seed}: its epochs do not count from 1 onwards")
-        for epoch in seed.epochs:
-            for accuracy, images in (
-                (epoch.train_accuracy, TRAIN_COUNT),
-                (epoch.validation_accuracy, RESOLUTION),
-            ):
-                if not counts_images(accuracy, images):
-                    wrong.append(f"seed {seed.seed}: {accuracy} is no share of {images:,} images")
-            if min(epoch.train_time_s, epoch.total_time_s, epoch.images_per_s) <= 0:
-                wrong.append(f"seed {seed.seed}: epoch {epoch.epoch} took no time")
-        for teacher in teachers.noted(seed.environment):
-            accuracy = teacher["validation_accuracy"]
-            if not counts_images(accuracy, RESOLUTION):
-                wrong.append(f"seed {seed.seed}: {accuracy} is no accuracy of a teacher")
-            if teacher["time_s"] <= 0:
-                wrong.append(f"seed {seed.seed}: a teacher took no time")
-        for reading in record.readings.get(seed.seed, ()):
-            whole = type(reading.correct) is int and type(reading.images) is int
-            if not whole or reading.images != RESOLUTION or not 0 <= reading.correct <= reading.images:
-                wrong.append(f"seed {seed.seed}: {reading.correct} of {reading.images} is no test accuracy")
-    return wrong
-
-
-def counts_images(accuracy: float, images: int) -> bool:
-    """Whether it is the share of a whole number of so many images."""
-    count = accuracy * images
-    return abs(count - round(count)) <= 1e-6 and 0 <= count <= images
 
 
 def differences(recorded: Any, computed: Any, where: str = "") -> list[str]:
     """Where two plain values differ: numbers by more than rounding, anything else at all."""
     if isinstance(recorded, dict) and isinstance(computed, dict):
         names = {**recorded, **computed}
-        missing = object()
         return [
             line
             for name in names
             for line in differences(
-                recorded.get(name, missing), computed.get(name, missing), f"{where}.{name}".lstrip(".")
+                recorded.get(name, MISSING), computed.get(name, MISSING), f"{where}.{name}".lstrip(".")
             )
         ]
     if isinstance(recorded, list) and isinstance(computed, list) and len(recorded) == len(computed):
@@ -129,110 +148,8 @@ def differences(recorded: Any, computed: Any, where: str = "") -> list[str]:
     )
     if same:
         return []
-    shown = [
-        repr(value) if type(value) in (int, float, str, bool) else "otherwise"
-        for value in (recorded, computed)
-    ]
-    return [f"{where} is {shown[0]}, and from the seeds' numbers it is {shown[1]}"]
-
-
-@dataclass(frozen=True)
-class Rerun:
-    """A recorded seed, trained again."""
-
-    record: str
-    seed: int
-    recorded: float
-    """Validation accuracy at the last epoch."""
-    measured: float | None
-    """The same now; None where the training failed."""
-    same_bits: bool | None
-    """Whether weights and figures are the record's to the bit; None where that cannot be asked for."""
-    passed: bool
-    text: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
-        return asdict(self)
-
-
-def rerun(
-    records: Sequence[Record],
-    count: int,
-    *,
-    jobs: int | None = None,
-    data_dir: Path | None = None,
-    watcher: Watcher | None = None,
-) -> list[Rerun]:
-    """Train the first ``count`` seeds of each record again, and compare.
-
-    Where processor, engine, precision and code are the record's, weights and every epoch's figures have to be
-    the same bits. Elsewhere they may be. Where they are not, a seed draws its rounding anew: its accuracy has
-    to fall into the interval in which one more seed of the record falls in 999 of 1,000 cases.
-    """
-    with tempfile.TemporaryDirectory(prefix="under20k-rerun-") as folder:
-        tasks = {
-            (index, seed.seed): _task(record, seed.seed, Path(folder) / str(index), data_dir)
-            for index, record in enumerate(records)
-            for seed in record.bench.seeds[:count]
-        }
-        outcome = train_all(list(tasks.values()), watcher or Unwatched(), jobs=jobs)
-        reasons = {failure.task.path: failure.reason for failure in outcome.failures}
-        return [
-            compared(records[index], seed, outcome.runs[task.path])
-            if task.path in outcome.runs
-            else _failed(records[index], seed, reasons[task.path])
-            for (index, seed), task in tasks.items()
-        ]
-
-
-def compared(record: Record, seed: int, run: Run) -> Rerun:
-    """A seed of a record beside the run that trained it again."""
-    (entry,) = (entry for entry in record.bench.seeds if entry.seed == seed)
-    recorded, metrics = entry.validation_accuracy, run.metrics()
-    measured = metrics[-1].validation_accuracy
-    here = identity(run.session) | {"processor": run.session.get("processor")}
-    there = identity(entry.environment) | {"processor": entry.environment.get("processor")}
-    # torch names no device where it chose one; what both name decides.
-    differing = [name for name in here if here[name] != there.get(name)]
-    beside = f"{percent(measured)}, recorded {percent(recorded)}"
-    same = weights_digest(run.weights()) == record.weights[seed] and [
-        _untimed(asdict(epoch)) for epoch in metrics
-    ] == [_untimed(asdict(epoch)) for epoch in entry.epochs]
-    if same or not differing:
-        text = f"{beside}: {'the same bits' if same else 'not the same bits, on the same machine and code'}"
-        return Rerun(record.folder, seed, recorded, measured, same, same, text)
-    interval = prediction_interval(record.bench.statistics.summary.last, CONFIDENCE)
-    inside = interval is not None and interval[0] <= measured <= interval[1]
-    spread = "unknown" if interval is None else f"{percent(interval[0])} to {percent(interval[1])}"
-    text = (
-        f"{beside}: {'within' if inside else 'outside'} the spread of the record's seeds ({spread}); "
-        f"not asked for the same bits, for it differs in {', '.join(differing)}"
-    )
-    return Rerun(record.folder, seed, recorded, measured, None, inside, text)
-
-
-def _task(record: Record, seed: int, folder: Path, data_dir: Path | None) -> Task:
-    """The training of a recorded seed by the record's engine and precision, or those there are."""
-    (entry,) = (entry for entry in record.bench.seeds if entry.seed == seed)
-    environment = entry.environment
-    engine = str(environment.get("engine"))
-    if engine == "native" and native_engine.unavailable():
-        engine = "torch"
-    threads = environment.get("threads") if engine == "torch" else 1
-    precision = identity(environment)["precision"]
-    try:
-        choose(engine, "cpu", precision)
-    except UserError:
-        precision = PRECISION
-    return Task(record.bench.recipe, seed, folder, engine, "cpu", threads or 1, data_dir, precision=precision)
-
-
-def _failed(record: Record, seed: int, reason: str) -> Rerun:
-    (entry,) = (entry for entry in record.bench.seeds if entry.seed == seed)
-    text = f"could not be trained: {reason}"
-    return Rerun(record.folder, seed, entry.validation_accuracy, None, None, False, text)
-
-
-def _untimed(epoch: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in epoch.items() if name not in TIMES}
+    if recorded is MISSING or computed is MISSING:
+        return [f"{where} {'is missing' if recorded is MISSING else 'is no field of a record'}"]
+    if all(type(value) in (int, float, str, bool) for value in (recorded, computed)):
+        return [f"{where} is {recorded!r}, and from the seeds' numbers it is {computed!r}"]
+    return [f"{where} does not follow from the rest of the record"]

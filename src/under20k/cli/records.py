@@ -2,7 +2,8 @@
 
   under20k records                      print the tables, and renew those in the README beside the folder, and
                                         the records' own pages
-  under20k records verify [RECORD ...]  compute every statistic again, check the rules; --rerun K trains again
+  under20k records verify [RECORD ...]  check the records and evaluate their models; --rerun K trains K seeds
+                                        of each again, drawn at random
   under20k records submit BENCH --track TRACK
                                         make a record of a bench; refused where a rule is broken
 
@@ -13,11 +14,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import secrets
+import shlex
+import subprocess
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from under20k.cli.options import add_data_dir
 from under20k.errors import UserError
+
+if TYPE_CHECKING:
+    from under20k.records import Record
+    from under20k.rerun import Rerun, Retiming
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +35,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_common(parser, Path("records"))
     verbs = parser.add_subparsers(dest="action", metavar="{verify,submit}")
     verify = verbs.add_parser(
-        "verify", help="check records", description="Compute every statistic again, and check the rules."
+        "verify",
+        help="check records",
+        description="Compute every statistic again, check the rules, and evaluate the kept models on "
+        "validation.",
     )
     verify.add_argument(
         "records", nargs="*", type=Path, metavar="RECORD", help="record folders (default: all of them)"
@@ -35,8 +48,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="K",
-        help="train the first K seeds of each again: the same bits where machine, engine, precision and code "
-        "are the record's, elsewhere within the spread of its seeds",
+        help="train K seeds of each again, drawn at random: the same bits where machine and code are the "
+        "record's, elsewhere within the spread of its seeds; of the track fast, time its training again too",
+    )
+    verify.add_argument(
+        "--rerun-records",
+        type=int,
+        metavar="N",
+        help="train seeds of N records only, drawn likewise (default: all of them)",
+    )
+    verify.add_argument(
+        "--rerun-from",
+        metavar="TEXT",
+        help="draw by this text, the same for the same text (default: at random; where CI is set, by the "
+        "commit)",
+    )
+    verify.add_argument(
+        "--no-models", action="store_true", help="do not evaluate the kept models, which takes MNIST"
     )
     verify.add_argument(
         "--jobs", type=int, metavar="N", help="trainings at a time (default: as the cores hold)"
@@ -127,54 +155,134 @@ def show(arguments: argparse.Namespace) -> int:
     return 0
 
 
+MOST_SHOWN = 20  # findings of a record
+
+
 def verify(arguments: argparse.Namespace) -> int:
     """Check records; train some of their seeds again."""
     if not 0 <= arguments.rerun <= 1000:
         raise UserError(f"--rerun is {arguments.rerun}; give 0 to 1000 seeds")
+    if arguments.rerun_records is not None and not 1 <= arguments.rerun_records <= 1000:
+        raise UserError(f"--rerun-records is {arguments.rerun_records}; give 1 to 1000")
+    for option in ("rerun_records", "rerun_from"):
+        if getattr(arguments, option) is not None and not arguments.rerun:
+            raise UserError(f"--{option.replace('_', '-')} draws what --rerun K trains again; give both")
     if arguments.jobs is not None and not 1 <= arguments.jobs <= 1024:
         raise UserError(f"--jobs is {arguments.jobs}; give 1 to 1024")
 
-    from under20k.cli.progress import Display, ManySeeds
+    from under20k.cli.data import Talk
     from under20k.records import Record, record_folders
-    from under20k.verification import check, rerun
+    from under20k.verification import check, evaluated, remarks
 
     folders = arguments.records or record_folders(arguments.records_dir)
     if missing := [folder for folder in folders if not (folder / "record.json").is_file()]:
         raise UserError(f"there is no record in {missing[0]}; name folders below records/<track>/")
+    if not folders:
+        raise UserError(f"there are no records in {arguments.records_dir}; name a folder with --records-dir")
     wrong = {folder: check(folder) for folder in folders}
-    again = []
-    sound = [Record.open(folder) for folder in folders if not wrong[folder]]
-    if arguments.rerun and sound:
-        from under20k.cli.data import Talk
-        from under20k.data import load
-
-        with Display() as display, Talk() as talk:
-            load(arguments.data_dir, notify=talk)
-            again = rerun(
-                sound,
-                arguments.rerun,
-                jobs=arguments.jobs,
-                data_dir=arguments.data_dir,
-                watcher=ManySeeds(display),
-            )
-    failed = any(wrong.values()) or not all(seed.passed for seed in again)
+    model = dict.fromkeys(folders, "")
+    if not arguments.no_models:
+        with Talk() as talk:
+            for folder in folders:
+                if not wrong[folder]:
+                    wrong[folder], model[folder] = evaluated(folder, arguments.data_dir, talk)
+    sound = {folder: Record.open(folder) for folder in folders if not wrong[folder]}
+    source = draw_source(arguments) if arguments.rerun else None
+    seeds, timings = train_again(arguments, list(sound.values()), source) if source else ([], [])
+    failed_again = {seed.record for seed in seeds if not seed.passed}
+    failed_again |= {timed.record for timed in timings if not timed.passed}
+    held = [folder for folder, record in sound.items() if record.folder not in failed_again]
+    failed = len(held) < len(folders)
     if arguments.json:
         values = {
             "passed": not failed,
-            "records": [{"record": str(folder), "wrong": of} for folder, of in wrong.items()],
-            "reruns": [seed.to_dict() for seed in again],
+            "records": [
+                {
+                    "record": str(folder),
+                    "passed": folder in held,
+                    "wrong": of_record,
+                    "remarks": remarks(sound[folder]) if folder in sound else [],
+                    "model": model[folder] or None,
+                }
+                for folder, of_record in wrong.items()
+            ],
+            "drawn_from": source,
+            "reruns": [again.to_dict() for again in seeds],
+            "timings": [again.to_dict() for again in timings],
         }
         print(json.dumps(values, indent=2))
         return 1 if failed else 0
     for folder, of_record in wrong.items():
-        print(f"{folder}: {'holds' if not of_record else 'DOES NOT HOLD'}")
-        for text in of_record:
-            print(f"  {text}")
-    for seed in again:
-        print(f"{seed.record}, seed {seed.seed}: {'' if seed.passed else 'FAILED: '}{seed.text}")
-    count = len([folder for folder in folders if not wrong[folder]])
-    print(f"{count} of {len(folders)} records hold")
+        if of_record:
+            print(f"{folder}: DOES NOT HOLD")
+            more = len(of_record) - MOST_SHOWN
+            shown = of_record[: MOST_SHOWN if more > 1 else None]
+            for text in [*shown, *([f"and {more} findings more: --json has them"] if more > 1 else [])]:
+                print(f"  {text}")
+            continue
+        print(f"{folder}: holds{f'; {model[folder]}' if model[folder] else ''}")
+        for text in remarks(sound[folder]):
+            print(f"  unusual: {text}")
+    for again in seeds:
+        print(f"{again.record}, seed {again.seed}: {'' if again.passed else 'FAILED: '}{again.text}")
+    for timed in timings:
+        print(f"{timed.record}, timing: {'' if timed.passed else 'FAILED: '}{timed.text}")
+    if source:
+        print(f"drawn from {source!r}; {repeat(arguments, source)} draws the same")
+    print(f"{len(held)} of {len(folders)} records hold")
     return 1 if failed else 0
+
+
+def train_again(
+    arguments: argparse.Namespace, records: list[Record], source: str
+) -> tuple[list[Rerun], list[Retiming]]:
+    """Draw seeds of records and train them again; time those of the track ``fast``."""
+    from under20k.cli.data import Talk
+    from under20k.cli.progress import Display, ManySeeds
+    from under20k.data import load
+    from under20k.rerun import draw, draw_records, rerun, time_again
+
+    if not records:
+        return [], []
+    with Display() as display, Talk() as talk:
+        load(arguments.data_dir, notify=talk)
+        chosen = draw_records(records, arguments.rerun_records or len(records), source)
+        drawn = [(record, draw(record, arguments.rerun, source)) for record in chosen]
+        display.line(f"drawn from {source!r}, again by {repeat(arguments, source)}:")
+        for record, numbers in drawn:
+            display.line(f"  {record.folder}: seed {', '.join(map(str, numbers))}")
+        seeds = rerun(drawn, jobs=arguments.jobs, data_dir=arguments.data_dir, watcher=ManySeeds(display))
+        timings = [
+            time_again(record, data_dir=arguments.data_dir, tell=display.line)
+            for record in chosen
+            if record.timing is not None
+        ]
+    return seeds, timings
+
+
+def draw_source(arguments: argparse.Namespace) -> str:
+    """The text that seeds are drawn by: the one given, in CI the commit's hash, elsewhere a random one."""
+    if arguments.rerun_from is not None:
+        return str(arguments.rerun_from)
+    in_ci = os.environ.get("CI", "").lower() not in ("", "0", "false")
+    return (head_commit(arguments.records_dir) if in_ci else None) or secrets.token_hex(4)
+
+
+def head_commit(folder: Path) -> str | None:
+    """The commit that the checkout around a folder is at, if any."""
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip()
+
+
+def repeat(arguments: argparse.Namespace, source: str) -> str:
+    """The options that draw the same seeds of the same records."""
+    of = f" --rerun-records {arguments.rerun_records}" if arguments.rerun_records else ""
+    return f"--rerun {arguments.rerun}{of} --rerun-from {shlex.quote(source)}"
 
 
 def submit(arguments: argparse.Namespace) -> int:

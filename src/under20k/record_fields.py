@@ -1,0 +1,140 @@
+"""The form of a record's fields: what each may hold on its own. ``plausibility`` compares them."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from typing import Any
+
+from under20k.engine import ENGINES, MAX_THREADS, PRECISIONS
+from under20k.errors import InvalidValue
+
+DIGEST = re.compile(r"[0-9a-f]{64}")
+SHORT_DIGEST = re.compile(r"[0-9a-f]{16}")
+COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?(-dirty)?")
+VERSION = re.compile(r"\d+\.\d+\S*")
+NAME = re.compile(r"(?!\.)[\w+=.,-]+")
+DEVICE = re.compile(r"cpu|mps|cuda(:\d{1,4})?")
+INSTRUCTION_SETS = ("avx512", "avx2", "baseline", "avx512bf16", "wide")
+"""Those of native/isa.cpp."""
+MAX_CORES = 65_536
+
+
+def strict_json(text: str) -> Any:
+    """The value of JSON as its standard has it: no NaN, no number beyond all floats, no name given twice.
+
+    Raises ValueError for anything else.
+    """
+
+    def constant(name: str) -> Any:
+        raise ValueError(f"{name} is no JSON")
+
+    def finite(digits: str) -> float:
+        if not math.isfinite(number := float(digits)):
+            raise ValueError(f"{digits} is no finite number")
+        return number
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in pairs]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise ValueError(f"{twice[0]!r} is given twice")
+        return dict(pairs)
+
+    return json.loads(text, parse_constant=constant, parse_float=finite, object_pairs_hook=unique)
+
+
+def whole(least: int, most: int) -> Callable[[Any], bool]:
+    """Whether a value is a whole number, and no truth value, from ``least`` to ``most``."""
+    return lambda value: type(value) is int and least <= value <= most
+
+
+def text_like(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
+    """Whether a value is text that ``pattern`` matches in full."""
+    return lambda value: isinstance(value, str) and pattern.fullmatch(value) is not None
+
+
+def words(value: Any) -> bool:
+    """Whether a value is text that is not blank."""
+    return isinstance(value, str) and bool(value.strip())
+
+
+def expect(name: str, value: Any, holds: bool, allowed: str) -> None:
+    """Raise InvalidValue, naming the field, unless it ``holds`` what is ``allowed``."""
+    if not holds:
+        raise InvalidValue(f"{name} is {value!r:.80}; expected {allowed}")
+
+
+ENVIRONMENT: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "engine": (lambda value: value in ENGINES[1:], f"one of {', '.join(ENGINES[1:])}"),
+    "precision": (lambda value: value in PRECISIONS[1:], f"one of {', '.join(PRECISIONS[1:])}"),
+    "device": (text_like(DEVICE), "cpu, cuda, cuda:N or mps"),
+    "under20k": (text_like(VERSION), "a version"),
+    "code": (text_like(SHORT_DIGEST), "16 hexadecimal digits"),
+    "git": (lambda value: value is None or text_like(COMMIT)(value), "a commit's hash"),
+    "python": (
+        lambda value: text_like(VERSION)(value) and value.startswith("3."),
+        "a version of Python 3",
+    ),
+    "packages": (
+        lambda value: (
+            isinstance(value, dict)
+            and all(version is None or words(version) for version in value.values())
+            and words(value.get("numpy"))
+        ),
+        "the packages' versions, numpy among them",
+    ),
+    "system": (words, "the system's name"),
+    "processor": (words, "the processor's name"),
+    "cores": (whole(1, MAX_CORES), f"a whole number from 1 to {MAX_CORES}"),
+    "threads": (whole(1, MAX_THREADS), f"a whole number from 1 to {MAX_THREADS}"),
+}
+"""What each field of a seed's environment has to hold, as a test and in words."""
+
+
+def check_environment(environment: Mapping[str, Any]) -> None:
+    """Raise InvalidValue for a field of a seed's environment that no training writes."""
+    for name, (holds, allowed) in ENVIRONMENT.items():
+        value = environment.get(name)
+        expect(name, value, holds(value), allowed)
+    check_time("started", environment.get("started"))
+    native = environment["engine"] == "native"
+    isa, build = environment.get("instruction_set"), environment.get("native_build")
+    if native:
+        expect("device", environment["device"], environment["device"] == "cpu", "cpu for the native engine")
+        expect("instruction_set", isa, isa in INSTRUCTION_SETS, f"one of {', '.join(INSTRUCTION_SETS)}")
+        expect("native_build", build, text_like(SHORT_DIGEST)(build), "16 hexadecimal digits")
+        threads, cores = environment["threads"], environment["cores"]
+        expect("threads", threads, threads <= cores, f"at most one a core, of which there are {cores}")
+    else:
+        expect("instruction_set", isa, isa is None, "none for the torch engine")
+        expect("native_build", build, build is None, "none for the torch engine")
+        torch = environment["packages"].get("torch")
+        expect("packages.torch", torch, words(torch), "the version that trained")
+        expect("precision", environment["precision"], environment["precision"] == "fp32", "fp32 for torch")
+
+
+def check_time(name: str, value: Any) -> datetime:
+    """The moment that a field names. Raises InvalidValue unless it exists and names its time zone."""
+    try:
+        moment = datetime.fromisoformat(value)
+        moment.timestamp()  # raises where it is out of range
+    except (TypeError, ValueError, OverflowError):
+        moment = None
+    allowed = "a date and time with its zone, such as 2026-01-31T12:00:00+00:00"
+    expect(name, value, moment is not None and moment.tzinfo is not None, allowed)
+    assert moment is not None
+    return moment
+
+
+def check_date(name: str, value: Any) -> date:
+    """The day that a field names as YYYY-MM-DD. Raises InvalidValue where there is none."""
+    try:
+        day = date.fromisoformat(value) if len(value) == len("YYYY-MM-DD") else None
+    except (TypeError, ValueError):
+        day = None
+    expect(name, value, day is not None, "a day that exists, such as 2026-01-31")
+    assert day is not None
+    return day
