@@ -159,8 +159,8 @@ class Record:
             values["timing"] = self.timing.to_dict()
         # Records of before have none, and are never changed.
         if self.recorded is None or PARTS in self.recorded:
-            values[PARTS] = parts(values, self.curves())
-        return {**values, "sha256": seal(values, self.curves())}
+            values[PARTS] = {}
+        return sealed(values, self.curves())
 
     def curves(self) -> str:
         """``curves.jsonl``."""
@@ -297,6 +297,12 @@ def split_text() -> str:
 
 PARTS = "parts_sha256"
 """A digest of each part that the seal covers, which says where one that does not fit may be wrong."""
+
+
+def sealed(values: Mapping[str, Any], curves: str) -> dict[str, Any]:
+    """``record.json`` with a seal that fits it and ``curves.jsonl``, and digests of its parts if it has any."""
+    with_parts = {PARTS: parts(values, curves)} if PARTS in values else {}
+    return {**values, **with_parts, "sha256": seal({**values, **with_parts}, curves)}
 
 
 def seal(values: Mapping[str, Any], curves: str) -> str:

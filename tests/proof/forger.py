@@ -18,7 +18,7 @@ import numpy as np
 from safetensors.numpy import load, save
 
 from under20k.recipe import Recipe
-from under20k.records import Record, seal, weights_digest
+from under20k.records import Record, sealed, weights_digest
 from under20k.verification import page
 
 TRAIN_IMAGES = 50_000
@@ -95,14 +95,11 @@ def fitted(values: dict[str, Any], curves: str, readme: str) -> tuple[dict[str, 
             values["timing"] |= {
                 name: fresh["timing"][name] for name in ("median_s", "reference_median_s", "ratio")
             }
-        if "parts_sha256" in values:
-            values["parts_sha256"] = fresh["parts_sha256"]
-        values["sha256"] = seal(values, curves)
+        values = sealed(values, curves)
         record = Record._read(deepcopy(values), curves)
         return values, page(record)
     except Exception:  # what cannot be read is sealed as it is
-        values["sha256"] = seal(values, curves)
-        return values, readme
+        return sealed(values, curves), readme
 
 
 FORGERIES: dict[str, Change] = {}

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made import SMALL, around, bench_of, on_disk
+from made import SMALL, around, bench_of, on_disk, recorded
 from matplotlib.image import imread
 
 from under20k.cli.compare import FORMATS, SORTS
@@ -21,7 +21,6 @@ from under20k.records import Reading, Record
 from under20k.report.anchors import ANCHORS
 from under20k.report.leaderboard import leaderboard_figure
 from under20k.run import Run
-from under20k.submission import write
 
 TINY = replace(SMALL.with_changes(architecture="1p,2p|l"), name="tiny")
 
@@ -34,8 +33,8 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     run = Path("runs/small-1")
     seeds = bench_of(around(0.9930), TINY)
     readings = {seed.seed: (Reading("2026-01-03T00:00:00+00:00", 9_950, 10_000),) for seed in seeds.seeds}
-    weights = dict.fromkeys(range(20), "0" * 64)
-    record = write(Record("accurate", "tiny", "2026-01-04", seeds, readings, weights), Path("records"))
+    weights = {seed: f"{seed:064x}" for seed in range(20)}
+    record = recorded(Record("accurate", "tiny", "2026-01-04", seeds, readings, weights), Path("records"))
     return {"bench": bench, "run": run, "record": record}
 
 

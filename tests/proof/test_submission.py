@@ -3,7 +3,8 @@
 import json
 import shutil
 from collections.abc import Sequence
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import under20k.submission
 from under20k.api import evaluate
 from under20k.cli.main import main
 from under20k.data import Mnist, load_test
-from under20k.environment import code_digest
+from under20k.environment import code_digest, processor
 from under20k.errors import UserError
 from under20k.evaluation import Evaluation
 from under20k.files import read_json, write_json, write_text
@@ -55,7 +56,7 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
 
     def in_turns(recipe, engine, reference, **options) -> Timing:
         asked.append((recipe, engine, reference, options["reference_engine"], options["turns"]))
-        return TIMING
+        return replace(TIMING, processor=processor())
 
     monkeypatch.setattr(under20k.submission, "in_turns", in_turns)
     return asked
@@ -82,6 +83,7 @@ def test_a_record_holds_what_the_bench_says(tmp_path, believed):
     assert {file.name for file in path.iterdir()} == {
         "record.json",
         "curves.jsonl",
+        "model.safetensors",
         "curves.png",
         "README.md",
     }
@@ -101,6 +103,8 @@ def test_a_record_holds_what_the_bench_says(tmp_path, believed):
     )
     weights = Run.open(tmp_path / "runs" / f"{SMALL.name}-7").weights()
     assert values["seeds"][7]["weights_sha256"] == weights_digest(weights)
+    first = tmp_path / "runs" / f"{SMALL.name}-0" / "model.safetensors"
+    assert (path / "model.safetensors").read_bytes() == first.read_bytes()
     (environment,) = values["environments"]
     assert environment["seeds"] == list(range(20))
     assert (environment["engine"], environment["precision"], environment["code"]) == (
@@ -152,7 +156,7 @@ def test_a_model_that_is_not_what_its_epochs_say(tmp_path, mnist: Mnist):
 
 
 def test_fast_is_timed(tmp_path, believed, timed):
-    bench = on_disk(tmp_path, bench_of(around(0.9945), code=code_digest()))
+    bench = on_disk(tmp_path, bench_of(around(0.9945), code=code_digest(), processor=processor()))
     path = submit(bench, "fast", records_dir=tmp_path / "records")
     assert timed == [(SMALL, "torch", MINIMAL, "torch", 3)]
     values = read_json(path / "record.json")
@@ -166,10 +170,12 @@ def test_fast_is_timed(tmp_path, believed, timed):
 
 
 def test_what_is_not_timed_as_it_should_is_refused_before_a_test_image_is_read(tmp_path, believed, timed):
-    bench = on_disk(tmp_path, bench_of(around(0.9945), code=code_digest()))
+    bench = on_disk(tmp_path, bench_of(around(0.9945), code=code_digest(), processor=processor()))
     assert "--turns is 2; at least 3 are needed" in refused(tmp_path, bench, "fast", turns=2)
     of_other_code = on_disk(tmp_path / "other", bench_of(around(0.9945)))
-    assert "what is installed here is not what trained the bench" in refused(tmp_path, of_other_code, "fast")
+    said = refused(tmp_path, of_other_code, "fast")
+    assert "what is installed here is not what trained the bench" in said
+    assert "but trained on 'A processor'; bench again here" in said
     assert (believed, timed) == ([], [])
 
 
@@ -202,7 +208,7 @@ def test_a_test_set_read_twice_is_refused(tmp_path, believed):
 def test_a_reading_of_before_is_the_one_that_counts(tmp_path, believed):
     bench = on_disk(tmp_path, bench_of(around(0.9945)))
     run = Run.open(tmp_path / "runs" / f"{SMALL.name}-4")
-    run.add_test_reading({"read": "2026-01-02T00:00:00+00:00", "correct": 9_900, "images": 10_000})
+    run.add_test_reading({"read": "2026-01-02T12:00:00+00:00", "correct": 9_900, "images": 10_000})
     path = submit(bench, "small", records_dir=tmp_path / "records")
     assert f"{SMALL.name}-4" not in believed
     assert read_json(path / "record.json")["seeds"][4]["test_readings"][0]["correct"] == 9_900
@@ -229,9 +235,9 @@ def test_names_that_are_no_folder(tmp_path, believed, name):
 )
 def test_names_that_become_a_folder(tmp_path, believed, name, folder):
     bench = on_disk(tmp_path, bench_of(around(0.9945)))
-    path = submit(bench, "small", name=name, records_dir=tmp_path / "records", on=date(2026, 1, 4))
+    path = submit(bench, "small", name=name, records_dir=tmp_path / "records")
     assert path.parent == tmp_path / "records" / "small"
-    assert path.name.removeprefix("2026-01-04-")[:200] == folder
+    assert path.name[len("2026-01-04-") :][:200] == folder
     assert len(path.name) <= 255
     assert check(path) == []
 
@@ -250,7 +256,7 @@ def unfinished(folder: Path) -> None:
 
 def trained_again(folder: Path) -> None:
     path = folder / "runs" / f"{SMALL.name}-3" / "metrics.jsonl"
-    write_text(path, path.read_text().replace('"train_loss": 0.1,', '"train_loss": 0.11,'))
+    write_text(path, path.read_text().replace('"train_loss": 0.1', '"train_loss": 0.11'))
 
 
 def resumed(folder: Path) -> None:
@@ -274,13 +280,16 @@ def command(*arguments: str | Path) -> Sequence[str]:
 def test_the_command(tmp_path, believed, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     bench = on_disk(tmp_path, bench_of(around(0.9945)))
-    assert main([*command(bench, "--track", "small", "--date", "2026-02-03", "--name", "tiny")]) == 0
-    out, err = capsys.readouterr()
-    assert out.endswith("record: records/small/2026-02-03-tiny\n")
-    assert "reading the test set" in err
-    assert main(["records", "verify"]) == 0
-    assert capsys.readouterr().out == "records/small/2026-02-03-tiny: holds\n1 of 1 records hold\n"
+    today = str(datetime.now(UTC).date())
     assert main([*command(bench, "--track", "small", "--date", "2026-02-03", "--name", "tiny")]) == 2
+    assert "after the record's date, 2026-02-03" in capsys.readouterr().err
+    assert main([*command(bench, "--track", "small", "--date", today, "--name", "tiny")]) == 0
+    out, err = capsys.readouterr()
+    assert out.endswith(f"record: records/small/{today}-tiny\n")
+    assert "reading the test set" in err
+    assert main(["records", "verify", "--no-models"]) == 0
+    assert capsys.readouterr().out == f"records/small/{today}-tiny: holds\n1 of 1 records hold\n"
+    assert main([*command(bench, "--track", "small", "--date", today, "--name", "tiny")]) == 2
     assert "is there already" in capsys.readouterr().err
 
 
