@@ -200,7 +200,7 @@ def read_json(path: Path) -> Any:
 
 def parse_json(text: str) -> Any:
     """The value in a JSON text. Raises ValueError, which says what is wrong where, for anything else, which
-    NaN and Infinity are, and for a number that no float holds.
+    NaN and Infinity are, for a number that no float holds and for a name given twice.
     """
 
     def refuse(name: str) -> None:
@@ -217,9 +217,21 @@ def parse_json(text: str) -> Any:
         except ValueError:  # Python's own limit, whose words tell how to lift it
             raise ValueError("it holds a number of thousands of digits") from None
 
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        values = dict(pairs)
+        if len(values) < len(pairs):  # of which readers take one or the other
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"it holds {twice!r:.80} twice in one object")
+        return values
+
     try:
         return json.loads(
-            text.removeprefix("\ufeff"), parse_constant=refuse, parse_float=finite, parse_int=whole
+            text.removeprefix("\ufeff"),
+            parse_constant=refuse,
+            parse_float=finite,
+            parse_int=whole,
+            object_pairs_hook=unique,
         )
     except json.JSONDecodeError as error:
         found = "nothing is in it" if not text.strip() else error.msg

@@ -1,9 +1,9 @@
-"""The form of a record's fields: what each may hold on its own. ``plausibility`` compares them."""
+"""The form of a record's fields: what each may hold on its own. ``consistency`` compares them,
+and ``plausible`` has what holds for runs and benches too.
+"""
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
@@ -11,6 +11,7 @@ from typing import Any
 
 from under20k.engine import ENGINES, MAX_THREADS, PRECISIONS
 from under20k.errors import InvalidValue
+from under20k.plausible import environment_faults
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 SHORT_DIGEST = re.compile(r"[0-9a-f]{16}")
@@ -21,29 +22,6 @@ DEVICE = re.compile(r"cpu|mps|cuda(:\d{1,4})?")
 INSTRUCTION_SETS = ("avx512", "avx2", "baseline", "avx512bf16", "wide")
 """Those of native/isa.cpp."""
 MAX_CORES = 65_536
-
-
-def strict_json(text: str) -> Any:
-    """The value of JSON as its standard has it: no NaN, no number beyond all floats, no name given twice.
-
-    Raises ValueError for anything else.
-    """
-
-    def constant(name: str) -> Any:
-        raise ValueError(f"{name} is no JSON")
-
-    def finite(digits: str) -> float:
-        if not math.isfinite(number := float(digits)):
-            raise ValueError(f"{digits} is no finite number")
-        return number
-
-    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [name for name, _ in pairs]
-        if twice := [name for name in names if names.count(name) > 1]:
-            raise ValueError(f"{twice[0]!r} is given twice")
-        return dict(pairs)
-
-    return json.loads(text, parse_constant=constant, parse_float=finite, object_pairs_hook=unique)
 
 
 def whole(least: int, most: int) -> Callable[[Any], bool]:
@@ -79,11 +57,7 @@ ENVIRONMENT: dict[str, tuple[Callable[[Any], bool], str]] = {
         "a version of Python 3",
     ),
     "packages": (
-        lambda value: (
-            isinstance(value, dict)
-            and all(version is None or words(version) for version in value.values())
-            and words(value.get("numpy"))
-        ),
+        lambda value: isinstance(value, dict) and words(value.get("numpy")),
         "the packages' versions, numpy among them",
     ),
     "system": (words, "the system's name"),
@@ -96,6 +70,13 @@ ENVIRONMENT: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 def check_environment(environment: Mapping[str, Any]) -> None:
     """Raise InvalidValue for a field of a seed's environment that no training writes."""
+    # A record's seeds say that they were resumed, not by whom.
+    for fault in environment_faults(
+        {name: value for name, value in environment.items() if name != "resumed"}
+    ):
+        raise InvalidValue(fault)
+    resumed = environment.get("resumed", True)
+    expect("resumed", resumed, resumed is True, "true, or nothing")
     for name, (holds, allowed) in ENVIRONMENT.items():
         value = environment.get(name)
         expect(name, value, holds(value), allowed)

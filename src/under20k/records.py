@@ -24,8 +24,9 @@ from typing import Any
 
 from under20k.data.split import split_indices
 from under20k.errors import InvalidValue, UserError, in_words, nearest
-from under20k.files import read_text
-from under20k.metrics import EpochMetrics, epoch_metrics
+from under20k.files import parse_json, read_text
+from under20k.metrics import EpochMetrics, epoch_metrics, json_object
+from under20k.plausible import epoch_faults, reading_faults
 from under20k.recipe import Recipe
 from under20k.record_fields import (
     DIGEST,
@@ -34,15 +35,12 @@ from under20k.record_fields import (
     check_environment,
     check_time,
     expect,
-    strict_json,
     text_like,
-    whole,
     words,
 )
 from under20k.run import TEACHERS
 from under20k.seeds import Bench, SeedResult
 from under20k.statistics import Sample
-from under20k.teachers import noted
 from under20k.tensor_files import read_tensors
 from under20k.timing import Timing
 from under20k.tracks import TRACKS, broken
@@ -73,12 +71,10 @@ class Reading:
     @classmethod
     def read_from(cls, values: Mapping[str, Any]) -> Reading:
         """The inverse of ``asdict``. Raises InvalidValue or TypeError for anything else."""
-        reading = cls(**values)
-        check_time("read", reading.read)
-        expect("images", reading.images, whole(1, 10**6)(reading.images), "a whole number of images")
-        correct = whole(0, reading.images)(reading.correct)
-        expect("correct", reading.correct, correct, f"a whole number of images from 0 to {reading.images}")
-        return reading
+        for fault in reading_faults(values):
+            raise InvalidValue(fault)
+        check_time("read", values["read"])
+        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -178,7 +174,7 @@ class Record:
             raise UserError(f"there is no record in {path}")
         text, curves = read_text(path / "record.json"), read_text(path / "curves.jsonl")
         try:
-            data = strict_json(text)
+            data = parse_json(text)
         except (ValueError, RecursionError) as error:
             raise UserError(f"{path / 'record.json'} is not JSON: {error}") from error
         if not isinstance(data, dict) or data.get("format") != FORMAT:
@@ -236,9 +232,8 @@ class Record:
         for entry, seed in zip(entries, seeds, strict=True):
             try:
                 check_environment(seed.environment)
-                resumed = seed.environment.get("resumed", True)
-                expect("resumed", resumed, resumed is True, "true, or nothing")
-                noted(seed.environment)  # raises where its teachers are damaged
+                for fault in epoch_faults(seed.epochs, recipe):
+                    raise InvalidValue(fault)
                 readings[seed.seed] = tuple(Reading.read_from(values) for values in entry["test_readings"])
                 digest = entry["weights_sha256"]
                 expect("weights_sha256", digest, text_like(DIGEST)(digest), "64 hexadecimal digits")
@@ -274,7 +269,7 @@ class Record:
 def _curve(number: int, line: str) -> tuple[int, tuple[EpochMetrics, ...]]:
     """A seed and its epochs, from a line of ``curves.jsonl``. Raises InvalidValue where it holds none."""
     try:
-        values = strict_json(line)
+        values = json_object(line)
         return check_seed(values["seed"]), tuple(map(epoch_metrics, values["epochs"]))
     except KeyError as error:
         raise InvalidValue(f"curves.jsonl, line {number}: {error} is missing") from error
@@ -300,7 +295,7 @@ PARTS = "parts_sha256"
 
 
 def sealed(values: Mapping[str, Any], curves: str) -> dict[str, Any]:
-    """``record.json`` with a seal that fits it and ``curves.jsonl``, and digests of its parts if it has any."""
+    """``record.json`` with a seal that fits it and ``curves.jsonl``, and fitting digests of its parts, if any."""
     with_parts = {PARTS: parts(values, curves)} if PARTS in values else {}
     return {**values, **with_parts, "sha256": seal({**values, **with_parts}, curves)}
 
@@ -391,7 +386,7 @@ def kept_model(path: Path, record: Record) -> Tensors:
     file, seed = path / MODEL, record.bench.seeds[0].seed
     if not file.is_file():
         raise UserError(f"{MODEL} is missing")
-    tensors, metadata = read_tensors(file)
+    tensors, metadata = read_tensors(file, ("recipe", "seed"))
     try:
         own = Recipe.from_json(metadata.get("recipe", "")), metadata.get("seed")
         check_weights(record.bench.recipe.architecture, tensors)
@@ -399,9 +394,6 @@ def kept_model(path: Path, record: Record) -> Tensors:
         raise UserError(f"{MODEL}: {error}") from error
     if own != (record.bench.recipe, str(seed)):
         raise UserError(f"{MODEL} is of another recipe or seed; the record's first seed is {seed}")
-    for name, value in tensors.items():
-        if name.endswith(".running_var") and value.min() < 0:
-            raise UserError(f"{MODEL}: {name} holds a negative variance")
     if weights_digest(tensors) != record.weights[seed]:
         raise UserError(f"{MODEL} does not hold the weights of seed {seed} whose digest is in record.json")
     return tensors

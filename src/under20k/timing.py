@@ -22,7 +22,7 @@ from under20k import machine
 from under20k.environment import processor
 from under20k.errors import InvalidValue, UserError
 from under20k.files import write_text
-from under20k.metrics import is_figure
+from under20k.plausible import is_figure
 from under20k.recipe import Recipe
 
 CORES = 2
