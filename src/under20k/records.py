@@ -295,7 +295,7 @@ PARTS = "parts_sha256"
 
 
 def sealed(values: Mapping[str, Any], curves: str) -> dict[str, Any]:
-    """``record.json`` with a seal that fits it and ``curves.jsonl``, and fitting digests of its parts, if any."""
+    """``record.json`` with a seal that fits it and ``curves.jsonl``; so do digests of its parts, if any."""
     with_parts = {PARTS: parts(values, curves)} if PARTS in values else {}
     return {**values, **with_parts, "sha256": seal({**values, **with_parts}, curves)}
 

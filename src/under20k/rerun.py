@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from under20k.engine import choose, native_engine
+from under20k.engine import available_cores, choose, native_engine
 from under20k.environment import PRECISION, identity
 from under20k.errors import UserError
 from under20k.inference import prediction_interval
@@ -163,10 +163,14 @@ class _Trainings:
             groups.setdefault(key, []).append((record, seed))
         for group in groups.values():
             with as_recorded(entry_of(*group[0]).environment) as by:
-                tasks = {
-                    (record.folder, seed): self._task(record, seed, by)
+                missing = [
+                    (record, seed)
                     for record, seed in group
                     if (record.folder, seed) not in self.runs.keys() | self.reasons.keys()
+                ]
+                tasks = {
+                    (record.folder, seed): self._task(record, seed, by, len(missing))
+                    for record, seed in missing
                 }
                 outcome = train_all(list(tasks.values()), self.watcher, jobs=self.jobs)
             reasons = {failure.task.path: failure.reason for failure in outcome.failures}
@@ -220,9 +224,11 @@ class _Trainings:
         )
         return Rerun(record.folder, seed, recorded, measured, None, inside, text)
 
-    def _task(self, record: Record, seed: int, by: By) -> Task:
-        # The native engine gives the same bits for any number of threads.
-        threads = entry_of(record, seed).environment["threads"] if by.engine == "torch" else 1
+    def _task(self, record: Record, seed: int, by: By, beside: int) -> Task:
+        """The training of a seed, one of ``beside`` at a time at most."""
+        threads = entry_of(record, seed).environment["threads"]
+        if by.engine == "native":  # which gives the same bits for any number of threads
+            threads = max(1, available_cores() // min(beside, self.jobs or beside))
         folder = self.folder / record.folder
         return Task(
             record.bench.recipe,

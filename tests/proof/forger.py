@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load, save
+from safetensors.numpy import load
 
 from under20k.recipe import Recipe
 from under20k.records import Record, sealed, weights_digest
+from under20k.tensor_files import safetensors_bytes
 from under20k.verification import page
 
 TRAIN_IMAGES = 50_000
@@ -534,12 +535,13 @@ def _(forged: Forged) -> None:
 def tensors_of(forged: Forged) -> tuple[dict[str, np.ndarray], dict[str, str]]:
     data = forged.files[MODEL]
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    return {name: value.copy() for name, value in load(data).items()}, header.get("__metadata__", {})
+    metadata = {name: text for name, text in header["__metadata__"].items() if name != "sha256"}
+    return {name: value.copy() for name, value in load(data).items()}, metadata
 
 
 def keep(forged: Forged, tensors: dict[str, np.ndarray], metadata: dict[str, str], fitting: bool) -> None:
-    """Put a model in; ``fitting``, with its digest in ``record.json``."""
-    forged.files[MODEL] = save(tensors, metadata)
+    """Put a model in, under a digest of its own; ``fitting``, with its digest in ``record.json`` too."""
+    forged.files[MODEL] = safetensors_bytes(tensors, metadata)
     if fitting:
         forged.seed(0)["weights_sha256"] = weights_digest(tensors)
 

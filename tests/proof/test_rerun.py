@@ -2,8 +2,11 @@
 
 import json
 import os
+import shutil
 import statistics
+import tempfile
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -16,12 +19,13 @@ from under20k.engine import native_engine
 from under20k.errors import UserError
 from under20k.files import read_json, read_text, write_json, write_text
 from under20k.recipes import MINIMAL
-from under20k.records import Reading, Record, seal, weights_digest
+from under20k.records import Reading, Record, sealed, weights_digest
+from under20k.rerun import draw, rerun
 from under20k.run import Run
 from under20k.seeds import Bench
 from under20k.submission import write
 from under20k.timing import in_turns
-from under20k.verification import check, rerun
+from under20k.verification import check
 
 pytestmark = pytest.mark.slow
 
@@ -35,9 +39,16 @@ def record(tmp_path_factory: pytest.TempPathFactory, mnist: Mnist) -> Record:
     folder = tmp_path_factory.mktemp("trained")
     trained = bench(TINY, SEEDS, runs_dir=folder / "runs", benches_dir=folder / "benches").bench
     weights = {seed: weights_digest(Run.open(folder / "runs" / f"tiny-{seed}").weights()) for seed in SEEDS}
-    readings = {seed: (Reading("2026-01-03T00:00:00+00:00", 5_000, 10_000),) for seed in SEEDS}
-    made = Record("accurate", "tiny", "2026-01-04", trained, readings, weights)
+    now = datetime.now(UTC)
+    readings = {seed: (Reading(now.isoformat(), 5_000, 10_000),) for seed in SEEDS}
+    made = Record("accurate", "tiny", f"{now.date()}", trained, readings, weights)
+    shutil.copy(folder / "runs" / "tiny-0" / "model.safetensors", model_of(tmp_path_factory))
     return changed(made, git="0" * 40)  # whatever state these sources are in
+
+
+def model_of(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the record's model is kept until it is written."""
+    return tmp_path_factory.getbasetemp() / "tiny-0.safetensors"
 
 
 def changed(record: Record, **environment: str) -> Record:
@@ -58,7 +69,7 @@ def moved(record: Record, accuracies: list[float]) -> Record:
 
 
 def test_the_same_bits_again(record):
-    first, second = rerun([record], 2, jobs=2)
+    first, second = rerun([(record, [0, 1])], jobs=2)
     for again, seed in ((first, record.bench.seeds[0]), (second, record.bench.seeds[1])):
         assert (again.seed, again.same_bits, again.passed) == (seed.seed, True, True)
         assert again.recorded == again.measured == seed.validation_accuracy
@@ -67,18 +78,19 @@ def test_the_same_bits_again(record):
 
 def test_weights_and_figures_that_were_not_trained_so(record):
     other = replace(record, weights={**record.weights, 0: record.weights[1]})
-    (again,) = rerun([other], 1)
+    (again,) = rerun([(other, [0])])
     assert (again.recorded, again.same_bits, again.passed) == (again.measured, False, False)
-    (again,) = rerun([moved(record, [seed.validation_accuracy + 1e-4 for seed in record.bench.seeds])], 1)
+    better = moved(record, [seed.validation_accuracy + 1e-4 for seed in record.bench.seeds])
+    (again,) = rerun([(better, [0])])
     assert (again.same_bits, again.passed) == (False, False)
 
 
 def test_elsewhere_it_has_to_fall_into_the_spread(record):
     elsewhere = changed(record, processor="Another processor")
-    (again,) = rerun([elsewhere], 1)
+    (again,) = rerun([(elsewhere, [0])])
     assert (again.same_bits, again.passed) == (True, True)  # told, though not asked for
-    elsewhere = replace(elsewhere, weights=dict.fromkeys(SEEDS, "0" * 64))
-    (again,) = rerun([elsewhere], 1)
+    elsewhere = replace(elsewhere, weights={seed: f"{seed:064x}" for seed in SEEDS})
+    (again,) = rerun([(elsewhere, [0])])
     assert (again.same_bits, again.passed) == (None, True)
     assert "it differs in processor" in again.text
     # Moved until it is just inside, and just outside, of what is computed here by hand.
@@ -87,35 +99,78 @@ def test_elsewhere_it_has_to_fall_into_the_spread(record):
     reach = stats.t.ppf(0.9995, 19) * statistics.stdev(spread) * (1 + 1 / 20) ** 0.5
     for share, inside in ((0.98, True), (1.02, False)):
         around = [measured + share * reach + by for by in spread]
-        (again,) = rerun([moved(elsewhere, around)], 1)
+        (again,) = rerun([(moved(elsewhere, around), [0])])
         assert (again.same_bits, again.passed) == (None, inside)
+
+
+@pytest.mark.skipif(native_engine.unavailable() is not None, reason="only its bits are the same elsewhere")
+def test_seeds_that_were_made_up_around_an_honest_one(record):
+    """Said to be another machine's: but seed 0 gives its bits here, so the others have to as well."""
+    invented = {seed: record.weights[0] if seed == 0 else f"{seed:064x}" for seed in SEEDS}
+    elsewhere = replace(changed(record, processor="Another processor", code="f" * 16), weights=invented)
+    (again,) = rerun([(elsewhere, [7])])
+    assert (again.seed, again.same_bits, again.passed) == (7, False, False)
+    assert "not the same bits, though seed 0 has them here" in again.text
+    # In the draw together, it takes no training more.
+    first, second = rerun([(elsewhere, [0, 7])])
+    assert (first.passed, second.passed) == (True, False)
+
+
+@pytest.mark.skipif(native_engine.unavailable() is not None, reason="it alone has instruction sets")
+def test_the_records_instruction_set_is_used(record, monkeypatch):
+    """Whatever this processor would take itself."""
+    monkeypatch.setenv("UNDER20K_ISA", "baseline")
+    trained = bench_like(record, [0])
+    monkeypatch.delenv("UNDER20K_ISA")
+    (again,) = rerun([(trained, [0])])
+    assert (again.same_bits, again.passed) == (True, True)
+    assert "UNDER20K_ISA" not in os.environ
+
+
+def bench_like(record: Record, seeds: list[int]) -> Record:
+    """The record, the seeds trained with the instruction set in use."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = bench(TINY, seeds, runs_dir=Path(folder) / "runs", benches_dir=Path(folder) / "benches").bench
+        weights = {
+            seed: weights_digest(Run.open(Path(folder) / "runs" / f"tiny-{seed}").weights()) for seed in seeds
+        }
+    assert weights != {seed: record.weights[seed] for seed in seeds}
+    return replace(record, bench=made, weights=weights)
 
 
 def test_a_training_that_fails(record, tmp_path):
     (tmp_path / "file").touch()
-    (again,) = rerun([record], 1, data_dir=tmp_path / "file")
+    (again,) = rerun([(record, [0])], data_dir=tmp_path / "file")
     assert (again.measured, again.passed) == (None, False)
     assert "could not be trained: " in again.text
 
 
-def test_the_command(record, tmp_path, capsys):
-    path = write(record, tmp_path / "records")
+def test_the_command(record, tmp_path, capsys, tmp_path_factory):
+    path = write(record, tmp_path / "records", model_of(tmp_path_factory).read_bytes())
     assert check(path) == []
-    assert main(["records", "verify", str(path), "--rerun", "1"]) == 0
-    out = capsys.readouterr().out
-    assert "tiny, seed 0: " in out
+    verify = ["records", "verify", str(path), "--rerun", "1"]
+    assert main([*verify, "--rerun-from", "a b"]) == 0
+    out, err = capsys.readouterr()
+    (drawn,) = draw(record, 1, "a b")
+    assert "holds; its model of seed 0 gives " in out
+    assert f"tiny, seed {drawn}: " in out
     assert "the same bits" in out
-    # Another's weights, under a seal that is right.
+    assert "drawn from 'a b'; --rerun 1 --rerun-from 'a b' draws the same\n1 of 1 records hold\n" in out
+    assert f"{record.folder}: seed {drawn}\n" in err
+    # Weights that were made up, under a seal that is right.
     values = read_json(path / "record.json")
-    values["seeds"][0]["weights_sha256"] = values["seeds"][1]["weights_sha256"]
-    values["sha256"] = seal(values, read_text(path / "curves.jsonl"))
-    write_json(path / "record.json", values)
+    for seed in values["seeds"][1:]:
+        seed["weights_sha256"] = f"{seed['seed']:064x}"
+    write_json(path / "record.json", sealed(values, read_text(path / "curves.jsonl")))
     assert check(path) == []
-    assert main(["records", "verify", str(path), "--rerun", "1", "--json"]) == 1
+    text = next(text for text in "abcdefgh" if draw(record, 1, text) != [0])
+    assert main([*verify, "--rerun-from", text, "--json"]) == 1
     shown = json.loads(capsys.readouterr().out)
-    assert shown["passed"] is False
-    assert shown["records"][0]["wrong"] == []
+    assert (shown["passed"], shown["drawn_from"]) == (False, text)
+    assert (shown["records"][0]["wrong"], shown["records"][0]["passed"]) == ([], False)
     assert [again["same_bits"] for again in shown["reruns"]] == [False]
+    assert main([*verify, "--rerun-from", text]) == 1
+    assert capsys.readouterr().out.endswith("\n0 of 1 records hold\n")
 
 
 def test_two_recipes_in_pairs(tmp_path, monkeypatch, capsys, mnist: Mnist):
