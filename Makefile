@@ -50,8 +50,11 @@ check: $(VENV)/installed-lint         ## lint, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-records: $(VENV)/installed            ## check every record, and train a seed of each again
-	$(BIN)/under20k records verify --rerun 1
+records: $(VENV)/installed            ## check every record, and train a seed of one of them again
+	$(BIN)/under20k records verify --rerun 1 --rerun-records 1
+
+records-nightly: $(VENV)/installed    ## check every record, and train three seeds of each again, others every day
+	$(BIN)/under20k records verify --rerun 3 --rerun-from "$$(git rev-parse HEAD) $$(date -u +%F)"
 
 format: $(VENV)/installed-lint        ## apply lint fixes and formatting
 	$(BIN)/ruff check --fix .

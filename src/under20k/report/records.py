@@ -115,7 +115,8 @@ def records_markdown(records: Sequence[Record]) -> str:
         return "No records yet."
     note = (
         "Every figure follows from the seeds' numbers in `records/`; `under20k records verify` computes it "
-        "again, and CI trains a seed of each."
+        "again and evaluates the weights of seed 0. CI trains a seed of one record again, drawn by the "
+        "commit's hash."
     )
     return "\n\n".join([*(table.markdown() for table in tables.values()), note])
 
@@ -130,7 +131,7 @@ def record_document(record: Record, *, drawn: bool = True) -> Document:
         bench_table([bench]),
         Text("The command that gave it:"),
         Code(bench.command),
-        Text("What trains one of its seeds again:"),
+        Text("The weights of its first seed are in model.safetensors. What trains one of its seeds again:"),
         Code(f"under20k records verify records/{record.folder} --rerun 1"),
     ]
     environment = environment_rows([seed.environment for seed in bench.seeds])
