@@ -103,7 +103,8 @@ def _dates(record: Record, now: datetime) -> Iterator[str]:
     """Training, then the reading of the test set, then the record, and none of it in the future."""
     day = check_date("date", record.date)
     if day > (now + SKEW).date():
-        yield f"the record's date, {record.date}, is in the future"
+        yield f"the record's date, {day}, is in the future"
+    last_read = day
     for seed in record.bench.seeds:
         who = f"seed {seed.seed}"
         started = check_time("started", seed.environment.get("started"))
@@ -121,8 +122,9 @@ def _dates(record: Record, now: datetime) -> Iterator[str]:
                     f"{who}: its test set was read at {read.isoformat()}, and its training, which took "
                     f"{own_s:.0f} s, started at {started.isoformat()}"
                 )
-            if read.astimezone(UTC).date() > day:
-                yield f"{who}: its test set was read at {read.isoformat()}, after the record's date, {day}"
+            last_read = max(last_read, read.astimezone(UTC).date())
+    if last_read > day:
+        yield f"the record's date, {day}, is before its last reading of the test set, on {last_read} (UTC)"
 
 
 def _timing(record: Record) -> Iterator[str]:

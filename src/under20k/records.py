@@ -24,7 +24,7 @@ from typing import Any
 
 from under20k.data.split import split_indices
 from under20k.errors import InvalidValue, UserError, in_words, nearest
-from under20k.files import parse_json, read_text
+from under20k.files import is_present, parse_json, read_text
 from under20k.metrics import EpochMetrics, epoch_metrics, json_object
 from under20k.plausible import epoch_faults, reading_faults
 from under20k.recipe import Recipe
@@ -384,7 +384,7 @@ def kept_model(path: Path, record: Record) -> Tensors:
     the record has.
     """
     file, seed = path / MODEL, record.bench.seeds[0].seed
-    if not file.is_file():
+    if not is_present(file):
         raise UserError(f"{MODEL} is missing")
     tensors, metadata = read_tensors(file, ("recipe", "seed"))
     try:

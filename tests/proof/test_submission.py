@@ -282,7 +282,9 @@ def test_the_command(tmp_path, believed, capsys, monkeypatch):
     bench = on_disk(tmp_path, bench_of(around(0.9945)))
     today = str(datetime.now(UTC).date())
     assert main([*command(bench, "--track", "small", "--date", "2026-02-03", "--name", "tiny")]) == 2
-    assert "after the record's date, 2026-02-03" in capsys.readouterr().err
+    assert (
+        "the record's date, 2026-02-03, is before its last reading of the test set" in capsys.readouterr().err
+    )
     assert main([*command(bench, "--track", "small", "--date", today, "--name", "tiny")]) == 0
     out, err = capsys.readouterr()
     assert out.endswith(f"record: records/small/{today}-tiny\n")

@@ -331,6 +331,7 @@ def test_the_command_tells_and_fails(record, capsys, monkeypatch, tmp_path):
         (["verify", "--rerun-records", "2"], "--rerun-records draws what --rerun K trains again; give both"),
         (["verify", "--rerun-from", "x"], "--rerun-from draws what --rerun K trains again; give both"),
         (["verify", "--rerun", "1", "--rerun-records", "0"], "--rerun-records is 0"),
+        (["verify", "--rerun", "1", "--rerun-from", ""], "--rerun-from is empty"),
         (["--records-dir", "nowhere"], "there is no folder of records nowhere"),
     ],
 )

@@ -167,6 +167,8 @@ def verify(arguments: argparse.Namespace) -> int:
     for option in ("rerun_records", "rerun_from"):
         if getattr(arguments, option) is not None and not arguments.rerun:
             raise UserError(f"--{option.replace('_', '-')} draws what --rerun K trains again; give both")
+    if arguments.rerun_from == "":
+        raise UserError("--rerun-from is empty; give a text, or leave it out to draw at random")
     if arguments.jobs is not None and not 1 <= arguments.jobs <= 1024:
         raise UserError(f"--jobs is {arguments.jobs}; give 1 to 1024")
 
