@@ -205,10 +205,10 @@ class Record:
         expect("sha256", data["sha256"], text_like(DIGEST)(data["sha256"]), "64 hexadecimal digits")
         check_date("date", data["date"])
         environments = cls._environments(data["environments"])
-        epochs = dict(_curve(number, line) for number, line in enumerate(curves.splitlines(), 1))
+        curve_list = [_curve(number, line) for number, line in enumerate(curves.splitlines(), 1)]
+        epochs = dict(curve_list)
         entries = data["seeds"]
-        numbers = [check_seed(entry["seed"]) for entry in entries]
-        if numbers != list(epochs):
+        if [check_seed(entry["seed"]) for entry in entries] != [seed for seed, _ in curve_list]:
             raise InvalidValue("record.json and curves.jsonl are not of the same seeds")
         recipe = Recipe.from_dict(data["recipe"])
         if not epochs or any(len(of_seed) != recipe.epochs for of_seed in epochs.values()):
@@ -270,6 +270,8 @@ def _curve(number: int, line: str) -> tuple[int, tuple[EpochMetrics, ...]]:
     """A seed and its epochs, from a line of ``curves.jsonl``. Raises InvalidValue where it holds none."""
     try:
         values = json_object(line)
+        if more := values.keys() - {"seed", "epochs"}:
+            raise InvalidValue(f"{min(more)!r} is no field of a curve")
         return check_seed(values["seed"]), tuple(map(epoch_metrics, values["epochs"]))
     except KeyError as error:
         raise InvalidValue(f"curves.jsonl, line {number}: {error} is missing") from error

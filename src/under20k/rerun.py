@@ -135,43 +135,49 @@ def rerun(
     interval in which one more seed of the record falls in 999 of 1,000 cases.
     """
     with tempfile.TemporaryDirectory(prefix="under20k-rerun-") as folder:
-        again = _Trainings(Path(folder), jobs, data_dir, watcher or Unwatched())
-        again.train((record, seed) for record, seeds in drawn for seed in seeds)
-        again.train(
-            (record, witness)
-            for record, seeds in drawn
-            if (witness := again.witness_wanted(record, seeds)) is not None
+        again = _Trainings(
+            [record for record, _ in drawn], Path(folder), jobs, data_dir, watcher or Unwatched()
         )
-        return [again.judged(record, seed) for record, seeds in drawn for seed in seeds]
+        wanted = [(index, seed) for index, (_, seeds) in enumerate(drawn) for seed in seeds]
+        again.train(wanted)
+        again.train(
+            sorted(
+                {(index, again.first(index)) for index, seed in wanted if again.needs_witness(index, seed)}
+            )
+        )
+        return [again.judged(index, seed) for index, seed in wanted]
 
 
 class _Trainings:
-    """Seeds of records that are trained again, by the record's folder and the seed."""
+    """Seeds of records that are trained again, each known by the record's index and its own number."""
 
-    def __init__(self, folder: Path, jobs: int | None, data_dir: Path | None, watcher: Watcher) -> None:
-        self.folder, self.jobs, self.data_dir, self.watcher = folder, jobs, data_dir, watcher
-        self.runs: dict[tuple[str, int], Run] = {}
-        self.reasons: dict[tuple[str, int], str] = {}
-        self.exact: set[tuple[str, int]] = set()
+    def __init__(
+        self,
+        records: Sequence[Record],
+        folder: Path,
+        jobs: int | None,
+        data_dir: Path | None,
+        watcher: Watcher,
+    ) -> None:
+        self.records, self.folder, self.jobs = records, folder, jobs
+        self.data_dir, self.watcher = data_dir, watcher
+        self.runs: dict[tuple[int, int], Run] = {}
+        self.reasons: dict[tuple[int, int], str] = {}
+        """Why the others could not be trained."""
+        self.exact: set[tuple[int, int]] = set()
+        """Those trained by the record's own arithmetic (``By.exact``)."""
 
-    def train(self, wanted: Iterable[tuple[Record, int]]) -> None:
+    def train(self, wanted: Iterable[tuple[int, int]]) -> None:
         """Train what is not trained yet, together what takes the same instruction set and precision."""
-        groups: dict[tuple[Any, ...], list[tuple[Record, int]]] = {}
-        for record, seed in wanted:
-            own = identity(entry_of(record, seed).environment)
-            key = own["engine"], own["precision"], own.get("instruction_set")
-            groups.setdefault(key, []).append((record, seed))
+        groups: dict[tuple[Any, ...], list[tuple[int, int]]] = {}
+        for which in wanted:
+            if which not in self.runs and which not in self.reasons:
+                own = identity(self._entry(*which).environment)
+                key = own["engine"], own["precision"], own.get("instruction_set")
+                groups.setdefault(key, []).append(which)
         for group in groups.values():
-            with as_recorded(entry_of(*group[0]).environment) as by:
-                missing = [
-                    (record, seed)
-                    for record, seed in group
-                    if (record.folder, seed) not in self.runs.keys() | self.reasons.keys()
-                ]
-                tasks = {
-                    (record.folder, seed): self._task(record, seed, by, len(missing))
-                    for record, seed in missing
-                }
+            with as_recorded(self._entry(*group[0]).environment) as by:
+                tasks = {which: self._task(*which, by, len(group)) for which in group}
                 outcome = train_all(list(tasks.values()), self.watcher, jobs=self.jobs)
             reasons = {failure.task.path: failure.reason for failure in outcome.failures}
             for which, task in tasks.items():
@@ -181,37 +187,36 @@ class _Trainings:
                 else:
                     self.reasons[which] = reasons[task.path]
 
-    def witness_wanted(self, record: Record, seeds: Sequence[int]) -> int | None:
-        """The record's first seed, where a seed did not come out the same and the first one may tell why."""
-        first = record.bench.seeds[0].seed
-        for seed in seeds:
-            which = record.folder, seed
-            if which in self.exact and not self._same(record, seed) and self._alike(record, first, seed):
-                return first
-        return None
+    def first(self, index: int) -> int:
+        """A record's first seed."""
+        return self.records[index].bench.seeds[0].seed
 
-    def judged(self, record: Record, seed: int) -> Rerun:
+    def needs_witness(self, index: int, seed: int) -> bool:
+        """Whether a seed did not come out the same, and the first one may say that it should have."""
+        exact = (index, seed) in self.exact
+        return exact and not self._same(index, seed) and self._alike(index, self.first(index), seed)
+
+    def judged(self, index: int, seed: int) -> Rerun:
         """A seed beside the run that trained it again."""
-        entry = entry_of(record, seed)
+        record, entry = self.records[index], self._entry(index, seed)
         recorded = entry.validation_accuracy
-        which = record.folder, seed
-        if which in self.reasons:
-            text = f"could not be trained: {self.reasons[which]}"
+        if (index, seed) in self.reasons:
+            text = f"could not be trained: {self.reasons[index, seed]}"
             return Rerun(record.folder, seed, recorded, None, None, False, text)
-        run = self.runs[which]
+        run = self.runs[index, seed]
         measured = run.metrics()[-1].validation_accuracy
         beside = f"{percent(measured)}, recorded {percent(recorded)}"
-        if self._same(record, seed):
+        if self._same(index, seed):
             return Rerun(record.folder, seed, recorded, measured, True, True, f"{beside}: the same bits")
         here, there = _machine(run.session), _machine(entry.environment)
         # torch names no device where it chose one; what both name decides.
         differing = [name for name in here if here[name] != there.get(name)]
         witnesses = [
             other
-            for folder, other in self.runs
-            if folder == record.folder and self._alike(record, other, seed) and self._same(record, other)
+            for of, other in self.exact
+            if of == index and self._alike(index, other, seed) and self._same(index, other)
         ]
-        if witnesses or not differing:
+        if (witnesses and (index, seed) in self.exact) or not differing:
             why = f"though seed {witnesses[0]} has them here" if witnesses else "on the same machine and code"
             text = f"{beside}: not the same bits, {why}"
             return Rerun(record.folder, seed, recorded, measured, False, False, text)
@@ -224,42 +229,31 @@ class _Trainings:
         )
         return Rerun(record.folder, seed, recorded, measured, None, inside, text)
 
-    def _task(self, record: Record, seed: int, by: By, beside: int) -> Task:
+    def _task(self, index: int, seed: int, by: By, beside: int) -> Task:
         """The training of a seed, one of ``beside`` at a time at most."""
-        threads = entry_of(record, seed).environment["threads"]
+        threads = self._entry(index, seed).environment["threads"]
         if by.engine == "native":  # which gives the same bits for any number of threads
             threads = max(1, available_cores() // min(beside, self.jobs or beside))
-        folder = self.folder / record.folder
-        return Task(
-            record.bench.recipe,
-            seed,
-            folder,
-            by.engine,
-            "cpu",
-            threads,
-            self.data_dir,
-            precision=by.precision,
-        )
+        recipe, folder = self.records[index].bench.recipe, self.folder / str(index)
+        return Task(recipe, seed, folder, by.engine, "cpu", threads, self.data_dir, precision=by.precision)
 
-    def _same(self, record: Record, seed: int) -> bool:
+    def _same(self, index: int, seed: int) -> bool:
         """Whether a seed was trained again to the same weights and figures; not where it was not."""
-        run = self.runs.get((record.folder, seed))
-        if run is None or weights_digest(run.weights()) != record.weights[seed]:
+        run = self.runs.get((index, seed))
+        if run is None or weights_digest(run.weights()) != self.records[index].weights[seed]:
             return False
-        return [_untimed(asdict(epoch)) for epoch in run.metrics()] == [
-            _untimed(asdict(epoch)) for epoch in entry_of(record, seed).epochs
-        ]
+        now, before = run.metrics(), self._entry(index, seed).epochs
+        return [_untimed(asdict(epoch)) for epoch in now] == [_untimed(asdict(epoch)) for epoch in before]
 
-    def _alike(self, record: Record, one: int, other: int) -> bool:
+    def _alike(self, index: int, one: int, other: int) -> bool:
         """Whether two seeds were recorded by the same machine and code."""
-        first, second = (_machine(entry_of(record, seed).environment) for seed in (one, other))
+        first, second = (_machine(self._entry(index, seed).environment) for seed in (one, other))
         return first == second
 
-
-def entry_of(record: Record, seed: int) -> SeedResult:
-    """What a record says of a seed."""
-    (entry,) = (entry for entry in record.bench.seeds if entry.seed == seed)
-    return entry
+    def _entry(self, index: int, seed: int) -> SeedResult:
+        """What a record says of a seed."""
+        (entry,) = (entry for entry in self.records[index].bench.seeds if entry.seed == seed)
+        return entry
 
 
 def _machine(environment: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Is a record what it says? Statistics computed again, rules checked, its model evaluated.
 
-``rerun`` trains some of its seeds again.
+Each finding is a sentence. ``rerun`` trains some of a record's seeds again.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from under20k.consistency import implausible, remarks
+from under20k.consistency import implausible
 from under20k.data import load
 from under20k.data.source import Notify
 from under20k.engine import create
@@ -20,8 +20,6 @@ from under20k.files import read_text, write_text
 from under20k.records import FILES, MODEL, PARTS, Record, kept_model, rules_broken
 from under20k.report.records import record_document
 from under20k.rerun import as_recorded
-
-__all__ = ["check", "evaluated", "page", "remarks", "renewed"]
 
 TOLERANCE = 1e-12  # between a statistic that is recorded and the same one computed again
 SLACK = 2  # images that another processor's rounding may decide otherwise
@@ -104,7 +102,12 @@ def evaluated(
     if not math.isclose(found.loss, loss, rel_tol=LOSS_SLACK):
         text = f"its model of seed {seed.seed} has a validation loss of {found.loss:.6f}"
         return [f"{text}; its last epoch says {loss:.6f}"], ""
-    return [], f"{gives}, as its last epoch says" if found.correct == expected else f"{gives} ({expected:,})"
+    as_said = (
+        "as its last epoch says"
+        if found.correct == expected
+        else f"within {SLACK} of the {expected:,} recorded"
+    )
+    return [], f"{gives}, {as_said}"
 
 
 def page(record: Record) -> str:

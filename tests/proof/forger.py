@@ -258,6 +258,18 @@ def _(forged: Forged) -> None:
     forged.epochs(3)[0]["test_accuracy"] = 0.999
 
 
+@kind("a seed's curve given twice")
+def _(forged: Forged) -> None:
+    better = deepcopy(forged.curves[3])
+    better["epochs"][-1]["validation_accuracy"] = 0.999
+    forged.curves.insert(3, better)
+
+
+@kind("a curve's field that there is not")
+def _(forged: Forged) -> None:
+    forged.curves[3]["best_accuracy"] = 0.999
+
+
 # Dates
 
 sets(FORGERIES, "a date that does not exist", "date", value="2026-02-30")

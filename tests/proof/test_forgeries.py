@@ -7,11 +7,12 @@ import pytest
 from forger import FORGERIES, MODELS, OF_TIMING, REMARKABLE, Change, Forged, every_epoch, forge
 
 from under20k.cli.main import main
+from under20k.consistency import remarks
 from under20k.data import Mnist
 from under20k.engine import native_engine
 from under20k.records import Record, record_folders
 from under20k.rerun import as_recorded
-from under20k.verification import check, evaluated, remarks
+from under20k.verification import check, evaluated
 
 RECORDS = Path(__file__).parents[2] / "records"
 FOLDERS = record_folders(RECORDS)

@@ -198,6 +198,39 @@ def test_every_word_is_watched(record, place, new):
     assert check(record)
 
 
+@pytest.mark.parametrize(
+    ("place", "part"),
+    [
+        (("command",), "track, name, date, command"),
+        (("environments", 0, "system"), "environments"),
+        (("seeds", 3, "weights_sha256"), "seeds"),
+        (("timing", "processor"), "timing"),
+        (("recipe", "name"), "recipe"),
+    ],
+)
+def test_a_seal_that_does_not_fit_says_where(record, place, part):
+    values = read_json(record / "record.json")
+    new = f"{7:064x}" if place[-1] == "weights_sha256" else lambda text: f"{text}s"
+    write_json(record / "record.json", changed(values, place, new))
+    assert f"the seal, sha256, does not fit: changed since it was made: {part}" in check(record)
+    # Records of before have no digests of their parts.
+    del values["parts_sha256"]
+    whole = sealed(values, read_text(record / "curves.jsonl"))
+    write_json(record / "record.json", whole)
+    assert check(record) == []
+    write_json(record / "record.json", changed(whole, place, new))
+    (said,) = [text for text in check(record) if "seal" in text]
+    assert (
+        "a seed's start, threads, test reading or weights digest, the timing, or a figure of curves" in said
+    )
+
+
+def test_a_seal_over_other_curves_says_so(record):
+    curves = read_text(record / "curves.jsonl")
+    write_text(record / "curves.jsonl", curves.replace('"train_loss": 0.1,', '"train_loss": 0.11,', 1))
+    assert check(record) == ["the seal, sha256, does not fit: changed since it was made: curves.jsonl"]
+
+
 def test_a_seed_left_out_is_missed(record):
     """Consistently: record, curves, statistics, seal and page are of the other 20."""
     path = record / "record.json"

@@ -173,8 +173,9 @@ def verify(arguments: argparse.Namespace) -> int:
         raise UserError(f"--jobs is {arguments.jobs}; give 1 to 1024")
 
     from under20k.cli.data import Talk
+    from under20k.consistency import remarks
     from under20k.records import Record, record_folders
-    from under20k.verification import check, evaluated, remarks
+    from under20k.verification import check, evaluated
 
     folders = arguments.records or record_folders(arguments.records_dir)
     if missing := [folder for folder in folders if not (folder / "record.json").is_file()]:
