@@ -53,6 +53,7 @@ check: $(VENV)/installed-lint         ## lint, format and types
 records: $(VENV)/installed            ## check every record, and train a seed of one of them again
 	$(BIN)/under20k records verify --rerun 1 --rerun-records 1
 
+.PHONY: records-nightly
 records-nightly: $(VENV)/installed    ## check every record, and train three seeds of each again, others every day
 	$(BIN)/under20k records verify --rerun 3 --rerun-from "$$(git rev-parse HEAD) $$(date -u +%F)"
 

@@ -147,6 +147,7 @@ def test_leftovers_of_a_kill_are_removed_and_nothing_else(tmp_path):
         (b'{"a": 1', "is not JSON: Expecting ',' delimiter (line 1, column 8)"),
         (b"[" * 100_000, "is not JSON: it is nested too deeply"),
         (b"1" * 5000, "is not JSON: it holds a number of thousands of digits"),
+        (b'{"a": [{"n": 1, "n": 2}]}', "is not JSON: it holds 'n' twice in one object"),
     ],
 )
 def test_damaged_json_is_a_user_error(tmp_path, content, words):
