@@ -1,5 +1,6 @@
 """Which seeds are trained again, and how: draws that repeat, the record's own arithmetic, ratios of times."""
 
+import math
 import os
 import subprocess
 from argparse import Namespace
@@ -16,7 +17,7 @@ from under20k.engine import native_engine
 from under20k.environment import processor
 from under20k.errors import UserError
 from under20k.records import Record
-from under20k.rerun import as_recorded, draw, draw_records, time_again
+from under20k.rerun import as_recorded, draw, draw_records, same_figures, time_again
 from under20k.timing import Timing
 
 RECORD = Record("fast", "tiny", "2026-01-04", bench_of(around(0.9945)), {}, {})
@@ -126,3 +127,15 @@ def test_a_timing_that_fails(monkeypatch):
     again = time_again(replace(RECORD, timing=TIMING))
     assert (again.measured, again.passed) == (None, False)
     assert again.text == "could not be timed: time is measured on 2 cores, and this process may use 1"
+
+
+def test_what_counts_as_the_same_figures():
+    """The last digit of a loss is NumPy's, another one with AVX-512 than with AVX2; the rest is exact."""
+    epoch = RECORD.bench.seeds[0].epochs[0]
+    for name in ("train_loss", "validation_loss"):
+        value = getattr(epoch, name)
+        assert same_figures(epoch, replace(epoch, **{name: math.nextafter(value, 1)}))
+        assert not same_figures(epoch, replace(epoch, **{name: value * (1 + 1e-9)}))
+    assert same_figures(epoch, replace(epoch, train_time_s=9.0, total_time_s=9.5, images_per_s=1.0))
+    for name in ("learning_rate", "train_accuracy", "validation_accuracy"):
+        assert not same_figures(epoch, replace(epoch, **{name: math.nextafter(getattr(epoch, name), 1)}))

@@ -275,7 +275,12 @@ def head_commit(folder: Path) -> str | None:
     """The commit that the checkout around a folder is at, if any."""
     try:
         found = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, timeout=10, check=True
+            ["git", "-c", "safe.directory=*", "rev-parse", "HEAD"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return None
