@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from under20k.engine import available_cores, choose, native_engine
+from under20k import machine
+from under20k.engine import choose, native_engine
 from under20k.environment import PRECISION, identity
 from under20k.errors import UserError
 from under20k.inference import prediction_interval
@@ -238,7 +239,7 @@ class _Trainings:
         """The training of a seed, one of ``beside`` at a time at most."""
         threads = self._entry(index, seed).environment["threads"]
         if by.engine == "native":  # which gives the same bits for any number of threads
-            threads = max(1, available_cores() // min(beside, self.jobs or beside))
+            threads = max(1, machine.cores().amount // min(beside, self.jobs or beside))
         recipe, folder = self.records[index].bench.recipe, self.folder / str(index)
         return Task(recipe, seed, folder, by.engine, "cpu", threads, self.data_dir, precision=by.precision)
 
