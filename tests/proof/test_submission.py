@@ -273,6 +273,19 @@ def test_runs_that_are_no_longer_the_benchs(tmp_path, believed, harm):
     assert believed == []
 
 
+def test_a_training_that_was_resumed_is_said(tmp_path, believed):
+    """Its last start is recorded, which may be less than its seconds before the reading of the test set."""
+    bench = on_disk(tmp_path, bench_of(around(0.9945)))
+    path = tmp_path / "runs" / f"{SMALL.name}-3" / "environment.json"
+    environment = read_json(path)
+    write_json(path, {**environment, "resumed": [{**environment, "started": "2026-01-02T23:59:59+00:00"}]})
+    record = submit(bench, "small", records_dir=tmp_path / "records")
+    said = [(seed["started"], seed.get("resumed")) for seed in read_json(record / "record.json")["seeds"]]
+    assert said[3] == ("2026-01-02T23:59:59+00:00", True)
+    assert said[2] == ("2026-01-02T03:04:05+00:00", None)
+    assert check(record) == []
+
+
 def command(*arguments: str | Path) -> Sequence[str]:
     return ["records", "submit", *map(str, arguments)]
 
