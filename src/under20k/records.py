@@ -38,7 +38,7 @@ from under20k.record_fields import (
     text_like,
     words,
 )
-from under20k.run import TEACHERS
+from under20k.run import INPUT_ENTRIES, TEACHERS
 from under20k.seeds import Bench, SeedResult
 from under20k.statistics import Sample
 from under20k.tensor_files import read_tensors
@@ -388,7 +388,7 @@ def kept_model(path: Path, record: Record) -> Tensors:
     file, seed = path / MODEL, record.bench.seeds[0].seed
     if not is_present(file):
         raise UserError(f"{MODEL} is missing")
-    tensors, metadata = read_tensors(file, ("recipe", "seed"))
+    tensors, metadata = read_tensors(file, ("recipe", "seed", *INPUT_ENTRIES))
     try:
         own = Recipe.from_json(metadata.get("recipe", "")), metadata.get("seed")
         check_weights(record.bench.recipe.architecture, tensors)

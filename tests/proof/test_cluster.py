@@ -19,9 +19,9 @@ from under20k.data import Mnist
 from under20k.engine import choose
 from under20k.errors import UserError
 from under20k.recipes import MINIMAL
+from under20k.rerun import TIMES
 from under20k.run import Run
 from under20k.trainings import Task, Unwatched
-from under20k.verification import TIMES
 
 pytestmark = pytest.mark.slow
 
