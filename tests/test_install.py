@@ -39,7 +39,7 @@ def test_read_only_sources_install(tmp_path):
     """In a namespace of its own, where a mount keeps root from writing too; without a compiler."""
     source, wheels = tmp_path / "src", tmp_path / "wheels"
     source.mkdir()
-    for name in ("src", "native"):
+    for name in ("src", "native", "tools"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
     for name in ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md"):
         shutil.copy(ROOT / name, source)
