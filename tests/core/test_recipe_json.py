@@ -108,7 +108,7 @@ def test_cut_text_is_invalid(length):
         (MINIMAL.to_json().replace('"momentum": 0.9', f'"momentum": {"9" * 400}'), "momentum: 999"),
         (MINIMAL.to_json().replace('"momentum": 0.9', f'"momentum": {"9" * 5000}'), "not JSON"),
         (
-            MINIMAL.to_json().replace('"schedule": {', '"schedule": [], "augmentation": {'),
+            json.dumps(json.loads(MINIMAL.to_json()) | {"schedule": []}),
             "schedule: a list; all",
         ),
         (
@@ -127,7 +127,11 @@ def test_cut_text_is_invalid(length):
             TAUGHT.to_json().replace('"teacher": {', '"teacher": {"distillation": {}, '),
             "teacher: has teachers of its own; allowed is one without",
         ),
-        (TAUGHT.to_json().replace('"teacher": {', '"teachers": 7, "teachers": {'), "'teacher' is missing"),
+        (
+            json.dumps(json.loads(TAUGHT.to_json()) | {"distillation": {"teachers": 7}}),
+            "'teacher' is missing",
+        ),
+        (TAUGHT.to_json().replace('"teacher": {', '"teachers": 7, "teacher": {'), "'teachers' twice"),
     ],
 )
 def test_invalid(text, words):
