@@ -86,7 +86,7 @@ def _read(path: Path, file: IdxFile) -> Content | None:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
                 return None
-            start = stream.read(4)
+            start = stream.read(4) or b""  # none where the system has nothing to give yet
             stream.seek(0)
             if status.st_size == file.size and start == file.header[:4]:
                 content = read_plain(stream, file)

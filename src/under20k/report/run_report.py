@@ -134,7 +134,7 @@ def cores_text(environment: Mapping[str, Any]) -> str:
 def memory_text(environment: Mapping[str, Any]) -> str:
     """``31.3 GiB``, or ``512 MiB (cgroup memory limit)``; nothing where it was not recorded."""
     size_bytes, limit = environment.get("memory_bytes"), environment.get("memory_limit")
-    if not isinstance(size_bytes, int | float):
+    if not isinstance(size_bytes, int | float) or not 0 <= size_bytes < 2**63:
         return ""
     return f"{size_text(size_bytes)}{f' ({limit})' if limit else ''}"
 
