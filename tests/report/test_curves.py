@@ -1,21 +1,19 @@
 from itertools import combinations
 
-import matplotlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.text import Text
-from matplotlib.transforms import Bbox
 
 from under20k.recipes import MINIMAL, REGULARIZED
 from under20k.report.curves import curves_figure, draw_curves, draw_seed_curves, lower_end, spread
-from under20k.report.figures import png
+from under20k.report.figures import matplotlib, png
 from under20k.report.specification import SPECIFIED
 
+Text, Bbox = matplotlib.text.Text, matplotlib.transforms.Bbox
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-def boxes(figure) -> dict[str, Bbox]:
+def boxes(figure) -> dict:
     """Where each text of a figure lies, in pixels."""
     figure.draw_without_rendering()
     hidden = set()  # Matplotlib keeps labels for ticks beyond the axes' ends, and does not draw them

@@ -163,8 +163,9 @@ def folder_text(results: output.Results, width: int | None = None) -> str:
 
 def _parted(error: str, target: str) -> tuple[str, str]:
     """A reason, and the line of the target's own file that it ends with, as ``:12``."""
-    error = error.removeprefix(f"{target} ")
-    file = re.escape(PurePath(re.sub(r":\w+$", "", target)).name)
+    name = PurePath(re.sub(r":\w+$", "", target)).name
+    error = error.removeprefix(f"{target} ").removeprefix(f"{target}: ").removeprefix(f"{name}: ")
+    file = re.escape(name)
     if found := re.search(rf" \({file}(:\d+| [^()]*:\d+)\)$", error):
         return error[: found.start()], found[1]
     return error, ""
