@@ -31,6 +31,18 @@ WHOLE = {
     "a cache at home": "import pathlib\n(pathlib.Path.home() / '.cache').mkdir(exist_ok=True)",
     "an attempt that copes": "try:\n    open('log.txt', 'w')\nexcept OSError:\n    pass",
     "an existing folder": "import os\nos.makedirs('.', exist_ok=True)",
+    "a file that is not there": "from pathlib import Path\nPath('last.pth').unlink(missing_ok=True)",
+    "its own process": "open('/proc/self/status').read()" if sys.platform == "linux" else "",
+    "a database in memory": "import sqlite3\nsqlite3.connect(':memory:').execute('create table t (x)')",
+    "caches of its own": (
+        "import os, pathlib\nfor name in ('XDG_CACHE_HOME', 'TORCH_HOME', 'HOME'):\n"
+        "    folder = pathlib.Path(os.environ[name])\n    folder.mkdir(exist_ok=True)\n"
+        "    (folder / f'{name}.txt').open('x').close()"
+    ),
+    "caches that no other model has written": (
+        "import os, pathlib\nfor name in ('XDG_CACHE_HOME', 'TORCH_HOME', 'HOME'):\n"
+        "    assert not (pathlib.Path(os.environ[name]) / f'{name}.txt').exists()"
+    ),
 }
 """Lines after the model with which a file runs whole."""
 REDUCED = {
@@ -72,6 +84,19 @@ REDUCED = {
         "import signal\nsignal.setitimer(signal.ITIMER_REAL, 0)\nwhile True: pass",
         "net.py still ran after 3 s",
     ),
+    "nests folders": (
+        "import os\nos.chdir(os.environ['HOME'])\nfor _ in range(1500):\n    os.mkdir('d'), os.chdir('d')",
+        f"net.py:19 makes more than 50 folders in each other; {GUARD}",
+    ),
+    "an error without words": (
+        "class Odd(Exception):\n    def __str__(self):\n        return self.message\nraise Odd('x')",
+        "net.py:19 raises Odd",
+    ),
+    "logs and does not stop": (
+        "for _ in range(1200):\n    try:\n        open('train.log', 'a')\n    except OSError: pass",
+        "net.py tried 1,000 times to write the file train.log",
+    ),
+    "a database": ("import sqlite3\nsqlite3.connect('runs.db')", f"net.py:17 changes runs.db; {GUARD}"),
     "takes all memory": ("bytearray(100 * 2**30)", "net.py:16 raises MemoryError"),
     "a GPU": ("torch.cuda.set_device(0)", "net.py:16 needs a GPU, and a check runs on the CPU"),
 }
@@ -156,6 +181,17 @@ def test_however_a_gpu_is_asked_for(folder, text):
     result = judge(net=text)
     assert result.get("parameters") == PARAMETERS, result
     assert "asks for a GPU" in result["notes"][0]
+
+
+def test_a_gpu_by_its_number(folder):
+    result = judge(net=running("x = x.to(0) + torch.zeros(1, device=0)"))
+    assert result["passed"]
+    assert result["notes"] == ["net.py:14 asks for a GPU (cuda): judged on the CPU"]
+
+
+def test_what_steers_a_terminal_is_taken_out(folder):
+    result = judge(net=running("raise ValueError('\\x1b[31mred\\x07')"))
+    assert result["error"] == "on images of 1×28×28: ValueError: \ufffd[31mred\ufffd (net.py:14)"
 
 
 def test_a_device_that_depends_on_the_machine_needs_no_note(folder):

@@ -58,9 +58,11 @@ class OnCpu(TorchFunctionMode):
     def _here(self, value: Any) -> Any:
         """The CPU in place of a device that is missing; every other value as it is."""
         kind = value.type if isinstance(value, torch.device) else value
+        if type(value) is int:  # the number of a GPU
+            kind = "cuda"
         if not isinstance(kind, str) or kind.partition(":")[0] not in self._missing:
             return value
-        self._note(value)
+        self._note(kind)
         return torch.device("cpu")
 
     def _note(self, device: Any) -> None:

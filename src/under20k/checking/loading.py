@@ -27,7 +27,7 @@ from under20k.checking.definitions import definitions
 from under20k.checking.findings import ModelError
 from under20k.checking.notebook import Piece
 from under20k.checking.preload import TooLong, local_file, time_limit
-from under20k.checking.watch import Refused, Watch, installed_folders
+from under20k.checking.watch import Refused, Watch, folder_of, installed_folders
 
 MODULE = "under20k_target"
 ADVICE = "put training under `if __name__ == '__main__':`"
@@ -101,13 +101,13 @@ class Loader:
             return f"{at}does not come to an end; {ADVICE}"
         if needs_gpu(cause):
             return f"{at}needs a GPU, and a check runs on the CPU"
-        text = " ".join(str(cause).split())[:300]
+        text = _words(cause)[:300]
         return f"{at}raises {type(cause).__name__}{f': {text}' if text else ''}"
 
     def problem(self, error: BaseException, doing: str = "") -> str:
         """Why the model is broken, in one sentence that ends with the student's line."""
         cause = self.cause(error)
-        text = " ".join(str(cause).split())[:500]
+        text = _words(cause)[:500]
         if isinstance(cause, ModelError):
             return text
         place = self.place(cause)
@@ -129,7 +129,8 @@ class Loader:
         """The error behind a NameError: why what has the name could not be made."""
         seen = 0
         while isinstance(error, NameError | ImportError) and seen < 50:
-            behind = self.failures.get(getattr(error, "name_from", None) or error.name or "")
+            name = getattr(error, "name_from", None) or error.name
+            behind = self.failures.get(name) if isinstance(name, str) else None
             if behind is None or behind is error:
                 break
             error, seen = behind, seen + 1
@@ -137,7 +138,7 @@ class Loader:
 
     def missing_package(self, error: BaseException) -> str:
         """``needs the package X, …``, or empty where it is something else that fails."""
-        if not isinstance(error, ModuleNotFoundError) or not error.name:
+        if not isinstance(error, ModuleNotFoundError) or not isinstance(error.name, str) or not error.name:
             return ""
         top = error.name.partition(".")[0]
         if local_file(top, self.folders):
@@ -160,7 +161,7 @@ class Loader:
         if any(file == place for place, _ in self.pieces):
             return True
         real = os.path.realpath(file)
-        own = tuple(os.path.realpath(folder) + os.sep for folder in self.folders)
+        own = tuple(folder_of(str(folder)) for folder in self.folders)
         return os.path.isabs(file) and real.startswith(own) and not real.startswith(_NOT_OWN)
 
     def _refused(self, error: BaseException) -> tuple[str, str]:
@@ -270,11 +271,23 @@ def _jailed(error: BaseException) -> str:
     return f"write the file {error.filename}" if error.filename else ""
 
 
+def _words(error: BaseException) -> str:
+    """What an error says, on one line; nothing where its own ``__str__`` fails."""
+    try:
+        return " ".join(str(error).split())
+    except BaseException:
+        return ""
+
+
 def needs_gpu(error: BaseException) -> bool:
     """Whether torch says that this machine has no GPU."""
-    text = str(error)
+    text = _words(error)
     words = ("not compiled", "No CUDA", "NVIDIA driver", "available")
-    return "'_cuda_" in text or ("CUDA" in text and any(word in text for word in words))
+    return (
+        "'_cuda_" in text
+        or "accelerator device when none" in text
+        or ("CUDA" in text and any(word in text for word in words))
+    )
 
 
 _NOT_OWN = (*installed_folders(), os.path.dirname(os.path.abspath(__file__)) + os.sep)

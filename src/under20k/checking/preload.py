@@ -9,7 +9,6 @@ import ast
 import contextlib
 import importlib
 import importlib.util
-import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -38,14 +37,18 @@ def time_limit(limit_s: float) -> Iterator[None]:
         yield
         return
 
+    active = True
+
     def ring(number: int, frame: Any) -> None:
-        raise TooLong
+        if active:
+            raise TooLong
 
     before = signal.signal(signal.SIGALRM, ring)
     signal.setitimer(signal.ITIMER_REAL, limit_s, 1)
     try:
         yield
     finally:
+        active = False  # first: it may ring on the way out
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
@@ -64,7 +67,7 @@ def preload(sources: Iterable[str], folders: Sequence[Path]) -> set[str]:
             continue
         with contextlib.suppress(BaseException), time_limit(IMPORT_LIMIT_S):
             spec = importlib.util.find_spec(top)
-            if not (spec and spec.origin and os.path.realpath(spec.origin).startswith(installed)):
+            if not (spec and spec.origin and spec.origin.startswith(installed)):
                 continue
             importlib.import_module(name)
     return {name.partition(".")[0] for name in set(sys.modules) - before}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from typing import Any
 
@@ -30,7 +31,8 @@ FIGURES: Kinds = {"correct": (int,), "accuracy": (float,)}
 
 
 def report(result: Any) -> dict[str, Any] | None:
-    """What is known of a report, None where it is none."""
+    """What is known of a report, None where it is none; without control characters, which steer terminals."""
+    result = _plain(result)
     if not isinstance(result, dict):
         return None
     if "weights_error" in result:
@@ -53,6 +55,16 @@ def report(result: Any) -> dict[str, Any] | None:
     ):
         return None
     return {name: result[name] for name in (*JUDGED, "accuracy") if name in result}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "�", value)
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return value
 
 
 def _are_texts(values: Any) -> bool:

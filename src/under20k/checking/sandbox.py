@@ -24,7 +24,7 @@ from typing import Any
 from under20k.checking.profiles import Profile
 from under20k.checking.reports import report
 from under20k.checking.target import NoModel, Target, parse
-from under20k.checking.worker import FORKS, REPORT_LIMIT_BYTES
+from under20k.checking.worker import CACHES, FORKS, HOMES, REPORT_LIMIT_BYTES
 from under20k.errors import UserError
 
 TIME_LIMIT_S = 60.0
@@ -52,15 +52,6 @@ SETTINGS = {
     "TORCHDYNAMO_DISABLE": "1",
     "PYTORCH_JIT": "0",
 }
-HOMES = ("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
-CACHES = (
-    "MPLCONFIGDIR",
-    "TORCH_HOME",
-    "TORCHINDUCTOR_CACHE_DIR",
-    "TRITON_CACHE_DIR",
-    "NUMBA_CACHE_DIR",
-    "HF_HOME",
-)
 
 
 @dataclass(frozen=True)
@@ -153,7 +144,8 @@ def judge_all(
                 raise
     finally:
         for server in started:
-            server.close()
+            with contextlib.suppress(OSError):
+                server.close()
 
 
 def _judge(server: _Server, target: Target, sandbox: Sandbox) -> dict[str, Any]:
@@ -275,7 +267,8 @@ class _Server:
     def close(self) -> None:
         """End it, and the model that it may be running."""
         self._end()
-        self.scratch.cleanup()
+        with contextlib.suppress(RecursionError):  # folders in folders, made past Python
+            self.scratch.cleanup()
 
 
 def _limit_s(request: dict[str, Any], loaded: bool) -> float:
@@ -318,6 +311,10 @@ def _font_lists() -> list[Path]:
 def _why_not_whole(answer: dict[str, Any], request: dict[str, Any]) -> str:
     """Why a process did not get through its source."""
     name = Path(request["path"]).name
+    with contextlib.suppress(ValueError, TypeError, AttributeError, RecursionError):
+        error = json.loads(answer["text"]).get("error", "")
+        if error.startswith("ended: it "):
+            return f"{name} {error.removeprefix('ended: it ')}"
     if answer["full"]:
         return f"{name} writes without end when it is run"
     if not answer["ended"]:

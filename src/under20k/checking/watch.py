@@ -2,13 +2,14 @@
 
 What the code may not do fails as an ordinary PermissionError at its line, so that code that copes goes on.
 What the user has installed may, while it is being imported, do what imports do: read any file and start a
-process. Everybody may write below the scratch folder and read code, Python's own files and the system's.
+process. Everybody may write below the scratch folder and read Python's own files and the system's.
 
 The hook lives in the process that it watches, so code that sets out to can get past it: ``jail`` holds then.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import site
 import subprocess
@@ -48,19 +49,31 @@ CHANGES = {
     "os.symlink": (1, 2),
     "os.truncate": (0, None),
     "os.chmod": (0, 2),
+    "sqlite3.connect": (0, None),
     "os.chown": (0, 3),
     "os.utime": (0, 3),
     "os.setxattr": (0, None),
     "os.removexattr": (0, None),
 }
 """Events that change a file: which argument is its path, and which the folder that it is relative to."""
-CODE = (".py", ".pyc", ".pyi", ".so", ".pyd", ".dylib", ".dll", ".pth")
+FOLLOWING = (
+    "os.truncate",
+    "os.chmod",
+    "os.chown",
+    "os.utime",
+    "os.setxattr",
+    "os.removexattr",
+    "sqlite3.connect",
+)
+"""Those that change what a link points to."""
+MOST_NESTED = 50
+"""Folders in each other: removing thousands takes Python more depth than it has."""
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty", "nul", "NUL")
 SYSTEM = (
     *("/usr/", "/lib/", "/lib64/", "/bin/", "/sbin/", "/opt/", "/sys/", "/System/", "/Library/"),
     *("/etc/ssl/", "/etc/fonts/", "/etc/localtime", "/etc/os-release", "/etc/mime.types", "/etc/ld.so"),
-    *("/dev/urandom", "/dev/random", "/proc/self/", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat"),
-    *("/proc/version", "/proc/sys/", "/proc/filesystems", "/proc/mounts"),
+    *("/dev/urandom", "/dev/random", "/proc/cpuinfo", "/proc/meminfo", "/proc/stat"),
+    *("/proc/version", "/proc/sys/", "/proc/filesystems"),
 )
 """What every process reads: its own system."""
 
@@ -86,7 +99,7 @@ class Watch:
         self._opens, self._changes, self._origin = _opens, _changes, _origin
         self._events, self._changing = dict(EVENTS), frozenset(CHANGES)
         self._installed = installed_folders()
-        self._scratch = os.path.realpath(scratch) + os.sep
+        self._scratch = folder_of(scratch)
         self._readable: tuple[str, ...] = ()
         self._own: tuple[str, ...] = ()
         self._places: frozenset[str] = frozenset()
@@ -102,16 +115,21 @@ class Watch:
         """Let everything pass that imports do: installed packages are imported."""
         self._mode = "imports"
 
-    def model(self, own: Iterable[str], places: Iterable[str], end: Callable[[str], Any]) -> None:
+    def model(
+        self, own: Iterable[str], places: Iterable[str], scratch: str, end: Callable[[str], Any]
+    ) -> None:
         """Watch a student's code, which lies below the ``own`` folders or is called one of the ``places``.
 
-        ``end`` ends the process, with the reason, once it has been refused MOST_REFUSALS times.
+        It may write below ``scratch``. ``end`` ends the process, with the reason, once it has been refused
+        MOST_REFUSALS times.
         """
         self._places = frozenset(places)
-        self._own = tuple(os.path.realpath(path) + os.sep for path in own)
-        below = [os.path.realpath(path) + os.sep for path in sys.path if path]
-        prefixes = [os.path.realpath(path) + os.sep for path in (sys.prefix, sys.base_prefix)]
-        self._readable = (*SYSTEM, *prefixes, *below, *self._own, self._scratch)
+        self._own = tuple(map(folder_of, own))
+        below = map(folder_of, [sys.prefix, sys.base_prefix, *filter(None, sys.path)])
+        itself = f"/proc/{os.getpid()}/"
+        windows = filter(None, [os.environ.get("SYSTEMROOT")])
+        self._readable = (*SYSTEM, itself, *map(folder_of, windows), *below, *self._own, self._scratch)
+        self._scratch = folder_of(scratch)
         self._end = end
         self._mode = "model"
 
@@ -119,7 +137,7 @@ class Watch:
         if not self._mode:
             return
         if event == "open":
-            act, privileged = self._opens(arguments, self._scratch, self._readable)
+            act, privileged = self._opens(arguments, self._scratch, self._readable, self._installed)
         elif event in self._changing:
             act, privileged = self._changes(event, arguments, self._scratch), False
         elif event in self._events:
@@ -145,11 +163,18 @@ class Watch:
         raise refused
 
 
+def folder_of(path: str) -> str:
+    """The real path with a separator at its end, so that it begins every path below it."""
+    return os.path.join(os.path.realpath(path), "")
+
+
 def installed_folders() -> tuple[str, ...]:
-    """The folders of Python's own modules and of installed packages, each with a separator at its end."""
+    """The folders of Python's own modules and of installed packages, as they are called and as they are."""
     paths = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     paths |= {*site.getsitepackages(), site.getusersitepackages()}
-    return tuple(sorted(os.path.realpath(path) + os.sep for path in paths if path))
+    found = {folder_of(path) for path in paths if path}
+    found |= {os.path.join(os.path.abspath(path), "") for path in paths if path}
+    return tuple(sorted(found))
 
 
 def _origin(
@@ -177,7 +202,7 @@ def _origin(
             if os.path.dirname(name) == ours:
                 break
             place = os.path.realpath(name)
-            theirs = place.startswith(installed)
+            theirs = place.startswith(installed) or os.path.abspath(name).startswith(installed)
             if not theirs and place.startswith(own):
                 return False, name, frame.f_lineno
             module = module or (theirs and frame.f_code.co_name == "<module>")
@@ -189,10 +214,10 @@ def _opens(
     arguments: tuple[Any, ...],
     scratch: str,
     readable: tuple[str, ...],
+    installed: tuple[str, ...],
     devices: tuple[str, ...] = DEVICES,
-    code: tuple[str, ...] = CODE,
     writing: int = WRITING,
-    real: Callable[[str], str] = os.path.realpath,
+    paths: Any = os.path,
 ) -> tuple[str, bool]:
     """What an ``open`` does that is not everybody's to do, and whether an import may."""
     path, _, flags = arguments
@@ -201,38 +226,54 @@ def _opens(
     name = str.__str__(os.fsdecode(path))  # a class of the model's own could claim to equal anything
     if name in devices:
         return "", False
-    place = real(name)
+    place = paths.realpath(name)
     if isinstance(flags, int) and flags & writing:
-        return ("" if place.startswith(scratch) else f"write the file {name}"), False
-    if place.endswith(code) or place.startswith(readable):
+        below = paths.join(place, "").startswith(scratch)  # a temporary file opens the folder itself
+        return ("" if below else f"write the file {name}"), False
+    if place.startswith(readable) or not paths.lexists(place):
+        return "", False
+    if paths.abspath(name).startswith(installed):  # which may be links to a store
         return "", False
     return f"read the file {name}", True
 
 
-def _changes(
-    event: str, arguments: tuple[Any, ...], scratch: str, real: Callable[[str], str] = os.path.realpath
-) -> str:
+def _changes(event: str, arguments: tuple[Any, ...], scratch: str, paths: Any = os.path) -> str:
     """What an event does to files outside the scratch folder."""
     index, folder = CHANGES[event]
-    paths = arguments[:2] if event == "os.rename" else arguments[index : index + 1]
-    for path in paths:
+    for path in arguments[:2] if event == "os.rename" else arguments[index : index + 1]:
         if issubclass(type(path), int):
-            name = f"/proc/self/fd/{int(path)}"
+            name = _opened(int(path))
         else:
             name = str.__str__(os.fsdecode(path))
             base = arguments[folder] if folder is not None and len(arguments) > folder else -1
-            if isinstance(base, int) and base >= 0 and not os.path.isabs(name):
-                name = f"/proc/self/fd/{base}/{name}"
-        if event == "os.mkdir" and os.path.isdir(name):
+            if isinstance(base, int) and base >= 0 and not paths.isabs(name):
+                name = paths.join(_opened(base), name)
+        if event == "os.mkdir" and paths.isdir(name):
             return ""  # makedirs asks for what is there
+        if event in ("os.remove", "os.rmdir") and not paths.lexists(name):
+            # As where it could be written: of a read-only file system the kernel says that first.
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+        if event == "sqlite3.connect" and name in ("", ":memory:"):
+            return ""
         # A link is changed itself, not what it points to.
-        place = os.path.join(real(os.path.dirname(name)), os.path.basename(name))
-        if event in ("os.truncate", "os.chmod", "os.chown", "os.utime", "os.setxattr", "os.removexattr"):
-            place = real(name)
+        place = paths.join(paths.realpath(paths.dirname(name)), paths.basename(name))
+        if event in FOLLOWING:
+            place = paths.realpath(name)
         if not place.startswith(scratch):
             verb = {"os.mkdir": "make the folder", "os.remove": "remove", "os.rmdir": "remove"}.get(event)
             return f"{verb or 'change'} {name}"
+        if event == "os.mkdir" and place.count(os.sep) > scratch.count(os.sep) + MOST_NESTED:
+            return f"make more than {MOST_NESTED} folders in each other"
     return ""
+
+
+def _opened(descriptor: int) -> str:
+    """The path of an open file or folder."""
+    if sys.platform == "darwin":
+        import fcntl
+
+        return os.fsdecode(fcntl.fcntl(descriptor, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0"))
+    return f"/proc/self/fd/{descriptor}"
 
 
 def tell_of_native_code() -> None:

@@ -145,7 +145,10 @@ def _globals(path: Path, zipped: bool) -> set[str]:
 
 def _numpy_globals() -> Iterator[Any]:
     """NumPy's numbers and arrays are data, under the names that its versions 1 and 2 save them by."""
-    from numpy._core import multiarray
+    try:
+        from numpy._core import multiarray
+    except ImportError:  # before NumPy 2
+        from numpy.core import multiarray  # type: ignore[no-redef]
 
     for function in (multiarray.scalar, multiarray._reconstruct):
         for module in ("numpy._core.multiarray", "numpy.core.multiarray"):

@@ -23,6 +23,15 @@ from typing import Any, NoReturn
 from under20k.checking import guard, jail
 from under20k.checking.watch import Watch, tell_of_native_code
 
+HOMES = ("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
+CACHES = (
+    "MPLCONFIGDIR",
+    "TORCH_HOME",
+    "TORCHINDUCTOR_CACHE_DIR",
+    "TRITON_CACHE_DIR",
+    "NUMBA_CACHE_DIR",
+    "HF_HOME",
+)
 _exit = os._exit  # a model may replace the other
 FORKS = hasattr(os, "fork")
 REPORT_LIMIT_BYTES = 16 * 2**20
@@ -30,6 +39,7 @@ SCRATCH_LIMIT_BYTES = 256 * 2**20
 LOADED = b'{"loaded": true}\n'
 """What a model's process writes once its code has run; the report follows."""
 LOADING_GRACE_S = 2
+ENDING_S = 1.0
 DEFECT = "a defect of under20k, not of the model: "
 
 
@@ -59,6 +69,7 @@ def main() -> None:
             preloaded |= preload((source for _, source in request["pieces"]), _folders(request))
             watch.off()
         if not FORKS:
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             judge(request, out, watch, scratch, preloaded)
         _send(out, serve(request, out, watch, scratch, preloaded))
 
@@ -89,14 +100,16 @@ def serve(
         if left_s <= 0:
             break
         if not select.select([read], [], [], min(left_s, 0.5))[0]:
-            full = _size_bytes(own) > SCRATCH_LIMIT_BYTES
+            full = _size_bytes(scratch) > SCRATCH_LIMIT_BYTES
             continue
         part = os.read(read, 1 << 16)
         text, ended = text + part, not part
     os.close(read)
-    if ended:  # it closed its report: what it has to do now is to end
-        time.sleep(0.01)
+    patience = time.monotonic() + (ENDING_S if ended else 0)
     done, status = os.waitpid(child, os.WNOHANG)
+    while not done and time.monotonic() < patience:  # it closed its report: what it has to do now is to end
+        time.sleep(0.005)
+        done, status = os.waitpid(child, os.WNOHANG)
     for kill in (os.killpg, os.kill):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if kill is os.killpg or not done:
@@ -104,7 +117,8 @@ def serve(
     if not done:
         _, status = os.waitpid(child, 0)
     guard.end_children()
-    shutil.rmtree(own, ignore_errors=True)
+    with contextlib.suppress(RecursionError):
+        shutil.rmtree(own, ignore_errors=True)
     loaded, _, report = text.rpartition(LOADED)
     return {
         "loaded": bool(loaded or text.startswith(LOADED)),
@@ -133,12 +147,11 @@ def judge(
 
         try:
             weights, (guessing, measured) = load_weights(Path(request["weights"])), splits(request["split"])
-        except WeightsError as error:
-            _report(descriptor, {"weights_error": str(error)})
         except Exception as error:  # a damaged file: whatever its loader raises
-            _report(
-                descriptor, {"error": f"the weights cannot be read: {' '.join(str(error).split())[:500]}"}
-            )
+            text = " ".join(str(error).split())[:500]
+            _write(descriptor, LOADED)  # nothing of the model's code is at fault: no second try
+            of_weights = isinstance(error, WeightsError)
+            _report(descriptor, {"weights_error": text} if of_weights else {"error": f"no weights: {text}"})
     folders = _folders(request)
     # A package of the name of a local module may have been imported for another model.
     for name in [n for n in sys.modules if n.partition(".")[0] in preloaded and is_local(n, folders)]:
@@ -164,6 +177,7 @@ def judge(
     watch.model(
         map(str, folders),
         (place for place, _ in request["pieces"]),
+        str(scratch),
         lambda what: _report(descriptor, {"error": f"ended: {what}"[:500]}),
     )
     doing, result = "", {}
@@ -183,7 +197,10 @@ def judge(
             except WeightsError as error:
                 _report(descriptor, {"weights_error": str(error)})
     except BaseException as error:  # the model's own code runs here: SystemExit and all
-        problem = loader.problem(error, DEFECT if _is_own(error) else doing)
+        try:
+            problem = loader.problem(error, DEFECT if _is_own(error) else doing)
+        except BaseException:  # of an exception's own making
+            problem = f"{doing}{type(error).__name__}"
         result = {"error": problem}
         # What the error says is not said again.
         loader.notes = [note for note in loader.notes if problem.partition(" (")[0] not in note]
@@ -200,16 +217,23 @@ def _folders(request: dict[str, Any]) -> list[Path]:
 
 
 def _live_in(scratch: Path) -> None:
-    """Make the scratch folder the one for temporary files and the user's home."""
-    for name in ("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP"):
+    """Make the scratch folder the one for temporary files, caches, and the user's home."""
+    fonts = list(Path(os.environ.get("MPLCONFIGDIR", scratch)).glob("fontlist-*.json"))
+    for name in (*HOMES, *CACHES):
         if name in os.environ:
-            os.environ[name] = str(scratch)
+            os.environ[name] = str(scratch if name in HOMES else scratch / name.lower())
     tempfile.tempdir = str(scratch)
+    for path in fonts:  # making the list of fonts takes matplotlib seconds
+        with contextlib.suppress(OSError):
+            own = scratch / "mplconfigdir"
+            own.mkdir(exist_ok=True)
+            if path.parent != own:
+                shutil.copy(path, own)
 
 
 def _size_bytes(folder: Path) -> int:
     total = 0
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, RecursionError):
         for path in folder.rglob("*"):
             total += path.lstat().st_size
     return total
