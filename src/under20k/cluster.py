@@ -7,6 +7,7 @@ not fit gets none. What a worker tells comes as Dask's events; a run comes back 
 
 from __future__ import annotations
 
+import gc
 import socket
 import uuid
 from collections.abc import Callable, Iterator
@@ -158,6 +159,8 @@ def dask_workers(
     cloudpickle.register_pickle_by_value(cluster_fitness)
     try:
         reach(address)
+        # A client left behind closes when it is collected; within the next one's start it waits for ever.
+        gc.collect()
         client = Client(address, timeout=CONNECT_S, set_as_default=False, name="under20k")
     except (OSError, ValueError, TypeError) as error:
         raise UserError(
