@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import queue
-import shutil
 import signal
 import site
 import subprocess
@@ -24,7 +23,7 @@ from typing import Any
 from under20k.checking.profiles import Profile
 from under20k.checking.reports import report
 from under20k.checking.target import NoModel, Target, parse
-from under20k.checking.worker import CACHES, FORKS, HOMES, REPORT_LIMIT_BYTES
+from under20k.checking.worker import FORKS, REPORT_LIMIT_BYTES, homes, keep_fonts
 from under20k.errors import UserError
 
 TIME_LIMIT_S = 60.0
@@ -280,19 +279,14 @@ def _limit_s(request: dict[str, Any], loaded: bool) -> float:
 
 def _environment(scratch: str, reads_mnist: bool) -> dict[str, str]:
     """The environment of the process, in which caches and temporary files go to ``scratch``."""
-    fonts = _font_lists()
-    environment = os.environ | SETTINGS | dict.fromkeys(HOMES, scratch)
-    environment |= {name: os.path.join(scratch, name.lower()) for name in CACHES}
+    environment = os.environ | SETTINGS | homes(scratch)
     # What the user has installed for themselves, and MNIST, stay where they are.
     environment["PYTHONUSERBASE"] = site.getuserbase()
     if reads_mnist:
         from under20k.data.folders import VARIABLE, cache_folder, given_folder
 
         environment[VARIABLE] = str(given_folder() or cache_folder())
-    for path in fonts:  # making the list of fonts takes matplotlib seconds
-        with contextlib.suppress(OSError):
-            os.makedirs(environment["MPLCONFIGDIR"], exist_ok=True)
-            shutil.copy(path, environment["MPLCONFIGDIR"])
+    keep_fonts(_font_lists(), environment["MPLCONFIGDIR"])
     return environment
 
 

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -189,13 +190,13 @@ def judge(
                 _write(descriptor, LOADED)
             doing = "on images of 1×28×28: "
             result = judge_model(model, Profile(**request["profile"]), request["losses"])
-        if weights is not None:
-            doing = "with the weights: "
-            try:
-                given = request["normalisation"]
-                result["accuracy"] = measure(model, weights, guessing, measured, given)
-            except WeightsError as error:
-                _report(descriptor, {"weights_error": str(error)})
+            if weights is not None:
+                doing = "with the weights: "
+                try:
+                    given = request["normalisation"]
+                    result["accuracy"] = measure(model, weights, guessing, measured, given)
+                except WeightsError as error:
+                    _report(descriptor, {"weights_error": str(error)})
     except BaseException as error:  # the model's own code runs here: SystemExit and all
         try:
             problem = loader.problem(error, DEFECT if _is_own(error) else doing)
@@ -216,19 +217,25 @@ def _folders(request: dict[str, Any]) -> list[Path]:
     return [Path(folder) for folder in dict.fromkeys(map(os.path.abspath, folders))]
 
 
+def homes(scratch: str) -> dict[str, str]:
+    """The variables that make a folder the one for temporary files, caches, and the user's home."""
+    return dict.fromkeys(HOMES, scratch) | {name: os.path.join(scratch, name.lower()) for name in CACHES}
+
+
+def keep_fonts(paths: Iterable[Path], folder: str) -> None:
+    """Put matplotlib's lists of fonts into its folder: making one takes it seconds."""
+    for path in paths:
+        with contextlib.suppress(OSError, shutil.SameFileError):
+            os.makedirs(folder, exist_ok=True)
+            shutil.copy(path, folder)
+
+
 def _live_in(scratch: Path) -> None:
-    """Make the scratch folder the one for temporary files, caches, and the user's home."""
+    """Give the model that scratch folder, with the fonts of the one before."""
     fonts = list(Path(os.environ.get("MPLCONFIGDIR", scratch)).glob("fontlist-*.json"))
-    for name in (*HOMES, *CACHES):
-        if name in os.environ:
-            os.environ[name] = str(scratch if name in HOMES else scratch / name.lower())
+    os.environ |= homes(str(scratch))
     tempfile.tempdir = str(scratch)
-    for path in fonts:  # making the list of fonts takes matplotlib seconds
-        with contextlib.suppress(OSError):
-            own = scratch / "mplconfigdir"
-            own.mkdir(exist_ok=True)
-            if path.parent != own:
-                shutil.copy(path, own)
+    keep_fonts(fonts, os.environ["MPLCONFIGDIR"])
 
 
 def _size_bytes(folder: Path) -> int:
