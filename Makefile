@@ -30,8 +30,8 @@ reproduction-torch: $(VENV)/installed ## the same by the torch engine, for docs/
 
 # An environment of its own, without the native engine: what it needs of others is NumPy, as all of this.
 LOWEST = .venv-lowest
-LOWEST_TESTS = tests/core/test_run.py tests/core/test_locks.py tests/core/test_environment.py tests/data/test_data_sheet.py \
-	tests/data/test_data_layouts.py tests/data/test_data_search.py tests/report tests/checking/test_weights_file.py \
+LOWEST_TESTS = tests/runs/test_run.py tests/runs/test_locks.py tests/runs/test_provenance.py tests/report/test_contact_sheet.py \
+	tests/data/test_layouts.py tests/data/test_search.py tests/report tests/checking/test_weights_file.py \
 	tests/cli/test_help.py
 
 test-lowest: $(BIN)/python            ## run what concerns the dependencies with the lowest versions allowed

@@ -21,7 +21,7 @@ from under20k.cli.console import any_text
 from under20k.cli.main import Parser
 from under20k.errors import UserError
 from under20k.files import write_json, write_text
-from under20k.timing import CORES, cores
+from under20k.runs.records.timing import CORES, cores
 
 PARTS = tuple(SECTIONS)
 

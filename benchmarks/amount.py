@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from under20k.machine import cores
-from under20k.timing import CORES
+from under20k.engine.machine import cores
+from under20k.runs.records.timing import CORES
 
 
 @dataclass(frozen=True)

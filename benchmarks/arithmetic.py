@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from under20k.architecture import CLASSES, IMAGE_SIDE, Architecture
+from under20k.recipe.architecture import CLASSES, IMAGE_SIDE, Architecture
 
 EPOCH = 50_000
 """Training images."""

@@ -16,8 +16,8 @@ from benchmarks.peak import fma_peak
 from benchmarks.turns import Unavailable, in_turns, seconds
 from under20k.data import load
 from under20k.data.mnist import Split
-from under20k.recipe import Recipe
-from under20k.recipes import MINIMAL, REGULARIZED
+from under20k.recipe.named import MINIMAL, REGULARIZED
+from under20k.recipe.recipe import Recipe
 
 NATIVE, ONE_THREAD, BF16 = "native fp32", "native fp32, 1 thread", "native bf16"
 EAGER, SCRIPT = "torch eager", "plain script"

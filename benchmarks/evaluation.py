@@ -18,11 +18,11 @@ from benchmarks.amount import Amount, cores_used
 from benchmarks.turns import Unavailable, in_turns, seconds
 from under20k.data import load
 from under20k.data.mnist import Split
-from under20k.engine import create
-from under20k.engine.protocol import MEAN, STANDARD_DEVIATION, Engine
-from under20k.plan import epoch_plan
-from under20k.recipe import Recipe
-from under20k.recipes import MINIMAL
+from under20k.engine.base import MEAN, STANDARD_DEVIATION, Engine
+from under20k.engine.select import create
+from under20k.recipe.named import MINIMAL
+from under20k.recipe.plan import epoch_plan
+from under20k.recipe.recipe import Recipe
 
 NATIVE, ONNX = "native", "ONNX Runtime"
 EAGER, CHANNELS_LAST, COMPILE = "torch eager", "torch channels_last", "torch compile"
@@ -111,7 +111,7 @@ def contestants(
     """Functions from images to logits by who computes them, and why others cannot take part."""
     import torch
 
-    from under20k.engine.network import Network
+    from under20k.engine.module import Network
 
     torch.set_num_threads(native.threads)
     network = Network(recipe.architecture)

@@ -15,8 +15,8 @@ from benchmarks.peak import fma_peak
 from benchmarks.turns import in_turns
 from under20k import __version__
 from under20k.engine.native_engine import instruction_set
-from under20k.environment import git_hash, native_build, processor
-from under20k.recipes import MINIMAL, REGULARIZED
+from under20k.recipe.named import MINIMAL, REGULARIZED
+from under20k.runs.provenance import git_hash, native_build, processor
 
 PACKAGES = ("numpy", "torch", "onnxruntime", "onnx", "onnxscript", "pillow")
 INSTRUCTION_SETS = ("avx2", "fma", "avx512f", "avx512bw", "avx512_bf16", "amx_bf16", "asimd", "bf16")

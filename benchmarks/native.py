@@ -8,12 +8,12 @@ from benchmarks.amount import Amount
 from benchmarks.arithmetic import EPOCH
 from benchmarks.turns import Unavailable, seconds
 from under20k.data.mnist import Split
-from under20k.engine import create
+from under20k.engine.base import Engine
 from under20k.engine.native_engine import emulated, multiplies_bf16
-from under20k.engine.protocol import Engine
+from under20k.engine.select import create
 from under20k.errors import UserError
-from under20k.plan import epoch_plan
-from under20k.recipe import Recipe
+from under20k.recipe.plan import epoch_plan
+from under20k.recipe.recipe import Recipe
 
 WARM_UP = 1_280  # images
 

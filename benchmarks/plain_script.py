@@ -22,10 +22,10 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks.turns import seconds
 from under20k.data import load
 from under20k.data.mnist import Split
-from under20k.engine.network import Network
-from under20k.engine.protocol import MEAN, STANDARD_DEVIATION
-from under20k.recipe import Recipe
-from under20k.recipes import MINIMAL, REGULARIZED
+from under20k.engine.base import MEAN, STANDARD_DEVIATION
+from under20k.engine.module import Network
+from under20k.recipe.named import MINIMAL, REGULARIZED
+from under20k.recipe.recipe import Recipe
 
 
 class Digits(Dataset[tuple[Tensor, int]]):

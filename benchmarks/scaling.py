@@ -14,7 +14,7 @@ from benchmarks.native import WARM_UP, engine, epoch, epoch_timer
 from benchmarks.turns import in_turns, seconds
 from under20k.data import load
 from under20k.errors import UserError
-from under20k.recipes import MINIMAL
+from under20k.recipe.named import MINIMAL
 
 STOP_S = 30
 

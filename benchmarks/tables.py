@@ -24,7 +24,7 @@ from benchmarks.figures import (
     times_faster,
 )
 from benchmarks.requirements import REQUIREMENTS
-from under20k.recipes import MINIMAL, REGULARIZED
+from under20k.recipe.named import MINIMAL, REGULARIZED
 from under20k.report.tables import Table
 
 COMMAND = "python -m benchmarks"

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from under20k.data.mnist import Split
-from under20k.engine.network import Network
-from under20k.engine.protocol import MEAN, STANDARD_DEVIATION
-from under20k.recipe import Recipe
+from under20k.engine.base import MEAN, STANDARD_DEVIATION
+from under20k.engine.module import Network
+from under20k.recipe.recipe import Recipe
 
 
 def normalised(pixels: Tensor) -> Tensor:

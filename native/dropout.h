@@ -1,4 +1,4 @@
-// Dropout by the plan's hashed masks: under20k.plan.dropout_keep says what they are.
+// Dropout by the plan's hashed masks: under20k.recipe.plan.dropout_keep says what they are.
 
 #pragma once
 

@@ -19,8 +19,7 @@ from dataclasses import replace
 import numpy as np
 import sanitized
 
-from under20k.architecture import Architecture
-from under20k.elastic import spline_weights
+from under20k.engine.base import Divergence, EpochResult, Teacher
 from under20k.engine.native_engine import (
     EMULATION_VARIABLE,
     ISA_VARIABLE,
@@ -29,10 +28,11 @@ from under20k.engine.native_engine import (
     _settings,
     instruction_set,
 )
-from under20k.engine.protocol import Divergence, EpochResult, Teacher
-from under20k.plan import EpochPlan, epoch_plan
-from under20k.recipe import Augmentation, Distillation, Recipe
-from under20k.weights import initial_weights
+from under20k.recipe.architecture import Architecture
+from under20k.recipe.plan import EpochPlan, epoch_plan
+from under20k.recipe.recipe import Augmentation, Distillation, Recipe
+from under20k.recipe.transforms import spline_weights
+from under20k.recipe.weights import initial_weights
 
 # Maps of every width that 28 can become, channels that make tiles of every size.
 ARCHITECTURES = (

@@ -10,7 +10,7 @@ namespace under20k::UNDER20K_ISA {
 constexpr int FRACTION_BITS = 16;
 constexpr int FRAMED = SIDE + 2;  // an image within a frame of background, which stands for all outside it
 
-// (pixel / 255 − mean) / standard deviation, as under20k.engine.protocol has them.
+// (pixel / 255 − mean) / standard deviation, as under20k.engine.base has them.
 constexpr double MEAN = 0.1307, STANDARD_DEVIATION = 0.3081;
 constexpr double SLOPE = 1 / (255 * STANDARD_DEVIATION), INTERCEPT = -MEAN / STANDARD_DEVIATION;
 

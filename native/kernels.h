@@ -13,7 +13,7 @@ namespace under20k {
 
 constexpr int CLASSES = 10;
 constexpr int SIDE = 28;  // pixels
-constexpr int GRID = 8;   // control points of an elastic deformation, as under20k.elastic has them
+constexpr int GRID = 8;   // control points of an elastic deformation, as under20k.recipe.transforms has them
 
 // The images that one group takes from the epoch. `positions` count through the epoch.
 struct Batch {

@@ -2,12 +2,14 @@
 
 import importlib.util
 import signal
-from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from tests.support import ROOT
 from under20k.data import Mnist, load
+
+pytest_plugins = ["tests.support.downloads", "tests.support.pages"]
 
 
 def pytest_configure() -> None:
@@ -24,7 +26,7 @@ def mnist() -> Mnist:
 @pytest.fixture(scope="session")
 def generator() -> ModuleType:
     """The tool that writes the generated pages."""
-    path = Path(__file__).parent.parent / "tools" / "readme.py"
+    path = ROOT / "tools" / "readme.py"
     spec = importlib.util.spec_from_file_location("readme_generator", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

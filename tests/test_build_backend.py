@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-
+from tests.support import ROOT
 
 DIGESTS = """
 import base64, hashlib

@@ -15,11 +15,11 @@ import pytest
 import scipy.stats
 from safetensors import safe_open
 
-from printed import ENCODING
-from under20k.api import train
+from tests.support import ROOT
+from tests.support.printed import ENCODING
 from under20k.cli.main import VERBS
+from under20k.runs.train import train
 
-ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 

@@ -25,13 +25,13 @@ from typing import Any
 
 from under20k.cli.options import recipe_argument
 from under20k.data import load
-from under20k.environment import command, processor
+from under20k.engine.machine import cores
 from under20k.files import read_json, write_json
-from under20k.machine import cores
-from under20k.recipe import Recipe
+from under20k.recipe.recipe import Recipe
 from under20k.report.tables import Table
-from under20k.report.wording import plural
-from under20k.trainings import Task, adopt, perform
+from under20k.report.words import plural
+from under20k.runs.parallel.scheduler import Task, adopt, perform
+from under20k.runs.provenance import command, processor
 
 JSON = Path(__file__).parent.parent / "docs" / "cluster-cost.json"
 TRAININGS = 10_000
@@ -62,7 +62,7 @@ def measure(recipe: Recipe, seeds: int, tasks: int, workers: int) -> dict[str, A
     """Plain values: seconds of a training, bytes of its result, and seconds of a task by who spends them."""
     import distributed
 
-    from under20k.cluster import dask_workers
+    from under20k.runs.parallel.dask import dask_workers
 
     busy = os.getloadavg()[0]
     load()

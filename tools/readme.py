@@ -16,26 +16,26 @@ from typing import Any
 
 from benchmarks.tables import page, speed
 from tools.cluster_cost import measured_section
-from under20k.api import check
 from under20k.cli.main import VERBS
 from under20k.files import read_text, write_text
-from under20k.inference import Difference
-from under20k.leaderboard import bench_in
-from under20k.metrics import EpochMetrics, metrics_lines
-from under20k.recipe import Recipe
-from under20k.recipes import RECIPES
-from under20k.records import read_records
+from under20k.recipe.named import RECIPES
+from under20k.recipe.recipe import Recipe
+from under20k.recipe.weights import initial_weights
 from under20k.report.bench import in_points, points_interval
-from under20k.report.parts import filled
+from under20k.report.pages import filled
 from under20k.report.records import records_markdown
-from under20k.report.reproduction import write_reproduction
+from under20k.report.reproduction.page import write_reproduction
+from under20k.report.reproduction.target import Standing, target_table, target_text
 from under20k.report.tables import Table
-from under20k.report.target import Standing, target_table, target_text
-from under20k.report.wording import NOTHING, p_text
-from under20k.run import Run, run_path
-from under20k.seeds import Bench
-from under20k.statistics import Sample, Summary
-from under20k.weights import initial_weights
+from under20k.report.words import NOTHING, p_text
+from under20k.runs.bench.bench import Bench
+from under20k.runs.bench.significance import Difference
+from under20k.runs.bench.statistics import Sample, Summary
+from under20k.runs.leaderboard import bench_in
+from under20k.runs.metrics import EpochMetrics, metrics_lines
+from under20k.runs.records.record import read_records
+from under20k.runs.run import Run, run_path
+from under20k.runs.train import check
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"

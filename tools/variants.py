@@ -20,19 +20,19 @@ ROOT = Path(__file__).parent.parent
 DOUBLE = ROOT / "tests" / "windows" / "double"
 CGROUPS = Path("/sys/fs/cgroup")
 
-FILES = ["tests/core/test_files.py", "tests/core/test_run.py", "tests/core/test_run_damage.py"]
+FILES = ["tests/test_files.py", "tests/runs/test_run.py", "tests/runs/test_run_damage.py"]
 PORTABLE = [
     *("tests/core", "tests/windows", "tests/cli/test_help.py", "tests/cli/test_recipes_verb.py"),
-    *("tests/report/test_tables.py", "tests/report/test_statistics.py", "tests/report/test_curves.py"),
+    *("tests/report/test_tables.py", "tests/runs/bench/test_statistics.py", "tests/report/test_curves.py"),
 ]
 PRINTING = [
     *("tests/cli/test_recipes_verb.py", "tests/cli/test_evaluate_verb.py", "tests/cli/test_train_verb.py"),
-    *("tests/proof/test_compare.py", "tests/data/test_data_verb.py"),
+    *("tests/cli/test_compare_verb.py", "tests/cli/test_data_verb.py"),
 ]
 DRAWING = [
     "tests/report/test_curves.py",
-    "tests/report/test_run_report.py",
-    "tests/report/test_evaluation_report.py",
+    "tests/report/test_run.py",
+    "tests/report/test_evaluation.py",
 ]
 
 
@@ -88,17 +88,17 @@ VARIANTS = {
     ),
     "homeless": Variant(
         "a service without a home folder",
-        ["tests/cli/test_help.py", "tests/cli/test_recipes_verb.py", "tests/data/test_data_obtain.py"],
+        ["tests/cli/test_help.py", "tests/cli/test_recipes_verb.py", "tests/data/test_fetch.py"],
         {"HOME": None},
     ),
     "one-core": Variant(
         "a container with a quota of one core",
-        ["tests/engine/test_engine_choice.py", "tests/cli/test_train_verb.py", "tests/proof/test_bench.py"],
+        ["tests/engine/test_select.py", "tests/cli/test_train_verb.py", "tests/runs/bench/test_run_bench.py"],
         within=one_core,
     ),
     "windows": Variant(
         "Windows, by the double in tests/windows",
-        [*FILES, "tests/core/test_recipe_json.py", "tests/cli/test_evaluate_verb.py", "tests/windows"],
+        [*FILES, "tests/recipe/test_recipe_json.py", "tests/cli/test_evaluate_verb.py", "tests/windows"],
         {"PYTHONIOENCODING": "cp1252", "PYTHONPATH": str(DOUBLE)},
         on_disk=True,
     ),

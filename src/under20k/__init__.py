@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from under20k.api import check, evaluate, train
-    from under20k.architecture import Architecture
-    from under20k.benchmark import bench
     from under20k.data import load, load_test
     from under20k.errors import UserError
-    from under20k.leaderboard import compare
-    from under20k.recipe import Recipe
-    from under20k.recipes import RECIPES
-    from under20k.reproduction import reproduce
-    from under20k.run import Run
+    from under20k.recipe.architecture import Architecture
+    from under20k.recipe.named import RECIPES
+    from under20k.recipe.recipe import Recipe
+    from under20k.report.reproduction.reproduce import reproduce
+    from under20k.runs.bench.run_bench import bench
+    from under20k.runs.leaderboard import compare
+    from under20k.runs.run import Run
+    from under20k.runs.train import check, evaluate, train
 
 __all__ = [
     "RECIPES",
@@ -43,19 +43,19 @@ __all__ = [
 
 # Where each name lives. They load when they are asked for: `under20k --help` needs none of them.
 _HOMES = {
-    "RECIPES": "recipes",
-    "Architecture": "architecture",
-    "Recipe": "recipe",
-    "Run": "run",
+    "RECIPES": "recipe.named",
+    "Architecture": "recipe.architecture",
+    "Recipe": "recipe.recipe",
+    "Run": "runs.run",
     "UserError": "errors",
-    "bench": "benchmark",
-    "check": "api",
-    "compare": "leaderboard",
-    "evaluate": "api",
+    "bench": "runs.bench.run_bench",
+    "check": "runs.train",
+    "compare": "runs.leaderboard",
+    "evaluate": "runs.train",
     "load": "data",
     "load_test": "data",
-    "reproduce": "reproduction",
-    "train": "api",
+    "reproduce": "report.reproduction.reproduce",
+    "train": "runs.train",
 }
 
 

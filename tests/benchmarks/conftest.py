@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from benchmarks.amount import Amount
-from threads import one_thread
+from tests.support.threads import one_thread
 from under20k.engine.native_engine import unavailable
 
 __all__ = ["one_thread"]

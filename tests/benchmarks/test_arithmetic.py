@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 
 from benchmarks.arithmetic import convolutions, epoch_flop
-from drawn import architectures
-from under20k.architecture import Architecture
-from under20k.recipes import MINIMAL
+from tests.support.strategies import architectures
+from under20k.recipe.architecture import Architecture
+from under20k.recipe.named import MINIMAL
 
 
 @settings(max_examples=50, deadline=None, derandomize=True)

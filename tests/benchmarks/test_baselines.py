@@ -10,8 +10,8 @@ from benchmarks.plain_script import Digits, Script
 from benchmarks.torch_eager import Eager, normalised, rotated
 from under20k.data import Mnist
 from under20k.data.mnist import Split
-from under20k.engine.protocol import MEAN, STANDARD_DEVIATION
-from under20k.recipes import MINIMAL, REGULARIZED
+from under20k.engine.base import MEAN, STANDARD_DEVIATION
+from under20k.recipe.named import MINIMAL, REGULARIZED
 
 BACKGROUND = -MEAN / STANDARD_DEVIATION
 

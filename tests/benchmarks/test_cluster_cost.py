@@ -1,8 +1,8 @@
 """What docs/cluster.md says a cluster costs: by hand from measured figures, and measured once for real."""
 
 import pytest
-from test_cluster import TINY
 
+from tests.support.dask_cluster import TINY
 from tools.cluster_cost import hours, measure, measured_section, section
 from under20k.data import Mnist
 from under20k.files import write_json

@@ -12,10 +12,10 @@ from benchmarks import epoch, evaluation, native
 from benchmarks.amount import Amount
 from benchmarks.arithmetic import convolutions, epoch_flop
 from benchmarks.tables import SECTIONS
-from under20k.engine.protocol import Engine
+from under20k.engine.base import Engine
+from under20k.engine.machine import cores
 from under20k.errors import UserError
-from under20k.machine import cores
-from under20k.recipes import MINIMAL, REGULARIZED
+from under20k.recipe.named import MINIMAL, REGULARIZED
 
 CORES = sorted({"1", str(cores().amount)})
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-from submissions import GOOD
 from torch import nn
 from torch.nn import functional as F
 
-from under20k.api import evaluate, train
+from tests.support.submissions import GOOD
 from under20k.checking.accuracy import CANDIDATES, measure
 from under20k.cli.main import main
 from under20k.data import Mnist, Split
+from under20k.runs.train import evaluate, train
 
 
 def templates(mean: float, sd: float) -> tuple[nn.Module, Split]:
@@ -170,7 +170,8 @@ def test_the_accuracy_of_a_runs_weights_is_the_evaluations(tmp_path, monkeypatch
     run = train("minimal", architecture="4p,6p|l", epochs=1, name="small")
     figures, _, _ = evaluate(run)
     (tmp_path / "net.py").write_text(
-        "from under20k.architecture import Architecture\nfrom under20k.engine.network import build\n\n\n"
+        "from under20k.recipe.architecture import Architecture\n"
+        "from under20k.engine.module import build\n\n\n"
         "def make(text='4p,6p|l'):\n    return build(Architecture.parse(text))\n"
     )
     weights = ("--accuracy", "runs/small/model.safetensors")

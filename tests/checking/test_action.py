@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from submissions import GOOD
 
-ROOT = Path(__file__).parents[2]
+from tests.support import ROOT
+from tests.support.submissions import GOOD
+
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
 WORKFLOW = yaml.safe_load((ROOT / "docs/examples/check-workflow.yml").read_text(encoding="utf-8"))
 STEPS = {step["name"]: step for step in ACTION["runs"]["steps"] if "name" in step}

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cases import CASES, SAME, Case
 
-from under20k.checking import output
+from tests.support.cases import CASES, SAME, Case
+from under20k.checking import formats
 from under20k.checking.profiles import load_profile
-from under20k.checking.sandbox import Sandbox, judge_all
+from under20k.checking.sandbox.sandbox import Sandbox, judge_all
 
 Result = dict[str, Any]
 
@@ -33,10 +33,10 @@ def statuses(result: Result) -> dict[str, str]:
 def test_a_case(results, case: Case):
     result = results[case.name]
     if case.no_model:
-        assert output.word(result) == "no model"
+        assert formats.word(result) == "no model"
         return
     if case.parameters is None:
-        assert output.word(result) == "broken"
+        assert formats.word(result) == "broken"
         told = result["error"] + " ".join(result.get("notes", ()))
         for word in case.error:
             assert case.place(word) in told
@@ -91,7 +91,7 @@ def test_the_command_says_the_same(results, tmp_path, name, code):
     done = check(path.parent, path.name, "--json")
     assert done.returncode == code, done.stderr
     printed = json.loads(done.stdout)
-    assert printed["result"] == output.word(results[name])
+    assert printed["result"] == formats.word(results[name])
     assert printed.get("parameters") == case.parameters
 
 

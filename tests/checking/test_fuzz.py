@@ -8,22 +8,22 @@ import itertools
 import json
 import random
 import time
-from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from submissions import GOOD
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from under20k.checking.judge import judge_model
-from under20k.checking.output import junit, markdown
+from tests.support import ROOT
+from tests.support.submissions import GOOD
+from under20k.checking.formats import junit, markdown
 from under20k.checking.profiles import load_profile
-from under20k.checking.sandbox import Sandbox, judge_all
-from under20k.checking.target import parse
-from under20k.checking.worker import DEFECT
+from under20k.checking.rules.rules import judge_model
+from under20k.checking.sandbox.sandbox import Sandbox, judge_all
+from under20k.checking.sandbox.worker import DEFECT
+from under20k.checking.source.target import parse
 from under20k.errors import UserError
 
 LAYER = st.tuples(
@@ -87,7 +87,7 @@ def test_mutated_sources_are_parsed_or_refused(tmp_path, seed, count):
             compile(source, "net.py", "exec", dont_inherit=True)
 
 
-CORPUS_FILE = Path(__file__).parent / "corpus.py"
+CORPUS_FILE = ROOT / "tests" / "support" / "corpus.py"
 NUMBERS = (0, -1, 1, 2, 3, 7, 28, 0.5, 10**6, None, "x", (), (2, 3))
 
 

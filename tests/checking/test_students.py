@@ -3,11 +3,11 @@
 import re
 
 import pytest
-from students import RIGHT, B
 from torch import nn
 
-from under20k.checking.judge import judge_model
+from tests.support.students import RIGHT, B
 from under20k.checking.profiles import load_profile
+from under20k.checking.rules.rules import judge_model
 
 BRIEF = load_profile("brief")
 

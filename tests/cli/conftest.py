@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import processes
 import pytest
 import torch
 
+from tests.support import command
 from under20k.data import Mnist
-from under20k.run import Run
+from under20k.runs.run import Run
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,7 @@ def under20k(tmp_path: Path, mnist: Mnist) -> Callable[..., subprocess.Completed
     """Runs the command in a process of its own, in the test's folder, to its end."""
 
     def run(*arguments: str, **options) -> subprocess.CompletedProcess[str]:
-        return processes.run(tmp_path, *arguments, **options)
+        return command.run(tmp_path, *arguments, **options)
 
     return run
 
@@ -44,9 +44,9 @@ class Finished:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, mnist: Mnist) -> Finished:
-    """``under20k`` with ``processes.TRAIN``, never interrupted."""
+    """``under20k`` with ``command.TRAIN``, never interrupted."""
     folder = tmp_path_factory.mktemp("finished")
-    done = processes.run(folder, *processes.TRAIN)
+    done = command.run(folder, *command.TRAIN)
     assert done.returncode == 0, done.stderr
     return Finished(folder / "runs" / "small", done)
 

@@ -8,15 +8,15 @@ import shutil
 import signal
 from pathlib import Path
 
-import processes
 import pytest
 import torch
-from processes import ARCHITECTURE, SETTINGS, TRAIN, assert_refused, contents
 
+from tests.support import command
+from tests.support.command import ARCHITECTURE, SETTINGS, TRAIN, assert_refused, contents
 from under20k.cli.main import main
 from under20k.data import load_test
-from under20k.recipes import MINIMAL
-from under20k.run import Run
+from under20k.recipe.named import MINIMAL
+from under20k.runs.run import Run
 
 ONCE = ["train", "minimal", *SETTINGS, "--threads", "1"]
 
@@ -135,7 +135,7 @@ def other_network(path: Path) -> None:
     from safetensors import safe_open
     from safetensors.numpy import save_file
 
-    from under20k.weights import initial_weights
+    from under20k.recipe.weights import initial_weights
 
     with safe_open(path, framework="numpy") as file:
         metadata = {name: value for name, value in file.metadata().items() if name != "sha256"}
@@ -253,14 +253,14 @@ def test_no_permission(refused, tmp_path):
 
 
 def test_two_at_once(under20k, tmp_path):
-    first = processes.start(tmp_path, *TRAIN, "--epochs", "1000")
-    processes.read_until(first, "1 thread")
+    first = command.start(tmp_path, *TRAIN, "--epochs", "1000")
+    command.read_until(first, "1 thread")
     for how in ([], ["--resume"], ["--overwrite"]):
         second = under20k(*TRAIN, "--epochs", "1000", *how)
         words = ["another process is training in runs/small; wait for it to end"]
         assert_refused(second.returncode, second.stdout, second.stderr, *words)
     assert first.poll() is None
-    assert processes.end(first, signal.SIGTERM)[0] == 143
+    assert command.end(first, signal.SIGTERM)[0] == 143
 
 
 def limit_files() -> None:
@@ -278,7 +278,7 @@ def test_a_full_disk(under20k, finished, tmp_path):
     assert sorted(contents(tmp_path)) == ["runs/small/environment.json", "runs/small/recipe.json"]
     done = under20k(*TRAIN, "--resume")
     assert done.returncode == 0, done.stderr
-    assert processes.same_weights(tmp_path / "runs" / "small", finished.path)
+    assert command.same_weights(tmp_path / "runs" / "small", finished.path)
 
 
 def test_a_disk_that_fills_up_while_evaluating(small, tmp_path, monkeypatch, capsys):

@@ -11,12 +11,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from submissions import GOOD, PARAMETERS
 
-from under20k.checking import sandbox
+from tests.support.submissions import GOOD, PARAMETERS
 from under20k.checking.profiles import RULES, load_profile
-from under20k.checking.sandbox import Sandbox, judge_all, judge_apart
-from under20k.checking.target import parse
+from under20k.checking.sandbox import sandbox
+from under20k.checking.sandbox.sandbox import Sandbox, judge_all, judge_apart
+from under20k.checking.source.target import parse
 from under20k.cli.main import main
 from under20k.errors import UserError
 
@@ -346,7 +346,7 @@ def run_pytest(*options: str) -> subprocess.CompletedProcess[str]:
     """pytest in a process of its own, with warnings as errors, in the current folder."""
     command = [sys.executable, "-m", "pytest", "-W", "error", "-p", "no:cacheprovider"]
     return subprocess.run(
-        [*command, "-p", "under20k.pytest_plugin", *options, "."],
+        [*command, "-p", "under20k.checking.pytest_plugin", *options, "."],
         capture_output=True, text=True, env=os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     )  # fmt: skip
 

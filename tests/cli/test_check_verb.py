@@ -6,11 +6,11 @@ import subprocess
 import sys
 
 import pytest
-from processes import ARCHITECTURE
 
+from tests.support.command import ARCHITECTURE
 from under20k.checking.profiles import RULES
 from under20k.cli.main import main
-from under20k.recipes import MINIMAL, REGULARIZED
+from under20k.recipe.named import MINIMAL, REGULARIZED
 
 
 def checked(capsys, *arguments: str) -> tuple[int, dict[str, dict]]:

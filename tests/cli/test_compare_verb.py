@@ -8,19 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made import SMALL, around, bench_of, on_disk, recorded
 from matplotlib.image import imread
 
+from tests.support.benches import SMALL, around, bench_of, on_disk, recorded
 from under20k.cli.compare import FORMATS, SORTS
 from under20k.cli.main import main
 from under20k.errors import UserError
 from under20k.files import read_json, write_json, write_text
-from under20k.leaderboard import KEYS, compare, pareto
-from under20k.recipes import MINIMAL
-from under20k.records import Reading, Record
+from under20k.recipe.named import MINIMAL
 from under20k.report.anchors import ANCHORS
 from under20k.report.leaderboard import leaderboard_figure
-from under20k.run import Run
+from under20k.runs.leaderboard import KEYS, compare, pareto
+from under20k.runs.records.record import Reading, Record
+from under20k.runs.run import Run
 
 TINY = replace(SMALL.with_changes(architecture="1p,2p|l"), name="tiny")
 
@@ -147,7 +147,7 @@ def test_the_front_is_what_nobody_beats():
     def entry(parameters: int, mean: float):
         recipe = replace(TINY, name=f"{parameters}-{mean}")
         bench = bench_of([mean, mean], recipe)
-        from under20k.leaderboard import Entry
+        from under20k.runs.leaderboard import Entry
 
         return Entry(recipe.name, "bench", "", parameters, 1, 2, bench.statistics, None)
 

@@ -9,16 +9,16 @@ import zlib
 from dataclasses import replace
 from pathlib import Path
 
-import damage
 import pytest
-from processes import ARCHITECTURE
 
-import under20k.report.evaluation_report
+import under20k.report.evaluation
+from tests.support import damage
+from tests.support.command import ARCHITECTURE
 from under20k.cli.main import main
 from under20k.data import Mnist
-from under20k.recipes import MINIMAL
-from under20k.run import INPUT_ENTRIES, Run
-from under20k.tensor_files import read_tensors
+from under20k.recipe.named import MINIMAL
+from under20k.runs.run import INPUT_ENTRIES, Run
+from under20k.runs.tensors import read_tensors
 
 TINY = replace(
     MINIMAL.with_changes(architecture=ARCHITECTURE, batch_size=1000, epochs=2, step_epochs=1), name="tiny"
@@ -72,8 +72,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory, mnist: Mnist) -> Path:
 @pytest.fixture
 def here(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it as the current folder; ``evaluate`` draws nothing, which takes most of its time."""
-    monkeypatch.setattr(under20k.report.evaluation_report, "draw_confusion", lambda *_: None)
-    monkeypatch.setattr(under20k.report.evaluation_report, "draw_gallery", lambda *_: None)
+    monkeypatch.setattr(under20k.report.evaluation, "draw_confusion", lambda *_: None)
+    monkeypatch.setattr(under20k.report.evaluation, "draw_gallery", lambda *_: None)
     folder = Path(shutil.copytree(whole, tmp_path / "here"))
     monkeypatch.chdir(folder)
     return folder

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import under20k.data
-from printed import ENCODING
+from tests.support.printed import ENCODING
 from under20k.cli.main import main
 from under20k.data import MNIST, VARIABLE, Mnist
 

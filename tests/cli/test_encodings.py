@@ -13,16 +13,17 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 
 import pytest
-from processes import COMMAND, SETTINGS, TIMEOUT_S
 
-import under20k.reproduction
+import under20k.report.reproduction.reproduce
+from tests.support import ROOT
+from tests.support.command import COMMAND, SETTINGS, TIMEOUT_S
 from under20k.cli.console import PLAIN, any_text
 from under20k.cli.main import VERBS, main
-from under20k.recipes import MINIMAL, REGULARIZED
-from under20k.run import Run, run_path
+from under20k.recipe.named import MINIMAL, REGULARIZED
+from under20k.runs.run import Run, run_path
 
 ENCODINGS = ["cp1252", "cp437", "ascii", "gbk", "utf-8"]
-RECORDS = Path(__file__).parent.parent.parent / "records"
+RECORDS = ROOT / "records"
 TINY = ["minimal", *SETTINGS, "--epochs", "1", "--threads", "1"]
 TINY_RECIPES = tuple(
     recipe.with_changes(architecture="1p,4pd0.1|l", epochs=1, batch_size=1000)
@@ -95,7 +96,7 @@ def place(small: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # It keeps the stderr that it finds open for good, and a pipe has an end when all have closed it.
     resource_tracker.ensure_running()
     shutil.copytree(RECORDS, folder / "records")
-    monkeypatch.setattr(under20k.reproduction, "REPRODUCED", TINY_RECIPES)
+    monkeypatch.setattr(under20k.report.reproduction.reproduce, "REPRODUCED", TINY_RECIPES)
     return folder
 
 
@@ -179,7 +180,7 @@ def test_what_an_encoding_lacks_is_written_in_what_it_has(monkeypatch, encoding,
 def test_the_signs_that_we_print_have_a_plain_form():
     """Those of the sources; what is only ever drawn or quoted is spelt out."""
     printed_by = "cli/*.py", "report/*.py", "*.py"
-    source = Path(under20k.reproduction.__file__).parent
+    source = Path(under20k.report.reproduction.reproduce.__file__).parent
     signs = {
         sign
         for pattern in printed_by

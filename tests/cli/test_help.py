@@ -5,7 +5,7 @@ import sys
 import pytest
 
 import under20k
-from printed import ENCODING
+from tests.support.printed import ENCODING
 from under20k.cli.main import VERBS, main
 
 HEAVY = {"torch", "numpy", "matplotlib", "safetensors", "PIL", "multiprocessing"}
@@ -51,7 +51,7 @@ def test_every_verb_has_help(verb, capsys):
 
 
 def test_every_setting_of_a_recipe_is_an_option_of_train(capsys):
-    from under20k.recipe import settings
+    from under20k.recipe.recipe import settings
 
     with pytest.raises(SystemExit):
         main(["train", "--help"])

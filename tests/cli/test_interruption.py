@@ -7,11 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import processes
 import pytest
-from processes import FILES, TRAIN, same_weights
 
-from under20k.run import Run
+from tests.support import command
+from tests.support.command import FILES, TRAIN, same_weights
+from under20k.runs.run import Run
 
 
 def assert_as_never_interrupted(path: Path, reference: Path) -> None:
@@ -37,9 +37,9 @@ def assert_as_never_interrupted(path: Path, reference: Path) -> None:
     ],
 )
 def test_a_signal_leaves_a_run_that_goes_on(under20k, finished, tmp_path, number, code, word, after):
-    process = processes.start(tmp_path, *TRAIN)
-    processes.read_until(process, after)
-    ended = processes.end(process, number)
+    process = command.start(tmp_path, *TRAIN)
+    command.read_until(process, after)
+    ended = command.end(process, number)
     hint = "stopped; the same command with --resume goes on after the last whole epoch"
     assert ended == (code, "", f"{hint}\n{word}\n")
     path = tmp_path / "runs" / "small"
@@ -60,14 +60,14 @@ def test_kills_at_any_moment(under20k, finished, tmp_path):
     moments = random.Random(20_000)
     # Several kills on the same run: while it starts, in the first epoch, after an epoch, as it ends.
     for line, longest_s in ((None, 2), (" engine, ", 2), (None, 5), ("epoch ", 0.2), ("epoch ", 4)):
-        process = processes.start(tmp_path, *TRAIN, "--resume")
+        process = command.start(tmp_path, *TRAIN, "--resume")
         assert process.stderr is not None
         if line:
             any(line in shown for shown in process.stderr)  # or it has ended
         try:
             process.wait(timeout=moments.uniform(0, longest_s))
         except subprocess.TimeoutExpired:
-            processes.kill_group(process)
+            command.kill_group(process)
         process.communicate()
         assert process.returncode in (0, -signal.SIGKILL)
     done = under20k(*TRAIN, "--resume")
@@ -108,10 +108,10 @@ def test_kills_between_the_files(under20k, finished, tmp_path):
         ("curves.png", "before"),
         ("curves.png", "after"),
     ):
-        process = processes.start(
+        process = command.start(
             tmp_path, *TRAIN, "--resume", command=[sys.executable, "-c", KILLED, name, when]
         )
-        _, err = process.communicate(timeout=processes.TIMEOUT_S)
+        _, err = process.communicate(timeout=command.TIMEOUT_S)
         assert process.returncode == -signal.SIGKILL, err
         assert bool(list(path.glob(".*-*"))) == (when == "before")  # what it was about to put in place
         checkpoint = Run.open(path).checkpoint() if (path / "environment.json").exists() else None

@@ -9,13 +9,13 @@ import threading
 import time
 from pathlib import Path
 
-import processes
 import pytest
-from processes import COMMAND, SETTINGS, TIMEOUT_S
 
-from printed import ENCODING
+from tests.support import command
+from tests.support.command import COMMAND, SETTINGS, TIMEOUT_S
+from tests.support.printed import ENCODING
 from under20k.cli.main import main
-from under20k.run import Run
+from under20k.runs.run import Run
 
 INLINE = "module://matplotlib_inline.backend_inline"
 TINY = [*SETTINGS, "--epochs", "1"]
@@ -160,7 +160,7 @@ def test_without_semaphores_it_trains_in_processes_all_the_same(tmp_path, mnist,
     (tmp_path / "runs").rename(tmp_path / "here")
     assert python(tmp_path, *COMMAND[1:], *bench).returncode == 0
     for run in (tmp_path / "runs").iterdir():
-        assert processes.same_weights(run, tmp_path / "here" / run.name)
+        assert command.same_weights(run, tmp_path / "here" / run.name)
 
 
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="needs a mount namespace of its own")
@@ -174,7 +174,7 @@ def test_with_a_dev_shm_that_may_not_be_written(tmp_path, mnist):
     assert "1 training, 1 at a time" in done.stderr
 
 
-# Programs that may have no processes.
+# Programs that may have no command.
 
 GONE = "import __main__, sys\n__main__.__file__ = 'gone.py'\nfrom under20k.cli.main import main\n"
 
@@ -187,7 +187,7 @@ def test_a_program_that_is_no_file_trains_in_its_own_process(tmp_path, mnist):
     (tmp_path / "runs").rename(tmp_path / "here")
     assert python(tmp_path, *COMMAND[1:], *bench).returncode == 0
     for run in (tmp_path / "runs").iterdir():
-        assert processes.same_weights(run, tmp_path / "here" / run.name)
+        assert command.same_weights(run, tmp_path / "here" / run.name)
 
 
 @pytest.mark.parametrize("call", ["main(sys.argv[1:])", "main()"])
@@ -195,11 +195,11 @@ def test_ctrl_c_ends_a_training_in_this_process(tmp_path, mnist, call):
     """Within a step or so, though a thread cannot be ended; the next call goes on."""
     command = [sys.executable, "-c", f"{GONE}sys.exit({call})"]
     bench = ["bench", "minimal", "--seeds", "0-1", "--epochs", "500", "--batch-size", "1000"]
-    process = processes.start(tmp_path, *bench, command=command)
-    processes.read_until(process, "parameters, 500 epochs")
-    assert processes.wait_for(lambda: any(tmp_path.rglob("checkpoint.safetensors")))
+    process = command.start(tmp_path, *bench, command=command)
+    command.read_until(process, "parameters, 500 epochs")
+    assert command.wait_for(lambda: any(tmp_path.rglob("checkpoint.safetensors")))
     sent = time.monotonic()
-    code, _, err = processes.end(process, signal.SIGINT)
+    code, _, err = command.end(process, signal.SIGINT)
     assert (code, time.monotonic() - sent < 30) == (130, True), err
     assert err.splitlines()[-1] == "interrupted"
     (path,) = (tmp_path / "runs").iterdir()

@@ -9,10 +9,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from under20k.cli.main import main
-from under20k.engine import choose
-from under20k.engine.network import build
-from under20k.recipe import Recipe
-from under20k.recipes import RECIPES
+from under20k.engine.module import build
+from under20k.engine.select import choose
+from under20k.recipe.named import RECIPES
+from under20k.recipe.recipe import Recipe
 
 
 def layers_of(recipe: Recipe) -> list[tuple[str, str, list[int], int]]:
@@ -66,7 +66,9 @@ def test_the_settings_shown_make_the_recipe(capsys, tmp_path, monkeypatch, recip
     settings = capsys.readouterr().out.partition("Settings, each an option of 'under20k train'\n")[2]
     options = [word for line in settings.splitlines() for word in line.split(maxsplit=1)]
     given = {}
-    monkeypatch.setattr("under20k.api.train", lambda recipe, *_, **__: given.update(recipe=recipe) or stop())
+    monkeypatch.setattr(
+        "under20k.runs.train.train", lambda recipe, *_, **__: given.update(recipe=recipe) or stop()
+    )
     monkeypatch.chdir(tmp_path)
     other = next(name for name in RECIPES if name != recipe.name)
     with pytest.raises(Stopped):

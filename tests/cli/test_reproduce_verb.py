@@ -1,4 +1,4 @@
-"""``under20k reproduce`` on small networks under the specification's names, its workers real processes."""
+"""``under20k reproduce`` on small networks under the specification's names, its workers real command."""
 
 import dataclasses
 import json
@@ -11,18 +11,18 @@ import time
 from pathlib import Path
 
 import numpy as np
-import processes
 import pytest
-from processes import assert_refused, contents, same_weights
 
-import under20k.reproduction
-from under20k.architecture import Architecture
+import under20k.report.reproduction.reproduce
+from tests.support import command
+from tests.support.command import assert_refused, contents, same_weights
 from under20k.cli.main import main
 from under20k.data import Mnist
-from under20k.engine import choose
-from under20k.recipes import MINIMAL, REGULARIZED
-from under20k.reproduction import REPRODUCED
-from under20k.run import Run
+from under20k.engine.select import choose
+from under20k.recipe.architecture import Architecture
+from under20k.recipe.named import MINIMAL, REGULARIZED
+from under20k.report.reproduction.reproduce import REPRODUCED
+from under20k.runs.run import Run
 
 SMALL = tuple(
     dataclasses.replace(
@@ -40,7 +40,7 @@ NAMES = ["minimal-0", "minimal-1", "regularized-0", "regularized-1"]
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, where the small networks pass for the specification's."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(under20k.reproduction, "REPRODUCED", SMALL)
+    monkeypatch.setattr(under20k.report.reproduction.reproduce, "REPRODUCED", SMALL)
     return tmp_path
 
 
@@ -48,8 +48,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def trained(tmp_path_factory: pytest.TempPathFactory, mnist: Mnist) -> Path:
     """A folder in which two seeds were reproduced, not to be changed; what was printed lies beside."""
     folder = tmp_path_factory.mktemp("reproduced")
-    process = processes.start(folder, "--seeds", "2", command=command(SMALL))
-    out, err = process.communicate(timeout=2 * processes.TIMEOUT_S)
+    process = command.start(folder, "--seeds", "2", command=script(SMALL))
+    out, err = process.communicate(timeout=2 * command.TIMEOUT_S)
     assert process.returncode == 0, err
     (folder / "stdout").write_text(out)
     (folder / "stderr").write_text(err)
@@ -64,15 +64,15 @@ def copied(trained: Path, here: Path) -> Path:
 
 SCRIPT = """
 import sys
-import under20k.reproduction
+import under20k.report.reproduction.reproduce
 from under20k.cli.main import main
-from under20k.recipe import Recipe
-under20k.reproduction.REPRODUCED = tuple(map(Recipe.from_json, sys.argv[1:3]))
+from under20k.recipe.recipe import Recipe
+under20k.report.reproduction.reproduce.REPRODUCED = tuple(map(Recipe.from_json, sys.argv[1:3]))
 sys.exit(main(["reproduce", *sys.argv[3:]]))
 """
 
 
-def command(recipes) -> list[str]:
+def script(recipes) -> list[str]:
     return [sys.executable, "-c", SCRIPT, *(recipe.to_json() for recipe in recipes)]
 
 
@@ -98,7 +98,7 @@ ENDLESS = (dataclasses.replace(SMALL[0], epochs=1000), SMALL[1])
 def test_everything_is_trained_and_reported(trained):
     assert sorted(path.name for path in (trained / "runs").iterdir()) == NAMES
     runs = {name: Run.open(trained / "runs" / name) for name in NAMES}
-    assert all({file.name for file in run.path.iterdir()} == processes.FILES for run in runs.values())
+    assert all({file.name for file in run.path.iterdir()} == command.FILES for run in runs.values())
     files = {path.name for path in (trained / "report").iterdir()}
     pictures = {"curves-regularized.png", "curves-minimal.png"}
     assert files == {"report.html", "report.md", "results.json"} | pictures
@@ -222,11 +222,11 @@ def test_options_that_every_training_would_refuse(here, capsys):
 
 @pytest.mark.slow
 def test_a_killed_worker_is_tried_once_more_and_takes_no_other_with_it(trained, tmp_path):
-    process = processes.start(tmp_path, command=command(SMALL))
-    processes.read_until(process, "epoch 1/2")
+    process = command.start(tmp_path, command=script(SMALL))
+    command.read_until(process, "epoch 1/2")
     (worker,) = {int(pid) for pid in holders(tmp_path / "runs" / "regularized-0" / ".lock")}
     os.kill(worker, signal.SIGKILL)
-    _, err = process.communicate(timeout=processes.TIMEOUT_S)
+    _, err = process.communicate(timeout=command.TIMEOUT_S)
     assert process.returncode == 0, err
     assert "regularized-0  its process was ended from outside; trying again\n" in err
     assert re.search(r"^regularized-0 .*; going on after epoch 1$", err, re.M)
@@ -237,16 +237,16 @@ def test_a_killed_worker_is_tried_once_more_and_takes_no_other_with_it(trained, 
 
 @pytest.mark.slow
 def test_a_worker_killed_twice_and_the_call_after(trained, tmp_path):
-    process = processes.start(tmp_path, command=command((dataclasses.replace(SMALL[0], epochs=60), SMALL[1])))
+    process = command.start(tmp_path, command=script((dataclasses.replace(SMALL[0], epochs=60), SMALL[1])))
     for after in ("epoch  1/60", "going on after"):
-        processes.read_until(process, after)
+        command.read_until(process, after)
         (worker,) = {int(pid) for pid in holders(tmp_path / "runs" / "regularized-0" / ".lock")}
         os.kill(worker, signal.SIGKILL)
-    out, err = process.communicate(timeout=processes.TIMEOUT_S)
+    out, err = process.communicate(timeout=command.TIMEOUT_S)
     words = ["regularized-0: its process was ended from outside 2 times", "call again to go on"]
     assert_refused(process.returncode, out, err.splitlines(keepends=True)[-1], *words)
     assert "Traceback" not in err
-    assert processes.wait_for(lambda: not processes.group(process))
+    assert command.wait_for(lambda: not command.group(process))
     assert same_weights(tmp_path / "runs" / "minimal-0", trained / "runs" / "minimal-0")
 
 
@@ -275,51 +275,51 @@ HINT = "stopped; the same command goes on after the last whole epochs"
     ],
 )
 def test_no_worker_outlives_the_command(mnist: Mnist, tmp_path, number, group, after, code, tail):
-    process = processes.start(tmp_path, "--jobs", "2", command=command(ENDLESS))
+    process = command.start(tmp_path, "--jobs", "2", command=script(ENDLESS))
     try:
-        processes.read_until(process, after)
+        command.read_until(process, after)
         if number == signal.SIGKILL:
-            assert processes.wait_for((tmp_path / "runs" / "minimal-0" / "report.md").exists)
+            assert command.wait_for((tmp_path / "runs" / "minimal-0" / "report.md").exists)
         if group:
-            assert processes.wait_for(lambda: len(processes.group(process)) > 2)
-            processes.kill_group(process, number)
+            assert command.wait_for(lambda: len(command.group(process)) > 2)
+            command.kill_group(process, number)
         else:
             process.send_signal(number)
         out, err = process.communicate(timeout=60)
         assert (process.returncode, out) == (code, "")
         assert "Traceback" not in err
         assert err.endswith(tail)
-        assert processes.wait_for(lambda: not processes.group(process))
+        assert command.wait_for(lambda: not command.group(process))
     finally:
-        processes.kill_group(process)
+        command.kill_group(process)
     # The other one, of one epoch, may be done by then.
     assert not (tmp_path / "runs" / "regularized-0" / "model.safetensors").exists()
 
 
 @pytest.mark.slow
 def test_ctrl_c_is_for_the_command_alone_to_decide(mnist: Mnist, tmp_path):
-    process = processes.start(tmp_path, "--jobs", "2", command=command(ENDLESS))
+    process = command.start(tmp_path, "--jobs", "2", command=script(ENDLESS))
     try:
-        processes.read_until(process, "2 trainings")
-        assert processes.wait_for(lambda: len(processes.group(process)) > 2)
+        command.read_until(process, "2 trainings")
+        assert command.wait_for(lambda: len(command.group(process)) > 2)
         # While they start, the workers ignore it, as later: one that died would end everything.
         for _ in range(5):
-            for pid in processes.group(process):
+            for pid in command.group(process):
                 if pid != process.pid:
                     os.kill(pid, signal.SIGINT)
             time.sleep(0.2)
-        processes.read_until(process, "minimal-0      epoch 1/1")
-        code, _, err = processes.end(process, signal.SIGINT)
+        command.read_until(process, "minimal-0      epoch 1/1")
+        code, _, err = command.end(process, signal.SIGINT)
         assert (code, "Traceback" in err) == (130, False)
     finally:
-        processes.kill_group(process)
+        command.kill_group(process)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(45 * 60)
 def test_the_four_recipes_in_full(mnist: Mnist, tmp_path):
     """The main job itself."""
-    process = processes.start(tmp_path, "reproduce")
+    process = command.start(tmp_path, "reproduce")
     out, err = process.communicate(timeout=40 * 60)
     assert process.returncode == 0, err
     dropout = "9 of 10 requirements met; missed: dropout"

@@ -12,15 +12,15 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import processes
 import pytest
-from processes import ARCHITECTURE, COMMAND
 
+from tests.support import ROOT, command
+from tests.support.command import ARCHITECTURE, COMMAND
 from under20k.data import Mnist
-from under20k.run import Run
+from under20k.runs.run import Run
 
 LONG = ["--architecture", ARCHITECTURE, "--batch-size", "1000", "--epochs", "1000"]
-RECORD = Path(__file__).parents[2] / "records" / "reference" / "2026-11-26-minimal"
+RECORD = ROOT / "records" / "reference" / "2026-11-26-minimal"
 VERBS = {
     "train": ["train", "minimal", *LONG, "--threads", "1"],
     "bench": ["bench", "minimal", *LONG, "--seeds", "0-3", "--jobs", "2"],
@@ -137,7 +137,7 @@ def tried(case: Case, folder: Path) -> None:
                 return len(list(folder.glob("runs/*/recipe.json"))) >= (1 if case.verb == "train" else 2)
             return workers >= (-1 if case.verb == "train" else 2 if case.begun else 0)
 
-        assert processes.wait_for(ready, processes.TIMEOUT_S), started.text()
+        assert command.wait_for(ready, command.TIMEOUT_S), started.text()
         time.sleep(0.3)
         for number in case.numbers:
             with contextlib.suppress(ProcessLookupError, OSError):
@@ -193,13 +193,13 @@ def test_any_signals_end_the_command(case, tmp_path, mnist: Mnist):
 def test_a_bench_that_was_hit_twice_goes_on(tmp_path, mnist: Mnist):
     """Its seeds are as if nothing had happened."""
     arguments = ["bench", "minimal", *LONG[:-1], "2", "--seeds", "0-1", "--jobs", "2", "--json"]
-    whole = processes.run(tmp_path, *arguments, "--runs-dir", "whole")
+    whole = command.run(tmp_path, *arguments, "--runs-dir", "whole")
     assert whole.returncode == 0, whole.stderr
     tried(Case("bench", (INT, INT), 0.05, "group"), tmp_path)
-    done = processes.run(tmp_path, *arguments)
+    done = command.run(tmp_path, *arguments)
     assert done.returncode == 0, done.stderr
     for path in (tmp_path / "whole").iterdir():
-        assert processes.same_weights(path, tmp_path / "runs" / path.name)
+        assert command.same_weights(path, tmp_path / "runs" / path.name)
 
 
 # Code in C, which no exception enters, and code that catches each: only the thread beside can end these.
@@ -225,9 +225,9 @@ sys.exit(main())
 @pytest.mark.parametrize("how", ["stuck", "held"])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_code_that_hears_no_signal_is_ended_all_the_same(tmp_path, how, number):
-    process = processes.start(tmp_path, "recipes", how, command=[sys.executable, "-c", STUCK])
-    processes.read_until(process, "stuck")
-    code, out, err = processes.end(process, number)
+    process = command.start(tmp_path, "recipes", how, command=[sys.executable, "-c", STUCK])
+    command.read_until(process, "stuck")
+    code, out, err = command.end(process, number)
     assert (code, out) == (CODES[number], "")
     assert err.splitlines()[-1] == WORDS[number]
     assert err.count(WORDS[number]) == 1
@@ -235,13 +235,13 @@ def test_code_that_hears_no_signal_is_ended_all_the_same(tmp_path, how, number):
 
 def test_what_is_ignored_stays_ignored(tmp_path, mnist: Mnist):
     """As with ``nohup``."""
-    process = processes.start(
+    process = command.start(
         tmp_path,
-        *processes.TRAIN,
+        *command.TRAIN,
         preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
     )
-    processes.read_until(process, "1 thread")
-    code, _, err = processes.end(process, signal.SIGHUP)
+    command.read_until(process, "1 thread")
+    code, _, err = command.end(process, signal.SIGHUP)
     assert code == 0, err
 
 
@@ -251,7 +251,7 @@ def test_a_stderr_that_fails_ends_no_training(tmp_path, mnist: Mnist, full):
     os.close(reading)
     with open("/dev/full", "wb") if full else os.fdopen(writing, "wb") as stderr:
         done = subprocess.run(
-            [*COMMAND, *processes.TRAIN], cwd=tmp_path, stdout=subprocess.PIPE, stderr=stderr, timeout=240
+            [*COMMAND, *command.TRAIN], cwd=tmp_path, stdout=subprocess.PIPE, stderr=stderr, timeout=240
         )
     assert done.returncode == 0
     assert b"validation accuracy at the last epoch" in done.stdout

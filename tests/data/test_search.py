@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from small_mnist import BYTES, CONTENT, FILES, write_keras
 
+from tests.support.small_mnist import BYTES, CONTENT, FILES, write_keras
 from under20k.data import VARIABLE
 from under20k.data import search as searching
-from under20k.data.obtain import GIVEN, obtain
+from under20k.data.fetch import GIVEN, obtain
 from under20k.data.search import search
 from under20k.errors import UserError
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from under20k.data import Mnist
-from under20k.engine.protocol import state_tensors
+from under20k.engine.base import state_tensors
 from under20k.engine.torch_engine import TorchEngine
 from under20k.errors import UserError
-from under20k.plan import epoch_plan
-from under20k.recipe import Recipe
-from under20k.recipes import MINIMAL
-from under20k.weights import initial_weights
+from under20k.recipe.named import MINIMAL
+from under20k.recipe.plan import epoch_plan
+from under20k.recipe.recipe import Recipe
+from under20k.recipe.weights import initial_weights
 
 SMALL = MINIMAL.with_changes(architecture="8,12pd0.1,14p,16v|3v", batch_size=32, rotation_deg=10)
 COUNT = 200

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from under20k.evaluation import evaluate, log_softmax
+from under20k.engine.evaluation import evaluate, log_softmax
 
 
 def logits_for(predicted: list[int]) -> np.ndarray:

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from under20k import machine
-from under20k.api import Silent, train
 from under20k.cli.progress import Display, OneTraining
-from under20k.engine import check_training_memory, create
+from under20k.engine import machine
+from under20k.engine.select import check_training_memory, create
 from under20k.errors import UserError
-from under20k.metrics import EpochMetrics
-from under20k.processes import fitting_jobs
-from under20k.recipes import MINIMAL
+from under20k.recipe.named import MINIMAL
+from under20k.runs.metrics import EpochMetrics
+from under20k.runs.parallel.local import fitting_jobs
+from under20k.runs.train import Silent, train
 
 MIB = 2**20
 V2 = "29 23 0:26 {root} /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate"

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drawn import architectures
-from under20k.architecture import Architecture
-from under20k.engine.network import Network, build
-from under20k.weights import initial_weights
+from tests.support.strategies import architectures
+from under20k.engine.module import Network, build
+from under20k.recipe.architecture import Architecture
+from under20k.recipe.weights import initial_weights
 
 
 def random_weights(architecture: Architecture, seed: int) -> dict[str, torch.Tensor]:

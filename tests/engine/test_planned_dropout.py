@@ -6,8 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from under20k.engine.augment import PlannedDropout, mix
-from under20k.plan import dropout_keep
+from under20k.engine.torch_transforms import PlannedDropout, mix
+from under20k.recipe.plan import dropout_keep
 
 WORDS = st.integers(0, 2**32 - 1)
 

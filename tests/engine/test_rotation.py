@@ -8,10 +8,10 @@ import torch
 from PIL import Image
 
 from under20k.data import Mnist
-from under20k.engine.augment import warp
-from under20k.plan import affine_matrices, draw_matrices, epoch_plan
-from under20k.recipe import Augmentation
-from under20k.recipes import REGULARIZED
+from under20k.engine.torch_transforms import warp
+from under20k.recipe.named import REGULARIZED
+from under20k.recipe.plan import affine_matrices, draw_matrices, epoch_plan
+from under20k.recipe.recipe import Augmentation
 
 WIDE = Augmentation(rotation_deg=40, translation_px=6, scale=0.4, shear=0.5)
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from under20k.engine import create, torch_device
+from under20k.engine.machine import cores
+from under20k.engine.select import create, torch_device
 from under20k.errors import UserError
-from under20k.machine import cores
-from under20k.recipes import MINIMAL
-from under20k.weights import initial_weights
+from under20k.recipe.named import MINIMAL
+from under20k.recipe.weights import initial_weights
 
 NO_CUDA = not torch.cuda.is_available()
 

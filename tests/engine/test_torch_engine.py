@@ -7,18 +7,18 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from plain_torch import PlainTraining
 
-from drawn import architectures, distillations, teachers_of
+from tests.support.plain_torch import PlainTraining
+from tests.support.strategies import architectures, distillations, teachers_of
 from under20k.data import Mnist
-from under20k.engine.network import build
-from under20k.engine.protocol import Divergence, average_decay, state_tensors
+from under20k.engine.base import Divergence, average_decay, state_tensors
+from under20k.engine.module import build
 from under20k.engine.torch_engine import TorchEngine
 from under20k.errors import InvalidValue
-from under20k.plan import epoch_plan
-from under20k.recipe import Augmentation, Recipe, Schedule
-from under20k.recipes import REGULARIZED
-from under20k.weights import initial_weights
+from under20k.recipe.named import REGULARIZED
+from under20k.recipe.plan import epoch_plan
+from under20k.recipe.recipe import Augmentation, Recipe, Schedule
+from under20k.recipe.weights import initial_weights
 
 # Batch size and number of images: one image, a short last batch, one batch that is not full.
 BATCHES = [(1, 12), (7, 30), (129, 150), (129, 100)]

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from threads import one_thread
+from tests.support.threads import one_thread
 from under20k.engine.native_engine import ISA_VARIABLE, instruction_set, unavailable
 from under20k.errors import UserError
 

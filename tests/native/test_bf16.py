@@ -9,23 +9,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from close import distances, uneven_weights
 from torch.nn.functional import conv2d
 
-from under20k.architecture import Architecture
+from tests.support.agreement import distances, uneven_weights
 from under20k.data import Mnist
 from under20k.data.mnist import Split
-from under20k.engine import choose, create, native_engine
+from under20k.engine import native_engine
 from under20k.engine.native_engine import EMULATION_VARIABLE, ISA_VARIABLE, NativeEngine, instruction_set
+from under20k.engine.select import choose, create
 from under20k.engine.torch_engine import TorchEngine
-from under20k.environment import describe_environment, expected_identity, identity
 from under20k.errors import UserError
-from under20k.plan import epoch_plan
-from under20k.recipe import Recipe
-from under20k.recipes import MINIMAL, REGULARIZED
-from under20k.run import Run
-from under20k.trainings import Task, fitting
-from under20k.weights import Tensors, initial_weights
+from under20k.recipe.architecture import Architecture
+from under20k.recipe.named import MINIMAL, REGULARIZED
+from under20k.recipe.plan import epoch_plan
+from under20k.recipe.recipe import Recipe
+from under20k.recipe.weights import Tensors, initial_weights
+from under20k.runs.parallel.scheduler import Task, fitting
+from under20k.runs.provenance import describe_environment, expected_identity, identity
+from under20k.runs.run import Run
 
 DRAWS = 6
 APART = 3e-3  # relative to the largest value of a tensor; products in fp32 are off by more

@@ -14,22 +14,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from close import train_native, train_reference
 from numpy.typing import NDArray
 
-from under20k import machine
-from under20k.architecture import Architecture
+from tests.support.agreement import train_native, train_reference
 from under20k.data import Mnist
 from under20k.data.mnist import Split
-from under20k.engine import native_engine
+from under20k.engine import machine, native_engine
+from under20k.engine.base import Divergence, Teacher
 from under20k.engine.native_engine import ISA_VARIABLE, NativeEngine, instruction_set
-from under20k.engine.protocol import Divergence, Teacher
 from under20k.engine.torch_engine import TorchEngine
 from under20k.errors import UserError
-from under20k.plan import epoch_plan
-from under20k.recipe import Augmentation, Recipe
-from under20k.recipes import MINIMAL, REGULARIZED
-from under20k.weights import Tensors, initial_weights
+from under20k.recipe.architecture import Architecture
+from under20k.recipe.named import MINIMAL, REGULARIZED
+from under20k.recipe.plan import epoch_plan
+from under20k.recipe.recipe import Augmentation, Recipe
+from under20k.recipe.weights import Tensors, initial_weights
 
 EVERYTHING = REGULARIZED.with_changes(
     average_decay=0.99,
@@ -364,8 +363,8 @@ def test_the_native_path_never_imports_torch() -> None:
     program = """
 import sys, numpy as np
 from under20k.engine import create
-from under20k.plan import epoch_plan
-from under20k.recipes import MINIMAL
+from under20k.recipe.plan import epoch_plan
+from under20k.recipe.named import MINIMAL
 engine = create(MINIMAL, 0, engine="native")
 images, labels = np.zeros((200, 28, 28), np.uint8), np.zeros(200, np.uint8)
 engine.train_epoch(images, labels, epoch_plan(MINIMAL, 0, 1, 200), lambda done: None)

@@ -15,21 +15,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from close import distances, train_native, train_reference, uneven_weights
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from drawn import AUGMENTATIONS, architectures, distillations
-from under20k.architecture import Architecture
+from tests.support.agreement import distances, train_native, train_reference, uneven_weights
+from tests.support.strategies import AUGMENTATIONS, architectures, distillations
 from under20k.data import Mnist
 from under20k.data.mnist import Split
 from under20k.engine.native_engine import NativeEngine
 from under20k.engine.torch_engine import TorchEngine
 from under20k.errors import InvalidValue
-from under20k.plan import check_batches, epoch_plan
-from under20k.recipe import Augmentation, Distillation, Recipe, Schedule
-from under20k.recipes import MINIMAL, REGULARIZED, WARPED
-from under20k.weights import Tensors
+from under20k.recipe.architecture import Architecture
+from under20k.recipe.named import MINIMAL, REGULARIZED, WARPED
+from under20k.recipe.plan import check_batches, epoch_plan
+from under20k.recipe.recipe import Augmentation, Distillation, Recipe, Schedule
+from under20k.recipe.weights import Tensors
 
 TOLERANCE = 1e-4  # relative to the largest value of the tensor
 DRAWS = 8

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from surroundings import IMPORTS, NET, PARAMETERS, SURROUNDINGS, Surrounding
 
+from tests.support.surroundings import IMPORTS, NET, PARAMETERS, SURROUNDINGS, Surrounding
 from under20k.checking.profiles import load_profile
-from under20k.checking.sandbox import Sandbox, judge_all
+from under20k.checking.sandbox.sandbox import Sandbox, judge_all
 
 try:
     stand_in = "standin" in importlib.metadata.version("torchvision")

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drawn import AUGMENTATIONS
-from under20k.plan import affine_matrices, draw_matrices
-from under20k.recipe import Augmentation
+from tests.support.strategies import AUGMENTATIONS
+from under20k.recipe.plan import affine_matrices, draw_matrices
+from under20k.recipe.recipe import Augmentation
 
 ONE = 65536
 

@@ -8,10 +8,10 @@ import torch
 from hypothesis import given, settings
 from torch.utils.flop_counter import FlopCounterMode
 
-from drawn import architectures
-from under20k.architecture import Architecture, Layer
-from under20k.engine.network import Network
-from under20k.recipes import MINIMAL, REGULARIZED
+from tests.support.strategies import architectures
+from under20k.engine.module import Network
+from under20k.recipe.architecture import Architecture, Layer
+from under20k.recipe.named import MINIMAL, REGULARIZED
 
 
 @pytest.mark.parametrize(("recipe", "parameters"), [(REGULARIZED, 19_204), (MINIMAL, 14_116)])

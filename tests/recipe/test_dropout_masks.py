@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from under20k.plan import dropout_keep, dropout_threshold
+from under20k.recipe.plan import dropout_keep, dropout_threshold
 
 
 def mixed(value: int) -> int:

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawn import architectures
-from under20k.architecture import Architecture, Conv, Head
+from tests.support.strategies import architectures
 from under20k.errors import InvalidValue, UserError
+from under20k.recipe.architecture import Architecture, Conv, Head
 
 
 @given(architectures())

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drawn import recipes
+from tests.support.strategies import recipes
 from under20k.errors import InvalidValue, UserError
-from under20k.plan import EpochPlan, epoch_plan
-from under20k.recipes import MINIMAL, REGULARIZED
+from under20k.recipe.named import MINIMAL, REGULARIZED
+from under20k.recipe.plan import EpochPlan, epoch_plan
 
 SEEDS = st.integers(0, 2**32 - 1)
 WIDE = MINIMAL.with_changes(rotation_deg=20, translation_px=3, scale=0.2, shear=0.3, average_decay=0.9)

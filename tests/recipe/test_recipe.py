@@ -7,8 +7,8 @@ import re
 import pytest
 
 from under20k.errors import InvalidValue, UserError
-from under20k.recipe import Augmentation, Distillation, Recipe, Schedule, settings
-from under20k.recipes import MINIMAL, RECIPES, REGULARIZED, named
+from under20k.recipe.named import MINIMAL, RECIPES, REGULARIZED, named
+from under20k.recipe.recipe import Augmentation, Distillation, Recipe, Schedule, settings
 
 SHARED = {
     "batch_size": 128,

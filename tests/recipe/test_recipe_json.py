@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawn import recipes
+from tests.support.strategies import recipes
 from under20k.errors import InvalidValue
-from under20k.recipe import Recipe
-from under20k.recipes import MINIMAL, RECIPES, REGULARIZED
+from under20k.recipe.named import MINIMAL, RECIPES, REGULARIZED
+from under20k.recipe.recipe import Recipe
 
 
 @given(recipes())

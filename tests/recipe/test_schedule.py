@@ -5,9 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drawn import SCHEDULES
-from under20k.recipe import Schedule
-from under20k.recipes import MINIMAL
+from tests.support.strategies import SCHEDULES
+from under20k.recipe.named import MINIMAL
+from under20k.recipe.recipe import Schedule
 
 
 @settings(deadline=None, max_examples=50)

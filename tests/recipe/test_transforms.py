@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from scipy.interpolate import BSpline
 from scipy.ndimage import map_coordinates
 
-from drawn import AUGMENTATIONS
+from tests.support.strategies import AUGMENTATIONS
 from under20k.data import Mnist
-from under20k.elastic import displacements, draw_grids, spline_weights
-from under20k.engine import augment
-from under20k.plan import draw_matrices, epoch_plan
-from under20k.recipe import Augmentation
-from under20k.recipes import MINIMAL
+from under20k.engine import torch_transforms
+from under20k.recipe.named import MINIMAL
+from under20k.recipe.plan import draw_matrices, epoch_plan
+from under20k.recipe.recipe import Augmentation
+from under20k.recipe.transforms import displacements, draw_grids, spline_weights
 
 WIDE = Augmentation(rotation_deg=20, translation_px=3, scale=0.2, shear=0.2, elastic_px=3)
 
@@ -83,7 +83,9 @@ def test_grids_are_uniform_and_independent():
 @given(st.floats(0, 28), st.integers(0, 2**32))
 def test_torch_moves_as_numpy_to_the_bit(elastic_px, seed):
     grids = draw_grids(elastic_px, 20, np.random.default_rng(seed))
-    assert np.array_equal(augment.displacements(torch.from_numpy(grids)).numpy(), displacements(grids))
+    assert np.array_equal(
+        torch_transforms.displacements(torch.from_numpy(grids)).numpy(), displacements(grids)
+    )
 
 
 @pytest.mark.parametrize("bilinear", [False, True])
@@ -94,7 +96,7 @@ def test_pixels_against_scipy(mnist: Mnist, bilinear: bool):
     matrices, grids = draw_matrices(WIDE, len(images), rng), draw_grids(WIDE.elastic_px, len(images), rng)
     assert matrices is not None
     moved = displacements(grids)
-    warped = augment.warp(
+    warped = torch_transforms.warp(
         *(torch.from_numpy(a) for a in (images, matrices)), bilinear, torch.from_numpy(moved)
     )
     rows, columns = np.mgrid[0:28, 0:28]

@@ -8,12 +8,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drawn import architectures
-from under20k.architecture import Architecture
-from under20k.engine.network import build
+from tests.support.strategies import architectures
+from under20k.engine.module import build
 from under20k.errors import UserError
-from under20k.recipes import MINIMAL
-from under20k.weights import check_seed, check_weights, initial_weights
+from under20k.recipe.architecture import Architecture
+from under20k.recipe.named import MINIMAL
+from under20k.recipe.weights import check_seed, check_weights, initial_weights
 
 LARGE = Architecture.parse("256,256,64k1|3")
 

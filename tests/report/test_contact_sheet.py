@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from under20k.data import Mnist, Split
-from under20k.data.sheet import GAP, GUTTER, HEADING, MARGIN, TILE, contact_sheet
+from under20k.report.contact_sheet import GAP, GUTTER, HEADING, MARGIN, TILE, contact_sheet
 
 
 def read(png: bytes) -> np.ndarray:

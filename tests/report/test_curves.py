@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from under20k.recipes import MINIMAL, REGULARIZED
+from under20k.recipe.named import MINIMAL, REGULARIZED
 from under20k.report.curves import curves_figure, draw_curves, draw_seed_curves, lower_end, spread
 from under20k.report.figures import matplotlib, png
-from under20k.report.specification import SPECIFIED
+from under20k.report.reproduction.assignment import SPECIFIED
 
 Text, Bbox = matplotlib.text.Text, matplotlib.transforms.Bbox
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from under20k.evaluation import evaluate
-from under20k.report.evaluation_report import (
+from under20k.engine.evaluation import evaluate
+from under20k.report.evaluation import (
     class_table,
     confusion_figure,
     confusion_table,

@@ -3,9 +3,9 @@ import re
 import pytest
 
 from under20k.errors import UserError
-from under20k.recipes import MINIMAL, REGULARIZED
-from under20k.report.run_report import environment_rows, write_run_report
-from under20k.report.specification import SPECIFIED
+from under20k.recipe.named import MINIMAL, REGULARIZED
+from under20k.report.reproduction.assignment import SPECIFIED
+from under20k.report.run import environment_rows, write_run_report
 
 
 def rows(markdown: str, heading: str) -> list[list[str]]:

@@ -2,11 +2,11 @@ import unicodedata
 
 import pytest
 
-from under20k.architecture import Architecture
-from under20k.recipe import Augmentation, Recipe, Schedule
-from under20k.recipes import MINIMAL, RECIPES, REGULARIZED
+from under20k.recipe.architecture import Architecture
+from under20k.recipe.named import MINIMAL, RECIPES, REGULARIZED
+from under20k.recipe.recipe import Augmentation, Recipe, Schedule
 from under20k.report.tables import Table, architecture_table, recipes_overview
-from under20k.report.wording import (
+from under20k.report.words import (
     augmentation_text,
     dropout_text,
     enumeration,

@@ -1,5 +1,5 @@
 """PyTorch on one thread."""
 
-from threads import one_thread
+from tests.support.threads import one_thread
 
 __all__ = ["one_thread"]

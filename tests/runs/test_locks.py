@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from under20k import locks
 from under20k.errors import UserError
-from under20k.run import lock
+from under20k.runs import locks
+from under20k.runs.run import lock
 
 fcntl = pytest.importorskip("fcntl")
 
@@ -103,7 +103,7 @@ def test_a_living_process_keeps_another_out_and_a_killed_one_does_not(without_lo
         "import errno, fcntl, pathlib, sys, time\n"
         "def refuse(*_): raise OSError(errno.ENOLCK, 'No locks available')\n"
         "fcntl.flock = refuse\n"
-        "from under20k.run import lock\n"
+        "from under20k.runs.run import lock\n"
         "with lock(pathlib.Path(sys.argv[1])):\n    print('in', flush=True); time.sleep(60)"
     )
     with subprocess.Popen(

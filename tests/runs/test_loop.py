@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-import under20k.plausible
+import under20k.runs.plausible
 from under20k.data import Mnist, Split
-from under20k.engine.protocol import Divergence
+from under20k.engine.base import Divergence
 from under20k.engine.torch_engine import TorchEngine
 from under20k.errors import UserError
-from under20k.metrics import EpochMetrics
-from under20k.plan import epoch_plan
-from under20k.recipe import Recipe
-from under20k.recipes import MINIMAL
-from under20k.run import Run
-from under20k.training import train
-from under20k.weights import initial_weights
+from under20k.recipe.named import MINIMAL
+from under20k.recipe.plan import epoch_plan
+from under20k.recipe.recipe import Recipe
+from under20k.recipe.weights import initial_weights
+from under20k.runs.loop import train
+from under20k.runs.metrics import EpochMetrics
+from under20k.runs.run import Run
 
 SMALL = MINIMAL.with_changes(
     architecture="8,12pd0.1,14p,16v|3v",
@@ -36,8 +36,8 @@ SEED = 5
 @pytest.fixture
 def few(mnist: Mnist, monkeypatch: pytest.MonkeyPatch) -> Mnist:
     """The first images, of which a run's accuracies are then shares."""
-    monkeypatch.setattr(under20k.plausible, "TRAIN_COUNT", 352)
-    monkeypatch.setattr(under20k.plausible, "VALIDATION_IMAGES", 160)
+    monkeypatch.setattr(under20k.runs.plausible, "TRAIN_COUNT", 352)
+    monkeypatch.setattr(under20k.runs.plausible, "VALIDATION_IMAGES", 160)
 
     def first(split: Split, count: int) -> Split:
         return replace(split, images=split.images[:count], labels=split.labels[:count])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import under20k
-from under20k.environment import CODE
+from under20k.runs.provenance import CODE
 
 PACKAGE = Path(under20k.__file__).parent
 # What they import to read files, to say what is wrong, and to time, keep and compare what was trained; MNIST
@@ -53,7 +53,7 @@ STATE = """
 import sys
 # Else an editable install goes before the path.
 sys.meta_path[:] = [each for each in sys.meta_path if not type(each).__module__.startswith("_editable")]
-from under20k.environment import git_state, sources_text
+from under20k.runs.provenance import git_state, sources_text
 print(*git_state(), sources_text(), sep="\\n")
 """
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from run_folders import ENVIRONMENT, SMALL, metrics, new_run, state
 from safetensors.torch import load_file
 
-from under20k.engine.network import build
+from tests.support.run_folders import ENVIRONMENT, SMALL, metrics, new_run, state
+from under20k.engine.module import build
 from under20k.errors import UserError
-from under20k.recipes import MINIMAL
-from under20k.run import Run, lock, run_path
-from under20k.weights import initial_weights
+from under20k.recipe.named import MINIMAL
+from under20k.recipe.weights import initial_weights
+from under20k.runs.run import Run, lock, run_path
 
 
 def test_a_new_run_can_be_opened(tmp_path):
@@ -149,7 +149,9 @@ def test_prepared_does_not_go_on_with_another_recipe_or_seed(tmp_path, recipe, s
 
 
 def test_a_locked_run_is_refused_here_and_in_another_process(tmp_path):
-    code = "import sys, pathlib, under20k.run as run\nwith run.lock(pathlib.Path(sys.argv[1])): print('in')"
+    code = (
+        "import sys, pathlib, under20k.runs.run as run\nwith run.lock(pathlib.Path(sys.argv[1])): print('in')"
+    )
     command = [sys.executable, "-c", code, str(tmp_path / "run")]
     with lock(tmp_path / "run"):
         with pytest.raises(UserError, match="another process is training in"), lock(tmp_path / "run"):

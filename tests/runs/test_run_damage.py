@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from run_folders import ENVIRONMENT, SMALL, metrics, new_run, state
 from safetensors.numpy import save_file
 from safetensors.torch import save_file as save_torch
 
+from tests.support.run_folders import ENVIRONMENT, SMALL, metrics, new_run, state
 from under20k.errors import UserError
-from under20k.recipes import MINIMAL
-from under20k.run import Run
-from under20k.weights import initial_weights
+from under20k.recipe.named import MINIMAL
+from under20k.recipe.weights import initial_weights
+from under20k.runs.run import Run
 
 
 def change_json(path: Path, **changes: Any) -> None:

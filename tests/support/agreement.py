@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from drawn import teachers_of
-from under20k.architecture import Architecture
+from tests.support.strategies import teachers_of
 from under20k.data.mnist import Split
+from under20k.engine.base import EpochResult
 from under20k.engine.native_engine import NativeEngine
-from under20k.engine.protocol import EpochResult
 from under20k.engine.torch_engine import TorchEngine
-from under20k.plan import EpochPlan
-from under20k.recipe import Recipe
-from under20k.weights import Tensors, initial_weights
+from under20k.recipe.architecture import Architecture
+from under20k.recipe.plan import EpochPlan
+from under20k.recipe.recipe import Recipe
+from under20k.recipe.weights import Tensors, initial_weights
 
 
 @dataclass

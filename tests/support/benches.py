@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from under20k.files import write_json, write_text
-from under20k.metrics import EpochMetrics, metrics_lines
-from under20k.recipe import Recipe
-from under20k.recipes import MINIMAL
-from under20k.records import Record, weights_digest
-from under20k.run import Run, run_path
-from under20k.seeds import FILE, Bench, SeedResult
-from under20k.submission import write
-from under20k.tensor_files import safetensors_bytes
-from under20k.weights import initial_weights
+from under20k.recipe.named import MINIMAL
+from under20k.recipe.recipe import Recipe
+from under20k.recipe.weights import initial_weights
+from under20k.runs.bench.bench import FILE, Bench, SeedResult
+from under20k.runs.metrics import EpochMetrics, metrics_lines
+from under20k.runs.records.record import Record, weights_digest
+from under20k.runs.records.submit import write
+from under20k.runs.run import Run, run_path
+from under20k.runs.tensors import safetensors_bytes
 
 SMALL = replace(MINIMAL.with_changes(architecture="2p,4p|l", epochs=2), name="small")
 TAUGHT = replace(SMALL.with_changes(teacher=MINIMAL, teachers=2), name="taught")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file
 
-from printed import ENCODING
+from tests.support.printed import ENCODING
 
 COMMAND = [sys.executable, "-m", "under20k"]
 TIMEOUT_S = 240  # of a machine whose cores are busy; the trainings take seconds

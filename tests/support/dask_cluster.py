@@ -6,9 +6,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
+
+from under20k.recipe.named import MINIMAL
+
+TINY = replace(
+    MINIMAL.with_changes(architecture="1p,4pd0.1|l", batch_size=1000, epochs=2, average_decay=0.5),
+    name="tiny",
+)
 
 PATIENCE_S = 300  # of a machine whose cores are busy; what is waited for takes seconds
 

@@ -3,9 +3,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from loopback import Server
 
-import under20k.data.obtain
+import under20k.data.fetch
+from tests.support.loopback import Server
 from under20k.data import VARIABLE
 
 
@@ -26,7 +26,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache folder that does not exist yet, instead of the user's."""
     folder = tmp_path / "cache" / "mnist"
     monkeypatch.delenv(VARIABLE, raising=False)
-    monkeypatch.setattr(under20k.data.obtain, "cache_folder", lambda: folder)
+    monkeypatch.setattr(under20k.data.fetch, "cache_folder", lambda: folder)
     return folder
 
 

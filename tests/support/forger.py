@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load
 
-from under20k.recipe import Recipe
-from under20k.records import Record, sealed, weights_digest
-from under20k.tensor_files import safetensors_bytes
-from under20k.verification import page
+from under20k.recipe.recipe import Recipe
+from under20k.runs.records.record import Record, sealed, weights_digest
+from under20k.runs.records.verify import page
+from under20k.runs.tensors import safetensors_bytes
 
 TRAIN_IMAGES = 50_000
 MODEL = "model.safetensors"

@@ -5,7 +5,7 @@ import http.server
 import threading
 from collections.abc import Callable
 
-from small_mnist import BYTES, FILES
+from tests.support.small_mnist import BYTES, FILES
 
 Answer = Callable[[http.server.BaseHTTPRequestHandler], None]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from under20k.metrics import EpochMetrics
-from under20k.recipe import Recipe
-from under20k.run import Run, run_path
-from under20k.weights import initial_weights
+from under20k.recipe.recipe import Recipe
+from under20k.recipe.weights import initial_weights
+from under20k.runs.metrics import EpochMetrics
+from under20k.runs.run import Run, run_path
 
 ENVIRONMENT = {
     "started": "2025-03-04T05:06:07+00:00",

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from under20k.architecture import Architecture
-from under20k.elastic import displacements
-from under20k.engine.augment import warp
-from under20k.engine.protocol import Teacher
-from under20k.plan import EpochPlan, dropout_keep
-from under20k.recipe import Recipe
+from under20k.engine.base import Teacher
+from under20k.engine.torch_transforms import warp
+from under20k.recipe.architecture import Architecture
+from under20k.recipe.plan import EpochPlan, dropout_keep
+from under20k.recipe.recipe import Recipe
+from under20k.recipe.transforms import displacements
 
 
 class Masked(nn.Module):

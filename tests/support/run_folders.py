@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from under20k.metrics import EpochMetrics
-from under20k.recipe import Recipe
-from under20k.recipes import MINIMAL
-from under20k.run import Run
-from under20k.weights import Tensors, initial_weights
+from under20k.recipe.named import MINIMAL
+from under20k.recipe.recipe import Recipe
+from under20k.recipe.weights import Tensors, initial_weights
+from under20k.runs.metrics import EpochMetrics
+from under20k.runs.run import Run
 
 SMALL = MINIMAL.with_changes(architecture="4p,6p|3v", epochs=3)
 ENVIRONMENT: dict[str, Any] = {"engine": "torch", "command": "under20k train small"}

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from under20k.data.files import MNIST, IdxFile
+from under20k.data.fetch import obtain
+from under20k.data.idx import MNIST, IdxFile
 from under20k.data.mirrors import Mirror
-from under20k.data.obtain import obtain
 
 rng = np.random.default_rng(0)
 ARRAYS: list[NDArray[np.uint8]] = [

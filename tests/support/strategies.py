@@ -4,10 +4,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from under20k.architecture import IMAGE_SIDE, Architecture, Conv, Head
-from under20k.engine.protocol import Teacher
-from under20k.recipe import Augmentation, Distillation, Recipe, Schedule
-from under20k.weights import initial_weights
+from under20k.engine.base import Teacher
+from under20k.recipe.architecture import IMAGE_SIDE, Architecture, Conv, Head
+from under20k.recipe.recipe import Augmentation, Distillation, Recipe, Schedule
+from under20k.recipe.weights import initial_weights
 
 PROBABILITIES = st.sampled_from([0.0, 0.05, 0.25, 1e-07]) | st.floats(0, 0.9)
 

@@ -9,7 +9,7 @@ import textwrap
 import pytest
 
 from under20k.errors import UserError
-from under20k.names import check_name, safe_name
+from under20k.runs.names import check_name, safe_name
 
 TINY = ["minimal", "--architecture", "1p,4pd0.1|l", "--epochs", "1", "--batch-size", "1000", "--threads", "1"]
 
@@ -114,7 +114,7 @@ def test_runs_on_another_drive_than_the_bench(windows, tmp_path):
     code = """
     import os.path
     from pathlib import Path
-    from under20k.seeds import _seen_from
+    from under20k.runs.bench.bench import _seen_from
     def relpath(path, start):
         raise ValueError("path is on mount 'D:', start on mount 'C:'")
     os.path.relpath = relpath
@@ -149,8 +149,8 @@ def test_long_recipe_names_leave_room_for_the_rest_of_a_path():
 
 
 def test_names_that_differ_in_case_are_one_folder():
-    from under20k.benchmark import bench
-    from under20k.recipes import MINIMAL
+    from under20k.recipe.named import MINIMAL
+    from under20k.runs.bench.run_bench import bench
 
     for other in ("Minimal", "minimal"):
         with pytest.raises(UserError, match=r"both recipes are called|would share run folders"):
@@ -159,7 +159,7 @@ def test_names_that_differ_in_case_are_one_folder():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the test makes two folders that differ in case")
 def test_a_record_beside_one_that_differs_in_case(tmp_path):
-    from under20k.submission import existing
+    from under20k.runs.records.submit import existing
 
     (tmp_path / "2026-01-01-Wide").mkdir()
     assert existing(tmp_path / "2026-01-01-wide") == tmp_path / "2026-01-01-Wide"

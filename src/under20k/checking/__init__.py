@@ -1,4 +1,8 @@
-"""Judging any PyTorch model: what it computes (``trace``), the rules (``judge``), their limits
-(``profiles``), where it comes from (``target``), and the process that a stranger's code runs in
-(``sandbox``, ``worker``).
+"""The requirement checks on any PyTorch model: what it computes (``graph``), the ``rules`` and their limits
+(``profiles``), its ``source``, and the ``sandbox`` that runs a stranger's code.
 """
+
+import os
+
+FOLDER = os.path.dirname(os.path.abspath(__file__))
+"""Where this package's own code lies, which is no model's."""

@@ -19,8 +19,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from under20k.checking.inputs import form_taken
-from under20k.checking.trace import of_output
+from under20k.checking.graph.trace import of_output
+from under20k.checking.rules.inputs import form_taken
 from under20k.checking.weights_file import WeightsError, load_weights, match
 from under20k.data import Split, load, load_test
 

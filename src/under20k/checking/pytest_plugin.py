@@ -38,10 +38,10 @@ def pytest_collection_modifyitems(
     """Add a test a model and rule."""
     if not (texts := config.getoption("--under20k")):
         return
-    from under20k.checking.output import titled, word
+    from under20k.checking.formats import titled, word
     from under20k.checking.profiles import load_profile
-    from under20k.checking.sandbox import Sandbox, judge_apart
-    from under20k.checking.target import argument, parse, parse_all
+    from under20k.checking.sandbox.sandbox import Sandbox, judge_apart
+    from under20k.checking.source.target import argument, parse, parse_all
 
     try:
         given = dict(argument(text) for text in config.getoption("--under20k-arg"))

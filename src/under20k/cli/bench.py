@@ -24,10 +24,10 @@ from under20k.cli.options import (
     recipe_changes,
 )
 from under20k.errors import UserError, shown
-from under20k.weights import MAX_SEED
+from under20k.recipe.weights import MAX_SEED
 
 if TYPE_CHECKING:
-    from under20k.benchmark import BenchResult
+    from under20k.runs.bench.run_bench import BenchResult
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -91,10 +91,10 @@ def run(arguments: argparse.Namespace) -> int:
         if wrong := [size for size in arguments.detect if not 0 < size <= 100]:
             raise UserError(f"--detect is {wrong[0]}; give percentage points above 0")
 
-    from under20k.benchmark import bench
     from under20k.cli.data import Talk
     from under20k.cli.progress import Display, ManySeeds
     from under20k.report.bench import DETECTABLE, bench_text
+    from under20k.runs.bench.run_bench import bench
 
     threads = 1 if arguments.threads is None else arguments.threads
     with Display() as display, Talk() as talk:

@@ -19,15 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from under20k.checking.profiles import NAMES, Profile, load_profile
-from under20k.checking.sandbox import TIME_LIMIT_S, Sandbox, judge_all, judge_apart
-from under20k.checking.submissions import Model, find, holds_code
-from under20k.checking.target import argument, parse, parse_all
+from under20k.checking.sandbox.sandbox import TIME_LIMIT_S, Sandbox, judge_all, judge_apart
+from under20k.checking.source.submissions import Model, find, holds_code
+from under20k.checking.source.target import argument, parse, parse_all
 from under20k.cli import check_folder
 from under20k.cli.check_printing import heading, show_code, show_folder, show_models
 from under20k.cli.options import recipe_argument
+from under20k.engine.machine import cores
 from under20k.errors import UserError
-from under20k.machine import cores
-from under20k.report.wording import plural
+from under20k.report.words import plural
 
 TIME_LIMIT_MOST_S = 1_000_000
 
@@ -120,7 +120,7 @@ def _check_recipe(arguments: argparse.Namespace, profile: Profile) -> int:
     _normalisation(arguments)
     if arguments.arg or arguments.accuracy or arguments.test or arguments.all:
         raise UserError("--arg, --all and --accuracy are for a model's file, not for a recipe or a run")
-    from under20k.api import judged
+    from under20k.runs.train import judged
 
     target = arguments.target
     result = judged(recipe_argument(target) if target.endswith(".json") else target, profile)
@@ -198,7 +198,7 @@ def _check_limits(arguments: argparse.Namespace) -> None:
 def _is_model(target: str) -> bool:
     if ":" in target or target.endswith((".py", ".ipynb")):
         return True
-    from under20k.run import FILES
+    from under20k.runs.run import FILES
 
     folder = Path(target)
     if not folder.is_dir() or (folder / "recipe.json").exists():

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Generator
 from typing import Any
 
-from under20k.checking import output
-from under20k.checking.sandbox import Sandbox, judge_all
-from under20k.checking.submissions import Found, Submission
+from under20k.checking import formats
+from under20k.checking.sandbox.sandbox import Sandbox, judge_all
+from under20k.checking.source.submissions import Found, Submission
 
 Results = list[tuple[str, dict[str, Any]]]
 
@@ -25,7 +25,7 @@ def judge(found: Found, sandbox: Sandbox, jobs: int, *, every: bool) -> Results:
             models = models or [
                 (str(found.folder / submission.name), {"no_model": "none of its files has one"})
             ]
-            marked = output.submitted(submission.name, models, every=every)
+            marked = formats.submitted(submission.name, models, every=every)
             results += marked
             progress.submission(marked)
     return results
@@ -69,8 +69,8 @@ class _Progress:
         self.done += 1
         result = results[0][1]
         if self.bar is None:
-            missed = ", ".join(output.missed_rules(result))
-            words = output.word(result) + (f", misses {missed}" if missed else "")
+            missed = ", ".join(formats.missed_rules(result))
+            words = formats.word(result) + (f", misses {missed}" if missed else "")
             print(f"{self.done}/{self.count} {result['submission']}: {words}", file=sys.stderr, flush=True)
 
     def close(self) -> None:

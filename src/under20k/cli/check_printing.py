@@ -9,14 +9,14 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from under20k.checking import output
+from under20k.checking import formats
 from under20k.checking.profiles import Profile
-from under20k.checking.submissions import Found, Model
+from under20k.checking.source.submissions import Found, Model
 from under20k.errors import UserError
 from under20k.files import write_text
+from under20k.report.check import folder_text, model_text
 from under20k.report.tables import wrapped
-from under20k.report.verdicts import folder_text, model_text
-from under20k.report.wording import plural
+from under20k.report.words import plural
 
 Results = list[tuple[str, dict[str, Any]]]
 DETAILED = 3
@@ -41,7 +41,7 @@ def show_models(arguments: argparse.Namespace, results: Results, profile: Profil
 def show_folder(arguments: argparse.Namespace, found: Found, results: Results, profile: Profile) -> int:
     """Print the submissions of a folder, write the files that are asked for; the exit code."""
     results = _limited(results, profile)
-    tally = "; ".join([output.tally(results), *_left_out(found)])
+    tally = "; ".join([formats.tally(results), *_left_out(found)])
     _write(arguments, results, heading(found), tally)
     if arguments.json:
         facts = {
@@ -55,7 +55,7 @@ def show_folder(arguments: argparse.Namespace, found: Found, results: Results, p
         print(json.dumps({**facts, "results": _rows(results)}, indent=2))
     else:
         print(_folder_report(arguments, found, tally, results))
-    return _exit_code(output.deciding(results))
+    return _exit_code(formats.deciding(results))
 
 
 def show_code(models: Iterable[Model]) -> int:
@@ -101,9 +101,9 @@ def _folder_report(arguments: argparse.Namespace, found: Found, tally: str, resu
     parts = ["\n".join(wrapped(heading(found), width))]
     if len(results) > 1:
         parts.append(folder_text(results, width))
-    shown = [each for each in results if output.word(each[1]) != "no model"]
+    shown = [each for each in results if formats.word(each[1]) != "no model"]
     if len(shown) > DETAILED:
-        shown = output.deciding(shown) if found.is_project else []
+        shown = formats.deciding(shown) if found.is_project else []
     parts += [model_text(*each, width, layers=arguments.layers) for each in shown]
     if len(results) > len(shown):
         tally += "; the verdicts on one model: under20k check FILE:NAME --trust"
@@ -115,12 +115,12 @@ def _limited(results: Results, profile: Profile) -> Results:
     return [(text, {**result, "limits": profile.limits}) for text, result in results]
 
 
-def _rows(results: output.Results) -> list[dict[str, Any]]:
-    return [{"target": text, "result": output.word(result), **result} for text, result in results]
+def _rows(results: formats.Results) -> list[dict[str, Any]]:
+    return [{"target": text, "result": formats.word(result), **result} for text, result in results]
 
 
-def _exit_code(results: output.Results) -> int:
-    return int(any(output.word(result) in ("failed", "broken") for _, result in results))
+def _exit_code(results: formats.Results) -> int:
+    return int(any(formats.word(result) in ("failed", "broken") for _, result in results))
 
 
 def _width() -> int | None:
@@ -129,13 +129,13 @@ def _width() -> int | None:
 
 
 def _write(
-    arguments: argparse.Namespace, results: output.Results, heading: str = "", tally: str = ""
+    arguments: argparse.Namespace, results: formats.Results, heading: str = "", tally: str = ""
 ) -> None:
-    writers: dict[str, Callable[[output.Results], str]] = {
-        "junit": output.junit,
-        "markdown": lambda results: output.markdown(results, heading, tally),
-        "csv": output.comma_separated,
-        "badge": output.badge,
+    writers: dict[str, Callable[[formats.Results], str]] = {
+        "junit": formats.junit,
+        "markdown": lambda results: formats.markdown(results, heading, tally),
+        "csv": formats.comma_separated,
+        "badge": formats.badge,
     }
     for option, make in writers.items():
         if path := getattr(arguments, option):

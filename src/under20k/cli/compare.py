@@ -48,9 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.paired and form == "csv":
         raise UserError("--paired gives a second table, which a CSV has no room for; take --json")
 
-    from under20k.leaderboard import as_csv, compare, paired
     from under20k.report.bench import DETECTABLE, difference_table
     from under20k.report.leaderboard import draw_leaderboard, leaderboard_table
+    from under20k.runs.leaderboard import as_csv, compare, paired
 
     entries = compare(arguments.paths, arguments.sort)
     difference = paired(*arguments.paths) if arguments.paired else None

@@ -53,8 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
     mnist = mnist_from(files)
     sheet: Path | None = None
     if not arguments.no_sheet:
-        from under20k.data.sheet import contact_sheet
         from under20k.files import write_bytes
+        from under20k.report.contact_sheet import contact_sheet
 
         sheet = arguments.output.absolute()
         write_bytes(sheet, contact_sheet(mnist.train, arguments.samples))

@@ -32,22 +32,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the options say; returns the exit code. Raises UserError."""
-    from under20k.run import Run
+    from under20k.runs.run import Run
 
     # What is wrong with the folder is said before torch takes its seconds to load.
     run = Run.open(arguments.run)
     run.weights()
     last = run.metrics()[-1]
 
-    from under20k.api import evaluate
     from under20k.cli.data import Talk
     from under20k.files import write_json
-    from under20k.report.evaluation_report import (
-        beside_last_epoch,
-        draw_confusion,
-        draw_gallery,
-        evaluation_text,
-    )
+    from under20k.report.evaluation import beside_last_epoch, draw_confusion, draw_gallery, evaluation_text
+    from under20k.runs.train import evaluate
 
     split: Literal["validation", "test"] = "test" if arguments.test else "validation"
     with Talk() as talk:

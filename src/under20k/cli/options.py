@@ -8,8 +8,8 @@ from typing import Any
 
 from under20k.errors import UserError
 from under20k.files import read_text
-from under20k.recipe import Recipe, settings
-from under20k.recipes import named
+from under20k.recipe.named import named
+from under20k.recipe.recipe import Recipe, settings
 
 
 def add_data_dir(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +41,7 @@ def add_engine(parser: argparse.ArgumentParser, threads: str, *, trains: bool = 
 
     What ``trains`` also gets ``--precision``.
     """
-    from under20k.engine import ENGINES, PRECISIONS  # with NumPy, which not every verb needs
+    from under20k.engine.select import ENGINES, PRECISIONS  # with NumPy, which not every verb needs
 
     parser.add_argument("--engine", choices=ENGINES, default="auto", help="what trains (default: auto)")
     parser.add_argument(

@@ -8,21 +8,21 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
 
-from under20k.api import epochs_done
 from under20k.data.split import TRAIN_COUNT
-from under20k.engine import choose
-from under20k.engine.protocol import Engine
-from under20k.environment import sources_text
+from under20k.engine.base import Engine
+from under20k.engine.machine import size_text
+from under20k.engine.select import choose
 from under20k.errors import shown
-from under20k.machine import size_text
-from under20k.metrics import EpochMetrics
-from under20k.recipe import Recipe
-from under20k.report.results import drops
-from under20k.report.wording import plural
-from under20k.run import Run
-from under20k.statistics import Sample, percent
-from under20k.teachers import training_time_s
-from under20k.trainings import Failure, Task
+from under20k.recipe.recipe import Recipe
+from under20k.report.reproduction.results import drops
+from under20k.report.words import plural
+from under20k.runs.bench.statistics import Sample, percent
+from under20k.runs.distillation import training_time_s
+from under20k.runs.metrics import EpochMetrics
+from under20k.runs.parallel.scheduler import Failure, Task
+from under20k.runs.provenance import sources_text
+from under20k.runs.run import Run
+from under20k.runs.train import epochs_done
 
 
 def start_text(recipe: Recipe, by: Mapping[str, Any]) -> str:

@@ -10,8 +10,8 @@ import json
 import sys
 
 from under20k.cli.options import recipe_argument
-from under20k.recipe import Recipe
-from under20k.recipes import RECIPES
+from under20k.recipe.named import RECIPES
+from under20k.recipe.recipe import Recipe
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

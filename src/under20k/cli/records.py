@@ -26,8 +26,8 @@ from under20k.cli.options import add_data_dir
 from under20k.errors import UserError
 
 if TYPE_CHECKING:
-    from under20k.records import Record
-    from under20k.rerun import Rerun, Retiming
+    from under20k.runs.records.record import Record
+    from under20k.runs.records.rerun import Rerun, Retiming
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -132,10 +132,10 @@ def show(arguments: argparse.Namespace) -> int:
     import sys
 
     from under20k.files import read_text, write_text
-    from under20k.records import read_records
-    from under20k.report.parts import filled, has_part
+    from under20k.report.pages import filled, has_part
     from under20k.report.records import record_tables, records_markdown
-    from under20k.verification import renewed
+    from under20k.runs.records.record import read_records
+    from under20k.runs.records.verify import renewed
 
     records = read_records(arguments.records_dir)
     for record in records:
@@ -173,9 +173,9 @@ def verify(arguments: argparse.Namespace) -> int:
         raise UserError(f"--jobs is {arguments.jobs}; give 1 to 1024")
 
     from under20k.cli.data import Talk
-    from under20k.consistency import remarks
-    from under20k.records import Record, record_folders
-    from under20k.verification import check, evaluated
+    from under20k.runs.records.consistency import remarks
+    from under20k.runs.records.record import Record, record_folders
+    from under20k.runs.records.verify import check, evaluated
 
     folders = arguments.records or record_folders(arguments.records_dir)
     if missing := [folder for folder in folders if not (folder / "record.json").is_file()]:
@@ -243,7 +243,7 @@ def train_again(
     from under20k.cli.data import Talk
     from under20k.cli.progress import Display, ManySeeds
     from under20k.data import load
-    from under20k.rerun import draw, draw_records, rerun, time_again
+    from under20k.runs.records.rerun import draw, draw_records, rerun, time_again
 
     if not records:
         return [], []
@@ -300,10 +300,10 @@ def submit(arguments: argparse.Namespace) -> int:
 
     from under20k.cli.data import Talk
     from under20k.cli.progress import Display
-    from under20k.records import Record
     from under20k.report.bench import claim
-    from under20k.submission import submit as submit_bench
-    from under20k.timing import TURNS
+    from under20k.runs.records.record import Record
+    from under20k.runs.records.submit import submit as submit_bench
+    from under20k.runs.records.timing import TURNS
 
     with Display() as display, Talk() as talk:
         path = submit_bench(

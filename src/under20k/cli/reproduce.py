@@ -46,8 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
     from under20k.cli.data import Talk
     from under20k.cli.progress import Display, ManyTrainings
     from under20k.files import read_text
-    from under20k.report.reproduction import reproduction_text
-    from under20k.reproduction import reproduce
+    from under20k.report.reproduction.page import reproduction_text
+    from under20k.report.reproduction.reproduce import reproduce
 
     with Display() as display, Talk() as talk:
         try:

@@ -19,8 +19,8 @@ from under20k.cli.options import (
     recipe_changes,
 )
 from under20k.errors import shown
-from under20k.names import check_name
-from under20k.weights import check_seed
+from under20k.recipe.weights import check_seed
+from under20k.runs.names import check_name
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -46,11 +46,11 @@ def run(arguments: argparse.Namespace) -> int:
     if (name := arguments.name) is not None:
         check_name(name, "--name")
 
-    from under20k.api import train
     from under20k.cli.data import Talk
     from under20k.cli.progress import Display, OneTraining, choice_text
-    from under20k.statistics import percent
-    from under20k.teachers import noted, training_time_s
+    from under20k.runs.bench.statistics import percent
+    from under20k.runs.distillation import noted, training_time_s
+    from under20k.runs.train import train
 
     # Resuming goes on with the engine of before, whatever would be chosen now.
     choice = "" if arguments.resume else choice_text(arguments.engine, arguments.device, arguments.precision)

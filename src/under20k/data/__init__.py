@@ -12,11 +12,11 @@ called, and never changed; missing ones are added. Where one cannot be added, be
 or full or a damaged file of that name is in the way, it goes into the cache folder.
 """
 
-from under20k.data.files import MNIST, TEST, TRAIN, Content, Damaged, IdxFile
-from under20k.data.folders import VARIABLE, cache_folder, given_folder
+from under20k.data.cache import VARIABLE, cache_folder, given_folder
+from under20k.data.fetch import Files, Found, locate
+from under20k.data.idx import MNIST, TEST, TRAIN, Content, Damaged, IdxFile
 from under20k.data.mnist import Mnist, Split, load, load_test, mnist_from
-from under20k.data.obtain import Files, Found, locate
-from under20k.data.source import Notify, Silence
+from under20k.data.sources import Notify, Silence
 from under20k.data.split import permutation, split_indices
 
 __all__ = [

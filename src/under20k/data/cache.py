@@ -10,7 +10,7 @@ from pathlib import Path
 
 import platformdirs
 
-from under20k.data.files import Content, IdxFile
+from under20k.data.idx import Content, IdxFile
 from under20k.errors import UserError
 from under20k.files import once_free
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from under20k.data.files import MNIST, Content, IdxFile
-from under20k.data.folders import VARIABLE, cache_folder, given_folder, place
+from under20k.data.cache import VARIABLE, cache_folder, given_folder, place
+from under20k.data.idx import MNIST, Content, IdxFile
 from under20k.data.layouts import NO_FILE, look
 from under20k.data.mirrors import MIRRORS
 from under20k.data.npm import Npm
 from under20k.data.search import search
-from under20k.data.source import Notify, Silence, Source, SourceFailed, sigterm_unwinds
+from under20k.data.sources import Notify, Silence, Source, SourceFailed, sigterm_unwinds
 from under20k.errors import UserError
 
 GIVEN, CACHE = "given folder", "cache"

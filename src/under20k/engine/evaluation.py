@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from under20k.architecture import CLASSES
+from under20k.recipe.architecture import CLASSES
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from under20k.architecture import CLASSES, Architecture, Conv, Head
+from under20k.recipe.architecture import CLASSES, Architecture, Conv, Head
 
 DropoutFactory = Callable[[int, float], nn.Module]
 """Makes the dropout layer of block ``index`` with probability ``p``."""

@@ -15,9 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from under20k.architecture import CLASSES, IMAGE_SIDE
-from under20k.elastic import G, spline_weights
-from under20k.engine.protocol import (
+from under20k.engine.base import (
     AVERAGE_PREFIX,
     MOMENTUM_PREFIX,
     EpochResult,
@@ -29,11 +27,13 @@ from under20k.engine.protocol import (
     divergence,
     state_tensors,
 )
+from under20k.engine.machine import check_memory
 from under20k.errors import UserError
-from under20k.machine import check_memory
-from under20k.plan import EpochPlan, check_batches, dropout_threshold
-from under20k.recipe import Recipe
-from under20k.weights import Tensors, check_tensors, check_weights
+from under20k.recipe.architecture import CLASSES, IMAGE_SIDE
+from under20k.recipe.plan import EpochPlan, check_batches, dropout_threshold
+from under20k.recipe.recipe import Recipe
+from under20k.recipe.transforms import G, spline_weights
+from under20k.recipe.weights import Tensors, check_tensors, check_weights
 
 try:
     from under20k.engine import _native

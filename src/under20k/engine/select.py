@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 
 from under20k.engine import native_engine
-from under20k.engine.protocol import Engine
+from under20k.engine.base import Engine
+from under20k.engine.machine import check_memory, cores
 from under20k.errors import UserError
-from under20k.machine import check_memory, cores
-from under20k.recipe import Recipe
-from under20k.weights import Tensors, initial_weights
+from under20k.recipe.recipe import Recipe
+from under20k.recipe.weights import Tensors, initial_weights
 
 ENGINES = ("auto", "native", "torch")
 PRECISIONS = ("auto", "fp32", "bf16")

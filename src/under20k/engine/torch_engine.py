@@ -14,9 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from under20k.engine.augment import PlannedDropout, displacements, warp
-from under20k.engine.network import Network
-from under20k.engine.protocol import (
+from under20k.engine.base import (
     AVERAGE_PREFIX,
     MEAN,
     MOMENTUM_PREFIX,
@@ -30,9 +28,11 @@ from under20k.engine.protocol import (
     divergence,
     state_tensors,
 )
-from under20k.plan import EpochPlan
-from under20k.recipe import Recipe
-from under20k.weights import Tensors, check_tensors, check_weights
+from under20k.engine.module import Network
+from under20k.engine.torch_transforms import PlannedDropout, displacements, warp
+from under20k.recipe.plan import EpochPlan
+from under20k.recipe.recipe import Recipe
+from under20k.recipe.weights import Tensors, check_tensors, check_weights
 
 EVALUATION_BATCH = 1000
 REPORT_EVERY = 10  # steps; asking a GPU for its losses at every step would keep it waiting

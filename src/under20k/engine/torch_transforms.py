@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from under20k.architecture import IMAGE_SIDE as S
-from under20k.elastic import SURPLUS_BITS, spline_weights
-from under20k.plan import MIX_FIRST, MIX_SECOND, dropout_threshold
+from under20k.recipe.architecture import IMAGE_SIDE as S
+from under20k.recipe.plan import MIX_FIRST, MIX_SECOND, dropout_threshold
+from under20k.recipe.transforms import SURPLUS_BITS, spline_weights
 
 FRACTION_BITS = 16
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from under20k.architecture import Architecture
 from under20k.errors import UserError, nearest
-from under20k.recipe import Augmentation, Recipe, Schedule
+from under20k.recipe.architecture import Architecture
+from under20k.recipe.recipe import Augmentation, Recipe, Schedule
 
 # The specification: ±5° rotation (nearest neighbour) and 5% dropout for one, neither for the other;
 # SGD with momentum, learning rate 0.1, divided by 10 from the seventh epoch on.

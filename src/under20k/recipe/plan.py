@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from under20k.architecture import IMAGE_SIDE
-from under20k.elastic import draw_grids
 from under20k.errors import InvalidValue
-from under20k.recipe import Augmentation, Recipe
-from under20k.weights import check_seed
+from under20k.recipe.architecture import IMAGE_SIDE
+from under20k.recipe.recipe import Augmentation, Recipe
+from under20k.recipe.transforms import draw_grids
+from under20k.recipe.weights import check_seed
 
 FIXED_ONE = 1 << 16  # coordinates are 16.16 fixed point
 

@@ -12,9 +12,9 @@ import math
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from under20k.architecture import Architecture
 from under20k.errors import InvalidValue, nearest
 from under20k.files import parse_json
+from under20k.recipe.architecture import Architecture
 
 
 def setting(

@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from under20k.architecture import IMAGE_SIDE as S
+from under20k.recipe.architecture import IMAGE_SIDE as S
 
 G = 8
 """Control points along each axis: of a cubic spline, three more than the cells that cut the image."""

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from under20k.architecture import Architecture
 from under20k.errors import UserError
+from under20k.recipe.architecture import Architecture
 
 Tensors = dict[str, NDArray[np.float32]]
 

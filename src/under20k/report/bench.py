@@ -5,17 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from under20k.brief import PARAMETER_LIMIT
 from under20k.files import write_bytes, write_text
-from under20k.inference import CONFIDENCE, POWER, SIGNIFICANCE, Difference, Interval, seeds_needed
+from under20k.recipe.limits import PARAMETER_LIMIT
+from under20k.report.bench_figure import seeds_figure
 from under20k.report.document import Block, Bullets, Code, Document, Picture, Section, Text
 from under20k.report.figures import png
-from under20k.report.run_report import environment_rows
-from under20k.report.seeds_picture import seeds_figure
+from under20k.report.run import environment_rows
 from under20k.report.tables import Table
-from under20k.report.wording import NOTHING, mark, mark_notes, p_text, plural, ranges
-from under20k.seeds import Bench
-from under20k.statistics import Sample, percent
+from under20k.report.words import NOTHING, mark, mark_notes, p_text, plural, ranges
+from under20k.runs.bench.bench import Bench
+from under20k.runs.bench.significance import (
+    CONFIDENCE,
+    POWER,
+    SIGNIFICANCE,
+    Difference,
+    Interval,
+    seeds_needed,
+)
+from under20k.runs.bench.statistics import Sample, percent
 
 PICTURE = "bench.png"
 DETECTABLE = (0.0001, 0.0002, 0.0005)

@@ -18,9 +18,9 @@ from under20k.report.figures import (
     default_style,
     new_figure,
 )
-from under20k.report.wording import plural
-from under20k.seeds import Bench
-from under20k.statistics import TARGET_ACCURACY, percent, reaches_target
+from under20k.report.words import plural
+from under20k.runs.bench.bench import Bench
+from under20k.runs.bench.statistics import TARGET_ACCURACY, percent, reaches_target
 
 WIDTH_IN, HEIGHT_IN = 9.6, 4.6
 FONT_POINTS = 9

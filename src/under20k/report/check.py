@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
-from under20k.checking import output
+from under20k.checking import formats
 from under20k.checking.findings import Finding
 from under20k.report.tables import Table, wrapped
-from under20k.report.wording import NOTHING, enumeration
+from under20k.report.words import NOTHING, enumeration
 
 LAYERS = ("Layer", "Type", "Output", "Params", "MACs", "Field", "Jump", "BN", "Activation", "Source")
 LEFT_OUT_FIRST = ("Source", "Type", "Jump", "MACs")
@@ -29,15 +29,15 @@ def model_text(target: str, result: dict[str, Any], width: int | None = None, *,
 
     ``layers`` adds those.
     """
-    title = output.titled(target, result)
+    title = formats.titled(target, result)
     lines = wrapped(f"{title}: {_short(_summary(result), target)}", width)
     if others := result.get("others"):
         lines += wrapped(f"others in this file: {', '.join(others)} (--all judges them too)", width)
     for note in result.get("notes", ()):
         lines += wrapped(f"note: {_short(note, target)}", width, "  ")
-    rows = [(f["rule"], output.shown_status(f), f["evidence"]) for f in result.get("findings", ())]
-    for name, text in output.claims(result):
-        if text != output.NOT_CLAIMED:
+    rows = [(f["rule"], formats.shown_status(f), f["evidence"]) for f in result.get("findings", ())]
+    for name, text in formats.claims(result):
+        if text != formats.NOT_CLAIMED:
             rows.append((name, "claimed", text))
         elif rows:
             rows.append((name, NOTHING, text))
@@ -62,8 +62,8 @@ def model_text(target: str, result: dict[str, Any], width: int | None = None, *,
 
 def _summary(result: dict[str, Any]) -> str:
     if reason := result.get("error") or result.get("no_model"):
-        return f"{output.word(result)}: {reason}"
-    rules = output.missed_rules(result)
+        return f"{formats.word(result)}: {reason}"
+    rules = formats.missed_rules(result)
     return f"failed, misses {enumeration(rules)}" if rules else "passed, meets every requirement"
 
 
@@ -137,17 +137,17 @@ def _without(table: Table, titles: Sequence[str]) -> Table:
     )
 
 
-def folder_text(results: output.Results, width: int | None = None) -> str:
+def folder_text(results: formats.Results, width: int | None = None) -> str:
     """A row a model, those of a submission together, the deciding one first; then why models are broken."""
     rows: list[tuple[str, ...]] = []
     broken: dict[str, list[str]] = {}
     for target, result in results:
         first = result.get("decides", True)
-        name, model = result.get("submission", target), output.model_in(result) or NOTHING
+        name, model = result.get("submission", target), formats.model_in(result) or NOTHING
         count = f"{result['parameters']:,}" if "parameters" in result else ""
-        missed = ", ".join(output.missed_rules(result))
+        missed = ", ".join(formats.missed_rules(result))
         shown = model if first else f"└ {model}"
-        rows.append((name if first else "", output.word(result), shown, count, missed))
+        rows.append((name if first else "", formats.word(result), shown, count, missed))
         if error := result.get("error"):
             reason, line = _parted(error, target)
             place = "/".join(filter(None, (name, result.get("file"))))

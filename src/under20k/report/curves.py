@@ -11,8 +11,7 @@ from pathlib import Path
 from textwrap import wrap
 
 from under20k.files import write_bytes
-from under20k.metrics import EpochMetrics
-from under20k.recipe import Recipe
+from under20k.recipe.recipe import Recipe
 from under20k.report.figures import (
     BLUE,
     FAINT,
@@ -27,9 +26,10 @@ from under20k.report.figures import (
     new_figure,
     png,
 )
-from under20k.report.results import drops
-from under20k.report.wording import plural
-from under20k.statistics import TARGET_ACCURACY, Sample, percent
+from under20k.report.reproduction.results import drops
+from under20k.report.words import plural
+from under20k.runs.bench.statistics import TARGET_ACCURACY, Sample, percent
+from under20k.runs.metrics import EpochMetrics
 
 WIDTH_IN, HEIGHT_IN = 8.0, 5.0
 LEFT, RIGHT, BOTTOM, TOP = 0.105, 0.795, 0.16, 0.9  # of the figure; the axes' edges

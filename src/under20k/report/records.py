@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from under20k.records import Record
 from under20k.report.bench import bench_table, claim, in_points, seeds_picture, seeds_text
 from under20k.report.document import Block, Code, Document, Section, Text
-from under20k.report.run_report import environment_rows
+from under20k.report.run import environment_rows
 from under20k.report.tables import Table
-from under20k.report.wording import (
+from under20k.report.words import (
     NOTHING,
     augmentation_text,
     dropout_text,
@@ -18,9 +17,10 @@ from under20k.report.wording import (
     schedule_text,
     teachers_rows,
 )
-from under20k.statistics import Sample, percent
-from under20k.timing import Timing
-from under20k.tracks import TRACKS
+from under20k.runs.bench.statistics import Sample, percent
+from under20k.runs.records.record import Record
+from under20k.runs.records.rules import TRACKS
+from under20k.runs.records.timing import Timing
 
 PICTURE = "curves.png"
 

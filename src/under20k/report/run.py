@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from under20k.engine.protocol import INPUT
+from under20k.engine.base import INPUT
+from under20k.engine.machine import size_text
 from under20k.errors import UserError
 from under20k.files import write_bytes, write_text
-from under20k.machine import size_text
-from under20k.metrics import EpochMetrics
 from under20k.report.curves import curves_figure
 from under20k.report.document import Block, Code, Document, Picture, Section, Text
 from under20k.report.figures import png
-from under20k.report.results import drops
+from under20k.report.reproduction.results import drops
 from under20k.report.tables import Table
-from under20k.report.wording import (
+from under20k.report.words import (
     augmentation_text,
     dropout_text,
     optimiser_text,
@@ -23,9 +22,10 @@ from under20k.report.wording import (
     schedule_text,
     teachers_rows,
 )
-from under20k.run import Run
-from under20k.statistics import TARGET_ACCURACY, percent, points, reaches_target
-from under20k.teachers import training_time_s
+from under20k.runs.bench.statistics import TARGET_ACCURACY, percent, points, reaches_target
+from under20k.runs.distillation import training_time_s
+from under20k.runs.metrics import EpochMetrics
+from under20k.runs.run import Run
 
 
 def write_run_report(run: Run) -> None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import count, zip_longest
 from textwrap import wrap
 
-from under20k.architecture import IMAGE_SIDE
-from under20k.recipe import Recipe
+from under20k.recipe.architecture import IMAGE_SIDE
+from under20k.recipe.recipe import Recipe
 from under20k.report.markdown import escape, escape_block, escape_cell, one_line
-from under20k.report.wording import augmentation_text, schedule_text
+from under20k.report.words import augmentation_text, schedule_text
 
 GAP = "  "
 NARROWEST = 8

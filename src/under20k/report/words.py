@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from under20k.recipe import Augmentation, Distillation, Recipe
-from under20k.statistics import TARGET_ACCURACY, percent
+from under20k.recipe.recipe import Augmentation, Distillation, Recipe
+from under20k.runs.bench.statistics import TARGET_ACCURACY, percent
 
 TARGET = percent(TARGET_ACCURACY)
 NOTHING = "–"

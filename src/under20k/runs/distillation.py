@@ -6,12 +6,12 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from under20k.environment import identity
 from under20k.errors import UserError
-from under20k.metrics import EpochMetrics
-from under20k.plausible import TEACHER, is_figure
-from under20k.recipe import Recipe
-from under20k.run import TEACHERS, Run, run_path
+from under20k.recipe.recipe import Recipe
+from under20k.runs.metrics import EpochMetrics
+from under20k.runs.plausible import TEACHER, is_figure
+from under20k.runs.provenance import identity
+from under20k.runs.run import TEACHERS, Run, run_path
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,11 +12,11 @@ from typing import Any
 
 from under20k.errors import UserError, nearest
 from under20k.files import is_present
-from under20k.inference import Difference
-from under20k.records import Record
-from under20k.run import Run
-from under20k.seeds import FILE, Bench, SeedResult, Statistics
-from under20k.statistics import Sample
+from under20k.runs.bench.bench import FILE, Bench, SeedResult, Statistics
+from under20k.runs.bench.significance import Difference
+from under20k.runs.bench.statistics import Sample
+from under20k.runs.records.record import Record
+from under20k.runs.run import Run
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from time import perf_counter
 from typing import Protocol
 
 from under20k.data import Mnist
-from under20k.engine.protocol import Divergence, Engine
-from under20k.evaluation import evaluate
-from under20k.metrics import EpochMetrics
-from under20k.plan import epoch_plan
-from under20k.run import Run
+from under20k.engine.base import Divergence, Engine
+from under20k.engine.evaluation import evaluate
+from under20k.recipe.plan import epoch_plan
+from under20k.runs.metrics import EpochMetrics
+from under20k.runs.run import Run
 
 SHORTEST_S = 1e-6
 """That an epoch can take, should a virtual machine's clock stand still or go back."""

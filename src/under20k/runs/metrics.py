@@ -9,8 +9,8 @@ from typing import Any
 
 from under20k.errors import UserError, in_words
 from under20k.files import parse_json
-from under20k.plausible import epoch_faults, is_figure
-from under20k.recipe import Recipe
+from under20k.recipe.recipe import Recipe
+from under20k.runs.plausible import epoch_faults, is_figure
 
 
 @dataclass(frozen=True)

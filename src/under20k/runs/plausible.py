@@ -12,10 +12,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from under20k.data.split import TRAIN_COUNT
-from under20k.recipe import Recipe
+from under20k.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
-    from under20k.metrics import EpochMetrics
+    from under20k.runs.metrics import EpochMetrics
 
 VALIDATION_IMAGES = TEST_IMAGES = 10_000
 ROUNDING = 1e-6  # of an image, in an accuracy

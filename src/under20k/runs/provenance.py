@@ -15,23 +15,23 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from under20k import __version__, machine
-from under20k.engine import choose, native_engine
-from under20k.engine.protocol import INPUT, Engine
+from under20k.engine import machine, native_engine
+from under20k.engine.base import INPUT, Engine
+from under20k.engine.select import choose
 
 PRECISION = "fp32"
 """Of runs whose environment names none."""
 
 # The sources that decide a training's bits.
 CODE = (
-    "architecture.py",
-    "elastic.py",
-    "evaluation.py",
-    "plan.py",
-    "recipe.py",
-    "teachers.py",
-    "training.py",
-    "weights.py",
+    "recipe/architecture.py",
+    "recipe/transforms.py",
+    "engine/evaluation.py",
+    "recipe/plan.py",
+    "recipe/recipe.py",
+    "runs/distillation.py",
+    "runs/loop.py",
+    "recipe/weights.py",
     "data/split.py",
     "engine",
 )
@@ -51,7 +51,7 @@ def describe_environment(engine: Engine, command_line: str | None = None) -> dic
         "device": engine.device,
         "threads": engine.threads,
         "input": INPUT,
-        "under20k": __version__,
+        "under20k": metadata.version("under20k"),
         "git": git_hash(),
         "code": code_digest(),
         "native_build": native_build() if engine.name == "native" else None,
@@ -124,7 +124,7 @@ def expected_identity(
 @cache
 def code_digest() -> str:
     """A digest of the Python sources that decide a training's bits."""
-    here = Path(__file__).parent
+    here = Path(__file__).parent.parent
     files = [file for name in CODE for file in sorted((here / name).glob("*.py")) or [here / name]]
     digest = hashlib.sha256()
     for file in files:
@@ -166,7 +166,7 @@ def git_hash() -> str | None:
 
 def git_state() -> tuple[str | None, str]:
     """``git_hash``, and where there is none, why: git's own words, or that there is no checkout."""
-    here = Path(__file__).parent
+    here = Path(__file__).parent.parent
     checkout = here.parent.parent
     if not (checkout / ".git").exists():
         return None, "this under20k runs from an installed package, not from a git checkout"

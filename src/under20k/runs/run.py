@@ -28,8 +28,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from under20k import locks
-from under20k.engine.protocol import INPUT, MEAN, STANDARD_DEVIATION
+from under20k.engine.base import INPUT, MEAN, STANDARD_DEVIATION
 from under20k.errors import InvalidValue, UserError, in_words
 from under20k.files import (
     check_room,
@@ -43,12 +42,13 @@ from under20k.files import (
     write_json,
     write_text,
 )
-from under20k.metrics import EpochMetrics, json_object, metrics_lines, parse_metrics
-from under20k.names import safe_name
-from under20k.plausible import environment_faults, reading_faults
-from under20k.recipe import Recipe
-from under20k.tensor_files import read_tensors, safetensors_bytes
-from under20k.weights import Tensors, check_seed, check_weights
+from under20k.recipe.recipe import Recipe
+from under20k.recipe.weights import Tensors, check_seed, check_weights
+from under20k.runs import locks
+from under20k.runs.metrics import EpochMetrics, json_object, metrics_lines, parse_metrics
+from under20k.runs.names import safe_name
+from under20k.runs.plausible import environment_faults, reading_faults
+from under20k.runs.tensors import read_tensors, safetensors_bytes
 
 FORMAT = 1
 TEACHERS = "teachers"

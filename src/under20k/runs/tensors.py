@@ -14,7 +14,7 @@ from safetensors.numpy import load, save
 
 from under20k.errors import UserError, in_words
 from under20k.files import parse_json, read_bytes
-from under20k.weights import Tensors
+from under20k.recipe.weights import Tensors
 
 DIGEST = "sha256"
 """The entry of the metadata that holds the digest. Files of the first versions have none."""

@@ -7,25 +7,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from under20k.data import load, load_test
-from under20k.data.source import Notify
-from under20k.engine import check_training_memory, create
-from under20k.engine.protocol import Engine, Teacher
-from under20k.environment import PRECISION, command, describe_environment
+from under20k.data.sources import Notify
+from under20k.engine.base import Engine, Teacher
+from under20k.engine.evaluation import Evaluation
+from under20k.engine.evaluation import evaluate as evaluate_logits
+from under20k.engine.machine import cores
+from under20k.engine.select import check_training_memory, create
 from under20k.errors import UserError, nearest
-from under20k.evaluation import Evaluation
-from under20k.evaluation import evaluate as evaluate_logits
 from under20k.files import is_present
-from under20k.machine import cores
-from under20k.metrics import EpochMetrics
-from under20k.names import check_name
-from under20k.processes import end_if_only_imported
-from under20k.recipe import Recipe
-from under20k.recipes import RECIPES, named
-from under20k.run import Run, run_path
-from under20k.teachers import note, remove_teachers, train_teachers
-from under20k.training import Nobody, Observer
-from under20k.training import train as train_run
-from under20k.weights import check_seed
+from under20k.recipe.named import RECIPES, named
+from under20k.recipe.recipe import Recipe
+from under20k.recipe.weights import check_seed
+from under20k.runs.distillation import note, remove_teachers, train_teachers
+from under20k.runs.loop import Nobody, Observer
+from under20k.runs.loop import train as train_run
+from under20k.runs.metrics import EpochMetrics
+from under20k.runs.names import check_name
+from under20k.runs.parallel.local import end_if_only_imported
+from under20k.runs.provenance import PRECISION, command, describe_environment
+from under20k.runs.run import Run, run_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -144,7 +144,7 @@ def train(
             observer.on_start(run, trainer)
             train_run(run, data or load(data_dir, notify=notify), trainer, observer)
         if not reported:
-            from under20k.report.run_report import write_run_report  # Matplotlib takes a while to load
+            from under20k.report.run import write_run_report  # Matplotlib takes a while to load
 
             write_run_report(run)
     return run
@@ -212,7 +212,7 @@ def evaluate(
                 **evaluation.to_dict(),
             }
         )
-        from under20k.report.run_report import write_run_report
+        from under20k.report.run import write_run_report
 
         write_run_report(run)
     return evaluation, images, logits
@@ -234,8 +234,8 @@ def judged(target: Recipe | Run | Path | str, profile: Profile) -> dict[str, Any
     """What ``checking.judge.judge_model`` says of a recipe or a run. Raises UserError as ``check`` does."""
     import torch
 
-    from under20k.checking.judge import judge_model
-    from under20k.engine.network import build
+    from under20k.checking.rules.rules import judge_model
+    from under20k.engine.module import build
 
     if isinstance(target, str | Path):
         target = recipe_or_run(target)

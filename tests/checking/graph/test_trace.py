@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from under20k.architecture import IMAGE_SIDE
-from under20k.checking.judge import judge_model
+from under20k.checking.graph.trace import trace
 from under20k.checking.profiles import load_profile
-from under20k.checking.trace import trace
+from under20k.checking.rules.rules import judge_model
+from under20k.recipe.architecture import IMAGE_SIDE
 
 
 def nodes_of(model: nn.Module):

@@ -4,16 +4,16 @@ import contextlib
 
 import pytest
 import torch
-from corpus import CORPUS
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from under20k.checking.judge import judge_model
+from tests.support.corpus import CORPUS
+from under20k.checking.graph.trace import Form, trace
 from under20k.checking.profiles import load_profile
-from under20k.checking.trace import Form, trace
+from under20k.checking.rules.rules import judge_model
 
 BRIEF = load_profile("brief")
 ADVISED = {rule for rule, level in BRIEF.levels.items() if level == "advised"}

@@ -4,15 +4,15 @@ import collections
 
 import pytest
 import torch
-from students import ghost
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from tests.support.students import ghost
 from under20k.checking.findings import ModelError
-from under20k.checking.inputs import form_taken
-from under20k.checking.judge import judge_model
 from under20k.checking.profiles import load_profile
+from under20k.checking.rules.inputs import form_taken
+from under20k.checking.rules.rules import judge_model
 
 BRIEF = load_profile("brief")
 

@@ -3,12 +3,12 @@
 import pytest
 from torch import nn
 
-from under20k.architecture import Architecture
-from under20k.brief import EPOCH_LIMIT, PARAMETER_LIMIT
-from under20k.checking.judge import judge_model
 from under20k.checking.profiles import RULES, load_profile
-from under20k.engine.network import build
-from under20k.recipes import MINIMAL, REGULARIZED
+from under20k.checking.rules.rules import judge_model
+from under20k.engine.module import build
+from under20k.recipe.architecture import Architecture
+from under20k.recipe.limits import EPOCH_LIMIT, PARAMETER_LIMIT
+from under20k.recipe.named import MINIMAL, REGULARIZED
 
 
 def verdicts(model: nn.Module, epochs: int = 8) -> dict[str, tuple[bool, str]]:

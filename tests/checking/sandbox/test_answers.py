@@ -6,9 +6,9 @@ import json
 import pytest
 from torch import nn
 
-from under20k.checking.judge import judge_model
 from under20k.checking.profiles import load_profile
-from under20k.checking.reports import report
+from under20k.checking.rules.rules import judge_model
+from under20k.checking.sandbox.answers import report
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,12 @@ import threading
 from pathlib import Path
 
 import pytest
-from submissions import GOOD, running
 
-from under20k.checking import jail
-from under20k.checking.jail import CLONE_NEWNET, CLONE_NEWUSER
+from tests.support.submissions import GOOD, running
 from under20k.checking.profiles import load_profile
-from under20k.checking.sandbox import Sandbox, judge_all
+from under20k.checking.sandbox import jail
+from under20k.checking.sandbox.jail import CLONE_NEWNET, CLONE_NEWUSER
+from under20k.checking.sandbox.sandbox import Sandbox, judge_all
 
 ESCAPED = f"u20k-{os.getpid()}"
 """What a process that leaves its group calls itself."""

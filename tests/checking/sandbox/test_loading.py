@@ -6,11 +6,11 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from submissions import GOOD, PARAMETERS, running
 
-from under20k.checking import sandbox
+from tests.support.submissions import GOOD, PARAMETERS, running
 from under20k.checking.profiles import load_profile
-from under20k.checking.sandbox import Sandbox, judge_all
+from under20k.checking.sandbox import sandbox
+from under20k.checking.sandbox.sandbox import Sandbox, judge_all
 
 GUARD = "put training under `if __name__ == '__main__':`"
 TRAINING = """

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from under20k.checking.target import NoModel, Target, parse, parse_all
+from under20k.checking.source.target import NoModel, Target, parse, parse_all
 from under20k.errors import UserError
 
 HEAD = "import torch\nimport torch.nn as nn\nimport torch.nn.functional as F\n"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from under20k.checking.definitions import Step, definitions
+from under20k.checking.source.definitions import Step, definitions
 
 
 class Trained(BaseException):

@@ -5,14 +5,14 @@ import json
 from pathlib import Path
 
 import pytest
-from submissions import GOOD, PARAMETERS
 
-from under20k.checking.definitions import definitions
+from tests.support.submissions import GOOD, PARAMETERS
 from under20k.checking.profiles import load_profile
-from under20k.checking.running import running
-from under20k.checking.sandbox import Sandbox, judge_all
-from under20k.checking.source import read_source
-from under20k.checking.target import parse
+from under20k.checking.sandbox.sandbox import Sandbox, judge_all
+from under20k.checking.source.definitions import definitions
+from under20k.checking.source.statements import running
+from under20k.checking.source.target import parse
+from under20k.checking.source.text import read_source
 from under20k.errors import UserError
 
 

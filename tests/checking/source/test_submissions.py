@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from submissions import GOOD, PARAMETERS
 
-from under20k.checking.submissions import find
+from tests.support.submissions import GOOD, PARAMETERS
+from under20k.checking.source.submissions import find
 from under20k.cli.main import main
 from under20k.errors import UserError
 

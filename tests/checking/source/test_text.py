@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from submissions import GOOD
 
-from under20k.checking.definitions import definitions
-from under20k.checking.source import Source, read_source
-from under20k.checking.target import NoModel, parse, parse_all
+from tests.support.submissions import GOOD
+from under20k.checking.source.definitions import definitions
+from under20k.checking.source.target import NoModel, parse, parse_all
+from under20k.checking.source.text import Source, read_source
 from under20k.errors import UserError
 
 

@@ -1,17 +1,17 @@
 """docs/reproduction: the report in there follows from the numbers in there."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from under20k.recipe import Recipe
-from under20k.recipes import RECIPES
-from under20k.reproduction import REPRODUCED
-from under20k.statistics import TARGET_ACCURACY, Summary
+from tests.support import ROOT
+from under20k.recipe.named import RECIPES
+from under20k.recipe.recipe import Recipe
+from under20k.report.reproduction.reproduce import REPRODUCED
+from under20k.runs.bench.statistics import TARGET_ACCURACY, Summary
 
-FOLDER = Path(__file__).parent.parent / "docs" / "reproduction"
+FOLDER = ROOT / "docs" / "reproduction"
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ import pytest
 
 from under20k.checking.findings import Finding
 from under20k.errors import UserError
-from under20k.recipes import MINIMAL, MINIMAL_PLUS, REGULARIZED, REGULARIZED_PLUS
-from under20k.report.comparison import comparison_table
-from under20k.report.reproduction import reproduction_text, write_reproduction
-from under20k.report.specification import SPECIFIED
-from under20k.run import Run
+from under20k.recipe.named import MINIMAL, MINIMAL_PLUS, REGULARIZED, REGULARIZED_PLUS
+from under20k.report.reproduction.assignment import SPECIFIED
+from under20k.report.reproduction.comparison import comparison_table
+from under20k.report.reproduction.page import reproduction_text, write_reproduction
+from under20k.runs.run import Run
 
 COMMAND = "under20k reproduce --runs-dir 'a b'"
 
@@ -365,9 +365,9 @@ def test_specified_figures_are_consistent():
 
 
 def test_reports_load_no_torch():
-    code = "import sys, under20k.report.reproduction as r; print(r.__name__, 'torch' in sys.modules)"
+    code = "import sys, under20k.report.reproduction.page as r; print(r.__name__, 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "under20k.report.reproduction False\n"
+    assert done.stdout == "under20k.report.reproduction.page False\n"
 
 
 def test_tables_load_no_matplotlib():

@@ -1,6 +1,6 @@
-from under20k.architecture import Architecture
-from under20k.recipes import MINIMAL, REGULARIZED
-from under20k.report.pooling import HeadCost
+from under20k.recipe.architecture import Architecture
+from under20k.recipe.named import MINIMAL, REGULARIZED
+from under20k.report.reproduction.pooling import HeadCost
 
 
 def test_the_specified_heads_save_nothing():

@@ -12,23 +12,23 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dask_cluster import PATIENCE_S, wait_for
-from made import ENVIRONMENT, SMALL, around, bench_of, on_disk
 from scipy import stats
 
-from printed import ENCODING
-from under20k.benchmark import bench, check_seeds
+from tests.support.benches import ENVIRONMENT, SMALL, around, bench_of, on_disk
+from tests.support.dask_cluster import PATIENCE_S, wait_for
+from tests.support.printed import ENCODING
 from under20k.cli.bench import seeds_argument
 from under20k.cli.main import main
 from under20k.data import Mnist
 from under20k.errors import UserError
 from under20k.files import read_json, write_json, write_text
-from under20k.recipes import MINIMAL
+from under20k.recipe.named import MINIMAL
 from under20k.report.bench import bench_table, bench_text, versus_table
-from under20k.report.seeds_picture import seeds_figure
-from under20k.run import Run
-from under20k.seeds import Bench
-from under20k.trainings import Task, Unwatched, fitting, train_all
+from under20k.report.bench_figure import seeds_figure
+from under20k.runs.bench.bench import Bench
+from under20k.runs.bench.run_bench import bench, check_seeds
+from under20k.runs.parallel.scheduler import Task, Unwatched, fitting, train_all
+from under20k.runs.run import Run
 
 TINY = replace(MINIMAL.with_changes(architecture="1p,4pd0.1|l", batch_size=1000, epochs=2), name="tiny")
 
@@ -190,7 +190,7 @@ def test_what_other_code_has_trained_is_not_passed_off(tmp_path):
         fitting(task, away=True)
     assert fitting(replace(task, overwrite=True), away=True).overwrite
     run = Run.open(task.path)
-    from under20k.environment import expected_identity
+    from under20k.runs.provenance import expected_identity
 
     same = {**ENVIRONMENT, **expected_identity("torch", "auto", "auto", 1, here=False)}
     write_text(task.path / "environment.json", json.dumps({**run.environment, **same}))
@@ -202,7 +202,7 @@ def test_what_other_code_has_trained_is_not_passed_off(tmp_path):
 def test_a_run_that_two_engines_have_trained_is_neithers(tmp_path):
     on_disk(tmp_path, bench_of(around(0.994, 1), TINY))
     task = Task(TINY, 0, tmp_path / "runs", "torch")
-    from under20k.environment import expected_identity
+    from under20k.runs.provenance import expected_identity
 
     same = expected_identity("torch", "auto", "auto", 1, here=False)
     first = {**Run.open(task.path).environment, **same}
@@ -244,8 +244,8 @@ def test_whatever_fails_of_a_seed_the_others_are_kept(tmp_path, monkeypatch):
     made = bench_of(around(0.994, 3), TINY)
     on_disk(tmp_path, made)
     tasks = [Task(TINY, seed, tmp_path / "runs", "torch") for seed in range(3)]
-    monkeypatch.setattr("under20k.trainings._pool", lambda *_: nullcontext(InThreads()))
-    monkeypatch.setattr("under20k.trainings.finished", lambda task: None)
+    monkeypatch.setattr("under20k.runs.parallel.scheduler._pool", lambda *_: nullcontext(InThreads()))
+    monkeypatch.setattr("under20k.runs.parallel.scheduler.finished", lambda task: None)
     outcome = train_all(tasks, Unwatched())
     assert [run.seed for run in outcome.runs.values()] == [0, 2]
     assert [str(failure) for failure in outcome.failures] == ["tiny-1: MemoryError: of 3 GB"]

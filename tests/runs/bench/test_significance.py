@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from under20k import inference
-from under20k.inference import (
+from under20k.runs.bench.significance import (
     Difference,
     confidence_interval,
     exceeds_p,
@@ -23,7 +22,7 @@ from under20k.inference import (
     share_interval,
     sign_flip_p,
 )
-from under20k.statistics import Sample
+from under20k.runs.bench.statistics import Sample
 
 IMAGES = 10_000
 TIMES = 4000
@@ -157,7 +156,7 @@ def test_ten_pairs_of_one_sign_by_hand():
 def test_very_many_pairs_agree_with_the_exact_test(monkeypatch):
     differences = [int(value) for value in np.random.default_rng(1).normal(1, 40, 1500)]
     exact = sign_flip_p(differences)
-    monkeypatch.setattr(inference, "EXACT_PAIRS", 1000)
+    monkeypatch.setattr("under20k.runs.bench.significance.EXACT_PAIRS", 1000)
     assert sign_flip_p(differences) == pytest.approx(exact, rel=0.01)
     assert sign_flip_p([0] * 1500) == 1.0
 

@@ -1,6 +1,6 @@
 import pytest
 
-from under20k.statistics import Sample, Summary, first_at_target, percent, points, reaches_target
+from under20k.runs.bench.statistics import Sample, Summary, first_at_target, percent, points, reaches_target
 
 
 def test_sample_by_hand():

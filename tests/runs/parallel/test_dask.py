@@ -9,26 +9,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dask_cluster import Cluster, freeze_a_busy_worker, wait_for
 from distributed import Client
 
-import under20k.cluster
-from under20k.benchmark import bench
-from under20k.cluster import dask_workers
+import under20k.runs.parallel.dask
+from tests.support.dask_cluster import TINY, Cluster, freeze_a_busy_worker, wait_for
 from under20k.data import Mnist
-from under20k.engine import choose
+from under20k.engine.select import choose
 from under20k.errors import UserError
-from under20k.recipes import MINIMAL
-from under20k.rerun import TIMES
-from under20k.run import Run
-from under20k.trainings import Task, Unwatched
+from under20k.runs.bench.run_bench import bench
+from under20k.runs.parallel.dask import dask_workers
+from under20k.runs.parallel.scheduler import Task, Unwatched
+from under20k.runs.records.rerun import TIMES
+from under20k.runs.run import Run
 
 pytestmark = pytest.mark.slow
 
-TINY = replace(
-    MINIMAL.with_changes(architecture="1p,4pd0.1|l", batch_size=1000, epochs=2, average_decay=0.5),
-    name="tiny",
-)
 ENDLESS = replace(TINY, epochs=1000, name="endless")
 
 
@@ -43,7 +38,7 @@ def cluster(tmp_path: Path, mnist: Mnist) -> Iterator[Cluster]:
 @pytest.fixture
 def client(cluster: Cluster) -> Iterator[Client]:
     """A client of the test's own."""
-    client = Client(cluster.address, timeout=under20k.cluster.CONNECT_S, set_as_default=False)
+    client = Client(cluster.address, timeout=under20k.runs.parallel.dask.CONNECT_S, set_as_default=False)
     yield client
     client.close()
 
@@ -126,7 +121,7 @@ UNFIT = {
     ),
     "none": ("import sys; sys.modules['under20k'] = None", "under20k is not installed; install "),
     "other code": (
-        "import under20k.environment; under20k.environment.code_digest = lambda: 'other'",
+        "import under20k.runs.provenance; under20k.runs.provenance.code_digest = lambda: 'other'",
         "under20k of other code (other, but ",
     ),
     "no engine": (
@@ -211,7 +206,7 @@ def test_where_nobody_answers(tmp_path, monkeypatch):
     for nonsense in ("nonsense", "tcp://", "http://127.0.0.1:1"):
         with pytest.raises(UserError, match="no Dask scheduler answers"):
             bench(TINY, range(1), cluster=nonsense, runs_dir=tmp_path / "runs")
-    monkeypatch.setattr(under20k.cluster, "CONNECT_S", 1)
+    monkeypatch.setattr(under20k.runs.parallel.dask, "CONNECT_S", 1)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()

@@ -9,16 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made import around, bench_of
 
-import under20k.rerun
+import under20k.runs.records.rerun
+from tests.support.benches import around, bench_of
 from under20k.cli.records import draw_source, repeat
 from under20k.engine import native_engine
-from under20k.environment import processor
 from under20k.errors import UserError
-from under20k.records import Record
-from under20k.rerun import as_recorded, draw, draw_records, same_figures, time_again
-from under20k.timing import Timing
+from under20k.runs.provenance import processor
+from under20k.runs.records.record import Record
+from under20k.runs.records.rerun import as_recorded, draw, draw_records, same_figures, time_again
+from under20k.runs.records.timing import Timing
 
 RECORD = Record("fast", "tiny", "2026-01-04", bench_of(around(0.9945)), {}, {})
 TIMING = Timing("minimal, torch engine, fp32", (2.0, 2.2, 2.1), (90.0, 99.0, 84.0), 2, "A processor")
@@ -111,7 +111,7 @@ def test_a_timing_is_compared_by_its_ratio(monkeypatch, seconds, passed):
         asked.append((options["turns"], options["options"]))
         return Timing(TIMING.reference, (10 * seconds,), (900.0,), 2, processor())
 
-    monkeypatch.setattr(under20k.rerun, "in_turns", in_turns)
+    monkeypatch.setattr(under20k.runs.records.rerun, "in_turns", in_turns)
     again = time_again(replace(RECORD, timing=TIMING))
     assert asked == [(1, ())]
     assert (again.recorded, again.measured) == (pytest.approx(45), pytest.approx(90 / seconds))
@@ -123,7 +123,7 @@ def test_a_timing_that_fails(monkeypatch):
     def in_turns(*arguments, **options) -> Timing:
         raise UserError("time is measured on 2 cores, and this process may use 1")
 
-    monkeypatch.setattr(under20k.rerun, "in_turns", in_turns)
+    monkeypatch.setattr(under20k.runs.records.rerun, "in_turns", in_turns)
     again = time_again(replace(RECORD, timing=TIMING))
     assert (again.measured, again.passed) == (None, False)
     assert again.text == "could not be timed: time is measured on 2 cores, and this process may use 1"

@@ -1,20 +1,20 @@
 """Forgeries of real records, made to fit in all else: what a record says gives each of them away."""
 
 import json
-from pathlib import Path
 
 import pytest
-from forger import FORGERIES, MODELS, OF_TIMING, REMARKABLE, Change, Forged, every_epoch, forge
 
+from tests.support import ROOT
+from tests.support.forger import FORGERIES, MODELS, OF_TIMING, REMARKABLE, Change, Forged, every_epoch, forge
 from under20k.cli.main import main
-from under20k.consistency import remarks
 from under20k.data import Mnist
 from under20k.engine import native_engine
-from under20k.records import Record, record_folders
-from under20k.rerun import as_recorded
-from under20k.verification import check, evaluated
+from under20k.runs.records.consistency import remarks
+from under20k.runs.records.record import Record, record_folders
+from under20k.runs.records.rerun import as_recorded
+from under20k.runs.records.verify import check, evaluated
 
-RECORDS = Path(__file__).parents[2] / "records"
+RECORDS = ROOT / "records"
 FOLDERS = record_folders(RECORDS)
 FAST = next(folder for folder in FOLDERS if folder.parent.name == "fast")
 EVERY = FORGERIES | OF_TIMING

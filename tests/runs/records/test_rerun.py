@@ -12,20 +12,20 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from under20k.benchmark import bench
 from under20k.cli.main import main
 from under20k.data import Mnist
 from under20k.engine import native_engine
 from under20k.errors import UserError
 from under20k.files import read_json, read_text, write_json, write_text
-from under20k.recipes import MINIMAL
-from under20k.records import Reading, Record, sealed, weights_digest
-from under20k.rerun import draw, rerun
-from under20k.run import Run
-from under20k.seeds import Bench
-from under20k.submission import write
-from under20k.timing import in_turns
-from under20k.verification import check
+from under20k.recipe.named import MINIMAL
+from under20k.runs.bench.bench import Bench
+from under20k.runs.bench.run_bench import bench
+from under20k.runs.records.record import Reading, Record, sealed, weights_digest
+from under20k.runs.records.rerun import draw, rerun
+from under20k.runs.records.submit import write
+from under20k.runs.records.timing import in_turns
+from under20k.runs.records.verify import check
+from under20k.runs.run import Run
 
 pytestmark = pytest.mark.slow
 

@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from made import SMALL, TAUGHT, around, bench_of, taught
 
-from under20k.recipes import MINIMAL, REGULARIZED
-from under20k.seeds import Bench
-from under20k.timing import Timing
-from under20k.tracks import TRACKS, broken
+from tests.support.benches import SMALL, TAUGHT, around, bench_of, taught
+from under20k.recipe.named import MINIMAL, REGULARIZED
+from under20k.runs.bench.bench import Bench
+from under20k.runs.records.rules import TRACKS, broken
+from under20k.runs.records.timing import Timing
 
 REFERENCE = "minimal, torch engine, fp32"
 TIMING = Timing(REFERENCE, (2.0, 2.1, 2.2), (90.0, 95.0, 99.0), 2, "A processor")

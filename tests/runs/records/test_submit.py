@@ -9,22 +9,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made import SMALL, around, bench_of, on_disk
 
-import under20k.submission
-from under20k.api import evaluate
+import under20k.runs.records.submit
+from tests.support.benches import SMALL, around, bench_of, on_disk
 from under20k.cli.main import main
 from under20k.data import Mnist, load_test
-from under20k.environment import code_digest, processor
+from under20k.engine.evaluation import Evaluation
 from under20k.errors import UserError
-from under20k.evaluation import Evaluation
 from under20k.files import read_json, write_json, write_text
-from under20k.recipes import MINIMAL
-from under20k.records import Record, weights_digest
-from under20k.run import Run
-from under20k.submission import submit
-from under20k.timing import Timing
-from under20k.verification import check
+from under20k.recipe.named import MINIMAL
+from under20k.runs.provenance import code_digest, processor
+from under20k.runs.records.record import Record, weights_digest
+from under20k.runs.records.submit import submit
+from under20k.runs.records.timing import Timing
+from under20k.runs.records.verify import check
+from under20k.runs.run import Run
+from under20k.runs.train import evaluate
 
 TIMING = Timing("minimal, torch engine, fp32", (2.0, 2.2, 2.1), (90.0, 99.0, 84.0), 2, "A processor")
 
@@ -45,7 +45,7 @@ def believed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             read.append(run.path.name)
         return found, None, None
 
-    monkeypatch.setattr(under20k.submission, "evaluate", evaluation)
+    monkeypatch.setattr(under20k.runs.records.submit, "evaluate", evaluation)
     return read
 
 
@@ -58,7 +58,7 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
         asked.append((recipe, engine, reference, options["reference_engine"], options["turns"]))
         return replace(TIMING, processor=processor())
 
-    monkeypatch.setattr(under20k.submission, "in_turns", in_turns)
+    monkeypatch.setattr(under20k.runs.records.submit, "in_turns", in_turns)
     return asked
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made import SMALL, TAUGHT, around, bench_of, recorded, taught
 
+from tests.support.benches import SMALL, TAUGHT, around, bench_of, recorded, taught
 from under20k.cli.main import main
 from under20k.files import read_json, read_text, write_json, write_text
-from under20k.records import FILES, Reading, Record, sealed
-from under20k.seeds import Bench
-from under20k.timing import Timing
-from under20k.verification import check
+from under20k.runs.bench.bench import Bench
+from under20k.runs.records.record import FILES, Reading, Record, sealed
+from under20k.runs.records.timing import Timing
+from under20k.runs.records.verify import check
 
 TIMING = Timing("minimal, torch engine, fp32", (2.0, 2.2, 2.1), (90.0, 99.0, 84.0), 2, "A processor")
 
@@ -248,7 +248,7 @@ def test_a_seed_left_out_is_missed(record):
         )
         write_json(path, forged.to_dict())
         write_text(record / "curves.jsonl", forged.curves())
-        from under20k.verification import page
+        from under20k.runs.records.verify import page
 
         write_text(record / "README.md", page(forged))
         (only,) = check(record)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from under20k.checking.node import CONVOLUTIONS, MULTIPLICATIONS, PRODUCTS, Node
+from under20k.checking.graph.node import CONVOLUTIONS, MULTIPLICATIONS, PRODUCTS, Node
 
 OPENINGS = ("sigmoid", "hardsigmoid", "softmax", "tanh")
 """What limits how far a gate opens."""

@@ -9,7 +9,9 @@ from types import CodeType, FrameType, TracebackType
 import torch
 from torch import nn
 
-_OWN = tuple(os.path.dirname(path) + os.sep for path in (torch.__file__, os.path.dirname(__file__)))
+from under20k.checking import FOLDER
+
+_OWN = tuple(os.path.dirname(path) + os.sep for path in (torch.__file__, FOLDER))
 _LIBRARY = os.path.dirname(os.__file__) + os.sep
 _PACKAGES = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
 

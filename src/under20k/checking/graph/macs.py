@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isqrt, prod
 
-from under20k.checking.node import CONTRACTIONS, CONVOLUTIONS, PRODUCTS, RECURRENT, Node
+from under20k.checking.graph.node import CONTRACTIONS, CONVOLUTIONS, PRODUCTS, RECURRENT, Node
 
 Shape = tuple[int, ...]
 

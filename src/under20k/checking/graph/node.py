@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from under20k.architecture import IMAGE_SIDE
+from under20k.recipe.architecture import IMAGE_SIDE
 
 CONVOLUTIONS = (*("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),)
 CONTRACTIONS = ("inner", "tensordot", "dot", "vdot", "mv")

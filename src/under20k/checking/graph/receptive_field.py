@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
-from under20k.checking.node import ATTENTION, CONVOLUTIONS, PRODUCTS, RECURRENT, Node
+from under20k.checking.graph.node import ATTENTION, CONVOLUTIONS, PRODUCTS, RECURRENT, Node
 
 AVERAGES = ("mean", "sum")
 REDUCTIONS = (*AVERAGES, "amax", "amin", "max", "min", "logsumexp", "norm", "std", "var")

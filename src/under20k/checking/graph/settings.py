@@ -8,8 +8,8 @@ from typing import Any
 from torch import Tensor
 from torch.nn import functional as F
 
-from under20k.checking.geometry import REDUCTIONS, TURNS
-from under20k.checking.node import RECURRENT
+from under20k.checking.graph.node import RECURRENT
+from under20k.checking.graph.receptive_field import REDUCTIONS, TURNS
 
 _RECURRENCE = (
     *("input", "hx", "weights", "bias", "num_layers", "p", "training", "bidirectional", "batch_first"),

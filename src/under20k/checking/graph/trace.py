@@ -18,13 +18,13 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from under20k.architecture import CLASSES, IMAGE_SIDE
-from under20k.checking.counts import macs
 from under20k.checking.findings import ModelError
-from under20k.checking.geometry import locate
-from under20k.checking.lines import attribute, line
-from under20k.checking.node import CONVOLUTIONS, MULTIPLICATIONS, PRODUCTS, RESHAPING, Node
-from under20k.checking.settings import settings
+from under20k.checking.graph.lines import attribute, line
+from under20k.checking.graph.macs import macs
+from under20k.checking.graph.node import CONVOLUTIONS, MULTIPLICATIONS, PRODUCTS, RESHAPING, Node
+from under20k.checking.graph.receptive_field import locate
+from under20k.checking.graph.settings import settings
+from under20k.recipe.architecture import CLASSES, IMAGE_SIDE
 
 FROM_ELSEWHERE = ("tensor", "as_tensor", "asarray", "from_numpy", "frombuffer", "from_dlpack")
 """What makes a tensor of numbers that are kept in lists or arrays."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from under20k.architecture import IMAGE_SIDE
-from under20k.checking.geometry import REDUCTIONS, averages_whole_map, pools_whole_map
-from under20k.checking.graph import Graph
-from under20k.checking.node import CONVOLUTIONS, RESHAPING, Node
-from under20k.checking.ruling import Ruling, at, code, several, times
+from under20k.checking.graph.graph import Graph
+from under20k.checking.graph.node import CONVOLUTIONS, RESHAPING, Node
+from under20k.checking.graph.receptive_field import REDUCTIONS, averages_whole_map, pools_whole_map
+from under20k.checking.rules.ruling import Ruling, at, code, several, times
+from under20k.recipe.architecture import IMAGE_SIDE
 
 SCALINGS = ("div", "__truediv__", "true_divide", "mul", "__mul__", "__rmul__", "multiply", "divide")
 

@@ -11,17 +11,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from under20k.architecture import CLASSES, IMAGE_SIDE
-from under20k.checking.batch_norm import has_batch_norm, judge_batch_norm
-from under20k.checking.dropout import judge_dropout, judge_dropout_off
 from under20k.checking.findings import Finding, missed
-from under20k.checking.graph import Graph
-from under20k.checking.heads import judge_head, judge_receptive_field
-from under20k.checking.inputs import run
-from under20k.checking.node import CONVOLUTIONS, Node
+from under20k.checking.graph.graph import Graph
+from under20k.checking.graph.node import CONVOLUTIONS, Node
+from under20k.checking.graph.trace import Trace, sized
 from under20k.checking.profiles import Profile
-from under20k.checking.ruling import ACTIVATIONS, Ruling, at, code
-from under20k.checking.trace import Trace, sized
+from under20k.checking.rules.batch_norm import has_batch_norm, judge_batch_norm
+from under20k.checking.rules.dropout import judge_dropout, judge_dropout_off
+from under20k.checking.rules.heads import judge_head, judge_receptive_field
+from under20k.checking.rules.inputs import run
+from under20k.checking.rules.ruling import ACTIVATIONS, Ruling, at, code
+from under20k.recipe.architecture import CLASSES, IMAGE_SIDE
 
 SOFTMAXES = ("softmax", "log_softmax")
 

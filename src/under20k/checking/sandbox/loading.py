@@ -23,11 +23,12 @@ from typing import Any
 
 from torch import nn
 
-from under20k.checking.definitions import definitions
+from under20k.checking import FOLDER
 from under20k.checking.findings import ModelError
-from under20k.checking.notebook import Piece
-from under20k.checking.preload import TooLong, local_file, time_limit
-from under20k.checking.watch import Refused, Watch, folder_of, installed_folders
+from under20k.checking.sandbox.preload import TooLong, local_file, time_limit
+from under20k.checking.sandbox.watch import Refused, Watch, folder_of, installed_folders
+from under20k.checking.source.definitions import definitions
+from under20k.checking.source.notebook import Piece
 
 MODULE = "under20k_target"
 ADVICE = "put training under `if __name__ == '__main__':`"
@@ -290,4 +291,4 @@ def needs_gpu(error: BaseException) -> bool:
     )
 
 
-_NOT_OWN = (*installed_folders(), os.path.dirname(os.path.abspath(__file__)) + os.sep)
+_NOT_OWN = (*installed_folders(), FOLDER + os.sep)

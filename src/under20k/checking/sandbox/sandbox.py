@@ -21,9 +21,9 @@ from queue import SimpleQueue
 from typing import Any
 
 from under20k.checking.profiles import Profile
-from under20k.checking.reports import report
-from under20k.checking.target import NoModel, Target, parse
-from under20k.checking.worker import FORKS, REPORT_LIMIT_BYTES, homes, keep_fonts
+from under20k.checking.sandbox.answers import report
+from under20k.checking.sandbox.worker import FORKS, REPORT_LIMIT_BYTES, homes, keep_fonts
+from under20k.checking.source.target import NoModel, Target, parse
 from under20k.errors import UserError
 
 TIME_LIMIT_S = 60.0
@@ -38,7 +38,7 @@ LINE_LIMIT_BYTES = 8 * REPORT_LIMIT_BYTES
 """JSON makes a byte of a report six at most."""
 STOPPED = {"error": "ended: it stopped the process that runs models"}
 # -P, lest a random.py of the current folder run before there are limits.
-WORKER = (sys.executable, "-P", "-m", "under20k.checking.worker")
+WORKER = (sys.executable, "-P", "-m", "under20k.checking.sandbox.worker")
 SETTINGS = {
     "OMP_NUM_THREADS": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
@@ -283,7 +283,7 @@ def _environment(scratch: str, reads_mnist: bool) -> dict[str, str]:
     # What the user has installed for themselves, and MNIST, stay where they are.
     environment["PYTHONUSERBASE"] = site.getuserbase()
     if reads_mnist:
-        from under20k.data.folders import VARIABLE, cache_folder, given_folder
+        from under20k.data.cache import VARIABLE, cache_folder, given_folder
 
         environment[VARIABLE] = str(given_folder() or cache_folder())
     keep_fonts(_font_lists(), environment["MPLCONFIGDIR"])

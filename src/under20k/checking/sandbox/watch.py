@@ -19,6 +19,8 @@ import types
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from under20k.checking import FOLDER
+
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 MOST_REFUSALS = 1000
 """A process that is refused so often does not cope: it is ended."""
@@ -181,7 +183,7 @@ def _origin(
     installed: tuple[str, ...],
     own: tuple[str, ...],
     places: frozenset[str],
-    ours: str = os.path.dirname(__file__),
+    ours: str = FOLDER,
 ) -> tuple[bool, str, int]:
     """Whether an installed module that is being imported acts, else the file and line of the student's code.
 

@@ -1,4 +1,4 @@
-"""The process that runs models: ``python -m under20k.checking.worker SCRATCH JAIL``.
+"""The process that runs models: ``python -m under20k.checking.sandbox.worker SCRATCH JAIL``.
 
 Requests come on stdin, a line each. It imports torch once, and what the sources import, and forks
 for each model. It writes one JSON object a line to stdout: the first when it is ready, then one for each
@@ -21,8 +21,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from under20k.checking import guard, jail
-from under20k.checking.watch import Watch, tell_of_native_code
+from under20k.checking import FOLDER
+from under20k.checking.sandbox import jail, limits
+from under20k.checking.sandbox.watch import Watch, tell_of_native_code
 
 HOMES = ("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
 CACHES = (
@@ -52,12 +53,12 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     jail.without_network()
     mechanism = jail.read_only(scratch, mechanism)
-    guard.adopt_orphans()
+    limits.adopt_orphans()
     watch = Watch(str(scratch))
     import torch
 
-    import under20k.checking.judge  # noqa: F401 (what the forks are to find imported)
-    from under20k.checking.preload import preload
+    import under20k.checking.rules.rules  # noqa: F401 (what the forks are to find imported)
+    from under20k.checking.sandbox.preload import preload
 
     torch.set_num_threads(1)
     tell_of_native_code()
@@ -84,7 +85,7 @@ def serve(
     child = os.fork()
     if child == 0:
         os.setsid()
-        guard.end_with_parent()
+        limits.end_with_parent()
         if request["jail"] != "none":
             jail.alone()
         os.close(out)
@@ -117,7 +118,7 @@ def serve(
                 kill(child, signal.SIGKILL)
     if not done:
         _, status = os.waitpid(child, 0)
-    guard.end_children()
+    limits.end_children()
     with contextlib.suppress(RecursionError):
         shutil.rmtree(own, ignore_errors=True)
     loaded, _, report = text.rpartition(LOADED)
@@ -135,11 +136,11 @@ def judge(
 ) -> NoReturn:
     """Judge the model of one request, report, and end the process."""
 
-    from under20k.checking.devices import OnCpu
-    from under20k.checking.judge import judge_model
-    from under20k.checking.loading import Loader
-    from under20k.checking.preload import is_local
     from under20k.checking.profiles import Profile
+    from under20k.checking.rules.rules import judge_model
+    from under20k.checking.sandbox.devices import OnCpu
+    from under20k.checking.sandbox.loading import Loader
+    from under20k.checking.sandbox.preload import is_local
 
     weights = None
     if request["weights"]:
@@ -163,7 +164,7 @@ def judge(
     sys.argv = [request["path"]]
     _live_in(scratch)
     with contextlib.suppress(ImportError):  # Windows
-        guard.limit(request["memory_limit_bytes"])
+        limits.limit(request["memory_limit_bytes"])
     loader = Loader(
         request["path"],
         request["name"],
@@ -259,10 +260,10 @@ def _is_own(error: BaseException) -> bool:
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:
         return False
-    last, here = frames[-1], os.path.dirname(__file__)
+    last = frames[-1]
     # Of the model's calls, that function is the last frame when torch refuses one.
     followed = os.path.basename(last.filename) not in ("worker.py", "watch.py", "loading.py", "accuracy.py")
-    return os.path.dirname(last.filename) == here and followed and last.name != "__torch_function__"
+    return last.filename.startswith(FOLDER + os.sep) and followed and last.name != "__torch_function__"
 
 
 def _report(descriptor: int, result: dict[str, Any]) -> NoReturn:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from under20k.checking.classes import (
+from under20k.checking.source.classes import (
     NO_MODELS,
     Classes,
     bases_of,
@@ -24,11 +24,11 @@ from under20k.checking.classes import (
     runs,
     takes_one,
 )
-from under20k.checking.locals import Found, find_local
-from under20k.checking.scopes import FUNCTIONS, Function, imported, outside_functions, root_of
-from under20k.checking.training import TRAINING_FUNCTIONS, training_functions
-from under20k.checking.units import Unit
-from under20k.checking.walks import MOVES, Scope, definitions_in, named_calls, scopes_in, stripped
+from under20k.checking.source.locals import Found, find_local
+from under20k.checking.source.scopes import FUNCTIONS, Function, imported, outside_functions, root_of
+from under20k.checking.source.training import TRAINING_FUNCTIONS, training_functions
+from under20k.checking.source.units import Unit
+from under20k.checking.source.walks import MOVES, Scope, definitions_in, named_calls, scopes_in, stripped
 
 INSTANCES = re.compile(r"(?i)^(my_?)?(net|model|network|cnn|classifier)(_?\w{1,3}|\d+)?$")
 OF_TORCH = (

@@ -11,9 +11,9 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from under20k.checking.claims import claims
-from under20k.checking.local_imports import File, Files
-from under20k.checking.target import SUFFIXES, NoModel, Target, parse, parse_all
+from under20k.checking.source.claims import claims
+from under20k.checking.source.local_imports import File, Files
+from under20k.checking.source.target import SUFFIXES, NoModel, Target, parse, parse_all
 from under20k.errors import UserError
 
 SKIPPED = frozenset({"venv", "env", "node_modules", "site-packages", "lightning_logs", "wandb", "mlruns"})

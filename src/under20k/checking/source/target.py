@@ -10,15 +10,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from under20k.checking.choice import Choice, Models
-from under20k.checking.claims import NONE, Claims, claims
-from under20k.checking.classes import last_name
-from under20k.checking.constructors import NOTHING, Constructor, constructor
-from under20k.checking.definitions import definitions
-from under20k.checking.notebook import Piece
-from under20k.checking.running import running
-from under20k.checking.source import Source, read_source, tree_of
-from under20k.checking.units import units
+from under20k.checking.source.choice import Choice, Models
+from under20k.checking.source.claims import NONE, Claims, claims
+from under20k.checking.source.classes import last_name
+from under20k.checking.source.constructors import NOTHING, Constructor, constructor
+from under20k.checking.source.definitions import definitions
+from under20k.checking.source.notebook import Piece
+from under20k.checking.source.statements import running
+from under20k.checking.source.text import Source, read_source, tree_of
+from under20k.checking.source.units import units
 from under20k.errors import UserError, nearest
 
 SUFFIXES = (".py", ".ipynb")

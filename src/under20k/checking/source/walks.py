@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from under20k.checking.classes import last_name
-from under20k.checking.scopes import FUNCTIONS, around
+from under20k.checking.source.classes import last_name
+from under20k.checking.source.scopes import FUNCTIONS, around
 
 WRAPPERS = ("DataParallel", "compile", "script", "DistributedDataParallel", "prepare", "summary")
 MOVES = ("to", "cuda", "cpu", "float", "double", "half", "train", "eval", "requires_grad_", "apply")

@@ -6,19 +6,15 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from under20k.architecture import IMAGE_SIDE
-from under20k.brief import EPOCH_LIMIT, PARAMETER_LIMIT
 from under20k.checking.findings import Finding, missed, unmet_advice
 from under20k.files import write_bytes, write_text
-from under20k.report.claims import claim
-from under20k.report.comparison import compare, comparison_table
+from under20k.recipe.architecture import IMAGE_SIDE
+from under20k.recipe.limits import EPOCH_LIMIT, PARAMETER_LIMIT
+from under20k.report.check import verdicts_table
 from under20k.report.curves import curves_figure
 from under20k.report.document import Block, Bullets, Code, Document, Picture, Section, Text
 from under20k.report.figures import png
-from under20k.report.insights import insights, insights_table
-from under20k.report.results import Results, by_architecture, names_of
-from under20k.report.run_report import environment_rows
-from under20k.report.specification import (
+from under20k.report.reproduction.assignment import (
     CONFIGURATION,
     PROVENANCE,
     RECEPTIVE_FIELD,
@@ -27,10 +23,14 @@ from under20k.report.specification import (
     VALIDATION_IMAGES,
     SpecifiedModel,
 )
+from under20k.report.reproduction.claims import claim
+from under20k.report.reproduction.comparison import compare, comparison_table
+from under20k.report.reproduction.insights import insights, insights_table
+from under20k.report.reproduction.results import Results, by_architecture, names_of
+from under20k.report.reproduction.target import target_table, target_text
+from under20k.report.run import environment_rows
 from under20k.report.tables import Table, architecture_table
-from under20k.report.target import target_table, target_text
-from under20k.report.verdicts import verdicts_table
-from under20k.report.wording import (
+from under20k.report.words import (
     NOTHING,
     TARGET,
     augmentation_text,
@@ -43,8 +43,8 @@ from under20k.report.wording import (
     schedule_text,
     teachers_rows,
 )
-from under20k.run import Run
-from under20k.statistics import percent
+from under20k.runs.bench.statistics import percent
+from under20k.runs.run import Run
 
 __all__ = ["comparison_table", "write_reproduction"]
 

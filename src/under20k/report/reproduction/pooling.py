@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from under20k.architecture import CLASSES, Architecture
-from under20k.report.wording import shape_text
+from under20k.recipe.architecture import CLASSES, Architecture
+from under20k.report.words import shape_text
 
 
 @dataclass(frozen=True)

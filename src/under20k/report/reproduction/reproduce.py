@@ -7,18 +7,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from under20k.api import check
 from under20k.data import load
-from under20k.data.source import Notify
-from under20k.engine import check_threads
-from under20k.environment import command
+from under20k.data.sources import Notify
+from under20k.engine.select import check_threads
 from under20k.errors import UserError
 from under20k.files import write_json
-from under20k.processes import end_if_only_imported
-from under20k.recipe import Recipe
-from under20k.recipes import MINIMAL, MINIMAL_PLUS, REGULARIZED, REGULARIZED_PLUS
-from under20k.run import Run
-from under20k.trainings import Task, Unwatched, Watcher, train_all
+from under20k.recipe.named import MINIMAL, MINIMAL_PLUS, REGULARIZED, REGULARIZED_PLUS
+from under20k.recipe.recipe import Recipe
+from under20k.runs.parallel.local import end_if_only_imported
+from under20k.runs.parallel.scheduler import Task, Unwatched, Watcher, train_all
+from under20k.runs.provenance import command
+from under20k.runs.run import Run
+from under20k.runs.train import check
 
 if TYPE_CHECKING:
     from under20k.checking.findings import Finding
@@ -84,7 +84,7 @@ def reproduce(
     }
     verdicts = {name: check(of_recipe[0]) for name, of_recipe in runs.items()}
 
-    from under20k.report.reproduction import write_reproduction
+    from under20k.report.reproduction.page import write_reproduction
 
     write_json(Path(report_dir) / "results.json", results(runs))
     report = write_reproduction(runs, verdicts, Path(report_dir), command())

@@ -8,17 +8,17 @@ from functools import cached_property
 from itertools import pairwise
 from statistics import fmean
 
-from under20k.architecture import Architecture
-from under20k.brief import PARAMETER_LIMIT
 from under20k.errors import UserError
-from under20k.metrics import EpochMetrics
-from under20k.recipe import Recipe
-from under20k.report.target import Standing
-from under20k.report.wording import enumeration, plural, ranges
-from under20k.run import Run
-from under20k.seeds import timed_differently
-from under20k.statistics import Sample, Summary, first_at_target
-from under20k.teachers import training_time_s
+from under20k.recipe.architecture import Architecture
+from under20k.recipe.limits import PARAMETER_LIMIT
+from under20k.recipe.recipe import Recipe
+from under20k.report.reproduction.target import Standing
+from under20k.report.words import enumeration, plural, ranges
+from under20k.runs.bench.bench import timed_differently
+from under20k.runs.bench.statistics import Sample, Summary, first_at_target
+from under20k.runs.distillation import training_time_s
+from under20k.runs.metrics import EpochMetrics
+from under20k.runs.run import Run
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,20 @@ from typing import Any
 
 from under20k.errors import UserError, in_words
 from under20k.files import is_present, read_json
-from under20k.inference import Difference, Interval, confidence_interval, exceeds_p, share_interval
-from under20k.metrics import EpochMetrics, epoch_metrics
-from under20k.plausible import environment_faults, epoch_faults
-from under20k.recipe import Recipe
-from under20k.run import Run
-from under20k.statistics import TARGET_ACCURACY, Sample, Summary
-from under20k.teachers import training_time_s
-from under20k.weights import check_seed
+from under20k.recipe.recipe import Recipe
+from under20k.recipe.weights import check_seed
+from under20k.runs.bench.significance import (
+    Difference,
+    Interval,
+    confidence_interval,
+    exceeds_p,
+    share_interval,
+)
+from under20k.runs.bench.statistics import TARGET_ACCURACY, Sample, Summary
+from under20k.runs.distillation import training_time_s
+from under20k.runs.metrics import EpochMetrics, epoch_metrics
+from under20k.runs.plausible import environment_faults, epoch_faults
+from under20k.runs.run import Run
 
 FORMAT = 1
 FILE = "bench.json"

@@ -13,19 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from under20k.data import load
-from under20k.data.source import Notify
-from under20k.engine import check_threads
-from under20k.environment import command
+from under20k.data.sources import Notify
+from under20k.engine.select import check_threads
 from under20k.errors import UserError
 from under20k.files import write_json
-from under20k.names import folded, safe_name
-from under20k.processes import end_if_only_imported
-from under20k.recipe import Recipe
-from under20k.recipes import named
-from under20k.run import Run
-from under20k.seeds import FILE, Bench, SeedResult
-from under20k.trainings import Failure, Task, Unwatched, Watcher, train_all
-from under20k.weights import check_seed
+from under20k.recipe.named import named
+from under20k.recipe.recipe import Recipe
+from under20k.recipe.weights import check_seed
+from under20k.runs.bench.bench import FILE, Bench, SeedResult
+from under20k.runs.names import folded, safe_name
+from under20k.runs.parallel.local import end_if_only_imported
+from under20k.runs.parallel.scheduler import Failure, Task, Unwatched, Watcher, train_all
+from under20k.runs.provenance import command
+from under20k.runs.run import Run
 
 MAX_SEEDS = 100_000
 

@@ -3,7 +3,7 @@
 Accuracies are fractions. SciPy is imported where it computes, for it takes a moment to load.
 
 Over seeds, a recipe's accuracies are taken as independent draws, roughly normal; each test's stated error
-rate is checked by simulation in ``tests/report/test_inference.py``.
+rate is checked by simulation in ``tests/runs/bench/test_significance.py``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from under20k.statistics import ROUNDING, Sample
+from under20k.runs.bench.statistics import ROUNDING, Sample
 
 CONFIDENCE = 0.95
 """Of every interval that is printed."""

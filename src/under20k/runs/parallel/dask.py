@@ -12,16 +12,16 @@ import socket
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib import metadata
 from pathlib import Path
 from queue import SimpleQueue
 from time import monotonic
 from typing import Any
 
-from under20k import __version__
-from under20k.engine import choose
-from under20k.environment import code_digest
+from under20k.engine.select import choose
 from under20k.errors import UserError
-from under20k.pool import Message
+from under20k.runs.parallel.pool import Message
+from under20k.runs.provenance import code_digest
 
 REACH_S = 5  # for a port to take a connection
 CONNECT_S = 60  # for a scheduler, which may be busy, to answer there
@@ -86,11 +86,11 @@ class DaskWorkers:
 
     def _look(self) -> list[str]:
         news = []
-        from under20k import cluster_fitness
+        from under20k.runs.parallel import dask_worker
 
         try:
             present = set(self._client.scheduler_info(n_workers=-1)["workers"])
-            self._client.run_on_scheduler(cluster_fitness.wake, self._topic)
+            self._client.run_on_scheduler(dask_worker.wake, self._topic)
         except OSError:  # it went before the client has noticed
             raise self.lost() from None
         for gone in self._fit - present:
@@ -153,10 +153,10 @@ def dask_workers(
         raise UserError(
             f"a cluster needs Dask ({error}); install it with: pip install 'under20k[cluster]'"
         ) from None
-    from under20k import cluster_fitness
+    from under20k.runs.parallel import dask_worker
 
     # By value, so that a worker with another under20k, or none, can say so.
-    cloudpickle.register_pickle_by_value(cluster_fitness)
+    cloudpickle.register_pickle_by_value(dask_worker)
     try:
         reach(address)
         # A client left behind closes when it is collected; within the next one's start it waits for ever.
@@ -170,7 +170,7 @@ def dask_workers(
     name = f"under20k-{uuid.uuid4().hex}"
     choice = choose(engine, device, precision)
     wanted = {
-        "version": __version__,
+        "version": metadata.version("under20k"),
         "code": code_digest(),
         "engine": choice.engine,
         "device": device,
@@ -180,10 +180,10 @@ def dask_workers(
     executor = client.get_executor(pure=False, resources={name: 1})
     try:
         # It takes the trainings apart, to hand them on.
-        if reason := client.run_on_scheduler(cluster_fitness.other, wanted):
+        if reason := client.run_on_scheduler(dask_worker.other, wanted):
             raise UserError(f"the scheduler at {address}: {reason}")
         pool = DaskWorkers(client, executor, name, address)
-        client.register_plugin(cluster_fitness.fitness(name, threads, wanted), name=name)
+        client.register_plugin(dask_worker.fitness(name, threads, wanted), name=name)
         yield pool
     finally:
         with suppress(Exception):  # a scheduler that is gone has nothing left to tidy up
@@ -192,4 +192,4 @@ def dask_workers(
                 client.unregister_worker_plugin(name)
         with suppress(Exception):
             client.close(timeout=CLOSE_S)
-        cloudpickle.unregister_pickle_by_value(cluster_fitness)
+        cloudpickle.unregister_pickle_by_value(dask_worker)

@@ -55,7 +55,7 @@ def other(wanted: dict[str, Any]) -> str | None:
     if version != wanted["version"]:
         return f"under20k {version}, but {wanted['version']} asks"
     try:
-        from under20k.environment import code_digest
+        from under20k.runs.provenance import code_digest
     except ImportError as error:
         return f"under20k {version} of other code: {error}"
     if (code := code_digest()) != wanted["code"]:
@@ -70,7 +70,7 @@ def unfit(wanted: dict[str, Any]) -> str | None:
     from pathlib import Path
 
     from under20k.data import load
-    from under20k.engine import choose, torch_device
+    from under20k.engine.select import choose, torch_device
     from under20k.errors import UserError
 
     try:

@@ -23,9 +23,9 @@ from queue import Empty, SimpleQueue
 from time import monotonic, sleep
 from typing import Any
 
-from under20k import machine
+from under20k.engine import machine
 from under20k.errors import UserError, in_words, unforeseen
-from under20k.pool import Message
+from under20k.runs.parallel.pool import Message
 
 POLL_S = 0.1
 JOIN_S = 1.0  # for a killed process to be gone

@@ -12,18 +12,18 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any, Protocol
 
-from under20k.api import Silent, epochs_done, train
-from under20k.engine import choose, least_bytes, torch_device
-from under20k.engine.protocol import Engine
-from under20k.environment import command, expected_identity, identity
+from under20k.engine.base import Engine
+from under20k.engine.select import choose, least_bytes, torch_device
 from under20k.errors import UserError, unforeseen
 from under20k.files import is_present, remove, write_bytes
-from under20k.metrics import EpochMetrics
-from under20k.pool import Message, Pool
-from under20k.processes import DiedInStart, NoMainGuard, end_if_only_imported, local_processes
-from under20k.recipe import Recipe
-from under20k.run import FILES, InUse, Run, lock, run_path
-from under20k.teachers import remove_teachers
+from under20k.recipe.recipe import Recipe
+from under20k.runs.distillation import remove_teachers
+from under20k.runs.metrics import EpochMetrics
+from under20k.runs.parallel.local import DiedInStart, NoMainGuard, end_if_only_imported, local_processes
+from under20k.runs.parallel.pool import Message, Pool
+from under20k.runs.provenance import command, expected_identity, identity
+from under20k.runs.run import FILES, InUse, Run, lock, run_path
+from under20k.runs.train import Silent, epochs_done, train
 
 POLL_S = 0.1
 STEP_S = 0.2  # between what a worker tells of its steps
@@ -256,7 +256,7 @@ def _pool(tasks: Sequence[Task], jobs: int | None, cluster: str | None) -> Abstr
         chosen = choose(first.engine, first.device, first.precision).engine
         job_bytes = max(least_bytes(chosen, task.recipe) for task in tasks)
         return local_processes(len(tasks), jobs, first.threads, job_bytes)
-    from under20k.cluster import dask_workers  # an extra, which not everyone has
+    from under20k.runs.parallel.dask import dask_workers  # an extra, which not everyone has
 
     return dask_workers(cluster, first.engine, first.device, first.threads, first.data_dir, first.precision)
 

@@ -10,14 +10,14 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from statistics import fmean, stdev
 
-from under20k.architecture import CLASSES
-from under20k.inference import RESOLUTION
-from under20k.metrics import EpochMetrics
-from under20k.recipe import Recipe
-from under20k.record_fields import check_date, check_time
-from under20k.records import Record
-from under20k.seeds import SeedResult
-from under20k.statistics import percent
+from under20k.recipe.architecture import CLASSES
+from under20k.recipe.recipe import Recipe
+from under20k.runs.bench.bench import SeedResult
+from under20k.runs.bench.significance import RESOLUTION
+from under20k.runs.bench.statistics import percent
+from under20k.runs.metrics import EpochMetrics
+from under20k.runs.records.fields import check_date, check_time
+from under20k.runs.records.record import Record
 
 SKEW = timedelta(days=1)  # by which a clock, or a day in another time zone, may be ahead
 CLOCK_S = 2.0  # of whole seconds, and of a clock that is set while a training runs, …

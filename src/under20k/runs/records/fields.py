@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any
 
-from under20k.engine import ENGINES, MAX_THREADS, PRECISIONS
+from under20k.engine.select import ENGINES, MAX_THREADS, PRECISIONS
 from under20k.errors import InvalidValue
-from under20k.plausible import environment_faults
+from under20k.runs.plausible import environment_faults
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 SHORT_DIGEST = re.compile(r"[0-9a-f]{16}")

@@ -25,10 +25,13 @@ from typing import Any
 from under20k.data.split import split_indices
 from under20k.errors import InvalidValue, UserError, in_words, nearest
 from under20k.files import is_present, parse_json, read_text
-from under20k.metrics import EpochMetrics, epoch_metrics, json_object
-from under20k.plausible import epoch_faults, reading_faults
-from under20k.recipe import Recipe
-from under20k.record_fields import (
+from under20k.recipe.recipe import Recipe
+from under20k.recipe.weights import Tensors, check_seed, check_weights
+from under20k.runs.bench.bench import Bench, SeedResult
+from under20k.runs.bench.statistics import Sample
+from under20k.runs.metrics import EpochMetrics, epoch_metrics, json_object
+from under20k.runs.plausible import epoch_faults, reading_faults
+from under20k.runs.records.fields import (
     DIGEST,
     NAME,
     check_date,
@@ -38,13 +41,10 @@ from under20k.record_fields import (
     text_like,
     words,
 )
-from under20k.run import INPUT_ENTRIES, TEACHERS
-from under20k.seeds import Bench, SeedResult
-from under20k.statistics import Sample
-from under20k.tensor_files import read_tensors
-from under20k.timing import Timing
-from under20k.tracks import TRACKS, broken
-from under20k.weights import Tensors, check_seed, check_weights
+from under20k.runs.records.rules import TRACKS, broken
+from under20k.runs.records.timing import Timing
+from under20k.runs.run import INPUT_ENTRIES, TEACHERS
+from under20k.runs.tensors import read_tensors
 
 FORMAT = 1
 MODEL = "model.safetensors"

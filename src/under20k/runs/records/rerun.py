@@ -12,19 +12,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from under20k import machine
-from under20k.engine import choose, native_engine
-from under20k.environment import PRECISION, identity
+from under20k.engine import machine, native_engine
+from under20k.engine.select import choose
 from under20k.errors import UserError
-from under20k.inference import prediction_interval
-from under20k.metrics import EpochMetrics
-from under20k.records import Record, weights_digest
-from under20k.run import Run
-from under20k.seeds import SeedResult
-from under20k.statistics import percent
-from under20k.timing import in_turns, reference_text
-from under20k.tracks import REFERENCE, REFERENCE_ENGINE
-from under20k.trainings import Task, Unwatched, Watcher, train_all
+from under20k.runs.bench.bench import SeedResult
+from under20k.runs.bench.significance import prediction_interval
+from under20k.runs.bench.statistics import percent
+from under20k.runs.metrics import EpochMetrics
+from under20k.runs.parallel.scheduler import Task, Unwatched, Watcher, train_all
+from under20k.runs.provenance import PRECISION, identity
+from under20k.runs.records.record import Record, weights_digest
+from under20k.runs.records.rules import REFERENCE, REFERENCE_ENGINE
+from under20k.runs.records.timing import in_turns, reference_text
+from under20k.runs.run import Run
 
 CONFIDENCE = 0.999
 """Of the interval that a seed trained elsewhere has to fall into: so often a good one does."""

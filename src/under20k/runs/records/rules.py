@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from under20k import teachers
-from under20k.brief import EPOCH_LIMIT, PARAMETER_LIMIT
-from under20k.environment import identity
-from under20k.recipe import Recipe
-from under20k.recipes import MINIMAL, REGULARIZED
-from under20k.seeds import Bench
-from under20k.statistics import percent, reaches_target
-from under20k.timing import CORES, TURNS, Timing, reference_text
+from under20k.recipe.limits import EPOCH_LIMIT, PARAMETER_LIMIT
+from under20k.recipe.named import MINIMAL, REGULARIZED
+from under20k.recipe.recipe import Recipe
+from under20k.runs import distillation
+from under20k.runs.bench.bench import Bench
+from under20k.runs.bench.statistics import percent, reaches_target
+from under20k.runs.provenance import identity
+from under20k.runs.records.timing import CORES, TURNS, Timing, reference_text
 
 TRACKS = {
     "accurate": "highest mean validation accuracy",
@@ -88,7 +88,7 @@ def seed_rules(bench: Bench) -> list[str]:
     wrong = [f"a seed failed: {failure}" for failure in bench.failures]
     teaching = bench.recipe.distillation
     for seed in bench.seeds:
-        taught_by = [(teacher["recipe"], teacher["seed"]) for teacher in teachers.noted(seed.environment)]
+        taught_by = [(teacher["recipe"], teacher["seed"]) for teacher in distillation.noted(seed.environment)]
         own = [(teaching.teacher.name, number) for number in teaching.seeds(seed.seed)] if teaching else []
         if taught_by != own:
             wrong.append(f"seed {seed.seed} was not taught by its own teachers, which the recipe asks for")

@@ -11,24 +11,24 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from under20k.api import evaluate
-from under20k.consistency import implausible
-from under20k.data.source import Notify
-from under20k.environment import code_digest, git_hash, identity, native_build, processor
+from under20k.data.sources import Notify
 from under20k.errors import InvalidValue, UserError, nearest
 from under20k.files import once_free, write_bytes, write_json, write_text
-from under20k.inference import RESOLUTION
-from under20k.names import MAX_GIVEN, folded, safe_name
-from under20k.record_fields import NAME, check_environment
-from under20k.records import MODEL, Reading, Record, rules_broken, weights_digest
 from under20k.report.records import record_document
-from under20k.rerun import precision_options
-from under20k.run import Run
-from under20k.seeds import Bench, SeedResult
-from under20k.statistics import percent
-from under20k.timing import CORES, TURNS, cores, in_turns, reference_text
-from under20k.tracks import REFERENCE, REFERENCE_ENGINE, TRACKS, broken
-from under20k.verification import SLACK
+from under20k.runs.bench.bench import Bench, SeedResult
+from under20k.runs.bench.significance import RESOLUTION
+from under20k.runs.bench.statistics import percent
+from under20k.runs.names import MAX_GIVEN, folded, safe_name
+from under20k.runs.provenance import code_digest, git_hash, identity, native_build, processor
+from under20k.runs.records.consistency import implausible
+from under20k.runs.records.fields import NAME, check_environment
+from under20k.runs.records.record import MODEL, Reading, Record, rules_broken, weights_digest
+from under20k.runs.records.rerun import precision_options
+from under20k.runs.records.rules import REFERENCE, REFERENCE_ENGINE, TRACKS, broken
+from under20k.runs.records.timing import CORES, TURNS, cores, in_turns, reference_text
+from under20k.runs.records.verify import SLACK
+from under20k.runs.run import Run
+from under20k.runs.train import evaluate
 
 
 def submit(

@@ -18,12 +18,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from under20k import machine
-from under20k.environment import processor
+from under20k.engine import machine
 from under20k.errors import InvalidValue, UserError
 from under20k.files import write_text
-from under20k.plausible import is_figure
-from under20k.recipe import Recipe
+from under20k.recipe.recipe import Recipe
+from under20k.runs.plausible import is_figure
+from under20k.runs.provenance import processor
 
 CORES = 2
 TURNS = 3

@@ -10,16 +10,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from under20k.consistency import implausible
 from under20k.data import load
-from under20k.data.source import Notify
-from under20k.engine import create
+from under20k.data.sources import Notify
+from under20k.engine.evaluation import evaluate
+from under20k.engine.select import create
 from under20k.errors import UserError
-from under20k.evaluation import evaluate
 from under20k.files import read_text, write_text
-from under20k.records import FILES, MODEL, PARTS, Record, kept_model, rules_broken
 from under20k.report.records import record_document
-from under20k.rerun import as_recorded
+from under20k.runs.records.consistency import implausible
+from under20k.runs.records.record import FILES, MODEL, PARTS, Record, kept_model, rules_broken
+from under20k.runs.records.rerun import as_recorded
 
 TOLERANCE = 1e-12  # between a statistic that is recorded and the same one computed again
 SLACK = 2  # images that another processor's rounding may decide otherwise

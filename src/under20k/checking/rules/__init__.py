@@ -1,0 +1,1 @@
+"""The assignment's requirements, as rules on a model's graph."""

@@ -1,0 +1,1 @@
+"""The assignment's own figures, and the page that stands beside them."""

@@ -1,0 +1,1 @@
+"""A training, many of them, and what they prove: run folders, benches, records."""
