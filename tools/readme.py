@@ -16,6 +16,7 @@ from typing import Any
 
 from benchmarks.tables import page, speed
 from tools.cluster_cost import measured_section
+from under20k.checking.check import check
 from under20k.cli.main import VERBS
 from under20k.files import read_text, write_text
 from under20k.recipe.named import RECIPES
@@ -35,7 +36,6 @@ from under20k.runs.leaderboard import bench_in
 from under20k.runs.metrics import EpochMetrics, metrics_lines
 from under20k.runs.records.record import read_records
 from under20k.runs.run import Run, run_path
-from under20k.runs.train import check
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from under20k.checking.check import check
     from under20k.data import load, load_test
     from under20k.errors import UserError
     from under20k.recipe.architecture import Architecture
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from under20k.runs.bench.run_bench import bench
     from under20k.runs.leaderboard import compare
     from under20k.runs.run import Run
-    from under20k.runs.train import check, evaluate, train
+    from under20k.runs.train import evaluate, train
 
 __all__ = [
     "RECIPES",
@@ -49,7 +50,7 @@ _HOMES = {
     "Run": "runs.run",
     "UserError": "errors",
     "bench": "runs.bench.run_bench",
-    "check": "runs.train",
+    "check": "checking.check",
     "compare": "runs.leaderboard",
     "evaluate": "runs.train",
     "load": "data",

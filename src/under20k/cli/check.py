@@ -120,7 +120,7 @@ def _check_recipe(arguments: argparse.Namespace, profile: Profile) -> int:
     _normalisation(arguments)
     if arguments.arg or arguments.accuracy or arguments.test or arguments.all:
         raise UserError("--arg, --all and --accuracy are for a model's file, not for a recipe or a run")
-    from under20k.runs.train import judged
+    from under20k.checking.check import judged
 
     target = arguments.target
     result = judged(recipe_argument(target) if target.endswith(".json") else target, profile)

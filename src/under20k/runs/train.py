@@ -13,9 +13,9 @@ from under20k.engine.evaluation import Evaluation
 from under20k.engine.evaluation import evaluate as evaluate_logits
 from under20k.engine.machine import cores
 from under20k.engine.select import check_training_memory, create
-from under20k.errors import UserError, nearest
+from under20k.errors import UserError
 from under20k.files import is_present
-from under20k.recipe.named import RECIPES, named
+from under20k.recipe.named import named
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.weights import check_seed
 from under20k.runs.distillation import note, remove_teachers, train_teachers
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from under20k.checking.findings import Finding
-    from under20k.checking.profiles import Profile
     from under20k.data import Split
 
 
@@ -216,41 +214,3 @@ def evaluate(
 
         write_run_report(run)
     return evaluation, images, logits
-
-
-def check(target: Recipe | Run | Path | str, profile: str = "brief") -> list[Finding]:
-    """The requirement checks on a recipe, the name of one, a run or its folder.
-
-    ``profile`` is a profile's name or TOML file. Of a finished run, the network carries its weights. Raises
-    UserError where there is no such thing.
-    """
-    from under20k.checking.findings import Finding
-    from under20k.checking.profiles import load_profile
-
-    return [Finding(**finding) for finding in judged(target, load_profile(profile))["findings"]]
-
-
-def judged(target: Recipe | Run | Path | str, profile: Profile) -> dict[str, Any]:
-    """What ``checking.judge.judge_model`` says of a recipe or a run. Raises UserError as ``check`` does."""
-    import torch
-
-    from under20k.checking.rules.rules import judge_model
-    from under20k.engine.module import build
-
-    if isinstance(target, str | Path):
-        target = recipe_or_run(target)
-    recipe = target if isinstance(target, Recipe) else target.recipe
-    network = build(recipe.architecture)
-    if isinstance(target, Run) and target.finished:
-        weights = {name: torch.from_numpy(value) for name, value in target.weights().items()}
-        network.load_state_dict(weights, strict=False)  # BatchNorm counts its batches; the run does not
-    return judge_model(network, profile, epochs=recipe.epochs)
-
-
-def recipe_or_run(target: str | Path) -> Recipe | Run:
-    """The recipe called ``target``, or the run in the folder of that name. Raises UserError for neither."""
-    if str(target) in RECIPES:
-        return RECIPES[str(target)]
-    if Path(target).is_dir():
-        return Run.open(Path(target))
-    raise UserError(f"{str(target)!r} is neither a recipe nor a run folder; {nearest(str(target), RECIPES)}")

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from under20k.checking.check import check
 from under20k.data import load
 from under20k.data.sources import Notify
 from under20k.engine.select import check_threads
@@ -18,7 +19,6 @@ from under20k.runs.parallel.local import end_if_only_imported
 from under20k.runs.parallel.scheduler import Task, Unwatched, Watcher, train_all
 from under20k.runs.provenance import command
 from under20k.runs.run import Run
-from under20k.runs.train import check
 
 if TYPE_CHECKING:
     from under20k.checking.findings import Finding
