@@ -23,7 +23,7 @@ def check(target: Recipe | Run | Path | str, profile: str = "brief") -> list[Fin
 
 
 def judged(target: Recipe | Run | Path | str, profile: Profile) -> dict[str, Any]:
-    """Return the answer of ``rules.judge_model`` for a recipe or a run. Raises UserError as ``check`` does."""
+    """Return what ``judge_model`` answers for a recipe or a run. Raises UserError as ``check`` does."""
     import torch
 
     from under20k.checking.rules.rules import judge_model
