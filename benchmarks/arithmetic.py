@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from under20k.recipe.architecture import CLASSES, IMAGE_SIDE, Architecture
-
-EPOCH = 50_000
-"""Training images."""
+from under20k.recipe.limits import TRAIN_IMAGES
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ def convolutions(architecture: Architecture) -> Iterator[Convolution]:
     yield Convolution("head.conv", inputs, CLASSES, head.kernel, head.padding, 1 if head.pool_first else side)
 
 
-def epoch_flop(architecture: Architecture, images: int = EPOCH) -> int:
+def epoch_flop(architecture: Architecture, images: int = TRAIN_IMAGES) -> int:
     """Of an epoch: forward, the weights' gradient and, but for the first convolution, the input's."""
     return images * sum(
         (3 if index else 2) * convolution.flop for index, convolution in enumerate(convolutions(architecture))

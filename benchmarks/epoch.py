@@ -10,12 +10,13 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.amount import Amount, cores_used
-from benchmarks.arithmetic import EPOCH, epoch_flop
+from benchmarks.arithmetic import epoch_flop
 from benchmarks.native import WARM_UP, epoch_timer
 from benchmarks.peak import fma_peak
 from benchmarks.turns import Unavailable, in_turns, seconds
 from under20k.data import load
 from under20k.data.mnist import Split
+from under20k.recipe.limits import TRAIN_IMAGES
 from under20k.recipe.named import MINIMAL, REGULARIZED
 from under20k.recipe.recipe import Recipe
 
@@ -60,8 +61,8 @@ def measure_recipe(
     eager, script = Eager(recipe, data), Script(recipe, data, images)
     eager.train_epoch(min(WARM_UP, images))
     Script(recipe, data, min(WARM_UP, images)).train_epoch()
-    contenders[EAGER] = lambda: EPOCH / images * seconds(lambda: eager.train_epoch(images))
-    contenders[SCRIPT] = lambda: EPOCH / images * seconds(script.train_epoch)
+    contenders[EAGER] = lambda: TRAIN_IMAGES / images * seconds(lambda: eager.train_epoch(images))
+    contenders[SCRIPT] = lambda: TRAIN_IMAGES / images * seconds(script.train_epoch)
     contenders[PEAK] = lambda: fma_peak(cores, amount.peak_s)
 
     values = in_turns(contenders, amount.rounds, lambda text: tell(f"{recipe.name}, {text}"))

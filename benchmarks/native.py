@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks.amount import Amount
-from benchmarks.arithmetic import EPOCH
 from benchmarks.turns import Unavailable, seconds
 from under20k.data.mnist import Split
 from under20k.engine.base import Engine
 from under20k.engine.native_engine import emulated, multiplies_bf16
 from under20k.engine.select import create
 from under20k.errors import UserError
+from under20k.recipe.limits import TRAIN_IMAGES
 from under20k.recipe.plan import epoch_plan
 from under20k.recipe.recipe import Recipe
 
@@ -42,5 +42,5 @@ def epoch_timer(
     """A contender: seconds of an epoch of 50,000 images, all included. Raises Unavailable."""
     trained = engine(recipe, threads, precision)
     epoch(trained, recipe, data, min(WARM_UP, amount.images))
-    scale = EPOCH / amount.images
+    scale = TRAIN_IMAGES / amount.images
     return lambda: scale * seconds(lambda: epoch(trained, recipe, data, amount.images))

@@ -9,11 +9,11 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from benchmarks.amount import Amount, cores_used
-from benchmarks.arithmetic import EPOCH
 from benchmarks.native import WARM_UP, engine, epoch, epoch_timer
 from benchmarks.turns import in_turns, seconds
 from under20k.data import load
 from under20k.errors import UserError
+from under20k.recipe.limits import TRAIN_IMAGES
 from under20k.recipe.named import MINIMAL
 
 STOP_S = 30
@@ -27,7 +27,7 @@ def measure(amount: Amount, tell: Callable[[str], None]) -> dict[str, Any]:
     cores, data = cores_used(), load().train
     threads = {str(n): epoch_timer(MINIMAL, data, amount, n) for n in (1, cores)}
     threads_s = in_turns(threads, amount.rounds, lambda text: tell(f"threads: {text}"))
-    scale = EPOCH / amount.images
+    scale = TRAIN_IMAGES / amount.images
     with ExitStack() as stack:
         workers = [stack.enter_context(Worker(amount)) for _ in range(cores)]
 

@@ -10,8 +10,9 @@ from PIL import Image
 from under20k.data import Mnist
 from under20k.engine.torch_transforms import warp
 from under20k.recipe.named import REGULARIZED
-from under20k.recipe.plan import affine_matrices, draw_matrices, epoch_plan
+from under20k.recipe.plan import epoch_plan
 from under20k.recipe.recipe import Augmentation
+from under20k.recipe.transforms import affine_matrices, draw_matrices
 
 WIDE = Augmentation(rotation_deg=40, translation_px=6, scale=0.4, shear=0.5)
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.strategies import AUGMENTATIONS
-from under20k.recipe.plan import affine_matrices, draw_matrices
 from under20k.recipe.recipe import Augmentation
+from under20k.recipe.transforms import affine_matrices, draw_matrices
 
 ONE = 65536
 

@@ -84,14 +84,14 @@ def test_one_cycle_goes_on_over_epochs():
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 1.0, True, "0", None])
 def test_seeds_refused(seed):
-    with pytest.raises(UserError, match=f"seed: {seed!r}; allowed are whole numbers from 0 to 4294967295"):
+    with pytest.raises(UserError, match=f"seed: {seed!r}; expected a whole number from 0 to 4294967295"):
         epoch_plan(MINIMAL, seed, 1, 10)
 
 
 @pytest.mark.parametrize(("batch_size", "images"), [(1, 10), (3, 10), (9, 10), (128, 129), (10, 1)])
 def test_batches_of_one_image_are_refused_where_batch_norm_needs_more(batch_size, images):
     single = MINIMAL.with_changes(architecture="8p,8p,8p,8v|1", batch_size=batch_size)
-    refusal = f"batch_size: {batch_size} makes a batch of one of {images} images, and blocks.3.batch_norm"
+    refusal = f"batch_size: {batch_size} leaves a batch of one out of {images} images, and blocks.3"
     with pytest.raises(InvalidValue, match=refusal):
         epoch_plan(single, 0, 1, images)
     for fine in (

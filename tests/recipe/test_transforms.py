@@ -15,9 +15,9 @@ from tests.support.strategies import AUGMENTATIONS
 from under20k.data import Mnist
 from under20k.engine import torch_transforms
 from under20k.recipe.named import MINIMAL
-from under20k.recipe.plan import draw_matrices, epoch_plan
+from under20k.recipe.plan import epoch_plan
 from under20k.recipe.recipe import Augmentation
-from under20k.recipe.transforms import displacements, draw_grids, spline_weights
+from under20k.recipe.transforms import displacements, draw_grids, draw_matrices, spline_weights
 
 WIDE = Augmentation(rotation_deg=20, translation_px=3, scale=0.2, shear=0.2, elastic_px=3)
 

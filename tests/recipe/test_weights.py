@@ -13,7 +13,8 @@ from under20k.engine.module import build
 from under20k.errors import UserError
 from under20k.recipe.architecture import Architecture
 from under20k.recipe.named import MINIMAL
-from under20k.recipe.weights import check_seed, check_weights, initial_weights
+from under20k.recipe.seeds import check_seed
+from under20k.recipe.weights import check_weights, initial_weights
 
 LARGE = Architecture.parse("256,256,64k1|3")
 
@@ -86,7 +87,7 @@ def test_seeds_allowed(seed):
 
 @pytest.mark.parametrize("seed", [-1, 2**32, True, 0.0, "1", None, np.int64(3)])
 def test_seeds_refused(seed):
-    with pytest.raises(UserError, match=r"seed: .*; allowed are whole numbers from 0 to 4294967295"):
+    with pytest.raises(UserError, match=r"seed: .*; expected a whole number from 0 to 4294967295"):
         initial_weights(MINIMAL.architecture, seed)
 
 
@@ -100,12 +101,12 @@ def test_seeds_refused(seed):
         (
             "head.conv.bias",
             np.full(10, np.nan, np.float32),
-            "head.conv.bias holds values that are not finite",
+            "head.conv.bias contains values that are not finite",
         ),
         (
             "head.conv.bias",
             np.full(10, np.inf, np.float32),
-            "head.conv.bias holds values that are not finite",
+            "head.conv.bias contains values that are not finite",
         ),
     ],
 )

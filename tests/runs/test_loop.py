@@ -36,7 +36,7 @@ SEED = 5
 @pytest.fixture
 def few(mnist: Mnist, monkeypatch: pytest.MonkeyPatch) -> Mnist:
     """The first images, of which a run's accuracies are then shares."""
-    monkeypatch.setattr(under20k.runs.plausible, "TRAIN_COUNT", 352)
+    monkeypatch.setattr(under20k.runs.plausible, "TRAIN_IMAGES", 352)
     monkeypatch.setattr(under20k.runs.plausible, "VALIDATION_IMAGES", 160)
 
     def first(split: Split, count: int) -> Split:

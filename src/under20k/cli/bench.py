@@ -24,7 +24,7 @@ from under20k.cli.options import (
     recipe_changes,
 )
 from under20k.errors import UserError, shown
-from under20k.recipe.weights import MAX_SEED
+from under20k.recipe.seeds import MAX_SEED
 
 if TYPE_CHECKING:
     from under20k.runs.bench.run_bench import BenchResult

@@ -8,15 +8,16 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
 
-from under20k.data.split import TRAIN_COUNT
 from under20k.engine.base import Engine
 from under20k.engine.machine import size_text
 from under20k.engine.select import choose
 from under20k.errors import shown
+from under20k.formatting import percent
+from under20k.recipe.limits import TRAIN_IMAGES
 from under20k.recipe.recipe import Recipe
 from under20k.report.reproduction.results import drops
 from under20k.report.words import plural
-from under20k.runs.bench.statistics import Sample, percent
+from under20k.runs.bench.statistics import Sample
 from under20k.runs.distillation import training_time_s
 from under20k.runs.metrics import EpochMetrics
 from under20k.runs.parallel.scheduler import Failure, Task
@@ -89,8 +90,8 @@ class Display(AbstractContextManager["Display"]):
             from tqdm import tqdm
 
             self.bar = tqdm(
-                total=epochs * TRAIN_COUNT,
-                initial=done * TRAIN_COUNT,
+                total=epochs * TRAIN_IMAGES,
+                initial=done * TRAIN_IMAGES,
                 unit=" images",
                 unit_scale=True,
                 leave=False,
@@ -144,7 +145,7 @@ class OneTraining:
 
     def on_step(self, images_done: int) -> None:
         """Move the bar."""
-        self.display.move_to(len(self.metrics) * TRAIN_COUNT + images_done)
+        self.display.move_to(len(self.metrics) * TRAIN_IMAGES + images_done)
 
     def on_epoch(self, metrics: EpochMetrics) -> None:
         """Print the epoch's line."""
@@ -193,7 +194,7 @@ class ManyTrainings:
 
     def on_step(self, task: Task, images_done: int) -> None:
         """Move the bar."""
-        self.images[task] = self.epochs.get(task, 0) * TRAIN_COUNT + images_done
+        self.images[task] = self.epochs.get(task, 0) * TRAIN_IMAGES + images_done
         self.display.move_to(sum(self.images.values()))
 
     def on_epoch(self, task: Task, metrics: EpochMetrics) -> None:

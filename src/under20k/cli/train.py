@@ -19,7 +19,7 @@ from under20k.cli.options import (
     recipe_changes,
 )
 from under20k.errors import shown
-from under20k.recipe.weights import check_seed
+from under20k.recipe.seeds import check_seed
 from under20k.runs.names import check_name
 
 
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from under20k.cli.data import Talk
     from under20k.cli.progress import Display, OneTraining, choice_text
-    from under20k.runs.bench.statistics import percent
+    from under20k.formatting import percent
     from under20k.runs.distillation import noted, training_time_s
     from under20k.runs.train import train
 

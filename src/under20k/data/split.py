@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-TRAIN_COUNT = 50_000
+from under20k.recipe.limits import TRAIN_IMAGES, VALIDATION_IMAGES
+
 SEED = 42
 
 
@@ -25,10 +26,12 @@ def permutation(count: int, seed: int) -> NDArray[np.int64]:
     return np.array(order, np.int64)
 
 
-def split_indices(count: int = 60_000) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def split_indices(
+    count: int = TRAIN_IMAGES + VALIDATION_IMAGES,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Indices of the train images (50,000,) and of the validation images (the rest), in their order.
 
     The same as ``torch.utils.data.random_split(mnist, [50000, 10000], torch.Generator().manual_seed(42))``.
     """
     order = permutation(count, SEED)
-    return order[:TRAIN_COUNT], order[TRAIN_COUNT:]
+    return order[:TRAIN_IMAGES], order[TRAIN_IMAGES:]

@@ -1,70 +1,53 @@
-"""How a model is trained: one frozen, validated, JSON-round-tripping description.
+"""How a model is trained: one frozen, validated description, to and from JSON.
 
-The same recipe means the same training on every engine. A field's ``help`` is what the command line
-shows for it and what the documentation prints; its range is what construction enforces.
+The same recipe means the same training on every engine. A field's ``help`` is its text in ``--help`` and in
+the documentation; its range is enforced on construction.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from under20k.errors import InvalidValue, nearest
 from under20k.files import parse_json
 from under20k.recipe.architecture import Architecture
-
-
-def setting(
-    default: Any,
-    help: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    below: float | None = None,
-    choices: tuple[str, ...] = (),
-) -> Any:
-    """A dataclass field with its help and what it allows: low ≤ value ≤ high, value < below, a choice."""
-    metadata = {"help": help, "low": low, "high": high, "below": below, "choices": choices}
-    return field(default=default, metadata=metadata)
-
-
-class _Validated:
-    """Checks every ``setting`` of a dataclass on construction against its type and range."""
-
-    def __post_init__(self) -> None:
-        for item in fields(self):  # type: ignore[arg-type]
-            if item.metadata:
-                checked = _check(item, getattr(self, item.name))
-                object.__setattr__(self, item.name, checked)
+from under20k.recipe.fields import Setting, Validated, json_fields, setting, settings_of
+from under20k.recipe.limits import TRAIN_IMAGES
 
 
 @dataclass(frozen=True)
-class Schedule(_Validated):
+class Schedule(Validated):
     """The learning rate of every step, as a multiple of the recipe's peak ``learning_rate``."""
 
     schedule: str = setting(
         "step",
-        "shape of the learning rate: constant, step (multiplied by step_factor every step_epochs), "
+        "learning rate schedule: constant, step (multiplied by step_factor every step_epochs), "
         "one-cycle (linear from start_fraction up to the peak, linear down to end_fraction)",
         choices=("constant", "step", "one-cycle"),
     )
     step_epochs: int = setting(6, "step: epochs between drops", low=1, high=1000)
-    step_factor: float = setting(0.1, "step: the factor of a drop", low=0, high=1)
+    step_factor: float = setting(0.1, "step: factor of each drop", low=0, high=1)
     warmup_fraction: float = setting(
-        0.25, "one-cycle: share of all steps spent rising to the peak", low=0, high=1
+        0.25, "one-cycle: fraction of all steps that rise to the peak", low=0, high=1
     )
     start_fraction: float = setting(
-        0.1, "one-cycle: learning rate at the first step, as a share of the peak", low=0, high=1
+        0.1, "one-cycle: learning rate at the first step, as a fraction of the peak", low=0, high=1
     )
     end_fraction: float = setting(
-        0.0, "one-cycle: learning rate after the last step, as a share of the peak", low=0, high=1
+        0.0, "one-cycle: learning rate after the last step, as a fraction of the peak", low=0, high=1
     )
 
     def factor(self, step: int, steps_per_epoch: int, epochs: int) -> float:
-        """Multiple of the peak learning rate at ``step``, counted from 0 at the start of training."""
+        """Return the multiple of the peak learning rate at a step.
+
+        Args:
+            step: counted from 0 at the start of training.
+            steps_per_epoch: batches of an epoch, a shorter last one included.
+            epochs: length of the whole training.
+        """
         if self.schedule == "constant":
             return 1.0
         if self.schedule == "step":
@@ -77,93 +60,105 @@ class Schedule(_Validated):
 
 
 RANGES = ("rotation_deg", "translation_px", "scale", "shear", "elastic_px")
-"""The settings of ``Augmentation`` that are ranges: all nought is no augmentation, and all fade."""
+"""The settings of ``Augmentation`` that are ranges: all zero means no augmentation, and all fade."""
 
 
 @dataclass(frozen=True)
-class Augmentation(_Validated):
-    """A random map for each image: affine about its centre, and elastic. All uniform within ± each value."""
+class Augmentation(Validated):
+    """A random transform of each image: affine about its centre, and elastic.
 
-    rotation_deg: float = setting(0.0, "rotation, ± degrees", low=0, high=180)
-    translation_px: float = setting(0.0, "shift along each axis, ± pixels", low=0, high=28)
-    # Smaller images than a tenth would leave the range of fixed-point coordinates.
-    scale: float = setting(0.0, "change of size, ± fraction", low=0, high=0.9)
-    shear: float = setting(0.0, "horizontal shear, ± pixels a row", low=0, high=2)
+    Each parameter is drawn uniformly within ± its value.
+    """
+
+    rotation_deg: float = setting(0.0, "random rotation, ± degrees", low=0, high=180)
+    translation_px: float = setting(0.0, "random shift along each axis, ± pixels", low=0, high=28)
+    # Images scaled below a tenth would leave the range of the fixed-point coordinates.
+    scale: float = setting(0.0, "random scaling, ± fraction of the size", low=0, high=0.9)
+    shear: float = setting(0.0, "random horizontal shear, ± pixels per row", low=0, high=2)
     interpolation: str = setting(
-        "nearest", "how pixels are sampled: nearest or bilinear", choices=("nearest", "bilinear")
+        "nearest", "interpolation of transformed images: nearest or bilinear", choices=("nearest", "bilinear")
     )
-    # The displacements' fixed point has room for 32 pixels.
+    # The displacements' fixed-point format holds up to 32 pixels.
     elastic_px: float = setting(
         0.0,
-        "elastic deformation: shifts of an 8×8 grid of points, smooth between them, ± pixels",
+        "elastic deformation: random shifts of an 8×8 control grid, interpolated smoothly, ± pixels",
         low=0,
         high=28,
     )
-    fade_epochs: int = setting(0, "how many of the last epochs augment less", low=0, high=1000)
+    fade_epochs: int = setting(0, "number of last epochs with weaker augmentation", low=0, high=1000)
     fade_strength: float = setting(
-        0.5, "what is left of every range in the last fade_epochs; 0 for images as they are", low=0, high=1
+        0.5,
+        "factor on every augmentation range in the last fade_epochs; 0 turns augmentation off there",
+        low=0,
+        high=1,
     )
 
     @property
     def active(self) -> bool:
-        """Whether any image is changed at all."""
+        """Tell whether any image is changed at all."""
         return any(getattr(self, name) for name in RANGES)
 
     def in_epoch(self, epoch: int, epochs: int) -> Augmentation:
-        """What ``epoch``, counted from 1, does to images: less in the last ``fade_epochs`` of ``epochs``."""
+        """Return the augmentation of ``epoch``, counted from 1: weaker in the last ``fade_epochs``."""
         if epoch <= epochs - self.fade_epochs:
             return self
         return replace(self, **{name: getattr(self, name) * self.fade_strength for name in RANGES})
 
 
 TEACHER_SEEDS = 10**9
-"""Where the seeds of teachers start, far from those that people give: else a teacher of the student's own
-architecture would start with the student's weights.
+"""First seed of a teacher, far from the seeds people use: a teacher with the student's architecture and seed
+would start from the student's weights.
 """
 
 
 @dataclass(frozen=True)
-class Distillation(_Validated):
-    """Targets that are in part what teachers, networks trained before, say of the same augmented image.
+class Distillation(Validated):
+    """Distillation: soft targets from teachers, networks trained beforehand, on the same augmented images.
 
-    Of logits z, with the teachers' share s, a temperature T and q the mean of the teachers' softmax of their
-    logits over T, the loss is (1 − s)·CE(label, softmax(z)) + s·T²·KL(q ‖ softmax(z / T)): Hinton, Vinyals
-    and Dean, arXiv:1503.02531.
+    With the student's logits z, teacher share s, temperature T and soft targets q, the mean of the teachers'
+    softmax(logits / T), the loss is (1 − s)·CE(label, softmax(z)) + s·T²·KL(q ‖ softmax(z / T)): Hinton,
+    Vinyals and Dean, arXiv:1503.02531.
     """
 
     teacher: Recipe
-    """Of all teachers, which differ in their seeds."""
+    """Recipe of every teacher; they differ only in their seeds."""
     teachers: int = setting(
-        2, "with a teacher: how many of them, each with a seed of its own", low=1, high=16
+        2, "distillation: number of teachers, each trained with its own seed", low=1, high=16
     )
     temperature: float = setting(
-        2.0, "with a teacher: what divides logits before the softmax that is learnt from", low=0.1, high=100
+        2.0,
+        "distillation temperature: logits are divided by it before the softmax",
+        low=0.1,
+        high=100,
     )
-    teacher_share: float = setting(0.9, "with a teacher: the teachers' share of the loss", low=0, high=1)
+    teacher_share: float = setting(
+        0.9, "distillation: weight of the teachers' soft targets in the loss", low=0, high=1
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.teacher, Recipe):
-            raise InvalidValue(f"teacher: {self.teacher!r} is no Recipe")
+            raise InvalidValue(f"teacher: {self.teacher!r} is not a Recipe")
         if self.teacher.distillation:
             raise InvalidValue(
-                f"teacher: {self.teacher.name} has teachers of its own; allowed is one without"
+                f"teacher: {self.teacher.name} has teachers of its own; expected one without distillation"
             )
 
     def seeds(self, seed: int) -> range:
-        """The teachers' seeds in the training with ``seed``: no two trainings have one in common.
+        """Return the seeds, from ``TEACHER_SEEDS`` on, of the teachers in the training with ``seed``.
 
-        They start at ``TEACHER_SEEDS``. Raises InvalidValue for a ``seed`` too large to have any.
+        Trainings with different seeds have no teacher in common. Raises InvalidValue where ``seed`` is too
+        large for that.
         """
-        first, most = TEACHER_SEEDS + self.teachers * seed, TEACHER_SEEDS // self.teachers - 1
-        if seed > most:
+        first, last = TEACHER_SEEDS + self.teachers * seed, TEACHER_SEEDS // self.teachers - 1
+        if seed > last:
             raise InvalidValue(
-                f"seed: {seed}; with {self.teachers} teachers, allowed are whole numbers from 0 to {most}"
+                f"seed: {seed}; with {self.teachers} teachers, expected a whole number from 0 to {last}"
             )
         return range(first, first + self.teachers)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values for JSON."""
         return {
             **{item.name: getattr(self, item.name) for item in fields(self)},
             "teacher": self.teacher.to_dict(),
@@ -171,36 +166,38 @@ class Distillation(_Validated):
 
     @classmethod
     def from_dict(cls, data: object) -> Distillation:
-        """The inverse of ``to_dict``. Raises InvalidValue for anything else."""
-        values = _fields_in(data, cls, "distillation")
-        # Before it is read: a thousand of them, one in the other, would fill the stack.
+        """Read what ``to_dict`` returns. Raises InvalidValue for anything else."""
+        values = json_fields(data, cls, "distillation")
+        # Before it is read: a thousand nested teachers would overflow the stack.
         if isinstance(values["teacher"], dict) and "distillation" in values["teacher"]:
-            raise InvalidValue("teacher: has teachers of its own; allowed is one without")
+            raise InvalidValue("teacher: has teachers of its own; expected one without distillation")
         return cls(**{**values, "teacher": Recipe.from_dict(values["teacher"])})
 
 
 @dataclass(frozen=True)
-class Recipe(_Validated):
-    """Everything about a training but its seed. SGD on the mean cross-entropy of each batch."""
+class Recipe(Validated):
+    """Everything about a training except its seed: SGD on the mean cross-entropy of each batch."""
 
     name: str
     architecture: Architecture
     epochs: int = setting(8, "passes over the training images", low=1, high=1000)
-    batch_size: int = setting(128, "images a step; a shorter last batch is kept", low=1, high=50_000)
+    batch_size: int = setting(128, "images per step; a shorter last batch is kept", low=1, high=TRAIN_IMAGES)
     learning_rate: float = setting(0.1, "peak learning rate", low=0, high=100)
-    momentum: float = setting(0.9, "SGD's momentum", low=0, below=1)
-    nesterov: bool = setting(False, "Nesterov's momentum")
-    weight_decay: float = setting(1e-4, "L2 penalty added to the gradient", low=0, high=1)
+    momentum: float = setting(0.9, "SGD momentum", low=0, below=1)
+    nesterov: bool = setting(False, "Nesterov momentum")
+    weight_decay: float = setting(
+        1e-4, "L2 penalty: this times the weights is added to the gradient", low=0, high=1
+    )
     decay_all: bool = setting(
         True,
-        "weight decay on BatchNorm's parameters and biases too, not on convolution weights only",
+        "apply weight decay to BatchNorm parameters and biases too, not only to convolution weights",
     )
     label_smoothing: float = setting(
-        0.0, "share of each target spread evenly over the ten classes", low=0, below=1
+        0.0, "fraction of each target spread evenly over the ten classes", low=0, below=1
     )
     average_decay: float = setting(
         0.0,
-        "decay of the exponential moving average of the weights used for evaluation; 0 for none",
+        "decay of the exponential moving average of the weights, which evaluation uses; 0 for no averaging",
         low=0,
         below=1,
     )
@@ -211,26 +208,26 @@ class Recipe(_Validated):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.name, str) or not self.name:
-            raise InvalidValue(f"name: {self.name!r}; allowed is a text of at least one character")
+            raise InvalidValue(f"name: {self.name!r}; expected a text of at least one character")
         for name, kind in PARTS.items():
             if not isinstance(getattr(self, name), kind):
-                raise InvalidValue(f"{name}: {getattr(self, name)!r} is no {kind.__name__}")
+                raise InvalidValue(f"{name}: {getattr(self, name)!r} is not of type {kind.__name__}")
         if not isinstance(self.distillation, Distillation | None):
-            raise InvalidValue(f"distillation: {self.distillation!r} is no Distillation")
+            raise InvalidValue(f"distillation: {self.distillation!r} is not a Distillation")
         if self.nesterov and not self.momentum:
             raise InvalidValue(
-                f"nesterov: {self.nesterov!r} needs a momentum above 0; it is {self.momentum!r}"
+                f"nesterov: {self.nesterov!r} needs a momentum above 0, but it is {self.momentum!r}"
             )
 
     def learning_rate_at(self, step: int, steps_per_epoch: int) -> float:
-        """The learning rate of ``step``, counted from 0 over the whole training."""
+        """Return the learning rate of ``step``, counted from 0 over the whole training."""
         return self.learning_rate * self.schedule.factor(step, steps_per_epoch, self.epochs)
 
     def with_changes(self, **changes: Any) -> Recipe:
-        """A copy with settings replaced, those of its parts by their own names too.
+        """Return a copy with some settings, its parts' included, replaced; its name lists the changes.
 
-        A ``teacher`` is a Recipe, or None for none. The name says what was changed. Raises InvalidValue for
-        an unknown setting or value.
+        ``teacher`` is a Recipe, or None for no distillation. Raises InvalidValue for an unknown setting or
+        an invalid value.
         """
         own: dict[str, Any] = {}
         nested: dict[str, dict[str, Any]] = {"schedule": {}, "augmentation": {}, "distillation": {}}
@@ -241,7 +238,7 @@ class Recipe(_Validated):
             elif name == "teacher":
                 nested["distillation"][name] = value
             elif name not in known:
-                raise InvalidValue(f"a recipe has no setting {name!r}; {nearest(name, known)}")
+                raise InvalidValue(f"recipes have no setting {name!r}; {nearest(name, known)}")
             elif (owner := known[name].owner) is Recipe:
                 own[name] = value
             else:
@@ -259,7 +256,7 @@ class Recipe(_Validated):
         return replace(changed, name=self.name + suffix)
 
     def _distillation(self, changes: dict[str, Any]) -> Distillation | None:
-        """What ``with_changes`` makes of the teachers."""
+        """Return the distillation with ``changes``, at least one, applied; None if the teacher is None."""
         if "teacher" in changes and changes["teacher"] is None:
             return None
         if self.distillation:
@@ -270,9 +267,9 @@ class Recipe(_Validated):
         return Distillation(**changes)
 
     def differences(self, other: Recipe) -> dict[str, Any]:
-        """The settings in which this recipe differs from ``other``, the name left out, with its values.
+        """Return this recipe's values of all settings, the name aside, that differ from ``other``'s.
 
-        Where only the other has teachers, that is ``teacher``, None; teachers of one name may differ, too.
+        If only the other has teachers, ``teacher`` is None; two teachers of the same name may differ.
         """
         mine, theirs = self.flat(), other.flat()
         if other.distillation:
@@ -283,7 +280,7 @@ class Recipe(_Validated):
         return {name: value for name, value in mine.items() if value != theirs.get(name)}
 
     def flat(self) -> dict[str, Any]:
-        """Every setting by its name, the architecture as text; of teachers, where there are any, too."""
+        """Return every setting by its name: the architecture as text, distillation's only if it is set."""
         values: dict[str, Any] = {"architecture": str(self.architecture)}
         for part in (self, self.schedule, self.augmentation, self.distillation):
             if isinstance(part, Distillation):
@@ -294,31 +291,26 @@ class Recipe(_Validated):
         return values
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON; without teachers, not a word of them."""
+        """Return plain values for JSON; ``distillation`` is omitted if unset."""
         plain = dataclasses.asdict(replace(self, distillation=None))
         del plain["distillation"]
-        teaching = {"distillation": self.distillation.to_dict()} if self.distillation else {}
-        return {**plain, "architecture": str(self.architecture), **teaching}
+        distillation = {"distillation": self.distillation.to_dict()} if self.distillation else {}
+        return {**plain, "architecture": str(self.architecture), **distillation}
 
     def to_json(self) -> str:
-        """The recipe as indented JSON text, the same text for equal recipes."""
+        """Return the recipe as indented JSON; equal recipes give equal text."""
         return json.dumps(self.to_dict(), indent=2) + "\n"
 
     def derived(self) -> dict[str, Any]:
-        """What follows from the architecture, as plain values: the counts of the whole and of each layer."""
+        """Return the counts that follow from the architecture, in all and per layer, as plain values."""
         return {
             "parameters": self.architecture.parameters,
             "macs": self.architecture.macs,
             "receptive_field": self.architecture.receptive_field,
             "layers": [
                 {
-                    "name": layer.name,
-                    "kind": layer.kind,
+                    **dataclasses.asdict(layer),
                     "shape": list(layer.shape),
-                    "parameters": layer.parameters,
-                    "macs": layer.macs,
-                    "receptive_field": layer.receptive_field,
-                    "jump": layer.jump,
                     "activation_bytes": layer.activation_bytes,
                 }
                 for layer in self.architecture.layers()
@@ -327,18 +319,18 @@ class Recipe(_Validated):
 
     @classmethod
     def from_dict(cls, data: object) -> Recipe:
-        """The inverse of ``to_dict``; what is ``derived`` may stand there too.
+        """Read what ``to_dict`` returns, optionally with the values of ``derived``.
 
-        Raises InvalidValue for anything else, also where it contradicts what is derived.
+        Raises InvalidValue for anything else, and for a derived value that contradicts the architecture.
         """
-        values = _fields_in(data, cls, "recipe", beside=DERIVED)
+        values = json_fields(data, cls, "recipe", also=DERIVED)
         stated = {name: values.pop(name) for name in DERIVED if name in values}
         if not isinstance(values["architecture"], str):
-            raise InvalidValue(f"architecture: {values['architecture']!r:.80}; allowed is a text: '8,12p|3v'")
+            raise InvalidValue(f"architecture: {values['architecture']!r:.80}; expected a text: '8,12p|3v'")
         values["architecture"] = Architecture.parse(values["architecture"])
-        values["schedule"] = Schedule(**_fields_in(values["schedule"], Schedule, "schedule"))
+        values["schedule"] = Schedule(**json_fields(values["schedule"], Schedule, "schedule"))
         values["augmentation"] = Augmentation(
-            **_fields_in(values["augmentation"], Augmentation, "augmentation")
+            **json_fields(values["augmentation"], Augmentation, "augmentation")
         )
         if "distillation" in values:
             values["distillation"] = Distillation.from_dict(values["distillation"])
@@ -347,16 +339,16 @@ class Recipe(_Validated):
             derived = recipe.derived()
             for name, value in stated.items():
                 if value != derived[name]:
-                    shown = "they are" if name == "layers" else f"{value!r:.80} is"
+                    shown = "they contradict" if name == "layers" else f"{value!r:.80} contradicts"
                     raise InvalidValue(
-                        f"{name}: {shown} not what follows from the architecture {recipe.architecture}; "
-                        f"leave {name} out, or put the architecture right"
+                        f"{name}: {shown} the architecture {recipe.architecture}; "
+                        f"remove {name}, or correct the architecture"
                     )
         return recipe
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:
-        """The inverse of ``to_json``. Raises InvalidValue for anything else."""
+        """Read what ``to_json`` returns. Raises InvalidValue for anything else."""
         try:
             data = parse_json(text)
         except ValueError as error:
@@ -368,77 +360,6 @@ PARTS = {"architecture": Architecture, "schedule": Schedule, "augmentation": Aug
 DERIVED = ("parameters", "macs", "receptive_field", "layers")
 
 
-def _fields_in(data: object, owner: type, what: str, beside: tuple[str, ...] = ()) -> dict[str, Any]:
-    """The fields of ``owner`` in an object from JSON, called ``what``; others may stand ``beside`` them.
-
-    Raises InvalidValue where it is no object, one of its fields is unknown, or one that is needed is missing.
-    Of the recipe itself, the parts are needed too.
-    """
-    if not isinstance(data, dict):
-        raise InvalidValue(f"{what}: {_described(data)}; allowed is an object with fields")
-    known = {item.name: item for item in fields(owner)}
-    for name in data:
-        if name not in known and name not in beside:
-            raise InvalidValue(f"{what}: there is no field {name!r:.80}; {nearest(name, known)}")
-    for name, item in known.items():
-        optional = item.default is not dataclasses.MISSING
-        if name not in data and not optional:
-            raise InvalidValue(f"{what}: the field {name!r} is missing")
-    return dict(data)
-
-
-def _described(value: object) -> str:
-    """A value from JSON, as JSON calls it."""
-    kinds = {dict: "an object", list: "a list", str: "a text", bool: "true or false", type(None): "null"}
-    return kinds.get(type(value), "a number")
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A recipe's setting as the command line and the documentation show it."""
-
-    owner: type
-    kind: type
-    default: Any
-    help: str
-    choices: tuple[str, ...]
-
-
 def settings() -> dict[str, Setting]:
-    """Every setting of a recipe but name, architecture and teacher, those of its parts too, by its name."""
-    return {
-        item.name: Setting(
-            owner, type(item.default), item.default, item.metadata["help"], item.metadata["choices"]
-        )
-        for owner in (Recipe, Schedule, Augmentation, Distillation)
-        for item in fields(owner)
-        if item.metadata
-    }
-
-
-def _check(item: dataclasses.Field[Any], value: Any) -> Any:
-    """``value`` as the field's type, or InvalidValue with the field's name, the value and what is allowed."""
-    kind: type = type(item.default)
-    low, high, below, choices = (item.metadata[key] for key in ("low", "high", "below", "choices"))
-    fits = type(value) is kind or (kind is float and type(value) is int)
-    if isinstance(value, float):
-        fits = fits and math.isfinite(value)
-    if fits:
-        fits = (
-            (low is None or value >= low)
-            and (high is None or value <= high)
-            and (below is None or value < below)
-            and (not choices or value in choices)
-        )
-    if fits:
-        return kind(value)
-    if choices:
-        allowed = "one of " + ", ".join(choices)
-    elif kind is bool:
-        allowed = "true and false"
-    else:
-        number = "a whole number" if kind is int else "a number"
-        allowed = f"{number} from {low:g} " + (
-            f"to {high:g}" if below is None else f"up to, but not, {below:g}"
-        )
-    raise InvalidValue(f"{item.name}: {value!r}; allowed is {allowed}")
+    """Return every setting of a recipe and its parts by name, except name, architecture and teacher."""
+    return settings_of(Recipe, Schedule, Augmentation, Distillation)

@@ -1,4 +1,4 @@
-"""The weights every engine starts from, and the check that given weights fit an architecture."""
+"""Initial weights, the same for every engine, and the check that weights fit an architecture."""
 
 from __future__ import annotations
 
@@ -10,25 +10,17 @@ from numpy.typing import NDArray
 
 from under20k.errors import UserError
 from under20k.recipe.architecture import Architecture
+from under20k.recipe.seeds import check_seed
 
 Tensors = dict[str, NDArray[np.float32]]
 
-MAX_SEED = 2**32 - 1
-
-
-def check_seed(seed: object) -> int:
-    """``seed`` itself if it is a whole number from 0 to 2³² − 1. Raises UserError otherwise."""
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= MAX_SEED:
-        raise UserError(f"seed: {seed!r}; allowed are whole numbers from 0 to {MAX_SEED}")
-    return seed
-
 
 def initial_weights(architecture: Architecture, seed: int) -> Tensors:
-    """Weights drawn from PyTorch's default distribution, under its names, float32.
+    """Draw weights from PyTorch's default distribution, float32 under PyTorch's names.
 
-    Convolutions: weight and bias uniform within ± 1/√(fan-in), which is what ``nn.Conv2d`` does (Kaiming
-    uniform with a = √5). BatchNorm: weight 1, bias 0, running mean 0, running variance 1.
-    The seed's epoch 0 is theirs; the plans of training draw from epochs 1 onwards.
+    Convolutions: weight and bias uniform within ± 1/√(fan-in), as in ``nn.Conv2d`` (Kaiming uniform with
+    a = √5). BatchNorm: weight 1, bias 0, running mean 0, running variance 1. The random stream is that of the
+    seed's epoch 0; the plans of training draw from epochs 1 onwards.
     """
     generator = np.random.default_rng(np.random.SeedSequence([check_seed(seed), 0]))
     tensors: Tensors = {}
@@ -39,7 +31,7 @@ def initial_weights(architecture: Architecture, seed: int) -> Tensors:
             value = 1.0 if part in ("weight", "running_var") else 0.0
             tensors[name] = np.full(shape, value, np.float32)
         else:
-            if part == "weight":  # which comes before its bias, and before those that share it
+            if part == "weight":  # comes before its bias, and before the biases of blocks that share it
                 bound = 1 / math.sqrt(math.prod(shape[1:]))
             tensors[name] = generator.uniform(-bound, bound, shape).astype(np.float32)
     return tensors
@@ -53,8 +45,15 @@ def check_weights(architecture: Architecture, tensors: Mapping[str, NDArray[np.g
 def check_tensors(
     expected: Mapping[str, tuple[int, ...]], tensors: Mapping[str, NDArray[np.generic]], misfit: str
 ) -> None:
-    """Raise UserError, beginning with ``misfit``, unless ``tensors`` have the ``expected`` names and shapes
-    and are float32 and finite, the running variances not negative.
+    """Check names, shapes and values of tensors: float32, finite, running variances not negative.
+
+    Args:
+        expected: name and shape of every tensor.
+        tensors: the tensors to check.
+        misfit: the beginning of the error's message.
+
+    Raises:
+        UserError: at the first tensor that does not fit.
     """
     for name in sorted(expected.keys() ^ tensors.keys()):
         raise UserError(f"{misfit}: {name} is {'missing' if name in expected else 'unknown'}")
@@ -63,6 +62,6 @@ def check_tensors(
         if array.shape != shape or array.dtype != np.float32:
             raise UserError(f"{misfit}: {name} is {array.dtype} {array.shape}, not float32 {shape}")
         if not np.isfinite(array).all():
-            raise UserError(f"{misfit}: {name} holds values that are not finite")
+            raise UserError(f"{misfit}: {name} contains values that are not finite")
         if name.endswith("running_var") and np.less(array, 0).any():
-            raise UserError(f"{misfit}: {name} holds variances below 0")
+            raise UserError(f"{misfit}: {name} contains negative variances")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from under20k.files import write_bytes, write_text
+from under20k.formatting import percent
 from under20k.recipe.limits import PARAMETER_LIMIT
 from under20k.report.bench_figure import seeds_figure
 from under20k.report.document import Block, Bullets, Code, Document, Picture, Section, Text
@@ -22,7 +23,7 @@ from under20k.runs.bench.significance import (
     Interval,
     seeds_needed,
 )
-from under20k.runs.bench.statistics import Sample, percent
+from under20k.runs.bench.statistics import Sample
 
 PICTURE = "bench.png"
 DETECTABLE = (0.0001, 0.0002, 0.0005)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from textwrap import wrap
 
+from under20k.formatting import percent
+from under20k.recipe.limits import TARGET_ACCURACY
 from under20k.report.curves import lower_end
 from under20k.report.figures import (
     BLUE,
@@ -20,7 +22,7 @@ from under20k.report.figures import (
 )
 from under20k.report.words import plural
 from under20k.runs.bench.bench import Bench
-from under20k.runs.bench.statistics import TARGET_ACCURACY, percent, reaches_target
+from under20k.runs.bench.statistics import reaches_target
 
 WIDTH_IN, HEIGHT_IN = 9.6, 4.6
 FONT_POINTS = 9

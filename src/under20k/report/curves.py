@@ -11,6 +11,8 @@ from pathlib import Path
 from textwrap import wrap
 
 from under20k.files import write_bytes
+from under20k.formatting import percent
+from under20k.recipe.limits import TARGET_ACCURACY
 from under20k.recipe.recipe import Recipe
 from under20k.report.figures import (
     BLUE,
@@ -28,7 +30,7 @@ from under20k.report.figures import (
 )
 from under20k.report.reproduction.results import drops
 from under20k.report.words import plural
-from under20k.runs.bench.statistics import TARGET_ACCURACY, Sample, percent
+from under20k.runs.bench.statistics import Sample
 from under20k.runs.metrics import EpochMetrics
 
 WIDTH_IN, HEIGHT_IN = 8.0, 5.0

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from under20k.engine.evaluation import Evaluation, log_softmax
 from under20k.files import write_bytes
+from under20k.formatting import percent
 from under20k.recipe.architecture import CLASSES, IMAGE_SIDE
 from under20k.report.figures import BLUE, FAINT, INK, Figure, default_style, new_figure, png
 from under20k.report.tables import Table
 from under20k.report.words import plural
-from under20k.runs.bench.statistics import percent
 from under20k.runs.metrics import EpochMetrics
 
 GALLERY_LIMIT = 100

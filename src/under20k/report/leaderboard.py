@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from under20k.files import write_bytes
+from under20k.formatting import percent
+from under20k.recipe.limits import TARGET_ACCURACY
 from under20k.report.anchors import ANCHORS, Anchor
 from under20k.report.bench import in_points
 from under20k.report.figures import (
@@ -25,7 +27,6 @@ from under20k.report.figures import (
 )
 from under20k.report.tables import Table
 from under20k.report.words import NOTHING, mark, mark_notes, p_text, shortened
-from under20k.runs.bench.statistics import TARGET_ACCURACY, percent
 from under20k.runs.leaderboard import Entry, pareto
 
 WIDTH_IN, HEIGHT_IN = 9.0, 5.6

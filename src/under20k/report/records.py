@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from under20k.formatting import percent
 from under20k.report.bench import bench_table, claim, in_points, seeds_picture, seeds_text
 from under20k.report.document import Block, Code, Document, Section, Text
 from under20k.report.run import environment_rows
@@ -17,7 +18,7 @@ from under20k.report.words import (
     schedule_text,
     teachers_rows,
 )
-from under20k.runs.bench.statistics import Sample, percent
+from under20k.runs.bench.statistics import Sample
 from under20k.runs.records.record import Record
 from under20k.runs.records.rules import TRACKS
 from under20k.runs.records.timing import Timing

@@ -9,6 +9,8 @@ from under20k.engine.base import INPUT
 from under20k.engine.machine import size_text
 from under20k.errors import UserError
 from under20k.files import write_bytes, write_text
+from under20k.formatting import percent, points
+from under20k.recipe.limits import TARGET_ACCURACY
 from under20k.report.curves import curves_figure
 from under20k.report.document import Block, Code, Document, Picture, Section, Text
 from under20k.report.figures import png
@@ -22,7 +24,7 @@ from under20k.report.words import (
     schedule_text,
     teachers_rows,
 )
-from under20k.runs.bench.statistics import TARGET_ACCURACY, percent, points, reaches_target
+from under20k.runs.bench.statistics import reaches_target
 from under20k.runs.distillation import training_time_s
 from under20k.runs.metrics import EpochMetrics
 from under20k.runs.run import Run

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from under20k.formatting import percent
+from under20k.recipe.limits import TARGET_ACCURACY
 from under20k.recipe.recipe import Augmentation, Distillation, Recipe
-from under20k.runs.bench.statistics import TARGET_ACCURACY, percent
 
 TARGET = percent(TARGET_ACCURACY)
 NOTHING = "–"

@@ -11,13 +11,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from under20k.data.split import TRAIN_COUNT
+from under20k.recipe.limits import TEST_IMAGES, TRAIN_IMAGES, VALIDATION_IMAGES
 from under20k.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
     from under20k.runs.metrics import EpochMetrics
 
-VALIDATION_IMAGES = TEST_IMAGES = 10_000
 ROUNDING = 1e-6  # of an image, in an accuracy
 RATE_ROUNDING = 1e-9  # relative, in a learning rate
 TIME_ROUNDING = 1e-6  # relative, between times that follow from each other
@@ -44,14 +43,14 @@ def epoch_faults(epochs: Sequence[EpochMetrics], recipe: Recipe) -> list[str]:
 
 def _of_epoch(epoch: EpochMetrics, recipe: Recipe) -> list[str]:
     faults = []
-    for name, images in (("train_accuracy", TRAIN_COUNT), ("validation_accuracy", VALIDATION_IMAGES)):
+    for name, images in (("train_accuracy", TRAIN_IMAGES), ("validation_accuracy", VALIDATION_IMAGES)):
         accuracy = getattr(epoch, name)
         if not counts_images(accuracy, images):
             faults.append(f"{name} {accuracy!r} is no share of {images:,} images")
     for name in ("train_loss", "validation_loss", "train_time_s", "total_time_s", "images_per_s"):
         if not is_amount(value := getattr(epoch, name)):
             faults.append(f"{name} is {value!r}; it is finite and not negative")
-    steps = -(-TRAIN_COUNT // recipe.batch_size)
+    steps = -(-TRAIN_IMAGES // recipe.batch_size)
     planned = recipe.learning_rate_at((epoch.epoch - 1) * steps, steps)
     if not math.isclose(epoch.learning_rate, planned, rel_tol=RATE_ROUNDING, abs_tol=1e-300):
         faults.append(f"learning_rate is {epoch.learning_rate!r}; by its recipe it is {planned!r}")
@@ -62,9 +61,9 @@ def _of_epoch(epoch: EpochMetrics, recipe: Recipe) -> list[str]:
             f"train_time_s {epoch.train_time_s!r} is more than total_time_s {epoch.total_time_s!r}, "
             "which includes it"
         )
-    if not math.isclose(epoch.images_per_s * epoch.train_time_s, TRAIN_COUNT, rel_tol=TIME_ROUNDING):
+    if not math.isclose(epoch.images_per_s * epoch.train_time_s, TRAIN_IMAGES, rel_tol=TIME_ROUNDING):
         faults.append(
-            f"images_per_s is {epoch.images_per_s!r}; {TRAIN_COUNT:,} images in {epoch.train_time_s!r} s "
+            f"images_per_s is {epoch.images_per_s!r}; {TRAIN_IMAGES:,} images in {epoch.train_time_s!r} s "
             "are another number"
         )
     return faults

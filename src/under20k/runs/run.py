@@ -43,7 +43,8 @@ from under20k.files import (
     write_text,
 )
 from under20k.recipe.recipe import Recipe
-from under20k.recipe.weights import Tensors, check_seed, check_weights
+from under20k.recipe.seeds import check_seed
+from under20k.recipe.weights import Tensors, check_weights
 from under20k.runs import locks
 from under20k.runs.metrics import EpochMetrics, json_object, metrics_lines, parse_metrics
 from under20k.runs.names import safe_name

@@ -17,7 +17,7 @@ from under20k.errors import UserError
 from under20k.files import is_present
 from under20k.recipe.named import named
 from under20k.recipe.recipe import Recipe
-from under20k.recipe.weights import check_seed
+from under20k.recipe.seeds import check_seed
 from under20k.runs.distillation import note, remove_teachers, train_teachers
 from under20k.runs.loop import Nobody, Observer
 from under20k.runs.loop import train as train_run

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from tests.support import ROOT
+from under20k.recipe.limits import TARGET_ACCURACY
 from under20k.recipe.named import RECIPES
 from under20k.recipe.recipe import Recipe
 from under20k.report.reproduction.reproduce import REPRODUCED
-from under20k.runs.bench.statistics import TARGET_ACCURACY, Summary
+from under20k.runs.bench.statistics import Summary
 
 FOLDER = ROOT / "docs" / "reproduction"
 

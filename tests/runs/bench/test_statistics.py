@@ -1,6 +1,7 @@
 import pytest
 
-from under20k.runs.bench.statistics import Sample, Summary, first_at_target, percent, points, reaches_target
+from under20k.formatting import percent, points
+from under20k.runs.bench.statistics import Sample, Summary, first_at_target, reaches_target
 
 
 def test_sample_by_hand():

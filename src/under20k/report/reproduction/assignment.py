@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-TRAINING_IMAGES, VALIDATION_IMAGES = 50_000, 10_000
-
 RECEPTIVE_FIELD = 28
 """Side in pixels that it states for the last convolution."""
 

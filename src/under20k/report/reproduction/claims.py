@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from under20k.formatting import percent
 from under20k.recipe.architecture import Architecture
 from under20k.recipe.named import RECIPES
 from under20k.recipe.recipe import Recipe
@@ -11,7 +12,7 @@ from under20k.report.reproduction.assignment import SPECIFIED
 from under20k.report.reproduction.comparison import of_seeds
 from under20k.report.reproduction.results import Results
 from under20k.report.words import TARGET, enumeration, plural
-from under20k.runs.bench.statistics import percent, reaches_target
+from under20k.runs.bench.statistics import reaches_target
 
 
 def claim(result: Results) -> str:

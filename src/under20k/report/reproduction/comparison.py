@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from under20k.formatting import percent, points
 from under20k.recipe.limits import PARAMETER_LIMIT
 from under20k.report.reproduction.assignment import SPECIFIED, SpecifiedModel
 from under20k.report.reproduction.results import Results
 from under20k.report.tables import Table
 from under20k.report.words import NOTHING, TARGET, mark, plural
-from under20k.runs.bench.statistics import percent, points, reaches_target
+from under20k.runs.bench.statistics import reaches_target
 from under20k.runs.run import Run
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from under20k.formatting import percent, points
 from under20k.report.reproduction.assignment import DROP_EPOCH, FC_PARAMETERS_SAVED, SPECIFIED, UNTESTED
 from under20k.report.reproduction.comparison import Row, first_epoch_text, side_by_side
 from under20k.report.reproduction.pooling import HeadCost
 from under20k.report.reproduction.results import Drop, Results, by_architecture, names_of
 from under20k.report.tables import Table
 from under20k.report.words import NOTHING, TARGET, enumeration
-from under20k.runs.bench.statistics import percent, points
 
 
 def insights_table(results: Sequence[Results]) -> Table:

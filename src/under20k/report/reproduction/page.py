@@ -8,8 +8,9 @@ from pathlib import Path
 
 from under20k.checking.findings import Finding, missed, unmet_advice
 from under20k.files import write_bytes, write_text
+from under20k.formatting import percent
 from under20k.recipe.architecture import IMAGE_SIDE
-from under20k.recipe.limits import EPOCH_LIMIT, PARAMETER_LIMIT
+from under20k.recipe.limits import EPOCH_LIMIT, PARAMETER_LIMIT, TRAIN_IMAGES, VALIDATION_IMAGES
 from under20k.report.check import verdicts_table
 from under20k.report.curves import curves_figure
 from under20k.report.document import Block, Bullets, Code, Document, Picture, Section, Text
@@ -19,8 +20,6 @@ from under20k.report.reproduction.assignment import (
     PROVENANCE,
     RECEPTIVE_FIELD,
     SPECIFIED,
-    TRAINING_IMAGES,
-    VALIDATION_IMAGES,
     SpecifiedModel,
 )
 from under20k.report.reproduction.claims import claim
@@ -43,7 +42,6 @@ from under20k.report.words import (
     schedule_text,
     teachers_rows,
 )
-from under20k.runs.bench.statistics import percent
 from under20k.runs.run import Run
 
 __all__ = ["comparison_table", "write_reproduction"]
@@ -172,7 +170,7 @@ def settings_text(result: Results) -> dict[str, str]:
     """A recipe's settings by their names in the report, and whether its runs read the test set."""
     recipe, readings = result.recipe, sum(len(run.test_readings()) for run in result.runs)
     return {
-        "Training images": f"{TRAINING_IMAGES:,}",
+        "Training images": f"{TRAIN_IMAGES:,}",
         "Validation images": f"{VALIDATION_IMAGES:,}",
         "Test images": f"read {plural(readings, 'time')}" if readings else "not read",
         "Epochs": str(recipe.epochs),

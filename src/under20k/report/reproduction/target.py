@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from under20k.formatting import percent
+from under20k.recipe.limits import TARGET_ACCURACY
 from under20k.recipe.recipe import Recipe
 from under20k.report.reproduction.assignment import SPECIFIED
 from under20k.report.tables import Table
 from under20k.report.words import NOTHING, TARGET, enumeration, p_text, plural
 from under20k.runs.bench.significance import exceeds_p
-from under20k.runs.bench.statistics import TARGET_ACCURACY, Summary, percent, reaches_target
+from under20k.runs.bench.statistics import Summary, reaches_target
 
 
 @dataclass(frozen=True)

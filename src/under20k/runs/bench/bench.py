@@ -14,8 +14,9 @@ from typing import Any
 
 from under20k.errors import UserError, in_words
 from under20k.files import is_present, read_json
+from under20k.recipe.limits import TARGET_ACCURACY
 from under20k.recipe.recipe import Recipe
-from under20k.recipe.weights import check_seed
+from under20k.recipe.seeds import check_seed
 from under20k.runs.bench.significance import (
     Difference,
     Interval,
@@ -23,7 +24,7 @@ from under20k.runs.bench.significance import (
     exceeds_p,
     share_interval,
 )
-from under20k.runs.bench.statistics import TARGET_ACCURACY, Sample, Summary
+from under20k.runs.bench.statistics import Sample, Summary
 from under20k.runs.distillation import training_time_s
 from under20k.runs.metrics import EpochMetrics, epoch_metrics
 from under20k.runs.plausible import environment_faults, epoch_faults

@@ -19,7 +19,7 @@ from under20k.errors import UserError
 from under20k.files import write_json
 from under20k.recipe.named import named
 from under20k.recipe.recipe import Recipe
-from under20k.recipe.weights import check_seed
+from under20k.recipe.seeds import check_seed
 from under20k.runs.bench.bench import FILE, Bench, SeedResult
 from under20k.runs.names import folded, safe_name
 from under20k.runs.parallel.local import end_if_only_imported

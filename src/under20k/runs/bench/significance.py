@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from under20k.recipe.limits import VALIDATION_IMAGES
 from under20k.runs.bench.statistics import ROUNDING, Sample
 
 CONFIDENCE = 0.95
@@ -21,8 +22,6 @@ POWER = 0.8
 """With which a difference is to be seen, where seeds needed for it are counted."""
 SIGNIFICANCE = 0.05
 """Two-sided level of a difference that counts as seen."""
-RESOLUTION = 10_000
-"""Images of validation: an accuracy is a whole number of these."""
 EXACT_SEEDS = 1000  # up to so many the t-distribution counts; beyond, it is the normal one
 EXACT_PAIRS = 2000  # up to so many pairs the signs are flipped exactly; beyond, their sum is taken as normal
 
@@ -88,8 +87,11 @@ class Difference:
         if len(ours) != len(theirs):
             raise ValueError(f"{len(ours)} accuracies against {len(theirs)}; they are paired by seed")
         # By whole images: equal differences are then equal to the bit.
-        counts = [round(a * RESOLUTION) - round(b * RESOLUTION) for a, b in zip(ours, theirs, strict=True)]
-        sample = Sample.of([count / RESOLUTION for count in counts])
+        counts = [
+            round(a * VALIDATION_IMAGES) - round(b * VALIDATION_IMAGES)
+            for a, b in zip(ours, theirs, strict=True)
+        ]
+        sample = Sample.of([count / VALIDATION_IMAGES for count in counts])
         interval = _around_mean(sample, sample.standard_error, CONFIDENCE, -1.0)
         return cls(sample, interval, _two_sided_p(sample), sign_flip_p(counts))
 

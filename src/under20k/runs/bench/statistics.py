@@ -10,19 +10,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-TARGET_ACCURACY = 0.994
-"""The specification's target, for validation accuracy."""
-
-
-def percent(fraction: float, decimals: int = 2) -> str:
-    """``0.994`` as ``99.40%``."""
-    return f"{fraction:.{decimals}%}"
-
-
-def points(difference: float) -> str:
-    """A difference of two fractions in percentage points, with its sign: ``0.0049`` as ``+0.49``."""
-    return f"{100 * difference:+.2f}"
-
+from under20k.formatting import percent
+from under20k.recipe.limits import TARGET_ACCURACY
 
 ROUNDING = 1e-12  # by which a mean may lie off; a single image moves it by far more
 

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from statistics import fmean, stdev
 
+from under20k.formatting import percent
 from under20k.recipe.architecture import CLASSES
+from under20k.recipe.limits import VALIDATION_IMAGES
 from under20k.recipe.recipe import Recipe
 from under20k.runs.bench.bench import SeedResult
-from under20k.runs.bench.significance import RESOLUTION
-from under20k.runs.bench.statistics import percent
 from under20k.runs.metrics import EpochMetrics
 from under20k.runs.records.fields import check_date, check_time
 from under20k.runs.records.record import Record
@@ -171,7 +171,7 @@ def remarks(record: Record) -> list[str]:
     found += _outliers("test accuracy", seeds, test)
     apart, p = fmean(test) - fmean(validation), fmean(validation)
     # By chance, two sets of so many images differ by this.
-    error = math.sqrt(2 * max(p * (1 - p), 1 / RESOLUTION) / RESOLUTION)
+    error = math.sqrt(2 * max(p * (1 - p), 1 / VALIDATION_IMAGES) / VALIDATION_IMAGES)
     if abs(apart) > OUTLIER * error or 1.0 in (fmean(test), fmean(validation)):
         found.append(
             f"the mean test accuracy is {percent(fmean(test), 3)}, that of validation "
@@ -186,7 +186,7 @@ def _outliers(what: str, seeds: Sequence[int], values: Sequence[float]) -> Itera
         return
     for index, (seed, value) in enumerate(zip(seeds, values, strict=True)):
         others = [*values[:index], *values[index + 1 :]]
-        spread = max(stdev(others), 1 / RESOLUTION)
+        spread = max(stdev(others), 1 / VALIDATION_IMAGES)
         away = (value - fmean(others)) / spread
         if abs(away) > OUTLIER:
             yield (

@@ -26,7 +26,8 @@ from under20k.data.split import split_indices
 from under20k.errors import InvalidValue, UserError, in_words, nearest
 from under20k.files import is_present, parse_json, read_text
 from under20k.recipe.recipe import Recipe
-from under20k.recipe.weights import Tensors, check_seed, check_weights
+from under20k.recipe.seeds import check_seed
+from under20k.recipe.weights import Tensors, check_weights
 from under20k.runs.bench.bench import Bench, SeedResult
 from under20k.runs.bench.statistics import Sample
 from under20k.runs.metrics import EpochMetrics, epoch_metrics, json_object

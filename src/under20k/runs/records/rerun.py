@@ -15,9 +15,9 @@ from typing import Any
 from under20k.engine import machine, native_engine
 from under20k.engine.select import choose
 from under20k.errors import UserError
+from under20k.formatting import percent
 from under20k.runs.bench.bench import SeedResult
 from under20k.runs.bench.significance import prediction_interval
-from under20k.runs.bench.statistics import percent
 from under20k.runs.metrics import EpochMetrics
 from under20k.runs.parallel.scheduler import Task, Unwatched, Watcher, train_all
 from under20k.runs.provenance import PRECISION, identity

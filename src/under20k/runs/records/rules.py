@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from under20k.formatting import percent
 from under20k.recipe.limits import EPOCH_LIMIT, PARAMETER_LIMIT
 from under20k.recipe.named import MINIMAL, REGULARIZED
 from under20k.recipe.recipe import Recipe
 from under20k.runs import distillation
 from under20k.runs.bench.bench import Bench
-from under20k.runs.bench.statistics import percent, reaches_target
+from under20k.runs.bench.statistics import reaches_target
 from under20k.runs.provenance import identity
 from under20k.runs.records.timing import CORES, TURNS, Timing, reference_text
 

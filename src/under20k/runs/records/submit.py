@@ -14,10 +14,10 @@ from typing import Any
 from under20k.data.sources import Notify
 from under20k.errors import InvalidValue, UserError, nearest
 from under20k.files import once_free, write_bytes, write_json, write_text
+from under20k.formatting import percent
+from under20k.recipe.limits import VALIDATION_IMAGES
 from under20k.report.records import record_document
 from under20k.runs.bench.bench import Bench, SeedResult
-from under20k.runs.bench.significance import RESOLUTION
-from under20k.runs.bench.statistics import percent
 from under20k.runs.names import MAX_GIVEN, folded, safe_name
 from under20k.runs.provenance import code_digest, git_hash, identity, native_build, processor
 from under20k.runs.records.consistency import implausible
@@ -66,7 +66,7 @@ def submit(
     due = {seed.seed: max(1, len(record.readings[seed.seed])) for seed in bench.seeds}
     wrong = broken(track, bench, due, None, measured=False)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    still_to_come = (Reading(now, 0, RESOLUTION),)
+    still_to_come = (Reading(now, 0, VALIDATION_IMAGES),)
     wrong += implausible(
         replace(record, readings={seed: read or still_to_come for seed, read in record.readings.items()})
     )
