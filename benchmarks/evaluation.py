@@ -18,7 +18,7 @@ from benchmarks.amount import Amount, cores_used
 from benchmarks.turns import Unavailable, in_turns, seconds
 from under20k.data import load
 from under20k.data.mnist import Split
-from under20k.engine.base import MEAN, STANDARD_DEVIATION, Engine
+from under20k.engine.base import MEAN, STANDARD_DEVIATION, Compute, Engine
 from under20k.engine.select import create
 from under20k.recipe.named import MINIMAL
 from under20k.recipe.plan import epoch_plan
@@ -41,7 +41,7 @@ def measure(amount: Amount, tell: Callable[[str], None]) -> dict[str, Any]:
         "validation", data.validation.images[: amount.evaluated], data.validation.labels[: amount.evaluated]
     )
     threads = cores_used()
-    trained = create(MINIMAL, 0, engine="native", threads=threads)
+    trained = create(MINIMAL, 0, Compute("native", threads=threads))
     images = min(TRAINED, amount.images)
     trained.train_epoch(
         data.train.images[:images],

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from benchmarks.amount import Amount
 from benchmarks.turns import Unavailable, seconds
 from under20k.data.mnist import Split
-from under20k.engine.base import Engine
+from under20k.engine.base import Compute, Engine
 from under20k.engine.native_engine import emulated, multiplies_bf16
 from under20k.engine.select import create
 from under20k.errors import UserError
@@ -23,7 +23,7 @@ def engine(recipe: Recipe, threads: int, precision: str = "fp32") -> Engine:
     if precision == "bf16" and emulated():
         raise Unavailable("emulated here, which is slow")
     try:
-        return create(recipe, 0, engine="native", precision=precision, threads=threads)
+        return create(recipe, 0, Compute("native", precision=precision, threads=threads))
     except UserError as error:
         if precision == "fp32":
             raise

@@ -18,6 +18,7 @@ from safetensors import safe_open
 from tests.support import ROOT
 from tests.support.printed import ENCODING
 from under20k.cli.main import VERBS
+from under20k.runs.places import Places
 from under20k.runs.train import train
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -145,7 +146,7 @@ def test_python_examples_run(folder, monkeypatch):
 
 
 def test_what_a_network_takes_is_said_wherever_its_weights_are(tmp_path):
-    run = train("minimal", architecture="4p,6p|l", epochs=1, runs_dir=tmp_path)
+    run = train("minimal", architecture="4p,6p|l", epochs=1, places=Places(tmp_path))
     with safe_open(run.path / "model.safetensors", "numpy") as file:
         metadata = file.metadata()
     assert (float(metadata["input_mean"]), float(metadata["input_std"])) == (0.1307, 0.3081)

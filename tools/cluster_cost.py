@@ -25,12 +25,15 @@ from typing import Any
 
 from under20k.cli.options import recipe_argument
 from under20k.data import load
+from under20k.engine.base import Compute
 from under20k.engine.machine import cores
 from under20k.files import read_json, write_json
 from under20k.recipe.recipe import Recipe
 from under20k.report.tables import Table
 from under20k.report.words import plural
-from under20k.runs.parallel.scheduler import Task, adopt, perform
+from under20k.runs.parallel.dask import adopt, dask_backend, perform_away
+from under20k.runs.parallel.task import Task
+from under20k.runs.places import Places
 from under20k.runs.provenance import command, processor
 
 JSON = Path(__file__).parent.parent / "docs" / "cluster-cost.json"
@@ -62,27 +65,23 @@ def measure(recipe: Recipe, seeds: int, tasks: int, workers: int) -> dict[str, A
     """Plain values: seconds of a training, bytes of its result, and seconds of a task by who spends them."""
     import distributed
 
-    from under20k.runs.parallel.dask import dask_workers
-
     busy = os.getloadavg()[0]
     load()
     with (
         tempfile.TemporaryDirectory(prefix="under20k-") as name,
         started(Path(name), workers) as address,
-        dask_workers(address, "auto", "auto", 1, None) as pool,
+        dask_backend(address, Compute(threads=1), None) as backend,
         distributed.Client(address) as client,
     ):
 
         def all_joined() -> bool:  # a task that is submitted before waits for someone to ask for the news
-            pool.heard()
-            pool.news()
-            return pool.fit == workers
+            backend.events()
+            return backend.fit == workers
 
         until(all_joined)
-        work = [Task(recipe, seed, Path(name) / "runs") for seed in range(seeds)]
-        futures = [
-            pool.executor.submit(timed_training, index, task, pool.tell) for index, task in enumerate(work)
-        ]
+        places = Places(Path(name) / "runs")
+        work = [Task(recipe, seed, places, Compute(threads=1)) for seed in range(seeds)]
+        futures = [backend.executor.submit(timed_training, task, backend.topic) for task in work]
         trained = [future.result() for future in futures]
         engine = json.loads(trained[0][1]["environment.json"])["engine"]
         size_bytes = [sum(map(len, files.values())) for _, files in trained]
@@ -91,7 +90,7 @@ def measure(recipe: Recipe, seeds: int, tasks: int, workers: int) -> dict[str, A
             adopt(task, files)
         adopting_s = (time.perf_counter() - started_s) / seeds
         empty, loaded = (
-            tasks_by_hand(pool.executor, client, tasks, size) for size in (0, round(fmean(size_bytes)))
+            tasks_by_hand(backend.executor, client, tasks, size) for size in (0, round(fmean(size_bytes)))
         )
     return {
         "command": command(),
@@ -113,11 +112,10 @@ def measure(recipe: Recipe, seeds: int, tasks: int, workers: int) -> dict[str, A
     }
 
 
-def timed_training(index: int, task: Task, tell: Any) -> tuple[float, dict[str, bytes]]:
+def timed_training(task: Task, topic: str) -> tuple[float, dict[str, bytes]]:
     """A training as a worker does it, and the seconds that it takes."""
     started_s = time.perf_counter()
-    files = perform(index, task, tell, "measured")
-    assert files is not None
+    files = perform_away(task, topic, "measured")
     return time.perf_counter() - started_s, files
 
 

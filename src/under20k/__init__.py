@@ -15,19 +15,24 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from under20k.checking.check import check
     from under20k.data import load, load_test
+    from under20k.engine.base import Compute
     from under20k.errors import UserError
     from under20k.recipe.architecture import Architecture
     from under20k.recipe.named import RECIPES
     from under20k.recipe.recipe import Recipe
     from under20k.report.reproduction.reproduce import reproduce
     from under20k.runs.bench.run_bench import bench
+    from under20k.runs.evaluate import evaluate
     from under20k.runs.leaderboard import compare
+    from under20k.runs.places import Places
     from under20k.runs.run import Run
-    from under20k.runs.train import evaluate, train
+    from under20k.runs.train import train
 
 __all__ = [
     "RECIPES",
     "Architecture",
+    "Compute",
+    "Places",
     "Recipe",
     "Run",
     "UserError",
@@ -46,13 +51,15 @@ __all__ = [
 _HOMES = {
     "RECIPES": "recipe.named",
     "Architecture": "recipe.architecture",
+    "Compute": "engine.base",
+    "Places": "runs.places",
     "Recipe": "recipe.recipe",
     "Run": "runs.run",
     "UserError": "errors",
     "bench": "runs.bench.run_bench",
     "check": "checking.check",
     "compare": "runs.leaderboard",
-    "evaluate": "runs.train",
+    "evaluate": "runs.evaluate",
     "load": "data",
     "load_test": "data",
     "reproduce": "report.reproduction.reproduce",

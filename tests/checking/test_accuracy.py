@@ -13,7 +13,8 @@ from tests.support.submissions import GOOD
 from under20k.checking.accuracy import CANDIDATES, measure
 from under20k.cli.main import main
 from under20k.data import Mnist, Split
-from under20k.runs.train import evaluate, train
+from under20k.runs.evaluate import evaluate
+from under20k.runs.train import train
 
 
 def templates(mean: float, sd: float) -> tuple[nn.Module, Split]:
@@ -168,7 +169,7 @@ def test_the_accuracy_of_trained_weights(tmp_path, monkeypatch, capsys, mnist, n
 def test_the_accuracy_of_a_runs_weights_is_the_evaluations(tmp_path, monkeypatch, capsys, mnist):
     monkeypatch.chdir(tmp_path)
     run = train("minimal", architecture="4p,6p|l", epochs=1, name="small")
-    figures, _, _ = evaluate(run)
+    figures = evaluate(run)
     (tmp_path / "net.py").write_text(
         "from under20k.recipe.architecture import Architecture\n"
         "from under20k.engine.module import build\n\n\n"

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from under20k.cli.main import main
 from under20k.data import Mnist, load_test
+from under20k.engine.base import Compute
 from under20k.engine.module import build
 from under20k.engine.select import choose
 from under20k.runs.run import Run
@@ -118,9 +119,9 @@ def test_every_reading_of_the_test_set_is_written_into_the_run(small, recount, c
 def test_training_anew_leaves_no_figures_of_the_model_before(small, monkeypatch):
     for options in ([], ["--test"]):
         assert main([*EVALUATE, *options]) == 0
-    monkeypatch.setattr("under20k.runs.train.train_run", interrupt)
+    monkeypatch.setattr("under20k.runs.train.train_epochs", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        train(Run.open(small).recipe, 0, name="small", overwrite=True, threads=1)
+        train(Run.open(small).recipe, 0, name="small", existing="replace", compute=Compute(threads=1))
     assert set(os.listdir(small)) == {"recipe.json", "environment.json", ".lock"}
 
 

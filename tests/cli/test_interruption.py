@@ -49,7 +49,7 @@ def test_a_signal_leaves_a_run_that_goes_on(under20k, finished, tmp_path, number
     done = under20k(*TRAIN, "--resume")
     assert done.returncode == 0, done.stderr
     head, *epochs = done.stderr.splitlines()
-    assert head.endswith("; going on after epoch 1") == (after == "epoch 1/2")
+    assert head.endswith("; resuming after epoch 1") == (after == "epoch 1/2")
     assert len(epochs) == (1 if after == "epoch 1/2" else 2)
     assert_as_never_interrupted(path, finished.path)
 

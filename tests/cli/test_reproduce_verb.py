@@ -180,7 +180,7 @@ def test_what_is_missing_is_made_up_for(copied, trained, capsys):
     err = capsys.readouterr().err
     assert f"runs/regularized-0 is finished: reused\n{choose().engine} engine: " in err
     assert "\n3 trainings, 1 at a time\n" in err
-    assert re.search(r"^regularized-1 .*; going on after epoch 2$", err, re.M)
+    assert re.search(r"^regularized-1 .*; resuming after epoch 2$", err, re.M)
     assert [line.split()[0] for line in err.splitlines() if "validation" in line] == ["minimal-0"]
     for name in NAMES:
         assert same_weights(copied / name, trained / "runs" / name)
@@ -228,9 +228,9 @@ def test_a_killed_worker_is_tried_once_more_and_takes_no_other_with_it(trained, 
     os.kill(worker, signal.SIGKILL)
     _, err = process.communicate(timeout=command.TIMEOUT_S)
     assert process.returncode == 0, err
-    assert "regularized-0  its process was ended from outside; trying again\n" in err
-    assert re.search(r"^regularized-0 .*; going on after epoch 1$", err, re.M)
-    assert not re.search(r"^minimal-0 .*trying again", err, re.M)
+    assert "regularized-0  worker process died; retrying\n" in err
+    assert re.search(r"^regularized-0 .*; resuming after epoch 1$", err, re.M)
+    assert not re.search(r"^minimal-0 .*retrying", err, re.M)
     for name in ("regularized-0", "minimal-0"):
         assert same_weights(tmp_path / "runs" / name, trained / "runs" / name)
 
@@ -238,12 +238,12 @@ def test_a_killed_worker_is_tried_once_more_and_takes_no_other_with_it(trained, 
 @pytest.mark.slow
 def test_a_worker_killed_twice_and_the_call_after(trained, tmp_path):
     process = command.start(tmp_path, command=script((dataclasses.replace(SMALL[0], epochs=60), SMALL[1])))
-    for after in ("epoch  1/60", "going on after"):
+    for after in ("epoch  1/60", "resuming after"):
         command.read_until(process, after)
         (worker,) = {int(pid) for pid in holders(tmp_path / "runs" / "regularized-0" / ".lock")}
         os.kill(worker, signal.SIGKILL)
     out, err = process.communicate(timeout=command.TIMEOUT_S)
-    words = ["regularized-0: its process was ended from outside 2 times", "call again to go on"]
+    words = ["regularized-0: worker process died twice", "run the command again to continue"]
     assert_refused(process.returncode, out, err.splitlines(keepends=True)[-1], *words)
     assert "Traceback" not in err
     assert command.wait_for(lambda: not command.group(process))

@@ -11,8 +11,12 @@ import pytest
 
 from tests.support import command
 from tests.support.command import ARCHITECTURE, assert_refused, same_weights
+from under20k.engine.base import Compute
 from under20k.recipe.named import MINIMAL
-from under20k.runs.parallel.scheduler import Task, adopt, perform
+from under20k.runs.events import Event, Finished
+from under20k.runs.parallel.dask import adopt, train_away
+from under20k.runs.parallel.task import Task
+from under20k.runs.places import Places
 from under20k.runs.run import Run
 
 TEACHER = replace(
@@ -201,20 +205,17 @@ def test_a_bench_with_teachers(tmp_path, under20k):
 def test_a_worker_elsewhere_returns_the_student(reference, tmp_path):
     """As on a cluster: what comes back says who taught it, and takes the place of what was begun here."""
     run = Run.open(reference[0])
-    task = Task(run.recipe, run.seed, tmp_path / "runs", threads=1)
+    task = Task(run.recipe, run.seed, Places(tmp_path / "runs"), Compute(threads=1))
     begun = task.path / "teachers" / TEACHERS[0]
     begun.mkdir(parents=True)
-    heard: list[tuple] = []
-    files = perform(0, task, heard.append, "under20k bench")
-    assert files is not None
+    events: list[Event] = []
+    files = train_away(task, events.append, "under20k bench")
     adopt(task, files)
     assert same_weights(task.path, reference[0])
     assert [teacher["seed"] for teacher in Run.open(task.path).session["teachers"]] == [10**9 + 6, 10**9 + 7]
     assert not (task.path / "teachers").exists()
-    assert [message[:3] for message in heard if message[0] == "on_teacher"] == [
-        ("on_teacher", 0, 1),
-        ("on_teacher", 0, 2),
-    ]
+    finished = [event for event in events if isinstance(event, Finished)]
+    assert [(event.run, event.teacher) for event in finished] == [(task.path, 1), (task.path, 2)]
 
 
 def test_what_is_no_teacher(tmp_path, under20k):

@@ -136,7 +136,7 @@ def test_going_on_says_after_which_epoch(unfinished, capsys):
     metrics.write_text(first)
     assert main(["train", "runs/small/recipe.json", "--name", "small", "--resume"]) == 0
     head, line = capsys.readouterr().err.splitlines()
-    assert re.search(rf", 1 thread{LIMIT} (→|->) runs/small; going on after epoch 2$", head)
+    assert re.search(rf", 1 thread{LIMIT} (→|->) runs/small; resuming after epoch 2$", head)
     assert line.startswith("epoch 3/3  lr 0.001  ↓")
     assert metrics.read_text().startswith(first + second)
     assert len(lines_of(unfinished)) == 3

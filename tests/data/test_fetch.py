@@ -33,7 +33,7 @@ class Canned:
         self.files = files
         self.asked: list[list] = []
 
-    def fetch(self, files, notify):
+    def fetch(self, files, on_event):
         self.asked.append(list(files))
         for file in files:
             if file not in self.files:
@@ -68,7 +68,7 @@ def test_sources_are_tried_in_order_and_only_for_what_is_missing(tmp_path, cache
     write_plain(tmp_path / "given", FILES[:1])
     write_plain(cache, FILES[1:2])
     sources = [Canned("none", []), Canned("third", FILES[:3]), Canned("all"), Canned("never asked")]
-    files = obtain(FILES, tmp_path / "given", sources=sources, notify=log)
+    files = obtain(FILES, tmp_path / "given", sources=sources, on_event=log)
     assert contents(files) == BYTES
     assert [found.source for found in files.found] == [GIVEN, CACHE, "third", "all"]
     assert [source.asked for source in sources] == [[FILES[2:]], [FILES[2:]], [FILES[3:]], []]
@@ -83,7 +83,7 @@ def test_only_what_is_wanted_is_read(cache):
 
 def test_nothing_is_said_when_all_is_well(cache, log):
     write_plain(cache)
-    obtain(FILES, sources=[Canned("never asked")], notify=log)
+    obtain(FILES, sources=[Canned("never asked")], on_event=log)
     assert (log.sources, log.outcomes, log.warnings) == ([], [], [])
 
 
@@ -160,7 +160,7 @@ def test_a_damaged_file_in_the_cache_is_told_of_and_replaced(damage, cache, log)
     write_plain(cache)
     (cache / FILES[2].name).write_bytes(damage(BYTES[2]))
     source = Canned("canned")
-    assert contents(obtain(FILES, sources=[source], notify=log)) == BYTES
+    assert contents(obtain(FILES, sources=[source], on_event=log)) == BYTES
     assert source.asked == [[FILES[2]]]
     (warning,) = log.warnings
     assert str(cache / FILES[2].name) in warning
@@ -172,7 +172,7 @@ def test_a_damaged_file_in_a_given_folder_is_told_of_and_left(tmp_path, cache, l
     write_plain(folder)
     damaged = folder / FILES[0].name
     damaged.write_bytes(BYTES[0][:1000])
-    files = obtain(FILES, folder, sources=[Canned("canned")], notify=log)
+    files = obtain(FILES, folder, sources=[Canned("canned")], on_event=log)
     assert contents(files) == BYTES
     assert damaged.read_bytes() == BYTES[0][:1000]
     assert files.found[0].path == cache / FILES[0].name
@@ -228,7 +228,7 @@ def read_only(monkeypatch):
 def test_a_read_only_cache_that_holds_the_files_serves(cache, read_only, log):
     write_plain(cache)
     read_only(cache)
-    assert contents(obtain(FILES, sources=[], notify=log)) == BYTES
+    assert contents(obtain(FILES, sources=[], on_event=log)) == BYTES
     assert log.warnings == []
 
 
@@ -237,16 +237,16 @@ def test_a_read_only_cache_without_the_files_is_an_error_that_names_it(cache, re
     with pytest.raises(
         UserError, match=rf"{cache} cannot take {FILES[0].name}: Permission denied.*--data-dir"
     ):
-        obtain(FILES, sources=[Canned("canned")], notify=log)
+        obtain(FILES, sources=[Canned("canned")], on_event=log)
     assert listing(cache) == []
-    assert log.outcomes == ["came, but cannot be kept"]
+    assert log.outcomes == ["downloaded, but could not be saved"]
 
 
 def test_what_a_read_only_given_folder_cannot_take_goes_into_the_cache(tmp_path, cache, read_only, log):
     folder = tmp_path / "given"
     write_plain(folder, FILES[:3])
     read_only(folder)
-    files = obtain(FILES, folder, sources=[Canned("canned")], notify=log)
+    files = obtain(FILES, folder, sources=[Canned("canned")], on_event=log)
     assert files.folders == [folder, cache]
     assert listing(cache) == [FILES[3].name]
     (warning,) = log.warnings

@@ -159,5 +159,5 @@ def test_no_alteration_of_an_archive_passes_or_escapes(data, tmp_path_factory):
 def test_an_archive_at_fault_for_several_files_is_named_once(tmp_path, cache, log):
     (tmp_path / "mnist.npz").write_bytes(b"PK not a zip")
     with pytest.raises(UserError):
-        obtain(FILES, tmp_path, sources=[], notify=log)
+        obtain(FILES, tmp_path, sources=[], on_event=log)
     assert len(log.warnings) == 1

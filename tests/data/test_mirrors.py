@@ -7,15 +7,16 @@ import pytest
 
 from tests.support.loopback import send
 from tests.support.small_mnist import BYTES, FILES
+from under20k.data.events import ignore
 from under20k.data.mirrors import MIRRORS, Mirror
-from under20k.data.sources import Silence, SourceFailed
+from under20k.data.sources import SourceFailed
 
 FIRST = f"/{FILES[0].name}.gz"
 
 
 def failure(mirror: Mirror) -> str:
     with pytest.raises(SourceFailed) as caught:
-        list(mirror.fetch(FILES, Silence()))
+        list(mirror.fetch(FILES, ignore))
     return str(caught.value)
 
 
@@ -35,13 +36,13 @@ def test_files_come_as_they_were_packed_and_progress_reaches_the_end(server, log
 
 
 def test_only_the_files_asked_for_are_downloaded(server):
-    list(Mirror(server.url).fetch(FILES[1:2], Silence()))
+    list(Mirror(server.url).fetch(FILES[1:2], ignore))
     assert server.asked == [f"/{FILES[1].name}.gz"]
 
 
 def test_files_before_the_failing_one_are_given(server):
     server.answers[f"/{FILES[2].name}.gz"] = lambda handler: handler.send_error(404)
-    fetch = Mirror(server.url).fetch(FILES, Silence())
+    fetch = Mirror(server.url).fetch(FILES, ignore)
     assert [next(fetch)[0], next(fetch)[0]] == FILES[:2]
     with pytest.raises(SourceFailed):
         next(fetch)

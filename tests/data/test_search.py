@@ -69,7 +69,7 @@ def test_files_are_known_by_what_they_hold(layout, by, tmp_path, cache, monkeypa
     before = sorted(folder.rglob("*"))
     if by == "variable":
         monkeypatch.setenv(VARIABLE, str(folder))
-    files = obtain(FILES, folder if by == "argument" else None, sources=[], notify=log)
+    files = obtain(FILES, folder if by == "argument" else None, sources=[], on_event=log)
     assert [found.content.tobytes() for found in files.found] == BYTES
     assert files.sources == [GIVEN]
     assert sorted(folder.rglob("*")) == before
@@ -82,7 +82,7 @@ def test_a_sound_copy_of_another_name_stands_in_for_a_damaged_one(tmp_path, cach
     LAYOUTS["dots"](tmp_path)
     (tmp_path / FILES[0].name).write_bytes(BYTES[0][:-1] + b"?")
     assert [
-        found.content.tobytes() for found in obtain(FILES, tmp_path, sources=[], notify=log).found
+        found.content.tobytes() for found in obtain(FILES, tmp_path, sources=[], on_event=log).found
     ] == BYTES
     assert len(log.warnings) == 1
 
@@ -145,7 +145,7 @@ def test_a_folder_that_is_not_there_is_told_at_once(tmp_path, cache, log):
     for file in FILES:
         (cache / file.name).write_bytes(CONTENT[file])
     (tmp_path / "mnist").mkdir()
-    obtain(FILES, tmp_path / "mnits", sources=[], notify=log)
+    obtain(FILES, tmp_path / "mnits", sources=[], on_event=log)
     (warning,) = log.warnings
     assert warning.startswith(f"there is no folder {tmp_path / 'mnits'}")
     assert warning.endswith(f"did you mean {tmp_path / 'mnist'}?")

@@ -9,14 +9,16 @@ from typing import Any
 
 import pytest
 
-from under20k.cli.progress import Display, OneTraining
+from under20k.cli.progress import Display
 from under20k.engine import machine
+from under20k.engine.base import Compute
 from under20k.engine.select import check_training_memory, create
 from under20k.errors import UserError
 from under20k.recipe.named import MINIMAL
-from under20k.runs.metrics import EpochMetrics
+from under20k.runs.events import EpochDone, Event
 from under20k.runs.parallel.local import fitting_jobs
-from under20k.runs.train import Silent, train
+from under20k.runs.places import Places
+from under20k.runs.train import train
 
 MIB = 2**20
 V2 = "29 23 0:26 {root} /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate"
@@ -159,10 +161,10 @@ def available(monkeypatch, cores: int, memory_mib: int) -> None:
 @pytest.mark.parametrize("engine", ["native", "torch"])
 def test_a_training_beyond_the_memory_limit_is_refused_in_words(engine, monkeypatch):
     available(monkeypatch, 2, 450)
-    check_training_memory(create(MINIMAL, 0, engine=engine, device="cpu", threads=1), MINIMAL)
+    check_training_memory(create(MINIMAL, 0, Compute(engine, "cpu", threads=1)), MINIMAL)
     large = MINIMAL.with_changes(batch_size=4096)
     with pytest.raises(UserError) as refused:
-        check_training_memory(create(large, 0, engine=engine, device="cpu", threads=1), large)
+        check_training_memory(create(large, 0, Compute(engine, "cpu", threads=1)), large)
     assert "in batches of 4096 images takes " in str(refused.value)
     assert "may use 450 MiB (cgroup memory limit); lower --batch-size" in str(refused.value)
 
@@ -176,8 +178,8 @@ def test_no_more_jobs_than_the_cores_and_the_memory_hold(monkeypatch):
     assert fitting_jobs(3, 1, 100 * MIB) == (3, "")
 
 
-class StopsAfterOne(Silent):
-    def on_epoch(self, metrics: EpochMetrics) -> None:
+def stop_after_one(event: Event) -> None:
+    if isinstance(event, EpochDone):
         raise KeyboardInterrupt
 
 
@@ -190,20 +192,21 @@ def one_core(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
 def stopped_run(folder: Path, engine: str) -> dict[str, Any]:
     """A run of two epochs on two threads, stopped after the first; the options that go on with it."""
-    options: dict[str, Any] = {"architecture": "4p,6p|l", "epochs": 2, "runs_dir": folder, "engine": engine}
+    options: dict[str, Any] = {"architecture": "4p,6p|l", "epochs": 2, "places": Places(folder)}
+    compute = Compute(engine, "cpu", threads=2)
     with pytest.raises(KeyboardInterrupt):
-        train("minimal", 5, threads=2, device="cpu", observer=StopsAfterOne(), **options)
-    return options
+        train("minimal", 5, compute=compute, on_event=stop_after_one, **options)
+    return {**options, "compute": Compute(engine), "existing": "resume"}
 
 
 def test_a_run_goes_on_with_fewer_cores_to_the_same_bits(tmp_path, one_core, capsys):
     options = stopped_run(tmp_path / "a", "native")
     one_core()
     with Display() as display:
-        run = train("minimal", 5, resume=True, observer=OneTraining(display), **options)
-    assert f"{run.path}: goes on with 1 thread instead of 2, to the same bits\n" in capsys.readouterr().err
+        run = train("minimal", 5, on_event=display, **options)
+    assert f"{run.path}: resuming with 1 thread instead of 2, to the same bits\n" in capsys.readouterr().err
     assert [session["threads"] for session in run.sessions] == [2, 1]
-    whole = train("minimal", 5, **options | {"runs_dir": tmp_path / "b"})
+    whole = train("minimal", 5, **options | {"places": Places(tmp_path / "b")})
     assert (run.path / "model.safetensors").read_bytes() == (whole.path / "model.safetensors").read_bytes()
 
 
@@ -212,10 +215,10 @@ def test_torch_says_what_to_give_where_there_are_fewer_cores(tmp_path, one_core)
     options = stopped_run(tmp_path, "torch")
     one_core()
     with pytest.raises(UserError) as refused:
-        train("minimal", 5, resume=True, **options)
+        train("minimal", 5, **options)
     assert "may use 1 core (CPU affinity); --threads 2 goes on to the same bits" in str(refused.value)
     for threads in (2, 1):
-        assert train("minimal", 5, resume=True, threads=threads, **options).finished
+        assert train("minimal", 5, **options | {"compute": Compute("torch", threads=threads)}).finished
 
 
 CONTROLLERS = Path("/sys/fs/cgroup")

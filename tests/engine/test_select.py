@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from under20k.engine.base import Compute
 from under20k.engine.machine import cores
 from under20k.engine.select import create, torch_device
 from under20k.errors import UserError
@@ -19,15 +20,15 @@ def test_create_takes_the_initial_weights_of_the_seed_or_those_given():
     initial = initial_weights(MINIMAL.architecture, 3)
     other = initial_weights(MINIMAL.architecture, 4)
     for engine, expected in (
-        (create(MINIMAL, 3, device="cpu"), initial),
-        (create(MINIMAL, 3, weights=other, device="cpu"), other),
+        (create(MINIMAL, 3, Compute(device="cpu")), initial),
+        (create(MINIMAL, 3, Compute(device="cpu"), weights=other), other),
     ):
         assert all(np.array_equal(engine.weights()[name], value) for name, value in expected.items())
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_threads(threads):
-    engine = create(MINIMAL, 0, engine="torch", device="cpu", threads=threads)
+    engine = create(MINIMAL, 0, Compute("torch", "cpu", threads=threads))
     assert engine.threads == threads == torch.get_num_threads()
     assert (engine.name, engine.precision, engine.device) == ("torch", "fp32", "cpu")
 
@@ -39,10 +40,10 @@ def test_all_cores_that_the_process_may_use_by_default():
     try:
         os.sched_setaffinity(0, {min(allowed)})
         assert cores().amount == 1
-        assert create(MINIMAL, 0, device="cpu").threads == 1
+        assert create(MINIMAL, 0, Compute(device="cpu")).threads == 1
     finally:
         os.sched_setaffinity(0, allowed)
-    assert create(MINIMAL, 0, device="cpu").threads == every.amount
+    assert create(MINIMAL, 0, Compute(device="cpu")).threads == every.amount
     if not every.limit or "quota" not in every.limit:
         assert every.amount == len(allowed)
 
@@ -65,7 +66,7 @@ def test_all_cores_that_the_process_may_use_by_default():
 )
 def test_refused(options, words):
     with pytest.raises(UserError) as refusal:
-        create(MINIMAL, **{"seed": 0, **options})
+        create(MINIMAL, options.pop("seed", 0), Compute(**options))
     assert words in str(refusal.value)
 
 
@@ -74,7 +75,7 @@ def test_refused(options, words):
 )
 def test_devices_that_are_none(device):
     with pytest.raises(UserError, match="allowed are auto, cpu, cuda, cuda:N and mps"):
-        torch_device(device)
+        Compute(device=device)
 
 
 @pytest.mark.skipif(not NO_CUDA, reason="for machines without CUDA")

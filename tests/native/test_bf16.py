@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from tests.support.agreement import distances, uneven_weights
 from under20k.data import Mnist
 from under20k.data.mnist import Split
 from under20k.engine import native_engine
+from under20k.engine.base import Compute
 from under20k.engine.native_engine import EMULATION_VARIABLE, ISA_VARIABLE, NativeEngine, instruction_set
 from under20k.engine.select import choose, create
 from under20k.engine.torch_engine import TorchEngine
@@ -24,7 +24,9 @@ from under20k.recipe.named import MINIMAL, REGULARIZED
 from under20k.recipe.plan import epoch_plan
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.weights import Tensors, initial_weights
-from under20k.runs.parallel.scheduler import Task, fitting
+from under20k.runs.parallel.reuse import fitting
+from under20k.runs.parallel.task import Task
+from under20k.runs.places import Places
 from under20k.runs.provenance import describe_environment, expected_identity, identity
 from under20k.runs.run import Run
 
@@ -239,9 +241,9 @@ def test_a_processor_without_it_is_told_what_to_do(without_bf16: None) -> None:
     message = "precision: 'bf16', but this processor does not multiply it .*use --precision fp32"
     for engine in ("auto", "native"):
         with pytest.raises(UserError, match=message):
-            choose(engine, "cpu", "bf16")
+            choose(Compute(engine, "cpu", "bf16"))
     with pytest.raises(UserError, match=message):
-        create(MINIMAL, 0, precision="bf16", device="cpu")
+        create(MINIMAL, 0, Compute("auto", "cpu", "bf16"))
 
 
 def test_products_that_come_out_otherwise_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,42 +251,42 @@ def test_products_that_come_out_otherwise_are_refused(monkeypatch: pytest.Monkey
     monkeypatch.setattr(native_engine._native, "isa", lambda name: name)
     monkeypatch.setattr(native_engine._native, "bf16_as_documented", lambda isa: False)
     with pytest.raises(UserError, match="not what its maker documents; use --precision fp32"):
-        choose("native", "cpu", "bf16")
+        choose(Compute("native", "cpu", "bf16"))
 
 
 def test_an_instruction_set_that_does_not_multiply_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(EMULATION_VARIABLE, raising=False)
     monkeypatch.setenv(ISA_VARIABLE, "baseline")
     with pytest.raises(UserError, match="UNDER20K_ISA is 'baseline', which does not multiply it"):
-        choose("native", "cpu", "bf16")
+        choose(Compute("native", "cpu", "bf16"))
 
 
 def test_auto_is_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(EMULATION_VARIABLE, "1")
     assert choose().precision == "fp32"
-    assert create(MINIMAL, 0, device="cpu").precision == "fp32"
+    assert create(MINIMAL, 0, Compute(device="cpu")).precision == "fp32"
 
 
 def test_a_seed_of_another_precision_is_not_reused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(EMULATION_VARIABLE, "1")
-    task = Task(MINIMAL, 0, tmp_path, "native", precision="bf16")
-    engine = create(MINIMAL, 0, engine="native", precision="bf16")
+    task = Task(MINIMAL, 0, Places(tmp_path), Compute("native", precision="bf16"))
+    engine = create(MINIMAL, 0, task.compute)
     Run.create(task.path, MINIMAL, 0, describe_environment(engine))
-    assert not fitting(task, away=False).overwrite
-    other = replace(task, precision="fp32")
+    assert fitting(task, expected_identity(task.compute), "refuse").existing == "resume"
+    expected = expected_identity(Compute("native", precision="fp32"))
     with pytest.raises(UserError, match=r"was trained otherwise \(precision bf16, now fp32\); --overwrite"):
-        fitting(other, away=False)
-    assert fitting(replace(other, overwrite=True), away=False).overwrite
+        fitting(task, expected, "refuse")
+    assert fitting(task, expected, "replace").existing == "replace"
 
 
 def test_precision_is_recorded_and_part_of_what_a_seed_is_known_by(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(EMULATION_VARIABLE, "1")
     own = {}
     for precision in ("fp32", "bf16"):
-        engine = create(MINIMAL, 0, engine="native", precision=precision)
+        engine = create(MINIMAL, 0, Compute("native", precision=precision))
         environment = describe_environment(engine)
         assert environment["precision"] == precision
         own[precision] = identity(environment)
-        expected = expected_identity("native", "cpu", precision, 1)
+        expected = expected_identity(Compute("native", "cpu", precision, 1))
         assert expected.items() <= own[precision].items()
     assert {name for name in own["fp32"] if own["fp32"][name] != own["bf16"][name]} == {"precision"}

@@ -362,10 +362,11 @@ def test_a_fork_is_told_that_it_has_no_engine(some: Split) -> None:
 def test_the_native_path_never_imports_torch() -> None:
     program = """
 import sys, numpy as np
-from under20k.engine import create
+from under20k.engine.base import Compute
+from under20k.engine.select import create
 from under20k.recipe.plan import epoch_plan
 from under20k.recipe.named import MINIMAL
-engine = create(MINIMAL, 0, engine="native")
+engine = create(MINIMAL, 0, Compute("native"))
 images, labels = np.zeros((200, 28, 28), np.uint8), np.zeros(200, np.uint8)
 engine.train_epoch(images, labels, epoch_plan(MINIMAL, 0, 1, 200), lambda done: None)
 engine.logits(images), engine.state(), engine.weights()

@@ -128,13 +128,13 @@ def test_prepared_makes_a_run_and_goes_on_with_it(tmp_path):
     path = tmp_path / "run"
     with Run.prepared(path, SMALL, 0, ENVIRONMENT) as run:
         run.save_epoch(state(), metrics(1))
-    with Run.prepared(path, SMALL, 0, {"engine": "native"}, resume=True) as run:
+    with Run.prepared(path, SMALL, 0, {"engine": "native"}, "resume") as run:
         assert run.metrics() == metrics(1)
         assert run.session == {"engine": "native"}
     assert Run.open(path).environment["resumed"] == [{"engine": "native"}]
     with pytest.raises(UserError, match="1 of 3 epochs"), Run.prepared(path, SMALL, 0, ENVIRONMENT):
         raise AssertionError("never entered")
-    with Run.prepared(path, SMALL, 0, ENVIRONMENT, overwrite=True) as run:
+    with Run.prepared(path, SMALL, 0, ENVIRONMENT, "replace") as run:
         assert run.metrics() == []
 
 
@@ -143,7 +143,7 @@ def test_prepared_does_not_go_on_with_another_recipe_or_seed(tmp_path, recipe, s
     path = new_run(tmp_path / "run", epochs=1).path
     with (
         pytest.raises(UserError, match="with seed 0, not this recipe and seed"),
-        Run.prepared(path, recipe, seed, ENVIRONMENT, resume=True),
+        Run.prepared(path, recipe, seed, ENVIRONMENT, "resume"),
     ):
         raise AssertionError("never entered")
 

@@ -7,6 +7,7 @@ import pytest
 import under20k.data.fetch
 from tests.support.loopback import Server
 from under20k.data import VARIABLE
+from under20k.data.events import Downloaded, FetchEvent, FetchWarning, SourceDone, SourceTried
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Log:
-    """Remembers what it is notified of."""
+    """Remembers the events of a download."""
 
     def __init__(self) -> None:
         self.sources: list[str] = []
@@ -39,17 +40,16 @@ class Log:
         self.warnings: list[str] = []
         self.steps: list[tuple[str, int, int]] = []
 
-    def trying(self, source: str) -> None:
-        self.sources.append(source)
-
-    def progress(self, name: str, done: int, total: int) -> None:
-        self.steps.append((name, done, total))
-
-    def outcome(self, text: str) -> None:
-        self.outcomes.append(text)
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
+    def __call__(self, event: FetchEvent) -> None:
+        match event:
+            case SourceTried(source=source):
+                self.sources.append(source)
+            case Downloaded(file=file, done_bytes=done, total_bytes=total):
+                self.steps.append((file, done, total))
+            case SourceDone(outcome=outcome):
+                self.outcomes.append(outcome)
+            case FetchWarning(text=text):
+                self.warnings.append(text)
 
 
 @pytest.fixture

@@ -18,8 +18,12 @@ from typing import TYPE_CHECKING
 from under20k.cli.options import (
     add_data_dir,
     add_engine,
+    add_jobs,
     add_recipe_settings,
     add_runs_dir,
+    compute_argument,
+    jobs_argument,
+    places_argument,
     recipe_argument,
     recipe_changes,
 )
@@ -50,9 +54,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "them (default: 0.01 0.02 0.05)",
     )
     where = parser.add_mutually_exclusive_group()
-    where.add_argument(
-        "--jobs", type=int, metavar="N", help="trainings at a time (default: as the cores hold)"
-    )
+    add_jobs(where)
     where.add_argument(
         "--cluster",
         metavar="ADDRESS",
@@ -83,42 +85,37 @@ def run(arguments: argparse.Namespace) -> int:
     recipe = recipe_argument(arguments.recipe).with_changes(**recipe_changes(arguments))
     other = None if arguments.vs is None else recipe_argument(arguments.vs)
     seeds = seeds_argument(arguments.seeds)
-    if arguments.jobs is not None and not 1 <= arguments.jobs <= 1024:
-        raise UserError(f"--jobs is {arguments.jobs}; give 1 to 1024")
+    jobs = jobs_argument(arguments)
     if arguments.detect is not None:
         if other is None:
             raise UserError("--detect is about the difference of two recipes; give --vs too")
         if wrong := [size for size in arguments.detect if not 0 < size <= 100]:
             raise UserError(f"--detect is {wrong[0]}; give percentage points above 0")
 
-    from under20k.cli.data import Talk
-    from under20k.cli.progress import Display, ManySeeds
-    from under20k.report.bench import DETECTABLE, bench_text
+    from under20k.cli.progress import Display
+    from under20k.report.bench import DETECTABLE, bench_text, write_bench_report
     from under20k.runs.bench.run_bench import bench
 
-    threads = 1 if arguments.threads is None else arguments.threads
-    with Display() as display, Talk() as talk:
+    compute = compute_argument(arguments)
+    with Display("seeds") as display:
         try:
             result = bench(
                 recipe,
                 seeds,
                 versus=other,
-                runs_dir=arguments.runs_dir,
-                benches_dir=arguments.output,
-                engine=arguments.engine,
-                device=arguments.device,
-                precision=arguments.precision,
-                threads=threads,
-                jobs=arguments.jobs,
+                compute=compute,
+                places=places_argument(arguments, arguments.output),
+                jobs=jobs,
                 cluster=arguments.cluster,
-                data_dir=arguments.data_dir,
-                overwrite=arguments.overwrite,
-                notify=talk,
-                watcher=ManySeeds(display),
+                existing="replace" if arguments.overwrite else "resume",
+                on_event=display,
             )
         except KeyboardInterrupt:
             display.line("stopped; the same command goes on after the last whole epochs")
             raise
+    write_bench_report(result.bench, result.folder)
+    if result.other and result.other_folder:
+        write_bench_report(result.other, result.other_folder)
     detect = [size / 100 for size in arguments.detect] if arguments.detect else DETECTABLE
     if arguments.json:
         print(json.dumps(as_dict(result, detect), indent=2))

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from under20k.cli.options import add_data_dir
-from under20k.errors import UserError, shown
+from under20k.errors import UserError
 
 if TYPE_CHECKING:
     from under20k.data import Files, Split
@@ -46,10 +44,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output.suffix.lower() != ".png":
         raise UserError(f"--output is {str(arguments.output)!r}; the sheet is a PNG, so end it with .png")
 
+    from under20k.cli.progress import Display
     from under20k.data import locate, mnist_from
 
-    with Talk() as talk:
-        files = locate(arguments.data_dir, notify=talk)
+    with Display() as display:
+        files = locate(arguments.data_dir, on_event=display)
     mnist = mnist_from(files)
     sheet: Path | None = None
     if not arguments.no_sheet:
@@ -103,59 +102,3 @@ def as_text(result: dict[str, Any]) -> str:
     if result["contact_sheet"]:
         lines += ["", f"contact sheet  {result['contact_sheet']}"]
     return "\n".join(lines)
-
-
-class Talk:
-    """Tells on stderr what a fetch does: with a bar for each file on a terminal, else one line a source."""
-
-    def __init__(self) -> None:
-        self.terminal = sys.stderr.isatty()
-        self.line_open = False
-        self.bar: Any = None
-
-    def __enter__(self) -> Talk:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._finish()
-
-    def trying(self, source: str) -> None:
-        """Begin the line of a source; off a terminal its outcome ends it."""
-        self._finish()
-        self.line_open = not self.terminal
-        print(f"MNIST from {source}", end="\n" if self.terminal else ": ", file=sys.stderr, flush=True)
-
-    def progress(self, name: str, done: int, total: int) -> None:
-        """Move the bar of a file; off a terminal nothing."""
-        if not self.terminal:
-            return
-        from tqdm import tqdm
-
-        if self.bar is None or self.bar.desc != name:
-            self._finish()
-            self.bar = tqdm(total=total, unit="B", unit_scale=True, leave=False)
-            self.bar.desc = name
-        self.bar.update(done - self.bar.n)
-
-    def outcome(self, text: str) -> None:
-        """End the line of the source."""
-        if not self.line_open:
-            self._finish()
-        self.line_open = False
-        print(shown(text) if not self.terminal else f"  {shown(text)}", file=sys.stderr, flush=True)
-
-    def warn(self, text: str) -> None:
-        """A line of its own."""
-        self._finish()
-        print(f"warning: {shown(text)}", file=sys.stderr, flush=True)
-
-    def _finish(self) -> None:
-        """Close the bar, or the line that is open, so that the next thing starts at a line's beginning."""
-        if self.bar is not None:
-            self.bar.close()
-            self.bar = None
-        if self.line_open:
-            print(file=sys.stderr)
-            self.line_open = False

@@ -10,9 +10,8 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Literal
 
-from under20k.cli.options import add_data_dir, add_engine
+from under20k.cli.options import add_data_dir, add_engine, compute_argument, places_argument
 from under20k.errors import shown
 
 
@@ -39,22 +38,19 @@ def run(arguments: argparse.Namespace) -> int:
     run.weights()
     last = run.metrics()[-1]
 
-    from under20k.cli.data import Talk
+    from under20k.cli.progress import Display
     from under20k.files import write_json
     from under20k.report.evaluation import beside_last_epoch, draw_confusion, draw_gallery, evaluation_text
-    from under20k.runs.train import evaluate
+    from under20k.report.run import write_run_report
+    from under20k.runs.evaluate import SplitName, evaluate, load_split
 
-    split: Literal["validation", "test"] = "test" if arguments.test else "validation"
-    with Talk() as talk:
-        evaluation, images, logits = evaluate(
-            run,
-            split,
-            engine=arguments.engine,
-            device=arguments.device,
-            threads=arguments.threads,
-            data_dir=arguments.data_dir,
-            notify=talk,
-        )
+    split: SplitName = "test" if arguments.test else "validation"
+    compute, places = compute_argument(arguments), places_argument(arguments)
+    with Display() as display:
+        evaluation = evaluate(run, split, compute=compute, places=places, on_event=display)
+        images = load_split(split, places.data, display)
+    if split == "test":
+        write_run_report(run)  # which names every reading of the test set
     folder = arguments.output or run.path
     files = {
         "figures": folder / f"{split}.json",
@@ -63,7 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     }
     write_json(files["figures"], evaluation.to_dict())
     draw_confusion(evaluation, files["confusion matrix"])
-    draw_gallery(images.images, images.labels, logits, files["misclassified"])
+    assert evaluation.logits is not None
+    draw_gallery(images.images, images.labels, evaluation.logits, files["misclassified"])
     if split == "validation" and (note := beside_last_epoch(evaluation, last)):
         print(f"note: {note}", file=sys.stderr)
     if arguments.json:

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from under20k.errors import UserError
 from under20k.files import read_text
 from under20k.recipe.named import named
 from under20k.recipe.recipe import Recipe, settings
+
+if TYPE_CHECKING:
+    from under20k.engine.base import Compute
+    from under20k.runs.places import Places
+
+MAX_JOBS = 1024
 
 
 def add_data_dir(parser: argparse.ArgumentParser) -> None:
@@ -41,9 +47,9 @@ def add_engine(parser: argparse.ArgumentParser, threads: str, *, trains: bool = 
 
     What ``trains`` also gets ``--precision``.
     """
-    from under20k.engine.select import ENGINES, PRECISIONS  # with NumPy, which not every verb needs
+    from under20k.engine.base import ENGINES, PRECISIONS  # with NumPy, which not every verb needs
 
-    parser.add_argument("--engine", choices=ENGINES, default="auto", help="what trains (default: auto)")
+    parser.add_argument("--engine", choices=ENGINES, default="auto", help="training backend (default: auto)")
     parser.add_argument(
         "--device",
         default="auto",
@@ -59,6 +65,34 @@ def add_engine(parser: argparse.ArgumentParser, threads: str, *, trains: bool = 
             "until bf16 is timed on such a CPU)",
         )
     parser.add_argument("--threads", type=int, metavar="N", help=f"CPU threads (default: {threads})")
+
+
+def compute_argument(arguments: argparse.Namespace) -> Compute:
+    """Return what the options of ``add_engine`` say. Raises UserError."""
+    from under20k.engine.base import Compute
+
+    precision = getattr(arguments, "precision", "auto")
+    return Compute(arguments.engine, arguments.device, precision, arguments.threads)
+
+
+def places_argument(arguments: argparse.Namespace, benches: Path = Path("benches")) -> Places:
+    """Return the folders that the options of ``add_runs_dir`` and ``add_data_dir`` name."""
+    from under20k.runs.places import Places
+
+    return Places(getattr(arguments, "runs_dir", "runs"), benches, arguments.data_dir)
+
+
+def add_jobs(parser: argparse._ActionsContainer) -> None:
+    """Add ``--jobs``, which ``jobs_argument`` checks."""
+    parser.add_argument("--jobs", type=int, metavar="N", help="trainings at a time (default: as many as fit)")
+
+
+def jobs_argument(arguments: argparse.Namespace) -> int | None:
+    """Return ``--jobs``. Raises UserError for a number that makes no sense."""
+    jobs: int | None = arguments.jobs
+    if jobs is not None and not 1 <= jobs <= MAX_JOBS:
+        raise UserError(f"--jobs is {jobs}; give 1 to {MAX_JOBS}")
+    return jobs
 
 
 def add_recipe_settings(parser: argparse.ArgumentParser) -> None:

@@ -1,63 +1,250 @@
-"""What a training shows on stderr: a live bar on a terminal, and a plain line an epoch everywhere."""
+"""What trainings and downloads show on stderr: a live bar on a terminal, and plain lines everywhere."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
-from under20k.engine.base import Engine
+from under20k.cli.screen import Screen
+from under20k.data.events import Downloaded, FetchEvent, FetchWarning, SourceDone, SourceTried
+from under20k.engine.base import Compute
 from under20k.engine.machine import size_text
 from under20k.engine.select import choose
-from under20k.errors import shown
 from under20k.formatting import percent
 from under20k.recipe.limits import TRAIN_IMAGES
 from under20k.recipe.recipe import Recipe
 from under20k.report.reproduction.results import drops
 from under20k.report.words import plural
 from under20k.runs.bench.statistics import Sample
-from under20k.runs.distillation import training_time_s
+from under20k.runs.events import EpochDone, Event, Failed, Finished, Note, Scheduled, Started, Step
 from under20k.runs.metrics import EpochMetrics
-from under20k.runs.parallel.scheduler import Failure, Task
 from under20k.runs.provenance import sources_text
-from under20k.runs.run import Run
-from under20k.runs.train import epochs_done
 
 
-def start_text(recipe: Recipe, by: Mapping[str, Any]) -> str:
-    """What trains: ``14,116 parameters, 8 epochs; native engine, fp32 with avx2, cpu, 2 threads``.
+class Display(AbstractContextManager["Display"]):
+    """Prints events; call it with each.
+
+    It shows one ``training``, a line an epoch; many ``trainings`` at once, each line beginning with its run's
+    name; or the ``seeds`` of a bench, a line each with the mean so far.
+    """
+
+    def __init__(
+        self, shows: Literal["training", "trainings", "seeds"] = "training", *, choice: str = ""
+    ) -> None:
+        self.screen = Screen()
+        self.shows = shows
+        self.choice = choice
+        """A line on what trains, printed before the first training."""
+        self.recipes: dict[Path, Recipe] = {}
+        """Of the runs that are scheduled, or the one that trains."""
+        self.previous: dict[Path, EpochMetrics] = {}
+        """The last epoch of each run."""
+        self.images: dict[Path, int] = {}
+        """The images that each run has trained."""
+        self.accuracies: dict[str, list[float]] = {}
+        """Of the finished runs of a recipe."""
+        self.total: dict[str, int] = {}
+        """The runs of a recipe, finished or scheduled."""
+        self.reused = 0
+        self.download = ""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.screen.__exit__(kind, error, trace)
+
+    def line(self, text: str) -> None:
+        """Print a line, above the bar."""
+        self.screen.line(text)
+
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+        match event:
+            case Scheduled():
+                self._scheduled(event)
+            case Started():
+                self._started(event)
+            case Step(run=run, images=images, teacher=teacher):
+                if self.shows == "training" or not teacher:
+                    self._move(run, images)
+            case EpochDone():
+                self._epoch_done(event)
+            case Finished():
+                self._finished(event)
+            case Failed(run=run, reason=reason, retry=retry):
+                self._line(run, f"{reason}; retrying" if retry else f"given up: {reason}")
+            case Note(text=text):
+                self.line(text)
+            case _:
+                self._fetch(event)
+
+    def _scheduled(self, event: Scheduled) -> None:
+        if self.shows == "seeds":
+            if self.reused:
+                self.line(f"{plural(self.reused, 'run')} finished before: reused")
+            self.line(sources_text())
+        self.recipes = dict(event.runs)
+        self.previous, self.images = {}, {}
+        self.line(choice_text(event.compute))
+        self.line(f"{plural(len(event.runs), 'training')}, {event.where}")
+        self._start_bar(sum(recipe.epochs for recipe in event.runs.values()))
+        self.total = {name: len(values) for name, values in self.accuracies.items()}
+        for recipe in event.runs.values():
+            self.total[recipe.name] = self.total.get(recipe.name, 0) + 1
+        if self.shows == "seeds":
+            for recipe in {recipe.name: recipe for recipe in event.runs.values()}.values():
+                parameters = f"{recipe.architecture.parameters:,} parameters"
+                self.line(f"{recipe.name}: {parameters}, {plural(recipe.epochs, 'epoch')}")
+
+    def _started(self, event: Started) -> None:
+        resumed = f"resuming after epoch {len(event.history)}" if event.history else ""
+        text = "; ".join(filter(None, (start_text(event.recipe, last_session(event.environment)), resumed)))
+        if self.shows == "training":
+            self.recipes[event.run] = event.recipe
+            if self.choice:
+                self.line(self.choice)
+                self.choice = ""
+            folder = event.folder or event.run
+            if fewer := fewer_threads(folder, event.environment):
+                self.line(fewer)
+            where = f"{start_text(event.recipe, last_session(event.environment))} → {folder}"
+            self.line("; ".join(filter(None, (f"{event.recipe.name}, seed {event.seed}: {where}", resumed))))
+            self._start_bar(event.recipe.epochs, len(event.history))
+        elif event.teacher:
+            return
+        elif self.shows == "trainings":
+            self._line(event.run, text)
+        elif resumed:
+            self._line(event.run, resumed)
+        if event.history:
+            self.previous[event.run] = event.history[-1]
+        else:
+            self.previous.pop(event.run, None)
+        self._move(event.run, 0)
+
+    def _epoch_done(self, event: EpochDone) -> None:
+        if event.teacher and self.shows != "training":
+            return
+        if self.shows != "seeds":
+            recipe, previous = self.recipes[event.run], self.previous.get(event.run)
+            self._line(event.run, epoch_line(recipe, event.metrics, previous))
+        self.previous[event.run] = event.metrics
+        self._move(event.run, 0)
+
+    def _finished(self, event: Finished) -> None:
+        if self.shows == "training":
+            return
+        if event.teacher:
+            self._teacher_finished(event)
+            return
+        accuracies = self.accuracies.setdefault(event.recipe.name, [])
+        accuracies.append(event.validation_accuracy)
+        if event.reused:
+            self.reused += 1
+            if self.shows == "trainings":
+                otherwise = f", but trained otherwise ({event.differing}); move it away to train it anew"
+                self.line(f"{event.run} is finished: reused{otherwise if event.differing else ''}")
+            return
+        self.images[event.run] = event.recipe.epochs * TRAIN_IMAGES
+        self.screen.move_bar(sum(self.images.values()))
+        if self.shows == "seeds":
+            so_far = f"mean {Sample.of(accuracies)}" if len(accuracies) > 1 else ""
+            self._line(
+                event.run,
+                f"validation {percent(event.validation_accuracy)}  {event.time_s:>6.1f} s"
+                f"  {len(accuracies)} of {self.total[event.recipe.name]}  {so_far}".rstrip(),
+            )
+
+    def _teacher_finished(self, event: Finished) -> None:
+        distillation = self.recipes[event.run].distillation
+        if distillation and not event.reused:
+            accuracy, epochs = percent(event.validation_accuracy), plural(event.recipe.epochs, "epoch")
+            text = f"teacher {event.teacher} of {distillation.teachers}: validation {accuracy} after {epochs}"
+            self._line(event.run, text)
+
+    def _fetch(self, event: FetchEvent) -> None:
+        match event:
+            case SourceTried(source=source):
+                self.screen.begin_line(f"MNIST from {source}")
+            case Downloaded(file=file, done_bytes=done, total_bytes=total):
+                if file != self.download:
+                    self.screen.start_bar(total, unit="B", name=file)
+                    self.download = file
+                self.screen.move_bar(done)
+            case SourceDone(outcome=outcome):
+                if self.download:
+                    self.screen.end_bar()
+                    self.download = ""
+                self.screen.end_line(outcome)
+            case FetchWarning(text=text):
+                self.line(f"warning: {text}")
+
+    def _line(self, run: Path, text: str) -> None:
+        """Print a line about one of many runs, which begins with its name."""
+        if self.shows == "training":
+            self.line(text)
+        else:
+            width = max(len(path.name) for path in self.recipes)
+            self.line(f"{run.name:<{width}}  {text}")
+
+    def _start_bar(self, epochs: int, done: int = 0) -> None:
+        self.screen.start_bar(epochs * TRAIN_IMAGES, done * TRAIN_IMAGES, unit=" images")
+
+    def _move(self, run: Path, images: int) -> None:
+        """Move the bar to an image of a run's epoch."""
+        done = self.previous[run].epoch if run in self.previous else 0
+        self.images[run] = done * TRAIN_IMAGES + images
+        self.screen.move_bar(sum(self.images.values()))
+
+
+def choice_text(compute: Compute = Compute()) -> str:
+    """Return which engine ``compute`` comes to, and why. Raises UserError where this machine lacks it."""
+    choice = choose(compute)
+    return f"{choice.engine} engine: {choice.reason}"
+
+
+def start_text(recipe: Recipe, session: Mapping[str, Any]) -> str:
+    """Return what trains: ``14,116 parameters, 8 epochs; native engine, fp32 with avx2, cpu, 2 threads``.
 
     Where the process may not use the whole machine, what limits it stands behind it.
     """
-    instruction_set = f" with {by['instruction_set']}" if by.get("instruction_set") else ""
-    threads = f", {plural(by['threads'], 'thread')}" if by["device"] == "cpu" else ""
+    instruction_set = f" with {session['instruction_set']}" if session.get("instruction_set") else ""
+    threads = f", {plural(session['threads'], 'thread')}" if session["device"] == "cpu" else ""
     limits = []
-    if by.get("cores_limit"):
-        limits.append(f"{by['available_cores']} of {by['cores']} cores: {by['cores_limit']}")
-    if by.get("memory_limit"):
-        limits.append(f"{size_text(by['memory_bytes'])} of memory: {by['memory_limit']}")
+    if session.get("cores_limit"):
+        limits.append(f"{session['available_cores']} of {session['cores']} cores: {session['cores_limit']}")
+    if session.get("memory_limit"):
+        limits.append(f"{size_text(session['memory_bytes'])} of memory: {session['memory_limit']}")
     return (
         f"{recipe.architecture.parameters:,} parameters, {plural(recipe.epochs, 'epoch')}; "
-        f"{by['engine']} engine, {by['precision']}{instruction_set}, {by['device']}{threads}"
+        f"{session['engine']} engine, {session['precision']}{instruction_set}, {session['device']}{threads}"
         + (f" ({'; '.join(limits)})" if limits else "")
     )
 
 
-def fewer_threads(run: Run) -> str:
-    """That a resumed run goes on with fewer threads than before, if it does."""
-    if len(run.sessions) < 2:
+def last_session(environment: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what a run's environment says of its last session."""
+    sessions: list[Mapping[str, Any]] = [environment, *environment.get("resumed", ())]
+    return sessions[-1]
+
+
+def fewer_threads(run: Path, environment: Mapping[str, Any]) -> str:
+    """Return that a run is resumed on fewer threads than before, if it is."""
+    sessions = [environment, *environment.get("resumed", ())]
+    if len(sessions) < 2:
         return ""
-    before, now = (session.get("threads") for session in run.sessions[-2:])
+    before, now = (session.get("threads") for session in sessions[-2:])
     if not isinstance(before, int) or not isinstance(now, int) or now >= before:
         return ""
-    same = ", to the same bits" if run.session.get("engine") == "native" else ""
-    return f"{run.path}: goes on with {plural(now, 'thread')} instead of {before}{same}"
+    same = ", to the same bits" if sessions[-1].get("engine") == "native" else ""
+    return f"{run}: resuming with {plural(now, 'thread')} instead of {before}{same}"
 
 
 def epoch_line(recipe: Recipe, metrics: EpochMetrics, previous: EpochMetrics | None) -> str:
-    """An epoch's figures, the drop of the learning rate marked."""
+    """Return an epoch's figures, a drop of the learning rate marked."""
     width = len(str(recipe.epochs))
     dropped = previous is not None and bool(drops(recipe, [previous, metrics]))
     return (
@@ -68,214 +255,3 @@ def epoch_line(recipe: Recipe, metrics: EpochMetrics, previous: EpochMetrics | N
         f"  {metrics.images_per_s:>9,.0f} images/s"
         f"  {metrics.total_time_s:>6.1f} s"
     )
-
-
-def choice_text(engine: str = "auto", device: str = "auto", precision: str = "auto") -> str:
-    """Which engine the options come to, and why. Raises UserError where it is not to be had."""
-    choice = choose(engine, device, precision)
-    return f"{choice.engine} engine: {choice.reason}"
-
-
-class Display(AbstractContextManager["Display"]):
-    """Lines on stderr, with a bar over images below them where stderr is a terminal."""
-
-    def __init__(self) -> None:
-        self.bar: Any = None
-
-    def start(self, epochs: int, done: int) -> None:
-        """Show a bar over so many epochs, ``done`` of them over already, in place of any before it."""
-        if self.bar is not None:
-            self.bar.close()
-        if sys.stderr.isatty():
-            from tqdm import tqdm
-
-            self.bar = tqdm(
-                total=epochs * TRAIN_IMAGES,
-                initial=done * TRAIN_IMAGES,
-                unit=" images",
-                unit_scale=True,
-                leave=False,
-                dynamic_ncols=True,
-            )
-
-    def move_to(self, images: int) -> None:
-        """Set the bar to so many images in all."""
-        if self.bar is not None:
-            self.bar.update(images - self.bar.n)
-
-    def line(self, text: str) -> None:
-        """Print a line, above the bar."""
-        text = shown(text)
-        if self.bar is not None:
-            self.bar.write(text, file=sys.stderr)
-        else:
-            print(text, file=sys.stderr, flush=True)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self.bar is not None:
-            self.bar.close()
-
-
-class OneTraining:
-    """Shows a single training, after a line on the ``choice`` of its engine if there is one."""
-
-    def __init__(self, display: Display, choice: str = "") -> None:
-        self.display = display
-        self.choice = choice
-
-    def on_start(self, run: Run, engine: Engine) -> None:
-        """Say what trains, and how far it has come."""
-        self.recipe, self.metrics = run.recipe, epochs_done(run)
-        if self.choice:
-            self.display.line(self.choice)
-        done = f"; going on after epoch {len(self.metrics)}" if self.metrics else ""
-        if fewer := fewer_threads(run):
-            self.display.line(fewer)
-        self.display.line(
-            f"{run.recipe.name}, seed {run.seed}: {start_text(run.recipe, run.session)} → {run.path}{done}"
-        )
-        self.display.start(run.recipe.epochs, len(self.metrics))
-
-    def teacher(self, number: int) -> OneTraining:
-        """Show a teacher's training in the same way; only the first says what the engine is."""
-        choice, self.choice = self.choice, ""
-        return OneTraining(self.display, choice)
-
-    def on_step(self, images_done: int) -> None:
-        """Move the bar."""
-        self.display.move_to(len(self.metrics) * TRAIN_IMAGES + images_done)
-
-    def on_epoch(self, metrics: EpochMetrics) -> None:
-        """Print the epoch's line."""
-        previous = self.metrics[-1] if self.metrics else None
-        self.metrics.append(metrics)
-        self.display.line(epoch_line(self.recipe, metrics, previous))
-
-
-class ManyTrainings:
-    """Shows trainings that run at the same time: each line begins with its run's name."""
-
-    def __init__(self, display: Display) -> None:
-        self.display = display
-        self.epochs: dict[Task, int] = {}
-        self.previous: dict[Task, EpochMetrics] = {}
-        self.images: dict[Task, int] = {}
-
-    def on_reuse(self, run: Run, differing: str) -> None:
-        """Say that a run is there already, and what else had trained it if something had."""
-        otherwise = f", but trained otherwise ({differing}); move it away to train it anew"
-        self.display.line(f"{run.path} is finished: reused{otherwise if differing else ''}")
-
-    def on_begin(self, tasks: Sequence[Task], where: str) -> None:
-        """Say how many are to be trained."""
-        self.width = max(len(task.label) for task in tasks)
-        self.display.line(choice_text(tasks[0].engine, tasks[0].device, tasks[0].precision))
-        self.display.line(f"{plural(len(tasks), 'training')}, {where}")
-        self.display.start(sum(task.recipe.epochs for task in tasks), 0)
-
-    def on_start(self, task: Task, session: Mapping[str, Any], metrics: Sequence[EpochMetrics]) -> None:
-        """Say that a training begins, or goes on."""
-        self._reached(task, len(metrics))
-        done = f"; going on after epoch {len(metrics)}" if metrics else ""
-        if metrics:
-            self.previous[task] = metrics[-1]
-        self._line(task, f"{start_text(task.recipe, session)}{done}")
-
-    def on_teacher(self, task: Task, number: int, metrics: EpochMetrics) -> None:
-        """Say how well it does."""
-        assert task.recipe.distillation
-        of = task.recipe.distillation.teachers
-        accuracy = percent(metrics.validation_accuracy)
-        self._line(
-            task, f"teacher {number} of {of}: validation {accuracy} after {plural(metrics.epoch, 'epoch')}"
-        )
-
-    def on_step(self, task: Task, images_done: int) -> None:
-        """Move the bar."""
-        self.images[task] = self.epochs.get(task, 0) * TRAIN_IMAGES + images_done
-        self.display.move_to(sum(self.images.values()))
-
-    def on_epoch(self, task: Task, metrics: EpochMetrics) -> None:
-        """Print the epoch's line."""
-        self._reached(task, metrics.epoch)
-        self._line(task, epoch_line(task.recipe, metrics, self.previous.get(task)))
-        self.previous[task] = metrics
-
-    def on_done(self, task: Task, run: Run) -> None:
-        """Its last epoch has said it."""
-
-    def on_retry(self, task: Task) -> None:
-        """Say that its process died."""
-        self._line(task, "its process was ended from outside; trying again")
-
-    def on_failure(self, failure: Failure) -> None:
-        """Say why a training is given up."""
-        self._line(failure.task, f"given up: {failure.reason}")
-
-    def on_news(self, text: str) -> None:
-        """Say it."""
-        self.display.line(text)
-
-    def _line(self, task: Task, text: str) -> None:
-        self.display.line(f"{task.label:<{self.width}}  {text}")
-
-    def _reached(self, task: Task, epochs: int) -> None:
-        self.epochs[task] = epochs
-        self.on_step(task, 0)
-
-
-class ManySeeds(ManyTrainings):
-    """Shows a bench: a line a seed rather than an epoch, with the mean so far."""
-
-    def __init__(self, display: Display) -> None:
-        super().__init__(display)
-        self.last: dict[str, list[float]] = {}
-        self.total: dict[str, int] = {}
-        self.reused = 0
-
-    def on_reuse(self, run: Run, differing: str) -> None:
-        """Count it: ``on_begin`` says how many there are."""
-        self.reused += 1
-        self._count(run)
-
-    def on_begin(self, tasks: Sequence[Task], where: str) -> None:
-        """Say how many are to be trained, and how many are there."""
-        if self.reused:
-            self.display.line(f"{plural(self.reused, 'run')} finished before: reused")
-        self.display.line(sources_text())
-        self.total = {name: len(values) for name, values in self.last.items()}
-        for task in tasks:
-            self.total[task.recipe.name] = self.total.get(task.recipe.name, 0) + 1
-        super().on_begin(tasks, where)
-        for recipe in {task.recipe.name: task.recipe for task in tasks}.values():
-            parameters = f"{recipe.architecture.parameters:,} parameters"
-            self.display.line(f"{recipe.name}: {parameters}, {plural(recipe.epochs, 'epoch')}")
-
-    def on_start(self, task: Task, session: Mapping[str, Any], metrics: Sequence[EpochMetrics]) -> None:
-        """Note it; say so only where a training goes on."""
-        self._reached(task, len(metrics))
-        if metrics:
-            self._line(task, f"going on after epoch {len(metrics)}")
-
-    def on_epoch(self, task: Task, metrics: EpochMetrics) -> None:
-        """Move the bar."""
-        self._reached(task, metrics.epoch)
-
-    def on_done(self, task: Task, run: Run) -> None:
-        """Print the seed's line."""
-        self._reached(task, task.recipe.epochs)
-        metrics = run.metrics()
-        self._count(run)
-        values = self.last[task.recipe.name]
-        so_far = f"mean {Sample.of(values)}" if len(values) > 1 else ""
-        self._line(
-            task,
-            f"validation {percent(metrics[-1].validation_accuracy)}"
-            f"  {training_time_s(metrics, run.session):>6.1f} s"
-            f"  {len(values)} of {self.total[task.recipe.name]}  {so_far}".rstrip(),
-        )
-
-    def _count(self, run: Run) -> None:
-        self.last.setdefault(run.recipe.name, []).append(run.metrics()[-1].validation_accuracy)

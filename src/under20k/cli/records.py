@@ -22,7 +22,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from under20k.cli.options import add_data_dir
+from under20k.cli.options import add_data_dir, add_jobs, jobs_argument
 from under20k.errors import UserError
 
 if TYPE_CHECKING:
@@ -66,9 +66,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     verify.add_argument(
         "--no-models", action="store_true", help="do not evaluate the kept models, which takes MNIST"
     )
-    verify.add_argument(
-        "--jobs", type=int, metavar="N", help="trainings at a time (default: as the cores hold)"
-    )
+    add_jobs(verify)
     submit = verbs.add_parser(
         "submit",
         help="make a record of a bench",
@@ -169,10 +167,9 @@ def verify(arguments: argparse.Namespace) -> int:
             raise UserError(f"--{option.replace('_', '-')} draws what --rerun K trains again; give both")
     if arguments.rerun_from == "":
         raise UserError("--rerun-from is empty; give a text, or leave it out to draw at random")
-    if arguments.jobs is not None and not 1 <= arguments.jobs <= 1024:
-        raise UserError(f"--jobs is {arguments.jobs}; give 1 to 1024")
+    jobs_argument(arguments)  # raises where it is wrong
 
-    from under20k.cli.data import Talk
+    from under20k.cli.progress import Display
     from under20k.runs.records.consistency import remarks
     from under20k.runs.records.record import Record, record_folders
     from under20k.runs.records.verify import check, evaluated
@@ -185,10 +182,10 @@ def verify(arguments: argparse.Namespace) -> int:
     wrong = {folder: check(folder) for folder in folders}
     model = dict.fromkeys(folders, "")
     if not arguments.no_models:
-        with Talk() as talk:
+        with Display() as display:
             for folder in folders:
                 if not wrong[folder]:
-                    wrong[folder], model[folder] = evaluated(folder, arguments.data_dir, talk)
+                    wrong[folder], model[folder] = evaluated(folder, arguments.data_dir, display)
     sound = {folder: Record.open(folder) for folder in folders if not wrong[folder]}
     source = draw_source(arguments) if arguments.rerun else None
     seeds, timings = train_again(arguments, list(sound.values()), source) if source else ([], [])
@@ -240,23 +237,22 @@ def train_again(
     arguments: argparse.Namespace, records: list[Record], source: str
 ) -> tuple[list[Rerun], list[Retiming]]:
     """Draw seeds of records and train them again; time those of the track ``fast``."""
-    from under20k.cli.data import Talk
-    from under20k.cli.progress import Display, ManySeeds
+    from under20k.cli.progress import Display
     from under20k.data import load
     from under20k.runs.records.rerun import draw, draw_records, rerun, time_again
 
     if not records:
         return [], []
-    with Display() as display, Talk() as talk:
-        load(arguments.data_dir, notify=talk)
+    with Display("seeds") as display:
+        load(arguments.data_dir, on_event=display)
         chosen = draw_records(records, arguments.rerun_records or len(records), source)
         drawn = [(record, draw(record, arguments.rerun, source)) for record in chosen]
         display.line(f"drawn from {source!r}, again by {repeat(arguments, source)}:")
         for record, numbers in drawn:
             display.line(f"  {record.folder}: seed {', '.join(map(str, numbers))}")
-        seeds = rerun(drawn, jobs=arguments.jobs, data_dir=arguments.data_dir, watcher=ManySeeds(display))
+        seeds = rerun(drawn, jobs=arguments.jobs, data_dir=arguments.data_dir, on_event=display)
         timings = [
-            time_again(record, data_dir=arguments.data_dir, tell=display.line)
+            time_again(record, data_dir=arguments.data_dir, on_event=display)
             for record in chosen
             if record.timing is not None
         ]
@@ -298,14 +294,13 @@ def submit(arguments: argparse.Namespace) -> int:
     if arguments.turns is not None and not 1 <= arguments.turns <= 100:
         raise UserError(f"--turns is {arguments.turns}; give 1 to 100")
 
-    from under20k.cli.data import Talk
     from under20k.cli.progress import Display
     from under20k.report.bench import claim
     from under20k.runs.records.record import Record
     from under20k.runs.records.submit import submit as submit_bench
     from under20k.runs.records.timing import TURNS
 
-    with Display() as display, Talk() as talk:
+    with Display() as display:
         path = submit_bench(
             arguments.bench,
             arguments.track,
@@ -314,8 +309,7 @@ def submit(arguments: argparse.Namespace) -> int:
             records_dir=arguments.records_dir,
             turns=arguments.turns or TURNS,
             data_dir=arguments.data_dir,
-            notify=talk,
-            tell=display.line,
+            on_event=display,
         )
     record = Record.open(path)
     if arguments.json:

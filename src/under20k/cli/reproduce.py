@@ -12,8 +12,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from under20k.cli.options import add_data_dir, add_engine, add_runs_dir
-from under20k.errors import UserError, shown
+from under20k.cli.options import (
+    add_data_dir,
+    add_engine,
+    add_jobs,
+    add_runs_dir,
+    compute_argument,
+    jobs_argument,
+    places_argument,
+)
+from under20k.errors import shown
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -21,9 +29,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seeds", type=int, default=1, metavar="N", help="train seeds 0 to N−1 (default: %(default)s)"
     )
-    parser.add_argument(
-        "--jobs", type=int, metavar="N", help="trainings at a time (default: as the cores hold)"
-    )
+    add_jobs(parser)
     add_runs_dir(parser)
     parser.add_argument(
         "--output",
@@ -39,30 +45,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Do what the options say; returns the exit code. Raises UserError."""
-    if arguments.jobs is not None and not 1 <= arguments.jobs <= 1024:
-        raise UserError(f"--jobs is {arguments.jobs}; give 1 to 1024")
+    jobs, compute = jobs_argument(arguments), compute_argument(arguments)
 
     from under20k.checking.findings import missed, unmet_advice
-    from under20k.cli.data import Talk
-    from under20k.cli.progress import Display, ManyTrainings
+    from under20k.cli.progress import Display
     from under20k.files import read_text
     from under20k.report.reproduction.page import reproduction_text
     from under20k.report.reproduction.reproduce import reproduce
 
-    with Display() as display, Talk() as talk:
+    with Display("trainings") as display:
         try:
             reproduction = reproduce(
                 arguments.seeds,
-                runs_dir=arguments.runs_dir,
+                compute=compute,
+                places=places_argument(arguments),
                 report_dir=arguments.output,
-                engine=arguments.engine,
-                device=arguments.device,
-                precision=arguments.precision,
-                threads=1 if arguments.threads is None else arguments.threads,
-                jobs=arguments.jobs,
-                data_dir=arguments.data_dir,
-                notify=talk,
-                watcher=ManyTrainings(display),
+                jobs=jobs,
+                on_event=display,
             )
         except KeyboardInterrupt:
             display.line("stopped; the same command goes on after the last whole epochs")

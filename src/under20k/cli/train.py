@@ -15,6 +15,8 @@ from under20k.cli.options import (
     add_engine,
     add_recipe_settings,
     add_runs_dir,
+    compute_argument,
+    places_argument,
     recipe_argument,
     recipe_changes,
 )
@@ -46,34 +48,32 @@ def run(arguments: argparse.Namespace) -> int:
     if (name := arguments.name) is not None:
         check_name(name, "--name")
 
-    from under20k.cli.data import Talk
-    from under20k.cli.progress import Display, OneTraining, choice_text
+    from under20k.cli.progress import Display, choice_text
     from under20k.formatting import percent
     from under20k.runs.distillation import noted, training_time_s
     from under20k.runs.train import train
 
+    compute = compute_argument(arguments)
     # Resuming goes on with the engine of before, whatever would be chosen now.
-    choice = "" if arguments.resume else choice_text(arguments.engine, arguments.device, arguments.precision)
-    with Display() as display, Talk() as talk:
+    choice = "" if arguments.resume else choice_text(compute)
+    with Display(choice=choice) as display:
         try:
             run = train(
                 recipe,
                 arguments.seed,
-                runs_dir=arguments.runs_dir,
+                compute=compute,
+                places=places_argument(arguments),
                 name=name,
-                resume=arguments.resume,
-                overwrite=arguments.overwrite,
-                engine=arguments.engine,
-                device=arguments.device,
-                precision=arguments.precision,
-                threads=arguments.threads,
-                data_dir=arguments.data_dir,
-                notify=talk,
-                observer=OneTraining(display, choice),
+                existing="resume" if arguments.resume else "replace" if arguments.overwrite else "refuse",
+                on_event=display,
             )
         except KeyboardInterrupt:
             display.line("stopped; the same command with --resume goes on after the last whole epoch")
             raise
+    if not (run.path / "report.md").is_file():  # a finished run has it already
+        from under20k.report.run import write_run_report  # Matplotlib takes a while to load
+
+        write_run_report(run)
     metrics = run.metrics()
     if arguments.json:
         result = {

@@ -13,10 +13,10 @@ or full or a damaged file of that name is in the way, it goes into the cache fol
 """
 
 from under20k.data.cache import VARIABLE, cache_folder, given_folder
+from under20k.data.events import FetchEvent, OnFetch
 from under20k.data.fetch import Files, Found, locate
 from under20k.data.idx import MNIST, TEST, TRAIN, Content, Damaged, IdxFile
 from under20k.data.mnist import Mnist, Split, load, load_test, mnist_from
-from under20k.data.sources import Notify, Silence
 from under20k.data.split import permutation, split_indices
 
 __all__ = [
@@ -26,12 +26,12 @@ __all__ = [
     "VARIABLE",
     "Content",
     "Damaged",
+    "FetchEvent",
     "Files",
     "Found",
     "IdxFile",
     "Mnist",
-    "Notify",
-    "Silence",
+    "OnFetch",
     "Split",
     "cache_folder",
     "given_folder",

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from under20k.data.cache import VARIABLE, cache_folder, given_folder, place
+from under20k.data.events import FetchWarning, OnFetch, SourceDone, SourceTried, ignore
 from under20k.data.idx import MNIST, Content, IdxFile
 from under20k.data.layouts import NO_FILE, look
 from under20k.data.mirrors import MIRRORS
 from under20k.data.npm import Npm
 from under20k.data.search import search
-from under20k.data.sources import Notify, Silence, Source, SourceFailed, sigterm_unwinds
+from under20k.data.sources import Source, SourceFailed, sigterm_unwinds
 from under20k.errors import UserError
 
 GIVEN, CACHE = "given folder", "cache"
@@ -59,16 +60,16 @@ class Files:
         return list(dict.fromkeys(found.source for found in self.found))
 
 
-def locate(data_dir: Path | None = None, *, notify: Notify | None = None) -> Files:
+def locate(data_dir: Path | None = None, *, on_event: OnFetch = ignore) -> Files:
     """All four files, verified, fetched if need be. Raises UserError as ``obtain`` does."""
-    return obtain(MNIST, data_dir, notify=notify)
+    return obtain(MNIST, data_dir, on_event=on_event)
 
 
 def obtain(
     wanted: Sequence[IdxFile],
     data_dir: Path | None = None,
     *,
-    notify: Notify | None = None,
+    on_event: OnFetch = ignore,
     sources: Sequence[Source] = SOURCES,
 ) -> Files:
     """The ``wanted`` files, verified, from the first place that has a sound copy of each.
@@ -80,10 +81,13 @@ def obtain(
     Raises UserError if a file is not to be had, naming every source and its reason; if a fetched file cannot
     be kept anywhere; or if the given folder is not a folder.
     """
-    notify = notify or Silence()
+
+    def warn(text: str) -> None:
+        on_event(FetchWarning(text))
+
     given = given_folder(data_dir)
     if given is not None and not given.exists():
-        notify.warn(missing_folder(given))
+        warn(missing_folder(given))
     found: dict[IdxFile, Found] = {}
     failures: list[str] = []
 
@@ -106,7 +110,7 @@ def obtain(
                 complaints = [text for text in complaints if not text.endswith(NO_FILE)]
         complaints = list(dict.fromkeys(complaints))  # an archive may be at fault for several files
         for complaint in complaints:
-            notify.warn(f"{complaint}; passed over")
+            warn(f"{complaint}; passed over")
         if lacking := missing():
             part = "" if whole else " (it was not searched to its end: it holds too much)"
             complaints = complaints or [f"{folder} lacks {_names(lacking)}{part}"]
@@ -123,20 +127,20 @@ def obtain(
 
     with sigterm_unwinds():
         for origin in sources if missing() else ():
-            notify.trying(origin.name)
+            on_event(SourceTried(origin.name))
             try:
-                with contextlib.closing(origin.fetch(missing(), notify)) as arriving:
+                with contextlib.closing(origin.fetch(missing(), on_event)) as arriving:
                     for file, content in arriving:
-                        path = _keep(content, file, folders, notify.warn)
+                        path = _keep(content, file, folders, warn)
                         found[file] = Found(file, path, origin.name, content)
             except SourceFailed as error:
                 failures.append(f"{origin.name}: {error}")
-                notify.outcome(f"failed: {error}")
+                on_event(SourceDone(f"failed: {error}"))
             except UserError:
-                notify.outcome("came, but cannot be kept")
+                on_event(SourceDone("downloaded, but could not be saved"))
                 raise
             else:
-                notify.outcome("done")
+                on_event(SourceDone("done"))
                 break
 
     if lacking := missing():

@@ -8,10 +8,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
+from under20k.data.events import Downloaded, OnFetch
 from under20k.data.idx import Content, Damaged, IdxFile, read_gzip, verify
-from under20k.data.sources import Notify, SourceFailed
+from under20k.data.sources import SourceFailed
 
 TIMEOUT_SECONDS = 5.0  # to connect, and for each read
 DEADLINE_SECONDS = 600.0  # for one file; a server that drips would pass every other limit
@@ -30,12 +30,12 @@ class Mirror:
         return self.url
 
     def fetch(
-        self, files: Sequence[IdxFile], notify: Notify
+        self, files: Sequence[IdxFile], on_event: OnFetch
     ) -> Generator[tuple[IdxFile, Content], None, None]:
         """Each of ``files``, verified. Raises SourceFailed."""
         for file in files:
             try:
-                content = self.download(file, notify)
+                content = self.download(file, on_event)
                 verify(content, file)
             except Damaged as error:
                 raise SourceFailed(f"{file.name}.gz {error}") from None
@@ -44,7 +44,7 @@ class Mirror:
                 raise SourceFailed(self.reason(error)) from None
             yield file, content
 
-    def download(self, file: IdxFile, notify: Notify) -> Content:
+    def download(self, file: IdxFile, on_event: OnFetch) -> Content:
         """The unpacked file, not verified. Raises SourceFailed, Damaged or what urllib raises."""
         end = time.monotonic() + self.deadline
         url = f"{self.url}{file.name}.gz"
@@ -57,7 +57,7 @@ class Mirror:
                 data: bytes = response.read1(size)
                 return data
 
-            return read_gzip(read, file, partial(notify.progress, file.name, total=file.size))
+            return read_gzip(read, file, lambda done: on_event(Downloaded(file.name, done, file.size)))
 
     def reason(self, error: Exception) -> str:
         """The cause of a failed download, without the layers that urllib puts around it."""

@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from under20k.data.events import OnFetch, ignore
 from under20k.data.fetch import Files, obtain
 from under20k.data.idx import TEST, TRAIN
-from under20k.data.sources import Notify
 from under20k.data.split import split_indices
 
 
@@ -43,14 +43,14 @@ class Mnist:
     """10,000 images."""
 
 
-def load(data_dir: Path | None = None, *, notify: Notify | None = None) -> Mnist:
+def load(data_dir: Path | None = None, *, on_event: OnFetch = ignore) -> Mnist:
     """The train and validation images, in the order of the specification's split; fetched if need be.
 
     ``data_dir`` is a folder that holds the files or is to hold them; without it, the environment variable
-    ``UNDER20K_DATA_DIR`` or the platform's cache folder. ``notify`` hears what a fetch does. Raises UserError
-    if the files are not to be had.
+    ``UNDER20K_DATA_DIR`` or the platform's cache folder. ``on_event`` is called with what a download does.
+    Raises UserError if the files are not to be had.
     """
-    return mnist_from(obtain(TRAIN, data_dir, notify=notify))
+    return mnist_from(obtain(TRAIN, data_dir, on_event=on_event))
 
 
 def mnist_from(files: Files) -> Mnist:
@@ -63,11 +63,11 @@ def mnist_from(files: Files) -> Mnist:
     )
 
 
-def load_test(data_dir: Path | None = None, *, notify: Notify | None = None) -> Split:
+def load_test(data_dir: Path | None = None, *, on_event: OnFetch = ignore) -> Split:
     """The 10,000 test images, in their own order, viewed in the bytes of the file; otherwise as ``load``.
 
     Nothing is chosen by them: ``--test`` of ``under20k evaluate`` and ``check`` alone calls this.
     """
-    files = obtain(TEST, data_dir, notify=notify)
+    files = obtain(TEST, data_dir, on_event=on_event)
     images, labels = (files.array(file) for file in TEST)
     return Split("test", images, labels)

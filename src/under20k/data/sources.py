@@ -1,4 +1,4 @@
-"""What a source of files is, and who hears of a fetch."""
+"""The interface of a source of files."""
 
 from __future__ import annotations
 
@@ -8,35 +8,8 @@ import threading
 from collections.abc import Generator, Iterator, Sequence
 from typing import Protocol
 
+from under20k.data.events import OnFetch
 from under20k.data.idx import Content, IdxFile
-
-
-class Notify(Protocol):
-    """Someone who hears what a fetch does: the command line, or nobody."""
-
-    def trying(self, source: str) -> None:
-        """This source is asked now."""
-
-    def progress(self, name: str, done: int, total: int) -> None:
-        """So many of the bytes of the file ``name`` have come, counted unpacked."""
-
-    def outcome(self, text: str) -> None:
-        """What came of the source that was asked last."""
-
-    def warn(self, text: str) -> None:
-        """Something is wrong that the user should put right, though the images may be had all the same."""
-
-
-class Silence:
-    """Hears a fetch and says nothing."""
-
-    def trying(self, source: str) -> None: ...
-
-    def progress(self, name: str, done: int, total: int) -> None: ...
-
-    def outcome(self, text: str) -> None: ...
-
-    def warn(self, text: str) -> None: ...
 
 
 class SourceFailed(Exception):
@@ -51,7 +24,7 @@ class Source(Protocol):
         """What the source is called towards the user."""
 
     def fetch(
-        self, files: Sequence[IdxFile], notify: Notify
+        self, files: Sequence[IdxFile], on_event: OnFetch
     ) -> Generator[tuple[IdxFile, Content], None, None]:
         """Each of ``files`` with its verified bytes. Raises SourceFailed at the first that cannot be had."""
 

@@ -5,6 +5,7 @@ Shapes: N images.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -22,10 +23,40 @@ MEAN, STANDARD_DEVIATION = 0.1307, 0.3081  # of MNIST's training pixels, in [0, 
 INPUT = f"(x/255 − {MEAN}) / {STANDARD_DEVIATION}"
 """What a network takes, of pixels x from 0, the background, to 255."""
 
+ENGINES = ("auto", "native", "torch")
+PRECISIONS = ("auto", "fp32", "bf16")
+MAX_THREADS = 1024
 MOMENTUM_PREFIX, AVERAGE_PREFIX = "momentum.", "average."
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Compute:
+    """What to train or evaluate on.
+
+    Raises UserError for values that no machine has; what this machine lacks is found by ``select.choose``.
+    """
+
+    engine: str = "auto"
+    """One of ``ENGINES``; auto is native on a CPU where it is built, torch elsewhere."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1 or mps; auto is the CPU for the native engine, for torch a GPU where it sees one."""
+    precision: str = "auto"
+    """One of ``PRECISIONS``: of the products in training. auto is fp32."""
+    threads: int | None = None
+    """CPU threads; None leaves the number to whoever trains: all cores for one training."""
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise UserError(f"engine: {self.engine!r}; allowed are {', '.join(ENGINES)}")
+        if re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,4})?", self.device) is None:
+            raise UserError(f"device: {self.device!r}; allowed are auto, cpu, cuda, cuda:N and mps")
+        if self.precision not in PRECISIONS:
+            raise UserError(f"precision: {self.precision!r}; allowed are {', '.join(PRECISIONS)}")
+        if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
+            raise UserError(f"threads: {self.threads}; allowed are whole numbers from 1 to {MAX_THREADS}")
 
 
 @dataclass(frozen=True)

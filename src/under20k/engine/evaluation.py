@@ -5,7 +5,7 @@ Shapes: N images, 10 classes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ class Evaluation:
     """Mean cross-entropy, in nats."""
     confusion: NDArray[np.int64]
     """(10, 10) Images by true class (row) and predicted class (column)."""
+    logits: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
+    """(N, 10), where they are kept."""
 
     @property
     def accuracy(self) -> float:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from under20k.engine import native_engine
-from under20k.engine.base import Engine
+from under20k.engine.base import Compute, Engine
 from under20k.engine.machine import check_memory, cores
 from under20k.errors import UserError
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.weights import Tensors, initial_weights
 
-ENGINES = ("auto", "native", "torch")
-PRECISIONS = ("auto", "fp32", "bf16")
-MAX_THREADS = 1024
 BESIDE_TORCH_BYTES = 300 * 2**20
 """Memory of a training process beside a batch's activations: Python, torch, MNIST; measured."""
 
@@ -28,18 +24,14 @@ class Choice:
     precision: str = "fp32"
 
 
-def choose(engine: str = "auto", device: str = "auto", precision: str = "auto") -> Choice:
-    """What ``auto`` comes to: native on a CPU where it is built, torch elsewhere. Never imports torch.
+def choose(compute: Compute = Compute()) -> Choice:
+    """Return what ``auto`` comes to here, without importing torch.
 
-    A ``precision`` of auto is fp32: bf16 has not been timed on a CPU that has it. Raises UserError for an
-    engine or a precision that is not known, or not to be had here.
+    Raises UserError for an engine or a precision that this machine lacks.
     """
-    if engine not in ENGINES:
-        raise UserError(f"engine: {engine!r}; allowed are {', '.join(ENGINES)}")
-    if precision not in PRECISIONS:
-        raise UserError(f"precision: {precision!r}; allowed are {', '.join(PRECISIONS)}")
-    choice = _choose_engine(engine, device)
-    precision = "fp32" if precision == "auto" else precision
+    choice = _choose_engine(compute.engine, compute.device)
+    # bf16 has not been timed on a CPU that has it.
+    precision = "fp32" if compute.precision == "auto" else compute.precision
     if choice.engine == "native":
         return Choice("native", f"{choice.reason}; {native_engine.arithmetic(precision)}", precision)
     if precision != "fp32":
@@ -71,24 +63,20 @@ def _choose_engine(engine: str, device: str) -> Choice:
 
 
 def create(
-    recipe: Recipe,
-    seed: int,
-    *,
-    weights: Tensors | None = None,
-    engine: str = "auto",
-    device: str = "auto",
-    precision: str = "auto",
-    threads: int | None = None,
+    recipe: Recipe, seed: int, compute: Compute = Compute(), *, weights: Tensors | None = None
 ) -> Engine:
-    """An engine for ``recipe`` with ``weights``, by default the initial ones of ``seed``.
+    """Return an engine for ``recipe``.
 
-    ``engine`` and ``precision`` are as ``choose`` has them. ``device`` is auto (the CPU for the native
-    engine; for torch a GPU if it sees one, else cpu), cpu, cuda, cuda:1, mps; ``threads`` of the CPU, all
-    cores by default. Raises UserError for what this machine lacks.
+    Args:
+        recipe: what it trains or evaluates.
+        seed: of the initial weights.
+        compute: the engine, device, precision and threads; all cores where it names no number.
+        weights: in place of the initial ones.
+
+    Raises:
+        UserError: for what this machine lacks.
     """
-    choice = choose(engine, device, precision)
-    if threads is not None:
-        check_threads(threads)
+    choice, threads = choose(compute), compute.threads
     weights = weights or initial_weights(recipe.architecture, seed)
     if choice.engine == "native":
         available = cores()
@@ -104,15 +92,9 @@ def create(
 
     from under20k.engine.torch_engine import TorchEngine
 
-    device = torch_device(device)
+    device = torch_device(compute.device)
     torch.set_num_threads(threads or cores().amount)
     return TorchEngine(recipe, weights, device)
-
-
-def check_threads(threads: int) -> None:
-    """Raise UserError for a number of threads that no engine takes."""
-    if not 1 <= threads <= MAX_THREADS:
-        raise UserError(f"threads: {threads}; allowed are whole numbers from 1 to {MAX_THREADS}")
 
 
 def check_training_memory(engine: Engine, recipe: Recipe) -> None:
@@ -137,15 +119,13 @@ def least_bytes(engine: str, recipe: Recipe) -> int:
 
 
 def torch_device(device: str) -> str:
-    """The PyTorch device for ``device``, checked. Raises UserError where it does not exist."""
+    """Return the PyTorch device for ``Compute.device``. Raises UserError where it does not exist."""
     import torch
 
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if device == "auto":
         return "cuda" if cuda else "mps" if mps else "cpu"
     kind, _, index = device.partition(":")
-    if re.fullmatch(r"cpu|mps|cuda(:[0-9]{1,4})?", device) is None:
-        raise UserError(f"device: {device!r}; allowed are auto, cpu, cuda, cuda:N and mps")
     if kind == "cuda" and not (cuda and int(index or 0) < torch.cuda.device_count()):
         built = "" if torch.version.cuda else " (and this PyTorch is a build without CUDA)"
         found = torch.cuda.device_count() if cuda else 0

@@ -11,27 +11,33 @@ from under20k.recipe.recipe import Recipe
 from under20k.runs.metrics import EpochMetrics
 from under20k.runs.plausible import TEACHER, is_figure
 from under20k.runs.provenance import identity
-from under20k.runs.run import TEACHERS, Run, run_path
+from under20k.runs.run import TEACHERS, Existing, Run, run_path
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-TrainOne = Callable[[int, Recipe, int, "Path", bool], Run]
-"""Trains, or goes on with, a teacher, counted from 1: its recipe and seed, where its run's folder goes, and
-whether what lies there is to be replaced.
+TrainTeacher = Callable[[int, Recipe, int, "Path", Existing], Run]
+"""Trains a teacher: its number, counted from 1, recipe, seed and ``Places.runs``, and what to do with a run
+that is there.
 """
 
 
-def train_teachers(run: Run, train_one: TrainOne) -> list[Run]:
-    """The finished runs of the teachers that ``run`` learns from.
+def train_teachers(run: Run, train_teacher: TrainTeacher) -> list[Run]:
+    """Return the finished runs of the teachers that ``run`` learns from.
 
-    One that is there goes on or is taken as it is, if it is the recipe's, trained as ``run`` is.
+    One that is there is resumed or reused if it is the recipe's and trained as ``run`` is, else replaced.
     """
     teaching = run.recipe.distillation
     assert teaching is not None
     folder = run.path / TEACHERS
     return [
-        train_one(number, teaching.teacher, seed, folder, not is_fit(folder, teaching.teacher, seed, run))
+        train_teacher(
+            number,
+            teaching.teacher,
+            seed,
+            folder,
+            "resume" if is_fit(folder, teaching.teacher, seed, run) else "replace",
+        )
         for number, seed in enumerate(teaching.seeds(run.seed), 1)
     ]
 

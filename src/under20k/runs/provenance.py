@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from under20k.engine import machine, native_engine
-from under20k.engine.base import INPUT, Engine
+from under20k.engine.base import INPUT, Compute, Engine
 from under20k.engine.select import choose
 
 PRECISION = "fp32"
@@ -96,21 +96,19 @@ def identity(environment: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def expected_identity(
-    engine: str, device: str, precision: str, threads: int, *, here: bool = True
-) -> dict[str, Any]:
-    """The ``identity`` that a training by these options would have, as far as it can be said before.
+def expected_identity(compute: Compute, *, here: bool = True) -> dict[str, Any]:
+    """Return the ``identity`` that a training by ``compute`` would have, as far as it can be said before.
 
     On another machine (``here`` false) it is the engine, the precision, the code and, if named, the device.
     """
-    choice = choose(engine, device, precision)
+    choice = choose(compute)
     expected: dict[str, Any] = {
         "engine": choice.engine,
         "precision": choice.precision,
         "code": code_digest(),
     }
-    if device != "auto":
-        expected["device"] = device
+    if compute.device != "auto":
+        expected["device"] = compute.device
     if not here:
         return expected
     if choice.engine == "native":
@@ -118,7 +116,7 @@ def expected_identity(
             "instruction_set": native_engine.instruction_set(choice.precision),
             "native_build": native_build(),
         }
-    return expected | {"threads": threads, "torch": _version("torch")}
+    return expected | {"threads": compute.threads, "torch": _version("torch")}
 
 
 @cache

@@ -26,7 +26,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from under20k.engine.base import INPUT, MEAN, STANDARD_DEVIATION
 from under20k.errors import InvalidValue, UserError, in_words
@@ -75,6 +75,10 @@ INPUT_ENTRIES = {
     "input_std": str(STANDARD_DEVIATION),
 }
 """What a model's metadata say of the network's input."""
+
+
+Existing = Literal["refuse", "resume", "replace"]
+"""What to do with a run that is there already."""
 
 
 class InUse(UserError):
@@ -143,25 +147,22 @@ class Run:
         recipe: Recipe,
         seed: int,
         environment: dict[str, Any],
-        *,
-        resume: bool = False,
-        overwrite: bool = False,
+        existing: Existing = "refuse",
     ) -> Iterator[Run]:
-        """The run at ``path``, kept from other processes while the block trains it.
+        """Give the block the run at ``path`` to train, locked against other processes.
 
-        With ``resume``, one that is there goes on, its environment noting that it was resumed; otherwise it
-        is as with ``create``. Raises UserError as ``create`` and ``open`` do, where ``path`` holds another
-        recipe or seed, and where another process trains it.
+        A run to ``resume`` gets a note of it in its environment. Raises UserError as ``create`` and ``open``
+        do, where ``path`` holds another recipe or seed, and where another process trains it.
         """
         check_seed(seed)
         with lock(path):
-            begun = resume and any(
+            begun = existing == "resume" and any(
                 is_present(path / f"{part}.safetensors") for part in ("checkpoint", "model")
             )
             if not begun:
                 # Killed before its first epoch ended, a run has nothing to lose.
-                fresh = overwrite or (resume and (path / "recipe.json").exists())
-                yield cls.create(path, recipe, seed, environment, fresh)
+                empty = existing == "resume" and (path / "recipe.json").exists()
+                yield cls.create(path, recipe, seed, environment, existing == "replace" or empty)
                 return
             run = cls.open(path)
             if run.recipe != recipe or run.seed != seed:

@@ -1,16 +1,14 @@
-"""The command line's verbs as functions: what they do, without arguments to parse or anything to print."""
+"""Train a recipe with a seed, into a run folder."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import Any
 
-from under20k.data import load, load_test
-from under20k.data.sources import Notify
-from under20k.engine.base import Engine, Teacher
-from under20k.engine.evaluation import Evaluation
-from under20k.engine.evaluation import evaluate as evaluate_logits
+from under20k.data import Mnist, load
+from under20k.engine.base import Compute, Engine, Teacher
 from under20k.engine.machine import cores
 from under20k.engine.select import check_training_memory, create
 from under20k.errors import UserError
@@ -18,144 +16,166 @@ from under20k.files import is_present
 from under20k.recipe.named import named
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.seeds import check_seed
-from under20k.runs.distillation import note, remove_teachers, train_teachers
-from under20k.runs.loop import Nobody, Observer
-from under20k.runs.loop import train as train_run
+from under20k.runs.distillation import note, remove_teachers, train_teachers, training_time_s
+from under20k.runs.events import EpochDone, Event, Finished, OnEvent, Started, Step, ignore
+from under20k.runs.loop import train_epochs
 from under20k.runs.metrics import EpochMetrics
 from under20k.runs.names import check_name
-from under20k.runs.parallel.local import end_if_only_imported
-from under20k.runs.provenance import PRECISION, command, describe_environment
-from under20k.runs.run import Run, run_path
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from under20k.data import Split
-
-
-class TrainingObserver(Observer, Protocol):
-    """An observer that is also told what is about to train."""
-
-    def on_start(self, run: Run, engine: Engine) -> None:
-        """The run is prepared, with whatever epochs it already has."""
-
-    def teacher(self, number: int) -> TrainingObserver:
-        """Who watches the training of a teacher, counted from 1; they are all trained before ``on_start``."""
-
-
-class Silent(Nobody):
-    """A ``TrainingObserver`` that looks away."""
-
-    def on_start(self, run: Run, engine: Engine) -> None: ...
-
-    def teacher(self, number: int) -> TrainingObserver:
-        return self
+from under20k.runs.parallel.processes import end_if_only_imported
+from under20k.runs.places import Places
+from under20k.runs.provenance import PRECISION, describe_environment
+from under20k.runs.run import Existing, Run, run_path
 
 
 def train(
     recipe: Recipe | str,
     seed: int = 0,
     *,
-    runs_dir: Path | str = "runs",
+    compute: Compute = Compute(),
+    places: Places = Places(),
     name: str | None = None,
-    resume: bool = False,
-    overwrite: bool = False,
-    engine: str = "auto",
-    device: str = "auto",
-    precision: str = "auto",
-    threads: int | None = None,
-    data_dir: Path | None = None,
-    notify: Notify | None = None,
-    observer: TrainingObserver | None = None,
+    existing: Existing = "refuse",
+    on_event: OnEvent = ignore,
     command_line: str | None = None,
     **changes: Any,
 ) -> Run:
-    """Train ``recipe`` (a Recipe or the name of one, ``changes`` replacing settings) and return its run.
+    """Train a recipe, its teachers first, and return the run.
 
-    The run lies in ``runs_dir``/``name``, by default called after the recipe and the seed. With ``resume``
-    one that was stopped goes on, on as many threads as before unless told otherwise, and a finished one is
-    returned as it is. ``engine``, ``device``, ``precision`` and ``threads`` are as in ``engine.create``,
-    ``data_dir`` and ``notify`` as in ``data.load``; ``command_line`` is recorded, by default this process's
-    own. A recipe's teachers are trained first, as runs in the run's own ``teachers``. Raises UserError for
-    whatever is wrong; an exception, Ctrl-C included, leaves a run that can be resumed.
+    An exception, Ctrl-C included, leaves a run that can be resumed.
+
+    Args:
+        recipe: a Recipe, or the name of one.
+        seed: of everything random: initial weights, shuffling, augmentation, dropout.
+        compute: engine, device, precision and threads; by default all cores.
+        places: ``runs`` will hold the run folder; ``data`` holds MNIST.
+        name: of the run folder; by default the recipe's name and the seed.
+        existing: what to do with a run of that name. ``refuse`` it; ``resume`` it with the engine, precision
+            and threads of before, or return it if it is finished; ``replace`` it.
+        on_event: called with every event of ``runs.events``.
+        command_line: recorded in the run; by default this process's own.
+        **changes: settings that replace the recipe's own.
+
+    Raises:
+        UserError: for whatever is wrong.
     """
     end_if_only_imported()
     recipe = (named(recipe) if isinstance(recipe, str) else recipe).with_changes(**changes)
-    path = run_path(Path(runs_dir), recipe.name, seed)
+    path = run_path(places.runs, recipe.name, seed)
     if name:
         path = path.with_name(check_name(name, "name"))
     if recipe.distillation:
         recipe.distillation.seeds(check_seed(seed))  # raises where there are none for it
-    observer = observer or Silent()
-    if resume:
-        # The same bits take the same engine, and torch the same number of threads.
-        before = recorded_environment(path)
-        engine = before.get("engine", engine) if engine == "auto" else engine
-        if threads is None:
-            threads = resumed_threads(path, before)
-        if before:
-            trained = before.get("precision", PRECISION)
-            if precision not in ("auto", trained):
-                raise UserError(
-                    f"{path} has been trained in {trained}, not {precision}; go on with --precision "
-                    f"{trained}, or start anew with --overwrite"
-                )
-            precision = trained
-    trainer = create(recipe, seed, engine=engine, device=device, precision=precision, threads=threads)
-    check_training_memory(trainer, recipe)
-    environment = describe_environment(trainer, command_line)
-    # Before the folder is made: without data, nothing is left that a second call would trip over. A finished
-    # run is asked for none.
-    done = resume and is_present(path / "model.safetensors")
-    data = None if done else load(data_dir, notify=notify)
+    if existing == "resume":
+        compute = resumed_compute(path, compute)
+    engine = create(recipe, seed, compute)
+    check_training_memory(engine, recipe)
+    environment = describe_environment(engine, command_line)
+    # Before the folder is made: without data, nothing is left that a second call would trip over.
+    done = existing == "resume" and is_present(path / "model.safetensors")
+    data = None if done else load(places.data, on_event=on_event)
 
-    def train_one(number: int, recipe: Recipe, seed: int, runs_dir: Path, anew: bool) -> Run:
+    def train_teacher(number: int, teacher: Recipe, seed: int, runs_dir: Path, existing: Existing) -> Run:
         return train(
-            recipe,
+            teacher,
             seed,
-            runs_dir=runs_dir,
-            resume=not anew,
-            overwrite=anew,
-            engine=trainer.name,
-            device=trainer.device,
-            precision=trainer.precision,
-            threads=trainer.threads,
-            data_dir=data_dir,
-            notify=notify,
-            observer=observer.teacher(number),
+            compute=Compute(engine.name, engine.device, engine.precision, engine.threads),
+            places=Places(runs_dir, places.benches, places.data),
+            existing=existing,
+            on_event=_as_teacher(on_event, path, number),
             command_line=command_line,
         )
 
-    with Run.prepared(path, recipe, seed, environment, resume=resume, overwrite=overwrite) as run:
-        if overwrite:
+    with Run.prepared(path, recipe, seed, environment, existing) as run:
+        if existing == "replace":
             remove_teachers(path)
-        reported = run.finished and (run.path / "report.md").is_file()
         if run.finished:
             run.metrics()
             run.weights()  # raise where they are damaged
-        else:
-            if recipe.distillation:
-                teachers = train_teachers(run, train_one)
-                trainer.learn_from([Teacher(one.recipe.architecture, one.weights()) for one in teachers])
-                run = run.with_teachers(note(teachers))
-            observer.on_start(run, trainer)
-            train_run(run, data or load(data_dir, notify=notify), trainer, observer)
-        if not reported:
-            from under20k.report.run import write_run_report  # Matplotlib takes a while to load
-
-            write_run_report(run)
+            on_event(finished_event(run, reused=True))
+            return run
+        if recipe.distillation:
+            teachers = train_teachers(run, train_teacher)
+            engine.learn_from([Teacher(one.recipe.architecture, one.weights()) for one in teachers])
+            run = run.with_teachers(note(teachers))
+        train_run(run, data or load(places.data, on_event=on_event), engine, on_event)
+    on_event(finished_event(run))
     return run
 
 
-def recorded_environment(path: Path) -> dict[str, Any]:
-    """What the run at ``path`` was last trained by, if there is one."""
-    return Run.open(path).session if is_present(path / "environment.json") else {}
+def train_run(run: Run, data: Mnist, engine: Engine, on_event: OnEvent = ignore) -> list[EpochMetrics]:
+    """Train ``run`` to its last epoch, from its checkpoint if it has one, and return all epochs.
+
+    After each epoch the state is on disk; an exception loses the running epoch only.
+
+    Args:
+        run: what to train and where to save it.
+        data: what to train on.
+        engine: fresh, with the initial weights of the run's recipe and seed, and its teachers.
+        on_event: called with ``Started``, and each ``Step`` and ``EpochDone``.
+
+    Raises:
+        Divergence: if a loss is not finite.
+    """
+    history: list[EpochMetrics] = []
+    if checkpoint := run.checkpoint():
+        state, history = checkpoint
+        engine.load_state(state)
+    on_event(Started(run.path, run.recipe, run.seed, run.environment, tuple(history)))
+
+    def on_step(images: int) -> None:
+        on_event(Step(run.path, images))
+
+    for metrics in train_epochs(run.recipe, run.seed, data, engine, done=len(history), on_step=on_step):
+        history.append(metrics)
+        run.save_epoch(engine.state(), history)
+        on_event(EpochDone(run.path, metrics))
+    run.save_model(engine.weights(), history)
+    return history
+
+
+def finished_event(run: Run, *, reused: bool = False, differing: str = "") -> Finished:
+    """Return the event that says that ``run`` is finished."""
+    metrics = run.metrics()
+    time_s = training_time_s(metrics, run.session)
+    return Finished(run.path, run.recipe, metrics[-1].validation_accuracy, time_s, reused, differing)
+
+
+def _as_teacher(on_event: OnEvent, taught: Path, number: int) -> Callable[[Event], None]:
+    """Return what passes a teacher's events on as those of the run that it teaches."""
+
+    def pass_on(event: Event) -> None:
+        if isinstance(event, Started):
+            event = replace(event, folder=event.run)
+        if isinstance(event, Started | Step | EpochDone | Finished):
+            event = replace(event, run=taught, teacher=number)
+        on_event(event)
+
+    return pass_on
+
+
+def resumed_compute(path: Path, compute: Compute) -> Compute:
+    """Return what the run at ``path`` is resumed by: what trained it, where ``compute`` leaves a choice.
+
+    The same bits take the same engine and precision, and of torch the same number of threads. Raises
+    UserError where ``compute`` asks for another precision.
+    """
+    before = Run.open(path).session if is_present(path / "environment.json") else {}
+    if not before:
+        return compute
+    engine = before.get("engine", "auto") if compute.engine == "auto" else compute.engine
+    threads = resumed_threads(path, before) if compute.threads is None else compute.threads
+    precision = before.get("precision", PRECISION)
+    if compute.precision not in ("auto", precision):
+        raise UserError(
+            f"{path} has been trained in {precision}, not {compute.precision}; resume with --precision "
+            f"{precision}, or start anew with --overwrite"
+        )
+    return Compute(engine, compute.device, precision, threads)
 
 
 def resumed_threads(path: Path, before: dict[str, Any]) -> int | None:
-    """The threads that the run at ``path`` goes on with: as many as before, or of the native engine, whose
-    bits do not depend on them, as this process has cores for.
+    """Return the threads that the run at ``path`` is resumed on: as many as before, or for the native engine,
+    whose bits do not depend on them, as this process has cores for.
 
     Raises UserError where torch had more of them on a CPU than there are cores now.
     """
@@ -169,48 +189,3 @@ def resumed_threads(path: Path, before: dict[str, Any]) -> int | None:
             f"--threads {available.amount} to others"
         )
     return available.amount
-
-
-def epochs_done(run: Run) -> list[EpochMetrics]:
-    """The epochs that a run is past: by its checkpoint, which a kill may have left ahead of its metrics."""
-    checkpoint = run.checkpoint()
-    return checkpoint[1] if checkpoint else []
-
-
-def evaluate(
-    run: Run | Path | str,
-    split: Literal["validation", "test"] = "validation",
-    *,
-    engine: str = "auto",
-    device: str = "auto",
-    threads: int | None = None,
-    data_dir: Path | None = None,
-    notify: Notify | None = None,
-) -> tuple[Evaluation, Split, NDArray[np.float32]]:
-    """The figures of a finished run on a split, with the split and the logits (N, 10) that gave them.
-
-    A reading of the test set is written into the run before this returns. Raises UserError where the run
-    has no model that fits, or the reading cannot be recorded.
-    """
-    run = run if isinstance(run, Run) else Run.open(Path(run))
-    weights = run.weights()
-    evaluator = create(run.recipe, run.seed, weights=weights, engine=engine, device=device, threads=threads)
-    if split == "test":
-        images = load_test(data_dir, notify=notify)
-    else:
-        images = load(data_dir, notify=notify).validation
-    logits = evaluator.logits(images.images)
-    evaluation = evaluate_logits(split, logits, images.labels)
-    if split == "test":
-        run.add_test_reading(
-            {
-                "read": datetime.now(UTC).isoformat(timespec="seconds"),
-                "command": command(),
-                "engine": evaluator.name,
-                **evaluation.to_dict(),
-            }
-        )
-        from under20k.report.run import write_run_report
-
-        write_run_report(run)
-    return evaluation, images, logits

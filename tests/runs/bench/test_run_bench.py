@@ -20,6 +20,7 @@ from tests.support.printed import ENCODING
 from under20k.cli.bench import seeds_argument
 from under20k.cli.main import main
 from under20k.data import Mnist
+from under20k.engine.base import Compute
 from under20k.errors import UserError
 from under20k.files import read_json, write_json, write_text
 from under20k.recipe.named import MINIMAL
@@ -27,7 +28,11 @@ from under20k.report.bench import bench_table, bench_text, versus_table
 from under20k.report.bench_figure import seeds_figure
 from under20k.runs.bench.bench import Bench
 from under20k.runs.bench.run_bench import bench, check_seeds
-from under20k.runs.parallel.scheduler import Task, Unwatched, fitting, train_all
+from under20k.runs.parallel.reuse import fitting
+from under20k.runs.parallel.scheduler import train_all
+from under20k.runs.parallel.task import Task
+from under20k.runs.places import Places
+from under20k.runs.provenance import expected_identity
 from under20k.runs.run import Run
 
 TINY = replace(MINIMAL.with_changes(architecture="1p,4pd0.1|l", batch_size=1000, epochs=2), name="tiny")
@@ -185,46 +190,41 @@ def test_bad_usage_is_one_line(tmp_path, monkeypatch, capsys, arguments, words):
 
 def test_what_other_code_has_trained_is_not_passed_off(tmp_path):
     on_disk(tmp_path, bench_of(around(0.994, 1), TINY))
-    task = Task(TINY, 0, tmp_path / "runs", "torch")
+    task = Task(TINY, 0, Places(tmp_path / "runs"), Compute("torch"))
+    expected = expected_identity(task.compute, here=False)
     with pytest.raises(UserError, match=r"trained otherwise \(code 0123456789abcdef, now .*--overwrite"):
-        fitting(task, away=True)
-    assert fitting(replace(task, overwrite=True), away=True).overwrite
+        fitting(task, expected, "refuse")
+    assert fitting(task, expected, "reuse").existing == "resume"
+    assert fitting(task, expected, "replace").existing == "replace"
     run = Run.open(task.path)
-    from under20k.runs.provenance import expected_identity
-
-    same = {**ENVIRONMENT, **expected_identity("torch", "auto", "auto", 1, here=False)}
+    same = {**ENVIRONMENT, **expected}
     write_text(task.path / "environment.json", json.dumps({**run.environment, **same}))
-    assert not fitting(task, away=True).overwrite
-    assert not fitting(replace(task, overwrite=True), away=True).overwrite  # nothing to be trained anew
-    assert not fitting(replace(task, seed=1, overwrite=True), away=True).overwrite
+    for differing in ("refuse", "replace"):
+        assert fitting(task, expected, differing).existing == "resume"
+    assert fitting(replace(task, seed=1), expected, "replace").existing == "resume"  # there is none
 
 
 def test_a_run_that_two_engines_have_trained_is_neithers(tmp_path):
     on_disk(tmp_path, bench_of(around(0.994, 1), TINY))
-    task = Task(TINY, 0, tmp_path / "runs", "torch")
-    from under20k.runs.provenance import expected_identity
-
-    same = expected_identity("torch", "auto", "auto", 1, here=False)
+    task = Task(TINY, 0, Places(tmp_path / "runs"), Compute("torch"))
+    same = expected_identity(task.compute, here=False)
     first = {**Run.open(task.path).environment, **same}
     write_json(task.path / "environment.json", {**first, "resumed": [{**first, "device": "cuda"}]})
     for device in ("auto", "cuda"):
         with pytest.raises(UserError, match="device cpu, now cuda"):
-            fitting(replace(task, device=device), away=True)
+            fitting(task, expected_identity(Compute("torch", device), here=False), "refuse")
     # Its last epochs alone by torch.
     write_json(task.path / "environment.json", {**first, "engine": "native", "resumed": [first]})
     with pytest.raises(UserError, match="engine native, now torch"):
-        fitting(task, away=True)
+        fitting(task, same, "refuse")
 
 
-class InThreads:
-    """A pool that trains nothing: of seed 1 there is not memory enough."""
+class TrainsNothing:
+    """A backend whose runs are there already; for seed 1 there is not enough memory."""
 
-    away, where, crash = False, "here", ()
+    where, retryable = "here", ()
 
-    def __init__(self) -> None:
-        self.executor = self
-
-    def submit(self, perform, index: int, task: Task, *rest) -> Future:
+    def submit(self, task: Task) -> Future:
         future: Future = Future()
         if task.seed == 1:
             future.set_exception(MemoryError("of 3 GB"))
@@ -232,21 +232,22 @@ class InThreads:
             future.set_result(None)
         return future
 
-    def tell(self, message) -> None: ...
-
-    def heard(self) -> list:
+    def events(self) -> list:
         return []
 
-    news = heard
+    def collect(self, task: Task, future: Future) -> Run:
+        future.result()
+        return Run.open(task.path)
 
 
 def test_whatever_fails_of_a_seed_the_others_are_kept(tmp_path, monkeypatch):
     made = bench_of(around(0.994, 3), TINY)
     on_disk(tmp_path, made)
-    tasks = [Task(TINY, seed, tmp_path / "runs", "torch") for seed in range(3)]
-    monkeypatch.setattr("under20k.runs.parallel.scheduler._pool", lambda *_: nullcontext(InThreads()))
+    places = Places(tmp_path / "runs")
+    tasks = [Task(TINY, seed, places, Compute("torch")) for seed in range(3)]
+    monkeypatch.setattr("under20k.runs.parallel.scheduler._backend", lambda *_: nullcontext(TrainsNothing()))
     monkeypatch.setattr("under20k.runs.parallel.scheduler.finished", lambda task: None)
-    outcome = train_all(tasks, Unwatched())
+    outcome = train_all(tasks)
     assert [run.seed for run in outcome.runs.values()] == [0, 2]
     assert [str(failure) for failure in outcome.failures] == ["tiny-1: MemoryError: of 3 GB"]
 
@@ -287,7 +288,7 @@ def test_a_killed_bench_goes_on_where_it_was(tmp_path, mnist: Mnist):
     killed.stderr.close()
     wait_for(lambda: not alive(killed.pid))  # its worker notices by itself, and holds its folder until then
     before = contents(tmp_path / "runs" / "tiny-0")
-    finished = [path.parent.name for path in tmp_path.glob("runs/*/report.md")]
+    finished = [path.parent.name for path in tmp_path.glob("runs/*/model.safetensors")]
     assert "tiny-0" in finished
 
     again = subprocess.run(
@@ -305,7 +306,7 @@ def test_a_killed_bench_goes_on_where_it_was(tmp_path, mnist: Mnist):
     assert {path.name for path in folder.iterdir()} == {"bench.json", "bench.md", "bench.png"}
     assert read_json(folder / "bench.json")["statistics"] == values["statistics"]
 
-    whole = bench(TINY, range(3), jobs=1, runs_dir=tmp_path / "whole", benches_dir=tmp_path / "benches-whole")
+    whole = bench(TINY, range(3), jobs=1, places=Places(tmp_path / "whole", tmp_path / "benches-whole"))
     for seed in range(3):
         one, other = (Run.open(tmp_path / where / f"tiny-{seed}").weights() for where in ("runs", "whole"))
         assert all((one[name].view(np.uint32) == other[name].view(np.uint32)).all() for name in one)

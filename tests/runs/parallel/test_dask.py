@@ -14,11 +14,13 @@ from distributed import Client
 import under20k.runs.parallel.dask
 from tests.support.dask_cluster import TINY, Cluster, freeze_a_busy_worker, wait_for
 from under20k.data import Mnist
+from under20k.engine.base import Compute
 from under20k.engine.select import choose
 from under20k.errors import UserError
 from under20k.runs.bench.run_bench import bench
-from under20k.runs.parallel.dask import dask_workers
-from under20k.runs.parallel.scheduler import Task, Unwatched
+from under20k.runs.events import Event, Note, Started, ignore
+from under20k.runs.parallel.dask import dask_backend
+from under20k.runs.places import Places
 from under20k.runs.records.rerun import TIMES
 from under20k.runs.run import Run
 
@@ -43,22 +45,23 @@ def client(cluster: Cluster) -> Iterator[Client]:
     client.close()
 
 
-class Watched(Unwatched):
-    """Keeps what is told, and calls back when a training starts or there is news."""
+class Log:
+    """Keeps the notes, and calls back for each and when the first training starts."""
 
-    def __init__(self, on_first_start: Callable[[], None] = lambda: None, on_news=lambda text: None) -> None:
+    def __init__(self, on_first_start: Callable[[], None] = lambda: None, on_note=lambda text: None) -> None:
         self.started: list[str] = []
-        self.told: list[str] = []
-        self._on_first_start, self._on_news = on_first_start, on_news
+        self.notes: list[str] = []
+        self._on_first_start, self._on_note = on_first_start, on_note
 
-    def on_start(self, task: Task, session, metrics) -> None:
-        self.started.append(task.label)
-        if len(self.started) == 1:
-            self._on_first_start()
-
-    def on_news(self, text: str) -> None:
-        self.told.append(text)
-        self._on_news(text)
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Started(run=run):
+                self.started.append(run.name)
+                if len(self.started) == 1:
+                    self._on_first_start()
+            case Note(text=text):
+                self.notes.append(text)
+                self._on_note(text)
 
 
 def result(run: Run) -> tuple:
@@ -67,15 +70,14 @@ def result(run: Run) -> tuple:
     return figures, {name: value.view(np.uint32).tolist() for name, value in run.weights().items()}
 
 
-def bench_away(cluster, seeds, folder, watcher):
+def bench_away(cluster, seeds, folder, on_event=ignore):
     """A bench on the cluster, its runs in ``folder / "away"``."""
     return bench(
         TINY,
         seeds,
         cluster=cluster.address,
-        runs_dir=folder / "away",
-        benches_dir=folder / "benches",
-        watcher=watcher,
+        places=Places(folder / "away", folder / "benches"),
+        on_event=on_event,
     )
 
 
@@ -89,14 +91,14 @@ def test_a_worker_killed_in_mid_run_loses_nothing(cluster, client, tmp_path):
         _, pid = freeze_a_busy_worker(client, pids)
         os.kill(pid, signal.SIGKILL)
 
-    watched = Watched(on_first_start=kill)
-    away = bench_away(cluster, range(4), tmp_path, watched)
+    log = Log(on_first_start=kill)
+    away = bench_away(cluster, range(4), tmp_path, log)
     assert sum(worker.poll() is not None for worker in cluster.workers) == 1
     assert away.bench.failures == ()
     assert [seed.seed for seed in away.bench.seeds] == [0, 1, 2, 3]
-    assert any("joins" in text for text in watched.told)
+    assert any("joins" in text for text in log.notes)
 
-    here = bench(TINY, range(4), jobs=2, runs_dir=tmp_path / "here", benches_dir=tmp_path / "benches-here")
+    here = bench(TINY, range(4), jobs=2, places=Places(tmp_path / "here", tmp_path / "benches-here"))
     assert here.bench.last == away.bench.last
     for seed in range(4):
         one, other = (Run.open(tmp_path / where / f"tiny-{seed}") for where in ("away", "here"))
@@ -107,9 +109,7 @@ def test_a_worker_killed_in_mid_run_loses_nothing(cluster, client, tmp_path):
     # What is there is not trained again: no worker is left to do so.
     for worker in cluster.workers:
         worker.kill()
-    again = bench(
-        TINY, range(4), cluster=cluster.address, runs_dir=tmp_path / "away", benches_dir=tmp_path / "benches"
-    )
+    again = bench_away(cluster, range(4), tmp_path)
     assert again.bench.last == away.bench.last
 
 
@@ -139,20 +139,19 @@ def test_workers_that_do_not_fit_get_nothing(cluster, client, tmp_path):
     (tmp_path / "file").touch()
     cluster.add_worker(UNDER20K_DATA_DIR=str(tmp_path / "file"))  # no MNIST there
     cluster.wait_for_workers(client, 2 + len(UNFIT))
-    with dask_workers(cluster.address, "native", "auto", 1, None) as pool:
-        told: list[str] = []
+    with dask_backend(cluster.address, Compute("native", threads=1), None) as backend:
+        notes: list[str] = []
 
         def judged() -> bool:
-            pool.heard()
-            told.extend(pool.news())
-            return len([text for text in told if "joins" in text or "refused" in text]) == 2 + len(UNFIT)
+            notes.extend(note.text for note in backend.events())
+            return len([text for text in notes if "joins" in text or "refused" in text]) == 2 + len(UNFIT)
 
         wait_for(judged)
         for _, words in UNFIT.values():
-            assert len([text for text in told if words in text]) == 1, told
-        assert len([text for text in told if str(tmp_path / "file") in text]) == 1, told
-        assert len([text for text in told if "joins" in text]) == 1
-        asked = [pool.executor.submit(os.getpid) for _ in range(12)]
+            assert len([text for text in notes if words in text]) == 1, notes
+        assert len([text for text in notes if str(tmp_path / "file") in text]) == 1, notes
+        assert len([text for text in notes if "joins" in text]) == 1
+        asked = [backend.executor.submit(os.getpid) for _ in range(12)]
         assert {future.result(timeout=300) for future in asked} == {fit.pid}
 
 
@@ -160,7 +159,7 @@ def test_where_no_worker_fits_it_says_why(cluster, client, tmp_path):
     cluster.add_worker(UNFIT["other code"][0])
     cluster.wait_for_workers(client, 1)
     with pytest.raises(UserError, match=r"no worker of .* fits: .* under20k of other code \(other, but "):
-        bench(TINY, range(1), cluster=cluster.address, runs_dir=tmp_path / "runs")
+        bench(TINY, range(1), cluster=cluster.address, places=Places(tmp_path / "runs"))
     assert not (tmp_path / "runs").exists()
 
 
@@ -169,21 +168,20 @@ def test_a_worker_may_come_later(cluster, tmp_path):
         if "has no worker; waiting for one" in text:
             cluster.add_worker()
 
-    watched = Watched(on_news=come)
-    done = bench_away(cluster, range(1), tmp_path, watched)
+    done = bench_away(cluster, range(1), tmp_path, Log(on_note=come))
     assert len(cluster.workers) == 1
     assert len(done.bench.seeds) == 1
 
 
 def test_a_scheduler_that_goes_away(cluster, tmp_path):
     cluster.add_worker()
-    with pytest.raises(UserError, match="is gone; what is done is kept: call again to go on"):
+    with pytest.raises(UserError, match="is gone; finished runs are kept; run the command again"):
         bench(
             ENDLESS,
             range(2),
             cluster=cluster.address,
-            runs_dir=tmp_path / "runs",
-            watcher=Watched(on_first_start=cluster.scheduler.kill),
+            places=Places(tmp_path / "runs"),
+            on_event=Log(on_first_start=cluster.scheduler.kill),
         )
 
 
@@ -192,7 +190,7 @@ def test_a_scheduler_without_under20k(tmp_path, mnist):
     cluster = Cluster(tmp_path / "cluster", UNFIT["none"][0])
     try:
         with pytest.raises(UserError, match=r"the scheduler at .*: under20k is not installed; install "):
-            bench(TINY, range(1), cluster=cluster.address, runs_dir=tmp_path / "runs")
+            bench(TINY, range(1), cluster=cluster.address, places=Places(tmp_path / "runs"))
     finally:
         cluster.close()
 
@@ -202,14 +200,19 @@ def test_where_nobody_answers(tmp_path, monkeypatch):
         bound.bind(("127.0.0.1", 0))
         port = bound.getsockname()[1]
         with pytest.raises(UserError, match=f"no Dask scheduler answers at 'tcp://127.0.0.1:{port}'"):
-            bench(TINY, range(1), cluster=f"tcp://127.0.0.1:{port}", runs_dir=tmp_path / "runs")
+            bench(TINY, range(1), cluster=f"tcp://127.0.0.1:{port}", places=Places(tmp_path / "runs"))
     for nonsense in ("nonsense", "tcp://", "http://127.0.0.1:1"):
         with pytest.raises(UserError, match="no Dask scheduler answers"):
-            bench(TINY, range(1), cluster=nonsense, runs_dir=tmp_path / "runs")
+            bench(TINY, range(1), cluster=nonsense, places=Places(tmp_path / "runs"))
     monkeypatch.setattr(under20k.runs.parallel.dask, "CONNECT_S", 1)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         with pytest.raises(UserError, match="no Dask scheduler answers"):
-            bench(TINY, range(1), cluster=f"127.0.0.1:{silent.getsockname()[1]}", runs_dir=tmp_path / "runs")
+            bench(
+                TINY,
+                range(1),
+                cluster=f"127.0.0.1:{silent.getsockname()[1]}",
+                places=Places(tmp_path / "runs"),
+            )
     assert not (tmp_path / "runs").exists()

@@ -20,6 +20,7 @@ from under20k.files import read_json, read_text, write_json, write_text
 from under20k.recipe.named import MINIMAL
 from under20k.runs.bench.bench import Bench
 from under20k.runs.bench.run_bench import bench
+from under20k.runs.places import Places
 from under20k.runs.records.record import Reading, Record, sealed, weights_digest
 from under20k.runs.records.rerun import draw, rerun
 from under20k.runs.records.submit import write
@@ -37,7 +38,7 @@ SEEDS = range(20)
 def record(tmp_path_factory: pytest.TempPathFactory, mnist: Mnist) -> Record:
     """A record of trainings that took place."""
     folder = tmp_path_factory.mktemp("trained")
-    trained = bench(TINY, SEEDS, runs_dir=folder / "runs", benches_dir=folder / "benches").bench
+    trained = bench(TINY, SEEDS, places=Places(folder / "runs", folder / "benches")).bench
     weights = {seed: weights_digest(Run.open(folder / "runs" / f"tiny-{seed}").weights()) for seed in SEEDS}
     now = datetime.now(UTC)
     readings = {seed: (Reading(now.isoformat(), 5_000, 10_000),) for seed in SEEDS}
@@ -130,7 +131,7 @@ def test_the_records_instruction_set_is_used(record, monkeypatch):
 def bench_like(record: Record, seeds: list[int]) -> Record:
     """The record, the seeds trained with the instruction set in use."""
     with tempfile.TemporaryDirectory() as folder:
-        made = bench(TINY, seeds, runs_dir=Path(folder) / "runs", benches_dir=Path(folder) / "benches").bench
+        made = bench(TINY, seeds, places=Places(f"{folder}/runs", f"{folder}/benches")).bench
         weights = {
             seed: weights_digest(Run.open(Path(folder) / "runs" / f"tiny-{seed}").weights()) for seed in seeds
         }

@@ -14,18 +14,20 @@ import under20k.runs.records.submit
 from tests.support.benches import SMALL, around, bench_of, on_disk
 from under20k.cli.main import main
 from under20k.data import Mnist, load_test
+from under20k.engine.base import Compute
 from under20k.engine.evaluation import Evaluation
 from under20k.errors import UserError
 from under20k.files import read_json, write_json, write_text
 from under20k.recipe.named import MINIMAL
+from under20k.runs.evaluate import evaluate
 from under20k.runs.provenance import code_digest, processor
 from under20k.runs.records.record import Record, weights_digest
 from under20k.runs.records.submit import submit
 from under20k.runs.records.timing import Timing
 from under20k.runs.records.verify import check
 from under20k.runs.run import Run
-from under20k.runs.train import evaluate
 
+TORCH = Compute("torch", threads=1)
 TIMING = Timing("minimal, torch engine, fp32", (2.0, 2.2, 2.1), (90.0, 99.0, 84.0), 2, "A processor")
 
 
@@ -34,7 +36,7 @@ def believed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Has every model reach what its last epoch says, and on test 99.50%; who read the test set."""
     read: list[str] = []
 
-    def evaluation(run: Run, split: str = "validation", **options) -> tuple[Evaluation, None, None]:
+    def evaluation(run: Run, split: str = "validation", **options) -> Evaluation:
         last = run.metrics()[-1].validation_accuracy
         correct = 9_950 if split == "test" else round(10_000 * last)
         confusion = np.zeros((10, 10), np.int64)
@@ -43,7 +45,7 @@ def believed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         if split == "test":
             run.add_test_reading({"read": "2026-01-03T00:00:00+00:00", **found.to_dict()})
             read.append(run.path.name)
-        return found, None, None
+        return found
 
     monkeypatch.setattr(under20k.runs.records.submit, "evaluate", evaluation)
     return read
@@ -127,7 +129,7 @@ def test_the_models_are_really_evaluated(tmp_path, mnist: Mnist):
     accuracy = {}
 
     def of(run: Run) -> float:
-        accuracy[run.seed] = evaluate(run, engine="torch", threads=1)[0].accuracy
+        accuracy[run.seed] = evaluate(run, compute=TORCH).accuracy
         return accuracy[run.seed]
 
     bench = on_disk(tmp_path, bench_of(around(0.5)), of)
@@ -138,8 +140,7 @@ def test_the_models_are_really_evaluated(tmp_path, mnist: Mnist):
     for seed in (0, 19):
         run = Run.open(tmp_path / "runs" / f"{SMALL.name}-{seed}")
         (reading,) = run.test_readings()
-        _, images, logits = evaluate(run, "test", engine="torch", threads=1)
-        assert (images.images == test.images).all()
+        logits = evaluate(run, "test", compute=TORCH).logits
         assert reading["correct"] == (logits.argmax(1) == test.labels).sum()
         assert record.readings[seed][0].correct == reading["correct"]
     assert check(path) == []
@@ -148,7 +149,7 @@ def test_the_models_are_really_evaluated(tmp_path, mnist: Mnist):
 @pytest.mark.slow
 def test_a_model_that_is_not_what_its_epochs_say(tmp_path, mnist: Mnist):
     def of(run: Run) -> float:
-        return evaluate(run, engine="torch", threads=1)[0].accuracy + (0.0003 if run.seed == 13 else 0)
+        return evaluate(run, compute=TORCH).accuracy + (0.0003 if run.seed == 13 else 0)
 
     bench = on_disk(tmp_path, bench_of(around(0.5)), of)
     said = refused(tmp_path, bench, "accurate")

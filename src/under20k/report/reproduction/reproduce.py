@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from under20k.checking.check import check
 from under20k.data import load
-from under20k.data.sources import Notify
-from under20k.engine.select import check_threads
+from under20k.engine.base import Compute
 from under20k.errors import UserError
 from under20k.files import write_json
 from under20k.recipe.named import MINIMAL, MINIMAL_PLUS, REGULARIZED, REGULARIZED_PLUS
 from under20k.recipe.recipe import Recipe
-from under20k.runs.parallel.local import end_if_only_imported
-from under20k.runs.parallel.scheduler import Task, Unwatched, Watcher, train_all
+from under20k.runs.events import OnEvent, ignore
+from under20k.runs.parallel.processes import end_if_only_imported
+from under20k.runs.parallel.scheduler import train_all
+from under20k.runs.parallel.task import Task
+from under20k.runs.places import Places
 from under20k.runs.provenance import command
 from under20k.runs.run import Run
 
@@ -44,39 +46,29 @@ def reproduce(
     seeds: int = 1,
     *,
     recipes: Sequence[Recipe] | None = None,
-    runs_dir: Path | str = "runs",
+    compute: Compute = Compute(),
+    places: Places = Places(),
     report_dir: Path | str = "report",
-    engine: str = "auto",
-    device: str = "auto",
-    precision: str = "auto",
-    threads: int = 1,
     jobs: int | None = None,
-    data_dir: Path | None = None,
-    notify: Notify | None = None,
-    watcher: Watcher | None = None,
+    on_event: OnEvent = ignore,
 ) -> Reproduction:
     """Train ``recipes``, by default ``REPRODUCED``, with seeds 0 to ``seeds`` − 1; check and report.
 
-    Finished runs in ``runs_dir`` are reused, unfinished ones go on; ``jobs`` trainings run at a time, each on
-    ``threads`` threads. In a script, call it under ``if __name__ == "__main__":``, for its processes import
-    the script. Raises UserError for whatever is wrong; what is finished is kept.
+    Finished runs in ``places.runs`` are reused, unfinished ones resumed; ``jobs`` trainings run at a time,
+    each on ``compute.threads`` threads. In a script, call it under ``if __name__ == "__main__":``, since its
+    processes import the script. Raises UserError for whatever is wrong; what is finished is kept.
     """
     end_if_only_imported()
     if not 1 <= seeds <= MAX_SEEDS:
         raise UserError(f"seeds: {seeds}; allowed are whole numbers from 1 to {MAX_SEEDS}")
-    check_threads(threads)
     if Path(report_dir).exists() and not Path(report_dir).is_dir():
         raise UserError(f"{report_dir} is a file; name a folder for the report with --output")
     recipes = REPRODUCED if recipes is None else recipes
-    load(data_dir, notify=notify)  # once, rather than in every process at the same time
+    load(places.data, on_event=on_event)  # once, rather than in every process at the same time
     # The longest trainings first: what is left at the end is short.
     by_length = sorted(recipes, key=lambda recipe: -recipe.epochs)
-    tasks = [
-        Task(recipe, seed, Path(runs_dir), engine, device, threads, data_dir, precision=precision)
-        for recipe in by_length
-        for seed in range(seeds)
-    ]
-    outcome = train_all(tasks, watcher or Unwatched(), jobs=jobs)
+    tasks = [Task(recipe, seed, places, compute) for recipe in by_length for seed in range(seeds)]
+    outcome = train_all(tasks, jobs=jobs, on_event=on_event)
     outcome.raise_first()
     runs = {
         recipe.name: [outcome.runs[task.path] for task in tasks if task.recipe == recipe]

@@ -1,7 +1,7 @@
-"""A recipe over many seeds: training them, and what they say together.
+"""Train a recipe over many seeds, and collect what they show together.
 
-A bench folder holds ``bench.json`` (the recipe, every seed's epochs and environment, the statistics),
-``bench.png`` and ``bench.md``; the run folders stay where they are.
+A bench folder holds ``bench.json``: the recipe, every seed's epochs and environment, the statistics. The run
+folders stay where they are.
 """
 
 from __future__ import annotations
@@ -10,29 +10,32 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from under20k.data import load
-from under20k.data.sources import Notify
-from under20k.engine.select import check_threads
+from under20k.engine.base import Compute
 from under20k.errors import UserError
 from under20k.files import write_json
 from under20k.recipe.named import named
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.seeds import check_seed
 from under20k.runs.bench.bench import FILE, Bench, SeedResult
+from under20k.runs.events import OnEvent, ignore
 from under20k.runs.names import folded, safe_name
-from under20k.runs.parallel.local import end_if_only_imported
-from under20k.runs.parallel.scheduler import Failure, Task, Unwatched, Watcher, train_all
+from under20k.runs.parallel.processes import end_if_only_imported
+from under20k.runs.parallel.reuse import Differing
+from under20k.runs.parallel.scheduler import Outcome, train_all
+from under20k.runs.parallel.task import Task
+from under20k.runs.places import Places
 from under20k.runs.provenance import command
-from under20k.runs.run import Run
 
 MAX_SEEDS = 100_000
+DIFFERING: dict[str, Differing] = {"resume": "refuse", "replace": "replace", "reuse": "reuse"}
 
 
 @dataclass(frozen=True)
 class BenchResult:
-    """What ``bench`` gives."""
+    """What ``bench`` returns."""
 
     bench: Bench
     folder: Path
@@ -46,35 +49,41 @@ def bench(
     seeds: Sequence[int] = range(30),
     *,
     versus: Recipe | str | None = None,
-    runs_dir: Path | str = "runs",
-    benches_dir: Path | str = "benches",
-    engine: str = "auto",
-    device: str = "auto",
-    precision: str = "auto",
-    threads: int = 1,
+    compute: Compute = Compute(),
+    places: Places = Places(),
     jobs: int | None = None,
     cluster: str | None = None,
-    data_dir: Path | None = None,
-    overwrite: bool = False,
-    notify: Notify | None = None,
-    watcher: Watcher | None = None,
+    existing: Literal["resume", "replace", "reuse"] = "resume",
+    on_event: OnEvent = ignore,
     **changes: Any,
 ) -> BenchResult:
-    """Train ``recipe``, ``changes`` replacing settings, once for each of ``seeds``, and report them together.
+    """Train a recipe once for each of many seeds, and collect the results.
 
-    With ``versus``, another recipe is trained on the same seeds. Runs in ``runs_dir`` that the same engine
-    and code have finished are reused, unfinished ones go on; what others have trained is an error, unless
-    ``overwrite``. ``jobs`` trainings at a time, each on ``threads`` threads of this machine, or the workers
-    of the Dask ``cluster`` at that address. A seed whose training fails, which for a process that dies is at
-    the second time, is left out and named in ``Bench.failures``. In a script, call it under
-    ``if __name__ == "__main__":``, for its processes import the script. Raises UserError for whatever is
-    wrong, and where no seed is left.
+    A seed whose training fails, which for a worker that dies is at the second time, is left out and named in
+    ``Bench.failures``. In a script, call this under ``if __name__ == "__main__":``, since its processes
+    import the script.
+
+    Args:
+        recipe: a Recipe, or the name of one.
+        seeds: consecutive.
+        versus: another recipe, trained on the same seeds.
+        compute: what to train on; ``threads`` are those of each training.
+        places: of the runs, the benches, and MNIST.
+        jobs: trainings at a time on this machine; by default as many as its cores and memory hold.
+        cluster: the address of a Dask scheduler, whose workers train instead.
+        existing: runs that the same engine and code have finished are reused, and unfinished ones resumed.
+            Those that others have trained are an error (``resume``), trained again (``replace``), or reused
+            as well (``reuse``).
+        on_event: called with every event of ``runs.events``.
+        **changes: settings that replace the recipe's own.
+
+    Raises:
+        UserError: for whatever is wrong, and where no seed is left.
     """
     end_if_only_imported()
     recipe = (named(recipe) if isinstance(recipe, str) else recipe).with_changes(**changes)
     other = named(versus) if isinstance(versus, str) else versus
     check_seeds(seeds)
-    check_threads(threads)
     recipes = [recipe] if other is None else [recipe, other]
     if other is not None and folded(safe_name(recipe.name)) == folded(safe_name(other.name)):
         same = f"both recipes are called {recipe.name}"
@@ -82,32 +91,21 @@ def bench(
             same = f"the recipes {recipe.name} and {other.name} would share run folders"
         raise UserError(f"{same}; compare two, or give the one in a file another name")
     if cluster is None:
-        load(data_dir, notify=notify)  # once, rather than in every process at the same time
+        load(places.data, on_event=on_event)  # once, rather than in every process at the same time
     # Seed by seed, so that a bench that is stopped has pairs to compare.
-    tasks = [
-        Task(each, seed, Path(runs_dir), engine, device, threads, data_dir, overwrite, precision)
-        for seed in seeds
-        for each in recipes
-    ]
-    outcome = train_all(tasks, watcher or Unwatched(), jobs=jobs, cluster=cluster, same_code=True)
-
-    from under20k.report.bench import write_bench_report  # Matplotlib takes a while to load
-
+    tasks = [Task(each, seed, places, compute) for seed in seeds for each in recipes]
+    outcome = train_all(tasks, differing=DIFFERING[existing], jobs=jobs, cluster=cluster, on_event=on_event)
     benches: list[Bench] = []
     folders: list[Path] = []
     nothing: list[str] = []  # of a recipe without a single finished seed
     for each in recipes:
-        folder = bench_path(Path(benches_dir), each.name, seeds)
-        runs = [
-            outcome.runs[task.path] for task in tasks if task.recipe == each and task.path in outcome.runs
-        ]
-        failures = [failure for failure in outcome.failures if failure.task.recipe == each]
-        if not runs:
-            nothing.append(f"{failures[0]} (and no other seed is finished)")
+        folder = bench_path(places.benches, each.name, seeds)
+        made = collect(each, outcome, folder)
+        if made is None:
+            failure = next(failure for failure in outcome.failures if failure.task.recipe == each)
+            nothing.append(f"{failure} (and no other seed is finished)")
             continue
-        made = _collected(each, runs, failures, folder)
         write_json(folder / FILE, made.to_dict())
-        write_bench_report(made, folder)
         benches.append(made)
         folders.append(folder)
     if nothing:
@@ -116,6 +114,21 @@ def bench(
     if other is None:
         return BenchResult(benches[0], folders[0])
     return BenchResult(benches[0], folders[0], benches[1], folders[1])
+
+
+def collect(recipe: Recipe, outcome: Outcome, folder: Path) -> Bench | None:
+    """Return the bench of a recipe's finished runs, which ``folder`` will hold; None where there are none."""
+    runs = [run for run in outcome.runs.values() if run.recipe == recipe]
+    failures = [failure for failure in outcome.failures if failure.task.recipe == recipe]
+    if not runs:
+        return None
+    return Bench(
+        recipe,
+        tuple(SeedResult.of(run, folder) for run in runs),
+        tuple(map(str, failures)),
+        command(),
+        datetime.now(UTC).date().isoformat(),
+    )
 
 
 def check_seeds(seeds: Sequence[int]) -> None:
@@ -133,13 +146,3 @@ def check_seeds(seeds: Sequence[int]) -> None:
 def bench_path(benches_dir: Path, name: str, seeds: Sequence[int]) -> Path:
     """Where the bench of a recipe called ``name`` lies."""
     return benches_dir / f"{safe_name(name)}-seeds-{seeds[0]}-{seeds[-1]}"
-
-
-def _collected(recipe: Recipe, runs: Sequence[Run], failures: Sequence[Failure], folder: Path) -> Bench:
-    return Bench(
-        recipe,
-        tuple(SeedResult.of(run, folder) for run in runs),
-        tuple(map(str, failures)),
-        command(),
-        datetime.now(UTC).date().isoformat(),
-    )

@@ -8,31 +8,42 @@ not fit gets none. What a worker tells comes as Dask's events; a run comes back 
 from __future__ import annotations
 
 import gc
+import pickle
 import socket
+import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from queue import SimpleQueue
 from time import monotonic
 from typing import Any
 
+from under20k.engine.base import Compute
 from under20k.engine.select import choose
 from under20k.errors import UserError
-from under20k.runs.parallel.pool import Message
-from under20k.runs.provenance import code_digest
+from under20k.files import remove, write_bytes
+from under20k.runs.distillation import remove_teachers
+from under20k.runs.events import EpochDone, Event, Finished, Note, OnEvent, Started, Step
+from under20k.runs.parallel.reuse import finished
+from under20k.runs.parallel.task import BackendLost, Task, perform
+from under20k.runs.places import Places
+from under20k.runs.provenance import code_digest, command
+from under20k.runs.run import FILES, Run, lock
 
 REACH_S = 5  # for a port to take a connection
 CONNECT_S = 60  # for a scheduler, which may be busy, to answer there
 CLOSE_S = 10
-LOOK_S = 1.0  # between two looks at who is there
+LOOK_S = 1.0  # between two polls of the workers
 
 
 class DaskWorkers:
-    """A ``pool.Pool`` of the workers of a cluster."""
-
-    away = True
+    """A ``Backend`` of the workers of a cluster. They share no folder with this process: a run comes back as
+    its files.
+    """
 
     def __init__(self, client: Any, executor: Any, topic: str, address: str) -> None:
         from distributed.scheduler import KilledWorker
@@ -40,92 +51,129 @@ class DaskWorkers:
         self.executor = executor
         self.where = f"on the workers of {address}"
         # Dask itself tries a task of a lost worker elsewhere, three times; KilledWorker is its giving up.
-        self.crash: tuple[type[BaseException], ...] = (KilledWorker,)
-        self._client, self._topic, self._address = client, topic, address
-        self._events: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
-        self._news: list[str] = []
+        self.retryable: tuple[type[BaseException], ...] = (KilledWorker,)
+        self._client, self.topic, self._address = client, topic, address
+        self._messages: SimpleQueue[Any] = SimpleQueue()
         self._fit: set[str] = set()
         self._unfit: dict[str, str] = {}
         self._waiting = False
         self._looked = 0.0
-        client.subscribe_topic(topic, lambda event: self._events.put(tuple(event[1])))
+        client.subscribe_topic(topic, lambda message: self._messages.put(message[1]))
 
     @property
     def fit(self) -> int:
-        """How many workers can train, as far as ``heard`` and ``news`` know."""
+        """The number of workers that can train, as of the last ``events``."""
         return len(self._fit)
 
-    @property
-    def tell(self) -> Callable[[Message], None]:
-        return Voice(self._topic)
+    def submit(self, task: Task) -> Future[dict[str, bytes]]:
+        """Train a task when a worker is free."""
+        future: Future[dict[str, bytes]] = self.executor.submit(perform_away, task, self.topic, command())
+        return future
 
-    def heard(self) -> list[Message]:
-        messages = []
-        while not self._events.empty():
-            kind, *values = self._events.get()
-            if kind == "on_worker":
-                self._judged(*values)
-            else:
-                messages.append((kind, *values))
-        return messages
+    def events(self) -> list[Event]:
+        """Return what has happened since the last call.
 
-    def news(self) -> list[str]:
-        """Who came and went. Raises UserError where the scheduler is gone, or every worker was refused."""
+        Raises BackendLost where the scheduler is gone, UserError where every worker was refused.
+        """
         if self._client.status not in ("running", "connecting"):
-            raise self.lost()
-        told, self._news = self._news, []
+            raise self._lost()
+        events: list[Event] = []
+        for _ in range(self._messages.qsize()):
+            message = self._messages.get()
+            if isinstance(message, bytes):
+                events.append(pickle.loads(message))  # noqa: S301 - as the results that Dask itself brings
+            else:
+                events.append(self._judged(*message))
         if monotonic() - self._looked >= LOOK_S:
             self._looked = monotonic()
-            told += self._look()
-        return told
+            events += map(Note, self._look())
+        return events
 
-    def lost(self) -> UserError:
-        return UserError(
-            f"the scheduler at {self._address} is gone; what is done is kept: call again to go on"
-        )
+    def collect(self, task: Task, future: Future[dict[str, bytes]]) -> Run:
+        """Put the files of a run that a worker has trained into the task's folder."""
+        if future.cancelled():  # which nobody here does
+            raise self._lost()
+        adopt(task, future.result())
+        return Run.open(task.path)
 
-    def _look(self) -> list[str]:
-        news = []
+    def _lost(self) -> BackendLost:
+        return BackendLost(f"the scheduler at {self._address} is gone")
+
+    def _look(self) -> Iterator[str]:
+        """Say which workers have gone."""
         from under20k.runs.parallel import dask_worker
 
         try:
             present = set(self._client.scheduler_info(n_workers=-1)["workers"])
-            self._client.run_on_scheduler(dask_worker.wake, self._topic)
+            self._client.run_on_scheduler(dask_worker.wake, self.topic)
         except OSError:  # it went before the client has noticed
-            raise self.lost() from None
+            raise self._lost() from None
         for gone in self._fit - present:
-            news.append(f"worker {gone} is gone; its trainings go to others")
+            yield f"worker {gone} is gone; its trainings go to others"
         self._fit &= present
         refused = {address: why for address, why in self._unfit.items() if address in present}
         if not self._fit and present and refused.keys() == present:
             reasons = "; ".join(f"{address}: {why}" for address, why in refused.items())
             raise UserError(f"no worker of {self._address} fits: {reasons}")
         if not self._fit and not present and not self._waiting:
-            news.append(f"{self._address} has no worker; waiting for one")
+            yield f"{self._address} has no worker; waiting for one"
         self._waiting = not self._fit
-        return news
 
-    def _judged(self, address: str, reason: str | None) -> None:
+    def _judged(self, address: str, reason: str | None) -> Note:
         if reason is None:
             self._fit.add(address)
-            self._news.append(f"worker {address} joins")
-        else:
-            self._unfit[address] = reason
-            self._news.append(f"worker {address} is refused: {reason}")
+            return Note(f"worker {address} joins")
+        self._unfit[address] = reason
+        return Note(f"worker {address} is refused: {reason}")
 
 
-class Voice:
-    """What a task on a worker tells by; it travels with the task."""
+def perform_away(task: Task, topic: str, command_line: str) -> dict[str, bytes]:
+    """Perform a task on a worker of a cluster, logging its events under ``topic``; return the run's files."""
+    from distributed import get_worker
 
-    def __init__(self, topic: str) -> None:
-        self.topic = topic
+    worker = get_worker()
 
-    def __call__(self, message: Message) -> None:
+    def log(event: Event) -> None:
         # A step is not worth the scheduler's time: of many workers, it is the one that is short of it.
-        if message[0] != "on_step":
-            from distributed import get_worker
+        if not isinstance(event, Step):
+            worker.log_event(topic, pickle.dumps(event))
 
-            get_worker().log_event(self.topic, list(message))
+    return train_away(task, log, command_line)
+
+
+def train_away(task: Task, on_event: OnEvent, command_line: str) -> dict[str, bytes]:
+    """Train a task in a temporary folder, and return the run's files.
+
+    Args:
+        task: the training; its events name the task's own folder.
+        on_event: called with them.
+        command_line: recorded in the run.
+    """
+
+    def pass_on(event: Event) -> None:
+        if isinstance(event, Started | Step | EpochDone | Finished):
+            event = replace(event, run=task.path)
+        on_event(event)
+
+    with tempfile.TemporaryDirectory(prefix="under20k-") as scratch:
+        places = Places(scratch, data=task.places.data)
+        away = replace(task, places=places, existing="refuse")
+        perform(away, pass_on, command_line)
+        return {name: path.read_bytes() for name in FILES if (path := away.path / name).is_file()}
+
+
+def adopt(task: Task, files: Mapping[str, bytes]) -> None:
+    """Put a run's files, trained elsewhere, into the task's folder; one that is finished there stays."""
+    with lock(task.path):
+        if task.existing != "replace" and finished(task):
+            return
+        remove_teachers(task.path)  # of an attempt here; those that taught it stay where it was trained
+        # As in Run.create: the model goes first and comes last.
+        for name in reversed(FILES):
+            remove(task.path / name)
+        for name in FILES:
+            if name in files:
+                write_bytes(task.path / name, files[name])
 
 
 def reach(address: str) -> None:
@@ -142,10 +190,17 @@ def reach(address: str) -> None:
 
 
 @contextmanager
-def dask_workers(
-    address: str, engine: str, device: str, threads: int, data_dir: Path | None, precision: str = "auto"
-) -> Iterator[DaskWorkers]:
-    """The workers of the scheduler at ``address``. Raises UserError where it, or Dask, is missing."""
+def dask_backend(address: str, compute: Compute, data_dir: Path | None) -> Iterator[DaskWorkers]:
+    """Give the block the workers of a cluster.
+
+    Args:
+        address: of the Dask scheduler.
+        compute: what a worker needs to have; of its threads, a training takes as many as this names.
+        data_dir: where a worker looks for MNIST.
+
+    Raises:
+        UserError: where the scheduler, or Dask, is missing.
+    """
     try:
         import cloudpickle
         from distributed import Client
@@ -168,12 +223,12 @@ def dask_workers(
             "scheduler', see docs/cluster.md"
         ) from None
     name = f"under20k-{uuid.uuid4().hex}"
-    choice = choose(engine, device, precision)
+    choice = choose(compute)
     wanted = {
         "version": metadata.version("under20k"),
         "code": code_digest(),
         "engine": choice.engine,
-        "device": device,
+        "device": compute.device,
         "precision": choice.precision,
         "data_dir": None if data_dir is None else str(data_dir),
     }
@@ -182,9 +237,9 @@ def dask_workers(
         # It takes the trainings apart, to hand them on.
         if reason := client.run_on_scheduler(dask_worker.other, wanted):
             raise UserError(f"the scheduler at {address}: {reason}")
-        pool = DaskWorkers(client, executor, name, address)
-        client.register_plugin(dask_worker.fitness(name, threads, wanted), name=name)
-        yield pool
+        backend = DaskWorkers(client, executor, name, address)
+        client.register_plugin(dask_worker.fitness(name, compute.threads or 1, wanted), name=name)
+        yield backend
     finally:
         with suppress(Exception):  # a scheduler that is gone has nothing left to tidy up
             if client.status == "running":

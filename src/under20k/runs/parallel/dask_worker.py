@@ -8,7 +8,7 @@ from typing import Any
 def fitness(name: str, threads: int, wanted: dict[str, Any]) -> Any:
     """A Dask worker plugin that has a fit worker declare the resource ``name``, one for so many threads.
 
-    Each worker tells of itself under the topic ``name``: ``on_worker``, its address, and why it is refused.
+    Each worker logs its address under the topic ``name``, and why it is refused or None.
     """
     import asyncio
 
@@ -24,7 +24,7 @@ def fitness(name: str, threads: int, wanted: dict[str, Any]) -> Any:
             if reason is None:
                 units = max(1, worker.state.nthreads // threads)
                 await worker.set_resources(**{name: units})
-            worker.log_event(name, ["on_worker", worker.address, reason])
+            worker.log_event(name, [worker.address, reason])
 
         async def teardown(self, worker: Any) -> None:
             if name in worker.state.total_resources:
@@ -70,11 +70,12 @@ def unfit(wanted: dict[str, Any]) -> str | None:
     from pathlib import Path
 
     from under20k.data import load
+    from under20k.engine.base import Compute
     from under20k.engine.select import choose, torch_device
     from under20k.errors import UserError
 
     try:
-        choose(wanted["engine"], wanted["device"], wanted["precision"])
+        choose(Compute(wanted["engine"], wanted["device"], wanted["precision"]))
         if wanted["engine"] == "torch":
             torch_device(wanted["device"])
         load(None if wanted["data_dir"] is None else Path(wanted["data_dir"]))

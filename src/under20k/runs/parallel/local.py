@@ -1,317 +1,103 @@
-"""Trainings on processes of this machine: one process each, so that one that dies takes no other with it.
-
-A process does one call after the other and speaks with its parent through a pipe of its own. There is no
-lock, queue or semaphore that a killed process could leave held, and nothing that Python waits for at its
-exit: so ending everything is to kill the processes, at any moment. Systems without semaphores will do; where
-a program may start no processes, the trainings run in its own, one after the other.
-"""
+"""The backend of this machine: a process for each training that runs at a time."""
 
 from __future__ import annotations
 
 import multiprocessing
-import multiprocessing.resource_tracker
 import os
-import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
-from queue import Empty, SimpleQueue
-from time import monotonic, sleep
-from typing import Any
+from queue import SimpleQueue
 
 from under20k.engine import machine
-from under20k.errors import UserError, in_words, unforeseen
-from under20k.runs.parallel.pool import Message
-
-POLL_S = 0.1
-JOIN_S = 1.0  # for a killed process to be gone
-EXIT_S = 5.0  # for the exit code of a process whose pipe has ended
-BEGUN, TOLD, DONE, FAILED = "begun", "told", "done", "failed"
-WORKER = "under20k-worker"  # what our processes are called
-NO_GUARD = 78  # their exit code where the script that they import trains
-GUARD = 'put what it does under `if __name__ == "__main__":`'
-
-
-class NoMainGuard(UserError):
-    """A script that starts processes does so again when they import it."""
-
-
-class ProcessDied(Exception):
-    """A process ended before the call that it was doing."""
-
-
-class DiedInStart(ProcessDied):
-    """A process ended before it could take a call; the message says how."""
+from under20k.runs.events import Event
+from under20k.runs.parallel.processes import (
+    ProcessDied,
+    SeparateProcesses,
+    end_if_only_imported,
+    tell_parent,
+)
+from under20k.runs.parallel.task import Backend, Task, perform
+from under20k.runs.run import Run
 
 
 class LocalProcesses:
-    """A ``pool.Pool`` of so many processes."""
+    """A ``Backend`` of processes."""
 
-    away = False
-    crash = (ProcessDied,)
+    retryable = (ProcessDied,)
 
     def __init__(self, executor: SeparateProcesses, jobs: int, limit: str) -> None:
         self.executor = executor
         self.where = f"{jobs} at a time{f' ({limit})' if limit else ''}"
 
-    @property
-    def tell(self) -> Callable[[Message], None]:
-        return tell_parent
+    def submit(self, task: Task) -> Future[None]:
+        """Train a task when a process is free."""
+        return self.executor.submit(perform, task, tell_parent)
 
-    def heard(self) -> list[Message]:
-        return self.executor.heard()
+    def events(self) -> list[Event]:
+        """Return what the processes have reported since the last call."""
+        return self.executor.reported()
 
-    def lost(self) -> UserError:
-        return UserError("the trainings were cancelled; what is done is kept: call again to go on")
-
-    def news(self) -> list[str]:
-        return []
-
-
-class SeparateProcesses(Executor):
-    """So many processes, started when they are needed, each with a thread here that waits for it.
-
-    A call whose process dies raises ProcessDied; the next one gets a new process.
-    """
-
-    def __init__(self, count: int) -> None:
-        # Fresh interpreters: a fork would inherit threads of libraries that do not survive it.
-        self._context = multiprocessing.get_context("spawn")
-        self._calls: SimpleQueue[tuple[Future[Any], Any] | None] = SimpleQueue()
-        self._told: SimpleQueue[Message] = SimpleQueue()
-        self._starting = threading.Lock()
-        self._processes: list[BaseProcess] = []
-        self._ended = False
-        self._count = count
-        if os.name != "nt":
-            # Now, and in a block of its own: what starts it lets Ctrl-C through afterwards.
-            with interrupts_held(), starting_in_words():
-                multiprocessing.resource_tracker.ensure_running()
-        with interrupts_held():
-            for _ in range(count):
-                threading.Thread(target=self._serve, daemon=True).start()
-
-    def submit(self, work: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        self._calls.put((future, (work, args, kwargs)))
-        return future
-
-    def heard(self) -> list[Message]:
-        """What calls have told since the last time. Of a call that is done, everything is there."""
-        found = []
-        while not self._told.empty():
-            found.append(self._told.get())
-        return found
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Kill every process, whatever it does; calls that wait for their turn are cancelled."""
-        with self._starting:
-            self._ended = True
-            processes = list(self._processes)
-        for process in processes:
-            process.kill()
-        while True:
-            try:
-                call = self._calls.get_nowait()
-            except Empty:
-                break
-            if call is not None:
-                call[0].cancel()
-        for _ in range(self._count):
-            self._calls.put(None)
-        for process in processes:
-            process.join(JOIN_S)
-
-    def _serve(self) -> None:
-        """A thread's life: one call after the other, on a process of its own."""
-        process, connection = None, None
-        while (call := self._calls.get()) is not None:
-            future, work = call
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                if connection is None:
-                    process, connection = self._start()
-                result = self._done(connection, work)
-            except BaseException as error:
-                if isinstance(error, ProcessDied):
-                    if connection is not None:
-                        connection.close()
-                    if process is not None:
-                        process.join(JOIN_S)
-                    connection = None
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-
-    def _start(self) -> tuple[BaseProcess, Connection]:
-        """A new process, ready for calls, and the pipe to it.
-
-        Raises ProcessDied where none may start any more, DiedInStart where it ends before it is ready,
-        NoMainGuard where that is for want of one, UserError where the system starts no process.
-        """
-        with self._starting, starting_in_words():
-            if self._ended:
-                raise ProcessDied
-            ours, theirs = self._context.Pipe()
-            process = self._context.Process(target=_work, args=(theirs,), name=WORKER, daemon=True)
-            try:
-                process.start()
-            except OSError:
-                ours.close()
-                raise
-            finally:
-                theirs.close()  # so that the pipe ends with the process
-            self._processes.append(process)
-        try:
-            ours.recv()
-        except (EOFError, OSError):
-            ours.close()
-            raise _died_in_start(_exit_code(process)) from None
-        return process, ours
-
-    def _done(self, connection: Connection, work: Any) -> Any:
-        """What a process gives for a call. Raises ProcessDied, or a UserError for what the call raises."""
-        try:
-            connection.send(work)
-            while True:
-                kind, value = connection.recv()
-                if kind != TOLD:
-                    break
-                self._told.put(value)
-        except (EOFError, OSError) as error:
-            raise ProcessDied from error
-        if kind == FAILED:
-            kind_of_error, words = value
-            raise kind_of_error(words)
-        return value
-
-
-@contextmanager
-def starting_in_words() -> Iterator[None]:
-    """Raise UserError where the block gets OSError, since the system starts no process."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"a process cannot be started: {in_words(error)}; give fewer with --jobs") from None
-
-
-def _exit_code(process: BaseProcess) -> int | None:
-    """Of a process that has ended; None where the system does not tell."""
-    deadline = monotonic() + EXIT_S
-    process.join(EXIT_S)
-    # Another thread, which looks after all processes when it starts one, may have been told but not yet
-    # have noted it.
-    while process.exitcode is None and monotonic() < deadline:
-        sleep(POLL_S)
-    return process.exitcode
-
-
-def _died_in_start(code: int | None) -> Exception:
-    """What to raise for a process that has ended with this exit code before its first call."""
-    script = _main_script()
-    if code == NO_GUARD:
-        return NoMainGuard(f"trainings run in processes that import {script or 'the script'} again: {GUARD}")
-    how = f"by signal {-code}" if code and code < 0 else f"with exit code {code}"
-    hint = f"; it imports {script}, so {GUARD}" if script and code == 1 else ""  # an exception's code
-    return DiedInStart(f"its process ended as it started, {how}{hint}")
-
-
-def fitting_jobs(tasks: int, threads: int, job_bytes: int) -> tuple[int, str]:
-    """How many of the tasks, each of so many threads and bytes, to run at a time; and what keeps it below
-    what the machine's own cores and memory hold, if anything does.
-    """
-    available, memory = machine.cores(), machine.memory()
-    jobs, limit = available.amount // threads, available.limit
-    if memory is not None and memory.amount // job_bytes < jobs:
-        jobs = memory.amount // job_bytes
-        limit = f"{machine.size_text(memory.amount)} of memory{f', {memory.limit}' if memory.limit else ''}"
-    return (tasks, "") if tasks <= jobs else (max(1, jobs), limit)
-
-
-def end_if_only_imported() -> None:
-    """End this process where it is one of ours that starts, and imports the script that has started it.
-
-    Without a main guard the script would train there, and start processes, again. The exit code tells its
-    parent.
-    """
-    process = multiprocessing.current_process()
-    if process.name == WORKER and getattr(process, "_inheriting", False):
-        os._exit(NO_GUARD)
-
-
-def _main_script() -> str | None:
-    """The script that processes import, as ``multiprocessing.spawn`` has it; None where they import none."""
-    main = sys.modules["__main__"]
-    if (spec := getattr(main, "__spec__", None)) is not None:  # of python -m, and of Windows' under20k.exe
-        return None if spec.name.split(".")[-1] == "__main__" else str(spec.name)
-    name = os.path.basename(getattr(main, "__file__", None) or "under20k")
-    return None if name == "under20k" else name  # the command guards itself
+    def collect(self, task: Task, future: Future[None]) -> Run:
+        """Return the run that a process has trained."""
+        future.result()
+        return Run.open(task.path)
 
 
 class ThisProcess:
-    """A ``pool.Pool`` of a thread of this process, for programs that may have no other."""
+    """A ``Backend`` of a thread of this process, for programs that may have no other."""
 
-    away = False
-    crash = ()
+    retryable = ()
 
     def __init__(self, why: str) -> None:
-        self.executor: Executor = ThreadPoolExecutor(1)
         self.where = f"one after the other in this process: {why}"
-        self._messages: SimpleQueue[Message] = SimpleQueue()
+        self._executor = ThreadPoolExecutor(1)
+        self._events: SimpleQueue[Event] = SimpleQueue()
         self._stopping = threading.Event()
 
-    @property
-    def tell(self) -> Callable[[Message], None]:
-        return self._tell
+    def submit(self, task: Task) -> Future[None]:
+        """Train a task after those before it."""
+        return self._executor.submit(perform, task, self._report)
 
-    def _tell(self, message: Message) -> None:
+    def events(self) -> list[Event]:
+        """Return what has happened since the last call."""
+        return [self._events.get() for _ in range(self._events.qsize())]
+
+    def collect(self, task: Task, future: Future[None]) -> Run:
+        """Return the run that was trained."""
+        future.result()
+        return Run.open(task.path)
+
+    def close(self, *, now: bool) -> None:
+        """Wait for the training that runs; with ``now``, end it at its next event. No other begins."""
+        if now:
+            self._stopping.set()
+            self._executor.shutdown(wait=False, cancel_futures=True)
+        self._executor.shutdown()
+
+    def _report(self, event: Event) -> None:
         if self._stopping.is_set():
             raise Stopped
-        self._messages.put(message)
-
-    def heard(self) -> list[Message]:
-        return [self._messages.get() for _ in range(self._messages.qsize())]
-
-    def lost(self) -> UserError:
-        return UserError("the trainings were cancelled; what is done is kept: call again to go on")
-
-    def news(self) -> list[str]:
-        return []
-
-    def stop(self) -> None:
-        """End the training that runs at its next step; no other begins."""
-        self._stopping.set()
-        self.executor.shutdown(wait=False, cancel_futures=True)
+        self._events.put(event)
 
 
 class Stopped(BaseException):
     """Ends a training in ``ThisProcess``: a thread cannot be ended from outside."""
 
 
-def why_in_this_process() -> str:
-    """Why no processes can be had here; empty where they can."""
-    if multiprocessing.current_process().daemon:
-        return "it is a daemonic process of multiprocessing, which may start no others"
-    main = sys.modules["__main__"]
-    file = getattr(main, "__file__", None)
-    if file is not None and getattr(main, "__spec__", None) is None and not os.path.exists(file):
-        return f"others would import its program, {file}, which is no file"
-    return ""
-
-
 @contextmanager
-def local_processes(
-    tasks: int, jobs: int | None, threads: int, job_bytes: int
-) -> Iterator[LocalProcesses | ThisProcess]:
-    """Processes for so many tasks of so many threads and bytes each; ended at once with the block, however
-    that ends.
+def local_backend(tasks: int, jobs: int | None, threads: int, job_bytes: int) -> Iterator[Backend]:
+    """Give the block a backend of this machine; its processes end at once with the block, however that ends.
 
-    ``jobs`` of them, by default as many as the cores and the memory hold; where none can be had, this one.
+    Where a program may start no processes, its own takes their place.
+
+    Args:
+        tasks: how many there are.
+        jobs: processes; by default as many as the cores and the memory hold.
+        threads: of each task.
+        job_bytes: memory of each task.
     """
     end_if_only_imported()
     if why := why_in_this_process():
@@ -319,10 +105,9 @@ def local_processes(
         try:
             yield here
         except BaseException:
-            here.stop()
+            here.close(now=True)
             raise
-        finally:
-            here.executor.shutdown()
+        here.close(now=False)
         return
     jobs, limit = (min(jobs, tasks), "") if jobs else fitting_jobs(tasks, threads, job_bytes)
     executor = SeparateProcesses(jobs)
@@ -333,66 +118,29 @@ def local_processes(
         executor.shutdown()
 
 
-@contextmanager
-def interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C and a hang-up back for the time of the block, and for good from the threads and processes
-    it starts.
+def why_in_this_process() -> str:
+    """Return why no processes can be started here; empty where they can."""
+    if multiprocessing.current_process().daemon:
+        return "it is a daemonic process of multiprocessing, which may start no others"
+    main = sys.modules["__main__"]
+    file = getattr(main, "__file__", None)
+    if file is not None and getattr(main, "__spec__", None) is None and not os.path.exists(file):
+        return f"others would import its program, {file}, which is no file"
+    return ""
 
-    They reach every process of the terminal, but this one alone decides, and ends the workers.
+
+def fitting_jobs(tasks: int, threads: int, job_bytes: int) -> tuple[int, str]:
+    """Return how many of the tasks to run at a time, and what keeps it below what the machine's own cores and
+    memory hold, if anything does.
+
+    Args:
+        tasks: how many there are.
+        threads: of each task.
+        job_bytes: memory of each task.
     """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-_parent: Connection | None = None
-
-
-def tell_parent(message: Message) -> None:
-    """Tell the process that started this worker."""
-    assert _parent is not None
-    _send(_parent, TOLD, message)
-
-
-def _work(connection: Connection) -> None:
-    """A worker process: one call after the other, until its parent ends it or ends."""
-    for name in ("SIGINT", "SIGHUP"):
-        if number := getattr(signal, name, None):
-            signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    global _parent
-    _parent = connection
-    _send(connection, BEGUN, None)
-    while True:
-        try:
-            work, args, kwargs = connection.recv()
-        except (EOFError, OSError):
-            os._exit(1)
-        try:
-            kind, value = DONE, work(*args, **kwargs)
-        except BaseException as error:
-            # Others than ours, which can all be pickled, go in words.
-            ours = isinstance(error, UserError)
-            words = str(error) if ours else unforeseen(error)
-            kind, value = FAILED, (type(error) if ours else UserError, words)
-        _send(connection, kind, value)
-
-
-def _send(connection: Connection, kind: str, value: Any) -> None:
-    try:
-        connection.send((kind, value))
-    except OSError:  # nobody is left to tell
-        os._exit(1)
-
-
-def _end_with_parent() -> None:
-    """End this process when its parent is killed: nobody waits for it, and the next call needs its folder."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
+    available, memory = machine.cores(), machine.memory()
+    jobs, limit = available.amount // threads, available.limit
+    if memory is not None and memory.amount // job_bytes < jobs:
+        jobs = memory.amount // job_bytes
+        limit = f"{machine.size_text(memory.amount)} of memory{f', {memory.limit}' if memory.limit else ''}"
+    return (tasks, "") if tasks <= jobs else (max(1, jobs), limit)

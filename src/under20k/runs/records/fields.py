@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any
 
-from under20k.engine.select import ENGINES, MAX_THREADS, PRECISIONS
+from under20k.engine.base import ENGINES, MAX_THREADS, PRECISIONS
 from under20k.errors import InvalidValue
 from under20k.runs.plausible import environment_faults
 

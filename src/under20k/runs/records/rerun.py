@@ -6,20 +6,24 @@ import hashlib
 import math
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from under20k.engine import machine, native_engine
+from under20k.engine.base import Compute
 from under20k.engine.select import choose
 from under20k.errors import UserError
 from under20k.formatting import percent
 from under20k.runs.bench.bench import SeedResult
 from under20k.runs.bench.significance import prediction_interval
+from under20k.runs.events import Note, OnEvent, ignore
 from under20k.runs.metrics import EpochMetrics
-from under20k.runs.parallel.scheduler import Task, Unwatched, Watcher, train_all
+from under20k.runs.parallel.scheduler import train_all
+from under20k.runs.parallel.task import Task
+from under20k.runs.places import Places
 from under20k.runs.provenance import PRECISION, identity
 from under20k.runs.records.record import Record, weights_digest
 from under20k.runs.records.rules import REFERENCE, REFERENCE_ENGINE
@@ -80,11 +84,11 @@ def as_recorded(environment: Mapping[str, Any]) -> Iterator[By]:
             if precision == PRECISION or isa != native_engine.BF16_ISA:
                 _set(dict(zip(names, (str(isa), "1"), strict=True)))
             try:
-                choose(engine, "cpu", precision)
+                choose(Compute(engine, "cpu", precision))
             except UserError:  # this processor has no such instruction set
                 _set(before)
         try:
-            choose(engine, "cpu", precision)
+            choose(Compute(engine, "cpu", precision))
         except UserError:
             precision = PRECISION
         exact = (
@@ -130,7 +134,7 @@ def rerun(
     *,
     jobs: int | None = None,
     data_dir: Path | None = None,
-    watcher: Watcher | None = None,
+    on_event: OnEvent = ignore,
 ) -> list[Rerun]:
     """Train seeds of records again, and compare.
 
@@ -141,9 +145,7 @@ def rerun(
     interval in which one more seed of the record falls in 999 of 1,000 cases.
     """
     with tempfile.TemporaryDirectory(prefix="under20k-rerun-") as folder:
-        again = _Trainings(
-            [record for record, _ in drawn], Path(folder), jobs, data_dir, watcher or Unwatched()
-        )
+        again = _Trainings([record for record, _ in drawn], Path(folder), jobs, data_dir, on_event)
         wanted = [(index, seed) for index, (_, seeds) in enumerate(drawn) for seed in seeds]
         again.train(wanted)
         again.train(
@@ -163,10 +165,10 @@ class _Trainings:
         folder: Path,
         jobs: int | None,
         data_dir: Path | None,
-        watcher: Watcher,
+        on_event: OnEvent,
     ) -> None:
         self.records, self.folder, self.jobs = records, folder, jobs
-        self.data_dir, self.watcher = data_dir, watcher
+        self.data_dir, self.on_event = data_dir, on_event
         self.runs: dict[tuple[int, int], Run] = {}
         self.reasons: dict[tuple[int, int], str] = {}
         """Why the others could not be trained."""
@@ -184,7 +186,7 @@ class _Trainings:
         for group in groups.values():
             with as_recorded(self._entry(*group[0]).environment) as by:
                 tasks = {which: self._task(*which, by, len(group)) for which in group}
-                outcome = train_all(list(tasks.values()), self.watcher, jobs=self.jobs)
+                outcome = train_all(list(tasks.values()), jobs=self.jobs, on_event=self.on_event)
             reasons = {failure.task.path: failure.reason for failure in outcome.failures}
             for which, task in tasks.items():
                 if task.path in outcome.runs:
@@ -240,8 +242,10 @@ class _Trainings:
         threads = self._entry(index, seed).environment["threads"]
         if by.engine == "native":  # which gives the same bits for any number of threads
             threads = max(1, machine.cores().amount // min(beside, self.jobs or beside))
-        recipe, folder = self.records[index].bench.recipe, self.folder / str(index)
-        return Task(recipe, seed, folder, by.engine, "cpu", threads, self.data_dir, precision=by.precision)
+        places = Places(self.folder / str(index), data=self.data_dir)
+        return Task(
+            self.records[index].bench.recipe, seed, places, Compute(by.engine, "cpu", by.precision, threads)
+        )
 
     def _same(self, index: int, seed: int) -> bool:
         """Whether a seed was trained again to the same weights and figures; not where it was not."""
@@ -295,15 +299,13 @@ class Retiming:
         return asdict(self)
 
 
-def time_again(
-    record: Record, *, data_dir: Path | None = None, tell: Callable[[str], None] = lambda text: None
-) -> Retiming:
+def time_again(record: Record, *, data_dir: Path | None = None, on_event: OnEvent = ignore) -> Retiming:
     """Time a record of the track ``fast`` in a turn with the reference: of their ratio, seconds being
     another machine's, at least ``RATIO_SHARE`` of the recorded one has to be reached.
     """
     assert record.timing is not None
     recorded, own = record.timing.ratio, identity(record.bench.seeds[0].environment)
-    tell(f"{record.folder}: timing against {reference_text(REFERENCE, REFERENCE_ENGINE)}")
+    on_event(Note(f"{record.folder}: timing against {reference_text(REFERENCE, REFERENCE_ENGINE)}"))
     try:
         measured = in_turns(
             record.bench.recipe,
@@ -313,7 +315,7 @@ def time_again(
             turns=1,
             options=precision_options(own),
             data_dir=data_dir,
-            tell=tell,
+            on_event=on_event,
         ).ratio
     except UserError as error:
         return Retiming(record.folder, recorded, None, False, f"could not be timed: {error}")

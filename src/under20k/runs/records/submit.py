@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from under20k.data.sources import Notify
+from under20k.engine.base import Compute
 from under20k.errors import InvalidValue, UserError, nearest
 from under20k.files import once_free, write_bytes, write_json, write_text
 from under20k.formatting import percent
 from under20k.recipe.limits import VALIDATION_IMAGES
 from under20k.report.records import record_document
 from under20k.runs.bench.bench import Bench, SeedResult
+from under20k.runs.evaluate import evaluate
+from under20k.runs.events import Note, OnEvent, ignore
 from under20k.runs.names import MAX_GIVEN, folded, safe_name
+from under20k.runs.places import Places
 from under20k.runs.provenance import code_digest, git_hash, identity, native_build, processor
 from under20k.runs.records.consistency import implausible
 from under20k.runs.records.fields import NAME, check_environment
@@ -28,7 +31,6 @@ from under20k.runs.records.rules import REFERENCE, REFERENCE_ENGINE, TRACKS, bro
 from under20k.runs.records.timing import CORES, TURNS, cores, in_turns, reference_text
 from under20k.runs.records.verify import SLACK
 from under20k.runs.run import Run
-from under20k.runs.train import evaluate
 
 
 def submit(
@@ -40,14 +42,13 @@ def submit(
     records_dir: Path | str = "records",
     turns: int = TURNS,
     data_dir: Path | None = None,
-    notify: Notify | None = None,
-    tell: Callable[[str], None] = lambda text: None,
+    on_event: OnEvent = ignore,
 ) -> Path:
     """Make a record of a bench, and return its folder.
 
     The runs of the bench are read again. When no other rule is broken, each seed's model is evaluated again
     on validation, its test set is read, unless it was, and for the track ``fast`` the training is timed
-    against the reference in ``turns``. ``tell`` is called with what is going on, in words. Raises UserError
+    against the reference in ``turns``. ``on_event`` is called with what is going on. Raises UserError
     with every rule that is broken.
     """
     if track not in TRACKS:
@@ -74,16 +75,16 @@ def submit(
         wrong += untimeable(bench, turns)
     if wrong:
         raise UserError(refusal(track, wrong))
-    tell("evaluating every model again on validation")
+    on_event(Note("evaluating every model again on validation"))
     for run, seed in zip(runs, bench.seeds, strict=True):
-        confirm(run, seed.validation_accuracy, data_dir, notify)
+        confirm(run, seed.validation_accuracy, data_dir, on_event)
     for run in runs:
         if not run.test_readings():
-            tell(f"{run.path.name}: reading the test set")
-            evaluate(run, "test", data_dir=data_dir, notify=notify, **_engine_options(run.session))
+            on_event(Note(f"{run.path.name}: reading the test set"))
+            evaluate(run, "test", compute=_compute(run), places=Places(data=data_dir), on_event=on_event)
     record = replace(record, readings=_readings(runs))
     if track == "fast":
-        tell(f"timing against {reference_text(REFERENCE, REFERENCE_ENGINE)}, {turns} turns each")
+        on_event(Note(f"timing against {reference_text(REFERENCE, REFERENCE_ENGINE)}, {turns} turns each"))
         own = identity(bench.seeds[0].environment)
         timing = in_turns(
             bench.recipe,
@@ -93,7 +94,7 @@ def submit(
             turns=turns,
             options=precision_options(own),
             data_dir=data_dir,
-            tell=tell,
+            on_event=on_event,
         )
         record = replace(record, timing=timing)
     if wrong := [*rules_broken(record), *implausible(record)]:
@@ -190,9 +191,9 @@ def with_runs(bench: Bench, folder: Path) -> tuple[Bench, list[Run]]:
     return replace(bench, seeds=tuple(seeds)), runs
 
 
-def confirm(run: Run, recorded: float, data_dir: Path | None, notify: Notify | None) -> None:
+def confirm(run: Run, recorded: float, data_dir: Path | None, on_event: OnEvent) -> None:
     """Raise UserError unless a run's model has, on validation, the accuracy that its last epoch gave."""
-    evaluation, _, _ = evaluate(run, data_dir=data_dir, notify=notify, **_engine_options(run.session))
+    evaluation = evaluate(run, compute=_compute(run), places=Places(data=data_dir), on_event=on_event)
     if abs(evaluation.correct - recorded * evaluation.images) > SLACK + 1e-6:
         raise UserError(
             f"{run.path}: its model has {percent(evaluation.accuracy)} on validation, its last epoch says "
@@ -232,7 +233,7 @@ def _digests(runs: Sequence[Run]) -> dict[int, str]:
     return {run.seed: weights_digest(run.weights()) for run in runs}
 
 
-def _engine_options(environment: Mapping[str, Any]) -> dict[str, Any]:
-    engine = identity(environment)["engine"]
+def _compute(run: Run) -> Compute:
+    engine = str(identity(run.session)["engine"])
     # The native engine's bits depend on no number of threads, and there may be fewer cores than then.
-    return {"engine": engine, "threads": None if engine == "native" else environment.get("threads")}
+    return Compute(engine, threads=None if engine == "native" else run.session.get("threads"))

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from under20k.engine import machine
 from under20k.errors import InvalidValue, UserError
 from under20k.files import write_text
 from under20k.recipe.recipe import Recipe
+from under20k.runs.events import Note, OnEvent, ignore
 from under20k.runs.plausible import is_figure
 from under20k.runs.provenance import processor
 
@@ -100,12 +101,12 @@ def in_turns(
     turns: int = TURNS,
     options: tuple[str, ...] = (),
     data_dir: Path | None = None,
-    tell: Callable[[str], None] = lambda text: None,
+    on_event: OnEvent = ignore,
 ) -> Timing:
     """Time ``recipe`` by ``engine`` against ``reference`` by its own, so many turns each, on two cores.
 
-    ``options`` are further ones of ``under20k train`` for the subject. ``tell`` hears each turn. Raises
-    UserError where this process may not use two cores, or a training fails.
+    ``options`` are further ones of ``under20k train`` for the subject. Raises UserError where this process
+    may not use two cores, or a training fails.
     """
     if turns < 1:
         raise UserError(f"turns: {turns}; allowed are whole numbers from 1")
@@ -113,11 +114,11 @@ def in_turns(
     with cores(CORES), tempfile.TemporaryDirectory(prefix="under20k-timing-") as folder:
         for turn in range(turns):
             subject_s.append(timed(recipe, turn, engine, Path(folder) / f"a{turn}", options, data_dir))
-            tell(f"turn {turn + 1} of {turns}: {recipe.name} {subject_s[-1]:.2f} s")
+            on_event(Note(f"turn {turn + 1} of {turns}: {recipe.name} {subject_s[-1]:.2f} s"))
             reference_s.append(
                 timed(reference, turn, reference_engine, Path(folder) / f"b{turn}", (), data_dir)
             )
-            tell(f"turn {turn + 1} of {turns}: {reference.name} {reference_s[-1]:.2f} s")
+            on_event(Note(f"turn {turn + 1} of {turns}: {reference.name} {reference_s[-1]:.2f} s"))
     words = reference_text(reference, reference_engine)
     return Timing(words, tuple(subject_s), tuple(reference_s), CORES, processor())
 

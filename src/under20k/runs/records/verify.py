@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from under20k.data import load
-from under20k.data.sources import Notify
+from under20k.data.events import OnFetch, ignore
+from under20k.engine.base import Compute
 from under20k.engine.evaluation import evaluate
 from under20k.engine.select import create
 from under20k.errors import UserError
@@ -77,9 +78,7 @@ def broken_seal(record: Record) -> list[str]:
     return [f"the seal, sha256, does not fit: changed since it was made: {parts or 'the seal itself'}"]
 
 
-def evaluated(
-    path: Path, data_dir: Path | None = None, notify: Notify | None = None
-) -> tuple[list[str], str]:
+def evaluated(path: Path, data_dir: Path | None = None, on_event: OnFetch = ignore) -> tuple[list[str], str]:
     """What is wrong with the kept model of a record that otherwise holds, and what it gives, in words.
 
     It has to have, on validation, what its seed's last epoch has: exactly with the record's engine and
@@ -87,12 +86,10 @@ def evaluated(
     """
     record = Record.open(path)
     weights = kept_model(path, record)
-    images = load(data_dir, notify=notify).validation
+    images = load(data_dir, on_event=on_event).validation
     seed = record.bench.seeds[0]
     with as_recorded(seed.environment) as by:
-        engine = create(
-            record.bench.recipe, seed.seed, weights=weights, engine=by.engine, device="cpu", threads=1
-        )
+        engine = create(record.bench.recipe, seed.seed, Compute(by.engine, "cpu", threads=1), weights=weights)
         found = evaluate("validation", engine.logits(images.images), images.labels)
     expected, loss = round(seed.validation_accuracy * found.images), seed.epochs[-1].validation_loss
     close = 0 if by.exact else SLACK

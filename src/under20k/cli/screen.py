@@ -1,0 +1,86 @@
+"""Lines on stderr, and on a terminal a bar below them."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any
+
+from under20k.errors import shown
+
+
+class Screen(AbstractContextManager["Screen"]):
+    """Stderr: lines, with at most one bar below them where it is a terminal."""
+
+    def __init__(self) -> None:
+        self.terminal = sys.stderr.isatty()
+        self._bar: Any = None
+        self._line_open = False
+
+    def line(self, text: str) -> None:
+        """Print a line, above the bar."""
+        self._end_line()
+        if self._bar is not None:
+            self._bar.write(shown(text), file=sys.stderr)
+        else:
+            print(shown(text), file=sys.stderr, flush=True)
+
+    def begin_line(self, text: str) -> None:
+        """Print the beginning of a line that ``end_line`` ends; on a terminal, a line of its own."""
+        if self.terminal:
+            self.line(text)
+            return
+        self._end_line()
+        print(text, end=": ", file=sys.stderr, flush=True)
+        self._line_open = True
+
+    def end_line(self, text: str) -> None:
+        """Print the end of the line begun last; on a terminal, indented on a line of its own."""
+        self._line_open = False
+        self.line(f"  {text}" if self.terminal else text)
+
+    def start_bar(self, total: int, done: int = 0, *, unit: str, name: str = "") -> None:
+        """Show a bar in place of any before it.
+
+        Args:
+            total: where it ends.
+            done: where it begins.
+            unit: of both.
+            name: written before it.
+        """
+        self.end_bar()
+        if self.terminal:
+            from tqdm import tqdm
+
+            self._bar = tqdm(
+                total=total,
+                initial=done,
+                desc=name or None,
+                unit=unit,
+                unit_scale=True,
+                leave=False,
+                dynamic_ncols=True,
+            )
+
+    def move_bar(self, done: int) -> None:
+        """Set the bar to ``done`` of its total."""
+        if self._bar is not None:
+            self._bar.update(done - self._bar.n)
+
+    def end_bar(self) -> None:
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end_bar()
+        self._end_line()
+
+    def _end_line(self) -> None:
+        if self._line_open:
+            print(file=sys.stderr, flush=True)
+            self._line_open = False

@@ -1,0 +1,45 @@
+"""What happens while MNIST is fetched, as values handed to one callable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SourceTried:
+    """A source is asked for the files that are missing."""
+
+    source: str
+
+
+@dataclass(frozen=True)
+class Downloaded:
+    """Part of a file has arrived."""
+
+    file: str
+    done_bytes: int
+    """Counted uncompressed, as is ``total_bytes``."""
+    total_bytes: int
+
+
+@dataclass(frozen=True)
+class SourceDone:
+    """The source asked last has given all files, or failed."""
+
+    outcome: str
+
+
+@dataclass(frozen=True)
+class FetchWarning:
+    """Something the user should mend, although the images may be found elsewhere."""
+
+    text: str
+
+
+FetchEvent = SourceTried | Downloaded | SourceDone | FetchWarning
+OnFetch = Callable[[FetchEvent], None]
+
+
+def ignore(event: object) -> None:
+    """Do nothing with an event."""

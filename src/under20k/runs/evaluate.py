@@ -1,0 +1,67 @@
+"""Evaluate a finished run on a split."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from under20k.data import Split, load, load_test
+from under20k.data.events import OnFetch, ignore
+from under20k.engine.base import Compute
+from under20k.engine.evaluation import Evaluation
+from under20k.engine.evaluation import evaluate as evaluate_logits
+from under20k.engine.select import create
+from under20k.runs.places import Places
+from under20k.runs.provenance import command
+from under20k.runs.run import Run
+
+SplitName = Literal["validation", "test"]
+
+
+def evaluate(
+    run: Run | Path | str,
+    split: SplitName = "validation",
+    *,
+    compute: Compute = Compute(),
+    places: Places = Places(),
+    on_event: OnFetch = ignore,
+) -> Evaluation:
+    """Evaluate a finished run on a split; a reading of the test set is first written into the run.
+
+    Args:
+        run: the run, or its folder.
+        split: ``validation`` or ``test``.
+        compute: what computes the logits.
+        places: ``data`` holds MNIST.
+        on_event: called with what a download does.
+
+    Returns:
+        The figures, with the logits that they come from.
+
+    Raises:
+        UserError: if the run has no model that fits, or the reading cannot be recorded.
+    """
+    run = run if isinstance(run, Run) else Run.open(Path(run))
+    engine = create(run.recipe, run.seed, compute, weights=run.weights())
+    images = load_split(split, places.data, on_event)
+    logits = engine.logits(images.images)
+    evaluation = replace(evaluate_logits(split, logits, images.labels), logits=logits)
+    if split == "test":
+        run.add_test_reading(
+            {
+                "read": datetime.now(UTC).isoformat(timespec="seconds"),
+                "command": command(),
+                "engine": engine.name,
+                **evaluation.to_dict(),
+            }
+        )
+    return evaluation
+
+
+def load_split(split: SplitName, data_dir: Path | None, on_event: OnFetch = ignore) -> Split:
+    """Return the images of ``evaluate``'s splits."""
+    if split == "test":
+        return load_test(data_dir, on_event=on_event)
+    return load(data_dir, on_event=on_event).validation

@@ -1,0 +1,97 @@
+"""Which runs are reused rather than trained again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Literal
+
+from under20k.errors import UserError
+from under20k.files import is_present
+from under20k.runs.parallel.task import Task
+from under20k.runs.provenance import identity
+from under20k.runs.run import Run, lock
+
+Differing = Literal["reuse", "refuse", "replace"]
+"""What to do with a run that another engine or code version trained, in part or whole."""
+
+
+def finished(task: Task) -> Run | None:
+    """Return the finished run of a task, if any.
+
+    Raises UserError where another run takes its place, or it is damaged.
+    """
+    if not is_present(task.path / "model.safetensors"):
+        return None
+    run = Run.open(task.path)
+    if run.recipe != task.recipe or run.seed != task.seed:
+        raise UserError(
+            f"{task.path} holds a run of another recipe or seed; move it, "
+            "or name another folder with --runs-dir"
+        )
+    run.metrics()
+    run.weights()
+    return run
+
+
+def fitting(task: Task, expected: Mapping[str, Any], differing: Differing) -> Task:
+    """Mark the task for retraining if its run folder was produced by a different engine or code version.
+
+    Args:
+        task: what is to be trained.
+        expected: the identity of a training by the task (``provenance.expected_identity``).
+        differing: what to do with such a run.
+
+    Raises:
+        UserError: for such a run, or a damaged one, unless it is replaced.
+    """
+    if differing == "reuse":
+        return replace(task, existing="resume")
+    try:
+        if not is_present(task.path / "environment.json"):
+            return replace(task, existing="resume")
+        run = Run.open(task.path)
+        if run.finished:
+            run.metrics()
+            run.weights()
+    except UserError:  # damaged
+        if differing == "replace":
+            return replace(task, existing="replace")
+        raise
+    found = differences(run, expected)
+    if found and differing == "refuse":
+        raise UserError(
+            f"{task.path} was trained otherwise ({found}); --overwrite trains it anew, --runs-dir "
+            "names another folder"
+        )
+    return replace(task, existing="replace" if found else "resume")
+
+
+def differences(run: Run, expected: Mapping[str, Any]) -> str:
+    """Return how the run's recorded environment differs from the expected one, such as
+    ``precision bf16, now fp32``; empty if it does not.
+    """
+    trained = [identity(session) for session in run.sessions]
+    parts = []
+    # What cannot be known before has to be the same in all sessions.
+    for name, value in (trained[-1] | dict(expected)).items():
+        others = [by.get(name) for by in trained if by.get(name) != value]
+        if others:
+            parts.append(f"{name} {others[0]}, now {value}")
+    return "; ".join(parts)
+
+
+def trained_elsewhere(task: Task, expected: Mapping[str, Any], differing: Differing) -> Run | None:
+    """Return the finished run that another process has left in a task's folder; None where the task is still
+    to be trained.
+
+    Raises InUse while it trains, and UserError where the run is of another recipe, or trained otherwise and
+    ``differing`` refuses it.
+    """
+    with lock(task.path):
+        run = finished(task)
+        if run and differing != "reuse" and (found := differences(run, expected)):
+            if task.existing == "replace":
+                return None
+            raise UserError(f"{task.path} was trained otherwise by another process meanwhile ({found})")
+        return run

@@ -1,0 +1,25 @@
+"""The folders that trainings read and write."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, init=False)
+class Places:
+    """The folders that trainings read and write."""
+
+    runs: Path
+    """Holds a folder for each run."""
+    benches: Path
+    """Holds a folder for each bench."""
+    data: Path | None
+    """Holds MNIST; None for ``UNDER20K_DATA_DIR`` or the platform's cache folder."""
+
+    def __init__(
+        self, runs: Path | str = "runs", benches: Path | str = "benches", data: Path | str | None = None
+    ) -> None:
+        object.__setattr__(self, "runs", Path(runs))
+        object.__setattr__(self, "benches", Path(benches))
+        object.__setattr__(self, "data", None if data is None else Path(data))
