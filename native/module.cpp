@@ -150,6 +150,12 @@ NB_MODULE(_native, m) {
             nb::kw_only(), "layers"_a, "pool_first"_a, "ranges"_a, "parameters"_a, "batch_size"_a, "momentum"_a,
             "weight_decay"_a, "nesterov"_a, "label_smoothing"_a, "averages"_a, "threads"_a, "bf16"_a);
 
+    // Which products and sums are contracted into one instruction is the compiler's choice, and decides bits.
+#if defined(__clang__)
+    m.attr("compiler") = "Clang " __clang_version__;
+#else
+    m.attr("compiler") = "GCC " __VERSION__;
+#endif
     m.def("isa", [](const std::string& name) { return std::string(under20k::choose_kernels(name).isa); }, "name"_a);
     m.def(
         "bf16_as_documented", [](const std::string& isa) { return under20k::choose_kernels(isa).bf16_as_documented(); },

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support import command
 from tests.support.command import ARCHITECTURE, assert_refused, same_weights
-from under20k.engine.base import Compute
+from under20k.engine.base import NUMERICS, Compute
 from under20k.recipe.named import MINIMAL
 from under20k.runs.events import Event, Finished
 from under20k.runs.parallel.dask import adopt, train_away
@@ -121,13 +121,13 @@ def test_a_stopped_run_goes_on_with_the_teachers_that_it_has(reference, tmp_path
 @pytest.mark.parametrize(
     ("name", "change"),
     [
-        ("environment.json", {"code": "0" * 16}),
+        ("environment.json", {"numerics": NUMERICS + 1}),
         ("environment.json", {"format": 0}),
         ("recipe.json", {"learning_rate": 0.05}),
     ],
 )
 def test_what_is_no_teacher_of_this_run_is_trained_anew(reference, tmp_path, under20k, name, change):
-    """By other code, damaged, or of a recipe that has the name of the teachers'."""
+    """Of other numerics, damaged, or of a recipe that has the name of the teachers'."""
     process = command.start(tmp_path, *TRAIN)
     command.read_until(process, "seed 3: ")
     command.end(process, signal.SIGKILL)

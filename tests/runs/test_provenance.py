@@ -1,6 +1,6 @@
-"""What tells trainings apart: the digest of the sources knows of all that decides a bit."""
+"""What a run says of what trained it: the commit and its changes, the numerics."""
 
-import ast
+import json
 import os
 import shutil
 import subprocess
@@ -10,43 +10,42 @@ from pathlib import Path
 import pytest
 
 import under20k
-from under20k.runs.provenance import CODE
+from under20k.runs.provenance import identity, numerics
 
 PACKAGE = Path(under20k.__file__).parent
-# What they import to read files, to say what is wrong, and to time, keep and compare what was trained; MNIST
-# is verified by a digest.
-DECIDES_NOTHING = {
-    *("environment.py", "errors.py", "files.py", "machine.py", "metrics.py", "plausible.py", "run.py"),
-    "data/__init__.py",
-}
 
 
-def imported(file: Path) -> set[str]:
-    """The modules of this package that a file imports, as paths within it."""
-    found = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        if isinstance(node, ast.ImportFrom):  # a module of a package, or a name in it
-            names += [f"{node.module}.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        for name in names:
-            first, *rest = name.split(".")
-            path = PACKAGE.joinpath(*rest)
-            if first == "under20k" and rest:
-                if path.with_suffix(".py").is_file():
-                    found.add(path.with_suffix(".py").relative_to(PACKAGE).as_posix())
-                elif (path / "__init__.py").is_file():
-                    found.add(f"{path.relative_to(PACKAGE).as_posix()}/__init__.py")
-    return found
+def test_numerics_and_what_older_runs_have_instead():
+    assert numerics({"numerics": 2, "code": "0123456789abcdef"}) == 2
+    assert numerics({"code": "0123456789abcdef"}) == "unknown (code 0123456789abcdef)"
+    assert numerics({}) == "unknown"
 
 
-def test_the_digest_of_the_code_knows_all_that_its_files_import():
-    files = [file for name in CODE for file in sorted((PACKAGE / name).glob("*.py")) or [PACKAGE / name]]
-    known = {file.relative_to(PACKAGE).as_posix() for file in files}
-    needed = set().union(*map(imported, files))
-    assert {"elastic.py", "engine/augment.py", "metrics.py"} <= needed
-    assert needed - DECIDES_NOTHING <= known
+def test_identity_knows_what_decides_bits_and_nothing_else():
+    native = {
+        "engine": "native",
+        "precision": "fp32",
+        "device": "cpu",
+        "instruction_set": "avx2",
+        "compiler": "GCC 12.2.0",
+        "numerics": 1,
+        "threads": 1,
+        "git": "0" * 40,
+        "native_build": "0123456789abcdef",
+    }
+    same = {"threads": 2, "git": "1" * 40, "native_build": "f" * 16, "compiler": "GCC 11.3.0"}
+    assert identity(native | same) == identity(native)
+    for name, other in {
+        "numerics": 2,
+        "instruction_set": "avx512",
+        "precision": "bf16",
+        "compiler": "Clang 16.0.6",
+    }.items():
+        assert identity(native | {name: other}) != identity(native), name
+    on_torch = native | {"engine": "torch", "packages": {"torch": "2.6.0"}}
+    assert identity(on_torch | {"threads": 2}) != identity(on_torch)
+    assert identity(on_torch | {"packages": {"torch": "2.7.0"}}) != identity(on_torch)
+    assert identity(on_torch | {"compiler": None, "instruction_set": None}) == identity(on_torch)
 
 
 STATE = """
@@ -56,6 +55,10 @@ sys.meta_path[:] = [each for each in sys.meta_path if not type(each).__module__.
 from under20k.runs.provenance import git_state, sources_text
 print(*git_state(), sources_text(), sep="\\n")
 """
+CHANGES = STATE.replace("git_state, sources_text", "committed_since, uncommitted").replace(
+    'print(*git_state(), sources_text(), sep="\\n")',
+    "import json, os; print(json.dumps([uncommitted(), committed_since(json.loads(os.environ['BEFORE']))]))",
+)
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
 
@@ -74,19 +77,52 @@ def checkout(tmp_path: Path) -> tuple[Path, str]:
 
 def git_state(root: Path, **variables: str) -> list[str]:
     """Commit, reason and line that the package in ``root`` finds."""
+    return python(root, STATE, **variables).splitlines()
+
+
+def python(root: Path, code: str, **variables: str) -> str:
+    """What ``code`` prints with the package in ``root``."""
     environment = os.environ | {"PYTHONPATH": str(root / "src"), "PYTHONDONTWRITEBYTECODE": "1"} | variables
     done = subprocess.run(
-        [sys.executable, "-c", STATE], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
-    return done.stdout.splitlines()
+    return done.stdout
 
 
 @needs_git
 def test_the_commit_of_the_checkout(tmp_path):
     root, commit = checkout(tmp_path)
     assert git_state(root) == [commit, "", f"sources: {commit}"]
-    (root / "src" / "under20k" / "tracks.py").write_text("# changed\n")
+    (root / "src" / "under20k" / "__main__.py").write_text("# changed\n")
     assert git_state(root)[0] == f"{commit}-dirty"
+
+
+@needs_git
+def test_changes_that_are_committed_later_are_known_again(tmp_path):
+    root, commit = checkout(tmp_path)
+    changed = root / "src" / "under20k" / "py.typed"
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.example"]
+
+    def state(before: dict[str, str]) -> list[object]:
+        """``uncommitted``, and ``committed_since`` a run of before."""
+        return json.loads(python(root, CHANGES, BEFORE=json.dumps(before)))
+
+    assert state({"git": commit}) == [{}, False]
+    changed.write_text("# changed\n")
+    uncommitted, _ = state({})
+    run = {"git": f"{commit}-dirty", **uncommitted}
+    assert len(uncommitted["git_diff"]) == 16
+    assert state(run)[1] is False  # not yet
+    subprocess.run([*git, "commit", "-qam", "the change"], cwd=root, check=True)
+    assert state(run) == [{}, True]
+    assert state({"git": run["git"]}) == [{}, False]
+    (root / "notes.md").write_text("no source\n")
+    subprocess.run([*git, "add", "-A"], cwd=root, check=True)
+    subprocess.run([*git, "commit", "-qm", "a document"], cwd=root, check=True)
+    assert state(run) == [{}, True]
+    changed.write_text("# changed again\n")
+    subprocess.run([*git, "commit", "-qam", "another change"], cwd=root, check=True)
+    assert state(run) == [{}, False]
 
 
 @needs_git

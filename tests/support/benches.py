@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from under20k.engine.base import NUMERICS
 from under20k.files import write_json, write_text
 from under20k.recipe.named import MINIMAL
 from under20k.recipe.recipe import Recipe
@@ -28,7 +29,7 @@ ENVIRONMENT: dict[str, Any] = {
     "threads": 1,
     "under20k": "0.1.0",
     "git": "0123456789abcdef0123456789abcdef01234567",
-    "code": "0123456789abcdef",
+    "numerics": NUMERICS,
     "native_build": None,
     "python": "3.11.9",
     "packages": {"numpy": "2.0.0", "torch": "2.13.0"},

@@ -354,6 +354,8 @@ for text, name, value in (
     ("a build that is no digest", "native_build", "release"),
     ("the torch engine with an instruction set", "engine", "torch"),
     ("code that is no digest", "code", "mine"),
+    ("numerics that are text", "numerics", "1"),
+    ("numerics of nought", "numerics", 0),
     ("a commit that is none", "git", "main"),
     ("no processor", "processor", ""),
     ("a processor that is a number", "processor", 7),
@@ -366,6 +368,13 @@ for text, name, value in (
     ("no system", "system", None),
 ):
     sets(FORGERIES, text, "environments", 0, name, value=value)
+
+
+@kind("neither numerics nor code")
+def _(forged: Forged) -> None:
+    for name in ("numerics", "code"):
+        forged.environment.pop(name, None)
+
 
 for text, value in {
     "no threads": 0,

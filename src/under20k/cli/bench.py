@@ -1,7 +1,7 @@
 """Train a recipe over many seeds, and say what they show together; with --vs, against another recipe.
 
-A seed that the same engine and code have finished is not trained again, and a bench that was stopped goes on:
-so the same command with more seeds trains the new ones only. Every seed counts at its last epoch.
+A seed that the same engine and numerics have finished is not trained again, and a bench that was stopped goes
+on: so the same command with more seeds trains the new ones only. Every seed counts at its last epoch.
 
 Exit code 1 if a seed failed; the figures are then those of the others.
 """
@@ -72,7 +72,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite",
         action="store_true",
-        help="train anew what another engine or other code has trained; without it, that is an error",
+        help="train anew what another engine or other numerics have trained; without it, that is an error",
     )
     add_engine(parser, "1 a training, of which several run at a time")
     add_data_dir(parser)

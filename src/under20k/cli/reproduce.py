@@ -4,7 +4,7 @@ Four recipes: regularized and minimal as the specification has them, and regular
 the same architectures in the same epochs. What is printed says which reach 99.40% and which do not.
 
 Runs that are finished are reused and stopped ones go on, so the same command again costs little. Of a
-reused run that other code or another engine has trained, it says so.
+reused run that another engine or other numerics have trained, it says so.
 """
 
 from __future__ import annotations

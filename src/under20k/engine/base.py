@@ -19,6 +19,17 @@ from under20k.recipe.plan import EpochPlan
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.weights import Tensors
 
+NUMERICS = 1
+"""The version of the arithmetic. Two trainings of the same recipe and seed give the same bits if this is the
+same, and so are engine and precision, and for native its instruction set and compiler, for torch its release,
+processor and threads.
+
+Raise it by one in the commit that changes the bits of any training: initial weights, plan, learning rates,
+teachers' seeds, one of the engines. Finished runs and records of other numerics are then no longer taken for
+what this version would train. tests/engine/test_golden_bits.py fails where bits have changed. No change of
+comments, names or files is a reason to raise it.
+"""
+
 MEAN, STANDARD_DEVIATION = 0.1307, 0.3081  # of MNIST's training pixels, in [0, 1]
 INPUT = f"(x/255 − {MEAN}) / {STANDARD_DEVIATION}"
 """What a network takes, of pixels x from 0, the background, to 255."""

@@ -66,6 +66,14 @@ def library() -> Path | None:
     return None if _native is None else Path(_native.__file__)
 
 
+def compiler() -> str | None:
+    """Return what compiled the engine, such as ``GCC 12.2.0``; None where there is no engine.
+
+    With fused multiply-adds, GCC and Clang give other bits: each chooses what to fuse. GCC 11 and 12 agree.
+    """
+    return getattr(_native, "compiler", None)
+
+
 def instruction_set(precision: str = "fp32") -> str:
     """The instruction set in use: the widest of the processor, or what UNDER20K_ISA names.
 

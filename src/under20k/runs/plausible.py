@@ -21,10 +21,11 @@ ROUNDING = 1e-6  # of an image, in an accuracy
 RATE_ROUNDING = 1e-9  # relative, in a learning rate
 TIME_ROUNDING = 1e-6  # relative, between times that follow from each other
 MAX_THREADS = 1024
+MAX_NUMERICS = 10_000
 KNOWN = {"engine": ("native", "torch"), "precision": ("fp32", "bf16", "fp64")}
 TEXTS = (
-    *("started", "command", "engine", "precision", "instruction_set", "device", "under20k", "git", "code"),
-    *("native_build", "python", "system", "processor"),
+    *("started", "command", "engine", "precision", "instruction_set", "device", "under20k", "git"),
+    *("git_diff", "code", "native_build", "compiler", "python", "system", "processor"),
 )
 """What an environment says in words, or not at all."""
 TEACHER = {"recipe", "seed", "validation_accuracy", "time_s"}
@@ -151,7 +152,7 @@ def environment_faults(environment: Any) -> list[str]:
             faults.append(f"{name} is {value!r:.80}; it is {allowed}")
     if environment.get("started") is not None and not _is_date(environment["started"]):
         faults.append(f"started is {environment['started']!r:.80}; it is a date and time")
-    for name, most in (("threads", MAX_THREADS), ("cores", 2**20)):
+    for name, most in (("threads", MAX_THREADS), ("cores", 2**20), ("numerics", MAX_NUMERICS)):
         value = environment.get(name)
         if value is not None and not (_is_count(value, most) and value):
             faults.append(f"{name} is {value!r:.80}; it is a whole number from 1 to {most}")

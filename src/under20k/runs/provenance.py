@@ -16,28 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from under20k.engine import machine, native_engine
-from under20k.engine.base import INPUT, Compute, Engine
+from under20k.engine.base import INPUT, NUMERICS, Compute, Engine
 from under20k.engine.select import choose
 
 PRECISION = "fp32"
 """Of runs whose environment names none."""
 
-# The sources that decide a training's bits.
-CODE = (
-    "recipe/architecture.py",
-    "recipe/transforms.py",
-    "engine/evaluation.py",
-    "recipe/plan.py",
-    "recipe/recipe.py",
-    "runs/distillation.py",
-    "runs/loop.py",
-    "recipe/weights.py",
-    "data/split.py",
-    "engine",
-)
 DIGEST_SIGNS = 16
 
 PACKAGES = ("numpy", "torch", "safetensors")
+SOURCES = (".", ":(top)native", ":(top)pyproject.toml")
+"""What git looks at for changes, seen from the package: a changed document changes no training."""
 
 
 def describe_environment(engine: Engine, command_line: str | None = None) -> dict[str, Any]:
@@ -53,8 +42,10 @@ def describe_environment(engine: Engine, command_line: str | None = None) -> dic
         "input": INPUT,
         "under20k": metadata.version("under20k"),
         "git": git_hash(),
-        "code": code_digest(),
+        **uncommitted(),
+        "numerics": NUMERICS,
         "native_build": native_build() if engine.name == "native" else None,
+        "compiler": native_engine.compiler() if engine.name == "native" else None,
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "system": f"{platform.system()} {platform.machine()}",
@@ -85,27 +76,40 @@ def identity(environment: Mapping[str, Any]) -> dict[str, Any]:
         "engine": environment.get("engine"),
         "precision": environment.get("precision", PRECISION),
         "device": environment.get("device"),
-        "code": environment.get("code"),
+        "numerics": numerics(environment),
     }
     if own["engine"] == "native":
-        names: tuple[str, ...] = ("instruction_set", "native_build")
-        return own | {name: environment.get(name) for name in names}
+        compiler = str(environment.get("compiler")).split()[0]
+        return own | {"instruction_set": environment.get("instruction_set"), "compiler": compiler}
     return own | {
         "threads": environment.get("threads"),
         "torch": (environment.get("packages") or {}).get("torch"),
     }
 
 
+def numerics(environment: Mapping[str, Any]) -> int | str:
+    """Return the numerics version that trained, or words where the run is older than such versions.
+
+    The words name the digest of the sources that such a run has instead: the same sources gave the same bits.
+    """
+    version: int | None = environment.get("numerics")
+    if version is not None:
+        return version
+    code = environment.get("code")
+    return f"unknown (code {code})" if code else "unknown"
+
+
 def expected_identity(compute: Compute, *, here: bool = True) -> dict[str, Any]:
     """Return the ``identity`` that a training by ``compute`` would have, as far as it can be said before.
 
-    On another machine (``here`` false) it is the engine, the precision, the code and, if named, the device.
+    On another machine (``here`` false) it is the engine, the precision, the numerics and, if named, the
+    device.
     """
     choice = choose(compute)
     expected: dict[str, Any] = {
         "engine": choice.engine,
         "precision": choice.precision,
-        "code": code_digest(),
+        "numerics": NUMERICS,
     }
     if compute.device != "auto":
         expected["device"] = compute.device
@@ -114,21 +118,9 @@ def expected_identity(compute: Compute, *, here: bool = True) -> dict[str, Any]:
     if choice.engine == "native":
         return expected | {
             "instruction_set": native_engine.instruction_set(choice.precision),
-            "native_build": native_build(),
+            "compiler": str(native_engine.compiler()).split()[0],
         }
     return expected | {"threads": compute.threads, "torch": _version("torch")}
-
-
-@cache
-def code_digest() -> str:
-    """A digest of the Python sources that decide a training's bits."""
-    here = Path(__file__).parent.parent
-    files = [file for name in CODE for file in sorted((here / name).glob("*.py")) or [here / name]]
-    digest = hashlib.sha256()
-    for file in files:
-        content = file.read_bytes()
-        digest.update(f"{file.relative_to(here).as_posix()} {len(content)}\n".encode() + content)
-    return digest.hexdigest()[:DIGEST_SIGNS]
 
 
 @cache
@@ -172,9 +164,7 @@ def git_state() -> tuple[str | None, str]:
         # Only our own checkout counts, not one that a virtual environment happens to lie in.
         _git(here, checkout, "ls-files", "--error-unmatch", __file__)
         commit = _git(here, checkout, "rev-parse", "HEAD")
-        # A changed document changes no training.
-        sources = [".", ":(top)native", ":(top)pyproject.toml"]
-        changed = _git(here, checkout, "status", "--porcelain", "--untracked-files=no", "--", *sources)
+        changed = _git(here, checkout, "status", "--porcelain", "--untracked-files=no", "--", *SOURCES)
     except subprocess.CalledProcessError as error:
         said = error.stderr.strip().splitlines()
         return None, f"git says: {said[0] if said else f'exit code {error.returncode}'}"
@@ -183,6 +173,34 @@ def git_state() -> tuple[str | None, str]:
     except OSError as error:
         return None, f"git cannot be run: {error.strerror or error}"
     return (f"{commit}-dirty" if changed else commit), ""
+
+
+def uncommitted() -> dict[str, str]:
+    """Return, where ``git_hash`` ends in ``-dirty``, a digest of the changes; nothing elsewhere."""
+    commit = git_hash() or ""
+    digest = _changes(commit.removesuffix("-dirty")) if commit.endswith("-dirty") else None
+    return {"git_diff": digest} if digest else {}
+
+
+def committed_since(environment: Mapping[str, Any]) -> bool:
+    """Whether the present commit is what trained: a run's commit and the changes that it had beside that."""
+    before, now = str(environment.get("git")), git_hash()
+    digest: str | None = environment.get("git_diff")
+    if now is None or now.endswith("-dirty") or not before.endswith("-dirty") or not digest:
+        return False
+    return _changes(before.removesuffix("-dirty"), now) == digest
+
+
+def _changes(*commits: str) -> str | None:
+    """A digest of the sources' changes since a commit, up to another or to the files as they are."""
+    here = Path(__file__).parent.parent
+    # Whatever the user's git shows differences by.
+    plain = ("--no-ext-diff", "--no-textconv", "--no-color", "--no-renames", "--binary", "--full-index")
+    try:
+        text = _git(here, here.parent.parent, "diff", *plain, *commits, "--", *SOURCES)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_SIGNS]
 
 
 def sources_text() -> str:

@@ -20,7 +20,7 @@ from tests.support.printed import ENCODING
 from under20k.cli.bench import seeds_argument
 from under20k.cli.main import main
 from under20k.data import Mnist
-from under20k.engine.base import Compute
+from under20k.engine.base import NUMERICS, Compute
 from under20k.errors import UserError
 from under20k.files import read_json, write_json, write_text
 from under20k.recipe.named import MINIMAL
@@ -189,10 +189,11 @@ def test_bad_usage_is_one_line(tmp_path, monkeypatch, capsys, arguments, words):
 
 
 def test_what_other_code_has_trained_is_not_passed_off(tmp_path):
-    on_disk(tmp_path, bench_of(around(0.994, 1), TINY))
+    on_disk(tmp_path, bench_of(around(0.994, 1), TINY, numerics=NUMERICS + 1))
     task = Task(TINY, 0, Places(tmp_path / "runs"), Compute("torch"))
     expected = expected_identity(task.compute, here=False)
-    with pytest.raises(UserError, match=r"trained otherwise \(code 0123456789abcdef, now .*--overwrite"):
+    said = rf"trained otherwise \(numerics {NUMERICS + 1}, now {NUMERICS}\).*--overwrite"
+    with pytest.raises(UserError, match=said):
         fitting(task, expected, "refuse")
     assert fitting(task, expected, "reuse").existing == "resume"
     assert fitting(task, expected, "replace").existing == "replace"

@@ -14,7 +14,7 @@ from distributed import Client
 import under20k.runs.parallel.dask
 from tests.support.dask_cluster import TINY, Cluster, freeze_a_busy_worker, wait_for
 from under20k.data import Mnist
-from under20k.engine.base import Compute
+from under20k.engine.base import NUMERICS, Compute
 from under20k.engine.select import choose
 from under20k.errors import UserError
 from under20k.runs.bench.run_bench import bench
@@ -120,9 +120,13 @@ UNFIT = {
         "under20k 9.9.9, but ",
     ),
     "none": ("import sys; sys.modules['under20k'] = None", "under20k is not installed; install "),
-    "other code": (
-        "import under20k.runs.provenance; under20k.runs.provenance.code_digest = lambda: 'other'",
-        "under20k of other code (other, but ",
+    "other numerics": (
+        "import under20k.engine.base; under20k.engine.base.NUMERICS = 0",
+        f"under20k of numerics 0, but {NUMERICS} asks",
+    ),
+    "none yet": (
+        "import under20k.engine.base; del under20k.engine.base.NUMERICS",
+        "of other code: cannot import name 'NUMERICS'",
     ),
     "no engine": (
         "import under20k.engine.native_engine as native; native.unavailable = lambda: 'it is not built'",
@@ -156,9 +160,9 @@ def test_workers_that_do_not_fit_get_nothing(cluster, client, tmp_path):
 
 
 def test_where_no_worker_fits_it_says_why(cluster, client, tmp_path):
-    cluster.add_worker(UNFIT["other code"][0])
+    cluster.add_worker(UNFIT["other numerics"][0])
     cluster.wait_for_workers(client, 1)
-    with pytest.raises(UserError, match=r"no worker of .* fits: .* under20k of other code \(other, but "):
+    with pytest.raises(UserError, match=r"no worker of .* fits: .* under20k of numerics 0, but "):
         bench(TINY, range(1), cluster=cluster.address, places=Places(tmp_path / "runs"))
     assert not (tmp_path / "runs").exists()
 

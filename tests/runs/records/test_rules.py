@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.support.benches import SMALL, TAUGHT, around, bench_of, taught
+from under20k.engine.base import NUMERICS
 from under20k.recipe.named import MINIMAL, REGULARIZED
 from under20k.runs.bench.bench import Bench
 from under20k.runs.records.rules import TRACKS, broken
@@ -19,12 +20,26 @@ def judged(track: str, bench: Bench, readings: int = 1, timing: Timing | None = 
     return broken(track, bench, {seed.seed: readings for seed in bench.seeds}, timing)
 
 
-def mixed(**environment: str) -> Bench:
+def mixed(**environment: object) -> Bench:
     """The last of 20 seeds trained otherwise."""
     bench = bench_of(around(0.995), **(BUILT if "native_build" in environment else {}))
     last = bench.seeds[-1]
     changed = replace(last, environment={**last.environment, **environment})
     return replace(bench, seeds=(*bench.seeds[:-1], changed))
+
+
+def mixed_of_before(code: str) -> Bench:
+    """Seeds of before there were numerics, the last by other code."""
+    before = [{"numerics": None, "code": "0123456789abcdef"}] * 19 + [{"numerics": None, "code": code}]
+    seeds = [
+        replace(seed, environment={**seed.environment, **own})
+        for seed, own in zip(mixed().seeds, before, strict=True)
+    ]
+    return replace(mixed(), seeds=tuple(seeds))
+
+
+def test_seeds_of_before_there_were_numerics_by_the_same_code_break_no_rule():
+    assert judged("accurate", mixed_of_before("0123456789abcdef")) == []
 
 
 @pytest.mark.parametrize("track", TRACKS)
@@ -88,7 +103,12 @@ def test_the_time_of_teachers_counts():
         (mixed(engine="native"), "seeds of different engine (torch, native)"),
         (mixed(precision="bf16"), "seeds of different precision (fp32, bf16)"),
         (mixed(device="cuda"), "seeds of different device (cpu, cuda)"),
-        (mixed(code="fedcba9876543210"), "seeds of different code (0123456789abcdef, fedcba9876543210)"),
+        (mixed(numerics=NUMERICS + 1), f"seeds of different numerics ({NUMERICS}, {NUMERICS + 1})"),
+        (mixed(numerics=None), f"seeds of different numerics ({NUMERICS}, unknown)"),
+        (
+            mixed_of_before("fedcba9876543210"),
+            "different numerics (unknown (code 0123456789abcdef), unknown (code fedcba9876543210))",
+        ),
         (
             mixed(native_build="bbbb", git="0" * 40),
             f"native engines built of different sources ({'0' * 40}, 0123456789abcdef",

@@ -14,13 +14,13 @@ import under20k.runs.records.submit
 from tests.support.benches import SMALL, around, bench_of, on_disk
 from under20k.cli.main import main
 from under20k.data import Mnist, load_test
-from under20k.engine.base import Compute
+from under20k.engine.base import NUMERICS, Compute
 from under20k.engine.evaluation import Evaluation
 from under20k.errors import UserError
 from under20k.files import read_json, write_json, write_text
 from under20k.recipe.named import MINIMAL
 from under20k.runs.evaluate import evaluate
-from under20k.runs.provenance import code_digest, processor
+from under20k.runs.provenance import processor
 from under20k.runs.records.record import Record, weights_digest
 from under20k.runs.records.submit import submit
 from under20k.runs.records.timing import Timing
@@ -109,10 +109,10 @@ def test_a_record_holds_what_the_bench_says(tmp_path, believed):
     assert (path / "model.safetensors").read_bytes() == first.read_bytes()
     (environment,) = values["environments"]
     assert environment["seeds"] == list(range(20))
-    assert (environment["engine"], environment["precision"], environment["code"]) == (
+    assert (environment["engine"], environment["precision"], environment["numerics"]) == (
         "torch",
         "fp32",
-        "0123456789abcdef",
+        NUMERICS,
     )
     assert "timing" not in values
     curves = [json.loads(line) for line in (path / "curves.jsonl").read_text().splitlines()]
@@ -157,7 +157,7 @@ def test_a_model_that_is_not_what_its_epochs_say(tmp_path, mnist: Mnist):
 
 
 def test_fast_is_timed(tmp_path, believed, timed):
-    bench = on_disk(tmp_path, bench_of(around(0.9945), code=code_digest(), processor=processor()))
+    bench = on_disk(tmp_path, bench_of(around(0.9945), processor=processor()))
     path = submit(bench, "fast", records_dir=tmp_path / "records")
     assert timed == [(SMALL, "torch", MINIMAL, "torch", 3)]
     values = read_json(path / "record.json")
@@ -171,9 +171,9 @@ def test_fast_is_timed(tmp_path, believed, timed):
 
 
 def test_what_is_not_timed_as_it_should_is_refused_before_a_test_image_is_read(tmp_path, believed, timed):
-    bench = on_disk(tmp_path, bench_of(around(0.9945), code=code_digest(), processor=processor()))
+    bench = on_disk(tmp_path, bench_of(around(0.9945), processor=processor()))
     assert "--turns is 2; at least 3 are needed" in refused(tmp_path, bench, "fast", turns=2)
-    of_other_code = on_disk(tmp_path / "other", bench_of(around(0.9945)))
+    of_other_code = on_disk(tmp_path / "other", bench_of(around(0.9945), numerics=NUMERICS + 1))
     said = refused(tmp_path, of_other_code, "fast")
     assert "what is installed here is not what trained the bench" in said
     assert "but trained on 'A processor'; bench again here" in said

@@ -11,9 +11,13 @@ from typing import Any
 import pytest
 
 from tests.support.benches import SMALL, TAUGHT, around, bench_of, recorded, taught
+from tools import record_numerics
 from under20k.cli.main import main
+from under20k.engine.base import NUMERICS
+from under20k.errors import UserError
 from under20k.files import read_json, read_text, write_json, write_text
 from under20k.runs.bench.bench import Bench
+from under20k.runs.records.consistency import remarks
 from under20k.runs.records.record import FILES, Reading, Record, sealed
 from under20k.runs.records.timing import Timing
 from under20k.runs.records.verify import check
@@ -407,3 +411,35 @@ def test_a_page_hides_no_damage(record, monkeypatch, tmp_path):
 def test_the_date_is_a_date(record):
     assert date.fromisoformat(Record.open(record).date)
     assert Record.open(record).bench.recipe == SMALL
+
+
+def of_before_numerics(record: Path) -> None:
+    """Make the record one that names its code, and no numerics."""
+    values = read_json(record / "record.json")
+    for environment in values["environments"]:
+        del environment["numerics"]
+        environment["code"] = "0123456789abcdef"
+    write_json(record / "record.json", sealed(values, read_text(record / "curves.jsonl")))
+
+
+def test_a_record_of_before_there_were_numerics_holds_and_is_said_to_be_one(record, capsys):
+    of_before_numerics(record)
+    assert check(record) == []
+    assert main(["records", "verify", "--no-models", str(record)]) == 0
+    said = capsys.readouterr().out
+    assert f"its numerics are unknown (code 0123456789abcdef), those of this under20k {NUMERICS}:" in said
+    assert "not to its bits" in said
+
+
+def test_numerics_are_added_to_an_old_record_that_holds_and_to_no_other(record):
+    of_before_numerics(record)
+    record_numerics.add(record)
+    assert check(record) == []
+    assert {own["numerics"] for own in read_json(record / "record.json")["environments"]} == {NUMERICS}
+    assert remarks(Record.open(record)) == []
+    of_before_numerics(record)
+    before = read_text(record / "record.json").replace('"processor": "A processor"', '"processor": "Another"')
+    write_text(record / "record.json", before)
+    with pytest.raises(UserError, match="does not hold"):
+        record_numerics.add(record)
+    assert read_text(record / "record.json") == before

@@ -71,7 +71,7 @@ def bench(
         places: of the runs, the benches, and MNIST.
         jobs: trainings at a time on this machine; by default as many as its cores and memory hold.
         cluster: the address of a Dask scheduler, whose workers train instead.
-        existing: runs that the same engine and code have finished are reused, and unfinished ones resumed.
+        existing: runs that the same engine and numerics have finished are reused, unfinished ones resumed.
             Those that others have trained are an error (``resume``), trained again (``replace``), or reused
             as well (``reuse``).
         on_event: called with every event of ``runs.events``.

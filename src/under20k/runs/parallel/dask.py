@@ -1,8 +1,8 @@
 """Trainings on the workers of a Dask cluster, through its executor of ``concurrent.futures``.
 
-A plugin tries every worker, also one that joins later: where under20k is of this code, the engine is to be
-had and MNIST is at hand, the worker declares a resource, which the trainings ask for. So a worker that does
-not fit gets none. What a worker tells comes as Dask's events; a run comes back as its files.
+A plugin tries every worker, also one that joins later: where under20k has this version and numerics, the
+engine is to be had and MNIST is at hand, the worker declares a resource, which the trainings ask for. So a
+worker that does not fit gets none. What a worker tells comes as Dask's events; a run comes back as its files.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from queue import SimpleQueue
 from time import monotonic
 from typing import Any
 
-from under20k.engine.base import Compute
+from under20k.engine.base import NUMERICS, Compute
 from under20k.engine.select import choose
 from under20k.errors import UserError
 from under20k.files import remove, write_bytes
@@ -31,7 +31,7 @@ from under20k.runs.events import EpochDone, Event, Finished, Note, OnEvent, Star
 from under20k.runs.parallel.reuse import finished
 from under20k.runs.parallel.task import BackendLost, Task, perform
 from under20k.runs.places import Places
-from under20k.runs.provenance import code_digest, command
+from under20k.runs.provenance import command
 from under20k.runs.run import FILES, Run, lock
 
 REACH_S = 5  # for a port to take a connection
@@ -226,7 +226,7 @@ def dask_backend(address: str, compute: Compute, data_dir: Path | None) -> Itera
     choice = choose(compute)
     wanted = {
         "version": metadata.version("under20k"),
-        "code": code_digest(),
+        "numerics": NUMERICS,
         "engine": choice.engine,
         "device": compute.device,
         "precision": choice.precision,

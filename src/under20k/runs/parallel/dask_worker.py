@@ -55,11 +55,11 @@ def other(wanted: dict[str, Any]) -> str | None:
     if version != wanted["version"]:
         return f"under20k {version}, but {wanted['version']} asks"
     try:
-        from under20k.runs.provenance import code_digest
+        from under20k.engine.base import NUMERICS
     except ImportError as error:
         return f"under20k {version} of other code: {error}"
-    if (code := code_digest()) != wanted["code"]:
-        return f"under20k of other code ({code}, but {wanted['code']} asks)"
+    if wanted["numerics"] != NUMERICS:
+        return f"under20k of numerics {NUMERICS}, but {wanted['numerics']} asks"
     return None
 
 

@@ -70,7 +70,7 @@ def train_all(
 
     Args:
         tasks: the trainings.
-        differing: what to do with runs that another engine or code version trained.
+        differing: what to do with runs that another engine or other numerics trained.
         jobs: trainings at a time on this machine; by default as many as its cores and memory hold.
         cluster: the address of a Dask scheduler, whose workers train instead.
         on_event: called, from the calling thread, with every event.

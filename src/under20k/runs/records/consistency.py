@@ -10,12 +10,14 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from statistics import fmean, stdev
 
+from under20k.engine.base import NUMERICS
 from under20k.formatting import percent
 from under20k.recipe.architecture import CLASSES
 from under20k.recipe.limits import VALIDATION_IMAGES
 from under20k.recipe.recipe import Recipe
 from under20k.runs.bench.bench import SeedResult
 from under20k.runs.metrics import EpochMetrics
+from under20k.runs.provenance import numerics
 from under20k.runs.records.fields import check_date, check_time
 from under20k.runs.records.record import Record
 
@@ -161,10 +163,12 @@ def _timing(record: Record) -> Iterator[str]:
 
 
 def remarks(record: Record) -> list[str]:
-    """What trainings hardly give, but may: seeds far from the others, a test set far from validation."""
+    """What trainings hardly give, but may: seeds far from the others, a test set far from validation. And
+    whether trainings of today would give the record's bits.
+    """
     seeds = [seed.seed for seed in record.bench.seeds]
     validation = [seed.validation_accuracy for seed in record.bench.seeds]
-    found = list(_outliers("validation accuracy", seeds, validation))
+    found = [*_bits(record), *_outliers("validation accuracy", seeds, validation)]
     test = [reading.accuracy for seed in seeds for reading in record.readings.get(seed, ())[:1]]
     if len(test) != len(seeds):
         return found
@@ -178,6 +182,16 @@ def remarks(record: Record) -> list[str]:
             f"{percent(fmean(validation), 3)}: unusually far apart, or without an error"
         )
     return found
+
+
+def _bits(record: Record) -> Iterator[str]:
+    """Which numerics trained the record, where they are not those of today."""
+    found = {numerics(seed.environment): None for seed in record.bench.seeds}
+    if others := [str(version) for version in found if version != NUMERICS]:
+        yield (
+            f"its numerics are {', '.join(others)}, those of this under20k {NUMERICS}: a seed trained "
+            "again is held to the spread of the record's accuracies, not to its bits"
+        )
 
 
 def _outliers(what: str, seeds: Sequence[int], values: Sequence[float]) -> Iterator[str]:

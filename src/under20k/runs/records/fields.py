@@ -11,7 +11,7 @@ from typing import Any
 
 from under20k.engine.base import ENGINES, MAX_THREADS, PRECISIONS
 from under20k.errors import InvalidValue
-from under20k.runs.plausible import environment_faults
+from under20k.runs.plausible import MAX_NUMERICS, environment_faults
 
 DIGEST = re.compile(r"[0-9a-f]{64}")
 SHORT_DIGEST = re.compile(r"[0-9a-f]{16}")
@@ -50,7 +50,6 @@ ENVIRONMENT: dict[str, tuple[Callable[[Any], bool], str]] = {
     "precision": (lambda value: value in PRECISIONS[1:], f"one of {', '.join(PRECISIONS[1:])}"),
     "device": (text_like(DEVICE), "cpu, cuda, cuda:N or mps"),
     "under20k": (text_like(VERSION), "a version"),
-    "code": (text_like(SHORT_DIGEST), "16 hexadecimal digits"),
     "git": (lambda value: value is None or text_like(COMMIT)(value), "a commit's hash"),
     "python": (
         lambda value: text_like(VERSION)(value) and value.startswith("3."),
@@ -81,6 +80,11 @@ def check_environment(environment: Mapping[str, Any]) -> None:
         value = environment.get(name)
         expect(name, value, holds(value), allowed)
     check_time("started", environment.get("started"))
+    numerics, code = environment.get("numerics"), environment.get("code")
+    expect("code", code, code is None or text_like(SHORT_DIGEST)(code), "16 hexadecimal digits")
+    # The first records name the code instead.
+    known = numerics is None and code is not None
+    expect("numerics", numerics, known or whole(1, MAX_NUMERICS)(numerics), "a whole number from 1")
     native = environment["engine"] == "native"
     isa, build = environment.get("instruction_set"), environment.get("native_build")
     if native:

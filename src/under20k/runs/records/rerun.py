@@ -139,9 +139,9 @@ def rerun(
     """Train seeds of records again, and compare.
 
     Engine, instruction set and precision are the record's where this machine has them. Weights and every
-    epoch's figures have to be the same bits where processor and code are the record's too, and where another
-    seed of the same environment gives the same bits here: if a seed does not, the record's first one is
-    trained as well, to see. Elsewhere a seed draws its rounding anew: its accuracy has to fall into the
+    epoch's figures have to be the same bits where processor and numerics are the record's too, and where
+    another seed of the same environment gives the same bits here: if a seed does not, the record's first one
+    is trained as well, to see. Elsewhere a seed draws its rounding anew: its accuracy has to fall into the
     interval in which one more seed of the record falls in 999 of 1,000 cases.
     """
     with tempfile.TemporaryDirectory(prefix="under20k-rerun-") as folder:
@@ -225,7 +225,8 @@ class _Trainings:
             if of == index and self._alike(index, other, seed) and self._same(index, other)
         ]
         if (witnesses and (index, seed) in self.exact) or not differing:
-            why = f"though seed {witnesses[0]} has them here" if witnesses else "on the same machine and code"
+            same = "with the same numerics, on the same processor"
+            why = f"though seed {witnesses[0]} has them here" if witnesses else same
             text = f"{beside}: not the same bits, {why}"
             return Rerun(record.folder, seed, recorded, measured, False, False, text)
         interval = prediction_interval(record.bench.statistics.summary.last, CONFIDENCE)
@@ -233,7 +234,7 @@ class _Trainings:
         spread = "unknown" if interval is None else f"{percent(interval[0])} to {percent(interval[1])}"
         text = (
             f"{beside}: {'within' if inside else 'outside'} the spread of the record's seeds ({spread}); the "
-            f"same bits are not required, since it differs in {', '.join(differing)}"
+            f"same bits are not required, since it differs in {_named(differing, here, there)}"
         )
         return Rerun(record.folder, seed, recorded, measured, None, inside, text)
 
@@ -256,7 +257,7 @@ class _Trainings:
         return all(same_figures(*pair) for pair in zip(now, before, strict=True))
 
     def _alike(self, index: int, one: int, other: int) -> bool:
-        """Whether two seeds were recorded by the same machine and code."""
+        """Whether two seeds were recorded by the same machine and numerics."""
         first, second = (_machine(self._entry(index, seed).environment) for seed in (one, other))
         return first == second
 
@@ -268,6 +269,11 @@ class _Trainings:
 
 def _machine(environment: Mapping[str, Any]) -> dict[str, Any]:
     return identity(environment) | {"processor": environment.get("processor")}
+
+
+def _named(differing: Sequence[str], here: Mapping[str, Any], there: Mapping[str, Any]) -> str:
+    """Names of what differs, each with the values: ``numerics (1 here, 2 in the record)``."""
+    return ", ".join(f"{name} ({here[name]} here, {there.get(name)} in the record)" for name in differing)
 
 
 def same_figures(one: EpochMetrics, other: EpochMetrics) -> bool:

@@ -28,7 +28,7 @@ AT_TARGET = ("small", "fast")
 SPECIFIED = (REGULARIZED, MINIMAL)
 REFERENCE, REFERENCE_ENGINE = MINIMAL, "torch"
 """What the track ``fast`` measures time against."""
-SAME = ("engine", "precision", "device", "code")
+SAME = ("engine", "precision", "device", "numerics")
 """What may not differ between the seeds of a record."""
 
 
@@ -83,8 +83,8 @@ def network_rules(recipe: Recipe) -> list[str]:
 
 
 def seed_rules(bench: Bench) -> list[str]:
-    """What the seeds break: number, gaps, a start other than 0, unequal lengths, unlike engines or code, and
-    teachers that are not the recipe's.
+    """What the seeds break: number, gaps, a start other than 0, unequal lengths, unlike engines or numerics,
+    and teachers that are not the recipe's.
     """
     wrong = [f"a seed failed: {failure}" for failure in bench.failures]
     teaching = bench.recipe.distillation
@@ -105,7 +105,7 @@ def seed_rules(bench: Bench) -> list[str]:
         if len(values) > 1:
             wrong.append(f"seeds of different {name} ({', '.join(values)})")
     # Of the same sources, two machines build differently; of other sources, anything may differ.
-    builds = {identity(seed.environment).get("native_build") for seed in bench.seeds}
+    builds = {seed.environment.get("native_build") for seed in bench.seeds}
     commits = {str(seed.environment.get("git")) for seed in bench.seeds}
     if len(builds) > 1 and len(commits) > 1:
         wrong.append(f"seeds of native engines built of different sources ({', '.join(sorted(commits))})")

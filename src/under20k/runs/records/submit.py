@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from under20k.engine.base import Compute
+from under20k.engine.base import NUMERICS, Compute
 from under20k.errors import InvalidValue, UserError, nearest
 from under20k.files import once_free, write_bytes, write_json, write_text
 from under20k.formatting import percent
@@ -22,7 +22,7 @@ from under20k.runs.evaluate import evaluate
 from under20k.runs.events import Note, OnEvent, ignore
 from under20k.runs.names import MAX_GIVEN, folded, safe_name
 from under20k.runs.places import Places
-from under20k.runs.provenance import code_digest, git_hash, identity, native_build, processor
+from under20k.runs.provenance import committed_since, git_hash, identity, native_build, processor
 from under20k.runs.records.consistency import implausible
 from under20k.runs.records.fields import NAME, check_environment
 from under20k.runs.records.record import MODEL, Reading, Record, rules_broken, weights_digest
@@ -112,7 +112,7 @@ def untimeable(bench: Bench, turns: int) -> list[str]:
             pass
     except UserError as error:
         wrong.append(str(error))
-    if not all(_by_this_code(seed.environment) for seed in bench.seeds):
+    if not all(_built_as_here(seed.environment) for seed in bench.seeds):
         wrong.append("what is installed here is not what trained the bench, and would be timed; bench again")
     if (here := processor()) not in (there := {seed.environment.get("processor") for seed in bench.seeds}):
         wrong.append(
@@ -175,7 +175,7 @@ def with_runs(bench: Bench, folder: Path) -> tuple[Bench, list[Run]]:
         again = SeedResult.of(run, folder)
         if any(identity(session) != identity(run.session) for session in run.sessions):
             raise UserError(
-                f"{run.path} was stopped and went on with another engine or code; bench with --overwrite"
+                f"{run.path} was stopped and went on with another engine or numerics; bench with --overwrite"
             )
         again = replace(again, environment=committed(again.environment))
         try:
@@ -202,18 +202,18 @@ def confirm(run: Run, recorded: float, data_dir: Path | None, on_event: OnEvent)
 
 
 def committed(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """An environment, its commit the present one where sources trained that were committed only later.
-
-    That they are the same is what their digests say.
-    """
-    now = git_hash()
-    later = str(environment.get("git")).endswith("-dirty") and now is not None and not now.endswith("-dirty")
-    return {**environment, "git": now} if later and _by_this_code(environment) else dict(environment)
+    """An environment, its commit the present one where sources trained that were committed only later."""
+    if not (committed_since(environment) and _built_as_here(environment)):
+        return dict(environment)
+    return {name: value for name, value in environment.items() if name != "git_diff"} | {"git": git_hash()}
 
 
-def _by_this_code(environment: Mapping[str, Any]) -> bool:
-    own = identity(environment)
-    return own["code"] == code_digest() and own.get("native_build") in (None, native_build())
+def _built_as_here(environment: Mapping[str, Any]) -> bool:
+    """Whether a training here takes the same time too: the same numerics, in the same build of the engine."""
+    return identity(environment)["numerics"] == NUMERICS and environment.get("native_build") in (
+        None,
+        native_build(),
+    )
 
 
 def _readings(runs: Sequence[Run]) -> dict[int, tuple[Reading, ...]]:
