@@ -10,6 +10,7 @@ from under20k.files import write_json, write_text
 from under20k.recipe.named import MINIMAL
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.weights import initial_weights
+from under20k.report.records import write_record_page
 from under20k.runs.bench.bench import FILE, Bench, SeedResult
 from under20k.runs.metrics import EpochMetrics, metrics_lines
 from under20k.runs.records.record import Record, weights_digest
@@ -94,7 +95,9 @@ def recorded(record: Record, records_dir: Path) -> Path:
     weights = initial_weights(recipe.architecture, first)
     model = safetensors_bytes(weights, {"recipe": recipe.to_json(), "seed": str(first)})
     with_digest = replace(record, weights={**record.weights, first: weights_digest(weights)})
-    return write(with_digest, records_dir, model)
+    path = write(with_digest, records_dir, model)
+    write_record_page(with_digest, path)
+    return path
 
 
 def on_disk(folder: Path, bench: Bench, accuracy: Callable[[Run], float] | None = None) -> Path:

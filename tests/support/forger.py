@@ -18,8 +18,8 @@ import numpy as np
 from safetensors.numpy import load
 
 from under20k.recipe.recipe import Recipe
+from under20k.report.records import record_document
 from under20k.runs.records.record import Record, sealed, weights_digest
-from under20k.runs.records.verify import page
 from under20k.runs.tensors import safetensors_bytes
 
 TRAIN_IMAGES = 50_000
@@ -98,7 +98,7 @@ def fitted(values: dict[str, Any], curves: str, readme: str) -> tuple[dict[str, 
             }
         values = sealed(values, curves)
         record = Record._read(deepcopy(values), curves)
-        return values, page(record)
+        return values, record_document(record, drawn=False).markdown()
     except Exception:  # what cannot be read is sealed as it is
         return sealed(values, curves), readme
 

@@ -131,14 +131,24 @@ def show(arguments: argparse.Namespace) -> int:
 
     from under20k.files import read_text, write_text
     from under20k.report.pages import filled, has_part
-    from under20k.report.records import record_tables, records_markdown
+    from under20k.report.records import (
+        PAGE,
+        missing_views,
+        record_tables,
+        records_markdown,
+        stale_page,
+        write_record_page,
+    )
     from under20k.runs.records.record import read_records
-    from under20k.runs.records.verify import renewed
+    from under20k.runs.records.verify import check
 
     records = read_records(arguments.records_dir)
     for record in records:
-        if renewed(page := arguments.records_dir / record.folder):
-            print(f"renewed {page / 'README.md'}", file=sys.stderr)
+        folder = arguments.records_dir / record.folder
+        # The page of a damaged record stays as it is: it would hide the damage.
+        if not check(folder) and (missing_views(folder) or stale_page(record, folder)):
+            write_record_page(record, folder)
+            print(f"renewed {folder / PAGE}", file=sys.stderr)
     if arguments.json:
         print(json.dumps([{"folder": record.folder, **record.to_dict()} for record in records], indent=2))
     else:
@@ -172,14 +182,14 @@ def verify(arguments: argparse.Namespace) -> int:
     from under20k.cli.progress import Display
     from under20k.runs.records.consistency import remarks
     from under20k.runs.records.record import Record, record_folders
-    from under20k.runs.records.verify import check, evaluated
+    from under20k.runs.records.verify import evaluated
 
     folders = arguments.records or record_folders(arguments.records_dir)
     if missing := [folder for folder in folders if not (folder / "record.json").is_file()]:
         raise UserError(f"there is no record in {missing[0]}; name folders below records/<track>/")
     if not folders:
         raise UserError(f"there are no records in {arguments.records_dir}; name a folder with --records-dir")
-    wrong = {folder: check(folder) for folder in folders}
+    wrong = {folder: findings(folder) for folder in folders}
     model = dict.fromkeys(folders, "")
     if not arguments.no_models:
         with Display() as display:
@@ -231,6 +241,16 @@ def verify(arguments: argparse.Namespace) -> int:
         print(f"drawn from {source!r}; {repeat(arguments, source)} draws the same")
     print(f"{len(held)} of {len(folders)} records hold")
     return 1 if failed else 0
+
+
+def findings(folder: Path) -> list[str]:
+    """Return what is wrong with a record and its page, a sentence each; nothing where it holds."""
+    from under20k.report.records import missing_views, stale_page
+    from under20k.runs.records.record import Record
+    from under20k.runs.records.verify import check
+
+    # The page is compared only where the figures are right.
+    return check(folder) + missing_views(folder) or stale_page(Record.open(folder), folder)
 
 
 def train_again(
@@ -296,6 +316,7 @@ def submit(arguments: argparse.Namespace) -> int:
 
     from under20k.cli.progress import Display
     from under20k.report.bench import claim
+    from under20k.report.records import write_record_page
     from under20k.runs.records.record import Record
     from under20k.runs.records.submit import submit as submit_bench
     from under20k.runs.records.timing import TURNS
@@ -312,6 +333,7 @@ def submit(arguments: argparse.Namespace) -> int:
             on_event=display,
         )
     record = Record.open(path)
+    write_record_page(record, path)
     if arguments.json:
         print(json.dumps({"path": str(path), **record.to_dict()}, indent=2))
     else:

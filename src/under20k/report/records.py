@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from under20k.files import read_text, write_bytes, write_text
 from under20k.formatting import percent
 from under20k.report.bench import bench_table, claim, in_points, seeds_picture, seeds_text
 from under20k.report.document import Block, Code, Document, Section, Text
@@ -23,7 +25,8 @@ from under20k.runs.records.record import Record
 from under20k.runs.records.rules import TRACKS
 from under20k.runs.records.timing import Timing
 
-PICTURE = "curves.png"
+PAGE, PICTURE = "README.md", "curves.png"
+STALE = f"{PAGE} does not follow from record.json"
 
 # What each track is sorted by, the best first.
 ORDER: dict[str, Callable[[Record], tuple[float, ...]]] = {
@@ -120,6 +123,28 @@ def records_markdown(records: Sequence[Record]) -> str:
         "commit's hash."
     )
     return "\n\n".join([*(table.markdown() for table in tables.values()), note])
+
+
+def write_record_page(record: Record, folder: Path) -> None:
+    """Write ``README.md`` and ``curves.png``. Raises UserError where they cannot be written."""
+    document = record_document(record)
+    for picture in document.pictures:
+        write_bytes(folder / picture.file, picture.png)
+    write_text(folder / PAGE, document.markdown())
+
+
+def missing_views(folder: Path) -> list[str]:
+    """Return a finding for the page and the picture of a record, each where it is missing."""
+    return [f"{file} is missing" for file in (PICTURE, PAGE) if not (folder / file).is_file()]
+
+
+def stale_page(record: Record, folder: Path) -> list[str]:
+    """Return a finding if the page of a record is not the one that its data give.
+
+    The picture is not compared: its bytes depend on the version of Matplotlib.
+    """
+    made = record_document(record, drawn=False).markdown()
+    return [] if read_text(folder / PAGE) == made else [STALE]
 
 
 def record_document(record: Record, *, drawn: bool = True) -> Document:

@@ -13,9 +13,11 @@ import pytest
 from tests.support.benches import SMALL, TAUGHT, around, bench_of, recorded, taught
 from tools import record_numerics
 from under20k.cli.main import main
+from under20k.cli.records import findings
 from under20k.engine.base import NUMERICS
 from under20k.errors import UserError
 from under20k.files import read_json, read_text, write_json, write_text
+from under20k.report.records import write_record_page
 from under20k.runs.bench.bench import Bench
 from under20k.runs.records.consistency import remarks
 from under20k.runs.records.record import FILES, Reading, Record, sealed
@@ -113,7 +115,7 @@ def nudged(number: float) -> float:
 
 
 def test_as_written_it_holds(record):
-    assert check(record) == []
+    assert findings(record) == []
 
 
 def test_every_number_of_record_json_is_watched(record):
@@ -252,9 +254,7 @@ def test_a_seed_left_out_is_missed(record):
         )
         write_json(path, forged.to_dict())
         write_text(record / "curves.jsonl", forged.curves())
-        from under20k.runs.records.verify import page
-
-        write_text(record / "README.md", page(forged))
+        write_record_page(forged, record)
         (only,) = check(record)
         assert words in only
 
@@ -296,10 +296,10 @@ def test_readings_that_no_test_set_gives(record):
         assert any("is no test accuracy" in text or "correct is" in text for text in check(record))
 
 
-@pytest.mark.parametrize("file", FILES)
+@pytest.mark.parametrize("file", [*FILES, "curves.png", "README.md"])
 def test_a_missing_file_is_missed(record, file):
     (record / file).unlink()
-    assert check(record)
+    assert findings(record)
 
 
 @pytest.mark.parametrize(
@@ -319,7 +319,7 @@ def test_a_missing_file_is_missed(record, file):
 )
 def test_damaged_files_are_told_in_a_line(record, file, content, words):
     write_text(record / file, content)
-    (only,) = check(record)
+    (only,) = findings(record)
     assert words in only
     assert "\n" not in only
 

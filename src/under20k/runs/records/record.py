@@ -6,8 +6,7 @@
       record.json        recipe, code, environments, each seed's last epoch, time and test reading, statistics
       curves.jsonl       a line a seed: every epoch's figures
       model.safetensors  the first seed's trained weights, as its run keeps them
-      curves.png         the seeds' curves, and their last epochs against the target; made from the data
-      README.md          likewise
+      README.md          the record as a page, with curves.png: made from the data (report.records)
 
 Records are added, never changed: ``submission`` makes them, ``verification`` says what is wrong with one.
 """
@@ -49,7 +48,7 @@ from under20k.runs.tensors import read_tensors
 
 FORMAT = 1
 MODEL = "model.safetensors"
-FILES = ("record.json", "curves.jsonl", MODEL, "curves.png", "README.md")
+FILES = ("record.json", "curves.jsonl", MODEL)
 OF_EACH_RUN = ("format", "seed", "started", "command", "resumed", "threads", TEACHERS)
 """What an environment says of one run, so that it tells no two apart."""
 IF_ANY = ("resumed", TEACHERS)

@@ -16,7 +16,6 @@ from under20k.errors import InvalidValue, UserError, nearest
 from under20k.files import once_free, write_bytes, write_json, write_text
 from under20k.formatting import percent
 from under20k.recipe.limits import VALIDATION_IMAGES
-from under20k.report.records import record_document
 from under20k.runs.bench.bench import Bench, SeedResult
 from under20k.runs.evaluate import evaluate
 from under20k.runs.events import Note, OnEvent, ignore
@@ -44,7 +43,7 @@ def submit(
     data_dir: Path | None = None,
     on_event: OnEvent = ignore,
 ) -> Path:
-    """Make a record of a bench, and return its folder.
+    """Make a record of a bench, and return its folder, to which ``report.records`` adds the page.
 
     The runs of the bench are read again. When no other rule is broken, each seed's model is evaluated again
     on validation, its test set is read, unless it was, and for the track ``fast`` the training is timed
@@ -129,7 +128,6 @@ def write(record: Record, records_dir: Path, model: bytes) -> Path:
     path = records_dir / record.folder
     if taken := existing(path):
         raise UserError(f"{taken} is there already, and records are never changed; give another --name")
-    document = record_document(record)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
@@ -139,9 +137,6 @@ def write(record: Record, records_dir: Path, model: bytes) -> Path:
         write_json(temporary / "record.json", record.to_dict())
         write_text(temporary / "curves.jsonl", record.curves())
         write_bytes(temporary / MODEL, model)
-        (picture,) = document.pictures
-        write_bytes(temporary / picture.file, picture.png)
-        write_text(temporary / "README.md", document.markdown())
         temporary.chmod(0o755)
         once_free(lambda: temporary.rename(path))
     except OSError as error:

@@ -16,17 +16,14 @@ from under20k.engine.base import Compute
 from under20k.engine.evaluation import evaluate
 from under20k.engine.select import create
 from under20k.errors import UserError
-from under20k.files import read_text, write_text
-from under20k.report.records import record_document
 from under20k.runs.records.consistency import implausible
-from under20k.runs.records.record import FILES, MODEL, PARTS, Record, kept_model, rules_broken
+from under20k.runs.records.record import PARTS, Record, kept_model, rules_broken
 from under20k.runs.records.rerun import as_recorded
 
 TOLERANCE = 1e-12  # between a statistic that is recorded and the same one computed again
 SLACK = 2  # images that another processor's rounding may decide otherwise
 LOSS_SLACK = 1e-4  # of a loss, likewise
 MISSING = object()
-STALE = "README.md does not follow from record.json"
 
 
 def check(path: Path) -> list[str]:
@@ -40,7 +37,6 @@ def check(path: Path) -> list[str]:
         if path.resolve().as_posix().endswith(f"/{record.folder}")
         else [f"it lies in {path}, but belongs in {record.folder}"]
     )
-    wrong += [f"{file} is missing" for file in FILES if file != MODEL and not (path / file).is_file()]
     assert record.recorded is not None
     wrong += differences(unsealed(record.recorded), unsealed(record.to_dict()))
     wrong += broken_seal(record)
@@ -50,9 +46,6 @@ def check(path: Path) -> list[str]:
         kept_model(path, record)
     except UserError as error:
         wrong.append(str(error))
-    # Of figures that are wrong, the page says nothing that is worth comparing.
-    if not wrong and read_text(path / "README.md") != page(record):
-        wrong.append(STALE)
     return wrong
 
 
@@ -105,22 +98,6 @@ def evaluated(path: Path, data_dir: Path | None = None, on_event: OnFetch = igno
         else f"within {SLACK} of the {expected:,} recorded"
     )
     return [], f"{gives}, {as_said}"
-
-
-def page(record: Record) -> str:
-    """A record's README.md."""
-    return record_document(record, drawn=False).markdown()
-
-
-def renewed(path: Path) -> bool:
-    """Write a record's README.md again where nothing but that is wrong with it; whether it was.
-
-    The page is made from the record: another version may word it otherwise.
-    """
-    if check(path) != [STALE]:
-        return False
-    write_text(path / "README.md", page(Record.open(path)))
-    return True
 
 
 def differences(recorded: Any, computed: Any, where: str = "") -> list[str]:
