@@ -15,17 +15,20 @@ test: $(VENV)/installed-test          ## run every test
 
 # A folder a commit, for finished runs are reused whatever code has trained them. As slow as it sounds.
 FRESH = runs/$(shell git describe --always --dirty --abbrev=12)
+# Of a folder's benches, what results/ keeps.
+keep = cd $(1)/benches && for bench in *; do mkdir -p "$(CURDIR)/results/$(2)/$$bench" && cp "$$bench/bench.json" "$(CURDIR)/results/$(2)/$$bench/"; done
 
-reproduction: $(VENV)/installed       ## train ten seeds of each, and write docs/reproduction and README.md anew
+reproduction: $(VENV)/installed       ## train ten seeds of each, and write results, docs/reproduction and README.md anew
 	mkdir -p $(FRESH)
 	cd $(FRESH) && $(CURDIR)/$(BIN)/under20k reproduce --seeds 10
-	cp $(FRESH)/report/*.md $(FRESH)/report/*.png $(FRESH)/report/results.json docs/reproduction/
+	cp $(FRESH)/report/*.md $(FRESH)/report/*.png docs/reproduction/
+	$(call keep,$(FRESH),reproduction)
 	$(BIN)/python -m tools.readme
 
 reproduction-torch: $(VENV)/installed ## the same by the torch engine, for docs/native-engine.md
 	mkdir -p $(FRESH)-torch
 	cd $(FRESH)-torch && $(CURDIR)/$(BIN)/under20k reproduce --seeds 10 --engine torch
-	cp $(FRESH)-torch/report/results.json docs/reproduction/results-torch.json
+	$(call keep,$(FRESH)-torch,reproduction-torch)
 	$(BIN)/python -m tools.readme
 
 # An environment of its own, without the native engine: what it needs of others is NumPy, as all of this.

@@ -223,7 +223,7 @@ def speed(benchmark: Benchmark) -> str:
     if benchmark["quick"]:
         return (
             "Not measured yet: [docs/benchmark.md](docs/benchmark.md) holds a quick run, whose times say "
-            "little. `make benchmark readme BENCHMARK=docs/benchmark.json` measures and writes it here."
+            "little. `make benchmark readme BENCHMARK=results/benchmark.json` measures and writes it here."
         )
     measured, own = benchmark["parts"]["epoch"], benchmark["parts"]["machine"]
     contenders = [

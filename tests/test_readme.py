@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from safetensors import safe_open
 from tests.support import ROOT
 from tests.support.printed import ENCODING
 from under20k.cli.main import VERBS
+from under20k.report.pages import results_part
 from under20k.runs.places import Places
 from under20k.runs.train import train
 
@@ -36,11 +38,13 @@ def test_generated_parts_hold(generator):
 
 
 def test_a_changed_number_is_noticed(generator):
-    results = json.loads(generator.RESULTS.read_text(encoding="utf-8"))
-    part = generator.result_table(results)
+    benches, report = generator.reproduced(), "docs/reproduction/report.md"
+    part = results_part(benches, report)
     assert part in README
-    results["recipes"]["minimal"]["runs"][0]["epochs"][-1]["validation_accuracy"] -= 0.01
-    assert generator.result_table(results) != part
+    first = benches[1].seeds[0]
+    epochs = (*first.epochs[:-1], replace(first.epochs[-1], validation_accuracy=0.98))
+    changed = replace(benches[1], seeds=(replace(first, epochs=epochs), *benches[1].seeds[1:]))
+    assert results_part([benches[0], changed, *benches[2:]], report) != part
 
 
 def test_a_missing_part_is_noticed(generator):
@@ -50,12 +54,13 @@ def test_a_missing_part_is_noticed(generator):
 
 def test_the_engines_differ_by_no_more_than_chance(generator):
     """Paired by seed, |t| stays below 3.25, its two-sided 1% point for ten seeds."""
-    native, torch = (
-        json.loads(path.read_text(encoding="utf-8"))["recipes"]
-        for path in (generator.RESULTS, generator.TORCH_RESULTS)
-    )
+    pairs = generator.both_engines()
     for name in ("regularized", "minimal"):
-        (ours, theirs) = (np.array(generator.last_accuracies(of[name])) for of in (native, torch))
+        assert [{seed.environment["engine"] for seed in bench.seeds} for bench in pairs[name]] == [
+            {"native"},
+            {"torch"},
+        ]
+        ours, theirs = (np.array(bench.last) for bench in pairs[name])
         assert len(ours) == len(theirs) == 10
         difference = ours - theirs
         assert abs(difference.mean()) < 3.25 * difference.std(ddof=1) / np.sqrt(10)
@@ -65,7 +70,7 @@ def test_bf16_costs_no_accuracy(generator):
     """Paired by seed: no recipe differs at 1%, shared among the five, and all pairs together lose at most
     0.03 points, with 97.5% confidence.
     """
-    benches = generator.in_both_precisions()
+    benches = generator.both_precisions()
     assert benches.keys() == generator.RECIPES.keys()
     differences = []
     for bf16, fp32 in benches.values():

@@ -3,8 +3,7 @@
 ``python -m tools.cluster_cost`` starts a scheduler and workers as processes that talk over TCP on loopback,
 and measures through the same pool that ``under20k bench --cluster`` uses: the time of a training, the size of
 what comes back, and, with many tasks that only give back so much, what a task costs scheduler and client. It
-writes docs/cluster-cost.json; ``make readme`` makes the page's section of it. On a machine that does nothing
-else.
+writes results/cluster-cost.json; ``make readme`` makes the page's section of it. Run it on an idle machine.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from under20k.runs.parallel.task import Task
 from under20k.runs.places import Places
 from under20k.runs.provenance import command, processor
 
-JSON = Path(__file__).parent.parent / "docs" / "cluster-cost.json"
+JSON = Path(__file__).parent.parent / "results" / "cluster-cost.json"
 TRAININGS = 10_000
 """Of which the page says what they cost."""
 PATIENCE_S = 300
@@ -54,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--tasks", type=int, default=2000, help="tasks that do nothing (default: %(default)s)"
     )
     parser.add_argument("--workers", type=int, default=cores().amount, help="default: as many as cores")
-    parser.add_argument("--output", type=Path, default=JSON, help="default: docs/cluster-cost.json")
+    parser.add_argument("--output", type=Path, default=JSON, help="default: results/cluster-cost.json")
     given = parser.parse_args(arguments)
     write_json(given.output, measure(recipe_argument(given.recipe), given.seeds, given.tasks, given.workers))
     print(section(read_json(given.output)))

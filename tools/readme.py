@@ -1,198 +1,116 @@
-"""Write the generated parts of README.md and the pages in docs/, or with --check only say whether they hold.
+"""Write the generated parts of README.md and the pages in docs/, or with --check only report stale ones.
 
 Usage: python -m tools.readme [--check]
 
-A generated part stands between ``<!-- name -->`` and ``<!-- /name -->``; docs/benchmark.md is all generated.
+A generated part stands between ``<!-- name -->`` and ``<!-- /name -->``; docs/benchmark.md and
+docs/reproduction/report.md are generated whole. All figures come from results/ and records/.
 """
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 from benchmarks.tables import page, speed
 from tools.cluster_cost import measured_section
 from under20k.checking.check import check
 from under20k.cli.main import VERBS
-from under20k.files import read_text, write_text
+from under20k.files import read_json, read_text, write_text
 from under20k.recipe.named import RECIPES
-from under20k.recipe.recipe import Recipe
-from under20k.recipe.weights import initial_weights
-from under20k.report.bench import in_points, points_interval
-from under20k.report.pages import filled
+from under20k.report.pages import Pairs, engines_part, filled, precisions_part, results_part
 from under20k.report.records import records_markdown
-from under20k.report.reproduction.page import write_reproduction
-from under20k.report.reproduction.target import Standing, target_table, target_text
+from under20k.report.reproduction.page import reproduction
 from under20k.report.tables import Table
-from under20k.report.words import NOTHING, p_text
 from under20k.runs.bench.bench import Bench
-from under20k.runs.bench.significance import Difference
-from under20k.runs.bench.statistics import Sample, Summary
+from under20k.runs.bench.reproduce import REPRODUCED
+from under20k.runs.bench.run_bench import bench_path
 from under20k.runs.leaderboard import bench_in
-from under20k.runs.metrics import EpochMetrics, metrics_lines
 from under20k.runs.records.record import read_records
-from under20k.runs.run import Run, run_path
 
 ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
-CLUSTER_PAGE = ROOT / "docs" / "cluster.md"
-NATIVE_PAGE = ROOT / "docs" / "native-engine.md"
-RESULTS = ROOT / "docs" / "reproduction" / "results.json"
-REPORT = RESULTS.with_name("report.md")
-TORCH_RESULTS = ROOT / "docs" / "reproduction" / "results-torch.json"
-BENCHMARK = ROOT / "docs" / "benchmark.json"
-BENCHMARK_PAGE = ROOT / "docs" / "benchmark.md"
-RECORDS = ROOT / "records"
-BF16 = ROOT / "docs" / "bf16"
+README, DOCS, RECORDS, RESULTS = (ROOT / name for name in ("README.md", "docs", "records", "results"))
+REPORT = DOCS / "reproduction" / "report.md"
+BENCHMARK_PAGE = DOCS / "benchmark.md"
+TEN, TWENTY = range(10), range(20)
 FP32 = {
     "regularized": RECORDS / "reference" / "2026-11-26-regularized",
     "minimal": RECORDS / "reference" / "2026-11-26-minimal",
     "regularized-plus": RECORDS / "accurate" / "2026-11-26-regularized-plus",
-    "minimal-plus": BF16 / "minimal-plus-fp32",
-    "minimal-augmented": BF16 / "minimal-augmented-fp32",
+    "minimal-plus": bench_path(RESULTS / "fp32", "minimal-plus", TWENTY),
+    "minimal-augmented": bench_path(RESULTS / "fp32", "minimal-augmented", TWENTY),
 }
-"""A bench or record in fp32 for each bench in bf16, ``docs/bf16/RECIPE``, over the same seeds."""
+"""A bench or record in fp32 for each bench in bf16, over the same seeds."""
 
 
-def result_table(results: Mapping[str, Any]) -> str:
-    """Each recipe's validation accuracy over the seeds, and whether it reaches the target."""
-    standings = [
-        Standing(
-            Recipe.from_dict(of_recipe["recipe"]),
-            Summary.of(
-                [[epoch["validation_accuracy"] for epoch in run["epochs"]] for run in of_recipe["runs"]]
-            ),
-        )
-        for of_recipe in results["recipes"].values()
-    ]
-    return f"{target_table(standings).markdown()}\n\n{target_text(standings)}"
+def reproduced() -> list[Bench]:
+    """Return the benches of ``make reproduction``."""
+    return [Bench.open(bench_path(RESULTS / "reproduction", recipe.name, TEN)) for recipe in REPRODUCED]
 
 
-def provenance(results: Mapping[str, Any]) -> str:
-    """The command that made the results, and on what."""
-    runs = [run for of_recipe in results["recipes"].values() for run in of_recipe["runs"]]
-    environments = [run["environment"] for run in runs]
-    processors = ", ".join(sorted({environment["processor"] for environment in environments}))
-    engines = ", ".join(
-        sorted(
-            {
-                " ".join(filter(None, (e["engine"], e.get("instruction_set"), e["precision"])))
-                for e in environments
-            }
-        )
-    )
-    seeds = sorted({run["seed"] for run in runs})
-    return (
-        f"Mean ± sd over seeds {seeds[0]}–{seeds[-1]}, all of them, by `{results['command']}` "
-        f"({processors}; {engines}); [the full report](docs/reproduction/report.md)."
-    )
+def both_engines() -> Pairs:
+    """Return each recipe trained by the native engine and, where ``results/`` has that, by torch."""
+    torch = RESULTS / "reproduction-torch"
+    return {
+        bench.recipe.name: (bench, Bench.open(folder))
+        for bench in reproduced()
+        if (folder := bench_path(torch, bench.recipe.name, TEN)).is_dir()
+    }
+
+
+def both_precisions() -> Pairs:
+    """Return each recipe trained in bf16, and the same in fp32."""
+    return {
+        name: (Bench.open(bench_path(RESULTS / "bf16", name, TWENTY)), bench_in(fp32))
+        for name, fp32 in FP32.items()
+    }
+
+
+def checked(pairs: Pairs) -> Pairs:
+    """Return ``pairs``. Raises ValueError unless each is of one recipe, today's, and the same seeds."""
+    for name, (ours, theirs) in pairs.items():
+        if [seed.seed for seed in ours.seeds] != [seed.seed for seed in theirs.seeds]:
+            raise ValueError(f"{name}: the two benches are not of the same seeds")
+        if not ours.recipe == theirs.recipe == RECIPES[name]:
+            raise ValueError(f"{name}: a bench is of another recipe")
+    return pairs
 
 
 def verbs() -> str:
-    """The command line's verbs."""
+    """Return the command line's verbs as a table."""
     rows = tuple((f"under20k {verb}", text) for verb, text in VERBS.items())
     return Table(("Command", "What it does"), rows, align="ll").markdown()
 
 
-def last_accuracies(of_recipe: Mapping[str, Any]) -> list[float]:
-    """Validation accuracy at the last epoch, seed by seed."""
-    return [run["epochs"][-1]["validation_accuracy"] for run in of_recipe["runs"]]
-
-
-def engines(native: Mapping[str, Any], torch: Mapping[str, Any]) -> str:
-    """Last-epoch validation accuracy by both engines, and their difference, paired by seed."""
-    rows = []
-    for name, other in torch["recipes"].items():
-        of_recipe = native["recipes"][name]
-        assert [run["seed"] for run in of_recipe["runs"]] == [run["seed"] for run in other["runs"]]
-        ours, theirs = last_accuracies(of_recipe), last_accuracies(other)
-        difference = Difference.of(ours, theirs).sample
-        rows.append(
-            (
-                name,
-                str(difference.n),
-                str(Sample.of(ours)),
-                str(Sample.of(theirs)),
-                f"{in_points(difference.mean, sign=True)} ± {in_points(difference.standard_error)}",
-            )
-        )
-    header = ("Recipe", "Seeds", "native", "torch", "Difference ± standard error, points")
-    return Table(header, tuple(rows)).markdown()
-
-
-def in_both_precisions() -> dict[str, tuple[Bench, Bench]]:
-    """Each recipe's seeds in bf16, and the same in fp32."""
-    benches = {name: (bench_in(BF16 / name), bench_in(fp32)) for name, fp32 in FP32.items()}
-    for name, (bf16, fp32) in benches.items():
-        assert [seed.seed for seed in bf16.seeds] == [seed.seed for seed in fp32.seeds], name
-        assert bf16.recipe == fp32.recipe == RECIPES[name]
-    return benches
-
-
-def precisions(benches: Mapping[str, tuple[Bench, Bench]]) -> str:
-    """Last-epoch validation accuracy in fp32 and in bf16, and their difference, paired by seed."""
-
-    def difference(pairs: Sequence[tuple[float, float]]) -> tuple[str, ...]:
-        found = Difference.of(*zip(*pairs, strict=True))
-        return in_points(found.sample.mean, sign=True), points_interval(found), p_text(found.t_test_p)
-
-    pairs = {name: list(zip(bf16.last, fp32.last, strict=True)) for name, (bf16, fp32) in benches.items()}
-    every = [pair for of_recipe in pairs.values() for pair in of_recipe]
-    rows = []
-    for name, (bf16, fp32) in benches.items():
-        samples = [bench.statistics.summary.last for bench in (fp32, bf16)]
-        rows.append((name, str(len(pairs[name])), *map(str, samples), *difference(pairs[name])))
-    rows.append(("all of them", str(len(every)), NOTHING, NOTHING, *difference(every)))
-    header = ("Recipe", "Seeds", "fp32", "bf16, emulated", "Difference, points", "95% interval", "p")
-    return Table(header, tuple(rows)).markdown()
-
-
 def generated() -> dict[Path, dict[str, str]]:
-    """Every generated part by its name, for each page."""
-    results, torch, benchmark = (json.loads(read_text(path)) for path in (RESULTS, TORCH_RESULTS, BENCHMARK))
+    """Return every generated part by its name, for each page."""
     return {
         README: {
-            "results": f"{result_table(results)}\n\n{provenance(results)}",
+            "results": results_part(reproduced(), REPORT.relative_to(ROOT).as_posix()),
             "verbs": verbs(),
-            "speed": speed(benchmark),
+            "speed": speed(read_json(RESULTS / "benchmark.json")),
             "records": records_markdown(read_records(RECORDS)),
         },
-        NATIVE_PAGE: {"engines": engines(results, torch), "precisions": precisions(in_both_precisions())},
-        CLUSTER_PAGE: {"cost": measured_section()},
+        DOCS / "native-engine.md": {
+            "engines": engines_part(checked(both_engines())),
+            "precisions": precisions_part(checked(both_precisions())),
+        },
+        DOCS / "cluster.md": {"cost": measured_section()},
     }
 
 
-def reproduction_report(results: Mapping[str, Any]) -> str:
-    """docs/reproduction/report.md: the report of the runs whose figures these are, checked anew."""
-    runs: dict[str, list[Run]] = {}
-    with TemporaryDirectory() as folder:
-        for name, of_recipe in results["recipes"].items():
-            for one in of_recipe["runs"]:
-                environment = {key: value for key, value in one["environment"].items() if key != "seed"}
-                run = Run.create(
-                    run_path(Path(folder), name, one["seed"]), RECIPES[name], one["seed"], environment
-                )
-                metrics = [EpochMetrics(**epoch) for epoch in one["epochs"]]
-                write_text(run.path / "metrics.jsonl", metrics_lines(metrics))
-                run.save_model(
-                    initial_weights(run.recipe.architecture, 0), metrics
-                )  # of which nothing is told
-                runs.setdefault(name, []).append(run)
-        verdicts = {name: check(RECIPES[name]) for name in runs}
-        page = write_reproduction(runs, verdicts, Path(folder) / "report", results["command"])
-        return read_text(page.with_suffix(".md"))
+def reproduction_report(benches: list[Bench]) -> str:
+    """Return docs/reproduction/report.md, its recipes checked again."""
+    verdicts = {bench.recipe.name: check(bench.recipe) for bench in benches}
+    return reproduction(benches, verdicts, benches[0].command, drawn=False).markdown()
 
 
 def pages() -> dict[Path, tuple[str, str]]:
-    """Each page as it is and as it should be."""
-    own = read_text(BENCHMARK_PAGE) if BENCHMARK_PAGE.exists() else ""
-    found = {BENCHMARK_PAGE: (own, page(json.loads(read_text(BENCHMARK))))}
-    report = reproduction_report(json.loads(read_text(RESULTS)))
-    found[REPORT] = read_text(REPORT), report
+    """Return each page as it is and as it should be."""
+    made = {
+        BENCHMARK_PAGE: page(read_json(RESULTS / "benchmark.json")),
+        REPORT: reproduction_report(reproduced()),
+    }
+    found = {path: (read_text(path) if path.exists() else "", text) for path, text in made.items()}
     for path, parts in generated().items():
         before = read_text(path)
         found[path] = before, filled(before, parts)
@@ -200,16 +118,14 @@ def pages() -> dict[Path, tuple[str, str]]:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the pages, or check them; returns the exit code."""
-    stale = []
-    for path, (before, after) in pages().items():
-        if before != after:
-            stale.append(path.name)
-            if "--check" not in arguments:
-                write_text(path, after)
-    if stale and "--check" in arguments:
-        print(f"stale: {', '.join(stale)}; run make readme")
-        return 1
+    """Write the pages, or check them; return the exit code."""
+    stale = {path: after for path, (before, after) in pages().items() if before != after}
+    if "--check" in arguments:
+        if stale:
+            print(f"stale: {', '.join(path.name for path in stale)}; run make readme")
+        return 1 if stale else 0
+    for path, text in stale.items():
+        write_text(path, text)
     return 0
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from under20k.recipe.architecture import Architecture
     from under20k.recipe.named import RECIPES
     from under20k.recipe.recipe import Recipe
-    from under20k.report.reproduction.reproduce import reproduce
+    from under20k.runs.bench.reproduce import reproduce
     from under20k.runs.bench.run_bench import bench
     from under20k.runs.evaluate import evaluate
     from under20k.runs.leaderboard import compare
@@ -62,7 +62,7 @@ _HOMES = {
     "evaluate": "runs.evaluate",
     "load": "data",
     "load_test": "data",
-    "reproduce": "report.reproduction.reproduce",
+    "reproduce": "runs.bench.reproduce",
     "train": "runs.train",
 }
 

@@ -231,14 +231,23 @@ def emptied(folder: Path) -> str:
 
 def shortened(folder: Path) -> str:
     values = read_json(folder / "bench.json")
-    values["seeds"][0]["epochs"].pop()
+    for columns in (values["epochs"], *(seed["epochs"] for seed in values["seeds"])):
+        for column in columns.values():
+            column.pop()
     write_json(folder / "bench.json", values)
     return "bench.json: damaged: epochs are missing"
 
 
+def uneven(folder: Path) -> str:
+    values = read_json(folder / "bench.json")
+    values["seeds"][0]["epochs"]["train_loss"].pop()
+    write_json(folder / "bench.json", values)
+    return "bench.json: damaged: "
+
+
 def not_a_number(folder: Path) -> str:
     values = read_json(folder / "bench.json")
-    values["seeds"][0]["epochs"][0]["train_loss"] = "low"
+    values["seeds"][0]["epochs"]["train_loss"][0] = "low"
     write_json(folder / "bench.json", values)
     return "bench.json: damaged: train_loss is 'low'"
 
@@ -249,7 +258,7 @@ def no_object(folder: Path) -> str:
     return "bench.json: damaged: "
 
 
-@pytest.mark.parametrize("harm", [damaged, emptied, shortened, not_a_number, no_object])
+@pytest.mark.parametrize("harm", [damaged, emptied, shortened, uneven, not_a_number, no_object])
 def test_damaged_benches_are_one_line(folders, capsys, harm):
     words = harm(folders["bench"])
     assert main(["compare", str(folders["bench"])]) == 2

@@ -38,7 +38,7 @@ FILES = {
     f"{RUN}/metrics.jsonl": VERBS,
     f"{RUN}/checkpoint.safetensors": VERBS,
     f"{RUN}/model.safetensors": VERBS,
-    f"{RUN}/test_readings.jsonl": ["compare", "compare the bench", "resume"],
+    f"{RUN}/test_readings.jsonl": ["compare", "compare the bench", "resume", "bench"],
     f"{BENCH}/bench.json": ["compare the bench"],
 }
 QUICK, SLOW = 24, 6  # of so many cases one is tried, in each suite; all of them take half an hour

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-import under20k.report.reproduction.reproduce
+import under20k.runs.bench.reproduce
 from tests.support import ROOT
 from tests.support.command import COMMAND, SETTINGS, TIMEOUT_S
 from under20k.cli.console import PLAIN, any_text
@@ -96,7 +96,7 @@ def place(small: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # It keeps the stderr that it finds open for good, and a pipe has an end when all have closed it.
     resource_tracker.ensure_running()
     shutil.copytree(RECORDS, folder / "records")
-    monkeypatch.setattr(under20k.report.reproduction.reproduce, "REPRODUCED", TINY_RECIPES)
+    monkeypatch.setattr(under20k.runs.bench.reproduce, "REPRODUCED", TINY_RECIPES)
     return folder
 
 
@@ -179,8 +179,8 @@ def test_what_an_encoding_lacks_is_written_in_what_it_has(monkeypatch, encoding,
 
 def test_the_signs_that_we_print_have_a_plain_form():
     """Those of the sources; what is only ever drawn or quoted is spelt out."""
-    printed_by = "cli/*.py", "report/*.py", "*.py"
-    source = Path(under20k.report.reproduction.reproduce.__file__).parent
+    printed_by = "cli/*.py", "report/**/*.py", "*.py"
+    source = Path(under20k.__file__).parent
     signs = {
         sign
         for pattern in printed_by

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import under20k.report.reproduction.reproduce
+import under20k.runs.bench.reproduce
 from tests.support import command
 from tests.support.command import assert_refused, contents, same_weights
 from under20k.cli.main import main
@@ -22,7 +22,8 @@ from under20k.engine.base import NUMERICS
 from under20k.engine.select import choose
 from under20k.recipe.architecture import Architecture
 from under20k.recipe.named import MINIMAL, REGULARIZED
-from under20k.report.reproduction.reproduce import REPRODUCED
+from under20k.runs.bench.bench import Bench
+from under20k.runs.bench.reproduce import REPRODUCED
 from under20k.runs.run import Run
 
 SMALL = tuple(
@@ -41,7 +42,7 @@ NAMES = ["minimal-0", "minimal-1", "regularized-0", "regularized-1"]
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, where the small networks pass for the specification's."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(under20k.report.reproduction.reproduce, "REPRODUCED", SMALL)
+    monkeypatch.setattr(under20k.runs.bench.reproduce, "REPRODUCED", SMALL)
     return tmp_path
 
 
@@ -65,10 +66,10 @@ def copied(trained: Path, here: Path) -> Path:
 
 SCRIPT = """
 import sys
-import under20k.report.reproduction.reproduce
+import under20k.runs.bench.reproduce
 from under20k.cli.main import main
 from under20k.recipe.recipe import Recipe
-under20k.report.reproduction.reproduce.REPRODUCED = tuple(map(Recipe.from_json, sys.argv[1:3]))
+under20k.runs.bench.reproduce.REPRODUCED = tuple(map(Recipe.from_json, sys.argv[1:3]))
 sys.exit(main(["reproduce", *sys.argv[3:]]))
 """
 
@@ -102,17 +103,19 @@ def test_everything_is_trained_and_reported(trained):
     assert all({file.name for file in run.path.iterdir()} == command.FILES for run in runs.values())
     files = {path.name for path in (trained / "report").iterdir()}
     pictures = {"curves-regularized.png", "curves-minimal.png"}
-    assert files == {"report.html", "report.md", "results.json"} | pictures
+    assert files == {"report.html", "report.md"} | pictures
 
-    results = json.loads((trained / "report" / "results.json").read_text())["recipes"]
-    assert list(results) == ["regularized", "minimal"]
+    results = ["regularized", "minimal"]
+    folders = {path.name for path in (trained / "benches").iterdir()}
+    assert folders == {f"{name}-seeds-0-1" for name in results}
     for name, recipe in zip(results, SMALL, strict=True):
-        assert results[name]["parameters"] == recipe.architecture.parameters
-        assert [run["seed"] for run in results[name]["runs"]] == [0, 1]
-        for run in results[name]["runs"]:
-            of = runs[f"{name}-{run['seed']}"]
-            assert run["epochs"] == [dataclasses.asdict(epoch) for epoch in of.metrics()]
-            assert len(run["epochs"]) == recipe.epochs
+        bench = Bench.open(trained / "benches" / f"{name}-seeds-0-1")
+        assert bench.recipe == recipe
+        assert bench.to_dict()["parameters"] == recipe.architecture.parameters
+        assert [seed.seed for seed in bench.seeds] == [0, 1]
+        for seed in bench.seeds:
+            assert list(seed.epochs) == runs[f"{name}-{seed.seed}"].metrics()
+            assert len(seed.epochs) == recipe.epochs
 
     out, err = (trained / "stdout").read_text(), (trained / "stderr").read_text()
     *comparison, first, second, last = out.splitlines()
@@ -147,14 +150,19 @@ def test_everything_is_trained_and_reported(trained):
 
 
 @pytest.mark.slow
-def test_again_it_reuses_what_is_there(copied, capsys):
+def test_again_it_reuses_what_is_there(copied, here, capsys):
     before = contents(copied)
     assert main(["reproduce", "--seeds", "2", "--json"]) == 0
     out, err = capsys.readouterr()
     assert sorted(err.splitlines()) == [f"runs/{name} is finished: reused" for name in NAMES]
     assert contents(copied) == before
-    assert out == Path("report/results.json").read_text()
-    assert json.loads(out)["recipes"]["minimal"]["runs"][1]["seed"] == 1
+    told = json.loads(out)
+    assert list(told["recipes"]) == ["regularized", "minimal"]
+    minimal = told["recipes"]["minimal"]
+    assert minimal["seeds"][1]["seed"] == 1
+    last = Run.open(copied / "minimal-1").metrics()[-1]
+    assert minimal["seeds"][1]["epochs"][-1] == dataclasses.asdict(last)
+    assert Bench.open(here / "benches" / "minimal-seeds-0-1").to_dict() == minimal
 
 
 @pytest.mark.slow

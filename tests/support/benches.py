@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from under20k.engine.base import NUMERICS
-from under20k.files import write_json, write_text
+from under20k.files import write_text
 from under20k.recipe.named import MINIMAL
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.weights import initial_weights
 from under20k.report.records import write_record_page
-from under20k.runs.bench.bench import FILE, Bench, SeedResult
+from under20k.runs.bench.bench import Bench, SeedResult
 from under20k.runs.metrics import EpochMetrics, metrics_lines
 from under20k.runs.records.record import Record, weights_digest
 from under20k.runs.records.submit import write
@@ -117,5 +117,5 @@ def on_disk(folder: Path, bench: Bench, accuracy: Callable[[Run], float] | None 
             write_text(where / "metrics.jsonl", metrics_lines(metrics))
         seeds.append(SeedResult.of(run, path))
     again = Bench(bench.recipe, tuple(seeds), bench.failures, bench.command, bench.date)
-    write_json(path / FILE, again.to_dict())
+    again.write(path)
     return path

@@ -16,11 +16,10 @@ from under20k.engine.select import choose
 from under20k.formatting import percent
 from under20k.recipe.limits import TRAIN_IMAGES
 from under20k.recipe.recipe import Recipe
-from under20k.report.reproduction.results import drops
 from under20k.report.words import plural
 from under20k.runs.bench.statistics import Sample
 from under20k.runs.events import EpochDone, Event, Failed, Finished, Note, Scheduled, Started, Step
-from under20k.runs.metrics import EpochMetrics
+from under20k.runs.metrics import EpochMetrics, learning_rate_drops
 from under20k.runs.provenance import sources_text
 
 
@@ -246,7 +245,7 @@ def fewer_threads(run: Path, environment: Mapping[str, Any]) -> str:
 def epoch_line(recipe: Recipe, metrics: EpochMetrics, previous: EpochMetrics | None) -> str:
     """Return an epoch's figures, a drop of the learning rate marked."""
     width = len(str(recipe.epochs))
-    dropped = previous is not None and bool(drops(recipe, [previous, metrics]))
+    dropped = previous is not None and bool(learning_rate_drops(recipe, [previous, metrics]))
     return (
         f"epoch {metrics.epoch:>{width}}/{recipe.epochs}"
         f"  lr {metrics.learning_rate:<7.4g}{'↓' if dropped else ' '}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from under20k.files import write_bytes, write_text
@@ -10,10 +10,20 @@ from under20k.formatting import percent
 from under20k.recipe.limits import PARAMETER_LIMIT
 from under20k.report.bench_figure import seeds_figure
 from under20k.report.document import Block, Bullets, Code, Document, Picture, Section, Text
+from under20k.report.environment import environment_table
 from under20k.report.figures import png
-from under20k.report.run import environment_rows
 from under20k.report.tables import Table
-from under20k.report.words import NOTHING, mark, mark_notes, p_text, plural, ranges
+from under20k.report.words import (
+    NOTHING,
+    P_DIFFERENCE,
+    P_VALUE,
+    TARGET,
+    mark,
+    mark_notes,
+    p_text,
+    plural,
+    ranges,
+)
 from under20k.runs.bench.bench import Bench
 from under20k.runs.bench.significance import (
     CONFIDENCE,
@@ -27,68 +37,78 @@ from under20k.runs.bench.statistics import Sample
 
 PICTURE = "bench.png"
 DETECTABLE = (0.0001, 0.0002, 0.0005)
-"""Differences, as fractions, for which the seeds needed are told."""
+"""Effect sizes, as fractions, for which the number of seeds needed is reported."""
 
 
-def bench_table(benches: Sequence[Bench]) -> Table:
-    """Each recipe's figures over its seeds, the last epoch first."""
-    rows = [
-        ("Parameters", [f"{b.recipe.architecture.parameters:,}" for b in benches]),
-        (f"Share of the {PARAMETER_LIMIT:,} limit", [share_of_limit(b) for b in benches]),
-        ("Epochs", [str(b.recipe.epochs) for b in benches]),
-        ("Seeds", [seeds_text(b) for b in benches]),
-        ("Validation accuracy, last epoch", [percent(b.statistics.summary.last.mean, 3) for b in benches]),
-        ("Standard deviation, points", [in_points(b.statistics.summary.last.sd) for b in benches]),
-        ("Standard error, points", [in_points(b.statistics.summary.last.standard_error) for b in benches]),
-        (f"{CONFIDENCE:.0%} interval of the mean", [interval_text(b.statistics.interval) for b in benches]),
-        ("Lowest and highest seed", [b.statistics.summary.last.range for b in benches]),
-        (
-            f"Seeds ≥ {percent(benches[0].statistics.target)} at the last epoch",
-            [reached_text(b.statistics.summary.reached_at_last, b) for b in benches],
-        ),
-        (
-            f"{CONFIDENCE:.0%} interval of that share",
-            [share_interval_text(b.statistics.share_interval) for b in benches],
-        ),
-        (
-            f"p that the mean exceeds {percent(benches[0].statistics.target)}",
-            [p_text(b.statistics.p_exceeds_target) for b in benches],
-        ),
-        ("Best epoch (selected, not the result)", [str(b.statistics.summary.best) for b in benches]),
-        (
-            f"Seeds ≥ {percent(benches[0].statistics.target)} at any epoch",
-            [reached_text(b.statistics.summary.reached_at_any, b) for b in benches],
-        ),
-        ("Seconds per training", [time_text(b, b.statistics.time_s, 1) for b in benches]),
-        ("Images/s, training", [time_text(b, b.statistics.images_per_s, 0) for b in benches]),
-    ]
-    header = ("Validation, over seeds", *(bench.recipe.name for bench in benches))
+def bench_table(benches: Sequence[Bench], names: Sequence[str] = ()) -> Table:
+    """Return each bench's figures over its seeds, the last epoch first.
+
+    Args:
+        benches: At least one.
+        names: Headings of their columns; by default the recipes' names.
+    """
+    target = percent(benches[0].statistics.target)
+    titles = names or [bench.recipe.name for bench in benches]
+    last, rows = [bench.summary.last for bench in benches], []
+
+    def row(label: str, cells: Iterable[str]) -> None:
+        rows.append((label, *cells))
+
+    row("Parameters", (f"{b.recipe.architecture.parameters:,}" for b in benches))
+    row(f"Fraction of the {PARAMETER_LIMIT:,} limit", map(fraction_of_limit, benches))
+    row("Epochs", (str(b.recipe.epochs) for b in benches))
+    row("Seeds", map(seeds_text, benches))
+    row("Validation accuracy, last epoch", (percent(sample.mean, 3) for sample in last))
+    row("Standard deviation, points", (in_points(sample.sd) for sample in last))
+    row("Standard error, points", (in_points(sample.standard_error) for sample in last))
+    row(
+        f"{CONFIDENCE:.0%} interval of the mean",
+        (interval_text(b.statistics.interval) for b in benches),
+    )
+    row("Lowest and highest seed", (sample.range for sample in last))
+    row(f"Seeds ≥ {target} at the last epoch", (reached_text(b.summary.reached_at_last, b) for b in benches))
+    row(
+        f"{CONFIDENCE:.0%} interval of that fraction",
+        (fraction_interval_text(b.statistics.share_interval) for b in benches),
+    )
+    row(P_VALUE, (p_text(b.statistics.p_exceeds_target) for b in benches))
+    row("Best epoch (selected, not the result)", (str(b.summary.best) for b in benches))
+    row(f"Seeds ≥ {target} at any epoch", (reached_text(b.summary.reached_at_any, b) for b in benches))
+    row("Seconds per training", (time_text(b, b.statistics.time_s, 1) for b in benches))
+    row("Images/s, training", (time_text(b, b.statistics.images_per_s, 0) for b in benches))
     notes = tuple(f"not counted: {failure}" for bench in benches for failure in bench.failures)
-    notes += mark_notes({b.recipe.name: b.times_differ_in for b in benches})
-    return Table(header, tuple((name, *cells) for name, cells in rows), notes=notes)
+    differing = dict(zip(titles, (bench.times_differ_in for bench in benches), strict=True))
+    return Table(("Validation, over seeds", *titles), tuple(rows), notes=notes + mark_notes(differing))
 
 
 def versus_table(bench: Bench, other: Bench, detectable: Sequence[float] = DETECTABLE) -> Table:
-    """The difference of two recipes, paired by seed, and the seeds that a difference takes to be seen."""
+    """Return the difference of two recipes, paired by seed; ``detectable`` are effect sizes, as fractions."""
     return difference_table(bench.versus(other), bench.recipe.name, other.recipe.name, detectable)
 
 
 def difference_table(
     difference: Difference, ours: str, theirs: str, detectable: Sequence[float] = DETECTABLE
 ) -> Table:
-    """The difference of what is called ``ours`` and ``theirs``."""
+    """Return a paired difference, its tests, and the number of seeds needed to detect an effect.
+
+    Args:
+        difference: The first accuracies minus the second.
+        ours: Name of the first.
+        theirs: Name of the second.
+        detectable: Effect sizes, as fractions; the measured difference is added.
+    """
     sd = difference.sample.sd
     rows = [
         ("Pairs of seeds", str(difference.sample.n)),
         ("Mean difference, points", in_points(difference.sample.mean, sign=True)),
         ("Standard deviation", in_points(sd)),
         (f"{CONFIDENCE:.0%} interval", points_interval(difference)),
-        ("p, paired t-test", p_text(difference.t_test_p)),
-        ("p, sign-flip test", p_text(difference.sign_flip_p)),
+        (f"{P_DIFFERENCE}, paired t-test", p_text(difference.t_test_p)),
+        (f"{P_DIFFERENCE}, sign-flip test", p_text(difference.sign_flip_p)),
     ]
     if sd is not None:
         rows += [
-            (f"Seeds to see {100 * size:.3g} points", needed_text(size, sd))
+            (f"Seeds to detect {100 * size:.3g} points", needed_text(size, sd))
             for size in sorted({*detectable, abs(difference.sample.mean)} - {0.0})
         ]
     notes = (
@@ -99,7 +119,7 @@ def difference_table(
 
 
 def bench_text(bench: Bench, other: Bench | None, detectable: Sequence[float] = DETECTABLE) -> str:
-    """What ``under20k bench`` prints."""
+    """Return what ``under20k bench`` prints."""
     if other is None:
         return bench_table([bench]).text()
     return f"{bench_table([bench, other]).text()}\n\n{versus_table(bench, other, detectable).text()}"
@@ -114,18 +134,14 @@ def write_bench_report(bench: Bench, folder: Path) -> None:
 
 
 def bench_document(bench: Bench) -> Document:
-    """The report of a bench."""
-    picture = seeds_picture(bench, PICTURE)
+    """Return the report of a bench."""
+    picture = seeds_picture(bench, PICTURE, bench.recipe.name)
     lead: list[Block] = [Text(claim(bench)), bench_table([bench])]
     if bench.failures:
-        lead.append(Text("Seeds that failed, which no figure counts:"))
+        lead.append(Text("Seeds that failed, not counted in any figure:"))
         lead.append(Bullets(bench.failures))
-    lead += [Text("The command that gave it:"), Code(bench.command)]
-    environment = Table(
-        ("Environment", bench.recipe.name),
-        tuple(environment_rows([seed.environment for seed in bench.seeds])),
-        align="ll",
-    )
+    lead += [Text("The command that trained it:"), Code(bench.command)]
+    environment = environment_table(bench.recipe.name, [seed.environment for seed in bench.seeds])
     return Document(
         f"{bench.recipe.name}, {plural(len(bench.seeds), 'seed')}",
         tuple(lead),
@@ -133,30 +149,40 @@ def bench_document(bench: Bench) -> Document:
     )
 
 
-def seeds_picture(bench: Bench, file: str, drawn: bool = True) -> Picture:
-    """The seeds' curves, and their last epochs against the target."""
-    alt = f"Validation accuracy of {bench.recipe.name} by epoch, {claim(bench)}"
-    return Picture(file, png(seeds_figure(bench)) if drawn else b"", alt)
+def seeds_picture(bench: Bench, file: str, name: str, *, drawn: bool = True) -> Picture:
+    """Return the seeds' curves, and their last epochs against the target.
+
+    Args:
+        bench: The seeds.
+        file: Name of the PNG.
+        name: Of the recipe or record, for the title.
+        drawn: Without, the picture is empty: Markdown does not show it.
+    """
+    alt = f"Validation accuracy of {name} by epoch, {claim(bench)}"
+    return Picture(file, png(seeds_figure(bench, name)) if drawn else b"", alt)
+
+
+def result_text(bench: Bench) -> str:
+    """Return size, epochs, seeds and accuracy, as the start of a sentence."""
+    return (
+        f"{bench.recipe.architecture.parameters:,} parameters, {plural(bench.recipe.epochs, 'epoch')}, "
+        f"{seeds_text(bench)}: validation accuracy at the last epoch is {bench.summary.last}"
+    )
 
 
 def claim(bench: Bench) -> str:
-    """The result in a sentence."""
-    statistics = bench.statistics
-    summary = statistics.summary
-    text = (
-        f"{bench.recipe.architecture.parameters:,} parameters, {plural(bench.recipe.epochs, 'epoch')}, "
-        f"{seeds_text(bench)}: validation accuracy at the last epoch is {summary.last}"
-    )
-    if summary.n == 1:
-        return f"{text}."
+    """Return the result in a sentence."""
+    if bench.single:
+        return f"{result_text(bench)}."
     return (
-        f"{text} (mean ± sd); {summary.reached_at_last} of {summary.n} seeds at or above "
-        f"{percent(statistics.target)}, p = {p_text(statistics.p_exceeds_target)} that the mean exceeds it."
+        f"{result_text(bench)} (mean ± sd); {reached_text(bench.summary.reached_at_last, bench)} seeds at or "
+        f"above {TARGET}; one-sided t-test, mean > {TARGET}: "
+        f"p = {p_text(bench.statistics.p_exceeds_target)}."
     )
 
 
 def seeds_table(bench: Bench) -> Table:
-    """A row a seed."""
+    """Return a row a seed."""
     rows = tuple(
         (
             str(seed.seed),
@@ -171,55 +197,57 @@ def seeds_table(bench: Bench) -> Table:
     return Table(header, rows, align="rrrrr")
 
 
-def share_of_limit(bench: Bench) -> str:
-    """``70.6%``."""
+def fraction_of_limit(bench: Bench) -> str:
+    """Return ``70.6%``."""
     return percent(bench.recipe.architecture.parameters / PARAMETER_LIMIT, 1)
 
 
 def seeds_text(bench: Bench) -> str:
-    """``30 seeds (0–29)``."""
+    """Return ``30 seeds (0–29)``, or of one ``seed 0``."""
+    if bench.single:
+        return f"seed {bench.seeds[0].seed}"
     return f"{plural(len(bench.seeds), 'seed')} ({ranges([seed.seed for seed in bench.seeds])})"
 
 
 def reached_text(count: int, bench: Bench) -> str:
-    """``6 of 12``."""
+    """Return ``6 of 12``."""
     return f"{count} of {len(bench.seeds)}"
 
 
 def interval_text(interval: Interval | None) -> str:
-    """``99.372–99.428%``."""
+    """Return ``99.372–99.428%``."""
     return NOTHING if interval is None else f"{100 * interval[0]:.3f}–{percent(interval[1], 3)}"
 
 
-def share_interval_text(interval: Interval) -> str:
-    """``72–100%``."""
+def fraction_interval_text(interval: Interval) -> str:
+    """Return ``72–100%``."""
     return f"{100 * interval[0]:.0f}–{interval[1]:.0%}"
 
 
 def in_points(value: float | None, sign: bool = False) -> str:
-    """A fraction in percentage points: ``0.045``."""
+    """Return a fraction in percentage points: ``0.045``."""
     return NOTHING if value is None else f"{100 * value:{'+' if sign else ''}.3f}"
 
 
 def points_interval(difference: Difference) -> str:
-    """``+0.02 to +0.08``."""
+    """Return ``+0.02 to +0.08``."""
     if difference.interval is None:
         return NOTHING
     return f"{100 * difference.interval[0]:+.3f} to {100 * difference.interval[1]:+.3f}"
 
 
 def number_text(sample: Sample, decimals: int) -> str:
-    """``35.2 ± 0.4``."""
+    """Return ``35.2 ± 0.4``."""
     spread = "" if sample.sd is None else f" ± {sample.sd:,.{decimals}f}"
     return f"{sample.mean:,.{decimals}f}{spread}"
 
 
 def time_text(bench: Bench, sample: Sample, decimals: int) -> str:
-    """The same of the seeds' times, marked where those are not of the same thing."""
+    """Return ``number_text`` of the seeds' times, marked where they were measured differently."""
     return number_text(sample, decimals) + mark(bench.times_differ_in)
 
 
 def needed_text(difference: float, sd: float) -> str:
-    """The number of seeds."""
+    """Return the number of seeds needed to detect a difference."""
     needed = seeds_needed(difference, sd)
     return NOTHING if needed is None else f"{needed:,}"

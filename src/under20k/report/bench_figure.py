@@ -30,8 +30,11 @@ TITLE_WIDTH = 100  # characters a line
 MARGIN = 0.06  # of what the right axis shows, beyond the seeds and the target
 
 
-def seeds_figure(bench: Bench) -> Figure:
-    """Left, validation by epoch; right, a dot a seed at its last epoch, the mean and its interval."""
+def seeds_figure(bench: Bench, name: str) -> Figure:
+    """Draw validation accuracy by epoch on the left; on the right a dot a seed, the mean, its interval.
+
+    ``name``, of the recipe or record, is the title.
+    """
     with default_style():
         figure = new_figure(WIDTH_IN, HEIGHT_IN)
         left = figure.add_axes((0.085, 0.13, 0.43, 0.66))
@@ -39,7 +42,7 @@ def seeds_figure(bench: Bench) -> Figure:
         _curves(left, bench)
         _last_epochs(right, bench)
         parameters = plural(bench.recipe.architecture.parameters, "parameter")
-        title = f"{bench.recipe.name}: {parameters}, {plural(len(bench.seeds), 'seed')}"
+        title = f"{name}: {parameters}, {plural(len(bench.seeds), 'seed')}"
         title = "\n".join(wrap(title, TITLE_WIDTH, max_lines=2, placeholder=" …"))
         # Names are a user's: no "$" in them starts a formula.
         figure.text(0.085, 0.95, title, fontsize=11.5, color=INK, parse_math=False, va="center")

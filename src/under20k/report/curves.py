@@ -1,6 +1,6 @@
-"""Training curves: accuracy by epoch, the target, the drops of the learning rate, the final values.
+"""Training curves: accuracy by epoch, the target, the learning-rate drops, the final values.
 
-Told apart by line style, marker and a label at the line's end, so that colour is not needed.
+Line style, marker and a label at its end tell the curves apart, so that colour is not needed.
 """
 
 from __future__ import annotations
@@ -28,10 +28,9 @@ from under20k.report.figures import (
     new_figure,
     png,
 )
-from under20k.report.reproduction.results import drops
 from under20k.report.words import plural
 from under20k.runs.bench.statistics import Sample
-from under20k.runs.metrics import EpochMetrics
+from under20k.runs.metrics import EpochMetrics, learning_rate_drops
 
 WIDTH_IN, HEIGHT_IN = 8.0, 5.0
 LEFT, RIGHT, BOTTOM, TOP = 0.105, 0.795, 0.16, 0.9  # of the figure; the axes' edges
@@ -101,7 +100,7 @@ def curves_figure(runs: Sequence[Sequence[EpochMetrics]], recipe: Recipe) -> Fig
         lower = lower_end([*training.seeds, *validation.seeds])
         _frame(axes, lower, epochs=len(runs[0]))
         _target(axes)
-        _drops(axes, drops(recipe, runs[0]), lower)
+        _drops(axes, learning_rate_drops(recipe, runs[0]), lower)
         for series in (training, validation):
             _draw(axes, series)
         _final_values(axes, [training, validation], lower)

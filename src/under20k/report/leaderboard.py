@@ -1,4 +1,4 @@
-"""The leaderboard as a table and as a picture: accuracy against parameters."""
+"""The leaderboard as a table, and as a picture of accuracy against parameters."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from under20k.report.figures import (
     png,
 )
 from under20k.report.tables import Table
-from under20k.report.words import NOTHING, mark, mark_notes, p_text, shortened
+from under20k.report.words import NOTHING, P_VALUE, mark, mark_notes, p_text, shortened
 from under20k.runs.leaderboard import Entry, pareto
 
 WIDTH_IN, HEIGHT_IN = 9.0, 5.6
 FONT_POINTS = 9
 LABELLED = 20  # more names would cover each other
-LONGEST, LONGEST_ROW = 32, 60  # signs of a name in the picture, and in the table
+LONGEST, LONGEST_ROW = 32, 60  # characters of a name in the picture, and in the table
 TICKS = (500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000)
 CAPTION = (
     "Anchors are public figures of a single run each; crosses were watched or selected on the test set, "
@@ -43,7 +43,7 @@ BOTTOM = 0.989  # of the axis, lower where an entry is
 
 
 def leaderboard_table(entries: Sequence[Entry]) -> Table:
-    """A row an entry, in their order."""
+    """Return a row an entry, in the order given."""
     rows = tuple(
         (
             shortened(entry.name, LONGEST_ROW),
@@ -72,7 +72,7 @@ def leaderboard_table(entries: Sequence[Entry]) -> Table:
         "Validation, last epoch",
         "sd, points",
         f"≥ {target}",
-        f"p > {target}",
+        P_VALUE,
         "Seconds",
         "Test",
     )
@@ -86,7 +86,7 @@ def draw_leaderboard(entries: Sequence[Entry], path: Path) -> None:
 
 
 def leaderboard_figure(entries: Sequence[Entry], anchors: Sequence[Anchor] = ANCHORS) -> Figure:
-    """Mean validation accuracy with its 95% interval against parameters, the front, the public anchors."""
+    """Draw mean validation accuracy with its 95% interval against parameters, the front, the anchors."""
     with default_style():
         figure = new_figure(WIDTH_IN, HEIGHT_IN)
         axes = figure.add_axes((0.095, 0.2, 0.875, 0.72))

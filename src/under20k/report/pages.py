@@ -1,18 +1,29 @@
-"""Generated parts of a page of Markdown, each between ``<!-- name -->`` and ``<!-- /name -->``."""
+"""Generated parts of Markdown pages, each between ``<!-- name -->`` and ``<!-- /name -->``."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
+
+from under20k.report.bench import in_points, points_interval
+from under20k.report.reproduction.target import target_table, target_text
+from under20k.report.tables import Table
+from under20k.report.words import NOTHING, P_DIFFERENCE, p_text, ranges
+from under20k.runs.bench.bench import Bench
+from under20k.runs.bench.significance import Difference
+
+Pairs = Mapping[str, tuple[Bench, Bench]]
+"""Two benches of the same seeds, by the name of their recipe."""
 
 
 def has_part(text: str, name: str) -> bool:
-    """Whether a page has a part of that name."""
+    """Return whether a page has a part of that name."""
     return f"<!-- {name} -->" in text
 
 
 def filled(text: str, parts: Mapping[str, str]) -> str:
-    """``text`` with its generated parts replaced. Raises ValueError unless each is there once."""
+    """Return ``text`` with its generated parts replaced. Raises ValueError unless each is there once."""
     for name, part in parts.items():
         block = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         found = list(block.finditer(text))
@@ -21,3 +32,71 @@ def filled(text: str, parts: Mapping[str, str]) -> str:
         (place,) = found
         text = f"{text[: place.start()]}{place[1]}{part}\n{place[2]}{text[place.end() :]}"
     return text
+
+
+def results_part(benches: Sequence[Bench], report: str) -> str:
+    """Return who reaches the target, in a table and in words, and what the seeds were trained by.
+
+    Args:
+        benches: Of one command.
+        report: Link to the full report.
+    """
+    environments = [seed.environment for bench in benches for seed in bench.seeds]
+    processors = sorted({environment["processor"] for environment in environments})
+    engines = sorted(
+        {
+            " ".join(filter(None, (e["engine"], e.get("instruction_set"), e["precision"])))
+            for e in environments
+        }
+    )
+    seeds = {seed.seed for bench in benches for seed in bench.seeds}
+    provenance = (
+        f"Mean ± sd over seeds {ranges(list(seeds))}, all of them, by `{benches[0].command}` "
+        f"({', '.join(processors)}; {', '.join(engines)}); [the full report]({report})."
+    )
+    return "\n\n".join((target_table(benches).markdown(), target_text(benches), provenance))
+
+
+def engines_part(pairs: Pairs) -> str:
+    """Return last-epoch validation accuracy by the native engine and by torch, paired by seed."""
+    rows = []
+    for name, (native, torch) in pairs.items():
+        difference = native.versus(torch).sample
+        rows.append(
+            (
+                name,
+                str(difference.n),
+                str(native.summary.last),
+                str(torch.summary.last),
+                f"{in_points(difference.mean, sign=True)} ± {in_points(difference.standard_error)}",
+            )
+        )
+    header = ("Recipe", "Seeds", "native", "torch", "Difference ± standard error, points")
+    return Table(header, tuple(rows)).markdown()
+
+
+def precisions_part(pairs: Pairs) -> str:
+    """Return last-epoch validation accuracy in bf16 and in fp32, paired by seed, and of all pairs."""
+    rows = [
+        (
+            name,
+            str(len(bf16.seeds)),
+            str(fp32.summary.last),
+            str(bf16.summary.last),
+            *_cells(bf16.versus(fp32)),
+        )
+        for name, (bf16, fp32) in pairs.items()
+    ]
+    ours, theirs = (
+        list(chain.from_iterable(bench.last for bench in side)) for side in zip(*pairs.values(), strict=True)
+    )
+    every = Difference.of(ours, theirs)
+    rows.append(("all of them", str(len(ours)), NOTHING, NOTHING, *_cells(every)))
+    header = ("Recipe", "Seeds", "fp32", "bf16, emulated", "Difference, points", "95% interval", P_DIFFERENCE)
+    return Table(header, tuple(rows)).markdown()
+
+
+def _cells(difference: Difference) -> tuple[str, str, str]:
+    """Return the mean in percentage points, its interval and the t-test's p-value."""
+    mean = in_points(difference.sample.mean, sign=True)
+    return mean, points_interval(difference), p_text(difference.t_test_p)

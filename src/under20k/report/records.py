@@ -1,4 +1,4 @@
-"""Records as tables, one a track, and the page of each."""
+"""Records as tables, one per track, and the page of each."""
 
 from __future__ import annotations
 
@@ -9,17 +9,9 @@ from under20k.files import read_text, write_bytes, write_text
 from under20k.formatting import percent
 from under20k.report.bench import bench_table, claim, in_points, seeds_picture, seeds_text
 from under20k.report.document import Block, Code, Document, Section, Text
-from under20k.report.run import environment_rows
-from under20k.report.tables import Table
-from under20k.report.words import (
-    NOTHING,
-    augmentation_text,
-    dropout_text,
-    optimiser_text,
-    p_text,
-    schedule_text,
-    teachers_rows,
-)
+from under20k.report.environment import environment_table
+from under20k.report.tables import Table, recipe_table
+from under20k.report.words import NOTHING, P_VALUE, p_text
 from under20k.runs.bench.statistics import Sample
 from under20k.runs.records.record import Record
 from under20k.runs.records.rules import TRACKS
@@ -28,7 +20,7 @@ from under20k.runs.records.timing import Timing
 PAGE, PICTURE = "README.md", "curves.png"
 STALE = f"{PAGE} does not follow from record.json"
 
-# What each track is sorted by, the best first.
+# Sort key of each track, the best first.
 ORDER: dict[str, Callable[[Record], tuple[float, ...]]] = {
     "accurate": lambda record: (-mean(record),),
     "small": lambda record: (record.bench.recipe.architecture.parameters, -mean(record)),
@@ -39,12 +31,12 @@ ORDER: dict[str, Callable[[Record], tuple[float, ...]]] = {
 
 
 def mean(record: Record) -> float:
-    """Mean validation accuracy at the last epoch."""
+    """Return mean validation accuracy at the last epoch."""
     return record.bench.statistics.summary.last.mean
 
 
 def record_tables(records: Sequence[Record]) -> dict[str, Table]:
-    """A table for each track that has records, by its name."""
+    """Return a table for each track that has records, by its name."""
     tables = {}
     for track in TRACKS:
         of_track = sorted((record for record in records if record.track == track), key=ORDER[track])
@@ -54,7 +46,7 @@ def record_tables(records: Sequence[Record]) -> dict[str, Table]:
 
 
 def track_table(track: str, records: Sequence[Record]) -> Table:
-    """A row a record."""
+    """Return a row a record."""
     timed = track == "fast"
     rows = []
     for record in records:
@@ -82,7 +74,7 @@ def track_table(track: str, records: Sequence[Record]) -> Table:
         "Seeds",
         "Validation, last epoch",
         f"≥ {target}",
-        f"p > {target}",
+        P_VALUE,
         "Test, read once",
         "Engine",
         "Seconds, one thread" if all(threads(record) == 1 for record in records) else "Seconds",
@@ -94,33 +86,32 @@ def track_table(track: str, records: Sequence[Record]) -> Table:
 
 
 def threads(record: Record) -> int | None:
-    """Threads of the seeds' trainings; None where they differ."""
+    """Return the threads of the seeds' trainings; None where they differ."""
     found = {seed.environment.get("threads") for seed in record.bench.seeds}
     return found.pop() if len(found) == 1 else None
 
 
 def engine_text(record: Record) -> str:
-    """``native fp32``."""
+    """Return ``native fp32``."""
     environment = record.bench.seeds[0].environment
     return f"{environment.get('engine')} {environment.get('precision', 'fp32')}"
 
 
 def timing_cells(timing: Timing | None) -> list[str]:
-    """Seconds and ratio."""
+    """Return seconds and ratio."""
     if timing is None:
         return [NOTHING, NOTHING]
     return [f"{timing.median_s:.2f}", f"{timing.ratio:.1f}×"]
 
 
 def records_markdown(records: Sequence[Record]) -> str:
-    """All tables, for a README."""
+    """Return all tables, for a README."""
     tables = record_tables(records)
     if not tables:
         return "No records yet."
     note = (
-        "Every figure follows from the seeds' numbers in `records/`; `under20k records verify` computes it "
-        "again and evaluates the weights of seed 0. CI trains a seed of one record again, drawn by the "
-        "commit's hash."
+        "Every figure follows from the seeds' numbers in `records/`; `under20k records verify` recomputes it "
+        "and evaluates the weights of seed 0. CI retrains a seed of one record, drawn by the commit's hash."
     )
     return "\n\n".join([*(table.markdown() for table in tables.values()), note])
 
@@ -148,68 +139,57 @@ def stale_page(record: Record, folder: Path) -> list[str]:
 
 
 def record_document(record: Record, *, drawn: bool = True) -> Document:
-    """A record's own page; not ``drawn``, its picture holds nothing, which Markdown does not show."""
+    """Return a record's own page; not ``drawn``, its picture is empty, which Markdown does not show."""
     bench = record.bench
     lead: list[Block] = [Text(claim(bench)), Text(test_text(record.test))]
     if record.timing is not None:
         lead.append(Text(timing_text(record.timing)))
     lead += [
-        bench_table([bench]),
-        Text("The command that gave it:"),
+        bench_table([bench], [record.name]),
+        Text("The command that trained it:"),
         Code(bench.command),
-        Text("The weights of its first seed are in model.safetensors. What trains one of its seeds again:"),
+        Text(
+            "The weights of its first seed are in model.safetensors. This command retrains one of its seeds:"
+        ),
         Code(f"under20k records verify records/{record.folder} --rerun 1"),
     ]
-    environment = environment_rows([seed.environment for seed in bench.seeds])
+    environment = environment_table("Value", [seed.environment for seed in bench.seeds])
+    facts = {
+        "Parameters": f"{bench.recipe.architecture.parameters:,}",
+        "Multiply-accumulates": f"{bench.recipe.architecture.macs:,}",
+    }
+    picture = seeds_picture(bench, PICTURE, record.name, drawn=drawn)
     return Document(
         f"{record.track}: {record.name}",
         tuple(lead),
         (
-            Section("Recipe", (recipe_table(record),)),
-            Section("Seeds", (seeds_picture(bench, PICTURE, drawn), record_seeds_table(record))),
-            Section("Environment", (Table(("Environment", "Value"), tuple(environment), align="ll"),)),
+            Section("Recipe", (recipe_table(bench.recipe, facts),)),
+            Section("Seeds", (picture, record_seeds_table(record))),
+            Section("Environment", (environment,)),
         ),
     )
 
 
 def test_text(test: Sample | None) -> str:
-    """What the test set says, read once."""
+    """Return the test accuracy, where every seed read it once."""
     if test is None:
-        return "The test set was not read once by every seed."
+        return "Not every seed read the test set exactly once."
     return f"Test accuracy, each seed's model read once after the recipe was fixed: {test}."
 
 
 def timing_text(timing: Timing) -> str:
-    """The measurement of the track ``fast``, in a sentence or two."""
+    """Return the measurement of the track ``fast``, in a sentence or two."""
     subject = ", ".join(f"{seconds:.2f}" for seconds in timing.subject_s)
     reference = ", ".join(f"{seconds:.1f}" for seconds in timing.reference_s)
     return (
         f"From the start of the process to the trained model on disk, on {timing.cores} cores: "
         f"{timing.median_s:.2f} s (in turns {subject}), against {reference} s of the reference "
-        f"({timing.reference}): {timing.ratio:.1f} times less. {timing.processor}."
+        f"({timing.reference}): {timing.ratio:.1f} times faster. {timing.processor}."
     )
-
-
-def recipe_table(record: Record) -> Table:
-    """How it was trained."""
-    recipe = record.bench.recipe
-    rows = (
-        ("Architecture", str(recipe.architecture)),
-        ("Parameters", f"{recipe.architecture.parameters:,}"),
-        ("Multiply-accumulates", f"{recipe.architecture.macs:,}"),
-        ("Epochs", str(recipe.epochs)),
-        ("Batch size", str(recipe.batch_size)),
-        ("Optimiser", optimiser_text(recipe)),
-        ("Learning rate", schedule_text(recipe)),
-        ("Augmentation", augmentation_text(recipe.augmentation)),
-        ("Dropout", dropout_text(recipe)),
-        *teachers_rows(recipe),
-    )
-    return Table(("Setting", "Value"), rows, align="ll")
 
 
 def record_seeds_table(record: Record) -> Table:
-    """A row a seed."""
+    """Return a row a seed."""
     rows = tuple(
         (
             str(seed.seed),

@@ -1,4 +1,4 @@
-"""``curves.png`` and ``report.md`` in a run folder: what one training claims, and its epochs."""
+"""``curves.png`` and ``report.md`` in a run folder: the result of one training, and its epochs."""
 
 from __future__ import annotations
 
@@ -6,27 +6,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from under20k.engine.base import INPUT
-from under20k.engine.machine import size_text
 from under20k.errors import UserError
 from under20k.files import write_bytes, write_text
 from under20k.formatting import percent, points
 from under20k.recipe.limits import TARGET_ACCURACY
 from under20k.report.curves import curves_figure
 from under20k.report.document import Block, Code, Document, Picture, Section, Text
+from under20k.report.environment import environment_rows
 from under20k.report.figures import png
-from under20k.report.reproduction.results import drops
-from under20k.report.tables import Table
-from under20k.report.words import (
-    augmentation_text,
-    dropout_text,
-    optimiser_text,
-    plural,
-    schedule_text,
-    teachers_rows,
-)
+from under20k.report.tables import Table, recipe_table
+from under20k.report.words import plural
 from under20k.runs.bench.statistics import reaches_target
 from under20k.runs.distillation import training_time_s
-from under20k.runs.metrics import EpochMetrics
+from under20k.runs.metrics import EpochMetrics, learning_rate_drops
 from under20k.runs.run import Run
 
 
@@ -45,19 +37,25 @@ def write_run_report(run: Run) -> None:
 
 
 def run_document(run: Run, metrics: Sequence[EpochMetrics], curves: Picture) -> Document:
-    """The report of a run of at least one epoch."""
+    """Return the report of a run of at least one epoch."""
     command = run.environment.get("command")
-    lead: list[Block] = [Text(claim(run, metrics)), claim_table(run, metrics)]
+    lead: list[Block] = [Text(run_claim(run, metrics)), claim_table(run, metrics)]
     if command:
         lead += [Text("The command that gave it:"), Code(str(command))]
-    sections = [Section("Epochs", (epochs_table(run, metrics), curves))]
-    sections.append(Section("Recipe", (recipe_table(run),)))
-    sections.append(Section("Test set", readings_blocks(run.test_readings())))
-    return Document(f"{run.recipe.name}, seed {run.seed}", tuple(lead), tuple(sections))
+    pixels = {"Input": f"{INPUT}, of pixels x from 0 (background) to 255"}
+    return Document(
+        f"{run.recipe.name}, seed {run.seed}",
+        tuple(lead),
+        (
+            Section("Epochs", (epochs_table(run, metrics), curves)),
+            Section("Recipe", (recipe_table(run.recipe, pixels),)),
+            Section("Test set", readings_blocks(run.test_readings())),
+        ),
+    )
 
 
-def claim(run: Run, metrics: Sequence[EpochMetrics]) -> str:
-    """The run in two or three sentences, the last epoch first."""
+def run_claim(run: Run, metrics: Sequence[EpochMetrics]) -> str:
+    """Return the run in two or three sentences, the last epoch first."""
     last, recipe = metrics[-1], run.recipe
     if len(metrics) < recipe.epochs:
         when = f"after {len(metrics)} of {plural(recipe.epochs, 'epoch')} (unfinished)"
@@ -79,7 +77,7 @@ def claim(run: Run, metrics: Sequence[EpochMetrics]) -> str:
 
 
 def claim_table(run: Run, metrics: Sequence[EpochMetrics]) -> Table:
-    """What the claim holds for: size, time, machine, versions."""
+    """Return the result, and the size, time, machine and versions it holds for."""
     last = metrics[-1]
     rows = [
         ("Parameters", f"{run.recipe.architecture.parameters:,}"),
@@ -94,56 +92,9 @@ def claim_table(run: Run, metrics: Sequence[EpochMetrics]) -> Table:
     return Table(("Claim", run.recipe.name), tuple(rows), align="ll")
 
 
-def environment_rows(environments: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Name and value of what the environments say, distinct values side by side, absent ones left out."""
-
-    def values(read: Mapping[str, Any], *names: str) -> Any:
-        return ", ".join(str(read[name]) for name in names if read.get(name) is not None)
-
-    def packages(read: Mapping[str, Any]) -> str:
-        versions = {"under20k": read.get("under20k"), "Python": read.get("python")}
-        versions |= read.get("packages") or {}
-        return ", ".join(f"{name} {version}" for name, version in versions.items() if version)
-
-    columns = {
-        "Engine": lambda read: values(read, "engine", "instruction_set", "precision"),
-        "Device": lambda read: values(read, "device"),
-        "Processor": lambda read: values(read, "processor"),
-        "Cores": cores_text,
-        "Memory": memory_text,
-        "Threads": lambda read: values(read, "threads"),
-        "System": lambda read: values(read, "system"),
-        "Versions": packages,
-        "Sources": lambda read: values(read, "git"),
-        "Date": lambda read: str(read.get("started") or "")[:10],
-    }
-    rows = []
-    for name, column in columns.items():
-        distinct = list(dict.fromkeys(filter(None, map(column, environments))))
-        if distinct:
-            rows.append((name, "; ".join(distinct)))
-    return rows
-
-
-def cores_text(environment: Mapping[str, Any]) -> str:
-    """``64``, or where a process may use fewer, ``2 of 64 (cgroup quota of 2 CPUs)``."""
-    cores = environment.get("cores")
-    if limit := environment.get("cores_limit"):
-        return f"{environment.get('available_cores')} of {cores} ({limit})"
-    return "" if cores is None else str(cores)
-
-
-def memory_text(environment: Mapping[str, Any]) -> str:
-    """``31.3 GiB``, or ``512 MiB (cgroup memory limit)``; nothing where it was not recorded."""
-    size_bytes, limit = environment.get("memory_bytes"), environment.get("memory_limit")
-    if not isinstance(size_bytes, int | float) or not 0 <= size_bytes < 2**63:
-        return ""
-    return f"{size_text(size_bytes)}{f' ({limit})' if limit else ''}"
-
-
 def epochs_table(run: Run, metrics: Sequence[EpochMetrics]) -> Table:
-    """A row an epoch, the drops of the learning rate marked."""
-    dropped = {after.epoch: before for before, after in drops(run.recipe, metrics)}
+    """Return a row an epoch, the learning-rate drops marked."""
+    dropped = {after.epoch: before for before, after in learning_rate_drops(run.recipe, metrics)}
     rows = tuple(
         (
             str(epoch.epoch),
@@ -178,29 +129,12 @@ def epochs_table(run: Run, metrics: Sequence[EpochMetrics]) -> Table:
 
 
 def drop_text(before: EpochMetrics, after: EpochMetrics) -> str:
-    """``learning rate 0.1 → 0.01``."""
+    """Return ``learning rate 0.1 → 0.01``."""
     return f"learning rate {before.learning_rate:g} → {after.learning_rate:g}"
 
 
-def recipe_table(run: Run) -> Table:
-    """How the run was trained."""
-    recipe = run.recipe
-    rows = (
-        ("Architecture", str(recipe.architecture)),
-        ("Input", f"{INPUT}, of pixels x from 0 (background) to 255"),
-        ("Epochs", str(recipe.epochs)),
-        ("Batch size", str(recipe.batch_size)),
-        ("Optimiser", optimiser_text(recipe)),
-        ("Learning rate", schedule_text(recipe)),
-        ("Augmentation", augmentation_text(recipe.augmentation)),
-        ("Dropout", dropout_text(recipe)),
-        *teachers_rows(recipe),
-    )
-    return Table(("Setting", "Value"), rows, align="ll")
-
-
 def readings_blocks(readings: Sequence[Mapping[str, Any]]) -> tuple[Block, ...]:
-    """Every reading of the test set, or that there was none."""
+    """Return every reading of the test set, or that there was none."""
     if not readings:
         return (Text("The test set was not read."),)
     # A reading's lists (per-class figures, confusions) are left to its file.
@@ -218,7 +152,7 @@ def readings_blocks(readings: Sequence[Mapping[str, Any]]) -> tuple[Block, ...]:
 
 
 def curves_alt(run: Run, metrics: Sequence[EpochMetrics]) -> str:
-    """The curves in words."""
+    """Return the curves in words."""
     last = metrics[-1]
     return (
         f"Training and validation accuracy by epoch of {run.recipe.name}, seed {run.seed}: "

@@ -1,8 +1,8 @@
-"""Tables: the same rows as aligned text, as Markdown and, through the templates, as HTML."""
+"""Tables: the same rows as aligned text, as Markdown and, by the templates, as HTML."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, zip_longest
 from textwrap import wrap
@@ -10,7 +10,7 @@ from textwrap import wrap
 from under20k.recipe.architecture import IMAGE_SIDE
 from under20k.recipe.recipe import Recipe
 from under20k.report.markdown import escape, escape_block, escape_cell, one_line
-from under20k.report.words import augmentation_text, schedule_text
+from under20k.report.words import augmentation_text, recipe_settings, schedule_text
 
 GAP = "  "
 NARROWEST = 8
@@ -147,6 +147,12 @@ def architecture_table(recipe: Recipe, name: str = "") -> Table:
             f"Receptive field: {side}×{side} pixels; the image has {IMAGE_SIDE}×{IMAGE_SIDE}",
         ),
     )
+
+
+def recipe_table(recipe: Recipe, facts: Mapping[str, str]) -> Table:
+    """Return how a recipe trains, ``facts`` after its architecture."""
+    settings = {"Architecture": str(recipe.architecture), **facts, **recipe_settings(recipe)}
+    return Table(("Setting", "Value"), tuple(settings.items()), align="ll")
 
 
 def recipes_overview(recipes: Iterable[Recipe]) -> Table:

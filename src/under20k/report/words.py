@@ -1,4 +1,4 @@
-"""What a recipe's settings say in words, for tables and sentences."""
+"""Settings, counts and p-values in words, for tables and sentences."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from under20k.recipe.limits import TARGET_ACCURACY
 from under20k.recipe.recipe import Augmentation, Distillation, Recipe
 
 TARGET = percent(TARGET_ACCURACY)
+P_VALUE = f"p-value (H₀: mean ≤ {TARGET})"
+"""Heading of a one-sided p-value: small where the mean exceeds the target."""
+P_DIFFERENCE = "p-value (H₀: no difference)"
+"""Heading of a two-sided p-value of a paired difference."""
 NOTHING = "–"
-"""What a cell holds of which there is no figure."""
+"""Placeholder for a missing value."""
 
 
 def optimiser_text(recipe: Recipe) -> str:
-    """``SGD, momentum 0.9, weight decay 0.0001 on all parameters``."""
+    """Return ``SGD, momentum 0.9, weight decay 0.0001 on all parameters``."""
     parts = ["SGD"]
     if recipe.momentum:
         parts.append(f"{'Nesterov ' * recipe.nesterov}momentum {recipe.momentum:g}")
@@ -29,7 +33,7 @@ def optimiser_text(recipe: Recipe) -> str:
 
 
 def schedule_text(recipe: Recipe) -> str:
-    """``0.1, × 0.1 every 6 epochs``."""
+    """Return ``0.1, × 0.1 every 6 epochs``."""
     schedule, peak = recipe.schedule, f"{recipe.learning_rate:g}"
     match schedule.schedule:
         case "constant":
@@ -43,7 +47,7 @@ def schedule_text(recipe: Recipe) -> str:
 
 
 def augmentation_text(augmentation: Augmentation) -> str:
-    """``rotation ±5° (nearest)``, ``shift ±2 px (bilinear), × 0.5 in the last 2 epochs`` or ``none``."""
+    """Return ``rotation ±5° (nearest), × 0.5 in the last 2 epochs`` or ``none``."""
     ranges = (
         (augmentation.rotation_deg, "rotation ±{:g}°"),
         (augmentation.translation_px, "shift ±{:g} px"),
@@ -62,7 +66,7 @@ def augmentation_text(augmentation: Augmentation) -> str:
 
 
 def teachers_text(distillation: Distillation) -> str:
-    """``2 × regularized-plus (19,204 parameters, 12 epochs), temperature 2, 0.9 of the loss``."""
+    """Return ``2 × regularized-plus (19,204 parameters, 12 epochs), temperature 2, 0.9 of the loss``."""
     teacher = distillation.teacher
     return (
         f"{distillation.teachers} × {teacher.name} ({teacher.architecture.parameters:,} parameters, "
@@ -71,13 +75,21 @@ def teachers_text(distillation: Distillation) -> str:
     )
 
 
-def teachers_rows(recipe: Recipe) -> tuple[tuple[str, str], ...]:
-    """The row of a table of settings that only a recipe with teachers has."""
-    return (("Teachers", teachers_text(recipe.distillation)),) if recipe.distillation else ()
+def recipe_settings(recipe: Recipe) -> dict[str, str]:
+    """Return how a recipe trains, by the names of the settings; teachers only where it has any."""
+    return {
+        "Epochs": str(recipe.epochs),
+        "Batch size": str(recipe.batch_size),
+        "Optimiser": optimiser_text(recipe),
+        "Learning rate": schedule_text(recipe),
+        "Augmentation": augmentation_text(recipe.augmentation),
+        "Dropout": dropout_text(recipe),
+        **({"Teachers": teachers_text(recipe.distillation)} if recipe.distillation else {}),
+    }
 
 
 def dropout_text(recipe: Recipe) -> str:
-    """``0.05 after blocks 2 and 4``, or ``none``."""
+    """Return ``0.05 after blocks 2 and 4``, or ``none``."""
     by_rate: dict[float, list[str]] = {}
     for index, block in enumerate(recipe.architecture.blocks, 1):
         if block.dropout:
@@ -89,36 +101,41 @@ def dropout_text(recipe: Recipe) -> str:
 
 
 def p_text(p: float | None) -> str:
-    """A p-value to two digits: ``0.034``, ``4.1e-07``."""
-    return NOTHING if p is None else f"{p:.2g}"
+    """Return a p-value to two digits: ``0.034``, ``1.0``, ``4.1e-07``."""
+    return NOTHING if p is None else f"{p:#.2g}"
 
 
 def shape_text(shape: Sequence[int]) -> str:
-    """``24×3×3``."""
+    """Return ``24×3×3``."""
     return "×".join(map(str, shape))
 
 
-def shortened(name: str, signs: int) -> str:
-    """A name of at most so many signs, its middle left out: settings tell it from others at either end."""
-    if len(name) <= signs:
+def shortened(name: str, width: int) -> str:
+    """Return a name of at most ``width`` characters, its middle left out: both ends name settings."""
+    if len(name) <= width:
         return name
-    head = (signs - 1) * 2 // 3
-    return f"{name[:head]}…{name[head - signs + 1 :]}"
+    head = (width - 1) * 2 // 3
+    return f"{name[:head]}…{name[head - width + 1 :]}"
+
+
+def of_seeds(count: int, n: int) -> str:
+    """Return ``6 of 12 seeds``."""
+    return f"{count} of {plural(n, 'seed')}"
 
 
 def plural(count: int, noun: str) -> str:
-    """``1 epoch``, ``12 epochs``."""
+    """Return ``1 epoch``, ``12 epochs``."""
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def enumeration(items: Sequence[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``."""
+    """Return ``a``, ``a and b``, ``a, b and c``."""
     *most, last = items
     return f"{', '.join(most)} and {last}" if most else last
 
 
 def ranges(numbers: Sequence[int]) -> str:
-    """Whole numbers in order, runs of them contracted: ``0–9`` or ``1, 4–6``."""
+    """Return whole numbers in order, consecutive ones contracted: ``0–9`` or ``1, 4–6``."""
     runs: list[list[int]] = []
     for number in sorted(numbers):
         if runs and number == runs[-1][-1] + 1:
@@ -129,10 +146,10 @@ def ranges(numbers: Sequence[int]) -> str:
 
 
 def mark(times_differ_in: str) -> str:
-    """What stands after a mean of times that ``seeds.timed_differently`` says something of."""
+    """Return the mark of a mean of times if ``bench.timed_differently`` found a difference."""
     return " †" if times_differ_in else ""
 
 
 def mark_notes(times_differ_in: Mapping[str, str]) -> tuple[str, ...]:
-    """The lines below a table that say what its marks mean, from ``seeds.timed_differently`` by name."""
+    """Return the notes that explain a table's marks, from ``bench.timed_differently`` by name."""
     return tuple(f"† {name}: times of {text} are averaged" for name, text in times_differ_in.items() if text)

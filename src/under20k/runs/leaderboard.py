@@ -137,9 +137,7 @@ def _opened(path: Path) -> tuple[str, str, Sample | None, Bench]:
         return bench.recipe.name, "bench", test_of(readings), bench
     if is_present(path / "environment.json"):
         run = Run.open(path)
-        if not run.finished:
-            raise UserError(f"{path} is not finished; go on with 'under20k train … --resume'")
-        bench = Bench(run.recipe, (SeedResult.of(run),))
+        bench = Bench.of([run])
         return f"{run.recipe.name}, seed {run.seed}", "run", test_of([readings_of(run)]), bench
     what = "holds neither a run, a bench nor a record" if path.is_dir() else "is no folder"
     raise UserError(f"{path} {what}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,20 @@ def epoch_metrics(values: dict[str, Any]) -> EpochMetrics:
     if type(values.get("epoch", 1)) is not int:
         raise ValueError(f"epoch is {values['epoch']!r}")
     return EpochMetrics(**values)
+
+
+def learning_rate_drops(
+    recipe: Recipe, metrics: Sequence[EpochMetrics]
+) -> list[tuple[EpochMetrics, EpochMetrics]]:
+    """Return the pairs of neighbouring epochs between which a step schedule lowered the learning rate.
+
+    Other schedules change it all the time, or never: they have no drops.
+    """
+    if recipe.schedule.schedule != "step":
+        return []
+    return [
+        (before, after) for before, after in pairwise(metrics) if after.learning_rate < before.learning_rate
+    ]
 
 
 def json_object(line: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,7 @@ from under20k.recipe.named import MINIMAL, MINIMAL_PLUS, REGULARIZED, REGULARIZE
 from under20k.report.reproduction.assignment import SPECIFIED
 from under20k.report.reproduction.comparison import comparison_table
 from under20k.report.reproduction.page import reproduction_text, write_reproduction
+from under20k.runs.bench.bench import Bench
 from under20k.runs.run import Run
 
 COMMAND = "under20k reproduce --runs-dir 'a b'"
@@ -35,11 +37,11 @@ def report(make_run, tmp_path):
     """Writes the report of given accuracies, one list a seed, and returns its Markdown and HTML."""
 
     def write(regularized=(SPECIFIED["regularized"].epochs,), minimal=(MISSED,)):
-        runs = {
-            recipe.name: [make_run(recipe, accuracies, seed) for seed, accuracies in enumerate(seeds)]
+        benches = [
+            Bench.of([make_run(recipe, accuracies, seed) for seed, accuracies in enumerate(seeds)])
             for recipe, seeds in ((REGULARIZED, regularized), (MINIMAL, minimal))
-        }
-        page = write_reproduction(runs, VERDICTS, tmp_path / "report", COMMAND)
+        ]
+        page = write_reproduction(benches, VERDICTS, tmp_path / "report", COMMAND)
         assert page == tmp_path / "report" / "report.html"
         markdown = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
         return markdown, page.read_text(encoding="utf-8")
@@ -64,9 +66,9 @@ def measures(markdown: str, heading: str) -> dict[str, list[str]]:
     return {row[0]: row[1:] for row in tables(markdown, heading)[0]}
 
 
-def test_every_epoch_stands_beside_the_specifications(report):
+def test_every_epoch_stands_beside_the_assignments(report):
     regularized, minimal = tables(report()[0], "Epochs")
-    stated = ["Specified training", "Specified validation"]
+    stated = ["Assignment, training", "Assignment, validation"]
     assert regularized[0] == ["Epoch", "Learning rate", "Training", "Validation", *stated, "Note"]
     for table, ours, theirs in (
         (regularized, SPECIFIED["regularized"].epochs, SPECIFIED["regularized"].epochs),
@@ -85,9 +87,9 @@ def test_every_epoch_stands_beside_the_specifications(report):
 def test_the_comparison_agrees_with_the_runs(report):
     measured = measures(report()[0], "Model comparison")
     assert measured == {
-        "Measure": ["regularized", "specified", "minimal", "specified"],
+        "Measure": ["regularized", "assignment", "minimal", "assignment"],
         "Parameters": ["19,204", "19,204", "14,116", "14,116"],
-        "Share of the 20,000 limit": ["96.0%", "96.0%", "70.6%", "70.6%"],
+        "Fraction of the 20,000 limit": ["96.0%", "96.0%", "70.6%", "70.6%"],
         "Seeds": ["1", "1", "1", "1"],
         "Epochs": ["12", "12", "8", "8"],
         "First epoch ≥ 99.40%": ["12", "12", "none", "8"],
@@ -129,7 +131,7 @@ def test_who_reaches_the_target_comes_first(report):
 
 def test_who_reaches_the_target_over_seeds(make_run, tmp_path):
     """Accuracies made up: the p-values are those of t = 3.464 and 1.732 with two degrees of freedom."""
-    runs = {}
+    benches = []
     for recipe, last in (
         (REGULARIZED, (0.9941, 0.9942, 0.9943)),
         (MINIMAL, (0.9938, 0.9939, 0.9942)),
@@ -137,8 +139,8 @@ def test_who_reaches_the_target_over_seeds(make_run, tmp_path):
         (MINIMAL_PLUS, (0.9940, 0.9940, 0.9940)),
     ):
         epochs = [[(0.99, 0.99)] * (recipe.epochs - 1) + [(0.999, value)] for value in last]
-        runs[recipe.name] = [make_run(recipe, of_seed, seed) for seed, of_seed in enumerate(epochs)]
-    page = write_reproduction(runs, {}, tmp_path / "report", COMMAND)
+        benches.append(Bench.of([make_run(recipe, of_seed, seed) for seed, of_seed in enumerate(epochs)]))
+    page = write_reproduction(benches, {}, tmp_path / "report", COMMAND)
     text = page.with_suffix(".md").read_text(encoding="utf-8")
     assert (
         "At or above 99.40% at the last epoch, by the mean over 3 seeds: regularized (99.420 ± 0.010 %; 3 of "
@@ -153,33 +155,33 @@ def test_who_reaches_the_target_over_seeds(make_run, tmp_path):
     # t = 0.02 / (0.01 / √3) has p = (1 − t / √(t² + 2)) / 2 with two degrees of freedom.
     assert rows["regularized"] == ["yes", "3 of 3", "3 of 3", "0.037", "99.40%"]
     assert rows["regularized-plus"] == ["yes", "3 of 3", "3 of 3", "0.11", "–"]
-    assert rows["minimal-plus"] == ["yes", "3 of 3", "3 of 3", "1", "–"]
-    assert rows["minimal"][:3] == ["NO", "1 of 3", "1 of 3"]
+    assert rows["minimal-plus"] == ["yes", "3 of 3", "3 of 3", "1.0", "–"]
+    assert rows["minimal"][:3] == ["no", "1 of 3", "1 of 3"]
     assert rows["minimal"][4] == "99.41%"
     for name in ("regularized", "minimal"):
-        assert f"The architecture of {name}, which the specification trains otherwise." in text
+        assert f"The architecture is that of {name}; the assignment trains it otherwise." in text
     assert len(tables(text, "Network structure")) == 2  # the same networks once
     assert text.count("Pooling, regularized and regularized-plus: ") == 1
 
 
 def test_what_the_command_prints(make_run):
-    runs = {
-        recipe.name: [make_run(recipe, [(0.99, 0.994)] * recipe.epochs)]
+    benches = [
+        Bench.of([make_run(recipe, [(0.99, 0.994)] * recipe.epochs)])
         for recipe in (REGULARIZED, MINIMAL, REGULARIZED_PLUS, MINIMAL_PLUS)
-    }
-    printed = reproduction_text(runs)
-    assert comparison_table({name: runs[name] for name in ("regularized", "minimal")}).text() in printed
+    ]
+    printed = reproduction_text(benches)
+    assert comparison_table(benches[:2]).text() in printed
     assert printed.endswith("minimal-plus (99.40%). Below it: none.")
     assert max(map(len, printed.splitlines()[:-1])) < 200
-    only = reproduction_text({"minimal-plus": runs["minimal-plus"]})
+    only = reproduction_text(benches[3:])
     assert only.startswith("Recipe  ")
 
 
 def test_what_was_missed_is_called_missed(report):
     for text in report():
         assert (
-            "minimal: 14,116 parameters, 8 epochs, seed 0. Validation accuracy at the last epoch is 99.39%, "
-            "below the target of 99.40%, which no epoch reached. The specification reports 99.41% in epoch 8."
+            "minimal: 14,116 parameters, 8 epochs, seed 0: validation accuracy at the last epoch is 99.39%, "
+            "below the target of 99.40%, which no epoch reached. The assignment reports 99.41% in epoch 8."
         ) in text
         assert (
             "reached first in epoch 12 by regularized and in no epoch by minimal. After epoch 8, the last "
@@ -195,7 +197,7 @@ def test_what_was_reached_names_its_epoch(report):
     early = [*MISSED[:6], (0.9985, 0.9942), (0.9985, 0.9941)]
     text, _ = report(minimal=[early])
     assert (
-        "Validation accuracy at the last epoch is 99.41%, at or above the target of 99.40%, first reached in "
+        "validation accuracy at the last epoch is 99.41%, at or above the target of 99.40%, first reached in "
         "epoch 7."
     ) in text
     assert "which no epoch reached" not in text
@@ -227,7 +229,7 @@ def test_several_seeds(report):
     markdown, page = report(regularized=[SPECIFIED["regularized"].epochs] * 3, minimal=seeds)
     # Last epochs 99.39, 99.37 and 99.44: mean 99.40, deviations −1, −3 and 4, so sd = √(26/2).
     claim = (
-        "minimal: 14,116 parameters, 8 epochs, 3 seeds (0–2). Validation accuracy at the last epoch is "
+        "minimal: 14,116 parameters, 8 epochs, 3 seeds (0–2): validation accuracy at the last epoch is "
         "99.400 ± 0.036 % (mean ± sd; 99.37–99.44%). At or above 99.40%: 1 of 3 seeds at the last epoch, 2 "
         "at any epoch. The best epochs, selected by the accuracy they report and so not the result: "
         "99.413 ± 0.025 %."
@@ -288,7 +290,7 @@ def test_the_pictures_lie_beside_the_markdown(report, tmp_path):
 def test_the_same_runs_give_the_same_report(report, tmp_path):
     markdown, html = report()
     runs = {"regularized": tmp_path / "runs" / "regularized-0", "minimal": tmp_path / "runs" / "minimal-0"}
-    opened = {name: [Run.open(path)] for name, path in runs.items()}
+    opened = [Bench.of([Run.open(path)]) for path in runs.values()]
     page = write_reproduction(opened, VERDICTS, tmp_path / "again", COMMAND)
     assert page.with_suffix(".md").read_text(encoding="utf-8") == markdown
     assert page.read_text(encoding="utf-8") == html
@@ -299,7 +301,7 @@ def test_hostile_names_are_text(make_run, tmp_path, hostile, outline_of):
     object.__setattr__(recipe, "name", hostile)
     run = make_run(recipe, [(0.97, 0.98), (0.98, 0.99)], processor=hostile)
     verdicts = {hostile: [Finding(hostile, hostile, "failed", hostile)]}
-    page = write_reproduction({hostile: [run]}, verdicts, tmp_path / "report", hostile)
+    page = write_reproduction([Bench.of([run])], verdicts, tmp_path / "report", hostile)
     outline = outline_of(page.read_text(encoding="utf-8"))
     assert {tag for tag, _ in outline.tags}.isdisjoint({"script", "i", "b"})
     assert len([1 for tag, _ in outline.tags if tag == "img"]) == 1
@@ -309,14 +311,14 @@ def test_hostile_names_are_text(make_run, tmp_path, hostile, outline_of):
 
 
 def test_a_changed_recipe_is_named(make_run, tmp_path):
-    recipe = MINIMAL.with_changes(epochs=2, learning_rate=0.2)
+    recipe = replace(MINIMAL.with_changes(epochs=2, learning_rate=0.2), name="minimal")
     run = make_run(recipe, [(0.97, 0.98), (0.98, 0.99)])
-    page = write_reproduction({"minimal": [run]}, {}, tmp_path / "report", COMMAND)
+    page = write_reproduction([Bench.of([run])], {}, tmp_path / "report", COMMAND)
     text = page.with_suffix(".md").read_text(encoding="utf-8")
     assert "This is not the recipe minimal: it was trained with epochs=2 and learning_rate=0.2." in text
     assert "minimal: no requirement was checked." in text
     (table,) = tables(text, "Epochs")
-    # The specification's further epochs stay, beside nothing.
+    # The assignment's further epochs stay, beside nothing.
     assert table[3] == ["3", "", "", "", "99.10%", "98.97%", ""]
     assert "drop" not in str(table)
 
@@ -324,7 +326,7 @@ def test_a_changed_recipe_is_named(make_run, tmp_path):
 def test_readings_of_the_test_set_are_admitted(make_run, tmp_path):
     run = make_run(MINIMAL, MISSED)
     run.add_test_reading({"read": "2025-03-04", "correct": 9_900, "images": 10_000})
-    page = write_reproduction({"minimal": [run]}, VERDICTS, tmp_path / "report", COMMAND)
+    page = write_reproduction([Bench.of([run])], VERDICTS, tmp_path / "report", COMMAND)
     text = page.with_suffix(".md").read_text(encoding="utf-8")
     assert measures(text, "Training configuration")["Test images"] == ["read 1 time", "not used"]
 
@@ -342,20 +344,19 @@ def test_runs_that_do_not_belong_together_are_refused(make_run, tmp_path):
         ([run, run], "more than one run of seed 0"),
     ):
         with pytest.raises(UserError, match=message):
-            write_reproduction({"minimal": runs}, VERDICTS, tmp_path / "report", COMMAND)
-    assert not (tmp_path / "report").exists()
+            Bench.of(runs)
 
 
 def test_comparison_table_is_what_the_report_shows(report, tmp_path):
     markdown, _ = report()
-    runs = {name: [Run.open(tmp_path / "runs" / f"{name}-0")] for name in ("regularized", "minimal")}
-    table = comparison_table(runs)
+    runs = [Run.open(tmp_path / "runs" / f"{name}-0") for name in ("regularized", "minimal")]
+    table = comparison_table([Bench.of([run]) for run in runs])
     shown = tables(markdown, "Model comparison")[0]
     assert [list(table.header), *map(list, table.rows)] == shown
 
 
 def test_specified_figures_are_consistent():
-    # What the specification says in its summary follows from its own epochs.
+    # What the assignment says in its summary follows from its own epochs.
     for name, parameters, first, last in (("regularized", 19_204, 12, 0.994), ("minimal", 14_116, 8, 0.9941)):
         specified = SPECIFIED[name]
         assert (specified.parameters, specified.first_epoch_at_target) == (parameters, first)

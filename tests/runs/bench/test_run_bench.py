@@ -22,7 +22,7 @@ from under20k.cli.main import main
 from under20k.data import Mnist
 from under20k.engine.base import NUMERICS, Compute
 from under20k.errors import UserError
-from under20k.files import read_json, write_json, write_text
+from under20k.files import read_json, read_text, write_json, write_text
 from under20k.recipe.named import MINIMAL
 from under20k.report.bench import bench_table, bench_text, versus_table
 from under20k.report.bench_figure import seeds_figure
@@ -56,9 +56,9 @@ def test_the_table_by_hand():
     assert told["95% interval of the mean"] == ["99.363–99.457%"]
     assert told["Lowest and highest seed"] == ["99.38–99.45%"]
     assert told["Seeds ≥ 99.40% at the last epoch"] == ["3 of 4"]
-    assert told["95% interval of that share"] == ["30–95%"]  # Wilson's of 3 of 4
+    assert told["95% interval of that fraction"] == ["30–95%"]  # Wilson's of 3 of 4
     # t = 1 / 1.47 = 0.679 with three degrees of freedom.
-    assert told["p that the mean exceeds 99.40%"] == ["0.27"]
+    assert told["p-value (H₀: mean ≤ 99.40%)"] == ["0.27"]
     assert told["Seeds"] == ["4 seeds (0–3)"]
     assert told["Parameters"] == [f"{SMALL.architecture.parameters:,}"]
 
@@ -91,8 +91,8 @@ def test_a_comparison_is_paired_by_seed():
     assert told["Pairs of seeds"] == ["3"]
     # Differences 9, 7 and −4 images: mean 4, and 4 of the 8 ways to set their signs sum to 12 or more.
     assert told["Mean difference, points"] == ["+0.040"]
-    assert told["p, sign-flip test"] == ["0.5"]
-    assert {"Seeds to see 0.05 points", "Seeds to see 0.04 points"} <= set(told)
+    assert told["p-value (H₀: no difference), sign-flip test"] == ["0.50"]
+    assert {"Seeds to detect 0.05 points", "Seeds to detect 0.04 points"} <= set(told)
     assert one.versus(one).t_test_p == 1.0
     assert "small minus other, paired by seed" in bench_text(one, other)
     with pytest.raises(UserError, match="have no seed in common"):
@@ -106,7 +106,12 @@ def test_bench_json_reads_back(tmp_path):
     assert read.recipe == made.recipe
     assert read.last == LAST
     assert read.failures == made.failures
-    assert read.to_dict() == read_json(path / "bench.json")
+    assert read == replace(made, seeds=read.seeds)
+    assert [(seed.seed, seed.epochs, seed.environment) for seed in read.seeds] == [
+        (seed.seed, seed.epochs, {"format": 1, "seed": seed.seed, **seed.environment}) for seed in made.seeds
+    ]
+    assert Bench.from_dict(read.to_dict()) == read  # as earlier versions wrote the file
+    assert len(read_text(path / "bench.json").splitlines()) < 20 + len(LAST)
     statistics = read.to_dict()["statistics"]
     assert statistics["share_interval_95"] == [
         pytest.approx(0.3006, abs=1e-4),
@@ -116,7 +121,7 @@ def test_bench_json_reads_back(tmp_path):
 
 
 def test_the_picture_has_every_seed_the_mean_and_the_target():
-    figure = seeds_figure(bench_of(LAST))
+    figure = seeds_figure(bench_of(LAST), "small")
     left, right = figure.axes
     curves = [list(line.get_ydata()) for line in left.lines]
     assert [curve[-1] for curve in curves[:4]] == pytest.approx([100 * value for value in LAST])

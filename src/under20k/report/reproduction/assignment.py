@@ -1,14 +1,14 @@
-"""The specification's own figures, as it states them. Data to set beside a run, never a result of ours."""
+"""The assignment's own figures, as it states them: data to compare a run with, never a result of ours."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 RECEPTIVE_FIELD = 28
-"""Side in pixels that it states for the last convolution."""
+"""Side in pixels that the assignment states for the last convolution."""
 
 FC_PARAMETERS_SAVED = "about 2,400"
-"""Fully connected parameters that, it says, global average pooling eliminated."""
+"""Fully connected parameters that global average pooling eliminated, by the assignment's count."""
 
 DROP_EPOCH = 7
 """The first epoch at the lower learning rate, in both models."""
@@ -16,7 +16,7 @@ DROP_EPOCH = 7
 
 @dataclass(frozen=True)
 class SpecifiedModel:
-    """What the specification reports of one model. Accuracies are fractions."""
+    """What the assignment reports of one model. Accuracies are fractions."""
 
     parameters: int
     epochs: tuple[tuple[float, float], ...]
@@ -37,7 +37,7 @@ class SpecifiedModel:
 
     @property
     def validation_around_drop(self) -> tuple[float, float]:
-        """Accuracies after the epochs before and after the learning rate fell."""
+        """Accuracies after the epochs before and after the learning-rate drop."""
         return self.epochs[DROP_EPOCH - 2][1], self.epochs[DROP_EPOCH - 1][1]
 
 
@@ -92,14 +92,14 @@ CONFIGURATION = {
     "Validation images": "10,000 of the 60,000",
     "Test images": "not used",
 }
-"""Settings that the specification gives once for both models."""
+"""Settings that the assignment gives once for both models."""
 
 PROVENANCE = (
-    "The specification's figures come from one seed a model, and its author's runs broke off at the first "
+    "The assignment's figures come from one seed per model, and its author stopped each run at the first "
     "epoch with validation accuracy of 99.40% or more. So its 99.41% at epoch 8 and 99.40% at epoch 12 are "
-    "first hits, not what the recipes give on average."
+    "first hits, not what the recipes reach on average."
 )
-"""How the figures above came about; read in the notebook that the specification describes."""
+"""How these figures came about, read from the notebook that the assignment describes."""
 
 UNTESTED = (
     "a gradual increase in channels is more efficient than an aggressive early expansion",
@@ -107,4 +107,4 @@ UNTESTED = (
     "regularization gives better generalization potential",
     "the reduction to 50,000 training images makes regularization more impactful",
 )
-"""Statements of the specification without a figure, for which it reports no experiment."""
+"""Statements of the assignment without a figure, for which it reports no experiment."""

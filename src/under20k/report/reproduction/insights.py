@@ -1,26 +1,58 @@
-"""The specification's insights, as what this run's numbers say about each."""
+"""The assignment's insights, and what the seeds' numbers say about each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from under20k.formatting import percent, points
 from under20k.report.reproduction.assignment import DROP_EPOCH, FC_PARAMETERS_SAVED, SPECIFIED, UNTESTED
-from under20k.report.reproduction.comparison import Row, first_epoch_text, side_by_side
+from under20k.report.reproduction.comparison import (
+    Row,
+    by_architecture,
+    first_epoch_text,
+    names_of,
+    side_by_side,
+)
 from under20k.report.reproduction.pooling import HeadCost
-from under20k.report.reproduction.results import Drop, Results, by_architecture, names_of
 from under20k.report.tables import Table
 from under20k.report.words import NOTHING, TARGET, enumeration
+from under20k.runs.bench.bench import Bench
+from under20k.runs.metrics import learning_rate_drops
 
 
-def insights_table(results: Sequence[Results]) -> Table:
-    """The learning-rate drop, the gap and the pooling, in numbers."""
+@dataclass(frozen=True)
+class Drop:
+    """A drop of the learning rate between two epochs, and validation accuracy around it."""
 
-    def at_drop(text: Callable[[Drop], str]) -> Callable[[Results], str]:
-        return lambda r: text(r.drops[0]) if r.drops else NOTHING
+    epoch: int
+    """The first epoch at the lower rate."""
+    before: float
+    after: float
+    """Accuracies after the last epoch at the higher rate and the first at the lower, means over the seeds."""
 
-    def of_head(text: Callable[[HeadCost], str]) -> Callable[[Results], str]:
-        return lambda r: text(HeadCost.of(r.recipe.architecture))
+    @property
+    def gain(self) -> float:
+        """By how much validation accuracy rose."""
+        return self.after - self.before
+
+
+def drops(bench: Bench) -> list[Drop]:
+    """Return where the learning rate dropped, and the accuracies around each drop."""
+    return [
+        Drop(after.epoch, bench.validation(before.epoch).mean, bench.validation(after.epoch).mean)
+        for before, after in learning_rate_drops(bench.recipe, bench.seeds[0].epochs)
+    ]
+
+
+def insights_table(benches: Sequence[Bench]) -> Table:
+    """Return the learning-rate drop, the gap and the pooling, in numbers."""
+
+    def at_drop(text: Callable[[Drop], str]) -> Callable[[Bench], str]:
+        return lambda bench: text(found[0]) if (found := drops(bench)) else NOTHING
+
+    def of_head(text: Callable[[HeadCost], str]) -> Callable[[Bench], str]:
+        return lambda bench: text(HeadCost.of(bench.recipe.architecture))
 
     rows = [
         Row(
@@ -30,12 +62,12 @@ def insights_table(results: Sequence[Results]) -> Table:
         ),
         Row(
             "Validation before the drop",
-            at_drop(lambda d: percent(d.validation_before)),
+            at_drop(lambda d: percent(d.before)),
             lambda s: percent(s.validation_around_drop[0]),
         ),
         Row(
             "Validation after the drop",
-            at_drop(lambda d: percent(d.validation_after)),
+            at_drop(lambda d: percent(d.after)),
             lambda s: percent(s.validation_around_drop[1]),
         ),
         Row(
@@ -45,7 +77,7 @@ def insights_table(results: Sequence[Results]) -> Table:
         ),
         Row(
             "Training − validation at the last epoch, points",
-            lambda r: points(r.gap(r.epochs)),
+            lambda b: points(b.gap),
             lambda s: points(s.last_training - s.last_validation),
         ),
         Row("Parameters of the head", of_head(lambda h: f"{h.head:,}")),
@@ -56,55 +88,54 @@ def insights_table(results: Sequence[Results]) -> Table:
             lambda s: FC_PARAMETERS_SAVED,
         ),
     ]
-    return side_by_side("Measure", rows, results, "Measured, beside what the specification reports")
+    return side_by_side(rows, benches)
 
 
-def insights(results: Sequence[Results]) -> list[str]:
-    """A sentence or two on each insight of the specification."""
+def insights(benches: Sequence[Bench]) -> list[str]:
+    """Return a sentence or two on each insight of the assignment."""
     return [
-        *filter(None, [drop_insight(results), speed_insight(results), gap_insight(results)]),
+        *filter(None, [drop_insight(benches), speed_insight(benches), gap_insight(benches)]),
         *(
             f"Pooling, {names_of(group)}: {HeadCost.of(group[0].recipe.architecture).sentences()}"
-            for group in by_architecture(results)
+            for group in by_architecture(benches)
         ),
-        f"Not tested here, and without a figure in the specification: that {enumeration(UNTESTED)}.",
+        f"Not tested here, and without a figure in the assignment: that {enumeration(UNTESTED)}.",
     ]
 
 
-def drop_insight(results: Sequence[Results]) -> str:
-    """What validation did when the learning rate fell; empty where it never fell."""
+def drop_insight(benches: Sequence[Bench]) -> str:
+    """Return how validation changed when the learning rate dropped; empty where it never did."""
     parts = [
-        f"from {percent(drop.validation_before)} to {percent(drop.validation_after)} ({points(drop.gain)} "
-        f"points) in epoch {drop.epoch} for {result.name}"
-        for result in results
-        for drop in result.drops
+        f"from {percent(drop.before)} to {percent(drop.after)} ({points(drop.gain)} "
+        f"points) in epoch {drop.epoch} for {bench.recipe.name}"
+        for bench in benches
+        for drop in drops(bench)
     ]
     return f"Learning-rate drop: validation accuracy went {enumeration(parts)}." if parts else ""
 
 
-def speed_insight(results: Sequence[Results]) -> str:
-    """Who reached the target when, and how they stood after equally many epochs."""
-    hits = [(result.name, first_epoch_text(result)) for result in results]
+def speed_insight(benches: Sequence[Bench]) -> str:
+    """Return who reached the target when, and the accuracies after equally many epochs."""
+    hits = [(bench.recipe.name, first_epoch_text(bench)) for bench in benches]
     parts = [f"{'in no epoch' if hit == 'none' else f'in epoch {hit}'} by {name}" for name, hit in hits]
     text = f"Epochs to {TARGET}: reached first {enumeration(parts)}."
-    if len({result.epochs for result in results}) < 2:
+    if len({bench.recipe.epochs for bench in benches}) < 2:
         return text
-    common = min(result.epochs for result in results)
-    equal = [f"{percent(result.validation(common).mean)} for {result.name}" for result in results]
+    common = min(bench.recipe.epochs for bench in benches)
+    equal = [f"{percent(bench.validation(common).mean)} for {bench.recipe.name}" for bench in benches]
     return f"{text} After epoch {common}, the last that all trained, validation is {enumeration(equal)}."
 
 
-def gap_insight(results: Sequence[Results]) -> str:
-    """How far training accuracy lies above validation accuracy, and what the specification calls that."""
-    gaps = [f"{points(result.gap(result.epochs))} points for {result.name}" for result in results]
+def gap_insight(benches: Sequence[Bench]) -> str:
+    """Return how far training accuracy is above validation accuracy, and the assignment's words for it."""
+    gaps = [f"{points(bench.gap)} points for {bench.recipe.name}" for bench in benches]
     text = (
         f"Overfitting: training minus validation accuracy at the last epoch is {enumeration(gaps)}. "
         "Training accuracy is counted in training mode, where dropout and augmentation lower it."
     )
+    names = [bench.recipe.name for bench in benches if bench.recipe.name in SPECIFIED]
     words = [
-        f"“{SPECIFIED[result.name].training_pattern}” and “{SPECIFIED[result.name].generalization}” for "
-        f"{result.name}"
-        for result in results
-        if result.name in SPECIFIED
+        f"“{SPECIFIED[name].training_pattern}” and “{SPECIFIED[name].generalization}” for {name}"
+        for name in names
     ]
-    return f"{text} The specification's words are {enumeration(words)}." if words else text
+    return f"{text} The assignment's words are {enumeration(words)}." if words else text

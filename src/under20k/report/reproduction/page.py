@@ -1,4 +1,4 @@
-"""The report of ``under20k reproduce``: each recipe, set beside what the specification reports."""
+"""The report of ``under20k reproduce``: each recipe beside what the assignment reports of it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from under20k.files import write_bytes, write_text
 from under20k.formatting import percent
 from under20k.recipe.architecture import IMAGE_SIDE
 from under20k.recipe.limits import EPOCH_LIMIT, PARAMETER_LIMIT, TRAIN_IMAGES, VALIDATION_IMAGES
+from under20k.report.bench import seeds_text
 from under20k.report.check import verdicts_table
 from under20k.report.curves import curves_figure
 from under20k.report.document import Block, Bullets, Code, Document, Picture, Section, Text
+from under20k.report.environment import environment_rows
 from under20k.report.figures import png
 from under20k.report.reproduction.assignment import (
     CONFIGURATION,
@@ -22,95 +24,95 @@ from under20k.report.reproduction.assignment import (
     SPECIFIED,
     SpecifiedModel,
 )
-from under20k.report.reproduction.claims import claim
-from under20k.report.reproduction.comparison import compare, comparison_table
-from under20k.report.reproduction.insights import insights, insights_table
-from under20k.report.reproduction.results import Results, by_architecture, names_of
+from under20k.report.reproduction.claims import recipe_claim
+from under20k.report.reproduction.comparison import by_architecture, comparison_table, names_of
+from under20k.report.reproduction.insights import drops, insights, insights_table
 from under20k.report.reproduction.target import target_table, target_text
-from under20k.report.run import environment_rows
 from under20k.report.tables import Table, architecture_table
 from under20k.report.words import (
     NOTHING,
     TARGET,
-    augmentation_text,
-    dropout_text,
     enumeration,
     mark,
     mark_notes,
-    optimiser_text,
     plural,
-    schedule_text,
-    teachers_rows,
+    recipe_settings,
 )
-from under20k.runs.run import Run
+from under20k.runs.bench.bench import Bench
 
-__all__ = ["comparison_table", "write_reproduction"]
+Verdicts = Mapping[str, Sequence[Finding]]
+"""Findings of the check, by recipe name."""
 
 
-def write_reproduction(
-    runs: Mapping[str, Sequence[Run]], verdicts: Mapping[str, Sequence[Finding]], folder: Path, command: str
-) -> Path:
-    """Write ``report.html``, ``report.md`` and a PNG of curves a model into ``folder``.
+def write_reproduction(benches: Sequence[Bench], verdicts: Verdicts, folder: Path, command: str) -> Path:
+    """Write ``report.html``, ``report.md`` and a PNG of curves per recipe.
 
-    ``runs`` and ``verdicts`` are by recipe name, the runs finished and one a seed; ``command`` is the
-    command line that made them. Returns the path of ``report.html``. Raises UserError where runs are
-    unfinished, differ in their recipe or repeat a seed, or a file cannot be written.
+    Args:
+        benches: At least one, each of another recipe.
+        verdicts: What was checked, by recipe name.
+        folder: Where the files go; made where it is missing.
+        command: The command line that trained the seeds.
+
+    Returns:
+        The path of ``report.html``.
+
+    Raises:
+        UserError: A file cannot be written.
     """
-    results = [Results.of(name, of_recipe) for name, of_recipe in runs.items()]
-    document = reproduction(results, verdicts, command)
+    document = reproduction(benches, verdicts, command)
     for picture in document.pictures:
         write_bytes(folder / picture.file, picture.png)
     write_text(folder / "report.md", document.markdown())
-    # Last, so that who finds the page finds what belongs to it.
+    # Written last: once the page exists, so do its pictures.
     page = folder / "report.html"
     write_text(page, document.html())
     return page
 
 
-def reproduction_text(runs: Mapping[str, Sequence[Run]]) -> str:
-    """What the command prints: the specification's recipes beside it, then who reaches the target.
-
-    Raises UserError as ``Results.of`` does.
-    """
-    results = [Results.of(name, of_recipe) for name, of_recipe in runs.items()]
-    standings = [result.standing for result in results]
-    specified = [result for result in results if result.name in SPECIFIED]
+def reproduction_text(benches: Sequence[Bench]) -> str:
+    """Return what the command prints: the assignment's recipes beside it, then who reaches the target."""
+    specified = [bench for bench in benches if bench.recipe.name in SPECIFIED]
     parts = [
-        *([compare(specified).text()] if specified else []),
-        target_table(standings).text(),
-        target_text(standings),
+        *([comparison_table(specified).text()] if specified else []),
+        target_table(benches).text(),
+        target_text(benches),
     ]
     return "\n\n".join(parts)
 
 
 def reproduction(
-    results: Sequence[Results], verdicts: Mapping[str, Sequence[Finding]], command: str
+    benches: Sequence[Bench], verdicts: Verdicts, command: str, *, drawn: bool = True
 ) -> Document:
-    """The report as a document; at least one recipe."""
-    names = names_of(results)
+    """Return the report of at least one recipe.
+
+    Args:
+        benches: Each of another recipe.
+        verdicts: What was checked, by recipe name.
+        command: The command line that trained the seeds.
+        drawn: Without, the pictures are empty: Markdown does not show them.
+    """
     return Document(
-        f"MNIST with fewer than {PARAMETER_LIMIT:,} parameters: {names}",
-        overview(results, command),
+        f"MNIST with fewer than {PARAMETER_LIMIT:,} parameters: {names_of(benches)}",
+        overview(benches, command),
         (
-            Section("Network structure", structure(results)),
-            Section("Requirements", requirements(results, verdicts)),
-            Section("Training configuration", configuration(results)),
-            Section("Epochs", tuple(epochs_table(result) for result in results)),
-            Section("Training curves", tuple(curves(result) for result in results)),
-            Section("Model comparison", (compare(results),)),
-            Section("Insights", (insights_table(results), Bullets(tuple(insights(results))))),
-            Section("Environment", (environment(results),)),
+            Section("Network structure", structure(benches)),
+            Section("Requirements", requirements(benches, verdicts)),
+            Section("Training configuration", (configuration_table(benches),)),
+            Section("Epochs", tuple(seeds_epochs_table(bench) for bench in benches)),
+            Section("Training curves", tuple(curves(bench, drawn=drawn) for bench in benches)),
+            Section("Model comparison", (comparison_table(benches),)),
+            Section("Insights", (insights_table(benches), Bullets(tuple(insights(benches))))),
+            Section("Environment", (times_table(benches),)),
         ),
     )
 
 
-def overview(results: Sequence[Results], command: str) -> tuple[Block, ...]:
-    """The claim: who reaches the target, each recipe's result in a sentence or two, and the command."""
-    standings = [result.standing for result in results]
+def overview(benches: Sequence[Bench], command: str) -> tuple[Block, ...]:
+    """Return who reaches the target, each recipe's result in a sentence or two, and the command."""
     return (
-        Text(target_text(standings)),
-        target_table(standings),
-        Bullets(tuple(claim(result) for result in results)),
+        Text(target_text(benches)),
+        target_table(benches),
+        Bullets(tuple(map(recipe_claim, benches))),
         Text(
             f"The target is {TARGET} validation accuracy with fewer than {PARAMETER_LIMIT:,} parameters in "
             f"fewer than {EPOCH_LIMIT} epochs. {PROVENANCE}"
@@ -120,71 +122,65 @@ def overview(results: Sequence[Results], command: str) -> tuple[Block, ...]:
     )
 
 
-def structure(results: Sequence[Results]) -> tuple[Block, ...]:
-    """Every layer of every architecture, and its receptive field beside the stated one."""
-    fields = {result.recipe.architecture.receptive_field for result in results}
+def structure(benches: Sequence[Bench]) -> tuple[Block, ...]:
+    """Return every layer of every architecture, and its receptive field beside the assignment's."""
+    fields = {bench.recipe.architecture.receptive_field for bench in benches}
     counted = " and ".join(f"{side}×{side}" for side in sorted(fields))
     covers = "It covers" if min(fields) >= IMAGE_SIDE else "It does not in every model cover"
     return (
-        *(architecture_table(of[0].recipe, names_of(of)) for of in by_architecture(results)),
+        *(architecture_table(of[0].recipe, names_of(of)) for of in by_architecture(benches)),
         Text(
-            f"The specification states a receptive field of {RECEPTIVE_FIELD}×{RECEPTIVE_FIELD} pixels. "
+            f"The assignment states a receptive field of {RECEPTIVE_FIELD}×{RECEPTIVE_FIELD} pixels. "
             f"Counted, padding included, it is {counted}. {covers} the {IMAGE_SIDE}×{IMAGE_SIDE} image."
         ),
     )
 
 
-def requirements(results: Sequence[Results], verdicts: Mapping[str, Sequence[Finding]]) -> tuple[Block, ...]:
-    """Each requirement with its evidence, after what each model misses."""
+def requirements(benches: Sequence[Bench], verdicts: Verdicts) -> tuple[Block, ...]:
+    """Return each requirement with its evidence, after what each model misses."""
     summaries, tables = [], []
-    for result in results:
-        checked = verdicts.get(result.name, ())
+    for name in (bench.recipe.name for bench in benches):
+        checked = verdicts.get(name, ())
         if not checked:
-            summaries.append(f"{result.name}: no requirement was checked.")
+            summaries.append(f"{name}: no requirement was checked.")
             continue
         met = sum(finding.passed for finding in checked)
-        text = f"{result.name} meets {met} of {plural(len(checked), 'requirement')}"
+        text = f"{name} meets {met} of {plural(len(checked), 'requirement')}"
         if rules := missed(checked):
             text += f"; missed: {enumeration(rules)}"
         if advice := unmet_advice(checked):
             text += f"; advised and not met: {enumeration(advice)}"
         summaries.append(f"{text}.")
-        tables.append(verdicts_table(checked, result.name))
+        tables.append(verdicts_table(checked, name))
     return (Bullets(tuple(summaries)), *tables)
 
 
-def configuration(results: Sequence[Results]) -> tuple[Block, ...]:
-    """How each model was trained, beside the settings that the specification gives."""
+def configuration_table(benches: Sequence[Bench]) -> Table:
+    """Return how each recipe trains, beside the settings that the assignment gives."""
     columns = []
-    for result in results:
-        columns.append((result.name, settings_text(result)))
-        if specified := SPECIFIED.get(result.name):
-            columns.append(("specified", stated_settings(specified)))
+    for bench in benches:
+        columns.append((bench.recipe.name, settings(bench)))
+        if specified := SPECIFIED.get(bench.recipe.name):
+            columns.append(("assignment", stated_settings(specified)))
     header = ("Setting", *(title for title, _ in columns))
-    names = settings_text(results[0])
-    rows = tuple((name, *(settings[name] for _, settings in columns)) for name in names)
-    return (Table(header, rows, align="l" * len(header)),)
+    names = dict.fromkeys(name for bench in benches for name in settings(bench))
+    rows = tuple((name, *(column.get(name, NOTHING) for _, column in columns)) for name in names)
+    return Table(header, rows, align="l" * len(header))
 
 
-def settings_text(result: Results) -> dict[str, str]:
-    """A recipe's settings by their names in the report, and whether its runs read the test set."""
-    recipe, readings = result.recipe, sum(len(run.test_readings()) for run in result.runs)
+def settings(bench: Bench) -> dict[str, str]:
+    """Return a recipe's settings by name, and whether its runs read the test set."""
+    readings = sum(seed.test_readings for seed in bench.seeds)
     return {
         "Training images": f"{TRAIN_IMAGES:,}",
         "Validation images": f"{VALIDATION_IMAGES:,}",
         "Test images": f"read {plural(readings, 'time')}" if readings else "not read",
-        "Epochs": str(recipe.epochs),
-        "Batch size": str(recipe.batch_size),
-        "Optimiser": optimiser_text(recipe),
-        "Learning rate": schedule_text(recipe),
-        "Augmentation": augmentation_text(recipe.augmentation),
-        "Dropout": dropout_text(recipe),
-        **dict(teachers_rows(recipe)),
+        **recipe_settings(bench.recipe),
     }
 
 
 def stated_settings(specified: SpecifiedModel) -> dict[str, str]:
-    """The same settings as the specification gives them."""
+    """Return the same settings as the assignment gives them."""
     return {
         **CONFIGURATION,
         "Epochs": str(len(specified.epochs)),
@@ -193,64 +189,73 @@ def stated_settings(specified: SpecifiedModel) -> dict[str, str]:
     }
 
 
-def epochs_table(result: Results) -> Table:
-    """A row an epoch of one model, the drop of the learning rate marked, the specification's beside it."""
-    specified = SPECIFIED.get(result.name)
+def seeds_epochs_table(bench: Bench) -> Table:
+    """Return a row an epoch over the seeds, the learning-rate drop marked, the assignment's beside it."""
+    specified = SPECIFIED.get(bench.recipe.name)
     stated = specified.epochs if specified else ()
-    dropped = {drop.epoch for drop in result.drops}
-    spread = () if result.single else ("Lowest and highest",)
-    mean = "" if result.single else ", mean"
+    dropped = {drop.epoch for drop in drops(bench)}
+    mean = "" if bench.single else ", mean"
+    header = ["Epoch", "Learning rate", f"Training{mean}", f"Validation{mean}"]
+    header += [] if bench.single else ["Lowest and highest"]
     rows = []
-    for epoch in range(1, max(result.epochs, len(stated)) + 1):
-        ours = [str(epoch)] + [""] * (3 + len(spread))
-        notes = []
-        if epoch <= result.epochs:
-            training, validation = result.training(epoch), result.validation(epoch)
-            rate = f"{result.metrics[0][epoch - 1].learning_rate:g}"
-            ours = [str(epoch), rate, percent(training.mean), str(validation)]
-            ours += [validation.range] if spread else []
-        if epoch in dropped:
-            notes.append("learning rate drop")
-        if hits := result.first_hits.count(epoch):
-            notes.append(f"first ≥ {TARGET}" + ("" if result.single else f": {plural(hits, 'seed')}"))
+    for epoch in range(1, max(bench.recipe.epochs, len(stated)) + 1):
+        ours, notes = [""] * (len(header) - 1), ""
+        if epoch <= bench.recipe.epochs:
+            ours, notes = _epoch_cells(bench, epoch), _epoch_notes(bench, epoch, epoch in dropped)
         theirs = [percent(value) for value in stated[epoch - 1]] if epoch <= len(stated) else [NOTHING] * 2
-        rows.append((*ours, *(theirs if specified else ()), ", ".join(notes)))
-    header = ["Epoch", "Learning rate", f"Training{mean}", f"Validation{mean}", *spread]
-    header += ["Specified training", "Specified validation"] if specified else []
+        rows.append((str(epoch), *ours, *(theirs if specified else ()), notes))
+    header += ["Assignment, training", "Assignment, validation"] if specified else []
     return Table(
         (*header, "Note"),
         tuple(rows),
-        caption=f"{result.name}, {result.seeds}",
+        caption=f"{bench.recipe.name}, {seeds_text(bench)}",
         align="r" * len(header) + "l",
         marked=frozenset(epoch - 1 for epoch in dropped),
     )
 
 
-def curves(result: Results) -> Picture:
-    """The training curves of one model."""
-    file = "curves-{}.png".format(re.sub(r"[^\w+=,.-]", "_", result.name))
-    mean = "" if result.single else "mean "
+def _epoch_cells(bench: Bench, epoch: int) -> list[str]:
+    """Return learning rate, training and validation accuracy, and of several seeds the range."""
+    training, validation = bench.training(epoch), bench.validation(epoch)
+    rate = f"{bench.seeds[0].epochs[epoch - 1].learning_rate:g}"
+    spread = [] if bench.single else [validation.range]
+    return [rate, percent(training.mean), str(validation), *spread]
+
+
+def _epoch_notes(bench: Bench, epoch: int, dropped: bool) -> str:
+    """Return ``learning rate drop, first ≥ 99.40%: 2 seeds``, as far as it holds."""
+    notes = ["learning rate drop"] * dropped
+    if hits := bench.first_hits.count(epoch):
+        notes.append(f"first ≥ {TARGET}" + ("" if bench.single else f": {plural(hits, 'seed')}"))
+    return ", ".join(notes)
+
+
+def curves(bench: Bench, *, drawn: bool = True) -> Picture:
+    """Return the training curves of one recipe; not ``drawn``, the picture is empty."""
+    recipe, last = bench.recipe, bench.recipe.epochs
+    file = "curves-{}.png".format(re.sub(r"[^\w+=,.-]", "_", recipe.name))
+    mean = "" if bench.single else "mean "
     alt = (
-        f"Training and validation accuracy by epoch of {result.name}, {result.seeds}, with the target of "
-        f"{TARGET}. After epoch {result.epochs}, {mean}training accuracy is "
-        f"{percent(result.training(result.epochs).mean)} and {mean}validation accuracy "
-        f"{result.summary.last}."
+        f"Training and validation accuracy by epoch of {recipe.name}, {seeds_text(bench)}, with the target "
+        f"of {TARGET}. After epoch {last}, {mean}training accuracy is {percent(bench.training(last).mean)} "
+        f"and {mean}validation accuracy {bench.summary.last}."
     )
-    return Picture(file, png(curves_figure(result.metrics, result.recipe)), alt)
+    figure = png(curves_figure([seed.epochs for seed in bench.seeds], recipe)) if drawn else b""
+    return Picture(file, figure, alt)
 
 
-def environment(results: Sequence[Results]) -> Table:
-    """What it ran on, and how long it took."""
-    environments = [run.environment for result in results for run in result.runs]
-    rows = environment_rows(environments)
-    for result in results:
-        mean = "" if result.single else ", mean of a seed"
+def times_table(benches: Sequence[Bench]) -> Table:
+    """Return what the seeds ran on, and how long each recipe took."""
+    rows = environment_rows([seed.environment for bench in benches for seed in bench.seeds])
+    for bench in benches:
+        mean = "" if bench.single else ", mean of a seed"
+        statistics = bench.statistics
         rows.append(
             (
-                f"Time, {result.name}{mean}",
-                f"{result.seconds:,.1f} s for {plural(result.epochs, 'epoch')}; "
-                f"{result.images_per_s:,.0f} training images a second{mark(result.times_differ_in)}",
+                f"Time, {bench.recipe.name}{mean}",
+                f"{statistics.time_s.mean:,.1f} s for {plural(bench.recipe.epochs, 'epoch')}; "
+                f"{statistics.images_per_s.mean:,.0f} training images a second{mark(bench.times_differ_in)}",
             )
         )
-    notes = mark_notes({result.name: result.times_differ_in for result in results})
+    notes = mark_notes({bench.recipe.name: bench.times_differ_in for bench in benches})
     return Table(("Property", "Value"), tuple(rows), align="ll", notes=notes)

@@ -1,8 +1,8 @@
-"""What pooling the last maps saves, counted from the architecture.
+"""Parameters that pooling the last maps saves, counted from the architecture.
 
-The specification says that global average pooling eliminated about 2,400 fully connected parameters. What
-it saves depends on the maps it averages: a head convolution that already covers the whole map holds as
-many weights as a fully connected layer would.
+The assignment says that global average pooling eliminated about 2,400 fully connected parameters. What it
+saves depends on the maps it averages: a head convolution that already covers the whole map has as many
+weights as a fully connected layer would.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ class HeadCost:
     """
 
     maps: tuple[int, ...]
-    """What the last block gives."""
+    """Output of the last block."""
     averaged: tuple[int, ...]
-    """What the global average pooling averages."""
+    """Input of the global average pooling."""
     head: int
     connected: int
     """A fully connected layer on ``maps``, in place of the head."""
     pooled_maps: tuple[int, ...] | None
-    """What the last max pooling gives; None where there is none, or nothing but the head after it."""
+    """Output of the last max pooling; None where there is none, or only the head follows it."""
     after_pool: int
     """All layers after the last max pooling, the head included."""
     connected_after_pool: int
-    """A fully connected layer on ``pooled_maps``, in place of them."""
+    """A fully connected layer on ``pooled_maps``, in their place."""
     pooled_head: int
     """A head that pools ``maps`` first and then has a 1×1 convolution."""
 
     @property
     def saved(self) -> int:
-        """What the head saves against a fully connected layer on the same maps."""
+        """Parameters that the head saves against a fully connected layer on the same maps."""
         return self.connected - self.head
 
     @classmethod
     def of(cls, architecture: Architecture) -> HeadCost:
-        """Count them for ``architecture``."""
+        """Count the parameters of ``architecture``."""
         layers = list(architecture.layers())
         first = next(index for index, layer in enumerate(layers) if layer.name.startswith("head."))
         gap = next(index for index, layer in enumerate(layers) if layer.name == "head.pool")
@@ -68,7 +68,7 @@ class HeadCost:
         )
 
     def sentences(self) -> str:
-        """What is true of the pooling, in words and numbers."""
+        """Describe the pooling in words and numbers."""
         maps, averaged = shape_text(self.maps), shape_text(self.averaged[1:])
         saved = f"{self.saved:,}" if self.saved > 0 else "none"
         text = (

@@ -1,4 +1,4 @@
-"""The finished seeds of one recipe, what they say together, and ``bench.json``, which keeps them."""
+"""The one model of many seeds of a recipe, and ``bench.json``, which keeps them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from statistics import fmean
 from typing import Any
 
 from under20k.errors import UserError, in_words
-from under20k.files import is_present, read_json
+from under20k.files import is_present, read_json, write_text
 from under20k.recipe.limits import TARGET_ACCURACY
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.seeds import check_seed
+from under20k.runs.bench import bench_file
 from under20k.runs.bench.significance import (
     Difference,
     Interval,
@@ -24,13 +25,14 @@ from under20k.runs.bench.significance import (
     exceeds_p,
     share_interval,
 )
-from under20k.runs.bench.statistics import Sample, Summary
+from under20k.runs.bench.statistics import Sample, Summary, first_at_target
 from under20k.runs.distillation import training_time_s
 from under20k.runs.metrics import EpochMetrics, epoch_metrics
 from under20k.runs.plausible import environment_faults, epoch_faults
 from under20k.runs.run import Run
 
 FORMAT = 1
+"""Of the plain values; that of the file is ``bench_file.FORMAT``."""
 FILE = "bench.json"
 DIGEST = "sha256"
 
@@ -62,6 +64,8 @@ class SeedResult:
     environment: Mapping[str, Any]
     run: str = ""
     """Its run folder, as seen from the bench folder."""
+    test_readings: int = 0
+    """How often the test set had been read when this was written down."""
 
     @property
     def validation_accuracy(self) -> float:
@@ -87,7 +91,14 @@ class SeedResult:
                 f"{run.path} is damaged: {len(metrics)} epochs of metrics for a recipe of "
                 f"{run.recipe.epochs}; train it again with --overwrite"
             )
-        return cls(run.seed, tuple(metrics), run.session, _seen_from(folder, run.path) if folder else "")
+        path = _seen_from(folder, run.path) if folder else ""
+        return cls(run.seed, tuple(metrics), run.session, path, len(run.test_readings()))
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(f"test_readings is {value!r:.80}")
+    return value
 
 
 def _seen_from(folder: Path, path: Path) -> str:
@@ -171,9 +182,77 @@ class Bench:
     command: str = ""
     date: str = ""
 
+    @classmethod
+    def of(
+        cls,
+        runs: Sequence[Run],
+        folder: Path | None = None,
+        *,
+        failures: Sequence[str] = (),
+        command: str = "",
+        date: str = "",
+    ) -> Bench:
+        """Return the bench of finished runs of one recipe, one run a seed.
+
+        Args:
+            runs: At least one, in the order of their seeds.
+            folder: Where ``bench.json`` goes; the seeds name their runs as seen from there.
+            failures: Why other seeds are missing, a sentence each.
+            command: The command line that trained them.
+            date: Of today, in ISO 8601.
+
+        Raises:
+            UserError: A run is not finished, damaged or of another recipe, or a seed comes twice.
+        """
+        if not runs:
+            raise UserError("no run to report")
+        for run in runs:
+            if not run.finished:
+                raise UserError(f"{run.path} is not finished; go on with 'under20k train … --resume'")
+            if differences := run.recipe.differences(runs[0].recipe):
+                raise UserError(
+                    f"{run.path} differs from {runs[0].path} in {', '.join(differences)}; "
+                    "runs of different recipes have no common mean"
+                )
+        seeds = [run.seed for run in runs]
+        if repeated := {seed for seed in seeds if seeds.count(seed) > 1}:
+            raise UserError(
+                f"{runs[0].recipe.name}: more than one run of seed {min(repeated)}; give each seed once"
+            )
+        results = tuple(SeedResult.of(run, folder) for run in runs)
+        return cls(runs[0].recipe, results, tuple(failures), command, date)
+
+    @property
+    def single(self) -> bool:
+        """Whether there is one seed only: figures are then values, not means."""
+        return len(self.seeds) == 1
+
     @cached_property
     def statistics(self) -> Statistics:
         return Statistics.of(self.seeds)
+
+    @property
+    def summary(self) -> Summary:
+        """Last and best epochs of the seeds."""
+        return self.statistics.summary
+
+    def validation(self, epoch: int) -> Sample:
+        """Return the seeds' validation accuracies after ``epoch``, counted from 1."""
+        return Sample.of([seed.epochs[epoch - 1].validation_accuracy for seed in self.seeds])
+
+    def training(self, epoch: int) -> Sample:
+        """Return the seeds' training accuracies during ``epoch``, counted from 1."""
+        return Sample.of([seed.epochs[epoch - 1].train_accuracy for seed in self.seeds])
+
+    @property
+    def gap(self) -> float:
+        """Mean training minus mean validation accuracy at the last epoch."""
+        return self.training(self.recipe.epochs).mean - self.validation(self.recipe.epochs).mean
+
+    @cached_property
+    def first_hits(self) -> list[int | None]:
+        """For each seed, the first epoch with validation accuracy at or above the target, if any."""
+        return [first_at_target([epoch.validation_accuracy for epoch in seed.epochs]) for seed in self.seeds]
 
     @property
     def times_differ_in(self) -> str:
@@ -211,6 +290,7 @@ class Bench:
                     "run": seed.run,
                     "validation_accuracy": seed.validation_accuracy,
                     "time_s": seed.time_s,
+                    "test_readings": seed.test_readings,
                     "environment": dict(seed.environment),
                     "epochs": [asdict(epoch) for epoch in seed.epochs],
                 }
@@ -221,17 +301,26 @@ class Bench:
 
     @classmethod
     def from_dict(cls, data: Any) -> Bench:
-        """The inverse of ``to_dict``; the first versions wrote no digest. Raises UserError otherwise."""
-        if not isinstance(data, dict) or data.get("format") != FORMAT:
-            found = data.get("format") if isinstance(data, dict) else None
-            raise UserError(f"a bench of format {found!r}; this version of under20k reads {FORMAT}")
+        """Return the bench of plain values, or of what ``bench.json`` holds, in format 1 or 2.
+
+        The first versions wrote no digest. Raises UserError for anything else.
+        """
+        found = data.get("format") if isinstance(data, dict) else None
+        if found not in (FORMAT, bench_file.FORMAT):
+            raise UserError(
+                f"a bench of format {found!r}; this version of under20k reads {FORMAT} and "
+                f"{bench_file.FORMAT}"
+            )
         try:
+            if found == bench_file.FORMAT:
+                data = bench_file.unpacked(data)
             seeds = tuple(
                 SeedResult(
                     check_seed(seed["seed"]),
                     tuple(epoch_metrics(epoch) for epoch in seed["epochs"]),
                     dict(seed["environment"]),
                     str(seed["run"]),
+                    _count(seed.get("test_readings", 0)),
                 )
                 for seed in data["seeds"]
             )
@@ -258,6 +347,10 @@ class Bench:
         except (KeyError, TypeError, AttributeError, ArithmeticError) as error:
             raise UserError(f"damaged: {in_words(error)}") from error
         return bench
+
+    def write(self, folder: Path) -> None:
+        """Write ``bench.json``. Raises UserError where it cannot be written."""
+        write_text(folder / FILE, bench_file.bench_text(self.to_dict()))
 
     @classmethod
     def open(cls, path: Path) -> Bench:

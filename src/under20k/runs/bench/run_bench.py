@@ -15,11 +15,10 @@ from typing import Any, Literal
 from under20k.data import load
 from under20k.engine.base import Compute
 from under20k.errors import UserError
-from under20k.files import write_json
 from under20k.recipe.named import named
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.seeds import check_seed
-from under20k.runs.bench.bench import FILE, Bench, SeedResult
+from under20k.runs.bench.bench import Bench
 from under20k.runs.events import OnEvent, ignore
 from under20k.runs.names import folded, safe_name
 from under20k.runs.parallel.processes import end_if_only_imported
@@ -105,7 +104,7 @@ def bench(
             failure = next(failure for failure in outcome.failures if failure.task.recipe == each)
             nothing.append(f"{failure} (and no other seed is finished)")
             continue
-        write_json(folder / FILE, made.to_dict())
+        made.write(folder)
         benches.append(made)
         folders.append(folder)
     if nothing:
@@ -122,12 +121,12 @@ def collect(recipe: Recipe, outcome: Outcome, folder: Path) -> Bench | None:
     failures = [failure for failure in outcome.failures if failure.task.recipe == recipe]
     if not runs:
         return None
-    return Bench(
-        recipe,
-        tuple(SeedResult.of(run, folder) for run in runs),
-        tuple(map(str, failures)),
-        command(),
-        datetime.now(UTC).date().isoformat(),
+    return Bench.of(
+        runs,
+        folder,
+        failures=[*map(str, failures)],
+        command=command(),
+        date=datetime.now(UTC).date().isoformat(),
     )
 
 

@@ -145,8 +145,8 @@ def target_rules(bench: Bench) -> list[str]:
     if not reaches_target(mean):
         wrong.append(f"the mean is {percent(mean, 3)}; {percent(statistics.target)} is needed")
     if p is None or p >= SIGNIFICANCE:
-        shown = "unknown" if p is None else f"{p:.2g}"
+        shown = "unknown" if p is None else f"{p:#.2g}"
         wrong.append(
-            f"p that the mean exceeds {percent(statistics.target)} is {shown}, not below {SIGNIFICANCE}"
+            f"one-sided t-test, mean > {percent(statistics.target)}: p = {shown}, not below {SIGNIFICANCE}"
         )
     return wrong

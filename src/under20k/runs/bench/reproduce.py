@@ -1,0 +1,72 @@
+"""The assignment's recipes over seeds, as it trains them and trained better: one bench each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from under20k.data import load
+from under20k.engine.base import Compute
+from under20k.errors import UserError
+from under20k.recipe.named import MINIMAL, MINIMAL_PLUS, REGULARIZED, REGULARIZED_PLUS
+from under20k.recipe.recipe import Recipe
+from under20k.runs.bench.bench import Bench
+from under20k.runs.bench.run_bench import DIFFERING, bench_path, collect
+from under20k.runs.events import OnEvent, ignore
+from under20k.runs.parallel.processes import end_if_only_imported
+from under20k.runs.parallel.scheduler import train_all
+from under20k.runs.parallel.task import Task
+from under20k.runs.places import Places
+
+REPRODUCED = (REGULARIZED, MINIMAL, REGULARIZED_PLUS, MINIMAL_PLUS)
+"""The assignment's two, and the same two architectures in the same epochs trained better."""
+MAX_SEEDS = 1000
+
+
+def reproduce(
+    seeds: int = 1,
+    *,
+    recipes: Sequence[Recipe] | None = None,
+    compute: Compute = Compute(),
+    places: Places = Places(),
+    jobs: int | None = None,
+    existing: Literal["resume", "replace", "reuse"] = "reuse",
+    on_event: OnEvent = ignore,
+) -> list[Bench]:
+    """Train recipes with seeds 0 to ``seeds`` − 1, all by one scheduler, and write a bench of each.
+
+    In a script, call this under ``if __name__ == "__main__":``, since its processes import the script.
+
+    Args:
+        seeds: How many, 1 to ``MAX_SEEDS``.
+        recipes: By default ``REPRODUCED``.
+        compute: What to train on; ``threads`` are those of each training.
+        places: Of the runs, the benches, and MNIST.
+        jobs: Trainings at a time; by default as many as the machine's cores and memory hold.
+        existing: What to do with runs that another engine or code version has trained, as in ``bench``.
+        on_event: Called with every event of ``runs.events``.
+
+    Returns:
+        A bench per recipe, in their order; its ``bench.json`` is in ``places.benches``.
+
+    Raises:
+        UserError: A training failed, or an argument is wrong; finished runs are kept.
+    """
+    end_if_only_imported()
+    if not 1 <= seeds <= MAX_SEEDS:
+        raise UserError(f"seeds: {seeds}; allowed are whole numbers from 1 to {MAX_SEEDS}")
+    recipes = REPRODUCED if recipes is None else recipes
+    load(places.data, on_event=on_event)  # once, rather than in every process at the same time
+    # The longest trainings first: what is left at the end is short.
+    by_length = sorted(recipes, key=lambda recipe: -recipe.epochs)
+    tasks = [Task(recipe, seed, places, compute) for recipe in by_length for seed in range(seeds)]
+    outcome = train_all(tasks, differing=DIFFERING[existing], jobs=jobs, on_event=on_event)
+    outcome.raise_first()
+    benches = []
+    for recipe in recipes:
+        folder = bench_path(places.benches, recipe.name, range(seeds))
+        bench = collect(recipe, outcome, folder)
+        assert bench is not None  # every seed is finished
+        bench.write(folder)
+        benches.append(bench)
+    return benches
