@@ -20,6 +20,7 @@ from tests.support import ROOT
 from tests.support.printed import ENCODING
 from under20k.cli.main import VERBS
 from under20k.report.pages import results_part
+from under20k.report.run import write_run_report
 from under20k.runs.places import Places
 from under20k.runs.train import train
 
@@ -157,6 +158,7 @@ def test_what_a_network_takes_is_said_wherever_its_weights_are(tmp_path):
     assert (float(metadata["input_mean"]), float(metadata["input_std"])) == (0.1307, 0.3081)
     text = "(x/255 − 0.1307) / 0.3081"
     assert text in metadata["input"]
+    write_run_report(run)
     assert text in (run.path / "report.md").read_text(encoding="utf-8")
     assert json.loads((run.path / "environment.json").read_text(encoding="utf-8"))["input"] == text
     assert "(pixels / 255 - 0.1307) / 0.3081" in README

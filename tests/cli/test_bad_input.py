@@ -68,6 +68,8 @@ def refused(tmp_path, monkeypatch, capsys):
         (["train", "minimal", "--runs-dir", ""], ["argument --runs-dir: it is empty; name a file or folder"]),
         (["compare", ""], ["it is empty; name a file or folder"]),
         (["compare", "a\x1b[31mb"], ["a\\x1b[31mb is no folder"]),
+        (["report", "a\x1b[31mb"], ["a\\x1b[31mb is no folder"]),
+        (["report"], ["the following arguments are required: PATH"]),
         (["train", "minimal", "--name", "../x"], ["--name is '../x'; give a folder's name"]),
         (["train", "minimal", "--name", ".."], ["--name is '..'"]),
         (["train", "minimal", "--name", "."], ["--name is '.'"]),

@@ -35,6 +35,7 @@ COMMANDS = {
     "bench": ["bench", *TINY, "--seeds", "0-1", "--jobs", "2"],
     "evaluate": ["evaluate", "runs/small", "--threads", "1"],
     "compare": ["compare", "runs/small", "records/small/2026-11-27-shared-weights"],
+    "report": ["report", "runs/small"],
     "records": ["records"],
     "records verify": ["records", "verify"],
     "check": ["check", "regularized"],

@@ -27,6 +27,8 @@ FILES = {
     *("recipe.json", "environment.json", "metrics.jsonl", "checkpoint.safetensors", "model.safetensors"),
     *("curves.png", "report.md", ".lock"),
 }
+TRAINED = FILES - {"curves.png", "report.md"}
+"""Files of a run without a report, as ``bench`` and ``reproduce`` leave it."""
 TRAIN = ["train", "minimal", *SETTINGS, "--name", "small", "--threads", "1"]
 
 

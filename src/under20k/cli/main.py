@@ -24,11 +24,12 @@ from under20k.errors import UserError, in_words, nearest, shown
 
 # A verb is the module under20k.cli.<verb> with configure(parser) and run(arguments) -> exit code.
 VERBS = {
-    "reproduce": "train, check, compare and report the models of the specification",
+    "reproduce": "train, check, compare and report the models of the assignment",
     "train": "train a recipe with a seed, into a run folder",
     "bench": "train a recipe over many seeds, with honest statistics; against another recipe",
     "evaluate": "figures, confusions and misclassified images of a run",
     "compare": "a leaderboard over runs, benches and records",
+    "report": "write the pages and pictures of runs, benches and records again",
     "records": "print the records, verify them, submit a bench as one",
     "check": "check a recipe, a run or any PyTorch model against the brief",
     "recipes": "list the recipes, or show one's layers and settings",

@@ -126,16 +126,23 @@ def entry_of(path: Path) -> Entry:
     )
 
 
+def kind_of(path: Path) -> str | None:
+    """Return ``record``, ``bench`` or ``run``, by the file that a folder holds; None for none of these."""
+    files = {"record": "record.json", "bench": FILE, "run": "environment.json"}
+    return next((kind for kind, file in files.items() if is_present(path / file)), None)
+
+
 def _opened(path: Path) -> tuple[str, str, Sample | None, Bench]:
-    """Name, kind, test accuracy and seeds of what a folder holds."""
-    if is_present(path / "record.json"):
+    """Return name, kind, test accuracy and seeds of what a folder holds."""
+    kind = kind_of(path)
+    if kind == "record":
         record = Record.open(path)
         return record.name, "record", record.test, record.bench
-    if is_present(path / FILE):
+    if kind == "bench":
         bench = Bench.open(path)
         readings = [_readings_of_seed(bench, seed, path) for seed in bench.seeds]
         return bench.recipe.name, "bench", test_of(readings), bench
-    if is_present(path / "environment.json"):
+    if kind == "run":
         run = Run.open(path)
         bench = Bench.of([run])
         return f"{run.recipe.name}, seed {run.seed}", "run", test_of([readings_of(run)]), bench

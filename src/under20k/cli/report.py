@@ -1,0 +1,113 @@
+"""Write the pages and pictures of runs, benches and records again, from their data.
+
+  run     report.md and curves.png
+  bench   bench.md and bench.png
+  record  README.md and curves.png
+
+A folder that holds several of these, such as runs, benches or records, stands for all of them. In such a
+folder, a run without a finished epoch is skipped. The files written are printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from under20k.errors import UserError, shown
+
+FILES = {
+    "run": ("report.md", "curves.png"),
+    "bench": ("bench.md", "bench.png"),
+    "record": ("README.md", "curves.png"),
+}
+LEVELS = 2
+"""Below a folder that is searched: records lie in ``records/TRACK/``."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``under20k report``."""
+    parser.add_argument(
+        "paths", type=Path, nargs="+", metavar="PATH", help="a run, a bench, a record, or a folder of several"
+    )
+    parser.add_argument("--json", action="store_true", help="print what was written as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what the options say; return the exit code. Raises UserError."""
+    from under20k.runs.leaderboard import kind_of
+
+    found: dict[Path, str] = {}
+    for path in arguments.paths:
+        below = folders(path)
+        if not below:
+            what = "holds neither a run, a bench nor a record" if path.is_dir() else "is no folder"
+            raise UserError(f"{path} {what}")
+        found |= {folder: kind_of(folder) or "" for folder in below}
+    # Whatever is damaged is reported before anything is written.
+    writers = {
+        folder: writer(folder, kind, named=folder in arguments.paths) for folder, kind in found.items()
+    }
+    written = []
+    for folder, write in writers.items():
+        if write is None:
+            print(f"{folder} has no finished epoch: skipped", file=sys.stderr)
+            continue
+        write()
+        files = [str(folder / file) for file in FILES[found[folder]]]
+        written.append({"folder": str(folder), "kind": found[folder], "files": files})
+        if not arguments.json:
+            print(*map(shown, files), sep="\n")
+    if arguments.json:
+        print(json.dumps(written, indent=2))
+    return 0
+
+
+def folders(path: Path, levels: int = LEVELS) -> list[Path]:
+    """Return the run, bench or record at ``path``, or all of them up to ``levels`` below, by name."""
+    from under20k.runs.leaderboard import kind_of
+
+    if kind_of(path):
+        return [path]
+    if not levels or not path.is_dir():
+        return []
+    inside = sorted(child for child in path.iterdir() if child.is_dir() and child.name[0] != ".")
+    return [folder for child in inside for folder in folders(child, levels - 1)]
+
+
+def writer(folder: Path, kind: str, *, named: bool) -> Callable[[], None] | None:
+    """Open what a folder holds, and return what writes its page and picture.
+
+    Args:
+        folder: A run's, a bench's or a record's.
+        kind: Which of these.
+        named: Whether the command line names it, rather than a folder above it.
+
+    Returns:
+        None for a run without a finished epoch that is not named.
+
+    Raises:
+        UserError: It is damaged, a record that does not hold, or a named run without a finished epoch.
+    """
+    if kind == "record":
+        from under20k.report.records import write_record_page
+        from under20k.runs.records.record import Record
+        from under20k.runs.records.verify import check
+
+        # The page of a damaged record stays as it is: it would hide the damage.
+        if wrong := check(folder):
+            raise UserError(f"{folder} does not hold: {wrong[0]}; see 'under20k records verify'")
+        return partial(write_record_page, Record.open(folder), folder)
+    if kind == "bench":
+        from under20k.report.bench import write_bench_report
+        from under20k.runs.bench.bench import Bench
+
+        return partial(write_bench_report, Bench.open(folder), folder)
+    from under20k.report.run import write_run_report
+    from under20k.runs.run import Run
+
+    run = Run.open(folder)
+    return partial(write_run_report, run) if run.metrics() or named else None
