@@ -3,7 +3,7 @@
 # either: faults on purpose must be seen (faults.py), then exercise.py and the tests in tests/native must run
 # without a report. A report ends it all at once.
 #
-# Usage: native/sanitize.sh [PYTHON]   (one with under20k and its extras test and sanitize; CXX names the g++)
+# Usage: native/sanitize.sh [PYTHON]   (one with under20k and its groups test and sanitize; CXX names the g++)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=$(realpath -s "${1:-.venv/bin/python}")

@@ -22,7 +22,14 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 FILES = ["tests/test_files.py", "tests/runs/test_run.py", "tests/runs/test_run_damage.py"]
 PORTABLE = [
-    *("tests/core", "tests/windows", "tests/cli/test_help.py", "tests/cli/test_recipes_verb.py"),
+    *("tests/recipe", "tests/engine/test_evaluation.py", "tests/engine/test_machine.py", *FILES),
+    *("tests/engine/test_rotation.py", "tests/runs/test_locks.py", "tests/runs/test_loop.py"),
+    *(
+        "tests/runs/test_provenance.py",
+        "tests/windows",
+        "tests/cli/test_help.py",
+        "tests/cli/test_recipes_verb.py",
+    ),
     *("tests/report/test_tables.py", "tests/runs/bench/test_statistics.py", "tests/report/test_curves.py"),
 ]
 PRINTING = [
