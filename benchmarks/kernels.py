@@ -10,7 +10,7 @@ from benchmarks.arithmetic import Convolution, convolutions
 from benchmarks.peak import fma_peak
 from benchmarks.turns import in_turns
 from under20k.engine import _native
-from under20k.engine.native_engine import instruction_set
+from under20k.engine.isa import instruction_set
 from under20k.recipe.named import MINIMAL, REGULARIZED
 
 PASSES = ("forward", "input gradient", "weight gradient")

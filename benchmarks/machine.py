@@ -14,7 +14,7 @@ from benchmarks.arithmetic import epoch_flop
 from benchmarks.peak import fma_peak
 from benchmarks.turns import in_turns
 from under20k import __version__
-from under20k.engine.native_engine import instruction_set
+from under20k.engine.isa import instruction_set
 from under20k.recipe.named import MINIMAL, REGULARIZED
 from under20k.runs.provenance import git_hash, native_build, processor
 

@@ -8,7 +8,7 @@ from benchmarks.amount import Amount
 from benchmarks.turns import Unavailable, seconds
 from under20k.data.mnist import Split
 from under20k.engine.base import Compute, Engine
-from under20k.engine.native_engine import emulated, multiplies_bf16
+from under20k.engine.isa import emulated, multiplies_bf16
 from under20k.engine.select import create
 from under20k.errors import UserError
 from under20k.recipe.limits import TRAIN_IMAGES

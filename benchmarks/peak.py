@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from under20k.engine import _native
-from under20k.engine.native_engine import instruction_set
+from under20k.engine.isa import instruction_set
 
 FIRST_ROUNDS = 100_000
 

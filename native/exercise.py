@@ -20,14 +20,9 @@ import numpy as np
 import sanitized
 
 from under20k.engine.base import Divergence, EpochResult, Teacher
-from under20k.engine.native_engine import (
-    EMULATION_VARIABLE,
-    ISA_VARIABLE,
-    NativeEngine,
-    _Places,
-    _settings,
-    instruction_set,
-)
+from under20k.engine.isa import EMULATION_VARIABLE, ISA_VARIABLE, instruction_set
+from under20k.engine.native_engine import NativeEngine
+from under20k.engine.native_layout import ParameterLayout, network_settings
 from under20k.recipe.architecture import Architecture
 from under20k.recipe.plan import EpochPlan, epoch_plan
 from under20k.recipe.recipe import Augmentation, Distillation, Recipe
@@ -218,7 +213,7 @@ def refuse() -> None:
     for value in (np.nan, np.inf, -np.inf, 3e38):
         engine.load_state(state)
         name = "blocks.1.conv.weight"
-        engine._places.write({name: np.full_like(state[name], value)}, engine._network.weights)
+        engine._layout.write({name: np.full_like(state[name], value)}, engine._network.weights)
         engine.logits(IMAGES)
         try:
             train(engine, plan)
@@ -279,9 +274,9 @@ def refuse() -> None:
 def _refuse_teachers(engine: NativeEngine) -> None:
     """Settings of another number of threads, and weights that are not theirs, straight into C++."""
     teacher = Recipe("teacher", SMALL.architecture, batch_size=1)
-    places = _Places(teacher)
+    places = ParameterLayout(teacher)
     weights = np.zeros(places.total, np.float32)
-    two, three = (_settings(teacher, places, threads, "fp32") for threads in (2, 3))
+    two, three = (network_settings(teacher, places, threads, "fp32") for threads in (2, 3))
     for settings, given in (
         ([two], []),
         ([two], [weights[:-1]]),

@@ -13,7 +13,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from under20k.engine import native_engine
+from under20k.engine import isa as instruction_sets
 from under20k.engine.base import NUMERICS
 from under20k.errors import UserError
 from under20k.files import read_json, read_text, write_json
@@ -52,7 +52,7 @@ def add(folder: Path) -> None:
     for environment in values["environments"]:
         environment.setdefault("numerics", NUMERICS)
         if environment["engine"] == "native":
-            environment.setdefault("compiler", str(native_engine.compiler()).split()[0])
+            environment.setdefault("compiler", str(instruction_sets.compiler()).split()[0])
     write_json(folder / "record.json", sealed(values, read_text(folder / "curves.jsonl")))
     if wrong := check(folder):
         raise AssertionError(f"{folder}: {'; '.join(wrong)}")

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.amount import Amount
 from tests.support.threads import one_thread
-from under20k.engine.native_engine import unavailable
+from under20k.engine.isa import unavailable
 
 __all__ = ["one_thread"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.peak import fma_peak
 from under20k.engine import _native
-from under20k.engine.native_engine import instruction_set
+from under20k.engine.isa import instruction_set
 
 LANES = {"baseline": 4, "avx2": 8, "avx512": 16}
 SHAPE = {"kernel": 3, "padding": 1, "inputs": 5, "outputs": 4, "side": 9}

@@ -51,13 +51,13 @@ def test_all_cores_that_the_process_may_use_by_default():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"engine": "tensorflow"}, "engine: 'tensorflow'; allowed are auto, native, torch"),
-        ({"threads": 0}, "threads: 0; allowed are whole numbers from 1 to 1024"),
+        ({"engine": "tensorflow"}, "engine: 'tensorflow'; expected one of auto, native, torch"),
+        ({"threads": 0}, "threads: 0; expected a whole number from 1 to 1024"),
         ({"threads": 1025}, "threads: 1025"),
         ({"engine": "native", "device": "cuda"}, "device: 'cuda'; the native engine runs on the CPU only"),
-        ({"device": "tpu"}, "device: 'tpu'; allowed are auto, cpu, cuda, cuda:N and mps"),
+        ({"device": "tpu"}, "device: 'tpu'; expected one of auto, cpu, cuda, cuda:N, mps"),
         ({"seed": -1}, "seed: -1"),
-        ({"precision": "fp16"}, "precision: 'fp16'; allowed are auto, fp32, bf16"),
+        ({"precision": "fp16"}, "precision: 'fp16'; expected one of auto, fp32, bf16"),
         (
             {"engine": "torch", "precision": "bf16"},
             "precision: 'bf16', in which only the native engine trains",
@@ -74,7 +74,7 @@ def test_refused(options, words):
     "device", ["", "CPU", "cpu:", "cpu:0", "cuda:", "cuda:x", "cuda:-1", "cuda:٣", "mps:0", "cuda\n"]
 )
 def test_devices_that_are_none(device):
-    with pytest.raises(UserError, match="allowed are auto, cpu, cuda, cuda:N and mps"):
+    with pytest.raises(UserError, match="expected one of auto, cpu, cuda, cuda:N, mps"):
         Compute(device=device)
 
 

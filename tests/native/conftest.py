@@ -5,7 +5,7 @@ import os
 import pytest
 
 from tests.support.threads import one_thread
-from under20k.engine.native_engine import ISA_VARIABLE, instruction_set, unavailable
+from under20k.engine.isa import ISA_VARIABLE, instruction_set, unavailable
 from under20k.errors import UserError
 
 __all__ = ["one_thread"]

@@ -13,9 +13,10 @@ from torch.nn.functional import conv2d
 from tests.support.agreement import distances, uneven_weights
 from under20k.data import Mnist
 from under20k.data.mnist import Split
-from under20k.engine import native_engine
+from under20k.engine import isa as instruction_sets
 from under20k.engine.base import Compute
-from under20k.engine.native_engine import EMULATION_VARIABLE, ISA_VARIABLE, NativeEngine, instruction_set
+from under20k.engine.isa import EMULATION_VARIABLE, ISA_VARIABLE, instruction_set
+from under20k.engine.native_engine import NativeEngine
 from under20k.engine.select import choose, create
 from under20k.engine.torch_engine import TorchEngine
 from under20k.errors import UserError
@@ -185,27 +186,27 @@ def test_the_same_bits_on_resume(monkeypatch: pytest.MonkeyPatch, mnist: Mnist) 
 def test_a_weight_that_is_not_finite_is_noticed(emulated: str, mnist: Mnist) -> None:
     for value in (np.nan, np.inf, np.uint32(0x7FFFFFFF).view(np.float32)):
         engine = NativeEngine(MINIMAL, initial_weights(MINIMAL.architecture, 0), 1, "bf16")
-        engine._places.write({"blocks.2.conv.weight": np.full(14 * 12 * 9, value)}, engine._network.weights)
+        engine._layout.write({"blocks.2.conv.weight": np.full(14 * 12 * 9, value)}, engine._network.weights)
         recipe, data = MINIMAL, some(mnist, 130)
         with pytest.raises(UserError, match="not finite at step 1 of 2"):
             engine.train_epoch(data.images, data.labels, epoch_plan(recipe, 0, 1, 130), lambda done: None)
 
 
 def test_the_instruction_adds_as_documented() -> None:
-    if not native_engine.multiplies_bf16():
+    if not instruction_sets.multiplies_bf16():
         pytest.skip("this processor does not multiply bf16")
-    assert native_engine._native.bf16_as_documented(native_engine.BF16_ISA)
+    assert instruction_sets._native.bf16_as_documented(instruction_sets.BF16_ISA)
 
 
 def test_the_instruction_set_that_multiplies_bf16_is_no_emulation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(EMULATION_VARIABLE, "1")
-    monkeypatch.setenv(ISA_VARIABLE, native_engine.BF16_ISA)
-    assert not native_engine.emulated()
-    if native_engine.multiplies_bf16():
-        assert native_engine.arithmetic("bf16") == "bf16 with avx512bf16"
+    monkeypatch.setenv(ISA_VARIABLE, instruction_sets.BF16_ISA)
+    assert not instruction_sets.emulated()
+    if instruction_sets.multiplies_bf16():
+        assert instruction_sets.arithmetic("bf16") == "bf16 with avx512bf16"
     else:
         with pytest.raises(UserError, match="this processor does not multiply it"):
-            native_engine.arithmetic("bf16")
+            instruction_sets.arithmetic("bf16")
 
 
 def test_the_instruction_gives_the_emulation_s_bits(monkeypatch: pytest.MonkeyPatch, mnist: Mnist) -> None:
@@ -226,19 +227,19 @@ def test_the_instruction_gives_the_emulation_s_bits(monkeypatch: pytest.MonkeyPa
 @pytest.fixture
 def without_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
     """A processor that does not multiply bf16."""
-    real = native_engine._native.isa
+    real = instruction_sets._native.isa
 
     def isa(name: str) -> str:
-        if name == native_engine.BF16_ISA:
+        if name == instruction_sets.BF16_ISA:
             raise ValueError("this processor has no avx512bf16")
         return real(name)
 
     monkeypatch.delenv(EMULATION_VARIABLE, raising=False)
-    monkeypatch.setattr(native_engine._native, "isa", isa)
+    monkeypatch.setattr(instruction_sets._native, "isa", isa)
 
 
 def test_a_processor_without_it_is_told_what_to_do(without_bf16: None) -> None:
-    message = "precision: 'bf16', but this processor does not multiply it .*use --precision fp32"
+    message = "precision: 'bf16', but this CPU has no bf16 instructions .*use --precision fp32"
     for engine in ("auto", "native"):
         with pytest.raises(UserError, match=message):
             choose(Compute(engine, "cpu", "bf16"))
@@ -248,16 +249,16 @@ def test_a_processor_without_it_is_told_what_to_do(without_bf16: None) -> None:
 
 def test_products_that_come_out_otherwise_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(EMULATION_VARIABLE, raising=False)
-    monkeypatch.setattr(native_engine._native, "isa", lambda name: name)
-    monkeypatch.setattr(native_engine._native, "bf16_as_documented", lambda isa: False)
-    with pytest.raises(UserError, match="not what its maker documents; use --precision fp32"):
+    monkeypatch.setattr(instruction_sets._native, "isa", lambda name: name)
+    monkeypatch.setattr(instruction_sets._native, "bf16_as_documented", lambda isa: False)
+    with pytest.raises(UserError, match=r"does not match .*; use --precision fp32"):
         choose(Compute("native", "cpu", "bf16"))
 
 
 def test_an_instruction_set_that_does_not_multiply_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(EMULATION_VARIABLE, raising=False)
     monkeypatch.setenv(ISA_VARIABLE, "baseline")
-    with pytest.raises(UserError, match="UNDER20K_ISA is 'baseline', which does not multiply it"):
+    with pytest.raises(UserError, match="UNDER20K_ISA is 'baseline', which has no bf16 instructions"):
         choose(Compute("native", "cpu", "bf16"))
 
 

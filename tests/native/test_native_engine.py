@@ -21,7 +21,8 @@ from under20k.data import Mnist
 from under20k.data.mnist import Split
 from under20k.engine import machine, native_engine
 from under20k.engine.base import Divergence, Teacher
-from under20k.engine.native_engine import ISA_VARIABLE, NativeEngine, instruction_set
+from under20k.engine.isa import ISA_VARIABLE, instruction_set
+from under20k.engine.native_engine import NativeEngine
 from under20k.engine.torch_engine import TorchEngine
 from under20k.errors import UserError
 from under20k.recipe.architecture import Architecture
@@ -192,7 +193,7 @@ def test_a_weight_that_is_not_finite_is_noticed_through_relu_and_pooling(value: 
     for name in ("blocks.0.conv.weight", "blocks.2.batch_norm.weight"):
         engine = start(MINIMAL)
         state = engine.state()
-        engine._places.write({name: np.full_like(state[name], value)}, engine._network.weights)
+        engine._layout.write({name: np.full_like(state[name], value)}, engine._network.weights)
         with pytest.raises(Divergence, match="step 1 of 7"):
             engine.train_epoch(some.images, some.labels, epoch_plan(MINIMAL, 0, 1, len(some)), ignore)
 

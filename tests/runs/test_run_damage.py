@@ -147,7 +147,7 @@ def test_a_model_with_values_that_are_not_finite(tmp_path):
     weights = run.weights()
     weights["head.conv.bias"][3] = np.nan
     save_file(weights, run.path / "model.safetensors")
-    with pytest.raises(UserError, match=r"model\.safetensors: .*holds values that are not finite"):
+    with pytest.raises(UserError, match=r"model\.safetensors: .*contains values that are not finite"):
         run.weights()
 
 

@@ -32,9 +32,10 @@ import torch
 from numpy.typing import NDArray
 
 from under20k.data.split import split_indices
-from under20k.engine import native_engine
+from under20k.engine import isa as instruction_sets
 from under20k.engine.base import NUMERICS, Engine, Teacher, average_decay
-from under20k.engine.native_engine import EMULATION_VARIABLE, ISA_VARIABLE, NativeEngine
+from under20k.engine.isa import EMULATION_VARIABLE, ISA_VARIABLE
+from under20k.engine.native_engine import NativeEngine
 from under20k.engine.torch_engine import TorchEngine
 from under20k.errors import UserError
 from under20k.files import read_json, write_json
@@ -95,7 +96,7 @@ EVERYTHING = Recipe(
 RECIPES = (PLAIN, BARE, EVERYTHING)
 ARITHMETIC = (
     *((isa, by) for isa in ("baseline", "avx2", "avx512", "wide") for by in ("fp32", "bf16 emulated")),
-    (native_engine.BF16_ISA, "bf16"),
+    (instruction_sets.BF16_ISA, "bf16"),
 )
 """Instruction sets and precisions of the native engine."""
 THREADS = (1, 2)
@@ -231,7 +232,7 @@ def vendor() -> str:
 
 def makers() -> dict[str, Callable[[], Row]]:
     """All rows that there may be on this kind of machine, by name, each with what makes it here."""
-    machine, family = platform.machine(), str(native_engine.compiler()).split()[0]
+    machine, family = platform.machine(), str(instruction_sets.compiler()).split()[0]
     found: dict[str, Callable[[], Row]] = {"drawn": drawn}
     for isa, precision in ARITHMETIC:
         found[f"native by {family}, {machine}, {isa}, {precision}"] = partial(native, isa, precision)

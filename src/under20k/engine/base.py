@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from under20k.errors import UserError
 from under20k.recipe.architecture import Architecture
+from under20k.recipe.fields import choice, whole_number
 from under20k.recipe.plan import EpochPlan
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.weights import Tensors
@@ -60,14 +61,12 @@ class Compute:
     """CPU threads; None leaves the number to whoever trains: all cores for one training."""
 
     def __post_init__(self) -> None:
-        if self.engine not in ENGINES:
-            raise UserError(f"engine: {self.engine!r}; allowed are {', '.join(ENGINES)}")
+        choice("engine", self.engine, ENGINES)
         if re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,4})?", self.device) is None:
-            raise UserError(f"device: {self.device!r}; allowed are auto, cpu, cuda, cuda:N and mps")
-        if self.precision not in PRECISIONS:
-            raise UserError(f"precision: {self.precision!r}; allowed are {', '.join(PRECISIONS)}")
-        if self.threads is not None and not 1 <= self.threads <= MAX_THREADS:
-            raise UserError(f"threads: {self.threads}; allowed are whole numbers from 1 to {MAX_THREADS}")
+            raise UserError(f"device: {self.device!r}; expected one of auto, cpu, cuda, cuda:N, mps")
+        choice("precision", self.precision, PRECISIONS)
+        if self.threads is not None:
+            whole_number("threads", self.threads, 1, MAX_THREADS)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from under20k.engine import native_engine
+from under20k.engine import isa, native_engine
 from under20k.engine.base import Compute, Engine
 from under20k.engine.machine import check_memory, cores
 from under20k.errors import UserError
@@ -33,7 +33,7 @@ def choose(compute: Compute = Compute()) -> Choice:
     # bf16 has not been timed on a CPU that has it.
     precision = "fp32" if compute.precision == "auto" else compute.precision
     if choice.engine == "native":
-        return Choice("native", f"{choice.reason}; {native_engine.arithmetic(precision)}", precision)
+        return Choice("native", f"{choice.reason}; {isa.arithmetic(precision)}", precision)
     if precision != "fp32":
         raise UserError(
             f"precision: {precision!r}, in which only the native engine trains, and this is the torch engine "
@@ -45,7 +45,7 @@ def choose(compute: Compute = Compute()) -> Choice:
 def _choose_engine(engine: str, device: str) -> Choice:
     if engine == "torch":
         return Choice("torch", "as asked")
-    missing = native_engine.unavailable()
+    missing = isa.unavailable()
     on_cpu = device in ("auto", "cpu")
     if engine == "native":
         if not on_cpu:

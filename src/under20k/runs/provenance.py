@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from under20k.engine import machine, native_engine
+from under20k.engine import isa, machine
 from under20k.engine.base import INPUT, NUMERICS, Compute, Engine
 from under20k.engine.select import choose
 
@@ -45,7 +45,7 @@ def describe_environment(engine: Engine, command_line: str | None = None) -> dic
         **uncommitted(),
         "numerics": NUMERICS,
         "native_build": native_build() if engine.name == "native" else None,
-        "compiler": native_engine.compiler() if engine.name == "native" else None,
+        "compiler": isa.compiler() if engine.name == "native" else None,
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "system": f"{platform.system()} {platform.machine()}",
@@ -117,8 +117,8 @@ def expected_identity(compute: Compute, *, here: bool = True) -> dict[str, Any]:
         return expected
     if choice.engine == "native":
         return expected | {
-            "instruction_set": native_engine.instruction_set(choice.precision),
-            "compiler": str(native_engine.compiler()).split()[0],
+            "instruction_set": isa.instruction_set(choice.precision),
+            "compiler": str(isa.compiler()).split()[0],
         }
     return expected | {"threads": compute.threads, "torch": _version("torch")}
 
@@ -126,7 +126,7 @@ def expected_identity(compute: Compute, *, here: bool = True) -> dict[str, Any]:
 @cache
 def native_build() -> str | None:
     """A digest of the native engine as it was compiled; None where there is none."""
-    if (file := native_engine.library()) is None:
+    if (file := isa.library()) is None:
         return None
     return hashlib.sha256(file.read_bytes()).hexdigest()[:DIGEST_SIGNS]
 

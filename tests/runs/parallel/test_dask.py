@@ -129,7 +129,7 @@ UNFIT = {
         "of other code: cannot import name 'NUMERICS'",
     ),
     "no engine": (
-        "import under20k.engine.native_engine as native; native.unavailable = lambda: 'it is not built'",
+        "import under20k.engine.isa as isa; isa.unavailable = lambda: 'it is not built'",
         "it is not built",
     ),
 }

@@ -13,7 +13,7 @@ import pytest
 import under20k.runs.records.rerun
 from tests.support.benches import around, bench_of
 from under20k.cli.records import draw_source, repeat
-from under20k.engine import native_engine
+from under20k.engine import isa as instruction_sets
 from under20k.errors import UserError
 from under20k.runs.provenance import processor
 from under20k.runs.records.record import Record
@@ -78,27 +78,27 @@ def test_how_a_draw_is_repeated():
 NATIVE = {"engine": "native", "precision": "fp32", "instruction_set": "baseline", "native_build": "0" * 16}
 
 
-@pytest.mark.skipif(native_engine.unavailable() is not None, reason="it alone has instruction sets")
+@pytest.mark.skipif(instruction_sets.unavailable() is not None, reason="it alone has instruction sets")
 def test_the_arithmetic_of_the_record(monkeypatch):
     monkeypatch.delenv("UNDER20K_ISA", raising=False)
     monkeypatch.delenv("UNDER20K_EMULATE_BF16", raising=False)
-    usual = native_engine.instruction_set()
+    usual = instruction_sets.instruction_set()
     with as_recorded(NATIVE) as by:
         assert (by.engine, by.precision, by.exact) == ("native", "fp32", True)
-        assert native_engine.instruction_set() == "baseline"
+        assert instruction_sets.instruction_set() == "baseline"
     assert "UNDER20K_ISA" not in os.environ
     with as_recorded(NATIVE | {"precision": "bf16"}) as by:  # emulated, as it was
         assert (by.precision, by.exact) == ("bf16", True)
-        assert native_engine.arithmetic("bf16") == "bf16 emulated with baseline"
+        assert instruction_sets.arithmetic("bf16") == "bf16 emulated with baseline"
     assert "UNDER20K_EMULATE_BF16" not in os.environ
     with as_recorded(NATIVE | {"instruction_set": "none such"}) as by:
         assert (by.engine, by.exact) == ("native", False)
-        assert native_engine.instruction_set() == usual
+        assert instruction_sets.instruction_set() == usual
     with as_recorded({"engine": "torch"}) as by:
         assert (by.engine, by.exact) == ("torch", False)
     monkeypatch.setenv("UNDER20K_ISA", usual)  # the user's word goes before the record's
     with as_recorded(NATIVE) as by:
-        assert native_engine.instruction_set() == usual
+        assert instruction_sets.instruction_set() == usual
         assert by.exact == (usual == "baseline")
 
 

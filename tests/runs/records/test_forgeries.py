@@ -8,7 +8,7 @@ from tests.support import ROOT
 from tests.support.forger import FORGERIES, MODELS, OF_TIMING, REMARKABLE, Change, Forged, every_epoch, forge
 from under20k.cli.main import main
 from under20k.data import Mnist
-from under20k.engine import native_engine
+from under20k.engine import isa as instruction_sets
 from under20k.runs.records.consistency import remarks
 from under20k.runs.records.record import Record, record_folders
 from under20k.runs.records.rerun import as_recorded
@@ -77,7 +77,7 @@ def test_what_the_kept_model_does_not_give_is_found(kind, tmp_path, capsys, mnis
 
 def test_elsewhere_two_images_are_rounding(tmp_path, monkeypatch, mnist: Mnist):
     """Where UNDER20K_ISA forbids the record's instruction set, and the count is not asked for exactly."""
-    if native_engine.unavailable():
+    if instruction_sets.unavailable():
         pytest.skip("one engine only")
     monkeypatch.setenv("UNDER20K_ISA", "baseline")
     assert evaluated(forge(FAST, tmp_path, MODELS["the kept seed's accuracy moved by +1 images"]))[0] == []

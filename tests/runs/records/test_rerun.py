@@ -14,7 +14,7 @@ from scipy import stats
 
 from under20k.cli.main import main
 from under20k.data import Mnist
-from under20k.engine import native_engine
+from under20k.engine import isa as instruction_sets
 from under20k.errors import UserError
 from under20k.files import read_json, read_text, write_json, write_text
 from under20k.recipe.named import MINIMAL
@@ -104,7 +104,7 @@ def test_elsewhere_it_has_to_fall_into_the_spread(record):
         assert (again.same_bits, again.passed) == (None, inside)
 
 
-@pytest.mark.skipif(native_engine.unavailable() is not None, reason="only its bits are the same elsewhere")
+@pytest.mark.skipif(instruction_sets.unavailable() is not None, reason="only its bits are the same elsewhere")
 def test_seeds_that_were_made_up_around_an_honest_one(record):
     """Said to be another machine's: but seed 0 gives its bits here, so the others have to as well."""
     invented = {seed: record.weights[0] if seed == 0 else f"{seed:064x}" for seed in SEEDS}
@@ -117,7 +117,7 @@ def test_seeds_that_were_made_up_around_an_honest_one(record):
     assert (first.passed, second.passed) == (True, False)
 
 
-@pytest.mark.skipif(native_engine.unavailable() is not None, reason="it alone has instruction sets")
+@pytest.mark.skipif(instruction_sets.unavailable() is not None, reason="it alone has instruction sets")
 def test_the_records_instruction_set_is_used(record, monkeypatch):
     """Whatever this processor would take itself."""
     monkeypatch.setenv("UNDER20K_ISA", "baseline")
@@ -212,7 +212,7 @@ def test_a_timing_in_turns(tmp_path, monkeypatch, mnist: Mnist):
     monkeypatch.setattr("tempfile.tempdir", None)
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     told: list[str] = []
-    engine = "torch" if native_engine.unavailable() else "native"  # torch, on a busy machine, takes minutes
+    engine = "torch" if instruction_sets.unavailable() else "native"  # torch would take minutes here
     reference = replace(TINY, name="reference")
     timing = in_turns(TINY, engine, reference, reference_engine=engine, turns=2, tell=told.append)
     assert [text.split(":")[0] for text in told] == ["turn 1 of 2"] * 2 + ["turn 2 of 2"] * 2

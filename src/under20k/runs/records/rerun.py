@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from under20k.engine import machine, native_engine
+from under20k.engine import isa as instruction_sets
+from under20k.engine import machine
 from under20k.engine.base import Compute
 from under20k.engine.select import choose
 from under20k.errors import UserError
@@ -75,13 +76,13 @@ def as_recorded(environment: Mapping[str, Any]) -> Iterator[By]:
     """
     own = identity(environment)
     engine, precision, isa = str(own["engine"]), str(own["precision"]), own.get("instruction_set")
-    names = (native_engine.ISA_VARIABLE, native_engine.EMULATION_VARIABLE)
+    names = (instruction_sets.ISA_VARIABLE, instruction_sets.EMULATION_VARIABLE)
     before = {name: os.environ.get(name) for name in names}
-    if engine == "native" and native_engine.unavailable():
+    if engine == "native" and instruction_sets.unavailable():
         engine, precision = "torch", PRECISION
     try:
-        if engine == "native" and not before[native_engine.ISA_VARIABLE]:
-            if precision == PRECISION or isa != native_engine.BF16_ISA:
+        if engine == "native" and not before[instruction_sets.ISA_VARIABLE]:
+            if precision == PRECISION or isa != instruction_sets.BF16_ISA:
                 _set(dict(zip(names, (str(isa), "1"), strict=True)))
             try:
                 choose(Compute(engine, "cpu", precision))
@@ -94,7 +95,7 @@ def as_recorded(environment: Mapping[str, Any]) -> Iterator[By]:
         exact = (
             engine == "native"
             and precision == own["precision"]
-            and native_engine.instruction_set(precision) == isa
+            and instruction_sets.instruction_set(precision) == isa
         )
         yield By(engine, precision, exact)
     finally:

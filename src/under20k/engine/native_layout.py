@@ -1,0 +1,122 @@
+"""The flat parameter array that the C++ engine works on, and the description of a network that it takes."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from numpy.typing import NDArray
+
+from under20k.engine.isa import _native
+from under20k.recipe.architecture import CLASSES
+from under20k.recipe.plan import dropout_threshold
+from under20k.recipe.recipe import Recipe
+from under20k.recipe.weights import Tensors
+
+Flat = NDArray[np.float32]
+
+
+class ParameterLayout:
+    """Where each tensor of an architecture lies in one flat float32 array, (total,)."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.shapes = recipe.architecture.tensors()
+        sizes = [int(np.prod(shape)) for shape in self.shapes.values()]
+        starts = [0, *itertools.accumulate(sizes)]
+        self.total = starts[-1]
+        self.start = dict(zip(self.shapes, starts, strict=False))
+        self.size = dict(zip(self.shapes, sizes, strict=True))
+
+    def read(self, flat: Flat) -> Tensors:
+        """Return copies of all tensors in ``flat``."""
+        return {
+            name: flat[self.start[name] : self.start[name] + self.size[name]].reshape(shape).copy()
+            for name, shape in self.shapes.items()
+        }
+
+    def write(self, tensors: Tensors, flat: Flat, prefix: str = "") -> None:
+        """Copy every tensor that ``tensors`` has as ``prefix`` and its name into ``flat``."""
+        for name in self.shapes:
+            if prefix + name in tensors:
+                flat[self.start[name] : self.start[name] + self.size[name]] = tensors[prefix + name].ravel()
+
+
+def network_settings(
+    recipe: Recipe, layout: ParameterLayout, threads: int, precision: str
+) -> _native.Settings:
+    """Describe a recipe's network and training for C++.
+
+    Args:
+        recipe: supplies the architecture and the optimiser's settings.
+        layout: of the recipe's parameters.
+        threads: number of CPU threads.
+        precision: of products in training, fp32 or bf16.
+    """
+    ranges = [
+        _native.Range(
+            begin=layout.start[name],
+            end=layout.start[name] + layout.size[name],
+            trained=".running_" not in name,
+            decayed=recipe.decay_all or name.endswith("conv.weight"),
+        )
+        for name in layout.shapes
+    ]
+    return _native.Settings(
+        layers=_layers(recipe, layout),
+        pool_first=recipe.architecture.head.pool_first,
+        ranges=ranges,
+        parameters=layout.total,
+        batch_size=recipe.batch_size,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+        nesterov=recipe.nesterov,
+        label_smoothing=recipe.label_smoothing,
+        averages=recipe.average_decay > 0,
+        threads=threads,
+        bf16=precision == "bf16",
+    )
+
+
+def _layers(recipe: Recipe, layout: ParameterLayout) -> list[_native.Layer]:
+    """Describe every block, then the head."""
+    architecture = recipe.architecture
+    layers = []
+    for index, block in enumerate(architecture.blocks):
+        layers.append(
+            _native.Layer(
+                channels=block.channels,
+                kernel=block.kernel,
+                padding=block.padding,
+                pool=block.pool,
+                dropout=block.dropout,
+                dropout_threshold=dropout_threshold(block.dropout),
+                weight=layout.start[architecture.kernel_name(index)],
+                **_starts(layout, f"blocks.{index}"),
+            )
+        )
+    head = architecture.head
+    layers.append(
+        _native.Layer(
+            channels=CLASSES,
+            kernel=head.kernel,
+            padding=head.padding,
+            pool=False,
+            dropout=0.0,
+            dropout_threshold=0,
+            weight=layout.start["head.conv.weight"],
+            **_starts(layout, "head"),
+        )
+    )
+    return layers
+
+
+def _starts(layout: ParameterLayout, prefix: str) -> dict[str, int]:
+    """Return where the layer's optional tensors start in the flat array, −1 for those it does not have."""
+    names = {
+        "bias": "conv.bias",
+        "scale": "batch_norm.weight",
+        "shift": "batch_norm.bias",
+        "running_mean": "batch_norm.running_mean",
+        "running_variance": "batch_norm.running_var",
+    }
+    return {field: layout.start.get(f"{prefix}.{name}", -1) for field, name in names.items()}
