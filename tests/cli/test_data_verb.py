@@ -95,9 +95,9 @@ def test_bad_options_are_one_line_and_leave_nothing(options, words, here, capsys
 CUT_OFF = """
 import sys
 from under20k.cli.main import main
-from under20k.data import obtain
-from under20k.data.mirrors import Mirror
-obtain.obtain.__kwdefaults__["sources"] = [Mirror(url) for url in sys.argv[1].split()]
+from under20k.data import fetch
+from under20k.data.sources import Mirror
+fetch.obtain.__kwdefaults__["sources"] = [Mirror(url) for url in sys.argv[1].split()]
 sys.exit(main(["data", *sys.argv[2:]]))
 """
 
@@ -126,13 +126,13 @@ def test_off_a_terminal_a_fetch_is_a_line_a_source_and_failure_is_no_traceback(t
     first, second, error = done.stderr.splitlines()
     assert first == f"MNIST from {server.url}: failed: HTTP 404 Not Found"
     assert second == f"MNIST from {server.url}second/: failed: HTTP 503 Service Unavailable"
-    assert error.startswith("under20k: MNIST cannot be had from any source; put train-images-idx3-ubyte, ")
+    assert error.startswith("under20k: could not download MNIST; put train-images-idx3-ubyte, ")
     assert (done.returncode, done.stdout) == (2, "")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_damage_is_told_once(tmp_path, server, mnist: Mnist):
-    for found in under20k.data.locate().found:
+    for found in under20k.data.locate().values():
         (tmp_path / found.file.name).symlink_to(found.path)
     damaged = tmp_path / MNIST[1].name
     damaged.unlink()
@@ -150,7 +150,7 @@ def test_damage_is_told_once(tmp_path, server, mnist: Mnist):
 
 
 def test_on_a_terminal_a_download_shows_a_bar(tmp_path, server, mnist: Mnist):
-    for found in under20k.data.locate().found:
+    for found in under20k.data.locate().values():
         content = gzip.compress(found.path.read_bytes(), 1)
         server.files[f"/{found.file.name}.gz"] = content
     ours, theirs = pty.openpty()

@@ -17,9 +17,9 @@ from tests.support.loopback import send
 from tests.support.small_mnist import BYTES, CONTENT, FILES, write_plain
 from under20k.data import VARIABLE, locate
 from under20k.data.cache import STALE_SECONDS, cache_folder, given_folder, place
-from under20k.data.fetch import CACHE, GIVEN, Files, obtain
-from under20k.data.mirrors import Mirror
-from under20k.data.sources import SourceFailed, sigterm_unwinds
+from under20k.data.fetch import CACHE, GIVEN, Found, obtain
+from under20k.data.idx import IdxFile
+from under20k.data.sources import Mirror, SourceFailed, sigterm_unwinds
 from under20k.errors import UserError
 
 NAMES = sorted(file.name for file in FILES)
@@ -41,8 +41,16 @@ class Canned:
             yield file, np.frombuffer(CONTENT[file], np.uint8)
 
 
-def contents(files: Files) -> list[bytes]:
-    return [found.content.tobytes() for found in files.found]
+def contents(files: dict[IdxFile, Found]) -> list[bytes]:
+    return [found.content.tobytes() for found in files.values()]
+
+
+def folders(files: dict[IdxFile, Found]) -> list[Path]:
+    return list(dict.fromkeys(found.path.parent for found in files.values()))
+
+
+def sources_of(files: dict[IdxFile, Found]) -> list[str]:
+    return list(dict.fromkeys(found.source for found in files.values()))
 
 
 def listing(folder: Path) -> list[str]:
@@ -56,11 +64,11 @@ def test_what_is_fetched_is_cached_and_not_fetched_again(cache):
     source = Canned("canned")
     first = obtain(FILES, sources=[source])
     assert contents(first) == BYTES
-    assert (first.sources, first.folders) == (["canned"], [cache])
+    assert (sources_of(first), folders(first)) == (["canned"], [cache])
     assert listing(cache) == NAMES
     second = obtain(FILES, sources=[source])
     assert contents(second) == BYTES
-    assert second.sources == [CACHE]
+    assert sources_of(second) == [CACHE]
     assert len(source.asked) == 1
 
 
@@ -70,7 +78,7 @@ def test_sources_are_tried_in_order_and_only_for_what_is_missing(tmp_path, cache
     sources = [Canned("none", []), Canned("third", FILES[:3]), Canned("all"), Canned("never asked")]
     files = obtain(FILES, tmp_path / "given", sources=sources, on_event=log)
     assert contents(files) == BYTES
-    assert [found.source for found in files.found] == [GIVEN, CACHE, "third", "all"]
+    assert [found.source for found in files.values()] == [GIVEN, CACHE, "third", "all"]
     assert [source.asked for source in sources] == [[FILES[2:]], [FILES[2:]], [FILES[3:]], []]
     assert log.sources == ["none", "third", "all"]
     assert log.outcomes == [f"failed: no {FILES[2].name}", f"failed: no {FILES[3].name}", "done"]
@@ -90,7 +98,7 @@ def test_nothing_is_said_when_all_is_well(cache, log):
 def test_a_new_given_folder_takes_the_place_of_the_cache(tmp_path, cache):
     folder = tmp_path / "new" / "folder"
     files = obtain(FILES, folder, sources=[Canned("canned")])
-    assert files.folders == [folder]
+    assert folders(files) == [folder]
     assert listing(folder) == NAMES
     assert not cache.exists()
 
@@ -101,8 +109,8 @@ def test_the_environment_variable_names_the_folder_and_the_argument_goes_before_
     write_plain(tmp_path / "variable")
     write_plain(tmp_path / "argument")
     monkeypatch.setenv(VARIABLE, str(tmp_path / "variable"))
-    assert obtain(FILES, sources=[]).folders == [tmp_path / "variable"]
-    assert obtain(FILES, tmp_path / "argument", sources=[]).folders == [tmp_path / "argument"]
+    assert folders(obtain(FILES, sources=[])) == [tmp_path / "variable"]
+    assert folders(obtain(FILES, tmp_path / "argument", sources=[])) == [tmp_path / "argument"]
     monkeypatch.setenv(VARIABLE, "")
     assert given_folder() is None
 
@@ -121,7 +129,7 @@ def test_the_cache_is_in_the_platforms_cache_folder(tmp_path, monkeypatch):
 
 def test_a_given_file_is_refused(tmp_path, cache, monkeypatch):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"--data-dir must name a folder, and /.*file is none"):
+    with pytest.raises(UserError, match=r"--data-dir must name a folder, but /.*file is not"):
         obtain(FILES, tmp_path / "file", sources=[])
     monkeypatch.setenv(VARIABLE, str(tmp_path / "file"))
     with pytest.raises(UserError, match=VARIABLE):
@@ -175,7 +183,7 @@ def test_a_damaged_file_in_a_given_folder_is_told_of_and_left(tmp_path, cache, l
     files = obtain(FILES, folder, sources=[Canned("canned")], on_event=log)
     assert contents(files) == BYTES
     assert damaged.read_bytes() == BYTES[0][:1000]
-    assert files.found[0].path == cache / FILES[0].name
+    assert files[FILES[0]].path == cache / FILES[0].name
     assert listing(folder) == NAMES
     (warning,) = log.warnings
     found = hashlib.sha256(BYTES[0][:1000]).hexdigest()
@@ -186,7 +194,7 @@ def test_a_damaged_file_in_a_given_folder_is_told_of_and_left(tmp_path, cache, l
 def test_a_link_to_nowhere_in_a_given_folder_is_left(tmp_path, cache):
     (tmp_path / FILES[1].name).symlink_to(tmp_path / "nowhere")
     files = obtain(FILES, tmp_path, sources=[Canned("canned")])
-    assert files.found[1].path == cache / FILES[1].name
+    assert files[FILES[1]].path == cache / FILES[1].name
     assert (tmp_path / FILES[1].name).is_symlink()
     assert not (tmp_path / "nowhere").exists()
 
@@ -234,9 +242,7 @@ def test_a_read_only_cache_that_holds_the_files_serves(cache, read_only, log):
 
 def test_a_read_only_cache_without_the_files_is_an_error_that_names_it(cache, read_only, log):
     read_only(cache)
-    with pytest.raises(
-        UserError, match=rf"{cache} cannot take {FILES[0].name}: Permission denied.*--data-dir"
-    ):
+    with pytest.raises(UserError, match=rf"{FILES[0].name} in {cache}: Permission denied.*--data-dir"):
         obtain(FILES, sources=[Canned("canned")], on_event=log)
     assert listing(cache) == []
     assert log.outcomes == ["downloaded, but could not be saved"]
@@ -247,16 +253,16 @@ def test_what_a_read_only_given_folder_cannot_take_goes_into_the_cache(tmp_path,
     write_plain(folder, FILES[:3])
     read_only(folder)
     files = obtain(FILES, folder, sources=[Canned("canned")], on_event=log)
-    assert files.folders == [folder, cache]
+    assert folders(files) == [folder, cache]
     assert listing(cache) == [FILES[3].name]
     (warning,) = log.warnings
-    assert f"{folder} cannot take {FILES[3].name}: Permission denied; it is kept in {cache}" in warning
+    assert f"{FILES[3].name} in {folder}: Permission denied; saved in {cache}" in warning
 
 
 def test_a_cache_whose_place_is_taken_by_a_file_is_an_error(cache):
     cache.parent.mkdir()
     cache.touch()
-    with pytest.raises(UserError, match="cannot take"):
+    with pytest.raises(UserError, match="could not save"):
         obtain(FILES, sources=[Canned("canned")])
 
 
@@ -433,7 +439,7 @@ def test_an_end_while_npm_runs_ends_npm_and_removes_its_folder(how, tmp_path, mo
 LIMITED = """
 import pathlib, resource, sys
 from tests.support.small_mnist import FILES
-from under20k.data.mirrors import Mirror
+from under20k.data.sources import Mirror
 from under20k.data.fetch import obtain
 from under20k.errors import UserError
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
@@ -449,7 +455,7 @@ def test_a_disk_that_fills_up_is_an_error_and_leaves_nothing(tmp_path, server):
     process = start(tmp_path, "-c", LIMITED, str(folder), server.url)
     message, talk = process.communicate(timeout=30)
     assert talk == ""
-    assert f"{folder} cannot take {FILES[0].name}: File too large" in message
+    assert f"could not save {FILES[0].name} in {folder}: File too large" in message
     assert listing(folder) == []
     assert [path for path in (tmp_path / "home").rglob("*") if path.is_file()] == []
 
@@ -482,5 +488,5 @@ def test_the_programs_own_way_with_sigterm_is_kept():
 
 def test_the_real_files_are_found(mnist):
     files = locate()
-    assert len(files.found) == 4
-    assert all(found.path.is_file() for found in files.found)
+    assert len(files) == 4
+    assert all(found.path.is_file() for found in files.values())

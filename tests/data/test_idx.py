@@ -28,7 +28,7 @@ def test_sizes_are_those_of_the_published_files():
 
 
 def test_true_files_carry_the_headers_of_the_table():
-    found = locate().found
+    found = locate().values()
     assert [f.file for f in found] == list(MNIST)
     for f in found:
         assert f.path.read_bytes()[: len(f.file.header)] == f.file.header
@@ -60,7 +60,7 @@ def test_any_truncation_is_found_and_sized(length):
 
 def test_a_longer_file_is_not_read_to_its_end():
     stream = io.BytesIO(BYTES_OF_FILE + b"x" * 1000)
-    with pytest.raises(Damaged, match="longer than the 68 bytes"):
+    with pytest.raises(Damaged, match="longer than the expected 68 bytes"):
         verify(read_plain(stream, FILE), FILE)
     assert stream.tell() == 69
 

@@ -43,9 +43,9 @@ def test_every_layout_is_read_and_left_as_it_is(layout, tmp_path, cache):
     before = snapshot(folder)
     files = obtain(FILES, folder, sources=[])
     for file, array in zip(FILES, ARRAYS, strict=True):
-        assert np.array_equal(files.array(file), array)
-    assert files.sources == [GIVEN]
-    assert all(found.path.is_file() and found.path.is_relative_to(folder) for found in files.found)
+        assert np.array_equal(files[file].array, array)
+    assert {found.source for found in files.values()} == {GIVEN}
+    assert all(found.path.is_file() and found.path.is_relative_to(folder) for found in files.values())
     assert snapshot(folder) == before
     assert not cache.exists()
 
@@ -108,7 +108,7 @@ def test_a_pickle_in_an_archive_is_never_loaded(tmp_path):
     assert "x_train.npy of shape (1,) and type object" in complaint_of(archive)
     with zipfile.ZipFile(archive, "w") as bare:
         bare.writestr("x_train.npy", pickle.dumps(Exploit()))
-    assert "not a sound .npz" in complaint_of(archive)
+    assert "not a valid .npz" in complaint_of(archive)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_an_archive_with_another_array_is_refused(array, words, tmp_path):
 
 def test_an_archive_without_the_array_is_refused(tmp_path):
     np.savez(tmp_path / "mnist.npz", y_train=ARRAYS[1])
-    assert "holds no x_train.npy" in complaint_of(tmp_path / "mnist.npz")
+    assert "has no x_train.npy" in complaint_of(tmp_path / "mnist.npz")
 
 
 def test_an_archive_that_claims_more_data_than_it_has_is_refused(tmp_path):

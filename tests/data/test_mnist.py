@@ -13,7 +13,7 @@ from under20k.data import MNIST, Mnist, load_test, locate
 
 def raw(name: str, header: int) -> np.ndarray:
     """The bytes after the header of a true file, read without the code under test."""
-    (path,) = [found.path for found in locate().found if found.file.name == name]
+    (path,) = [found.path for found in locate().values() if found.file.name == name]
     return np.fromfile(path, np.uint8)[header:]
 
 
@@ -54,7 +54,7 @@ def test_class_counts_add_up_to_those_of_the_60_000(mnist: Mnist):
 
 
 def test_loading_reads_no_test_file(mnist: Mnist, tmp_path):
-    for found in locate().found:
+    for found in locate().values():
         (tmp_path / found.file.name).symlink_to(found.path)
     for test_file in MNIST[2:]:
         (tmp_path / test_file.name).unlink()
@@ -85,5 +85,5 @@ def test_true_files_have_the_published_hashes():
         "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
         "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
     }
-    for found in locate().found:
+    for found in locate().values():
         assert hashlib.md5(found.path.read_bytes()).hexdigest() == published[found.file.name]

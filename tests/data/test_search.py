@@ -1,4 +1,4 @@
-"""Files that other programs renamed, packed or put elsewhere; folders in which searching must end."""
+"""Files that other programs renamed, packed or put elsewhere; folders in which layouts must end."""
 
 import gzip
 import os
@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.small_mnist import BYTES, CONTENT, FILES, write_keras
-from under20k.data import VARIABLE
-from under20k.data import search as searching
+from under20k.data import VARIABLE, layouts
 from under20k.data.fetch import GIVEN, obtain
-from under20k.data.search import search
+from under20k.data.layouts import search
 from under20k.errors import UserError
 
 
@@ -70,8 +69,8 @@ def test_files_are_known_by_what_they_hold(layout, by, tmp_path, cache, monkeypa
     if by == "variable":
         monkeypatch.setenv(VARIABLE, str(folder))
     files = obtain(FILES, folder if by == "argument" else None, sources=[], on_event=log)
-    assert [found.content.tobytes() for found in files.found] == BYTES
-    assert files.sources == [GIVEN]
+    assert [found.content.tobytes() for found in files.values()] == BYTES
+    assert {found.source for found in files.values()} == {GIVEN}
     assert sorted(folder.rglob("*")) == before
     if not layout.startswith(("unpacked", "packed")):
         assert log.warnings == []
@@ -82,16 +81,16 @@ def test_a_sound_copy_of_another_name_stands_in_for_a_damaged_one(tmp_path, cach
     LAYOUTS["dots"](tmp_path)
     (tmp_path / FILES[0].name).write_bytes(BYTES[0][:-1] + b"?")
     assert [
-        found.content.tobytes() for found in obtain(FILES, tmp_path, sources=[], on_event=log).found
+        found.content.tobytes() for found in obtain(FILES, tmp_path, sources=[], on_event=log).values()
     ] == BYTES
     assert len(log.warnings) == 1
 
 
 def test_the_same_size_with_other_bytes_is_passed_over(tmp_path):
     (tmp_path / "a").write_bytes(BYTES[0][:-1] + b"?")
-    assert search(tmp_path, FILES).found == {}
+    assert search(tmp_path, FILES)[0] == {}
     (tmp_path / "b").write_bytes(BYTES[0])
-    assert search(tmp_path, FILES).found[FILES[0]][0] == tmp_path / "b"
+    assert search(tmp_path, FILES)[0][FILES[0]][0] == tmp_path / "b"
 
 
 def test_only_regular_files_are_opened(tmp_path):
@@ -103,32 +102,32 @@ def test_only_regular_files_are_opened(tmp_path):
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "file").write_bytes(BYTES[1])
     started = time.monotonic()
-    result = search(tmp_path, FILES)
-    assert (set(result.found), result.whole) == ({FILES[1]}, True)
+    found, complete = search(tmp_path, FILES)
+    assert (set(found), complete) == ({FILES[1]}, True)
     assert time.monotonic() - started < 2
 
 
 def test_a_large_folder_is_searched_to_a_limit_and_that_is_said(tmp_path, cache, monkeypatch):
     for number in range(30):
         (tmp_path / f"{number}").touch()
-    assert search(tmp_path, FILES).whole
+    assert search(tmp_path, FILES)[1]
     for limit in (("ENTRIES", 20), ("SECONDS", -1.0)):
         with monkeypatch.context() as patch:
-            patch.setattr(searching, *limit)
-            assert not search(tmp_path, FILES).whole
-            with pytest.raises(UserError, match="it was not searched to its end"):
+            patch.setattr(layouts, *limit)
+            assert not search(tmp_path, FILES)[1]
+            with pytest.raises(UserError, match="the search was cut short"):
                 obtain(FILES, tmp_path, sources=[])
     deep = tmp_path.joinpath(*"abcdefgh")
     deep.mkdir(parents=True)
     (deep / FILES[0].name).write_bytes(BYTES[0])
-    assert search(tmp_path, FILES) == searching.Search({}, whole=False)
+    assert search(tmp_path, FILES) == ({}, False)
 
 
 def test_the_root_of_the_file_system_is_searched_in_seconds(cache):
     started = time.monotonic()
     with pytest.raises(UserError, match="lacks"):
         obtain(FILES, Path("/"), sources=[])
-    assert time.monotonic() - started < searching.SECONDS + 10
+    assert time.monotonic() - started < layouts.SECONDS + 10
 
 
 @pytest.mark.parametrize("content", [b"\x1f\x8b\x08", b"PK\x03\x04", b"", b"\x1f\x8b\x08" + bytes(50)])
@@ -137,7 +136,7 @@ def test_what_only_begins_like_an_archive_is_passed_over(content, tmp_path):
     (tmp_path / "of_the_size").write_bytes(content.ljust(FILES[1].size, b"\0"))
     # A gzip that says it unpacks to the right size.
     (tmp_path / "claims").write_bytes(content + FILES[1].size.to_bytes(4, "little"))
-    assert search(tmp_path, FILES).found == {}
+    assert search(tmp_path, FILES)[0] == {}
 
 
 def test_a_folder_that_is_not_there_is_told_at_once(tmp_path, cache, log):
@@ -176,7 +175,7 @@ def test_without_a_home_the_given_folder_serves(tmp_path, mnist):
     """Through training and its pictures, for whose library a home is no matter either."""
     from under20k.data import locate
 
-    (folder,) = locate().folders
+    (folder,) = {found.path.parent for found in locate().values()}
     words = ("train", "minimal", "--architecture", "4p,6p|l", "--epochs", "1")
     done = homeless(tmp_path, *words, UNDER20K_DATA_DIR=str(folder))
     assert done.returncode == 0, done.stderr
@@ -188,7 +187,7 @@ def test_without_a_home_and_a_folder_one_line_says_what_to_give(tmp_path):
     done = homeless(tmp_path, "data", "--no-sheet")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "under20k: this user has no home folder that MNIST could be kept in; name a folder with --data-dir "
+        "under20k: this user has no home folder to store MNIST in; name a folder with --data-dir "
         "or UNDER20K_DATA_DIR, or set HOME\n"
     )
 
@@ -197,5 +196,5 @@ def test_without_a_home_a_tilde_is_told(tmp_path):
     done = homeless(tmp_path, "data", "--no-sheet", "--data-dir", "~/mnist")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "under20k: --data-dir is '~/mnist', and there is no such home folder; give the whole path\n"
+        "under20k: --data-dir is '~/mnist', but there is no such home folder; give the full path\n"
     )

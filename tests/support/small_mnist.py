@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from under20k.data.fetch import obtain
 from under20k.data.idx import MNIST, IdxFile
-from under20k.data.mirrors import Mirror
+from under20k.data.sources import Mirror
 
 rng = np.random.default_rng(0)
 ARRAYS: list[NDArray[np.uint8]] = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from under20k.cli.options import add_data_dir
 from under20k.errors import UserError
 
 if TYPE_CHECKING:
-    from under20k.data import Files, Split
+    from under20k.data import Found, IdxFile, Split
 
 MAX_SAMPLES = 100
 
@@ -63,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def summary(files: Files, splits: list[Split], sheet: Path | None) -> dict[str, Any]:
+def summary(files: Mapping[IdxFile, Found], splits: list[Split], sheet: Path | None) -> dict[str, Any]:
     """The result as ``--json`` prints it. The test images are verified and counted, not looked at."""
     from under20k.data import TEST
 
@@ -72,8 +73,8 @@ def summary(files: Files, splits: list[Split], sheet: Path | None) -> dict[str, 
     }
     counts["test"] = {"images": TEST[1].shape[0], "class_counts": None}
     return {
-        "folder": ", ".join(map(str, files.folders)),
-        "source": ", ".join(files.sources),
+        "folder": ", ".join(dict.fromkeys(str(found.path.parent) for found in files.values())),
+        "source": ", ".join(dict.fromkeys(found.source for found in files.values())),
         "files": [
             {
                 "name": found.file.name,
@@ -82,7 +83,7 @@ def summary(files: Files, splits: list[Split], sheet: Path | None) -> dict[str, 
                 "size_bytes": found.file.size,
                 "sha256": found.file.sha256,
             }
-            for found in files.found
+            for found in files.values()
         ],
         "splits": counts,
         "contact_sheet": None if sheet is None else str(sheet),

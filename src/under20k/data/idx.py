@@ -1,7 +1,7 @@
-"""The four files of MNIST: what they are, how their bytes are read, verified and seen as arrays.
+"""MNIST's four IDX files: reading and verifying their bytes, and viewing them as arrays.
 
 A file is read once, into memory; hash and array are of that one buffer. A memory map would save the reading,
-but another process could then change the images after they were hashed, or end this one by truncating them.
+but another process could then change the images after they were hashed, or crash this one by truncating them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CHUNK_BYTES = 1 << 18
 
 
 class Damaged(Exception):
-    """Bytes that are not the file they should be; the message goes on from the file's name."""
+    """The bytes are not those of the file; the message continues the file's name."""
 
 
 @dataclass(frozen=True)
@@ -38,20 +38,20 @@ class IdxFile:
     sha256: str
     """Of the uncompressed file, in hexadecimal."""
     keras_name: str
-    """What the array is called in Keras' ``mnist.npz``."""
+    """Name of the array in Keras' ``mnist.npz``."""
 
     @property
     def header(self) -> bytes:
-        """Two zero bytes, 8 for ``uint8``, the number of dimensions, and each of them, big-endian."""
+        """Return two zero bytes, 8 for ``uint8``, the number of dimensions, and each of them, big-endian."""
         return struct.pack(f">HBB{len(self.shape)}I", 0, 8, len(self.shape), *self.shape)
 
     @property
     def size(self) -> int:
-        """Bytes of the uncompressed file."""
+        """Return the size of the uncompressed file in bytes."""
         return len(self.header) + math.prod(self.shape)
 
     def array(self, content: Content) -> NDArray[np.uint8]:
-        """The array in a verified ``content``: a view of shape ``shape``, ``uint8``, C-contiguous."""
+        """View verified ``content`` as the array of shape ``shape``, ``uint8``, C-contiguous."""
         return content[len(self.header) :].reshape(self.shape)
 
 
@@ -69,7 +69,7 @@ TRAIN = (
         "y_train",
     ),
 )
-"""The 60,000 that are split into train and validation: images, labels."""
+"""Images and labels of the 60,000 that are split into train and validation."""
 
 TEST = (
     IdxFile(
@@ -91,23 +91,30 @@ MNIST = TRAIN + TEST
 
 
 def read_plain(stream: io.BufferedIOBase, file: IdxFile) -> Content:
-    """The rest of ``stream``, but no more than tells that it is too long for ``file``. Not verified."""
-    buffer = np.empty(file.size + 1, np.uint8)  # empty, because a bytearray would first be zeroed
-    # A buffered stream fills the whole of it, unless it ends before.
+    """Read the rest of ``stream``, not verified, up to one byte more than ``file`` has."""
+    buffer = np.empty(file.size + 1, np.uint8)  # unlike a bytearray, not zeroed first
+    # A buffered stream fills all of it unless it ends early.
     return buffer[: stream.readinto(buffer.data)]
 
 
 def read_gzip(
     read: Callable[[int], bytes], file: IdxFile, progress: Callable[[int], None] = lambda done: None
 ) -> Content:
-    """What the gzip stream behind ``read`` unpacks to; ends where the stream ends. Not verified.
+    """Unpack a gzip stream, not verified.
 
-    Takes and makes no more bytes than tell that it is too long for ``file``, whatever the stream claims.
-    ``progress`` is told how many bytes are unpacked. Raises Damaged if the stream is not gzip.
+    Neither reads nor unpacks many more bytes than ``file`` has, whatever the stream claims.
+
+    Args:
+        read: returns up to that many bytes of the stream.
+        file: bounds the size.
+        progress: called with the number of bytes unpacked so far.
+
+    Raises:
+        Damaged: if the stream is not gzip.
     """
     unpacked = bytearray()
     unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)  # 16: expect a gzip header
-    # Incompressible data grow by less than this; empty blocks without end grow by more.
+    # Incompressible data grow by less than this; endless empty blocks by more.
     packed_limit = file.size + file.size // 100 + 4096
     packed = 0
     while not unpacker.eof and len(unpacked) <= file.size and packed <= packed_limit:
@@ -118,15 +125,15 @@ def read_gzip(
         try:
             unpacked += unpacker.decompress(chunk, file.size + 1 - len(unpacked))
         except zlib.error as error:
-            raise Damaged(f"is not sound gzip: {error}") from None
+            raise Damaged(f"is not valid gzip: {error}") from None
         progress(min(len(unpacked), file.size))
     return np.frombuffer(unpacked, np.uint8)
 
 
 def verify(content: Content, file: IdxFile) -> None:
-    """Raise Damaged, naming both hashes, unless ``content`` is ``file`` to the bit."""
+    """Raise Damaged, with both hashes, unless ``content`` is exactly ``file``."""
     if len(content) > file.size:
-        raise Damaged(f"is longer than the {file.size:,} bytes it should have")
+        raise Damaged(f"is longer than the expected {file.size:,} bytes")
     found = hashlib.sha256(content.data).hexdigest()
     if found != file.sha256:
         short = f" and has {len(content):,} of {file.size:,} bytes" if len(content) < file.size else ""

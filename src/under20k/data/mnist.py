@@ -1,7 +1,8 @@
-"""MNIST as arrays: the splits that everything else works with."""
+"""MNIST as arrays: the train, validation and test splits."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from under20k.data.events import OnFetch, ignore
-from under20k.data.fetch import Files, obtain
-from under20k.data.idx import TEST, TRAIN
+from under20k.data.fetch import Found, obtain
+from under20k.data.idx import TEST, TRAIN, IdxFile
 from under20k.data.split import split_indices
 
 
@@ -29,13 +30,13 @@ class Split:
         return len(self.labels)
 
     def class_counts(self) -> NDArray[np.int64]:
-        """How many images each class has, (10,)."""
+        """Count the images of each class, (10,)."""
         return np.bincount(self.labels, minlength=10).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
 class Mnist:
-    """What models are made and chosen with. The test images are not part of it: see ``load_test``."""
+    """The splits that models are trained and selected on. The test images are separate: see ``load_test``."""
 
     train: Split
     """50,000 images."""
@@ -44,18 +45,18 @@ class Mnist:
 
 
 def load(data_dir: Path | None = None, *, on_event: OnFetch = ignore) -> Mnist:
-    """The train and validation images, in the order of the specification's split; fetched if need be.
+    """Return the train and validation images in the order of the assignment's split.
 
-    ``data_dir`` is a folder that holds the files or is to hold them; without it, the environment variable
-    ``UNDER20K_DATA_DIR`` or the platform's cache folder. ``on_event`` is called with what a download does.
-    Raises UserError if the files are not to be had.
+    ``data_dir`` is the folder for the files, by default the one that ``UNDER20K_DATA_DIR`` names or else the
+    platform's cache folder; missing files are downloaded, and ``on_event`` is called with each step.
+    Raises UserError if they cannot be found.
     """
     return mnist_from(obtain(TRAIN, data_dir, on_event=on_event))
 
 
-def mnist_from(files: Files) -> Mnist:
-    """The splits in files at hand, the two of ``TRAIN`` among them; as ``load`` gives them."""
-    images, labels = (files.array(file) for file in TRAIN)
+def mnist_from(files: Mapping[IdxFile, Found]) -> Mnist:
+    """Return the splits as ``load`` does, from files that include the two of ``TRAIN``."""
+    images, labels = (files[file].array for file in TRAIN)
     train, validation = split_indices(len(labels))
     return Mnist(
         train=Split("train", images[train], labels[train]),
@@ -64,10 +65,10 @@ def mnist_from(files: Files) -> Mnist:
 
 
 def load_test(data_dir: Path | None = None, *, on_event: OnFetch = ignore) -> Split:
-    """The 10,000 test images, in their own order, viewed in the bytes of the file; otherwise as ``load``.
+    """Return the 10,000 test images in their own order, as views of the file's bytes; otherwise as ``load``.
 
-    Nothing is chosen by them: ``--test`` of ``under20k evaluate`` and ``check`` alone calls this.
+    Nothing selects on them: only ``--test`` of ``under20k evaluate`` and ``check`` calls this.
     """
     files = obtain(TEST, data_dir, on_event=on_event)
-    images, labels = (files.array(file) for file in TEST)
+    images, labels = (files[file].array for file in TEST)
     return Split("test", images, labels)

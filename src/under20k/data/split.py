@@ -1,4 +1,4 @@
-"""The split of the specification: which of the 60,000 images train and which validate."""
+"""The assignment's split of the 60,000 images into train and validation."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ SEED = 42
 
 
 def permutation(count: int, seed: int) -> NDArray[np.int64]:
-    """What ``torch.randperm(count)`` gives under ``torch.Generator().manual_seed(seed)``: (count,) int64.
+    """Return ``torch.randperm(count)`` under ``torch.Generator().manual_seed(seed)``, (count,) int64.
 
-    Bit for bit, without torch, for ``count`` below 2³² / 20 (from there torch draws otherwise) and ``seed``
-    below 2³².
+    Bit-exact, without torch, for ``count`` below 2³² / 20 (torch uses another algorithm from there) and
+    ``seed`` below 2³².
     """
-    # Torch's generator is MT19937 under its original seeding, which only NumPy's legacy generator uses.
-    # Over the full range, randint gives the raw 32-bit draws.
+    # Torch's generator is MT19937 with its original seeding, which only NumPy's legacy generator uses.
+    # Over the full range, randint returns the raw 32-bit draws.
     raw = np.random.RandomState(seed).randint(2**32, size=max(count - 1, 0), dtype=np.uint32)
-    order = list(range(count))  # swapping single elements is faster in a list than in an array
+    order = list(range(count))  # faster than an array for swapping single elements
     for i, draw in enumerate(raw.tolist()):
         j = i + draw % (count - i)
         order[i], order[j] = order[j], order[i]
@@ -29,9 +29,9 @@ def permutation(count: int, seed: int) -> NDArray[np.int64]:
 def split_indices(
     count: int = TRAIN_IMAGES + VALIDATION_IMAGES,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices of the train images (50,000,) and of the validation images (the rest), in their order.
+    """Return the indices of the train images (50,000,) and the validation images (the rest), in order.
 
-    The same as ``torch.utils.data.random_split(mnist, [50000, 10000], torch.Generator().manual_seed(42))``.
+    They equal ``torch.utils.data.random_split(mnist, [50000, 10000], torch.Generator().manual_seed(42))``.
     """
     order = permutation(count, SEED)
     return order[:TRAIN_IMAGES], order[TRAIN_IMAGES:]

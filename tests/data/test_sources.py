@@ -8,8 +8,7 @@ import pytest
 from tests.support.loopback import send
 from tests.support.small_mnist import BYTES, FILES
 from under20k.data.events import ignore
-from under20k.data.mirrors import MIRRORS, Mirror
-from under20k.data.sources import SourceFailed
+from under20k.data.sources import MIRRORS, Mirror, SourceFailed
 
 FIRST = f"/{FILES[0].name}.gz"
 
@@ -51,11 +50,14 @@ def test_files_before_the_failing_one_are_given(server):
 BAD_ANSWERS: dict[str, tuple[Callable, str]] = {
     "missing": (lambda h: h.send_error(404), "HTTP 404 Not Found"),
     "broken": (lambda h: h.send_error(503), "HTTP 503 Service Unavailable"),
-    "a page": (lambda h: send(h, b"<html>Please log in</html>"), "is not sound gzip"),
+    "a page": (lambda h: send(h, b"<html>Please log in</html>"), "is not valid gzip"),
     "empty": (lambda h: send(h, b""), "has 0 of"),
     "another file": (lambda h: send(h, gzip.compress(BYTES[1])), f"not {FILES[0].sha256}"),
     "altered": (lambda h: send(h, gzip.compress(BYTES[0][:-1] + b"?")), f"not {FILES[0].sha256}"),
-    "too long": (lambda h: send(h, gzip.compress(BYTES[0] + b"?")), "is longer than the 47,056 bytes"),
+    "too long": (
+        lambda h: send(h, gzip.compress(BYTES[0] + b"?")),
+        "is longer than the expected 47,056 bytes",
+    ),
     "cut off": (lambda h: send(h, gzip.compress(BYTES[0])[:9000], 40_000), "of 47,056 bytes"),
     "not HTTP": (lambda h: h.wfile.write(b"\x00\x01\x02\r\n\r\n"), "\x00\x01\x02"),
     "closed": (lambda h: None, "closed connection"),
