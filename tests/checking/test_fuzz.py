@@ -20,7 +20,7 @@ from tests.support import ROOT
 from tests.support.submissions import GOOD
 from under20k.checking.formats import junit, markdown
 from under20k.checking.profiles import load_profile
-from under20k.checking.rules.rules import judge_model
+from under20k.checking.rules.judge import judge_model
 from under20k.checking.sandbox.sandbox import Sandbox, judge_all
 from under20k.checking.sandbox.worker import DEFECT
 from under20k.checking.source.target import parse

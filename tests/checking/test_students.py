@@ -7,7 +7,7 @@ from torch import nn
 
 from tests.support.students import RIGHT, B
 from under20k.checking.profiles import load_profile
-from under20k.checking.rules.rules import judge_model
+from under20k.checking.rules.judge import judge_model
 
 BRIEF = load_profile("brief")
 

@@ -26,7 +26,7 @@ def judged(target: Recipe | Run | Path | str, profile: Profile) -> dict[str, Any
     """Return what ``judge_model`` answers for a recipe or a run. Raises UserError as ``check`` does."""
     import torch
 
-    from under20k.checking.rules.rules import judge_model
+    from under20k.checking.rules.judge import judge_model
     from under20k.engine.module import build
 
     if isinstance(target, str | Path):

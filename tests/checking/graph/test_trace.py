@@ -6,7 +6,7 @@ from torch import nn
 
 from under20k.checking.graph.trace import trace
 from under20k.checking.profiles import load_profile
-from under20k.checking.rules.rules import judge_model
+from under20k.checking.rules.judge import judge_model
 from under20k.recipe.architecture import IMAGE_SIDE
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from under20k.checking.profiles import load_profile
-from under20k.checking.rules.rules import judge_model
+from under20k.checking.rules.judge import judge_model
 
 BRIEF = load_profile("brief")
 PLAIN = st.sampled_from(["conv", "conv", "norm", "norm", "relu", "pool", "drop", "group"])

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from tests.support.corpus import CORPUS
 from under20k.checking.graph.trace import Form, trace
 from under20k.checking.profiles import load_profile
-from under20k.checking.rules.rules import judge_model
+from under20k.checking.rules.judge import judge_model
 
 BRIEF = load_profile("brief")
 ADVISED = {rule for rule, level in BRIEF.levels.items() if level == "advised"}

@@ -100,7 +100,7 @@ LINES = {
         "tried to write the file kept",
     ),
     "looks_away": (
-        "from under20k.checking import watch; watch._opens = lambda *_: None; open('kept', 'w')",
+        "from under20k.checking.sandbox import audit_hook; audit_hook._opens = lambda *_: None; open('kept', 'w')",
         "tried to write the file kept",
     ),
     "forks_unseen": (FORK + "time.sleep(1e6)", "time limit of 10 s"),
@@ -251,7 +251,7 @@ def test_the_kernel_holds_what_goes_past_python(tmp_path, mechanism):
 def available(mechanism: str, folder: Path) -> bool:
     """Whether a new process gets that mechanism."""
     code = (
-        "import sys; from pathlib import Path; from under20k.checking import jail;"
+        "import sys; from pathlib import Path; from under20k.checking.sandbox import jail;"
         "sys.exit(jail.read_only(Path(sys.argv[1]), sys.argv[2]) != sys.argv[2])"
     )
     return subprocess.run([sys.executable, "-c", code, str(folder), mechanism]).returncode == 0

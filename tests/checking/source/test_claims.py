@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from under20k.checking.source.claimed_epochs import epochs
 from under20k.checking.source.claims import Claims, claims, figures
-from under20k.checking.source.epochs import epochs
-from under20k.checking.source.text import Source
+from under20k.checking.source.read_source import Source
 
 BAR = "100%|██████████| 469/469 [00:16<00:00, 28.9it/s]"
 # Output, last test accuracy, last train accuracy.

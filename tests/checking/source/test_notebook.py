@@ -10,9 +10,9 @@ from tests.support.submissions import GOOD, PARAMETERS
 from under20k.checking.profiles import load_profile
 from under20k.checking.sandbox.sandbox import Sandbox, judge_all
 from under20k.checking.source.definitions import definitions
-from under20k.checking.source.statements import running
+from under20k.checking.source.read_source import read_source
+from under20k.checking.source.summary import running
 from under20k.checking.source.target import parse
-from under20k.checking.source.text import read_source
 from under20k.errors import UserError
 
 

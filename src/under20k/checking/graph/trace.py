@@ -19,11 +19,11 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from under20k.checking.findings import ModelError
-from under20k.checking.graph.lines import attribute, line
+from under20k.checking.graph.call_settings import settings
 from under20k.checking.graph.macs import macs
 from under20k.checking.graph.node import CONVOLUTIONS, MULTIPLICATIONS, PRODUCTS, RESHAPING, Node
 from under20k.checking.graph.receptive_field import locate
-from under20k.checking.graph.settings import settings
+from under20k.checking.graph.source_lines import attribute, line
 from under20k.recipe.architecture import CLASSES, IMAGE_SIDE
 
 FROM_ELSEWHERE = ("tensor", "as_tensor", "asarray", "from_numpy", "frombuffer", "from_dlpack")

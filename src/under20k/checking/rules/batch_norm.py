@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from under20k.checking.graph.graph import Graph
 from under20k.checking.graph.node import Node
-from under20k.checking.rules.ruling import ACTIVATIONS, Ruling, at, code, several
+from under20k.checking.rules.verdict import ACTIVATIONS, Ruling, at, code, several
 
 REQUIREMENT = "BatchNorm after every convolution but the last"
 ORDER = "convolution → BatchNorm → ReLU"

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from under20k.checking.graph.lines import attribute
 from under20k.checking.graph.node import ATTENTION, RECURRENT, Node
-from under20k.checking.rules.ruling import Ruling, at, code, several
+from under20k.checking.graph.source_lines import attribute
+from under20k.checking.rules.verdict import Ruling, at, code, several
 
 
 def judge_dropout(model: nn.Module, trained: Sequence[Node]) -> Ruling:

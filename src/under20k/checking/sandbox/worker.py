@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from under20k.checking import FOLDER
-from under20k.checking.sandbox import jail, limits
-from under20k.checking.sandbox.watch import Watch, tell_of_native_code
+from under20k.checking.sandbox import jail, process_limits
+from under20k.checking.sandbox.audit_hook import Watch, tell_of_native_code
 
 HOMES = ("HOME", "USERPROFILE", "TMPDIR", "TEMP", "TMP", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")
 CACHES = (
@@ -53,12 +53,12 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     jail.without_network()
     mechanism = jail.read_only(scratch, mechanism)
-    limits.adopt_orphans()
+    process_limits.adopt_orphans()
     watch = Watch(str(scratch))
     import torch
 
-    import under20k.checking.rules.rules  # noqa: F401 (what the forks are to find imported)
-    from under20k.checking.sandbox.preload import preload
+    import under20k.checking.rules.judge  # noqa: F401 (what the forks are to find imported)
+    from under20k.checking.sandbox.import_packages import preload
 
     torch.set_num_threads(1)
     tell_of_native_code()
@@ -85,7 +85,7 @@ def serve(
     child = os.fork()
     if child == 0:
         os.setsid()
-        limits.end_with_parent()
+        process_limits.end_with_parent()
         if request["jail"] != "none":
             jail.alone()
         os.close(out)
@@ -118,7 +118,7 @@ def serve(
                 kill(child, signal.SIGKILL)
     if not done:
         _, status = os.waitpid(child, 0)
-    limits.end_children()
+    process_limits.end_children()
     with contextlib.suppress(RecursionError):
         shutil.rmtree(own, ignore_errors=True)
     loaded, _, report = text.rpartition(LOADED)
@@ -137,15 +137,15 @@ def judge(
     """Judge the model of one request, report, and end the process."""
 
     from under20k.checking.profiles import Profile
-    from under20k.checking.rules.rules import judge_model
-    from under20k.checking.sandbox.devices import OnCpu
-    from under20k.checking.sandbox.loading import Loader
-    from under20k.checking.sandbox.preload import is_local
+    from under20k.checking.rules.judge import judge_model
+    from under20k.checking.sandbox.cpu_only import OnCpu
+    from under20k.checking.sandbox.import_packages import is_local
+    from under20k.checking.sandbox.load_model import Loader
 
     weights = None
     if request["weights"]:
         # Read before the limits, by our own code alone.
-        from under20k.checking.accuracy import WeightsError, load_weights, measure, splits
+        from under20k.checking.accuracy.measure import WeightsError, load_weights, measure, splits
 
         try:
             weights, (guessing, measured) = load_weights(Path(request["weights"])), splits(request["split"])
@@ -164,7 +164,7 @@ def judge(
     sys.argv = [request["path"]]
     _live_in(scratch)
     with contextlib.suppress(ImportError):  # Windows
-        limits.limit(request["memory_limit_bytes"])
+        process_limits.limit(request["memory_limit_bytes"])
     loader = Loader(
         request["path"],
         request["name"],
@@ -262,7 +262,12 @@ def _is_own(error: BaseException) -> bool:
         return False
     last = frames[-1]
     # Of the model's calls, that function is the last frame when torch refuses one.
-    followed = os.path.basename(last.filename) not in ("worker.py", "watch.py", "loading.py", "accuracy.py")
+    followed = os.path.basename(last.filename) not in (
+        "worker.py",
+        "audit_hook.py",
+        "load_model.py",
+        "measure.py",
+    )
     return last.filename.startswith(FOLDER + os.sep) and followed and last.name != "__torch_function__"
 
 

@@ -24,11 +24,11 @@ from under20k.checking.source.classes import (
     runs,
     takes_one,
 )
-from under20k.checking.source.locals import Found, find_local
-from under20k.checking.source.scopes import FUNCTIONS, Function, imported, outside_functions, root_of
-from under20k.checking.source.training import TRAINING_FUNCTIONS, training_functions
-from under20k.checking.source.units import Unit
-from under20k.checking.source.walks import MOVES, Scope, definitions_in, named_calls, scopes_in, stripped
+from under20k.checking.source.imported_definitions import Found, find_local
+from under20k.checking.source.names import FUNCTIONS, Function, imported, outside_functions, root_of
+from under20k.checking.source.scopes import MOVES, Scope, definitions_in, named_calls, scopes_in, stripped
+from under20k.checking.source.top_level import Unit
+from under20k.checking.source.training_calls import TRAINING_FUNCTIONS, training_functions
 
 INSTANCES = re.compile(r"(?i)^(my_?)?(net|model|network|cnn|classifier)(_?\w{1,3}|\d+)?$")
 OF_TORCH = (

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from under20k.checking.source.epochs import epochs
-from under20k.checking.source.notebook import PARSE_ERRORS, Piece
-from under20k.checking.source.text import Source, tree_of
+from under20k.checking.source.claimed_epochs import epochs
+from under20k.checking.source.ipython import PARSE_ERRORS, Piece
+from under20k.checking.source.read_source import Source, tree_of
 
 TEST, TRAIN, OTHER = "test", "train", ""
 ACCURACY = r"(?:accuracy|acc|accuracies)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from under20k.checking.source.scopes import FUNCTIONS, Function
+from under20k.checking.source.names import FUNCTIONS, Function
 
 Classes = dict[str, ast.ClassDef]
 """By name, all of one source."""

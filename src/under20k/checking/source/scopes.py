@@ -1,219 +1,94 @@
-"""Which module-level names a piece of syntax reads, binds and changes. No code runs, no input raises."""
+"""Ways through a syntax tree: definitions, scopes, and the calls that assignments give names to."""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-Function = ast.FunctionDef | ast.AsyncFunctionDef
-COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-MUTATING = frozenset(
-    (
-        *("append", "extend", "insert", "add", "update", "setdefault", "pop", "remove", "clear", "sort"),
-        *("reverse", "add_module", "register_module", "register_buffer", "register_parameter"),
-        *("add_argument", "add_argument_group", "set_defaults", "freeze", "merge_from_file"),
-        *("merge_from_list", "__setitem__"),
-    )
-)
-"""Methods that change the object that they belong to, as far as models are built with them."""
+from under20k.checking.source.classes import last_name
+from under20k.checking.source.names import FUNCTIONS, around
+
+WRAPPERS = ("DataParallel", "compile", "script", "DistributedDataParallel", "prepare", "summary")
+MOVES = ("to", "cuda", "cpu", "float", "double", "half", "train", "eval", "requires_grad_", "apply")
+
+
+def definitions_in(node: ast.stmt) -> Iterator[ast.stmt]:
+    """Classes and functions that a top-level statement defines, below ``if`` and ``try`` too."""
+    stack: list[ast.AST] = [node]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, (*FUNCTIONS, ast.ClassDef)):
+            yield part
+        elif isinstance(part, ast.stmt | ast.ExceptHandler):
+            stack += reversed(
+                [p for p in ast.iter_child_nodes(part) if isinstance(p, ast.stmt | ast.ExceptHandler)]
+            )
 
 
 @dataclass
-class Names:
-    """Names of one scope."""
+class Scope:
+    """A function's or a class's own code, or that of a top-level statement."""
 
-    now: set[str] = field(default_factory=set)
-    """Read from the scope around when the code runs."""
-    later: set[str] = field(default_factory=set)
-    """Read by the bodies of functions defined there."""
-    binds: set[str] = field(default_factory=set)
-    globals: set[str] = field(default_factory=set)
-    """Declared ``global`` there and in the functions inside."""
-    attributes: set[str] = field(default_factory=set)
-    """Attributes, and texts that could name one (``getattr``)."""
+    node: ast.AST
+    parts: list[ast.AST]
+    """Its nodes, without those of functions and classes in it, in the order of the source."""
+    in_class: str
+    """The outermost class that it belongs to, empty if none."""
 
-    def add(self, other: Names) -> None:
-        """Take over what ``other`` reads, as code of the same scope."""
-        self.now |= other.now
-        self.later |= other.later
-        self.globals |= other.globals
-        self.attributes |= other.attributes
+    @property
+    def is_top(self) -> bool:
+        """Whether its code runs with the module."""
+        return not isinstance(self.node, (*FUNCTIONS, ast.ClassDef))
 
 
-def scan(nodes: Iterable[ast.AST], *, lazy_annotations: bool = False, in_function: bool = False) -> Names:
-    """The names of ``nodes``, which stand in one scope.
+def scopes_in(node: ast.AST) -> Iterator[Scope]:
+    """The scope of a top-level statement, and those of every function and class inside."""
+    left = [(node, "")]
+    while left:
+        at, in_class = left.pop()
+        parts: list[ast.AST] = []
+        is_scope = isinstance(at, (*FUNCTIONS, ast.ClassDef))
+        if isinstance(at, ast.ClassDef):
+            in_class = in_class or at.name
+        stack: list[ast.AST] = list(reversed(at.body)) if isinstance(at, (*FUNCTIONS, ast.ClassDef)) else [at]
+        inner: list[tuple[ast.AST, str]] = []
+        while stack:
+            part = stack.pop()
+            if isinstance(part, (*FUNCTIONS, ast.ClassDef)) and (is_scope or part is not node):
+                inner.append((part, in_class))
+                stack += reversed(around(part))
+                continue
+            parts.append(part)
+            stack += reversed(list(ast.iter_child_nodes(part)))
+        left += reversed(inner)
+        yield Scope(at, parts, in_class)
 
-    ``lazy_annotations``: under ``from __future__ import annotations``, which are then not evaluated.
-    """
-    try:
-        return _scan(nodes, lazy_annotations, in_function)
-    except RecursionError:  # lambdas nested by the hundred: every name, as if there were one scope
-        names = Names()
-        for node in nodes:
-            for part in ast.walk(node):
-                if isinstance(part, ast.Name):
-                    (names.now if isinstance(part.ctx, ast.Load) else names.binds).add(part.id)
-        return names
+
+def named_calls(target: ast.expr, value: ast.expr) -> dict[ast.Call, str]:
+    """The calls that an assignment gives names to."""
+    if isinstance(target, ast.Tuple | ast.List) and isinstance(value, ast.Tuple | ast.List):
+        found: dict[ast.Call, str] = {}
+        for left, right in zip(target.elts, value.elts, strict=False):
+            found.update(named_calls(left, right))
+        return found
+    value = stripped(value)
+    name = last_name(target)
+    return {value: name} if isinstance(value, ast.Call) and name else {}
 
 
-def _scan(nodes: Iterable[ast.AST], lazy: bool, in_function: bool) -> Names:
-    names = Names()
-    stack = list(nodes)
-    while stack:
-        node = stack.pop()
-        if isinstance(node, ast.Name):
-            (names.now if isinstance(node.ctx, ast.Load) else names.binds).add(node.id)
-        elif isinstance(node, ast.Attribute):
-            names.attributes.add(node.attr)
-            stack.append(node.value)
-        elif isinstance(node, ast.Constant):
-            if isinstance(node.value, str) and len(node.value) < 60 and node.value.isidentifier():
-                names.attributes.add(node.value)
-        elif isinstance(node, FUNCTIONS):
-            names.binds.add(node.name)
-            stack += [*node.decorator_list, *_defaults(node.args)]
-            if not lazy:
-                stack += annotations_of(node)
-            inner = body_of(node, lazy)
-            names.later |= inner.now
-            names.globals |= inner.globals
-            names.attributes |= inner.attributes
-        elif isinstance(node, ast.Lambda):
-            stack += _defaults(node.args)
-            inner = _scan([node.body], lazy, True)
-            names.now |= (inner.now | inner.later) - _parameters(node.args) - inner.binds
-            names.attributes |= inner.attributes
-        elif isinstance(node, ast.ClassDef):
-            names.binds.add(node.name)
-            stack += around(node)
-            names.add(_class_body(node, lazy))
-        elif isinstance(node, COMPREHENSIONS):
-            inner = _scan(ast.iter_child_nodes(node), lazy, in_function)
-            targets = _scan([g.target for g in node.generators], lazy, in_function).binds
-            names.now |= (inner.now | inner.later) - targets
-            names.binds |= inner.binds - targets  # :=
-            names.attributes |= inner.attributes
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            names.binds |= imported(node)
-        elif isinstance(node, ast.Global):
-            names.globals |= set(node.names)
-        elif isinstance(node, ast.AnnAssign):
-            stack += [node.target] if node.value is None else [node.target, node.value]
-            if not (lazy or in_function):
-                stack.append(node.annotation)
-            if node.value is None and isinstance(node.target, ast.Name):
-                stack.remove(node.target)  # declared, not bound
-        elif isinstance(node, ast.AugAssign):
-            if isinstance(node.target, ast.Name):
-                names.now.add(node.target.id)
-            stack += [node.target, node.value]
+def stripped(value: ast.expr) -> ast.expr:
+    """``Net()`` of ``Net().to(device)`` and ``nn.DataParallel(Net())``."""
+    while isinstance(value, ast.Call):
+        function = value.func
+        if (
+            isinstance(function, ast.Attribute)
+            and function.attr in MOVES
+            and isinstance(function.value, ast.Call)
+        ):
+            value = function.value
+        elif last_name(function) in WRAPPERS and value.args and isinstance(value.args[0], ast.Call):
+            value = value.args[0]
         else:
-            if isinstance(node, ast.ExceptHandler | ast.MatchAs | ast.MatchStar) and node.name:
-                names.binds.add(node.name)
-            elif isinstance(node, ast.MatchMapping) and node.rest:
-                names.binds.add(node.rest)
-            stack += ast.iter_child_nodes(node)
-    return names
-
-
-def body_of(function: Function, lazy: bool = False) -> Names:
-    """What a function reads from outside when it is called; ``globals``: what it binds there."""
-    inner = _scan(function.body, lazy, True)
-    local = (inner.binds | _parameters(function.args)) - inner.globals
-    return Names(
-        now=(inner.now | inner.later) - local,
-        globals=inner.globals & (inner.binds | inner.globals),
-        attributes=inner.attributes,
-    )
-
-
-def changed(node: ast.AST) -> Iterator[str]:
-    """Names whose objects the statement changes: ``N.x = …``, ``N[i] = …``, ``N.append(…)``, ``setattr``."""
-    for part in outside_functions(node):
-        if isinstance(part, ast.Attribute | ast.Subscript) and not isinstance(part.ctx, ast.Load):
-            if root := root_of(part):
-                yield root
-            elif isinstance(part, ast.Subscript) and (name := _global_item(part)):
-                yield name
-        elif isinstance(part, ast.Call):
-            if isinstance(part.func, ast.Attribute) and part.func.attr in MUTATING:
-                if root := root_of(part.func.value):
-                    yield root
-            elif getattr(part.func, "id", "") == "setattr" and part.args and (root := root_of(part.args[0])):
-                yield root
-
-
-def outside_functions(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes that run when the statement does: not those in the bodies of functions and lambdas."""
-    stack = [node]
-    while stack:
-        part = stack.pop()
-        yield part
-        if isinstance(part, FUNCTIONS):
-            stack += around(part)
-        elif isinstance(part, ast.Lambda):
-            stack += _defaults(part.args)
-        else:
-            stack += ast.iter_child_nodes(part)
-
-
-def around(node: Function | ast.ClassDef) -> list[ast.expr]:
-    """The expressions of a definition that run where it stands: decorators, defaults, annotations, bases."""
-    if isinstance(node, ast.ClassDef):
-        return [*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords)]
-    return [*node.decorator_list, *_defaults(node.args), *annotations_of(node)]
-
-
-def root_of(node: ast.AST) -> str:
-    """``a`` of ``a.b[c].d``; empty where it begins with no name."""
-    while isinstance(node, ast.Attribute | ast.Subscript):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) else ""
-
-
-def imported(node: ast.Import | ast.ImportFrom) -> set[str]:
-    """The names that an import binds; ``*`` is one of them."""
-    if isinstance(node, ast.Import):
-        return {alias.asname or alias.name.partition(".")[0] for alias in node.names}
-    return {alias.asname or alias.name for alias in node.names}
-
-
-def annotations_of(node: Function) -> list[ast.expr]:
-    """Those of its parameters and of what it returns."""
-    found = [argument.annotation for argument in arguments(node.args)] + [node.returns]
-    return [note for note in found if note is not None]
-
-
-def arguments(args: ast.arguments) -> list[ast.arg]:
-    """All parameters, of every kind."""
-    stars = [arg for arg in (args.vararg, args.kwarg) if arg]
-    return [*args.posonlyargs, *args.args, *args.kwonlyargs, *stars]
-
-
-def _class_body(node: ast.ClassDef, lazy: bool) -> Names:
-    names, bound = Names(), set[str]()
-    for statement in node.body:
-        part = _scan([statement], lazy, False)
-        part.now -= bound
-        names.add(part)
-        bound |= part.binds
-    return names
-
-
-def _defaults(args: ast.arguments) -> list[ast.expr]:
-    return [default for default in (*args.defaults, *args.kw_defaults) if default is not None]
-
-
-def _parameters(args: ast.arguments) -> set[str]:
-    return {argument.arg for argument in arguments(args)}
-
-
-def _global_item(part: ast.Subscript) -> str:
-    """``x`` of ``globals()["x"]``."""
-    call, index = part.value, part.slice
-    is_globals = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "globals"
-    return (
-        index.value if is_globals and isinstance(index, ast.Constant) and isinstance(index.value, str) else ""
-    )
+            break
+    return value

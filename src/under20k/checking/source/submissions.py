@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from under20k.checking.source.claims import claims
-from under20k.checking.source.local_imports import File, Files
+from under20k.checking.source.submission_files import File, Files
 from under20k.checking.source.target import SUFFIXES, NoModel, Target, parse, parse_all
 from under20k.errors import UserError
 

@@ -204,7 +204,7 @@ def test_a_package_that_ends_its_process_when_imported(folder, monkeypatch):
     Path("site").mkdir()
     Path("site/suicidal.py").write_text("import os\nos._exit(3)\n")
     code = (
-        "import sys; sys.path.append('site'); from under20k.checking import preload, worker;"
+        "import sys; sys.path.append('site'); from under20k.checking.sandbox import import_packages, worker;"
         "preload.installed_folders = lambda: (__import__('os').path.realpath('site') + '/',); worker.main()"
     )
     monkeypatch.setattr(sandbox, "WORKER", (sys.executable, "-P", "-c", code))
@@ -260,7 +260,7 @@ def test_a_missing_argument_is_asked_for_with_how_the_source_gives_it(folder):
 
 
 def test_where_nothing_can_fork_a_process_judges_one_model(folder, monkeypatch):
-    code = "from under20k.checking import worker; worker.FORKS = False; worker.main()"
+    code = "from under20k.checking.sandbox import worker; worker.FORKS = False; worker.main()"
     monkeypatch.setattr(sandbox, "WORKER", (sys.executable, "-P", "-c", code))
     monkeypatch.setattr(sandbox, "FORKS", False)
     texts = {

@@ -4,7 +4,7 @@ import pytest
 from torch import nn
 
 from under20k.checking.profiles import RULES, load_profile
-from under20k.checking.rules.rules import judge_model
+from under20k.checking.rules.judge import judge_model
 from under20k.engine.module import build
 from under20k.recipe.architecture import Architecture
 from under20k.recipe.limits import EPOCH_LIMIT, PARAMETER_LIMIT

@@ -19,9 +19,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from under20k.checking.accuracy.weights_file import WeightsError, load_weights, match
 from under20k.checking.graph.trace import of_output
-from under20k.checking.rules.inputs import form_taken
-from under20k.checking.weights_file import WeightsError, load_weights, match
+from under20k.checking.rules.input_form import form_taken
 from under20k.data import Split, load, load_test
 
 __all__ = ["CANDIDATES", "Normalisation", "WeightsError", "load_weights", "match", "measure", "splits"]

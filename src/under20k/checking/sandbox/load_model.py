@@ -25,10 +25,10 @@ from torch import nn
 
 from under20k.checking import FOLDER
 from under20k.checking.findings import ModelError
-from under20k.checking.sandbox.preload import TooLong, local_file, time_limit
-from under20k.checking.sandbox.watch import Refused, Watch, folder_of, installed_folders
+from under20k.checking.sandbox.audit_hook import Refused, Watch, folder_of, installed_folders
+from under20k.checking.sandbox.import_packages import TooLong, local_file, time_limit
 from under20k.checking.source.definitions import definitions
-from under20k.checking.source.notebook import Piece
+from under20k.checking.source.ipython import Piece
 
 MODULE = "under20k_target"
 ADVICE = "put training under `if __name__ == '__main__':`"

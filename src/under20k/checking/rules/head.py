@@ -5,7 +5,7 @@ from __future__ import annotations
 from under20k.checking.graph.graph import Graph
 from under20k.checking.graph.node import CONVOLUTIONS, RESHAPING, Node
 from under20k.checking.graph.receptive_field import REDUCTIONS, averages_whole_map, pools_whole_map
-from under20k.checking.rules.ruling import Ruling, at, code, several, times
+from under20k.checking.rules.verdict import Ruling, at, code, several, times
 from under20k.recipe.architecture import IMAGE_SIDE
 
 SCALINGS = ("div", "__truediv__", "true_divide", "mul", "__mul__", "__rmul__", "multiply", "divide")

@@ -18,9 +18,9 @@ from under20k.checking.graph.trace import Trace, sized
 from under20k.checking.profiles import Profile
 from under20k.checking.rules.batch_norm import has_batch_norm, judge_batch_norm
 from under20k.checking.rules.dropout import judge_dropout, judge_dropout_off
-from under20k.checking.rules.heads import judge_head, judge_receptive_field
-from under20k.checking.rules.inputs import run
-from under20k.checking.rules.ruling import ACTIVATIONS, Ruling, at, code
+from under20k.checking.rules.head import judge_head, judge_receptive_field
+from under20k.checking.rules.input_form import run
+from under20k.checking.rules.verdict import ACTIVATIONS, Ruling, at, code
 from under20k.recipe.architecture import CLASSES, IMAGE_SIDE
 
 SOFTMAXES = ("softmax", "log_softmax")

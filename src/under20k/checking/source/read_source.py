@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from under20k.checking.source.notebook import PARSE_ERRORS, Piece, without_magics
+from under20k.checking.source.ipython import PARSE_ERRORS, Piece, without_magics
 from under20k.errors import UserError
 
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)

@@ -6,9 +6,9 @@ import ast
 from collections.abc import Iterable
 from typing import TypeVar
 
-from under20k.checking.source.notebook import IMPORTS
-from under20k.checking.source.scopes import FUNCTIONS, changed, outside_functions, scan
-from under20k.checking.source.training import goes_through_data, trains
+from under20k.checking.source.ipython import IMPORTS
+from under20k.checking.source.names import FUNCTIONS, changed, outside_functions, scan
+from under20k.checking.source.training_calls import goes_through_data, trains
 
 BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.Match, ast.AsyncFor, ast.AsyncWith)
 N = TypeVar("N", bound=ast.AST)

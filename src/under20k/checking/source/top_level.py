@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from under20k.checking.source.notebook import IMPORTS, PARSE_ERRORS, WRITEFILE, Piece, is_constant
-from under20k.checking.source.scopes import FUNCTIONS, Names, body_of, changed, outside_functions, scan
-from under20k.checking.source.slicing import BLOCKS
-from under20k.checking.source.text import tree_of
-from under20k.checking.source.training import training_functions, trains
+from under20k.checking.source.ipython import IMPORTS, PARSE_ERRORS, WRITEFILE, Piece, is_constant
+from under20k.checking.source.names import FUNCTIONS, Names, body_of, changed, outside_functions, scan
+from under20k.checking.source.read_source import tree_of
+from under20k.checking.source.reduce_block import BLOCKS
+from under20k.checking.source.training_calls import training_functions, trains
 
 ANNOTATIONS_FLAG: int = annotations.compiler_flag
 """Of code under ``from __future__ import annotations``; the other such imports change nothing any more."""

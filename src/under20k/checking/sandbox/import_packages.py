@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from under20k.checking.sandbox.watch import installed_folders
-from under20k.checking.source.notebook import PARSE_ERRORS
+from under20k.checking.sandbox.audit_hook import installed_folders
+from under20k.checking.source.ipython import PARSE_ERRORS
 
 IMPORT_LIMIT_S = 60
 """For one package; one that takes longer is left to the models."""

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from tests.support.submissions import GOOD
-from under20k.checking.accuracy import CANDIDATES, measure
+from under20k.checking.accuracy.measure import CANDIDATES, measure
 from under20k.cli.main import main
 from under20k.data import Mnist, Split
 from under20k.runs.evaluate import evaluate

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tests.support.submissions import GOOD
 from under20k.checking.source.definitions import definitions
+from under20k.checking.source.read_source import Source, read_source
 from under20k.checking.source.target import NoModel, parse, parse_all
-from under20k.checking.source.text import Source, read_source
 from under20k.errors import UserError
 
 

@@ -11,8 +11,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from tests.support.students import ghost
 from under20k.checking.findings import ModelError
 from under20k.checking.profiles import load_profile
-from under20k.checking.rules.inputs import form_taken
-from under20k.checking.rules.rules import judge_model
+from under20k.checking.rules.input_form import form_taken
+from under20k.checking.rules.judge import judge_model
 
 BRIEF = load_profile("brief")
 

@@ -7,7 +7,7 @@ import pytest
 from torch import nn
 
 from under20k.checking.profiles import load_profile
-from under20k.checking.rules.rules import judge_model
+from under20k.checking.rules.judge import judge_model
 from under20k.checking.sandbox.answers import report
 
 
