@@ -4,28 +4,25 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.support.cases import CASES, SAME, Case
-from under20k.checking import formats
+from under20k.checking.judgement import Judgement
 from under20k.checking.profiles import load_profile
 from under20k.checking.sandbox.sandbox import Sandbox, judge_all
 
-Result = dict[str, Any]
-
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory) -> dict[str, Result]:
+def results(tmp_path_factory) -> dict[str, Judgement]:
     """Of every case, by its name."""
     folder = tmp_path_factory.mktemp("cases")
     names = {str(case.write(folder)): case.name for case in CASES}
     return {names[text]: result for text, result in judge_all(list(names), Sandbox(load_profile("brief")), 2)}
 
 
-def statuses(result: Result) -> dict[str, str]:
-    return {finding["rule"]: finding["status"] for finding in result["findings"]}
+def statuses(result: Judgement) -> dict[str, str]:
+    return {finding.rule: finding.status for finding in result.findings}
 
 
 @pytest.mark.slow
@@ -33,27 +30,27 @@ def statuses(result: Result) -> dict[str, str]:
 def test_a_case(results, case: Case):
     result = results[case.name]
     if case.no_model:
-        assert formats.word(result) == "no model"
+        assert result.word == "no model"
         return
     if case.parameters is None:
-        assert formats.word(result) == "broken"
-        told = result["error"] + " ".join(result.get("notes", ()))
+        assert result.word == "broken"
+        told = result.error + " ".join(result.notes)
         for word in case.error:
             assert case.place(word) in told
         return
-    assert "error" not in result, result["error"]
+    assert result.error is None, result.error
     found = statuses(result)
     assert {rule for rule, status in found.items() if status == "failed"} == case.missed
     for rule in case.advised:
         assert found[rule] == "warning"
-    assert (result["model"], result["parameters"]) == (case.model, case.parameters)
-    assert tuple(result["others"]) == case.others
+    assert (result.model, result.parameters) == (case.model, case.parameters)
+    assert result.others == case.others
     for word in case.notes:
-        assert case.place(word) in " ".join(result["notes"])
+        assert case.place(word) in " ".join(result.notes)
     for rule, words in case.words.items():
-        (finding,) = [finding for finding in result["findings"] if finding["rule"] == rule]
+        (finding,) = [finding for finding in result.findings if finding.rule == rule]
         for word in words:
-            assert case.place(word) in " ".join((finding["evidence"], finding["remark"], finding["fix"]))
+            assert case.place(word) in " ".join((finding.evidence, finding.remark, finding.fix))
 
 
 @pytest.mark.slow
@@ -64,15 +61,15 @@ def test_two_ways_to_write_a_network_have_one_verdict(results, one, other):
 
 @pytest.mark.slow
 def test_what_a_source_claims_is_told_as_claimed(results):
-    assert "15" in json.dumps(results["claims.py"]["claimed"])
-    assert "99.41" in json.dumps(results["claims.ipynb"]["claimed"]) or "0.9941" in json.dumps(
-        results["claims.ipynb"]["claimed"]
+    assert "15" in json.dumps(results["claims.py"].claims.to_json())
+    assert "99.41" in json.dumps(results["claims.ipynb"].claims.to_json()) or "0.9941" in json.dumps(
+        results["claims.ipynb"].claims.to_json()
     )
 
 
 @pytest.mark.slow
 def test_how_a_source_calls_its_model_is_told(results):
-    assert results["needs_argument.py"]["calls"] == ["Net(10)"]
+    assert results["needs_argument.py"].calls == ("Net(10)",)
 
 
 def check(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -91,7 +88,7 @@ def test_the_command_says_the_same(results, tmp_path, name, code):
     done = check(path.parent, path.name, "--json")
     assert done.returncode == code, done.stderr
     printed = json.loads(done.stdout)
-    assert printed["result"] == formats.word(results[name])
+    assert printed["result"] == results[name].word
     assert printed.get("parameters") == case.parameters
 
 

@@ -18,13 +18,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tests.support import ROOT
 from tests.support.submissions import GOOD
-from under20k.checking.formats import junit, markdown
+from under20k.checking.findings import Finding
+from under20k.checking.judgement import Judgement
 from under20k.checking.profiles import load_profile
+from under20k.checking.results import Result
 from under20k.checking.rules.judge import judge_model
+from under20k.checking.sandbox.judge_request import DEFECT
 from under20k.checking.sandbox.sandbox import Sandbox, judge_all
-from under20k.checking.sandbox.worker import DEFECT
 from under20k.checking.source.target import parse
 from under20k.errors import UserError
+from under20k.report.check_formats import junit, markdown
 
 LAYER = st.tuples(
     *(st.integers(1, 6), st.integers(1, 3), st.integers(1, 2), st.booleans(), st.booleans(), st.booleans()),
@@ -53,16 +56,16 @@ def test_random_networks(layers, linear):
     parts += [nn.AdaptiveAvgPool2d(1), nn.Flatten()] + [nn.Linear(channels, 10)] * linear
     model = nn.Sequential(*parts)
     result = judge_model(model, load_profile("brief"))
-    passed = {f["rule"]: f["status"] == "passed" for f in result["findings"]}
+    passed = {f.rule: f.status == "passed" for f in result.findings}
     assert passed["batch_norm"] == all(normed[:-1] or normed)
     assert passed["dropout"] == any(layer[4] for layer in layers)
     assert passed["head"]
     assert passed["output"] == (linear or channels == 10)
-    last = [row for row in result["layers"] if row["type"] == "conv2d"][-1]
-    assert (last["receptive_field"], last["jump"]) == (last_field, last_jump)
+    last = [row for row in result.layers if row.type == "conv2d"][-1]
+    assert (last.receptive_field, last.jump) == (last_field, last_jump)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model.eval()(torch.zeros(1, 1, 28, 28))
-    assert counter.get_total_flops() == 2 * result["macs"]
+    assert counter.get_total_flops() == 2 * result.macs
     json.dumps(result)
 
 
@@ -146,13 +149,13 @@ def test_mutations_of_the_corpus_are_judged_or_told(tmp_path):
     results = judge_all(texts, sandbox, jobs=2)
     for _, result in itertools.takewhile(lambda _: time.monotonic() < deadline, results):
         judged += 1
-        if "error" in result:
-            assert isinstance(result["error"], str)
-            assert DEFECT not in result["error"]
-            assert "Traceback" not in result["error"]
+        if result.error is not None:
+            assert isinstance(result.error, str)
+            assert DEFECT not in result.error
+            assert "Traceback" not in result.error
         else:
-            assert result["findings"]
-            assert result["layers"]
+            assert result.findings
+            assert result.layers
     assert judged
 
 
@@ -160,7 +163,7 @@ def test_mutations_of_the_corpus_are_judged_or_told(tmp_path):
 def test_any_text_makes_well_formed_pages(target, reason):
     from xml.etree import ElementTree
 
-    finding = {"rule": reason, "requirement": reason, "status": "failed", "evidence": reason}
-    results = [(target, {"error": reason}), (target, {"findings": [finding], "passed": False})]
+    finding = Finding(reason, reason, "failed", reason)
+    results = [Result(target, Judgement(error=reason)), Result(target, Judgement(findings=(finding,)))]
     assert ElementTree.fromstring(junit(results).encode("utf-8", "replace"))[0].get("errors") == "1"
     assert markdown(results).startswith("### ")

@@ -15,11 +15,11 @@ BRIEF = load_profile("brief")
 @pytest.mark.parametrize("name", RIGHT)
 def test_verdicts_are_a_teachers(name):
     build, missed = RIGHT[name]
-    findings = judge_model(build(), BRIEF)["findings"]
-    assert {f["rule"] for f in findings if f["status"] != "passed"} == missed, findings
+    findings = judge_model(build(), BRIEF).findings
+    assert {f.rule for f in findings if f.status != "passed"} == missed, findings
     for finding in findings:
-        assert bool(finding["fix"]) == (finding["status"] != "passed"), finding
-        assert "\n" not in finding["fix"] + finding["evidence"] + finding["remark"]
+        assert bool(finding.fix) == (finding.status != "passed"), finding
+        assert "\n" not in finding.fix + finding.evidence + finding.remark
 
 
 @pytest.mark.parametrize("name", [name for name in RIGHT if B in RIGHT[name][1]])
@@ -27,7 +27,7 @@ def test_what_a_fix_costs_is_what_it_costs(name):
     """The BatchNorm layers that the fix names, put into the model, make it as large as the fix says."""
     model = RIGHT[name][0]()
     result = judge_model(model, BRIEF)
-    fix = next(f["fix"] for f in result["findings"] if f["rule"] == B)
+    fix = next(f.fix for f in result.findings if f.rule == B)
     if not fix.startswith("add "):
         return
     added = nn.ModuleList(
@@ -40,8 +40,8 @@ def test_what_a_fix_costs_is_what_it_costs(name):
 
 def test_what_is_missed_is_said_in_the_terms_of_the_layer():
     def evidence(name: str) -> str:
-        findings = judge_model(RIGHT[name][0](), BRIEF)["findings"]
-        return next(f["evidence"] for f in findings if f["rule"] == B)
+        findings = judge_model(RIGHT[name][0](), BRIEF).findings
+        return next(f.evidence for f in findings if f.rule == B)
 
     assert "none after the depthwise features.3 (students.py:" in evidence("separable, depthwise without")
     assert evidence("separable, depthwise without").endswith(", before their pointwise halves")

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.support.submissions import GOOD, PARAMETERS
+from under20k.checking.judgement import Judgement
 from under20k.checking.profiles import RULES, load_profile
 from under20k.checking.sandbox import sandbox
 from under20k.checking.sandbox.sandbox import Sandbox, judge_all, judge_apart
@@ -267,8 +268,8 @@ def test_one_file_stops_no_other_whatever_it_makes_the_parser_do(monkeypatch):
 
     monkeypatch.setattr(sandbox, "parse", parse_or_fail)
     results = dict(judge_all(["deep.py", "good.py"], Sandbox(load_profile("brief")), jobs=2))
-    assert results["deep.py"] == {"error": "cannot be parsed: RecursionError: too deep"}
-    assert results["good.py"]["parameters"] == PARAMETERS
+    assert results["deep.py"] == Judgement(error="cannot be parsed: RecursionError: too deep")
+    assert results["good.py"].parameters == PARAMETERS
 
 
 def test_what_no_encoding_holds_is_printed_all_the_same(capsys):
@@ -339,7 +340,7 @@ def test_softmax_and_loss_fit_each_other(loss, end, status):
     code = GOOD.replace("return self.b(x).mean((2, 3))", f"x = self.b(x).mean((2, 3))\n        return {end}")
     Path("net.py").write_text(code + f"\n\ndef train(out, labels):\n    return {loss}(out, labels)\n")
     result = judge_apart(parse("net.py:Net"), Sandbox(load_profile("brief")))
-    assert {f["rule"]: f["status"] for f in result["findings"]}["softmax"] == status
+    assert {f.rule: f.status for f in result.findings}["softmax"] == status
 
 
 def run_pytest(*options: str) -> subprocess.CompletedProcess[str]:

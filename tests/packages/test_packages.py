@@ -78,15 +78,15 @@ def judge(folder: Path, submissions: dict[str, dict[str, str]], **limits: float)
 
 
 def verdicts(result: Result) -> dict[str, str]:
-    return {finding["rule"]: finding["status"] for finding in result["findings"]}
+    return {finding.rule: finding.status for finding in result.findings}
 
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory) -> Result:
     """The model with nothing beside it."""
     result = judge(tmp_path_factory.mktemp("plain"), {"plain": {"model.py": NET}})["plain"]
-    assert result["parameters"] == PARAMETERS
-    assert result["notes"] == []
+    assert result.parameters == PARAMETERS
+    assert result.notes == ()
     return result
 
 
@@ -103,9 +103,9 @@ def surrounded(tmp_path_factory) -> dict[str, Result]:
 
 
 def same(result: Result, plain: Result, parameters: int = PARAMETERS) -> None:
-    assert "error" not in result, result["error"]
+    assert result.error is None, result.error
     assert verdicts(result) == verdicts(plain)
-    assert (result["model"], result["parameters"]) == ("Net", parameters)
+    assert (result.model, result.parameters) == ("Net", parameters)
 
 
 @pytest.mark.slow
@@ -113,7 +113,7 @@ def same(result: Result, plain: Result, parameters: int = PARAMETERS) -> None:
 def test_a_package_imported(imported, plain, name, place):
     result = imported[f"{name}-{place}"]
     same(result, plain)
-    assert result["notes"] == []
+    assert result.notes == ()
 
 
 @pytest.mark.slow
@@ -121,7 +121,7 @@ def test_a_package_imported(imported, plain, name, place):
 def test_what_surrounds_a_model(surrounded, plain, case: Surrounding):
     result = surrounded[case.name]
     same(result, plain, case.parameters)
-    notes = " ".join(result["notes"])
+    notes = " ".join(result.notes)
     if case.stops:
         assert f"model.py:{case.line()}" in notes, notes
     else:
@@ -160,7 +160,7 @@ def test_the_verdict_is_the_same_without_torchvision(tmp_path, monkeypatch, impo
         same(result, plain)
         same(here[name], plain)
         if not name.endswith("notebook"):  # of which the definitions run in any case
-            assert "torchvision" in " ".join(result["notes"]), name
+            assert "torchvision" in " ".join(result.notes), name
 
 
 @pytest.mark.slow
@@ -168,7 +168,7 @@ def test_a_training_that_takes_too_long_is_left_out(tmp_path, plain):
     text = f"{NET}\nfor epoch in range(10**9):\n    model(torch.randn(64, 1, 28, 28)).sum().backward()\n"
     result = judge(tmp_path, {"long": {"model.py": text}}, time_limit_s=8)["long"]
     same(result, plain)
-    assert "definitions" in " ".join(result["notes"])
+    assert "definitions" in " ".join(result.notes)
 
 
 LIGHTNING = NET.replace("class Net(nn.Module)", "class Net(L.LightningModule)").replace(
@@ -198,12 +198,12 @@ def test_a_model_made_with_the_packages(tmp_path, plain):
     }
     results = judge(tmp_path, files)
     for name, result in results.items():
-        assert result["notes"] == []
+        assert result.notes == ()
         if name != "torchvision_gate":
             same(result, plain)
             continue
         # 4·2 + 2 + 2·4 + 4 parameters more, and what it multiplies by has seen the whole image.
-        assert result["parameters"] == PARAMETERS + 22
+        assert result.parameters == PARAMETERS + 22
         assert verdicts(result) == verdicts(plain) | {"receptive_field": "passed"}
 
 
@@ -211,12 +211,12 @@ def test_a_model_made_with_the_packages(tmp_path, plain):
 def test_a_model_that_needs_a_gpu_is_told_the_line(tmp_path, plain):
     result = judge(tmp_path, {"cuda": {"model.py": lazily("x = x.cuda()")}})["cuda"]
     line = next(n for n, line in enumerate(lazily("x = x.cuda()").splitlines(), 1) if ".cuda()" in line)
-    if "error" in result:
-        assert "GPU" in result["error"]
-        assert f"model.py:{line}" in result["error"]
+    if result.error is not None:
+        assert "GPU" in result.error
+        assert f"model.py:{line}" in result.error
     else:  # it was run on the CPU
         same(result, plain)
-        assert result["notes"]
+        assert result.notes
 
 
 MEMBER = """from __future__ import print_function

@@ -1,8 +1,5 @@
-"""The requirement checks on any PyTorch model: what it computes (``graph``), the ``rules`` and their limits
-(``profiles``), its ``source``, and the ``sandbox`` that runs a stranger's code.
+"""The requirement checks on any PyTorch model.
+
+What it computes (``graph``), the ``rules`` and their limits (``profiles``), its ``source``, the ``sandbox``
+that runs a stranger's code, and the accuracy of given ``weights``.
 """
-
-import os
-
-FOLDER = os.path.dirname(os.path.abspath(__file__))
-"""Where this package's own code lies, which is no model's."""

@@ -1,9 +1,9 @@
-"""The requirement checks on our own recipes and runs, as a function."""
+"""The requirement checks on recipes and runs, as a function."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from under20k.checking.findings import Finding
 from under20k.checking.profiles import Profile, load_profile
@@ -12,18 +12,21 @@ from under20k.recipe.named import RECIPES
 from under20k.recipe.recipe import Recipe
 from under20k.runs.run import Run
 
+if TYPE_CHECKING:
+    from under20k.checking.judgement import Judgement
+
 
 def check(target: Recipe | Run | Path | str, profile: str = "brief") -> list[Finding]:
-    """Return the findings of the requirement checks on a recipe, the name of one, a run or its folder.
+    """Check a recipe or a run against the requirements and return the findings.
 
-    ``profile`` is a profile's name or TOML file. A finished run is checked with its weights. Raises UserError
-    where there is no such recipe, run or profile.
+    ``target`` may be a recipe's name or a run's folder; a finished run is checked with its weights.
+    ``profile`` is a name or a TOML file. Raises UserError if there is no such recipe, run or profile.
     """
-    return [Finding(**finding) for finding in judged(target, load_profile(profile))["findings"]]
+    return list(judged(target, load_profile(profile)).findings)
 
 
-def judged(target: Recipe | Run | Path | str, profile: Profile) -> dict[str, Any]:
-    """Return what ``judge_model`` answers for a recipe or a run. Raises UserError as ``check`` does."""
+def judged(target: Recipe | Run | Path | str, profile: Profile) -> Judgement:
+    """Judge a recipe or a run. Raises UserError as ``check`` does."""
     import torch
 
     from under20k.checking.rules.judge import judge_model

@@ -16,9 +16,9 @@ import math
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from under20k.checking.profiles import NAMES, Profile, load_profile
+from under20k.checking.results import Result
 from under20k.checking.sandbox.sandbox import TIME_LIMIT_S, Sandbox, judge_all, judge_apart
 from under20k.checking.source.submissions import Model, find, holds_code
 from under20k.checking.source.target import argument, parse, parse_all
@@ -123,8 +123,8 @@ def _check_recipe(arguments: argparse.Namespace, profile: Profile) -> int:
     from under20k.checking.check import judged
 
     target = arguments.target
-    result = judged(recipe_argument(target) if target.endswith(".json") else target, profile)
-    return show_models(arguments, [(target, result)], profile)
+    judgement = judged(recipe_argument(target) if target.endswith(".json") else target, profile)
+    return show_models(arguments, [Result(target, judgement, profile.limits)])
 
 
 def _check_file(arguments: argparse.Namespace, profile: Profile) -> int:
@@ -135,9 +135,10 @@ def _check_file(arguments: argparse.Namespace, profile: Profile) -> int:
         target = parse(arguments.target)
         if not arguments.trust:
             return show_code([Model(target.text, target.path, target)])
-        results = [(target.text, judge_apart(target, sandbox))]
-        _refuse_weights(arguments, results)
-        return show_models(arguments, results, profile)
+        judgement = judge_apart(target, sandbox)
+        if judgement.weights_error is not None:
+            raise UserError(f"--accuracy {arguments.accuracy}: {judgement.weights_error}")
+        return show_models(arguments, [Result(target.text, judgement, profile.limits)])
     models = [
         Model(f"{target.path}:{target.name}", target.path, target) for target in parse_all(arguments.target)
     ]
@@ -145,15 +146,11 @@ def _check_file(arguments: argparse.Namespace, profile: Profile) -> int:
         return show_code(models)
     sandbox = replace(sandbox, only_where_taken=True)
     judged = judge_all([model.target for model in models if model.target], sandbox, _jobs(arguments))
-    results = [(model.text, result) for model, (_, result) in zip(models, judged, strict=True)]
-    return show_models(arguments, results, profile)
-
-
-def _refuse_weights(arguments: argparse.Namespace, results: list[tuple[str, dict[str, Any]]]) -> None:
-    """Raise UserError where the weights given with --accuracy are not the model's, or none."""
-    for _, result in results:
-        if "weights_error" in result:
-            raise UserError(f"--accuracy {arguments.accuracy}: {result['weights_error']}")
+    results = [
+        Result(model.text, judgement, profile.limits)
+        for model, (_, judgement) in zip(models, judged, strict=True)
+    ]
+    return show_models(arguments, results)
 
 
 def _normalisation(arguments: argparse.Namespace) -> tuple[float, float] | None:
@@ -180,7 +177,7 @@ def _check_folder(arguments: argparse.Namespace, profile: Profile) -> int:
         print(heading(found))
         return show_code(models)
     results = check_folder.judge(found, sandbox, jobs, every=arguments.all)
-    return show_folder(arguments, found, results, profile)
+    return show_folder(arguments, found, results)
 
 
 def _more(most: int | None) -> int | None:

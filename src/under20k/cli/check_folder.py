@@ -7,50 +7,55 @@ import sys
 from collections.abc import Generator
 from typing import Any
 
-from under20k.checking import formats
+from under20k.checking.judgement import Judgement
+from under20k.checking.results import Result, submitted
 from under20k.checking.sandbox.sandbox import Sandbox, judge_all
 from under20k.checking.source.submissions import Found, Submission
 
-Results = list[tuple[str, dict[str, Any]]]
 
+def judge(found: Found, sandbox: Sandbox, jobs: int, *, every: bool) -> list[Result]:
+    """Judge all models of a folder, submission by submission.
 
-def judge(found: Found, sandbox: Sandbox, jobs: int, *, every: bool) -> Results:
-    """The results of all models, submission by submission; of one without a model, that it has none."""
-    results: Results = []
+    Args:
+        found: the folder's submissions; one without a model gets a result that says so.
+        sandbox: limits and profile.
+        jobs: models at a time.
+        every: whether all models of a submission have to pass; otherwise one is enough.
+    """
+    results: list[Result] = []
     with (
         contextlib.closing(_Progress(found.submissions)) as progress,
         contextlib.closing(_judged(found, sandbox, jobs, progress)) as judged,
     ):
         for submission, models in judged:
-            models = models or [
-                (str(found.folder / submission.name), {"no_model": "none of its files has one"})
-            ]
-            marked = formats.submitted(submission.name, models, every=every)
+            if not models:
+                nothing = Judgement(no_model="none of its files has one")
+                models = [Result(str(found.folder / submission.name), nothing, sandbox.profile.limits)]
+            marked = submitted(submission.name, models, every=every)
             results += marked
-            progress.submission(marked)
+            progress.submission(marked[0])
     return results
 
 
 def _judged(
     found: Found, sandbox: Sandbox, jobs: int, progress: _Progress
-) -> Generator[tuple[Submission, Results], None, None]:
-    targets = [
-        model.target for submission in found.submissions for model in submission.models if model.target
-    ]
+) -> Generator[tuple[Submission, list[Result]], None, None]:
+    models = [model for submission in found.submissions for model in submission.models]
+    targets = [model.target for model in models if model.target]
     with contextlib.closing(judge_all(targets, sandbox, jobs)) as judged:
         for submission in found.submissions:
             top = found.folder if found.is_project else found.folder / submission.name
-            results: Results = []
+            results = []
             for model in submission.models:
-                result = {"error": model.error} if model.target is None else next(judged)[1]
+                judgement = Judgement(error=model.error) if model.target is None else next(judged)[1]
                 file = model.path.relative_to(top).as_posix() if model.path != top else ""
-                results.append((model.text, {**result, "file": file}))
+                results.append(Result(model.text, judgement, sandbox.profile.limits, file))
                 progress.model()
             yield submission, results
 
 
 class _Progress:
-    """A bar over the models on a terminal, else a line a submission."""
+    """A bar over the models on a terminal, otherwise a line for each submission."""
 
     def __init__(self, submissions: tuple[Submission, ...]) -> None:
         self.count, self.done = len(submissions), 0
@@ -65,13 +70,12 @@ class _Progress:
         if self.bar is not None:
             self.bar.update()
 
-    def submission(self, results: Results) -> None:
+    def submission(self, result: Result) -> None:
         self.done += 1
-        result = results[0][1]
         if self.bar is None:
-            missed = ", ".join(formats.missed_rules(result))
-            words = formats.word(result) + (f", misses {missed}" if missed else "")
-            print(f"{self.done}/{self.count} {result['submission']}: {words}", file=sys.stderr, flush=True)
+            missed = ", ".join(result.judgement.missed_rules)
+            words = result.judgement.word + (f", misses {missed}" if missed else "")
+            print(f"{self.done}/{self.count} {result.submission}: {words}", file=sys.stderr, flush=True)
 
     def close(self) -> None:
         if self.bar is not None:

@@ -1,4 +1,4 @@
-"""How ``under20k check`` prints what it found, and writes the files that are asked for."""
+"""How ``under20k check`` prints its results and writes the files that were asked for."""
 
 from __future__ import annotations
 
@@ -6,60 +6,57 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
-from under20k.checking import formats
-from under20k.checking.profiles import Profile
+from under20k.checking.results import Result, deciding, tally
 from under20k.checking.source.submissions import Found, Model
 from under20k.errors import UserError
 from under20k.files import write_text
 from under20k.report.check import folder_text, model_text
+from under20k.report.check_formats import badge, comma_separated, junit, markdown
 from under20k.report.tables import wrapped
 from under20k.report.words import plural
 
-Results = list[tuple[str, dict[str, Any]]]
 DETAILED = 3
-"""So many models of a folder are shown in full."""
+"""Up to this many models of a folder are shown in full."""
 
 
-def show_models(arguments: argparse.Namespace, results: Results, profile: Profile) -> int:
-    """Print the models of one target, write the files that are asked for; the exit code."""
-    results = _limited(results, profile)
+def show_models(arguments: argparse.Namespace, results: Sequence[Result]) -> int:
+    """Print the models of one target and write the files asked for; return the exit code."""
     _write(arguments, results)
     if arguments.json:
-        rows = _rows(results)
+        rows = [result.to_json() for result in results]
         print(json.dumps({"results": rows} if arguments.all else rows[0], indent=2))
     else:
-        if arguments.all:  # the others are here
-            results = [(text, {**result, "others": []}) for text, result in results]
-        texts = [model_text(*each, _width(), layers=arguments.layers) for each in results]
+        if arguments.all:  # the others have texts of their own
+            results = [replace(result, judgement=replace(result.judgement, others=())) for result in results]
+        texts = [model_text(result, _width(), layers=arguments.layers) for result in results]
         print("\n\n".join(texts))
     return _exit_code(results)
 
 
-def show_folder(arguments: argparse.Namespace, found: Found, results: Results, profile: Profile) -> int:
-    """Print the submissions of a folder, write the files that are asked for; the exit code."""
-    results = _limited(results, profile)
-    tally = "; ".join([formats.tally(results), *_left_out(found)])
-    _write(arguments, results, heading(found), tally)
+def show_folder(arguments: argparse.Namespace, found: Found, results: Sequence[Result]) -> int:
+    """Print the submissions of a folder and write the files asked for; return the exit code."""
+    summary = "; ".join([tally(results), *_left_out(found)])
+    _write(arguments, results, heading(found), summary)
     if arguments.json:
         facts = {
             "folder": str(found.folder),
             "is_project": found.is_project,
             "why": found.why,
-            "tally": tally,
+            "tally": summary,
             "without_model": found.without_model,
             "without_code": found.without_code,
         }
-        print(json.dumps({**facts, "results": _rows(results)}, indent=2))
+        print(json.dumps({**facts, "results": [result.to_json() for result in results]}, indent=2))
     else:
-        print(_folder_report(arguments, found, tally, results))
-    return _exit_code(formats.deciding(results))
+        print(_folder_report(arguments, found, summary, results))
+    return _exit_code(deciding(results))
 
 
 def show_code(models: Iterable[Model]) -> int:
-    """Print what would run of each model, then refuse."""
+    """Print what would run for each model, then refuse to run it."""
     for model in models:
         if model.target is None:
             print(f"{model.text}: broken, {model.error}")
@@ -72,7 +69,7 @@ def show_code(models: Iterable[Model]) -> int:
 
 
 def heading(found: Found) -> str:
-    """What the folder was taken for, and how to say otherwise."""
+    """Return what the folder was taken for, and the option that says otherwise."""
     what = "one submission" if found.is_project else plural(len(found.submissions), "submission")
     if not found.why:
         return f"{found.folder}: {what}"
@@ -85,7 +82,6 @@ def heading(found: Found) -> str:
 
 
 def _left_out(found: Found) -> list[str]:
-    """What was no submission's model."""
     parts = []
     if found.without_model:
         parts.append(f"{plural(len(found.without_model), 'file')} without a model left out")
@@ -95,47 +91,40 @@ def _left_out(found: Found) -> list[str]:
     return parts
 
 
-def _folder_report(arguments: argparse.Namespace, found: Found, tally: str, results: Results) -> str:
-    """The table of a folder and, of a few models or of a project's own, all that is known of them."""
+def _folder_report(
+    arguments: argparse.Namespace, found: Found, summary: str, results: Sequence[Result]
+) -> str:
+    """Return the table of a folder, and the details of a few models or of a project's own."""
     width = _width()
     parts = ["\n".join(wrapped(heading(found), width))]
     if len(results) > 1:
         parts.append(folder_text(results, width))
-    shown = [each for each in results if formats.word(each[1]) != "no model"]
+    shown = [result for result in results if result.judgement.word != "no model"]
     if len(shown) > DETAILED:
-        shown = formats.deciding(shown) if found.is_project else []
-    parts += [model_text(*each, width, layers=arguments.layers) for each in shown]
+        shown = deciding(shown) if found.is_project else []
+    parts += [model_text(result, width, layers=arguments.layers) for result in shown]
     if len(results) > len(shown):
-        tally += "; the verdicts on one model: under20k check FILE:NAME --trust"
-    return "\n\n".join([*parts, "\n".join(wrapped(tally, width))])
+        summary += "; the verdicts on one model: under20k check FILE:NAME --trust"
+    return "\n\n".join([*parts, "\n".join(wrapped(summary, width))])
 
 
-def _limited(results: Results, profile: Profile) -> Results:
-    """With the limits, which what is claimed is held against."""
-    return [(text, {**result, "limits": profile.limits}) for text, result in results]
-
-
-def _rows(results: formats.Results) -> list[dict[str, Any]]:
-    return [{"target": text, "result": formats.word(result), **result} for text, result in results]
-
-
-def _exit_code(results: formats.Results) -> int:
-    return int(any(formats.word(result) in ("failed", "broken") for _, result in results))
+def _exit_code(results: Sequence[Result]) -> int:
+    return int(any(result.judgement.word in ("failed", "broken") for result in results))
 
 
 def _width() -> int | None:
-    """The terminal's, or None where the text goes to a file or a pipe."""
+    """Return the terminal's width, or None where stdout is a file or a pipe."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _write(
-    arguments: argparse.Namespace, results: formats.Results, heading: str = "", tally: str = ""
+    arguments: argparse.Namespace, results: Sequence[Result], heading: str = "", summary: str = ""
 ) -> None:
-    writers: dict[str, Callable[[formats.Results], str]] = {
-        "junit": formats.junit,
-        "markdown": lambda results: formats.markdown(results, heading, tally),
-        "csv": formats.comma_separated,
-        "badge": formats.badge,
+    writers: dict[str, Callable[[Sequence[Result]], str]] = {
+        "junit": junit,
+        "markdown": lambda results: markdown(results, heading, summary),
+        "csv": comma_separated,
+        "badge": badge,
     }
     for option, make in writers.items():
         if path := getattr(arguments, option):

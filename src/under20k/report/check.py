@@ -1,4 +1,4 @@
-"""What a check found, as text: of one model, and of a folder of submissions."""
+"""Results of checks as text: one model, or a folder of submissions."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePath
-from typing import Any
 
-from under20k.checking import formats
 from under20k.checking.findings import Finding
+from under20k.checking.judgement import Accuracy, Judgement, Layer
+from under20k.checking.results import NOT_CLAIMED, Result
 from under20k.report.tables import Table, wrapped
 from under20k.report.words import NOTHING, enumeration
 
@@ -19,65 +19,76 @@ LEFT_OUT_FIRST = ("Source", "Type", "Jump", "MACs")
 
 
 def verdicts_table(findings: Sequence[Finding], caption: str = "") -> Table:
-    """A row a requirement: what it asks, whether it is met, and what was found."""
+    """Return a row for each rule: its requirement, the verdict, and what was found."""
     rows = tuple((f.rule, f.requirement, f.status, f.evidence) for f in findings)
     return Table(("Rule", "Requirement", "Result", "Evidence"), rows, caption=caption, align="llll")
 
 
-def model_text(target: str, result: dict[str, Any], width: int | None = None, *, layers: bool = False) -> str:
-    """The verdicts on one model, then what to change; wrapped to ``width`` characters if it is given.
+def model_text(result: Result, width: int | None = None, *, layers: bool = False) -> str:
+    """Return the verdicts on one model, then what to change.
 
-    ``layers`` adds those.
+    Args:
+        result: of the model.
+        width: characters to wrap at; None does not wrap.
+        layers: whether to add the table of layers.
     """
-    title = formats.titled(target, result)
-    lines = wrapped(f"{title}: {_short(_summary(result), target)}", width)
-    if others := result.get("others"):
-        lines += wrapped(f"others in this file: {', '.join(others)} (--all judges them too)", width)
-    for note in result.get("notes", ()):
+    judgement, target = result.judgement, result.target
+    lines = wrapped(f"{result.title}: {_short(_summary(judgement), target)}", width)
+    if judgement.others:
+        others = ", ".join(judgement.others)
+        lines += wrapped(f"others in this file: {others} (--all judges them too)", width)
+    for note in judgement.notes:
         lines += wrapped(f"note: {_short(note, target)}", width, "  ")
-    rows = [(f["rule"], formats.shown_status(f), f["evidence"]) for f in result.get("findings", ())]
-    for name, text in formats.claims(result):
-        if text != formats.NOT_CLAIMED:
-            rows.append((name, "claimed", text))
-        elif rows:
-            rows.append((name, NOTHING, text))
-    if measured := result.get("accuracy"):
-        if warning := measured.get("warning"):
-            rows.append(("accuracy", "not found", warning))
-        else:
-            how = "as given" if measured["normalisation_is"] == "given" else "found from the weights"
-            text = (
-                f"{measured['accuracy']:.2%} ({measured['correct']:,} of {measured['images']:,}"
-                f" {measured['split']} images), with inputs {measured['normalisation']}, {how}"
-            )
-            rows.append(("accuracy", "measured", text))
-    if rows:
+    if rows := _verdicts(result):
         cells = tuple((rule, status, _short(text, target)) for rule, status, text in rows)
         lines += ["", Table(("Rule", "Result", "Evidence"), cells, align="lll").text(width)]
-    lines += _advice(target, result.get("findings", ()), width)
-    if layers and result.get("layers"):
-        lines += ["", _fitting(layers_table(result["layers"]), width).text(width)]
+    lines += _advice(target, judgement.findings, width)
+    if layers and judgement.layers:
+        lines += ["", _fitting(layers_table(judgement.layers), width).text(width)]
     return "\n".join(lines)
 
 
-def _summary(result: dict[str, Any]) -> str:
-    if reason := result.get("error") or result.get("no_model"):
-        return f"{formats.word(result)}: {reason}"
-    rules = formats.missed_rules(result)
+def _verdicts(result: Result) -> list[tuple[str, str, str]]:
+    """Return rule, result and evidence of the findings, then of the claims and the measured accuracy."""
+    rows = [(finding.rule, finding.word, finding.evidence) for finding in result.judgement.findings]
+    for name, text in result.claims():
+        if text != NOT_CLAIMED:
+            rows.append((name, "claimed", text))
+        elif rows:
+            rows.append((name, NOTHING, text))
+    if measured := result.judgement.accuracy:
+        rows.append(("accuracy", *_measured(measured)))
+    return rows
+
+
+def _measured(measured: Accuracy) -> tuple[str, str]:
+    if measured.accuracy is None:
+        return "not found", measured.warning or ""
+    how = "as given" if measured.normalisation_is == "given" else "found from the weights"
+    return "measured", (
+        f"{measured.accuracy:.2%} ({measured.correct:,} of {measured.images:,} {measured.split} images),"
+        f" with inputs {measured.normalisation}, {how}"
+    )
+
+
+def _summary(judgement: Judgement) -> str:
+    if judgement.word in ("broken", "no model"):
+        return f"{judgement.word}: {judgement.reason}"
+    rules = judgement.missed_rules
     return f"failed, misses {enumeration(rules)}" if rules else "passed, meets every requirement"
 
 
-def _advice(target: str, findings: Sequence[dict[str, str]], width: int | None) -> list[str]:
-    """What to change for each rule that is missed, what is advised, and remarks."""
+def _advice(target: str, findings: Sequence[Finding], width: int | None) -> list[str]:
+    """Return what to change for each rule that is missed, what is advised, and remarks."""
     texts: dict[str, list[str]] = {"To change:": [], "Advised:": [], "Remarks:": []}
     for finding in findings:
-        rule = finding["rule"]
-        if finding["status"] != "passed":
-            title = "To change:" if finding["status"] == "failed" else "Advised:"
-            asked, fix = f"asked: {finding['requirement']}", finding.get("fix")
-            texts[title].append(f"{rule}: {f'{fix} ({asked})' if fix else asked}")
-        if remark := finding.get("remark"):
-            texts["Remarks:"].append(f"{rule}: {remark}")
+        if not finding.passed:
+            title = "To change:" if finding.status == "failed" else "Advised:"
+            asked = f"asked: {finding.requirement}"
+            text = f"{finding.fix} ({asked})" if finding.fix else asked
+            texts[title].append(f"{finding.rule}: {text}")
+        if finding.remark:
+            texts["Remarks:"].append(f"{finding.rule}: {finding.remark}")
     lines = []
     for title, items in texts.items():
         lines += ["", title] if items else []
@@ -87,34 +98,34 @@ def _advice(target: str, findings: Sequence[dict[str, str]], width: int | None) 
 
 
 def _short(text: str, target: str) -> str:
-    """The text with ``line 49`` for ``model.py:49``, since its target's name stands above it."""
+    """Write ``model.py:49`` as ``line 49`` where the heading names that file already."""
     file = re.escape(PurePath(re.sub(r":\w+$", "", target)).name)
     text = re.sub(rf"(?<![\w/]){file}:(\d+)", r"line \1", text)
     return re.sub(rf"(?<![\w/]){file} (?=In \[|cell )", "", text)
 
 
-def layers_table(layers: Sequence[dict[str, Any]]) -> Table:
-    """A row a layer: its output, its costs, its receptive field, what follows it, and its line."""
+def layers_table(layers: Sequence[Layer]) -> Table:
+    """Return a row for each layer: output, cost, receptive field, what follows it, and its line."""
     rows = tuple(
         (
-            row["name"],
-            row["type"],
-            "×".join(map(str, row["shape"])),
-            f"{row['parameters']:,}",
-            f"{row['macs']:,}",
-            str(row["receptive_field"]),
-            f"{row['jump']:g}",
-            {True: "yes", False: "no", None: ""}[row["batch_norm_after"]],
-            row["activation"] or "",
-            row["source"],
+            layer.name,
+            layer.type,
+            "×".join(map(str, layer.shape)),
+            f"{layer.parameters:,}",
+            f"{layer.macs:,}",
+            str(layer.receptive_field),
+            f"{layer.jump:g}",
+            {True: "yes", False: "no", None: ""}[layer.batch_norm_after],
+            layer.activation or "",
+            layer.source,
         )
-        for row in layers
+        for layer in layers
     )
     return Table(LAYERS, rows, align="lllrrrrlll")
 
 
 def _fitting(table: Table, width: int | None) -> Table:
-    """The layers without the columns that hold nothing, and without more where ``width`` is too small."""
+    """Drop the columns that are empty, and more where ``width`` is too small."""
     empty = [title for at, title in enumerate(table.header) if not any(row[at] for row in table.rows)]
     left_out: list[str] = []
     kept = _without(table, empty)
@@ -137,20 +148,20 @@ def _without(table: Table, titles: Sequence[str]) -> Table:
     )
 
 
-def folder_text(results: formats.Results, width: int | None = None) -> str:
-    """A row a model, those of a submission together, the deciding one first; then why models are broken."""
+def folder_text(results: Sequence[Result], width: int | None = None) -> str:
+    """Return a row for each model, the deciding one of a submission first; then why models are broken."""
     rows: list[tuple[str, ...]] = []
     broken: dict[str, list[str]] = {}
-    for target, result in results:
-        first = result.get("decides", True)
-        name, model = result.get("submission", target), formats.model_in(result) or NOTHING
-        count = f"{result['parameters']:,}" if "parameters" in result else ""
-        missed = ", ".join(formats.missed_rules(result))
-        shown = model if first else f"└ {model}"
-        rows.append((name if first else "", formats.word(result), shown, count, missed))
-        if error := result.get("error"):
-            reason, line = _parted(error, target)
-            place = "/".join(filter(None, (name, result.get("file"))))
+    for result in results:
+        judgement = result.judgement
+        name = result.target if result.submission is None else result.submission
+        model = result.place or NOTHING
+        count = "" if judgement.parameters is None else f"{judgement.parameters:,}"
+        first = (name, judgement.word, model) if result.decides else ("", judgement.word, f"└ {model}")
+        rows.append((*first, count, ", ".join(judgement.missed_rules)))
+        if judgement.error:
+            reason, line = _parted(judgement.error, result.target)
+            place = "/".join(filter(None, (name, result.file)))
             broken.setdefault(reason, []).append(f"{place}{line}")
     header = ("Submission", "Result", "Model", "Parameters", "Missed")
     lines = [Table(header, tuple(rows), align="lllrl").text(width)]
@@ -162,7 +173,7 @@ def folder_text(results: formats.Results, width: int | None = None) -> str:
 
 
 def _parted(error: str, target: str) -> tuple[str, str]:
-    """A reason, and the line of the target's own file that it ends with, as ``:12``."""
+    """Split off the line of the target's own file that a reason ends with, as ``:12``."""
     name = PurePath(re.sub(r":\w+$", "", target)).name
     error = error.removeprefix(f"{target} ").removeprefix(f"{target}: ").removeprefix(f"{name}: ")
     file = re.escape(name)

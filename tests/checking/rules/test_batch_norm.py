@@ -119,10 +119,10 @@ def test_every_path_from_a_convolution_passes_batch_norm(tokens):
     oracle.take(oracle.chain(chain, oracle.layer(model[0], set())))
     required = set(range(1, max(total, 2)))
     missing = {number for number in required if number in oracle.bare or number not in oracle.normalised}
-    found = {f["rule"]: f for f in judge_model(model, BRIEF)["findings"]}
-    assert found["batch_norm"]["status"] == ("failed" if missing else "passed"), found["batch_norm"]
-    assert found["batch_norm"]["evidence"].startswith(f"after {len(required - missing)} of {len(required)} ")
+    found = {f.rule: f for f in judge_model(model, BRIEF).findings}
+    assert found["batch_norm"].status == ("failed" if missing else "passed"), found["batch_norm"]
+    assert found["batch_norm"].evidence.startswith(f"after {len(required - missing)} of {len(required)} ")
     order = found.get("batch_norm_order")
     assert (order is not None) == bool(oracle.normalised)
     if order:
-        assert (order["status"] == "warning") == oracle.late, order
+        assert (order.status == "warning") == oracle.late, order

@@ -32,10 +32,10 @@ UNCOUNTED_MACS = {
 def test_verdicts_are_those_of_the_table(name):
     build, missed, field = CORPUS[name]
     result = judge_model(build(), BRIEF)
-    found = {f["rule"]: f for f in result["findings"]}
-    assert {rule for rule, f in found.items() if f["status"] != "passed"} == missed, found
-    assert found["receptive_field"]["evidence"].startswith(f"{field}×{field} ")
-    assert result["passed"] == (not missed - ADVISED)
+    found = {f.rule: f for f in result.findings}
+    assert {rule for rule, f in found.items() if f.status != "passed"} == missed, found
+    assert found["receptive_field"].evidence.startswith(f"{field}×{field} ")
+    assert result.passed == (not missed - ADVISED)
 
 
 @pytest.mark.parametrize("name", CORPUS)
@@ -55,15 +55,15 @@ def test_counts_and_shapes_agree_with_torch(name, monkeypatch):
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, torch.no_grad():
         model.eval()(torch.randn(2, 1, 28, 28))
     uncounted = UNCOUNTED_MACS.get(name, 0)
-    assert (result["macs"] - uncounted) * 2 * 2 == counter.get_total_flops()
+    assert (result.macs - uncounted) * 2 * 2 == counter.get_total_flops()
     kept_elsewhere = sum(
         buffer.numel() for buffer_name, buffer in model.named_buffers() if buffer_name == "w"
     )
-    assert result["parameters"] == len(nn.utils.parameters_to_vector(model.parameters())) + kept_elsewhere
+    assert result.parameters == len(nn.utils.parameters_to_vector(model.parameters())) + kept_elsewhere
     of_leaves: dict[str, list[tuple[int, ...]]] = {}
-    for row in result["layers"]:
-        if row["name"] in leaves and row["type"] != "lstm":
-            of_leaves.setdefault(row["name"], []).append(tuple(row["shape"]))
+    for row in result.layers:
+        if row.name in leaves and row.type != "lstm":
+            of_leaves.setdefault(row.name, []).append(tuple(row.shape))
     assert of_leaves
     for module_name, found in of_leaves.items():
         assert found == shapes[module_name]

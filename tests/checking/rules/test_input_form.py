@@ -24,12 +24,12 @@ def judged(model: nn.Module) -> dict:
 @pytest.mark.parametrize(("parts", "batch"), [(2, 2), (4, 8), (8, 8), (16, 16)])
 def test_a_batch_grows_until_it_is_enough(parts, batch):
     result = judged(ghost(parts))
-    notes = [note for note in result["notes"] if note.endswith(f"judged on a batch of {batch}")]
+    notes = [note for note in result.notes if note.endswith(f"judged on a batch of {batch}")]
     assert len(notes) == (batch > 2)
     # Whatever the batch, the figures are those of one image.
-    assert result["macs"] == judged(ghost(1))["macs"]
-    assert result["parameters"] == judged(ghost(1))["parameters"]
-    passed = {f["rule"] for f in result["findings"] if f["status"] == "passed"}
+    assert result.macs == judged(ghost(1)).macs
+    assert result.parameters == judged(ghost(1)).parameters
+    passed = {f.rule for f in result.findings if f.status == "passed"}
     assert {"batch_norm", "output", "dropout"} <= passed
 
 
@@ -70,11 +70,11 @@ class ChannelsLast(nn.Module):
 )
 def test_images_in_another_layout_are_judged_and_told(model, layout, words, change):
     result = judged(model)
-    (note,) = result["notes"]
+    (note,) = result.notes
     assert note.startswith(words)
     line = type(model).forward.__code__.co_firstlineno + 1
     assert f"{change} at the start of forward, test_inputs.py:{line}, makes it take 1×28×28" in note
-    assert next(f for f in result["findings"] if f["rule"] == "output")["status"] == "passed"
+    assert next(f for f in result.findings if f.rule == "output").status == "passed"
     assert form_taken(model).layout == layout
 
     class Changed(nn.Module):
@@ -87,12 +87,12 @@ def test_images_in_another_layout_are_judged_and_told(model, layout, words, chan
             return self.inner(scope["x"])
 
     changed = judged(Changed())
-    assert changed["notes"] == []
-    assert changed["macs"] == result["macs"]
+    assert changed.notes == ()
+    assert changed.macs == result.macs
     if layout == "flat":
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             model(torch.zeros(1, 784))
-        assert counter.get_total_flops() == 2 * result["macs"]
+        assert counter.get_total_flops() == 2 * result.macs
 
 
 class Picky(nn.Module):
@@ -168,9 +168,9 @@ Named = collections.namedtuple("Named", ["logits"])
 )
 def test_of_several_outputs_the_first_of_classes_is_judged(give, note):
     result = judged(Giving(give))
-    assert result["notes"] == [note]
-    assert next(f for f in result["findings"] if f["rule"] == "output")["status"] == "passed"
-    assert [row["name"] for row in result["layers"]] == ["c", "flatten"]
+    assert result.notes == (note,)
+    assert next(f for f in result.findings if f.rule == "output").status == "passed"
+    assert [row.name for row in result.layers] == ["c", "flatten"]
 
 
 def test_outputs_without_one_of_classes_are_refused():

@@ -12,11 +12,11 @@ from under20k.recipe.named import MINIMAL, REGULARIZED
 
 
 def verdicts(model: nn.Module, epochs: int = 8) -> dict[str, tuple[bool, str]]:
-    found = judge_model(model, load_profile("brief"), epochs=epochs)["findings"]
-    names = [finding["rule"] for finding in found]
+    found = judge_model(model, load_profile("brief"), epochs=epochs).findings
+    names = [finding.rule for finding in found]
     assert names == [rule for rule in RULES if rule in names]
     assert set(RULES) - set(names) <= {"batch_norm_order"}  # where there is no BatchNorm after a convolution
-    return {finding["rule"]: (finding["status"] == "passed", finding["evidence"]) for finding in found}
+    return {finding.rule: (finding.status == "passed", finding.evidence) for finding in found}
 
 
 def verdict(model: nn.Module, rule: str) -> tuple[bool, str]:
@@ -94,7 +94,7 @@ def test_an_only_convolution_needs_batch_norm(norm, expected):
 
 
 def findings(model: nn.Module) -> dict[str, dict[str, str]]:
-    return {f["rule"]: f for f in judge_model(model, load_profile("brief"))["findings"]}
+    return {f.rule: f for f in judge_model(model, load_profile("brief")).findings}
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_another_normalisation_is_no_batch_norm(between):
     passed, evidence = verdict(model, "batch_norm")
     assert not passed
     assert evidence == f"after 1 of 2 convolutions before the last, {len(between) + 5}; none after 0"
-    fix = findings(model)["batch_norm"]["fix"]
+    fix = findings(model)["batch_norm"].fix
     total = sum(p.numel() for p in model.parameters())
     assert fix == f"add nn.BatchNorm2d(4) after layer 0: 8 parameters, {total + 8:,} then"
 
@@ -127,14 +127,14 @@ def test_another_normalisation_is_no_batch_norm(between):
 def test_batch_norm_later_counts_and_its_order_is_a_rule_of_its_own(between, late):
     model = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), *between, nn.BatchNorm2d(4), *block(4, 4), *head())
     found = findings(model)
-    assert found["batch_norm"]["status"] == "passed"
+    assert found["batch_norm"].status == "passed"
     usual = "the usual order is convolution → BatchNorm → ReLU"
-    assert found["batch_norm"]["remark"] == (usual if late else "")
+    assert found["batch_norm"].remark == (usual if late else "")
     order = found["batch_norm_order"]
-    assert order["status"] == ("warning" if late else "passed")
+    assert order.status == ("warning" if late else "passed")
     if late:
-        assert order["evidence"] == f"after {late}: {1 + len(between)}"
-        assert order["fix"] == f"call before {late}: layer {1 + len(between)}; no parameters"
+        assert order.evidence == f"after {late}: {1 + len(between)}"
+        assert order.fix == f"call before {late}: layer {1 + len(between)}; no parameters"
 
 
 def test_batch_norm_that_is_defined_but_not_used_does_not_count():
@@ -227,7 +227,7 @@ def test_an_average_of_a_part_is_explained():
     model = network(nn.Conv2d(4, 10, 1), nn.AvgPool2d(6), nn.Flatten())
     assert verdict(model, "head") == (False, "neither is computed: 9 averages 6×6 of the 7×7 map")
     fix = "make layer 9, nn.AdaptiveAvgPool2d(1) or nn.AvgPool2d(7): no parameters"
-    assert findings(model)["head"]["fix"] == fix
+    assert findings(model)["head"].fix == fix
 
 
 def test_the_receptive_field_is_that_of_what_goes_into_the_global_pooling():
@@ -253,18 +253,18 @@ def test_the_receptive_field_is_that_of_what_goes_into_the_global_pooling():
 @pytest.mark.parametrize("model", [nn.Identity(), nn.Sequential(), nn.Flatten(), nn.Linear(28, 10)])
 def test_what_is_hardly_a_network_is_judged_too(model):
     found = findings(model)
-    assert {found[rule]["status"] for rule in ("batch_norm", "dropout", "output")} == {"failed"}
-    assert all(finding["fix"] for finding in found.values() if finding["status"] != "passed")
+    assert {found[rule].status for rule in ("batch_norm", "dropout", "output")} == {"failed"}
+    assert all(finding.fix for finding in found.values() if finding.status != "passed")
 
 
 def test_a_small_field_is_no_failure():
     found = findings(network(nn.Dropout(0.1), *head()))
-    assert found["receptive_field"]["status"] == "warning"
+    assert found["receptive_field"].status == "warning"
     # 10 + 3 · 8 pixels; 3×3 convolutions from 4 to 4 channels have 9·16 + 4 parameters, BatchNorm 8.
     fix = (
         "pool or stride earlier, or add 3 more 3×3 convolutions before it: 8 pixels more each, 156 parameters"
     )
-    assert found["receptive_field"]["fix"] == f"{fix} with 4 channels"
+    assert found["receptive_field"].fix == f"{fix} with 4 channels"
 
 
 @pytest.mark.parametrize(("epochs", "passed"), [(1, True), (19, True), (20, False), (100, False)])
@@ -273,8 +273,8 @@ def test_fewer_than_20_epochs(epochs, passed):
 
 
 def test_epochs_that_are_not_known_are_not_judged():
-    found = judge_model(network(*head()), load_profile("brief"))["findings"]
-    assert [finding["rule"] for finding in found] == [rule for rule in RULES if rule != "epochs"]
+    found = judge_model(network(*head()), load_profile("brief")).findings
+    assert [finding.rule for finding in found] == [rule for rule in RULES if rule != "epochs"]
 
 
 def test_the_specifications_models():
@@ -293,15 +293,15 @@ SHARED = Architecture.parse("5,5,5sp,5vs|3v")
 @pytest.mark.parametrize("architecture", [REGULARIZED.architecture, MINIMAL.architecture, SHARED], ids=str)
 def test_layers_are_those_that_the_architecture_counts(architecture):
     judgement = judge_model(build(architecture), load_profile("brief"))
-    (parameters,) = (found for found in judgement["findings"] if found["rule"] == "parameters")
+    (parameters,) = (found for found in judgement.findings if found.rule == "parameters")
     assert parameters["evidence"].startswith(f"{architecture.parameters:,}: all trainable")
-    rows, counted = judgement["layers"], list(architecture.layers())
-    by_name = {row["name"]: row for row in rows}
+    rows, counted = judgement.layers, list(architecture.layers())
+    by_name = {row.name: row for row in rows}
     for layer in counted:
         row = by_name[layer.name]
-        assert (tuple(row["shape"]), row["parameters"], row["macs"]) == (
+        assert (tuple(row.shape), row.parameters, row.macs) == (
             layer.shape,
             layer.parameters,
             layer.macs,
         )
-        assert (row["receptive_field"], row["jump"]) == (layer.receptive_field, layer.jump)
+        assert (row.receptive_field, row.jump) == (layer.receptive_field, layer.jump)

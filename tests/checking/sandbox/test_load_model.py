@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.submissions import GOOD, PARAMETERS, running
 from under20k.checking.profiles import load_profile
-from under20k.checking.sandbox import sandbox
+from under20k.checking.sandbox import server
 from under20k.checking.sandbox.sandbox import Sandbox, judge_all
 
 GUARD = "put training under `if __name__ == '__main__':`"
@@ -144,16 +144,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_a_file_that_does_no_harm_runs_whole(whole, name):
-    assert (whole[name].get("parameters"), whole[name]["notes"]) == (PARAMETERS, [])
-    assert whole[name]["passed"]
+    assert (whole[name].parameters, whole[name].notes) == (PARAMETERS, ())
+    assert whole[name].passed
 
 
 @pytest.mark.parametrize("name", REDUCED)
 def test_of_a_file_that_cannot_run_the_definitions_are_judged(reduced, name):
     result, words = reduced[name], REDUCED[name][1].replace("{folder}/", "")
-    assert result.get("parameters") == PARAMETERS, result
-    assert result["passed"]
-    (note,) = result["notes"]
+    assert result.parameters == PARAMETERS, result
+    assert result.passed
+    (note,) = result.notes
     assert note.startswith("only its definitions ran: ")
     assert note.replace(f"{Path.cwd()}/", "").partition(": ")[2].startswith(words.partition("train.log")[0])
 
@@ -161,10 +161,10 @@ def test_of_a_file_that_cannot_run_the_definitions_are_judged(reduced, name):
 def test_a_gpu_is_the_cpu_and_the_line_is_named(folder):
     lines = "x = x.cuda().to('cuda:0').to(device='cuda') + torch.zeros(1, device='cuda')"
     result = judge(net=running(lines) + "model = Net().cuda()\n")
-    assert result["passed"]
-    assert result["notes"] == [
-        "net.py:17 asks for a GPU (cuda); net.py:14 asks for a GPU (cuda): judged on the CPU"
-    ]
+    assert result.passed
+    assert result.notes == (
+        "net.py:17 asks for a GPU (cuda); net.py:14 asks for a GPU (cuda): judged on the CPU",
+    )
 
 
 @pytest.mark.parametrize(
@@ -179,24 +179,24 @@ def test_a_gpu_is_the_cpu_and_the_line_is_named(folder):
 )
 def test_however_a_gpu_is_asked_for(folder, text):
     result = judge(net=text)
-    assert result.get("parameters") == PARAMETERS, result
-    assert "asks for a GPU" in result["notes"][0]
+    assert result.parameters == PARAMETERS, result
+    assert "asks for a GPU" in result.notes[0]
 
 
 def test_a_gpu_by_its_number(folder):
     result = judge(net=running("x = x.to(0) + torch.zeros(1, device=0)"))
-    assert result["passed"]
-    assert result["notes"] == ["net.py:14 asks for a GPU (cuda): judged on the CPU"]
+    assert result.passed
+    assert result.notes == ("net.py:14 asks for a GPU (cuda): judged on the CPU",)
 
 
 def test_what_steers_a_terminal_is_taken_out(folder):
     result = judge(net=running("raise ValueError('\\x1b[31mred\\x07')"))
-    assert result["error"] == "on images of 1×28×28: ValueError: \ufffd[31mred\ufffd (net.py:14)"
+    assert result.error == "on images of 1×28×28: ValueError: \ufffd[31mred\ufffd (net.py:14)"
 
 
 def test_a_device_that_depends_on_the_machine_needs_no_note(folder):
     lines = "x = x.to(torch.device('cuda' if torch.cuda.is_available() else 'cpu'))"
-    assert judge(net=running(lines))["notes"] == []
+    assert judge(net=running(lines)).notes == ()
 
 
 def test_a_package_that_ends_its_process_when_imported(folder, monkeypatch):
@@ -204,15 +204,14 @@ def test_a_package_that_ends_its_process_when_imported(folder, monkeypatch):
     Path("site").mkdir()
     Path("site/suicidal.py").write_text("import os\nos._exit(3)\n")
     code = (
-        "import sys; sys.path.append('site'); from under20k.checking.sandbox import import_packages, worker;"
-        "preload.installed_folders = lambda: (__import__('os').path.realpath('site') + '/',); worker.main()"
+        "import os, sys; sys.path.append('site')\n"
+        "from under20k.checking.sandbox import import_packages, worker\n"
+        "import_packages.installed_folders = lambda: (os.path.realpath('site') + '/',)\n"
+        "worker.main()"
     )
-    monkeypatch.setattr(sandbox, "WORKER", (sys.executable, "-P", "-c", code))
+    monkeypatch.setattr(server, "WORKER", (sys.executable, "-P", "-c", code))
     result = judge(net="import suicidal\n" + GOOD)
-    assert (
-        result["error"] == "ended: it stopped the process that runs models"
-        or result["parameters"] == PARAMETERS
-    )
+    assert result.error == "ended: it stopped the process that runs models" or result.parameters == PARAMETERS
 
 
 def test_a_helper_that_trains_when_imported_is_reduced_too(folder):
@@ -220,23 +219,22 @@ def test_a_helper_that_trains_when_imported_is_reduced_too(folder):
         base=GOOD + TRAINING + "torch.save(model.state_dict(), 'last.pth')\n",
         net="from base import Net\nmodel = Net()\n",
     )
-    assert result.get("parameters") == PARAMETERS, result
+    assert result.parameters == PARAMETERS, result
     assert any(
-        "of base.py only the definitions ran: base.py:22 writes the file last.pth" in n
-        for n in result["notes"]
+        "of base.py only the definitions ran: base.py:22 writes the file last.pth" in n for n in result.notes
     )
 
 
 def test_a_helpers_missing_package_does_no_harm_to_a_model_that_does_not_need_it(folder):
     helper = "import some_missing_wandb\ndef log(x):\n    some_missing_wandb.log(x)\nWIDTH = 4\n"
     result = judge(helper=helper, net="from helper import WIDTH, log\n" + GOOD)
-    assert result.get("parameters") == PARAMETERS, result
+    assert result.parameters == PARAMETERS, result
 
 
 def test_a_helpers_missing_package_is_named_where_the_model_needs_it(folder):
     helper = "import some_missing_pl\nclass Base(some_missing_pl.LightningModule):\n    pass\n"
     result = judge(helper=helper, net="from helper import Base\n" + GOOD.replace("nn.Module", "Base"))
-    assert "needs the package some_missing_pl, which is not installed here (helper.py:1)" in result["error"]
+    assert "needs the package some_missing_pl, which is not installed here (helper.py:1)" in result.error
 
 
 def test_a_module_of_the_name_of_an_installed_one_is_the_students(folder):
@@ -249,20 +247,20 @@ def test_a_module_of_the_name_of_an_installed_one_is_the_students(folder):
     results = dict(
         judge_all(["one/net.py", "two/net.py", "one/net.py"], Sandbox(load_profile("brief")), jobs=1)
     )
-    assert results["one/net.py"]["parameters"] == PARAMETERS
-    assert results["two/net.py"]["parameters"] == 8 * 37 + 16 + 8 * 1440 + 10
+    assert results["one/net.py"].parameters == PARAMETERS
+    assert results["two/net.py"].parameters == 8 * 37 + 16 + 8 * 1440 + 10
 
 
 def test_a_missing_argument_is_asked_for_with_how_the_source_gives_it(folder):
     net = GOOD.replace("width=4", "width") + "def main():\n    return Net(width=8), Net(4)\n"
-    error = judge(net=net)["error"]
+    error = judge(net=net).error
     assert error == "Net needs width: give --arg width=…; this file calls it with 8, 4"
 
 
 def test_where_nothing_can_fork_a_process_judges_one_model(folder, monkeypatch):
     code = "from under20k.checking.sandbox import worker; worker.FORKS = False; worker.main()"
-    monkeypatch.setattr(sandbox, "WORKER", (sys.executable, "-P", "-c", code))
-    monkeypatch.setattr(sandbox, "FORKS", False)
+    monkeypatch.setattr(server, "WORKER", (sys.executable, "-P", "-c", code))
+    monkeypatch.setattr(server, "FORKS", False)
     texts = {
         "good": GOOD,
         "saves": GOOD + "torch.save(Net().state_dict(), 'last.pth')\n",
@@ -275,11 +273,9 @@ def test_where_nothing_can_fork_a_process_judges_one_model(folder, monkeypatch):
         Path(f"{name}.py").write_text(text)
     limits = Sandbox(load_profile("brief"), time_limit_s=6)
     results = {Path(t).stem: r for t, r in judge_all([f"{n}.py" for n in texts], limits, jobs=2)}
-    assert results.pop("hangs")["error"] == "ended after the time limit of 6 s"
-    assert {name: result.get("parameters") for name, result in results.items()} == dict.fromkeys(
-        results, PARAMETERS
-    )
-    assert [len(results[name]["notes"]) for name in ("good", "saves", "leaves", "loops", "z_good")] == [
+    assert results.pop("hangs").error == "ended after the time limit of 6 s"
+    assert {name: result.parameters for name, result in results.items()} == dict.fromkeys(results, PARAMETERS)
+    assert [len(results[name].notes) for name in ("good", "saves", "leaves", "loops", "z_good")] == [
         0,
         1,
         1,
@@ -297,5 +293,5 @@ def test_a_class_is_told_apart_by_folder(folder):
             textwrap.dedent("from blocks import WIDTH\n") + GOOD.replace("=4", "=WIDTH")
         )
     results = dict(judge_all(["a/net.py", "b/net.py"], Sandbox(load_profile("brief")), jobs=1))
-    assert results["a/net.py"]["parameters"] == PARAMETERS
-    assert results["b/net.py"]["parameters"] == 8 * 37 + 16 + 8 * 1440 + 10
+    assert results["a/net.py"].parameters == PARAMETERS
+    assert results["b/net.py"].parameters == 8 * 37 + 16 + 8 * 1440 + 10

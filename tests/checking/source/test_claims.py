@@ -195,7 +195,7 @@ def test_places_and_json():
             ("w.ipynb In [4]", "Test set: Accuracy: 9941/10000 (99.41%)\ntrain acc: 98.5%"),
         ],
     )
-    found = json.loads(json.dumps(claims(source).to_dict()))
+    found = json.loads(json.dumps(claims(source).to_json()))
     assert found == {
         "epochs": {"value": 15, "place": "w.ipynb In [2]:2"},
         "test_accuracy": {"value": 0.9941, "place": "w.ipynb In [4], output"},
@@ -205,7 +205,7 @@ def test_places_and_json():
     assert claims(source, {"w.ipynb In [4]"}).best_test_accuracy.value == 0.9941
     assert claims(source, set()).test_accuracy is None
     assert claims(Source()) == Claims()
-    assert Claims().to_dict() == {}
+    assert Claims().to_json() == {}
 
 
 @given(st.text())

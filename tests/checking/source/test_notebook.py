@@ -149,14 +149,14 @@ def test_notebooks_and_files_that_need_more_than_is_here_are_judged(tmp_path):
     notebook(tmp_path / "e.ipynb", GOOD, "size = int(4)\nmodel = Net(size)", "model = train(model)")
     texts = [f"{path}{':model' * (path.stem == 'e')}" for path in sorted(tmp_path.iterdir())]
     found = [result for _, result in judge_all(texts, Sandbox(load_profile("brief")), jobs=1)]
-    assert [result.get("parameters") for result in found] == [PARAMETERS, PARAMETERS, None, None, PARAMETERS]
-    assert [result["notes"] for result in found[:2]] == [
+    assert [result.parameters for result in found] == [PARAMETERS, PARAMETERS, None, None, PARAMETERS]
+    assert [result.notes for result in found[:2]] == [
         ["In [ ] (cell 3) has a syntax error and was left out: line 1: invalid syntax"],
         [
             "only its definitions ran: b.py:2 needs the package not_installed_anywhere,"
             " which is not installed here"
         ],
     ]
-    assert "a.ipynb cell 4:16" in json.dumps(found[0]["layers"])
-    assert found[2]["error"].endswith("object has no attribute 'c' (c.py:15)")
-    assert found[3]["error"].endswith("object has no attribute 'c' (d.ipynb cell 3:15)")
+    assert "a.ipynb cell 4:16" in repr(found[0].layers)
+    assert found[2].error.endswith("object has no attribute 'c' (c.py:15)")
+    assert found[3].error.endswith("object has no attribute 'c' (d.ipynb cell 3:15)")

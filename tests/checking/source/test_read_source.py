@@ -282,7 +282,7 @@ def check(path: Path) -> None:
         for target in found if isinstance(found, list) else [found]:
             target.summary()
             target.missing_arguments()
-            json.dumps([target.claims.to_dict(), target.notes, target.calls, target.others])
+            json.dumps([target.claims.to_json(), target.notes, target.calls, target.others])
             definitions(target.pieces, target.name)
 
 

@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 from types import CodeType, FrameType, TracebackType
 
 import torch
 from torch import nn
 
-from under20k.checking import FOLDER
+from under20k.checking.ownership import PACKAGE, Ownership
 
-_OWN = tuple(os.path.dirname(path) + os.sep for path in (torch.__file__, FOLDER))
-_LIBRARY = os.path.dirname(os.__file__) + os.sep
-_PACKAGES = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
+_TORCH = os.path.join(os.path.dirname(torch.__file__), "")
+_OWNERSHIP = Ownership()
+
+
+@cache
+def _is_authors(file: str) -> bool:
+    return not file.startswith(_TORCH) and _OWNERSHIP.is_authors(file)
 
 
 def line(stop: CodeType) -> str:
-    """``file:line`` of the innermost call below ``stop`` that the author's own files make.
+    """Return ``file:line`` of the innermost call below ``stop`` that the author's own files make.
 
-    Where there is none, that of an installed package; empty where only torch's modules call.
+    If there is none, return that of an installed package; empty if only torch's modules call.
     """
     frame: FrameType | None = sys._getframe(1)
     installed = ""
     while frame is not None and frame.f_code is not stop:
         file = frame.f_code.co_filename
-        if _is_source(file):
+        if not file.startswith((_TORCH, PACKAGE, "<")):
             place = f"{os.path.basename(file)}:{frame.f_lineno}"
             if _is_authors(file):
                 return place
@@ -35,12 +40,12 @@ def line(stop: CodeType) -> str:
 
 
 def failed_at(error: BaseException) -> tuple[str, nn.Module | None, object]:
-    """Of an error: ``file:line`` in the author's files, the innermost module whose call failed, its input."""
+    """Return ``file:line`` in the author's files, the innermost module whose call failed, and its input."""
     place, module, taken = "", None, None
     step: TracebackType | None = error.__traceback__
     while step is not None:
         frame = step.tb_frame
-        if _is_source(frame.f_code.co_filename) and _is_authors(frame.f_code.co_filename):
+        if _is_authors(frame.f_code.co_filename):
             place = f"{os.path.basename(frame.f_code.co_filename)}:{step.tb_lineno}"
         if frame.f_code.co_name == "forward" and isinstance(found := frame.f_locals.get("self"), nn.Module):
             module, taken = found, frame.f_locals.get("input")
@@ -49,24 +54,16 @@ def failed_at(error: BaseException) -> tuple[str, nn.Module | None, object]:
 
 
 def forward_line(model: nn.Module) -> str:
-    """``file:line`` of the first line of the model's own ``forward``, empty where it has none of its own."""
+    """Return ``file:line`` of the first line of the model's own ``forward``, empty if it has none."""
     code = getattr(type(model).forward, "__code__", None)
-    if code is None or not _is_source(code.co_filename) or not _is_authors(code.co_filename):
+    if code is None or not _is_authors(code.co_filename):
         return ""
     first = min((at for _, _, at in code.co_lines() if at and at > code.co_firstlineno), default=0)
     return f"{os.path.basename(code.co_filename)}:{first or code.co_firstlineno}"
 
 
 def attribute(name: str) -> str:
-    """``f.0.conv`` as code names it: ``self.f[0].conv``; a layer of a sequence: ``layer 3``."""
+    """Return ``f.0.conv`` as code names it, ``self.f[0].conv``; a layer of a sequence as ``layer 3``."""
     first, *rest = name.split(".")
     text = f"layer {first}" if first.isdigit() else f"self.{first}"
     return text + "".join(f"[{part}]" if part.isdigit() else f".{part}" for part in rest)
-
-
-def _is_source(file: str) -> bool:
-    return not file.startswith((*_OWN, "<")) and "runpy" not in file
-
-
-def _is_authors(file: str) -> bool:
-    return not file.startswith(_LIBRARY) and not any(part in file for part in _PACKAGES)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from under20k.checking.graph.graph import Graph
 from under20k.checking.graph.node import Node
-from under20k.checking.rules.verdict import ACTIVATIONS, Ruling, at, code, several
+from under20k.checking.rules.verdict import ACTIVATIONS, Verdict, at, code, several
 
 REQUIREMENT = "BatchNorm after every convolution but the last"
 ORDER = "convolution → BatchNorm → ReLU"
@@ -34,7 +34,7 @@ class Ways:
         return self.normalised and not self.bare
 
 
-def judge_batch_norm(graph: Graph, parameters: int) -> tuple[Ruling, Ruling | None]:
+def judge_batch_norm(graph: Graph, parameters: int) -> tuple[Verdict, Verdict | None]:
     """The rulings on BatchNorm and on its order, None where there is no BatchNorm after a convolution.
 
     ``parameters`` are the model's, for what a fix costs.
@@ -64,7 +64,7 @@ def judge_batch_norm(graph: Graph, parameters: int) -> tuple[Ruling, Ruling | No
         fix = (
             "a network without convolutions has nothing to normalise; use nn.Conv2d, with BatchNorm after it"
         )
-    return Ruling(bool(required) and not bare, REQUIREMENT, text, remark, fix), order
+    return Verdict(bool(required) and not bare, REQUIREMENT, text, remark, fix), order
 
 
 def has_batch_norm(node: Node, graph: Graph) -> bool:
@@ -166,17 +166,17 @@ def _is_pointwise(node: Node) -> bool:
     return set(node.settings.get("kernel_size", (0,))) == {1} and node.settings.get("groups", 1) == 1
 
 
-def _order(late: Sequence[tuple[Node, Node]]) -> Ruling:
+def _order(late: Sequence[tuple[Node, Node]]) -> Verdict:
     requirement = f"the order {ORDER}"
     if not late:
-        return Ruling(True, requirement, "BatchNorm comes before the activation")
+        return Verdict(True, requirement, "BatchNorm comes before the activation")
     kinds: dict[str, list[str]] = {}
     for first, norm in late:
         kinds.setdefault(first.kind, []).append(at(norm))
     text = "; ".join(f"after {kind}: {several(names)}" for kind, names in kinds.items())
     norms = several((code(norm) for _, norm in late), "; ")
     fix = f"call before {' and '.join(kinds)}: {norms}; no parameters"
-    return Ruling(False, requirement, text, fix=fix)
+    return Verdict(False, requirement, text, fix=fix)
 
 
 def _fix(bare: Sequence[Node], parameters: int, ways: dict[int, Ways], calls: dict[int, str]) -> str:

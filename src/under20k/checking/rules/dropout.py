@@ -8,25 +8,25 @@ from torch import nn
 
 from under20k.checking.graph.node import ATTENTION, RECURRENT, Node
 from under20k.checking.graph.source_lines import attribute
-from under20k.checking.rules.verdict import Ruling, at, code, several
+from under20k.checking.rules.verdict import Verdict, at, code, several
 
 
-def judge_dropout(model: nn.Module, trained: Sequence[Node]) -> Ruling:
+def judge_dropout(model: nn.Module, trained: Sequence[Node]) -> Verdict:
     """Whether the run in training drops something, attention's weights included."""
     layers = [node for node in trained if _could_drop(node)]
     active = [f"{at(node)} p = {_rate(node):g}" for node in layers if _drops(node)]
     idle = [f"{at(node)} p = {_rate(node):g}" for node in layers if not _drops(node)]
     text = several(active) or "nothing is dropped in training"
     text += f"; idle: {several(idle)}" if idle else ""
-    return Ruling(bool(active), "dropout with p above 0", text, fix="" if active else _fix(model, trained))
+    return Verdict(bool(active), "dropout with p above 0", text, fix="" if active else _fix(model, trained))
 
 
-def judge_dropout_off(evaluated: Sequence[Node]) -> Ruling:
+def judge_dropout_off(evaluated: Sequence[Node]) -> Verdict:
     """Whether the run in evaluation drops nothing."""
     active = [node for node in evaluated if _drops(node)]
     text = f"still drops: {several(map(at, active))}" if active else "nothing is dropped in evaluation"
     fix = f"use nn.Dropout, or pass self.training: {several(map(code, active))}" if active else ""
-    return Ruling(not active, "no dropout in evaluation", text, fix=fix)
+    return Verdict(not active, "no dropout in evaluation", text, fix=fix)
 
 
 def _could_drop(node: Node) -> bool:

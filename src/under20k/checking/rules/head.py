@@ -5,18 +5,18 @@ from __future__ import annotations
 from under20k.checking.graph.graph import Graph
 from under20k.checking.graph.node import CONVOLUTIONS, RESHAPING, Node
 from under20k.checking.graph.receptive_field import REDUCTIONS, averages_whole_map, pools_whole_map
-from under20k.checking.rules.verdict import Ruling, at, code, several, times
+from under20k.checking.rules.verdict import Verdict, at, code, several, times
 from under20k.recipe.architecture import IMAGE_SIDE
 
 SCALINGS = ("div", "__truediv__", "true_divide", "mul", "__mul__", "__rmul__", "multiply", "divide")
 
 
-def judge_head(graph: Graph) -> Ruling:
+def judge_head(graph: Graph) -> Verdict:
     """Global average pooling, or a fully connected layer, on whose way to the output no map comes again."""
     requirement = "global average pooling or fully connected"
     heads = [(node, what) for node in graph.nodes if (what := _kind(node, graph)) and _is_final(node, graph)]
     if heads:
-        return Ruling(True, requirement, several(f"{at(node)}: {what}" for node, what in heads))
+        return Verdict(True, requirement, several(f"{at(node)}: {what}" for node, what in heads))
     evidence, fix = "neither is computed", _fix(graph)
     pools = [node for node in graph.nodes if _is_final(node, graph) and _reduces(node)]
     for node in pools[-1:]:
@@ -32,10 +32,10 @@ def judge_head(graph: Graph) -> Ruling:
     gates = [node for node in graph.nodes if _kind(node, graph) and not _is_final(node, graph)]
     if gates and not pools:
         evidence += f": {at(gates[-1])} is followed by maps again"
-    return Ruling(False, requirement, evidence, fix=fix)
+    return Verdict(False, requirement, evidence, fix=fix)
 
 
-def judge_receptive_field(graph: Graph, least: int) -> Ruling:
+def judge_receptive_field(graph: Graph, least: int) -> Verdict:
     """The field of what goes into the global pooling, or into the last layer with weights if there is none.
 
     So a 1×1 convolution gets the same verdict before global average pooling and after it. Pooling
@@ -45,7 +45,7 @@ def judge_receptive_field(graph: Graph, least: int) -> Ruling:
     pools = [node for node in graph.nodes if pools_whole_map(node) and _is_final(node, graph)]
     layers = [node for node in graph.nodes if node.is_layer and not graph.only_gates(node)]
     if not pools and not layers:
-        return Ruling(False, requirement, "no layer with weights", fix="add a convolution")
+        return Verdict(False, requirement, "no layer with weights", fix="add a convolution")
     if pools:
         side = max(_field_into(_first_of_pooling(node)) for node in pools)
         into = max((_first_of_pooling(node) for node in pools), key=_field_into)
@@ -59,7 +59,7 @@ def judge_receptive_field(graph: Graph, least: int) -> Ruling:
     if not passed if pools else into.receptive_field > side:
         text += f", {what}"
     fix = "" if passed else _larger_field(into, least - side) if graph.convolutions() else "use convolutions"
-    return Ruling(passed, requirement, text, fix=fix)
+    return Verdict(passed, requirement, text, fix=fix)
 
 
 def _square(side: int) -> str:

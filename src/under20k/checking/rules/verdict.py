@@ -16,7 +16,7 @@ NAMED = 4
 
 
 @dataclass(frozen=True)
-class Ruling:
+class Verdict:
     """One rule on one model, before the profile says how much it matters."""
 
     passed: bool

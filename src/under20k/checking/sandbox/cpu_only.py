@@ -1,4 +1,4 @@
-"""Models that ask for a GPU: a check runs them on the CPU, and names the line that asked."""
+"""Run models that ask for a GPU on the CPU, and name the line that asked."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ _CONTEXT: Any = _device.DeviceContext
 ACCELERATORS = ("cuda", "mps", "xpu", "hip", "hpu", "xla", "npu")
 
 
-class OnCpu(TorchFunctionMode):
-    """Send to the CPU what is sent to an accelerator that this process does not have.
+class CpuOnly(TorchFunctionMode):
+    """Sends to the CPU what is sent to an accelerator that this process does not have.
 
-    ``place`` gives the student's line that is running; it stands in ``asked``, once for each line.
+    ``place`` returns the student's line that is running.
     """
 
     def __init__(self, place: Callable[[], str]) -> None:
         super().__init__()
-        self.asked: list[str] = []
+        self.requests: list[str] = []
+        """Lines that asked for an accelerator, each once."""
         self._place = place
         self._missing = {name for name in ACCELERATORS if not available(name)}
         self._set_device = _CONTEXT.__init__
 
-    def __enter__(self) -> OnCpu:
-        # Of ``torch.set_default_device`` and ``with torch.device(…)``, which act after every other mode.
+    def __enter__(self) -> CpuOnly:
+        # ``torch.set_default_device`` and ``with torch.device(…)`` act after every other mode.
         _CONTEXT.__init__ = lambda context, device: self._set_device(context, self._here(device))
         super().__enter__()  # type: ignore[no-untyped-call]
         return self
@@ -50,13 +51,13 @@ class OnCpu(TorchFunctionMode):
         return func(*args, **kwargs)
 
     def note(self) -> str:
-        """Where a GPU was asked for, in words; empty where it was not."""
-        if not self.asked:
+        """Return where a GPU was asked for, in words; empty if it was not."""
+        if not self.requests:
             return ""
-        return f"{'; '.join(self.asked)}: judged on the CPU"
+        return f"{'; '.join(self.requests)}: judged on the CPU"
 
     def _here(self, value: Any) -> Any:
-        """The CPU in place of a device that is missing; every other value as it is."""
+        """Return the CPU in place of a missing device, and every other value as it is."""
         kind = value.type if isinstance(value, torch.device) else value
         if type(value) is int:  # the number of a GPU
             kind = "cuda"
@@ -69,12 +70,12 @@ class OnCpu(TorchFunctionMode):
         kind = str(device).partition(":")[0]
         place = self._place()
         text = f"{place or 'the model'} asks for a GPU ({kind})"
-        if text not in self.asked:
-            self.asked.append(text)
+        if text not in self.requests:
+            self.requests.append(text)
 
 
 def available(accelerator: str) -> bool:
-    """Whether this torch on this machine can put tensors there."""
+    """Whether torch can put tensors on that accelerator here."""
     if accelerator in ("cuda", "hip"):
         return torch.cuda.is_available()
     module = getattr(torch.backends if accelerator == "mps" else torch, accelerator, None)

@@ -1,6 +1,6 @@
-"""The installed packages that a source imports, imported once for every model that is forked afterwards.
+"""Import the installed packages that a source needs, once for every model that is forked afterwards.
 
-Found by parsing: the source's own imports, and those of the local modules that it imports.
+They are found by parsing: the source's own imports, and those of the local modules that it imports.
 """
 
 from __future__ import annotations
@@ -9,55 +9,27 @@ import ast
 import contextlib
 import importlib
 import importlib.util
-import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from under20k.checking.sandbox.audit_hook import installed_folders
-from under20k.checking.source.ipython import PARSE_ERRORS
+from under20k.checking.ownership import installed_folders
+from under20k.checking.sandbox.process_limits import time_limit
+from under20k.checking.source.syntax import PARSE_ERRORS
 
 IMPORT_LIMIT_S = 60
 """For one package; one that takes longer is left to the models."""
 COMPILING = ("optim", "lr_scheduler", "compile")
-"""What of torch imports its compiler when it is used, which takes a second."""
-MOST_MODULES = 200
-"""Local modules that are looked at."""
+"""Parts of torch whose use imports its compiler, which takes a second."""
+MAX_MODULES = 200
+"""Local modules that are read."""
 
 
-class TooLong(BaseException):
-    """What runs has had its time."""
+def import_packages(sources: Iterable[str], folders: Sequence[Path]) -> set[str]:
+    """Import the installed packages that the sources import; return the top-level names that are new.
 
-
-@contextlib.contextmanager
-def time_limit(limit_s: float) -> Iterator[None]:
-    """Raise TooLong in what runs after ``limit_s`` seconds, and again each second; not on Windows."""
-    if not hasattr(signal, "setitimer"):
-        yield
-        return
-
-    active = True
-
-    def ring(number: int, frame: Any) -> None:
-        if active:
-            raise TooLong
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, limit_s, 1)
-    try:
-        yield
-    finally:
-        active = False  # first: it may ring on the way out
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
-def preload(sources: Iterable[str], folders: Sequence[Path]) -> set[str]:
-    """Import the installed packages that the sources import; returns the top-level names that came new.
-
-    What lies in ``folders``, where local modules are looked up, is never taken for a package. A package that
-    fails is passed over: the model that needs it will say so.
+    Modules in ``folders`` are local ones, never packages. A package that fails is skipped: the model that
+    needs it will report it.
     """
     installed = installed_folders()
     before = set(sys.modules)
@@ -79,7 +51,7 @@ def is_local(name: str, folders: Sequence[Path]) -> bool:
 
 
 def local_file(name: str, folders: Sequence[Path]) -> Path | None:
-    """The file of a local module, or None."""
+    """Return the file of a local module, or None."""
     for folder in folders:
         for path in (folder / f"{name}.py", folder / name / "__init__.py"):
             with contextlib.suppress(OSError):
@@ -89,17 +61,17 @@ def local_file(name: str, folders: Sequence[Path]) -> Path | None:
 
 
 def _imports(sources: Iterable[str], folders: Sequence[Path]) -> Iterator[str]:
-    """Dotted names that are imported, of local modules those that they import."""
+    """Yield the dotted names that are imported, for local modules those that they import."""
     left, seen = list(sources), set[Path]()
     while left:
         for name in _imported(left.pop()):
             path = local_file(name.partition(".")[0], folders)
             if path is None:
                 yield name
-            elif path not in seen and len(seen) < MOST_MODULES:
+            elif path not in seen and len(seen) < MAX_MODULES:
                 seen.add(path)
                 files = [path] if path.name != "__init__.py" else sorted(path.parent.glob("*.py"))
-                for file in files[:MOST_MODULES]:
+                for file in files[:MAX_MODULES]:
                     with contextlib.suppress(Exception):
                         left.append(importlib.util.decode_source(file.read_bytes()))
 

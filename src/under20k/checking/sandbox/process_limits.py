@@ -1,4 +1,4 @@
-"""Limits on the processes that models run in, and an end to what they leave behind."""
+"""Limits on the time and memory of models, and an end to the processes that they leave behind."""
 
 from __future__ import annotations
 
@@ -7,27 +7,29 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 FILE_LIMIT_BYTES = 64 * 2**20
-"""The largest file that may be written: in the scratch folder, the caches of what is imported."""
+"""For one file in the scratch folder, such as a cache of a package."""
 
 
 def adopt_orphans() -> None:
-    """Linux: what a model leaves running becomes this process's child, for ``end_children`` to end."""
+    """Adopt what a model leaves running, for ``end_children`` to end it (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def end_with_parent() -> None:
-    """Linux: this process is killed when its parent ends."""
+    """Have this process killed when its parent ends (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def end_children(rounds: int = 1000) -> None:
-    """Linux: kill every child, and what they leave, until there is none (or so many rounds have passed)."""
+    """Kill every child, and what they leave, until there is none or ``rounds`` have passed (Linux)."""
     for _ in range(rounds):
         if not (children := _children()):
             return
@@ -48,14 +50,41 @@ def _children() -> list[int]:
 
 
 def limit(memory_bytes: int) -> None:
-    """At most ``memory_bytes`` more memory than now, no large file, no core dump; where limits exist."""
+    """Allow ``memory_bytes`` more memory than now, no large file, no core dump; where limits exist."""
     import resource
 
     limits = {resource.RLIMIT_DATA: memory_bytes, resource.RLIMIT_CORE: 0}
     limits[resource.RLIMIT_FSIZE] = FILE_LIMIT_BYTES
-    with contextlib.suppress(OSError, ValueError):  # shared memory is no data
+    with contextlib.suppress(OSError, ValueError):  # shared memory does not count as data
         now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         limits[resource.RLIMIT_AS] = now + memory_bytes
     for what, most in limits.items():
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(what, (most, most))
+
+
+class TooLong(BaseException):
+    """The time limit is over."""
+
+
+@contextlib.contextmanager
+def time_limit(limit_s: float) -> Iterator[None]:
+    """Raise TooLong in the body after ``limit_s`` seconds, and again each second; not on Windows."""
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    active = True
+
+    def ring(number: int, frame: Any) -> None:
+        if active:
+            raise TooLong
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, limit_s, 1)
+    try:
+        yield
+    finally:
+        active = False  # first: it may ring on the way out
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -18,15 +18,21 @@ from under20k.checking.source.classes import (
     constructor_of,
     is_loss,
     is_model,
-    last_name,
     method_of,
     required,
     runs,
     takes_one,
 )
 from under20k.checking.source.imported_definitions import Found, find_local
-from under20k.checking.source.names import FUNCTIONS, Function, imported, outside_functions, root_of
 from under20k.checking.source.scopes import MOVES, Scope, definitions_in, named_calls, scopes_in, stripped
+from under20k.checking.source.syntax import (
+    FUNCTIONS,
+    Function,
+    imported,
+    last_name,
+    outside_functions,
+    root_of,
+)
 from under20k.checking.source.top_level import Unit
 from under20k.checking.source.training_calls import TRAINING_FUNCTIONS, training_functions
 

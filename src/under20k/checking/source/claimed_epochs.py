@@ -7,9 +7,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from under20k.checking.source.ipython import PARSE_ERRORS, Piece
-from under20k.checking.source.names import FUNCTIONS, Function
-from under20k.checking.source.read_source import tree_of
+from under20k.checking.source.syntax import FUNCTIONS, PARSE_ERRORS, Function, Piece, tree_of
 
 EPOCHS = re.compile(
     r"(?i)^(n|num|no|number|max|total|nb|train|training|max_num)?_?(of_)?epochs(_?num|_?count|_total)?$"

@@ -13,11 +13,10 @@ import tokenize
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from under20k.checking.source.claimed_epochs import epochs
-from under20k.checking.source.ipython import PARSE_ERRORS, Piece
-from under20k.checking.source.read_source import Source, tree_of
+from under20k.checking.source.read_source import Source
+from under20k.checking.source.syntax import PARSE_ERRORS, Piece, tree_of
 
 TEST, TRAIN, OTHER = "test", "train", ""
 ACCURACY = r"(?:accuracy|acc|accuracies)"
@@ -53,8 +52,8 @@ class Claim:
     """Epochs, or an accuracy as a fraction."""
     place: str
 
-    def to_dict(self) -> dict[str, Any]:
-        """Both, as JSON."""
+    def to_json(self) -> dict[str, object]:
+        """Return the figure and its place."""
         return {"value": self.value, "place": self.place}
 
 
@@ -72,10 +71,10 @@ class Claims:
     stated_accuracy: Claim | None = None
     """On test or validation images, in a comment, a docstring or a text cell."""
 
-    def to_dict(self) -> dict[str, Any]:
-        """``{"epochs": {"value": 15, "place": "work.ipynb In [7]:3"}, …}``, without what was not found."""
+    def to_json(self) -> dict[str, object]:
+        """Return ``{"epochs": {"value": 15, "place": "work.ipynb In [7]:3"}, …}`` of the figures found."""
         found = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {name: claim.to_dict() for name, claim in found.items() if claim is not None}
+        return {name: claim.to_json() for name, claim in found.items() if claim is not None}
 
 
 NONE = Claims()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 
-from under20k.checking.source.names import FUNCTIONS, Function
+from under20k.checking.source.syntax import FUNCTIONS, Function, last_name
 
 Classes = dict[str, ast.ClassDef]
 """By name, all of one source."""
@@ -92,8 +92,3 @@ def runs(name: str, classes: Classes) -> bool:
         }
     body = [s for s in forward.body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))]
     return any(not isinstance(s, ast.Pass | ast.Raise) for s in body)
-
-
-def last_name(node: ast.expr) -> str:
-    """``Conv2d`` of ``nn.Conv2d``."""
-    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from under20k.checking.source.choice import Choice, Models
-from under20k.checking.source.names import FUNCTIONS
+from under20k.checking.source.syntax import FUNCTIONS
 
 OPTIONS = ("args", "opt", "opts", "config", "cfg", "hparams", "params", "flags", "FLAGS")
 """What the parsed command line is called."""

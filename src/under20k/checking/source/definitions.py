@@ -12,9 +12,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import CodeType
 
-from under20k.checking.source.ipython import IMPORTS, Piece
-from under20k.checking.source.names import FUNCTIONS, Names, around, body_of, outside_functions, scan
+from under20k.checking.source.names import Names, body_of, scan
 from under20k.checking.source.reduce_block import reduced
+from under20k.checking.source.syntax import FUNCTIONS, IMPORTS, Piece, around, outside_functions
 from under20k.checking.source.top_level import Unit, units
 
 # Of nn.Module, called without the model naming them.

@@ -9,9 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from under20k.checking.source.classes import LOSSES, is_model
-from under20k.checking.source.ipython import PARSE_ERRORS
-from under20k.checking.source.names import FUNCTIONS, Function
-from under20k.checking.source.read_source import read_source, tree_of
+from under20k.checking.source.read_source import read_source
+from under20k.checking.source.syntax import FUNCTIONS, PARSE_ERRORS, Function, tree_of
 from under20k.errors import UserError
 
 DEPTH = 5

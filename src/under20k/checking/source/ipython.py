@@ -5,11 +5,8 @@ from __future__ import annotations
 import ast
 import re
 
-Piece = tuple[str, str]
-"""Where a piece of code stands (``work.ipynb cell 3``), and its text."""
-IMPORTS = (ast.Import, ast.ImportFrom)
-# What ast.parse raises; SystemError is CPython's, of code nested too deep.
-PARSE_ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError, SystemError)
+from under20k.checking.source.syntax import try_tree_of
+
 FOREIGN_MAGICS = frozenset((
     "!", "R", "bash", "bigquery", "cmd", "cython", "html", "javascript", "js", "julia", "latex", "markdown",
     "perl", "pypy", "python", "python2", "python3", "r", "ruby", "script", "sh", "sql", "svg", "sx", "system",
@@ -47,7 +44,33 @@ def without_magics(source: str) -> str:
     return re.sub(r"(?m)^([ \t]*\w[\w, ]*=[ \t]*)[%!].*$", r"\1None", source)
 
 
-def is_constant(node: ast.stmt) -> bool:
-    """Whether it gives a name to what no call makes."""
-    assigned = isinstance(node, ast.Assign | ast.AnnAssign)
-    return assigned and not any(isinstance(part, ast.Call) for part in ast.walk(node))
+def without_ipython(text: str, tree: ast.Module) -> str:
+    """With each ``get_ipython()…`` of an export replaced by ``None``, and no line fewer."""
+    if "get_ipython" not in text:
+        return text
+    lines = text.encode().split(b"\n")
+    for node in sorted(_ipython(tree), key=lambda node: -node.lineno):
+        first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
+        before, after = lines[first][: node.col_offset], lines[last][node.end_col_offset :]
+        lines[first : last + 1] = [before + b"(None" + b"\n" * (last - first) + b")" + after]
+        if last > first:
+            lines[first : first + 1] = lines[first].split(b"\n")
+    changed = b"\n".join(lines).decode()
+    return changed if try_tree_of(changed) is not None else text
+
+
+def _ipython(tree: ast.Module) -> list[ast.Call]:
+    """The outermost calls of ``get_ipython().…``, one a line."""
+    found: dict[int, ast.Call] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            inner: ast.AST = node
+            while isinstance(inner, ast.Attribute | ast.Call) and not _is_ipython(inner):
+                inner = inner.value if isinstance(inner, ast.Attribute) else inner.func
+            if _is_ipython(inner) and inner is not node:
+                found.setdefault(node.lineno, node)
+    return list(found.values())
+
+
+def _is_ipython(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "get_ipython"

@@ -6,8 +6,18 @@ import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-Function = ast.FunctionDef | ast.AsyncFunctionDef
+from under20k.checking.source.syntax import (
+    FUNCTIONS,
+    Function,
+    annotations_of,
+    arguments,
+    around,
+    defaults_of,
+    imported,
+    outside_functions,
+    root_of,
+)
+
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 MUTATING = frozenset(
     (
@@ -73,7 +83,7 @@ def _scan(nodes: Iterable[ast.AST], lazy: bool, in_function: bool) -> Names:
                 names.attributes.add(node.value)
         elif isinstance(node, FUNCTIONS):
             names.binds.add(node.name)
-            stack += [*node.decorator_list, *_defaults(node.args)]
+            stack += [*node.decorator_list, *defaults_of(node.args)]
             if not lazy:
                 stack += annotations_of(node)
             inner = body_of(node, lazy)
@@ -81,7 +91,7 @@ def _scan(nodes: Iterable[ast.AST], lazy: bool, in_function: bool) -> Names:
             names.globals |= inner.globals
             names.attributes |= inner.attributes
         elif isinstance(node, ast.Lambda):
-            stack += _defaults(node.args)
+            stack += defaults_of(node.args)
             inner = _scan([node.body], lazy, True)
             names.now |= (inner.now | inner.later) - _parameters(node.args) - inner.binds
             names.attributes |= inner.attributes
@@ -145,53 +155,6 @@ def changed(node: ast.AST) -> Iterator[str]:
                 yield root
 
 
-def outside_functions(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes that run when the statement does: not those in the bodies of functions and lambdas."""
-    stack = [node]
-    while stack:
-        part = stack.pop()
-        yield part
-        if isinstance(part, FUNCTIONS):
-            stack += around(part)
-        elif isinstance(part, ast.Lambda):
-            stack += _defaults(part.args)
-        else:
-            stack += ast.iter_child_nodes(part)
-
-
-def around(node: Function | ast.ClassDef) -> list[ast.expr]:
-    """The expressions of a definition that run where it stands: decorators, defaults, annotations, bases."""
-    if isinstance(node, ast.ClassDef):
-        return [*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords)]
-    return [*node.decorator_list, *_defaults(node.args), *annotations_of(node)]
-
-
-def root_of(node: ast.AST) -> str:
-    """``a`` of ``a.b[c].d``; empty where it begins with no name."""
-    while isinstance(node, ast.Attribute | ast.Subscript):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) else ""
-
-
-def imported(node: ast.Import | ast.ImportFrom) -> set[str]:
-    """The names that an import binds; ``*`` is one of them."""
-    if isinstance(node, ast.Import):
-        return {alias.asname or alias.name.partition(".")[0] for alias in node.names}
-    return {alias.asname or alias.name for alias in node.names}
-
-
-def annotations_of(node: Function) -> list[ast.expr]:
-    """Those of its parameters and of what it returns."""
-    found = [argument.annotation for argument in arguments(node.args)] + [node.returns]
-    return [note for note in found if note is not None]
-
-
-def arguments(args: ast.arguments) -> list[ast.arg]:
-    """All parameters, of every kind."""
-    stars = [arg for arg in (args.vararg, args.kwarg) if arg]
-    return [*args.posonlyargs, *args.args, *args.kwonlyargs, *stars]
-
-
 def _class_body(node: ast.ClassDef, lazy: bool) -> Names:
     names, bound = Names(), set[str]()
     for statement in node.body:
@@ -200,10 +163,6 @@ def _class_body(node: ast.ClassDef, lazy: bool) -> Names:
         names.add(part)
         bound |= part.binds
     return names
-
-
-def _defaults(args: ast.arguments) -> list[ast.expr]:
-    return [default for default in (*args.defaults, *args.kw_defaults) if default is not None]
 
 
 def _parameters(args: ast.arguments) -> set[str]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import ast
 import codecs
 import io
 import json
 import tokenize
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from under20k.checking.source.ipython import PARSE_ERRORS, Piece, without_magics
+from under20k.checking.source.ipython import without_ipython, without_magics
+from under20k.checking.source.syntax import PARSE_ERRORS, Piece, tree_of, try_tree_of
 from under20k.errors import UserError
 
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -47,17 +46,10 @@ def read_source(path: Path) -> Source:
             notes.append(f"{path.name} is a notebook saved as .py; only its definitions run")
         return _cells(data, path.name, notes)
     if path.suffix == ".ipynb":
-        if text.lstrip().startswith(("{", "[")) or _tree(text) is None or not text.strip():
+        if text.lstrip().startswith(("{", "[")) or try_tree_of(text) is None or not text.strip():
             raise UserError(f"{path} is no notebook: {_why_no_notebook(text)}")
         notes.append(f"{path.name} is a Python file, not a notebook")
     return _python(path, text, notes)
-
-
-def tree_of(text: str) -> ast.Module:
-    """``ast.parse`` without the warnings about the student's string escapes. Raises PARSE_ERRORS."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return ast.parse(text)
 
 
 def _decoded(path: Path) -> tuple[str, list[str]]:
@@ -194,49 +186,10 @@ def _outputs(row: dict[str, Any]) -> list[str]:
 
 def _code(text: str) -> str:
     """The Python of a cell, of as many lines. Raises PARSE_ERRORS."""
-    tree = _tree(text)
+    tree = try_tree_of(text)
     if tree is None:
         without = without_magics(text)
         if not without.strip():
             return without
         text, tree = without, tree_of(without)
     return without_ipython(text, tree)
-
-
-def _tree(text: str) -> ast.Module | None:
-    try:
-        return tree_of(text)
-    except PARSE_ERRORS:
-        return None
-
-
-def without_ipython(text: str, tree: ast.Module) -> str:
-    """With each ``get_ipython()…`` of an export replaced by ``None``, and no line fewer."""
-    if "get_ipython" not in text:
-        return text
-    lines = text.encode().split(b"\n")
-    for node in sorted(_ipython(tree), key=lambda node: -node.lineno):
-        first, last = node.lineno - 1, (node.end_lineno or node.lineno) - 1
-        before, after = lines[first][: node.col_offset], lines[last][node.end_col_offset :]
-        lines[first : last + 1] = [before + b"(None" + b"\n" * (last - first) + b")" + after]
-        if last > first:
-            lines[first : first + 1] = lines[first].split(b"\n")
-    changed = b"\n".join(lines).decode()
-    return changed if _tree(changed) is not None else text
-
-
-def _ipython(tree: ast.Module) -> list[ast.Call]:
-    """The outermost calls of ``get_ipython().…``, one a line."""
-    found: dict[int, ast.Call] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            inner: ast.AST = node
-            while isinstance(inner, ast.Attribute | ast.Call) and not _is_ipython(inner):
-                inner = inner.value if isinstance(inner, ast.Attribute) else inner.func
-            if _is_ipython(inner) and inner is not node:
-                found.setdefault(node.lineno, node)
-    return list(found.values())
-
-
-def _is_ipython(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "get_ipython"

@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterable
 from typing import TypeVar
 
-from under20k.checking.source.ipython import IMPORTS
-from under20k.checking.source.names import FUNCTIONS, changed, outside_functions, scan
+from under20k.checking.source.names import changed, scan
+from under20k.checking.source.syntax import FUNCTIONS, IMPORTS, outside_functions
 from under20k.checking.source.training_calls import goes_through_data, trains
 
 BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.Match, ast.AsyncFor, ast.AsyncWith)

@@ -6,8 +6,7 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from under20k.checking.source.classes import last_name
-from under20k.checking.source.names import FUNCTIONS, around
+from under20k.checking.source.syntax import FUNCTIONS, around, last_name
 
 WRAPPERS = ("DataParallel", "compile", "script", "DistributedDataParallel", "prepare", "summary")
 MOVES = ("to", "cuda", "cpu", "float", "double", "half", "train", "eval", "requires_grad_", "apply")

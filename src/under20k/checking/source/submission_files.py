@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
-from under20k.checking.source.ipython import PARSE_ERRORS
-from under20k.checking.source.read_source import Source, read_source, tree_of
+from under20k.checking.source.read_source import Source, read_source
+from under20k.checking.source.syntax import PARSE_ERRORS, tree_of
 from under20k.errors import UserError
 
 LOSSES = frozenset({"nll_loss", "NLLLoss", "cross_entropy", "CrossEntropyLoss"})

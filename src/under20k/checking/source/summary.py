@@ -5,8 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from under20k.checking.source.ipython import IMPORTS, is_constant
-from under20k.checking.source.top_level import is_main_guard
+from under20k.checking.source.syntax import IMPORTS, is_constant, is_main_guard
 
 HARMLESS_DECORATORS = ("property", "staticmethod", "classmethod", "abstractmethod", "dataclass", "override")
 

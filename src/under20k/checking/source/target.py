@@ -12,12 +12,11 @@ from pathlib import Path
 
 from under20k.checking.source.choice import Choice, Models
 from under20k.checking.source.claims import NONE, Claims, claims
-from under20k.checking.source.classes import last_name
 from under20k.checking.source.constructors import NOTHING, Constructor, constructor
 from under20k.checking.source.definitions import definitions
-from under20k.checking.source.ipython import Piece
-from under20k.checking.source.read_source import Source, read_source, tree_of
+from under20k.checking.source.read_source import Source, read_source
 from under20k.checking.source.summary import running
+from under20k.checking.source.syntax import Piece, last_name, tree_of
 from under20k.checking.source.top_level import units
 from under20k.errors import UserError, nearest
 

@@ -7,10 +7,19 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from under20k.checking.source.ipython import IMPORTS, PARSE_ERRORS, WRITEFILE, Piece, is_constant
-from under20k.checking.source.names import FUNCTIONS, Names, body_of, changed, outside_functions, scan
-from under20k.checking.source.read_source import tree_of
+from under20k.checking.source.ipython import WRITEFILE
+from under20k.checking.source.names import Names, body_of, changed, scan
 from under20k.checking.source.reduce_block import BLOCKS
+from under20k.checking.source.syntax import (
+    FUNCTIONS,
+    IMPORTS,
+    PARSE_ERRORS,
+    Piece,
+    is_constant,
+    is_main_guard,
+    outside_functions,
+    tree_of,
+)
 from under20k.checking.source.training_calls import training_functions, trains
 
 ANNOTATIONS_FLAG: int = annotations.compiler_flag
@@ -87,16 +96,6 @@ def units(pieces: Iterable[Piece]) -> list[Unit]:
 def written_module(text: str) -> re.Match[str] | None:
     """The match whose group 1 is the module's name, for a piece that a notebook writes to a file."""
     return re.match(re.escape(WRITEFILE) + r"(?:.*/)?(\w+)\.py\s*\n", text)
-
-
-def is_main_guard(node: ast.stmt) -> bool:
-    """``if __name__ == "__main__":``"""
-    test = node.test if isinstance(node, ast.If) else None
-    if not isinstance(test, ast.Compare) or len(test.ops) != 1 or not isinstance(test.ops[0], ast.Eq):
-        return False
-    sides = [test.left, test.comparators[0]]
-    has_name = any(isinstance(side, ast.Name) and side.id == "__name__" for side in sides)
-    return has_name and any(isinstance(side, ast.Constant) and side.value == "__main__" for side in sides)
 
 
 def tries_imports(node: ast.stmt) -> bool:

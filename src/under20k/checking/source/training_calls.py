@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterable, Mapping
 
-from under20k.checking.source.names import Function, outside_functions, root_of
+from under20k.checking.source.syntax import Function, outside_functions, root_of
 
 TRAINING_METHODS = frozenset(["backward", "zero_grad", "fit", "fit_one_cycle"])
 STEPPING = re.compile(r"(?i)optim|^opt\w?$|sched|scaler")

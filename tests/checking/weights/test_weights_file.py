@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from under20k.checking.accuracy.weights_file import WeightsError, load_weights, match
+from under20k.checking.weights.weights_file import WeightsError, load_weights, match
 
 
 class Net(nn.Module):

@@ -10,7 +10,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from tests.support.submissions import GOOD
-from under20k.checking.accuracy.measure import CANDIDATES, measure
+from under20k.checking.weights.accuracy import measure
+from under20k.checking.weights.normalisation import CANDIDATES
 from under20k.cli.main import main
 from under20k.data import Mnist, Split
 from under20k.runs.evaluate import evaluate
@@ -40,18 +41,18 @@ def templates(mean: float, sd: float) -> tuple[nn.Module, Split]:
 def test_the_normalisation_is_found_without_batch_norm(name):
     model, split = templates(*CANDIDATES[name])
     found = measure(model, model.state_dict(), split, split)
-    assert (found["normalisation"], found["correct"], found["accuracy"]) == (name, 10, 1.0)
-    assert found["normalisation_is"] == "found"
+    assert (found.normalisation, found.correct, found.accuracy) == (name, 10, 1.0)
+    assert found.normalisation_is == "found"
 
 
 def test_a_normalisation_that_nobody_would_guess_is_not_guessed():
     """And a given one is taken, inverted too."""
     model, split = templates(12.5, -3.0)
     found = measure(model, model.state_dict(), split, split)
-    assert "accuracy" not in found
-    assert "give it with --mean and --std" in found["warning"]
+    assert found.accuracy is None
+    assert "give it with --mean and --std" in found.warning
     given = measure(model, model.state_dict(), split, split, (12.5, -3.0))
-    assert (given["correct"], given["normalisation"], given["normalisation_is"]) == (
+    assert (given.correct, given.normalisation, given.normalisation_is) == (
         10,
         "(x/255 − 12.5) / -3",
         "given",
@@ -92,11 +93,11 @@ def test_batch_norm_remembers_the_normalisation(first, mean, std, mnist):
     """Up to the sign where BatchNorm comes first: it remembers one mean and one variance."""
     model = Remembering(first, mnist.train, mean, std)
     found = measure(model, model.state_dict(), mnist.train, mnist.validation)
-    if first == "nothing" and found["std"] * std < 0:
+    if first == "nothing" and found.std * std < 0:
         return
-    assert found["batch_norm_distance"] < 0.01
-    assert found["std"] == pytest.approx(std, rel=0.05)
-    assert found["mean"] == pytest.approx(mean, abs=0.03 * abs(std) + 0.02)
+    assert found.batch_norm_distance < 0.01
+    assert found.std == pytest.approx(std, rel=0.05)
+    assert found.mean == pytest.approx(mean, abs=0.03 * abs(std) + 0.02)
 
 
 def test_a_batch_norm_that_has_seen_other_images_gives_a_warning_instead_of_a_figure(mnist):
@@ -104,9 +105,9 @@ def test_a_batch_norm_that_has_seen_other_images_gives_a_warning_instead_of_a_fi
     with torch.no_grad():
         model.body[1].running_mean.copy_(torch.tensor([9.0, -7, 5, -3, 8, -6]))
     found = measure(model, model.state_dict(), mnist.train, mnist.validation)
-    assert "accuracy" not in found
+    assert found.accuracy is None
     assert "correct" not in found
-    assert found["warning"].startswith("no accuracy: how the inputs were normalised cannot be found")
+    assert found.warning.startswith("no accuracy: how the inputs were normalised cannot be found")
 
 
 def student() -> nn.Module:

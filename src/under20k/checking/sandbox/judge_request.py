@@ -1,0 +1,156 @@
+"""One request in the process of its model: read the weights, load the model, judge it, report."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from torch import nn
+
+from under20k.checking.judgement import Judgement
+from under20k.checking.ownership import PACKAGE, Ownership
+from under20k.checking.rules.judge import judge_model
+from under20k.checking.sandbox import process_limits
+from under20k.checking.sandbox.audit_hook import AuditHook
+from under20k.checking.sandbox.cpu_only import CpuOnly
+from under20k.checking.sandbox.explain_error import Explainer
+from under20k.checking.sandbox.import_packages import is_local
+from under20k.checking.sandbox.load_model import Loader
+from under20k.checking.sandbox.messages import LOADED, Request, write_all
+from under20k.checking.sandbox.scratch_home import move_home
+
+if TYPE_CHECKING:
+    from under20k.data import Split
+
+DEFECT = "a defect of under20k, not of the model: "
+ANALYSIS = tuple(os.path.join(PACKAGE, "checking", room, "") for room in ("graph", "rules", "source"))
+"""Code of ours that follows the model and does not call it."""
+_exit = os._exit  # a model may replace the other
+
+
+def judge_request(request: Request, out: int, hook: AuditHook, scratch: Path, imported: set[str]) -> NoReturn:
+    """Judge the model of one request, report, and end the process.
+
+    Args:
+        request: the model and its limits.
+        out: descriptor that the report goes to.
+        hook: audit hook of this process.
+        scratch: folder below which the model may write.
+        imported: top-level names of packages imported for this and earlier models.
+    """
+    weights = _read_weights(request, out)
+    folders = module_folders(request)
+    _prepare(request, folders, scratch, imported)
+    ownership = Ownership(map(str, folders), (place for place, _ in request.pieces))
+    explain = Explainer(ownership, folders, hook)
+    loader = Loader(
+        request.path,
+        request.name,
+        request.pieces,
+        request.package,
+        request.arguments,
+        request.missing,
+        explain,
+    )
+    hook.model(
+        ownership,
+        map(str, folders),
+        str(scratch),
+        lambda what: _report(out, Judgement(error=f"ended: {what}"[:500])),
+    )
+    devices = CpuOnly(explain.running_line)
+    doing = ""
+    try:
+        with devices:
+            try:
+                model = loader.load(request.whole, request.loading_limit_s, request.reason)
+            finally:
+                write_all(out, LOADED)
+            doing = "on images of 1×28×28: "
+            judgement = judge_model(model, request.profile, request.losses)
+            if weights is not None:
+                doing = "with the weights: "
+                judgement = _with_accuracy(judgement, model, weights, request)
+    except BaseException as error:  # the model's own code runs here: SystemExit and all
+        try:
+            problem = explain.why_broken(error, DEFECT if _is_defect(error) else doing)
+        except BaseException:  # of an exception's own making
+            problem = f"{doing}{type(error).__name__}"
+        judgement = Judgement(error=problem)
+        # The notes need not repeat the error.
+        loader.notes = [note for note in loader.notes if problem.partition(" (")[0] not in note]
+    notes = (*loader.notes, devices.note(), *judgement.notes)
+    _report(out, replace(judgement, notes=tuple(filter(None, notes))))
+
+
+def module_folders(request: Request) -> list[Path]:
+    """Return where the student's own modules are looked up, first to last.
+
+    They are the root, the folders up to the submission's, the current one, and that of the file.
+    """
+    folders = (request.root, *request.folders, os.getcwd(), os.path.dirname(request.path))
+    return [Path(folder) for folder in dict.fromkeys(map(os.path.abspath, folders))]
+
+
+def _read_weights(request: Request, out: int) -> tuple[object, Split, Split] | None:
+    """Read the weights and the splits of a request for accuracy, before the limits, by our own code alone."""
+    if not request.weights:
+        return None
+    from under20k.checking.weights.accuracy import splits
+    from under20k.checking.weights.weights_file import WeightsError, load_weights
+
+    try:
+        return (load_weights(Path(request.weights)), *splits(request.split))
+    except Exception as error:  # a damaged file: whatever its loader raises
+        text = " ".join(str(error).split())[:500]
+        write_all(out, LOADED)  # the model's code is not at fault: no second try
+        of_weights = isinstance(error, WeightsError)
+        _report(out, Judgement(weights_error=text) if of_weights else Judgement(error=f"no weights: {text}"))
+
+
+def _with_accuracy(
+    judgement: Judgement, model: nn.Module, weights: tuple[object, Split, Split], request: Request
+) -> Judgement:
+    from under20k.checking.weights.accuracy import measure
+    from under20k.checking.weights.weights_file import WeightsError
+
+    try:
+        state, train, measured = weights
+        return replace(judgement, accuracy=measure(model, state, train, measured, request.normalisation))
+    except WeightsError as error:
+        return Judgement(weights_error=str(error))
+
+
+def _prepare(request: Request, folders: Sequence[Path], scratch: Path, imported: set[str]) -> None:
+    """Set up modules, paths, home and limits as the model's code is to find them."""
+    # A package of the name of a local module may have been imported for another model.
+    for name in [n for n in sys.modules if n.partition(".")[0] in imported and is_local(n, folders)]:
+        del sys.modules[name]
+    beside = os.path.dirname(request.path)  # for a dotted name, the folder of loose files
+    sys.path[:0] = [str(folder) for folder in folders if str(folder) != beside or beside == request.root]
+    sys.path.append(beside)
+    sys.argv = [request.path]
+    move_home(scratch)
+    with contextlib.suppress(ImportError):  # Windows
+        process_limits.limit(request.memory_limit_bytes)
+
+
+def _is_defect(error: BaseException) -> bool:
+    """Whether the error was raised by our analysis, not by the model or by a call that it makes."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return False
+    # If torch refuses a call of the model, the innermost frame is that of our function mode.
+    return frames[-1].filename.startswith(ANALYSIS) and frames[-1].name != "__torch_function__"
+
+
+def _report(out: int, judgement: Judgement) -> NoReturn:
+    write_all(out, json.dumps(judgement.to_json()).encode() + b"\n")
+    _exit(0)
