@@ -28,15 +28,15 @@ class Profile:
     levels: dict[str, str]
 
     def with_limits(self, **limits: int | None) -> Profile:
-        """The same with those limits replaced that are not None."""
+        """Replace the limits that are given and not None."""
         given = {name: value for name, value in limits.items() if value is not None}
         return replace(self, limits=self.limits | given)
 
 
 def load_profile(name: str) -> Profile:
-    """The profile of that name, or in the TOML file of that name; what it leaves out is the brief's.
+    """Load the profile of that name or TOML file; what it leaves out is as in the assignment.
 
-    Raises UserError where there is none, or where it sets what no rule knows.
+    Raises UserError if there is none, or if it sets an unknown limit or rule.
     """
     if name in NAMES:
         text = (resources.files("under20k.checking") / "profiles" / f"{name}.toml").read_text("utf-8")

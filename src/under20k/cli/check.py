@@ -98,7 +98,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what the options say; returns the exit code. Raises UserError."""
+    """Run ``under20k check``; return the exit code. Raises UserError."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a model's text, a file's name may hold what it cannot
         sys.stdout.reconfigure(errors="backslashreplace")
     _check_limits(arguments)
@@ -181,7 +181,7 @@ def _check_folder(arguments: argparse.Namespace, profile: Profile) -> int:
 
 
 def _more(most: int | None) -> int | None:
-    """The limit that is the first not allowed, for the largest number that is."""
+    """Return the first value that is not allowed, given the largest that is."""
     return None if most is None else most + 1
 
 

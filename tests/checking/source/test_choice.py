@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from under20k.checking.source.choice import Models
+from under20k.checking.source.read_source import read_source
 from under20k.checking.source.target import NoModel, Target, parse, parse_all
+from under20k.checking.source.top_level import units
 from under20k.errors import UserError
 
 HEAD = "import torch\nimport torch.nn as nn\nimport torch.nn.functional as F\n"
@@ -270,9 +273,10 @@ class TestImported:
         ],
     )
     def test_is_judged(self, folder, text, name, file):
-        target = parse(write(folder, text))
-        assert target.name == name
-        assert target.imported_from == (file and folder / file)
+        path = Path(write(folder, text))
+        assert parse(str(path)).name == name
+        chosen = Models(units(read_source(path).pieces), path, (folder,)).chosen()
+        assert chosen.file == (file and folder / file)
 
     def test_only_where_it_is_made(self, folder):
         with pytest.raises(NoModel):

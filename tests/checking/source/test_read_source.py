@@ -199,7 +199,7 @@ def test_cell_magics(tmp_path, magic):
 def test_a_module_that_the_notebook_writes_is_its_own(tmp_path):
     cells = [code("%%writefile net.py\n" + GOOD, 1), code("from net import Net\nmodel = Net()", 2)]
     target = parse(write(tmp_path / "w.ipynb", *cells))
-    assert (target.name, target.imported_from) == ("Net", None)
+    assert (target.name, target.constructor.required) == ("Net", ())
     assert not [s for s in definitions(target.pieces, "Net") if "from net" in repr(s)]
 
 

@@ -42,7 +42,7 @@ _NAMES = {
 
 
 def settings(kind: str, args: Any, kwargs: Any) -> dict[str, Any]:
-    """What a call of ``kind`` was given and is no tensor; of convolutions the weight's shape as well."""
+    """Return the arguments of a call by name, tensors left out; for convolutions the weight's shape too."""
     names = _NAMES.get("dropout" if "dropout" in kind else kind, ("input",))
     found = dict(zip(names, args, strict=False)) | kwargs
     if "conv" in kind and isinstance(weight := found.get("weight"), Tensor):

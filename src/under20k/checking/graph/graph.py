@@ -22,16 +22,16 @@ class Graph:
         self._gates: dict[int, bool] = {}
 
     def takers(self, node: Node) -> list[Node]:
-        """Those that take its result; none takes the output."""
+        """Return the nodes that take this one's result; none takes the output."""
         return self._takers.get(id(node), [])
 
     def after(self, node: Node) -> list[Node]:
-        """Those that depend on it, in order."""
+        """Return the nodes that depend on this one, in order."""
         reached = self.reached(node)
         return [later for later in self.nodes if id(later) in reached and later is not node]
 
     def reached(self, node: Node) -> set[int]:
-        """The ids of it and of those that depend on it."""
+        """Return the ids of the node and of those that depend on it."""
         reached, left = {id(node)}, [node]
         while left:
             for taker in self.takers(left.pop()):
@@ -41,8 +41,10 @@ class Graph:
         return reached
 
     def only_gates(self, node: Node) -> bool:
-        """Whether its result does nothing but open gates: past a sigmoid, it multiplies features that do not
-        come from it. The layers of squeeze-and-excitation do so, linear or 1×1 convolutions.
+        """Return whether the node's result only opens gates.
+
+        Past a sigmoid, it multiplies features that do not come from it. The layers of squeeze-and-excitation
+        do so, linear or 1×1 convolutions.
         """
         if id(node) not in self._gates:
             self._gates[id(node)] = self._only_gates(node)
@@ -66,7 +68,7 @@ class Graph:
         return True
 
     def reaches_output(self, node: Node, along: Callable[[Node], bool]) -> bool:
-        """Whether a way from the node to the output has only nodes like that after it."""
+        """Return whether some path from the node to the output has only nodes like that after it."""
         left, seen = [node], {id(node)}
         while left:
             takers = self.takers(left.pop())
@@ -79,11 +81,11 @@ class Graph:
         return False
 
     def convolutions(self) -> list[Node]:
-        """Those of maps: on a map of 1×1 a convolution is a linear layer."""
+        """Return the convolutions of maps; one of a 1×1 map is a linear layer."""
         return [node for node in self.nodes if node.kind in CONVOLUTIONS and node.images and _on_map(node)]
 
     def following(self, node: Node) -> Iterator[str]:
-        """The kinds of what comes after it, up to a branch or to the next layer with weights."""
+        """Yield the kinds of the nodes after this one, up to a branch or to the next layer with weights."""
         while len(takers := self.takers(node)) == 1 and not takers[0].is_layer:
             (node,) = takers
             yield node.kind

@@ -11,9 +11,13 @@ Shape = tuple[int, ...]
 
 
 def macs(node: Node, taken: Sequence[Shape], result: Shape, batch: int) -> int:
-    """Of one image of the ``batch``: those of convolutions, products and attention; 0 for all else.
+    """Return the multiply-accumulates for one image, of convolutions, products and attention.
 
-    ``taken`` and ``result`` are the shapes of the tensors, with N.
+    Args:
+        node: the call.
+        taken: shapes of the tensors that it takes, with N.
+        result: shape of its result, with N.
+        batch: number of images.
     """
     total = 0
     if node.kind in CONVOLUTIONS and (weight := node.settings.get("weight_shape")):
@@ -45,7 +49,7 @@ def macs(node: Node, taken: Sequence[Shape], result: Shape, batch: int) -> int:
 
 
 def _einsum(equation: str, taken: Sequence[Shape]) -> int:
-    """Of two operands, every combination of the indices once."""
+    """Count every combination of the indices of two operands once."""
     letters = equation.replace(" ", "").partition("->")[0].split(",")
     if len(letters) != 2 or len(taken) != 2 or "." in equation:
         return 0

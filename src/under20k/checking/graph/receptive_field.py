@@ -22,7 +22,7 @@ REACHES = {"bilinear": 2, "bicubic": 4}
 
 
 def locate(node: Node) -> None:
-    """Fill in the node's fields, jumps, sides and what belongs to them, from its inputs'."""
+    """Fill in the node's fields, jumps and sides from those of its inputs."""
     sources = [source for source in node.inputs if source.sees_image]
     if not sources:
         return
@@ -45,13 +45,13 @@ def locate(node: Node) -> None:
 
 
 def averages_whole_map(node: Node) -> bool:
-    """Whether it completes global average pooling, in whichever way that is written."""
+    """Return whether the node completes global average pooling, however it is written."""
     averages = node.kind in AVERAGES or "avg_pool" in node.kind
     return averages and node.averaged == {0, 1} and bool(node.input_shape)
 
 
 def pools_whole_map(node: Node) -> bool:
-    """Whether a map of several places goes in and one place comes out, without weights: global pooling."""
+    """Return whether the node is global pooling: it reduces a map to one position, without weights."""
     if node.weighted or node.sides != (1, 1) or not any(source.places > 1 for source in node.images):
         return False
     return node.kind in REDUCTIONS or _covers_map(node)
@@ -70,7 +70,7 @@ def _sides(node: Node, first: Node, reduced: frozenset[int]) -> tuple[int, int]:
 
 
 def _reduced(node: Node, first: Node) -> frozenset[int]:
-    """The axes of the map that the node takes together."""
+    """Return the axes of the map that the node reduces."""
     both = frozenset({0, 1})
     if node.kind in (*ATTENTION, *RECURRENT) or (node.kind in PRODUCTS and not node.weighted):
         return both  # every place sees every other
@@ -94,7 +94,7 @@ def _reduced(node: Node, first: Node) -> frozenset[int]:
 
 
 def _keeps_places(node: Node, first: Node) -> bool:
-    """Whether a product with weights is taken place by place, as a 1×1 convolution is."""
+    """Return whether a product with weights works position by position, as a 1×1 convolution does."""
     if first.places == 1 or len(node.shape) < 2:
         return False
     if len(node.shape) == 3:
@@ -116,7 +116,7 @@ def _covers_map(node: Node) -> bool:
 
 
 def _window(node: Node, first: Node, axis: int, reduced: frozenset[int]) -> tuple[int, Fraction]:
-    """How many neighbouring places of the input an output place sees, and the stride between two of them."""
+    """Return how many neighbouring input positions an output position sees, and the stride between two."""
 
     def of(name: str, default: int) -> int:
         value = _whole_numbers(node.settings.get(name))[-2:]  # the depth of three axes does not count
@@ -149,7 +149,7 @@ def _window(node: Node, first: Node, axis: int, reduced: frozenset[int]) -> tupl
 
 
 def _step(index: Any, axis: int) -> int:
-    """How far apart the elements are that ``x[index]`` takes along an axis."""
+    """Return the stride of the elements that ``x[index]`` takes along an axis."""
     index = index if isinstance(index, tuple) else (index,)
     if Ellipsis in index:
         at = index.index(Ellipsis)
@@ -159,7 +159,7 @@ def _step(index: Any, axis: int) -> int:
 
 
 def _grid(node: Node, first: Node) -> tuple[int, int] | None:
-    """How many windows ``F.unfold`` takes along each axis, if they are as many as it gives."""
+    """Return the number of windows of ``F.unfold`` along each axis, None if it does not match the result."""
     sides = []
     for axis in (0, 1):
         values = {"kernel_size": 1, "dilation": 1, "padding": 0, "stride": 1}
@@ -172,7 +172,7 @@ def _grid(node: Node, first: Node) -> tuple[int, int] | None:
 
 
 def _turned(node: Node, first: Node) -> bool:
-    """Whether the channels come last after a change of the axes' order."""
+    """Return whether the channels come last after a permutation of the axes."""
     rank = len(node.shape) + 1
     dims = [d % rank for d in node.settings["dims"]]
     if rank != 4 or len(dims) < 2:

@@ -49,14 +49,14 @@ class Form:
     """``maps`` of N×C×H×W, ``flat`` N×(H·W), ``rows`` N×H×W, or ``channels last`` N×H×W×C."""
 
     def images(self) -> Tensor:
-        """Random ones, always the same."""
+        """Return random images, always the same."""
         generator = torch.Generator().manual_seed(0)
         return self.laid_out(
             torch.randn(self.batch, self.channels, self.side, self.side, generator=generator)
         )
 
     def laid_out(self, images: Tensor) -> Tensor:
-        """Maps of N×C×H×W in this layout."""
+        """Return maps (N, C, H, W) in this layout."""
         if self.layout == "flat":
             return images.flatten(1)
         if self.layout == "rows":
@@ -79,10 +79,10 @@ class Trace:
 
 
 def trace(model: nn.Module, training: bool, form: Form | None = None) -> Trace:
-    """Run ``model`` on a few images and follow them. Modes and buffers are left as the run leaves them.
+    """Run ``model`` on a few images and follow them; modes and buffers are left as the run leaves them.
 
-    Raises what the model raises, and ModelError where it gives no tensor of N×10 among others, or one that
-    comes from code that cannot be followed.
+    Raises ModelError if the output has no tensor of (N, 10), or if it comes from code that cannot be
+    followed, and whatever the model raises.
     """
     model.train(training)
     form = form or Form()
@@ -112,9 +112,9 @@ def trace(model: nn.Module, training: bool, form: Form | None = None) -> Trace:
 
 
 def of_output(given: Any, batch: int) -> tuple[Tensor, str]:
-    """The tensor of classes in what a model gives, and a note where that is more than one tensor.
+    """Return the tensor of classes in a model's output, and a note if the output has several tensors.
 
-    Raises ModelError where there is none.
+    Raises ModelError if it has none.
     """
     if isinstance(given, Tensor):
         return given, ""
@@ -136,7 +136,7 @@ def _shape(tensor: Tensor) -> str:
 
 
 def sized(model: nn.Module) -> list[nn.Parameter]:
-    """The parameters, a shared one once, but for those of lazy modules that have never run."""
+    """Return the parameters, a shared one once, without those of lazy modules that have never run."""
     return [p for p in model.parameters() if not isinstance(p, nn.parameter.UninitializedParameter)]
 
 
@@ -246,13 +246,13 @@ class _Recorder(TorchFunctionMode):
             self.kept.append(tensor)
 
     def _take(self, node: Node, weights: list[Tensor]) -> None:
-        """Count the weights of a layer that are no parameters, each once."""
+        """Count the weights of a layer that are not parameters, each once."""
         hidden = {i: t for weight in weights for i, t in self._hidden(weight).items()}
         node.outside = sum(t.numel() for i, t in hidden.items() if i not in self.outside)
         self.outside |= set(hidden)
 
     def _summed_scale(self, node: Node) -> Tensor | None:
-        """The weights of a product that is written as a multiplication and a sum: ``(x * w).sum(-1)``."""
+        """Return the weights of a product written as a multiplication and a sum: ``(x * w).sum(-1)``."""
         if node.kind not in IN_PLACE_OF_A_PRODUCT or not node.images:
             return None
         source = node.images[0]
@@ -266,7 +266,7 @@ class _Recorder(TorchFunctionMode):
         return scale if varies else None
 
     def _made_of(self, tensor: Tensor) -> dict[int, Tensor]:
-        """The tensors that no call has made and that it comes from: parameters, buffers, and others."""
+        """Return the tensors at the origin of this one: parameters, buffers, others that no call made."""
         node = self.by_tensor.get(id(tensor))
         if node is None:
             self.kept.append(tensor)
@@ -274,7 +274,7 @@ class _Recorder(TorchFunctionMode):
         return self.leaves.get(id(node), {})
 
     def _hidden(self, weight: Tensor) -> dict[int, Tensor]:
-        """What a weight comes from and is no parameter."""
+        """Return the tensors that a weight is computed from and that are not parameters."""
         leaves = self._made_of(weight)
         others = {i: t for i, t in leaves.items() if i not in self.parameters}
         # Pruning keeps a mask of zeros and ones beside its parameter.

@@ -35,9 +35,9 @@ class Ways:
 
 
 def judge_batch_norm(graph: Graph, parameters: int) -> tuple[Verdict, Verdict | None]:
-    """The rulings on BatchNorm and on its order, None where there is no BatchNorm after a convolution.
+    """Judge BatchNorm and its order; the second is None without BatchNorm after a convolution.
 
-    ``parameters`` are the model's, for what a fix costs.
+    ``parameters`` is the model's count, to tell what a fix costs.
     """
     convolutions = [node for node in graph.convolutions() if not graph.only_gates(node)]
     required = _required(convolutions, graph)
@@ -68,21 +68,22 @@ def judge_batch_norm(graph: Graph, parameters: int) -> tuple[Verdict, Verdict | 
 
 
 def has_batch_norm(node: Node, graph: Graph) -> bool:
-    """Whether every way from a convolution passes BatchNorm before the next layer with weights."""
+    """Return whether every path from a convolution passes BatchNorm before the next layer with weights."""
     return _ways(node, graph, set()).covered
 
 
 def _required(convolutions: Sequence[Node], graph: Graph) -> list[Node]:
-    """All but the last, and but those that make the output directly, side by side with the last.
+    """Return the convolutions that need BatchNorm.
 
-    An only one is required, or nothing would be normalised.
+    They are all but the last and those that make the output side by side with it. A single one needs it too,
+    or nothing would be normalised.
     """
     required = [node for node in convolutions[:-1] if any(later.is_layer for later in graph.after(node))]
     return required or list(convolutions)
 
 
 def _before_batch_norm(required: set[int], convolutions: Sequence[Node], graph: Graph) -> set[int]:
-    """The ids of what comes of the convolutions that need none, up to BatchNorm or the next layer."""
+    """Return the ids of the nodes from the other convolutions to BatchNorm or the next layer."""
     left = [node for node in convolutions if id(node) not in required]
     own: set[int] = set()
     while left:
@@ -126,7 +127,7 @@ def _ways(convolution: Node, graph: Graph, own: set[int]) -> Ways:
 
 
 def _calls(convolutions: Sequence[Node]) -> dict[int, str]:
-    """For a convolution that is called at several places, which call each is."""
+    """Return for each convolution that is called several times which call it is, in words."""
     calls = {}
     for node in convolutions:
         key = (node.name, node.attribute, node.source)

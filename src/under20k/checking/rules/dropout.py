@@ -12,7 +12,7 @@ from under20k.checking.rules.verdict import Verdict, at, code, several
 
 
 def judge_dropout(model: nn.Module, trained: Sequence[Node]) -> Verdict:
-    """Whether the run in training drops something, attention's weights included."""
+    """Judge whether the run in training drops something, attention's weights included."""
     layers = [node for node in trained if _could_drop(node)]
     active = [f"{at(node)} p = {_rate(node):g}" for node in layers if _drops(node)]
     idle = [f"{at(node)} p = {_rate(node):g}" for node in layers if not _drops(node)]
@@ -22,7 +22,7 @@ def judge_dropout(model: nn.Module, trained: Sequence[Node]) -> Verdict:
 
 
 def judge_dropout_off(evaluated: Sequence[Node]) -> Verdict:
-    """Whether the run in evaluation drops nothing."""
+    """Judge whether the run in evaluation drops nothing."""
     active = [node for node in evaluated if _drops(node)]
     text = f"still drops: {several(map(at, active))}" if active else "nothing is dropped in evaluation"
     fix = f"use nn.Dropout, or pass self.training: {several(map(code, active))}" if active else ""

@@ -12,7 +12,10 @@ SCALINGS = ("div", "__truediv__", "true_divide", "mul", "__mul__", "__rmul__", "
 
 
 def judge_head(graph: Graph) -> Verdict:
-    """Global average pooling, or a fully connected layer, on whose way to the output no map comes again."""
+    """Judge whether the network ends in global average pooling or a fully connected layer.
+
+    No map may come after it on the way to the output.
+    """
     requirement = "global average pooling or fully connected"
     heads = [(node, what) for node in graph.nodes if (what := _kind(node, graph)) and _is_final(node, graph)]
     if heads:
@@ -36,10 +39,10 @@ def judge_head(graph: Graph) -> Verdict:
 
 
 def judge_receptive_field(graph: Graph, least: int) -> Verdict:
-    """The field of what goes into the global pooling, or into the last layer with weights if there is none.
+    """Judge the receptive field before the global pooling, or before the last layer with weights.
 
-    So a 1×1 convolution gets the same verdict before global average pooling and after it. Pooling
-    a map of 1×1 changes nothing and does not count.
+    A 1×1 convolution so gets the same verdict before global average pooling and after it. Pooling a 1×1 map
+    changes nothing and does not count.
     """
     requirement = f"at least {least}×{least}; the image has {IMAGE_SIDE}×{IMAGE_SIDE}"
     pools = [node for node in graph.nodes if pools_whole_map(node) and _is_final(node, graph)]
@@ -67,13 +70,13 @@ def _square(side: int) -> str:
 
 
 def _field_into(node: Node) -> int:
-    """The side of the field of what a node takes, the largest over its inputs."""
+    """Return the side of the receptive field of the node's inputs, the largest of them."""
     fields = [_before_unfolding(source).fields for source in node.images]
     return int(min(max(field[axis] for field in fields) for axis in (0, 1)))
 
 
 def _before_unfolding(node: Node) -> Node:
-    """Unfolded windows times weights are a convolution: the windows are what goes into it."""
+    """Return the input of unfolded windows: with weights they are a convolution."""
     start = node
     while node.kind in RESHAPING and node.images:
         node = node.images[0]
@@ -81,14 +84,14 @@ def _before_unfolding(node: Node) -> Node:
 
 
 def _first_of_pooling(node: Node) -> Node:
-    """Where pooling begins that is done axis by axis."""
+    """Return the first node of a pooling that is done axis by axis."""
     while (source := node.images[0]).kind in REDUCTIONS and 1 < source.places < source.images[0].places:
         node = source
     return node
 
 
 def _larger_field(into: Node, missing: int) -> str:
-    """How many more 3×3 convolutions it takes, and what each costs with its BatchNorm."""
+    """Say how many more 3×3 convolutions it takes, and what each costs with its BatchNorm."""
     source = into.images[0]
     if source.places == 1 or not source.shape:
         return "pool or stride earlier"
@@ -103,12 +106,12 @@ def _larger_field(into: Node, missing: int) -> str:
 
 
 def _is_final(node: Node, graph: Graph) -> bool:
-    """Whether it leads to the output without a map of several places coming again, unlike a gate."""
+    """Return whether no map of several positions comes between the node and the output, unlike a gate."""
     return node.sides == (1, 1) and graph.reaches_output(node, lambda later: later.places == 1)
 
 
 def _kind(node: Node, graph: Graph) -> str:
-    """Which head a node may be, and of what."""
+    """Describe the head that a node may be, empty if it is none."""
     taken = times(node.input_shape)
     if averages_whole_map(node):
         scaled = any(taker.kind in SCALINGS for taker in graph.takers(node))
@@ -125,7 +128,7 @@ def _kind(node: Node, graph: Graph) -> str:
 
 
 def _reduces(node: Node) -> bool:
-    """Whether it takes several places of a map together, and no weights."""
+    """Return whether the node reduces positions of a map without weights."""
     pools = node.kind in REDUCTIONS or "pool" in node.kind
     return pools and not node.weighted and any(source.places > node.places for source in node.images)
 

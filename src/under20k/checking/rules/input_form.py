@@ -50,9 +50,10 @@ class Runs:
 
 
 def run(model: nn.Module) -> Runs:
-    """Run the model on images of 1×28×28, or else on such as it takes.
+    """Run the model on images of 1×28×28, or on others that it takes.
 
-    Raises what it raises on two images of 1×28×28, and ModelError where it takes others.
+    Raises ModelError if it takes only images that MNIST cannot be made into, and otherwise what it raises on
+    two images of 1×28×28.
     """
     first: Exception | None = None
     deadline = time.monotonic() + TRYING_S
@@ -90,7 +91,7 @@ def run(model: nn.Module) -> Runs:
 
 
 def form_taken(model: nn.Module) -> Form:
-    """The form in which the model takes images of MNIST; that of maps if it takes none."""
+    """Return the form in which the model takes MNIST's images, maps if it takes none."""
     forms = [Form(layout=layout) for layout in ("maps", *LAYOUTS)]
     return next((form for form in forms if _takes(model, form)), Form())
 
@@ -106,7 +107,7 @@ def _words(error: Exception) -> str:
 
 
 def _wanted(model: nn.Module, error: Exception, deadline: float) -> str:
-    """Which images it takes, if that is found, and what to change for those of MNIST."""
+    """Return which images the model takes and what to change for MNIST's; empty if none are found."""
     forms = takewhile(lambda _: time.monotonic() < deadline, _other_forms(model))
     form = next((form for form in forms if _takes(model, form)), None)
     if form is None:
@@ -141,7 +142,7 @@ def _takes(model: nn.Module, form: Form) -> bool:
 
 
 def _for_the_side(model: nn.Module, side: int, error: Exception, tell_layer: bool) -> str:
-    """How to go from 28 pixels to what it wants; and which layer wants it, if the error tells."""
+    """Return how to go from 28 pixels to ``side``, and which layer needs it, if the error tells."""
     where = forward_line(model)
     at = f", {where}" if where else ""
     if side > IMAGE_SIDE and (side - IMAGE_SIDE) % 2 == 0 and side <= 40:

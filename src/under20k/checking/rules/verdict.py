@@ -27,22 +27,22 @@ class Verdict:
 
 
 def at(node: Node) -> str:
-    """The layer by the name of its module, with its source line."""
+    """Return the layer's module name with its source line."""
     return f"{node.name} ({node.source})" if node.source else node.name
 
 
 def code(node: Node) -> str:
-    """The layer as the code names it, with its source line: ``self.f[0], model.py:12``."""
+    """Return the layer as the code names it with its source line: ``self.f[0], model.py:12``."""
     return f"{node.attribute}, {node.source}" if node.source else node.attribute
 
 
 def times(shape: Sequence[int]) -> str:
-    """``4×7×7``."""
+    """Return ``4×7×7``."""
     return "×".join(map(str, shape))
 
 
 def several(parts: Iterable[str], separator: str = ", ") -> str:
-    """The first few of them, and how many more there are."""
+    """Join the first few parts and say how many more there are."""
     distinct = list(dict.fromkeys(parts))
     more = len(distinct) - NAMED
     return separator.join(distinct[:NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -35,7 +35,7 @@ _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty")
 
 
 def without_network() -> bool:
-    """Enter a network namespace with nothing in it; returns whether the system grants one."""
+    """Enter an empty network namespace; return whether the system grants one."""
     if sys.platform != "linux":
         return False
     user, group = os.getuid(), os.getgid()
@@ -46,7 +46,7 @@ def without_network() -> bool:
 
 
 def read_only(scratch: Path, mechanism: str = "auto") -> str:
-    """Make every file read-only to this process and its children, but for those below ``scratch``.
+    """Make every file read-only to this process and its children, except below ``scratch``.
 
     Returns the mechanism that does it, one of MECHANISMS; ``mechanism`` asks for a certain one.
     """
@@ -60,7 +60,7 @@ def read_only(scratch: Path, mechanism: str = "auto") -> str:
 
 
 def alone() -> None:
-    """Keep this process from signalling any that it did not start, where Landlock can (Linux 6.12)."""
+    """Keep this process from signalling others that it did not start, by Landlock (Linux 6.12)."""
     if sys.platform == "linux" and _version() >= 6:
         with contextlib.suppress(OSError):
             _restrict(struct.pack("QQQ", 0, 0, _SCOPES))
@@ -81,7 +81,7 @@ def _landlock(scratch: Path) -> bool:
 
 
 def _version() -> int:
-    """Landlock's ABI version, 0 where there is none."""
+    """Return Landlock's ABI version, 0 without Landlock."""
     return max(0, int(_libc().syscall(_CREATE_RULESET, None, 0, _CREATE_RULESET_VERSION)))
 
 
@@ -108,7 +108,7 @@ def _restrict(attributes: bytes, writable: list[tuple[str, int]] | None = None) 
 
 
 def _mounts(scratch: Path) -> bool:
-    """A mount namespace in which only ``scratch`` can be written, and no capability to change that."""
+    """Enter a mount namespace in which only ``scratch`` is writable, and give up the right to change that."""
     user, group = os.getuid(), os.getgid()
     if not _succeeds("unshare", CLONE_NEWUSER | CLONE_NEWNS):
         return False
@@ -139,7 +139,7 @@ def _drop_capabilities() -> None:
 
 
 def _stay(user: int, group: int) -> None:
-    """In a new user namespace, be called as before: without a map everybody is ``nobody``."""
+    """Keep the user's own ids in a new user namespace, where everybody is ``nobody`` otherwise."""
     with contextlib.suppress(OSError):
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{user} {user} 1")

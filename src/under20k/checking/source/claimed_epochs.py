@@ -21,7 +21,7 @@ MOST = 10_000
 
 
 def epochs(pieces: Iterable[Piece]) -> tuple[int, str] | None:
-    """The epochs and where they stand; None where the source gives no number, or several that differ."""
+    """Return the number of epochs and where it stands; None without a number or with several that differ."""
     found = _Search()
     for place, text in pieces:
         try:
@@ -65,7 +65,7 @@ class _Search:
             stack += [(part, function) for part in reversed(list(ast.iter_child_nodes(node)))]
 
     def result(self) -> tuple[int, str] | None:
-        """Of the training loops, else of the calls that train, else of the constants."""
+        """Decide by the training loops, else by the calls that train, else by the constants."""
         loops = [(loop, function, file) for loop, function, file in self.loops if self._is_epochs(loop)]
         counts = []
         for loop, function, file in loops:
@@ -86,7 +86,7 @@ class _Search:
         return _only([(number, place) for number, place in numbers if number is not None])
 
     def _only_constant(self, loop: ast.For | ast.AsyncFor) -> bool:
-        """Whether the loop counts to something that is called epochs."""
+        """Return whether the loop counts to something that is called epochs."""
         return any(EPOCHS.match(_last(part)) for part in ast.walk(loop.iter) if isinstance(part, ast.expr))
 
     # Gathering
@@ -170,7 +170,7 @@ class _Search:
         return count if 0 < count <= MOST else None
 
     def _number(self, node: ast.expr, function: Function | None, depth: int = 6) -> int | None:
-        """The whole number that an expression has in all places where it is set."""
+        """Return the whole number that an expression has everywhere it is set, else None."""
         if isinstance(node, ast.Constant):
             return node.value if type(node.value) is int else None
         self.looked_up += 1
@@ -200,8 +200,7 @@ class _Search:
         return numbers.pop() if len(numbers) == 1 else None
 
     def _given(self, name: str, function: Function) -> list[ast.expr] | None:
-        """What the calls of a function give its parameter, and its default where one does not; None if it has
-        no such parameter."""
+        """Return the values that calls give a function's parameter, its default included; None without it."""
         args = function.args
         positional = [a.arg for a in (*args.posonlyargs, *args.args)]
         if name not in [*positional, *(a.arg for a in args.kwonlyargs)]:
@@ -219,7 +218,7 @@ class _Search:
 
 
 def _range(node: ast.expr) -> ast.Call | None:
-    """``range(…)``, also inside ``tqdm(…)`` and the like."""
+    """Return the call of ``range(…)``, also inside ``tqdm(…)`` and the like."""
     while isinstance(node, ast.Call):
         if _last(node.func) in ("range", "trange"):
             return node
@@ -230,7 +229,7 @@ def _range(node: ast.expr) -> ast.Call | None:
 
 
 def _only(found: list[tuple[int, str]]) -> tuple[int, str] | None:
-    """The last of them, if all give the same number and it can be one of epochs."""
+    """Return the last of them if all give the same plausible number of epochs."""
     numbers = {number for number, _ in found}
     return found[-1] if len(numbers) == 1 and 0 < found[-1][0] <= MOST else None
 

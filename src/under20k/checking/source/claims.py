@@ -81,7 +81,10 @@ NONE = Claims()
 
 
 def claims(source: Source, places: Collection[str] | None = None) -> Claims:
-    """The claims of a source; with ``places``, of its outputs only those of these cells. Never raises."""
+    """Return the claims of a source. Never raises.
+
+    ``places`` restricts the outputs to those cells.
+    """
     outputs = [piece for piece in source.outputs if places is None or piece[0] in places]
     found = [(kind, value, f"{place}, output") for place, text in outputs for kind, value in figures(text)]
     test = [Claim(value, place) for kind, value, place in found if kind == TEST]
@@ -106,7 +109,7 @@ def claims(source: Source, places: Collection[str] | None = None) -> Claims:
 
 
 def figures(text: str) -> Iterator[tuple[str, float]]:
-    """The accuracies in a text, in order: ``test`` or ``train``, and the fraction."""
+    """Yield the accuracies in a text, in order: ``test`` or ``train``, and the fraction."""
     for line in re.split(r"[\r\n]+", ESCAPES.sub("\n", text)):
         if len(line) > 2000:
             line = line[-2000:]
@@ -144,7 +147,7 @@ def _fraction(match: re.Match[str], line: str) -> float | None:
 
 
 def _kind(match: re.Match[str], line: str, count: int) -> str:
-    """Which images a figure is of: by its own label, else by its line."""
+    """Return which images a figure is about, by its own label or else by its line."""
     images = match["images"]
     own = f"{match['label']} {match['between'] or ''}".lower()
     before = line[: match.start()].lower()
@@ -170,7 +173,7 @@ def _kind(match: re.Match[str], line: str, count: int) -> str:
 
 
 def _texts(pieces: Iterable[Piece]) -> Iterator[Piece]:
-    """Comments and docstrings, with their places."""
+    """Yield comments and docstrings, with their places."""
     for place, text in pieces:
         if not re.search(r"(?i)acc", text):
             continue

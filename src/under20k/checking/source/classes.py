@@ -20,18 +20,18 @@ TARGETS = re.compile(r"(?i)^(targets?|labels?|y|y_?true|gt|ground_truth|actual)$
 
 
 def takes_one(args: ast.arguments) -> bool:
-    """Whether a ``forward`` with these parameters takes one tensor, ``self`` aside."""
+    """Return whether a ``forward`` with these parameters takes one tensor, ``self`` aside."""
     names = required(args)[1:]
     return len(names) == 1 or (not names and len([*args.posonlyargs, *args.args]) + bool(args.vararg) > 1)
 
 
 def is_model(name: str, classes: Classes) -> bool:
-    """Whether a class of ``classes`` is one of nn.Module."""
+    """Return whether a class of ``classes`` derives from nn.Module."""
     return bool(bases_of(name, classes) & {*MODULES})
 
 
 def bases_of(name: str, classes: Classes) -> set[str]:
-    """The names of all bases, those of local bases among them."""
+    """Return the names of all bases, those of local bases included."""
     found: set[str] = set()
     left = [name]
     while left:
@@ -44,7 +44,7 @@ def bases_of(name: str, classes: Classes) -> set[str]:
 
 
 def method_of(name: str, method: str, classes: Classes) -> Function | None:
-    """A method of a class, or of its local bases."""
+    """Return a method of a class or of its local bases."""
     seen: set[str] = set()
     left = [name]
     while left:
@@ -59,12 +59,13 @@ def method_of(name: str, method: str, classes: Classes) -> Function | None:
 
 
 def constructor_of(name: str, classes: Classes) -> ast.arguments | None:
+    """Return the parameters of ``__init__``, own or of a local base."""
     init = method_of(name, "__init__", classes)
     return init.args if init else None
 
 
 def required(args: ast.arguments | None) -> list[str]:
-    """The parameters without a default, ``self`` among them."""
+    """Return the parameters without a default, ``self`` included."""
     if args is None:
         return []
     positional = [*args.posonlyargs, *args.args]
@@ -73,7 +74,7 @@ def required(args: ast.arguments | None) -> list[str]:
 
 
 def is_loss(name: str, classes: Classes) -> bool:
-    """Whether it is a loss: by its name, its base, or a ``forward`` that takes the target too."""
+    """Return whether it is a loss: by its name, its base, or a ``forward`` that also takes the target."""
     node = classes[name]
     if LOSSES.search(name) or any(LOSSES.search(last_name(base)) for base in node.bases):
         return True
@@ -83,7 +84,7 @@ def is_loss(name: str, classes: Classes) -> bool:
 
 
 def runs(name: str, classes: Classes) -> bool:
-    """Whether it has a ``forward`` that does something, as far as its bases are known."""
+    """Return whether it has a ``forward`` that does something, as far as its bases are known."""
     forward = method_of(name, "forward", classes)
     if forward is None:
         return "Sequential" in bases_of(name, classes) or not bases_of(name, classes) <= {

@@ -6,7 +6,8 @@ import ast
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from under20k.checking.source.choice import Choice, Models
+from under20k.checking.source.declarations import Declarations
+from under20k.checking.source.makings import Choice
 from under20k.checking.source.syntax import FUNCTIONS
 
 OPTIONS = ("args", "opt", "opts", "config", "cfg", "hparams", "params", "flags", "FLAGS")
@@ -27,7 +28,10 @@ class Constructor:
     """What the calls give to each parameter, as text."""
 
     def missing(self, given: Iterable[str] = ()) -> str:
-        """What is required and not given, how to give it, and what the source gives; empty if nothing is."""
+        """Say which required parameters are not given, how to give them, and what the source gives.
+
+        Empty if none is missing.
+        """
         given = set(given)
         names = [name for name in self.required if name not in given]
         if not names:
@@ -46,9 +50,9 @@ class Constructor:
 NOTHING = Constructor()
 
 
-def constructor(models: Models, choice: Choice) -> Constructor:
-    """The constructor of a class or factory; of an instance, an empty one."""
-    args = models.constructor(choice.name) if choice.kind != "instance" else None
+def constructor(declared: Declarations, choice: Choice) -> Constructor:
+    """Return the constructor of a class or factory; for an instance, an empty one."""
+    args = declared.constructor(choice.name) if choice.kind != "instance" else None
     if choice.kind == "instance":
         return Constructor()
     positional = [*args.posonlyargs, *args.args] if args else []
@@ -62,8 +66,8 @@ def constructor(models: Models, choice: Choice) -> Constructor:
             (required if default is None else optional).append(arg.arg)
     calls: list[str] = []
     values: dict[str, list[str]] = {}
-    known = _Literals(models)
-    for call, scope in models.calls(choice.name):
+    known = _Literals(declared)
+    for call, scope in declared.calls(choice.name):
         pairs = [(names[i] if i < len(names) else "", value) for i, value in enumerate(call.args)]
         pairs += [(keyword.arg or "", keyword.value) for keyword in call.keywords]
         options = [(name, known.values(value, scope)) for name, value in pairs]
@@ -80,12 +84,12 @@ def constructor(models: Models, choice: Choice) -> Constructor:
 class _Literals:
     """The literal values that expressions have, as far as the source says."""
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, declared: Declarations) -> None:
         self.top: dict[str, list[ast.expr]] = {}
         self.arguments: dict[str, ast.expr] = {}
-        for unit in models.units:
+        for unit in declared.units:
             _assigned(unit.node, self.top)
-        for _, scope in models.scopes:
+        for _, scope in declared.scopes:
             for part in scope.parts:
                 if isinstance(part, ast.Call) and getattr(part.func, "attr", "") == "add_argument":
                     self._option(part)
@@ -101,7 +105,7 @@ class _Literals:
             self.arguments[name.lstrip("-").replace("-", "_")] = found["default"]
 
     def values(self, node: ast.expr, scope: ast.AST) -> list[tuple[str, bool]]:
-        """Its texts, each with whether it is a literal; at least one."""
+        """Return its texts, at least one, each with whether it is a literal."""
         if isinstance(node, ast.Constant) or _is_literal(node):
             return [(_text(node), True)]
         found: list[ast.expr] = []
@@ -118,7 +122,7 @@ class _Literals:
 
 
 def _assigned(node: ast.AST, found: dict[str, list[ast.expr]]) -> None:
-    """Per name what the statements give it, of a loop over a list its items; a function's inside not."""
+    """Collect the values of each name, for a loop over a list its items; bodies of functions are left out."""
     stack: list[ast.AST] = list(node.body) if isinstance(node, FUNCTIONS) else [node]
     while stack:
         part = stack.pop(0)

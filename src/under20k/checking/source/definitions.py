@@ -43,19 +43,22 @@ class Step:
     """The compiler's, of ``from __future__`` imports that hold there."""
 
     def compile(self) -> CodeType:
-        """The code, ready to run. Raises what ``compile`` does: SyntaxError, ValueError, RecursionError …"""
+        """Compile the statement. Raises what ``compile`` does: SyntaxError, ValueError, RecursionError …"""
         code: CodeType = compile(self.code, self.place, "exec", self.flags, dont_inherit=True)
         return code
 
 
 def definitions(pieces: Iterable[Piece], name: str, known_missing: Sequence[str] = ()) -> list[Step]:
-    """The statements to run for ``name``, in source order; one of them is moved only where a statement before
-    it could not run otherwise.
+    """Return the statements to run for ``name``, in source order. Never raises.
 
-    Imports (each name by itself), functions, classes and constants are kept, and what else the judged class,
-    function or instance needs: globals made by a call, under ``if``, ``try``, ``with`` or ``for``, changes of
-    those, replaced methods. Without a name, all that any class or function needs. Imports of the packages
-    ``known_missing`` are left out unless required. Never raises: pieces that do not parse are left out.
+    Imports (each name by itself), functions, classes and constants are kept, and everything else that the
+    class, function or instance needs: globals made by a call, under ``if``, ``try``, ``with`` or ``for``,
+    changes of those, replaced methods. A statement moves only if one before it could not run otherwise.
+
+    Args:
+        pieces: of the source; those that do not parse are left out.
+        name: of the model; empty for everything that any class or function needs.
+        known_missing: packages whose imports are left out unless required.
     """
     found = units(pieces)
     defined = [u.node.name for u in found if isinstance(u.node, (*FUNCTIONS, ast.ClassDef))]
@@ -119,7 +122,7 @@ class _Needs:
                 unit.needed.clear()
 
     def _use(self) -> int:
-        """Where the source first has all that the class needs: after it is made last, or at the end."""
+        """Return where the source has all that the class needs: after it is made last, or at the end."""
         made = [
             index
             for index, unit in enumerate(self.units)
@@ -134,7 +137,7 @@ class _Needs:
         return max(made[-1] + 1, bound + 1) if made else len(self.units)
 
     def _reaching(self, name: str, at: int) -> list[int]:
-        """The units that give ``name`` the value that it has before unit ``at``."""
+        """Return the units that give ``name`` the value that it has before unit ``at``."""
         found: list[int] = []
         bound = False
         makers = self.makers.get(name, [])
@@ -189,7 +192,7 @@ class _Needs:
             self.work += [(n, index) for n in unit.changes if n != name and n not in self.imported]
 
     def _methods(self) -> bool:
-        """Put the needs of methods on the list that have become reachable. Whether there were any."""
+        """Add the needs of methods that have become reachable; return whether there are any."""
         while True:
             before = len(self.attributes), len(self.done)
             for index, at in list(self.classes):
@@ -231,7 +234,7 @@ def _package(node: ast.stmt) -> str:
 
 
 def _in_order(steps: list[Step]) -> list[Step]:
-    """With what a required step needs put before it, where it stands after (cells run in another order)."""
+    """Move what a required step needs before it, if it comes after (cells run in another order)."""
     makers: dict[str, list[int]] = {}
     for index, step in enumerate(steps):
         for name in step.defines:

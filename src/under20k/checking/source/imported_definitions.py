@@ -38,7 +38,15 @@ class Found:
 def find_local(
     node: ast.ImportFrom, name: str, path: Path, roots: Iterable[Path], depth: int = DEPTH
 ) -> Found | None:
-    """What ``node`` imports as ``name``, if a file beside ``path`` or below ``roots`` defines it."""
+    """Find what ``node`` imports as ``name``, if a file beside the source defines it.
+
+    Args:
+        node: the import.
+        name: the name that it binds.
+        path: of the source.
+        roots: folders to look in after the source's own.
+        depth: of imports that only pass a name on.
+    """
     original = next((alias.name for alias in node.names if (alias.asname or alias.name) == name), name)
     for file in _files(node, original, path, roots):
         try:
@@ -62,7 +70,7 @@ def find_local(
 
 @lru_cache(maxsize=256)
 def _body(file: Path, content: int) -> tuple[ast.stmt, ...]:
-    """The top-level statements of a file with this hash of its content, none where it cannot be parsed."""
+    """Return the top-level statements of a file with this hash of its content, none if it does not parse."""
     try:
         trees = [tree_of(text) for _, text in read_source(file).pieces]
     except (UserError, *PARSE_ERRORS):

@@ -22,9 +22,9 @@ WRITEFILE = "#%%writefile "
 
 
 def without_magics(source: str) -> str:
-    """With each line that is the notebook's own, not Python's, replaced by nothing, and no line fewer.
+    """Blank the lines that are the notebook's own, not Python's; the number of lines stays.
 
-    A cell of another language is empty; of ``%%writefile model.py`` a comment stays.
+    A cell of another language becomes empty; for ``%%writefile model.py`` a comment stays.
     """
     first = source.lstrip().partition("\n")[0]
     if first.startswith("%%"):
@@ -45,7 +45,7 @@ def without_magics(source: str) -> str:
 
 
 def without_ipython(text: str, tree: ast.Module) -> str:
-    """With each ``get_ipython()…`` of an export replaced by ``None``, and no line fewer."""
+    """Replace each ``get_ipython()…`` of an export by ``None``; the number of lines stays."""
     if "get_ipython" not in text:
         return text
     lines = text.encode().split(b"\n")
@@ -60,7 +60,7 @@ def without_ipython(text: str, tree: ast.Module) -> str:
 
 
 def _ipython(tree: ast.Module) -> list[ast.Call]:
-    """The outermost calls of ``get_ipython().…``, one a line."""
+    """Return the outermost calls of ``get_ipython().…``, one a line."""
     found: dict[int, ast.Call] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):

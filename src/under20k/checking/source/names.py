@@ -45,7 +45,7 @@ class Names:
     """Attributes, and texts that could name one (``getattr``)."""
 
     def add(self, other: Names) -> None:
-        """Take over what ``other`` reads, as code of the same scope."""
+        """Add what ``other`` reads, as code of the same scope."""
         self.now |= other.now
         self.later |= other.later
         self.globals |= other.globals
@@ -53,9 +53,12 @@ class Names:
 
 
 def scan(nodes: Iterable[ast.AST], *, lazy_annotations: bool = False, in_function: bool = False) -> Names:
-    """The names of ``nodes``, which stand in one scope.
+    """Collect the names of ``nodes``, which stand in one scope.
 
-    ``lazy_annotations``: under ``from __future__ import annotations``, which are then not evaluated.
+    Args:
+        nodes: statements or expressions.
+        lazy_annotations: whether annotations are not evaluated (``from __future__ import annotations``).
+        in_function: whether the scope is a function's.
     """
     try:
         return _scan(nodes, lazy_annotations, in_function)
@@ -129,7 +132,7 @@ def _scan(nodes: Iterable[ast.AST], lazy: bool, in_function: bool) -> Names:
 
 
 def body_of(function: Function, lazy: bool = False) -> Names:
-    """What a function reads from outside when it is called; ``globals``: what it binds there."""
+    """Return what a function reads from outside when it is called; ``globals``: what it binds there."""
     inner = _scan(function.body, lazy, True)
     local = (inner.binds | _parameters(function.args)) - inner.globals
     return Names(
@@ -140,7 +143,7 @@ def body_of(function: Function, lazy: bool = False) -> Names:
 
 
 def changed(node: ast.AST) -> Iterator[str]:
-    """Names whose objects the statement changes: ``N.x = …``, ``N[i] = …``, ``N.append(…)``, ``setattr``."""
+    """Yield names whose objects change: ``N.x = …``, ``N[i] = …``, ``N.append(…)``, ``setattr``."""
     for part in outside_functions(node):
         if isinstance(part, ast.Attribute | ast.Subscript) and not isinstance(part.ctx, ast.Load):
             if root := root_of(part):
@@ -170,7 +173,7 @@ def _parameters(args: ast.arguments) -> set[str]:
 
 
 def _global_item(part: ast.Subscript) -> str:
-    """``x`` of ``globals()["x"]``."""
+    """Return ``x`` for ``globals()["x"]``."""
     call, index = part.value, part.slice
     is_globals = isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "globals"
     return (

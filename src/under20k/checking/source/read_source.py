@@ -35,9 +35,9 @@ class Source:
 
 
 def read_source(path: Path) -> Source:
-    """The code of a ``.py`` or ``.ipynb`` file, whichever of the two it really is.
+    """Read a ``.py`` or ``.ipynb`` file, whichever of the two it really is.
 
-    Raises UserError where the file cannot be read, or is neither Python nor a notebook.
+    Raises UserError if it cannot be read, or is neither Python nor a notebook.
     """
     text, notes = _decoded(path)
     data = _notebook(text)
@@ -53,7 +53,7 @@ def read_source(path: Path) -> Source:
 
 
 def _decoded(path: Path) -> tuple[str, list[str]]:
-    """The text, by its BOM or coding line and with newlines as Python reads them, and notes."""
+    """Return the text, decoded by its BOM or coding line, with newlines as Python reads them, and notes."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -101,7 +101,7 @@ def _python(path: Path, text: str, notes: list[str]) -> Source:
 
 
 def said(error: BaseException) -> str:
-    """What a parse error says, its line first."""
+    """Return a parse error's message, its line first."""
     if isinstance(error, SyntaxError):
         at = f"line {error.lineno}: " if error.lineno else ""
         return f"{at}{error.msg}"
@@ -171,7 +171,7 @@ def _joined(text: Any) -> str:
 
 
 def _outputs(row: dict[str, Any]) -> list[str]:
-    """The texts of a cell's outputs, in order."""
+    """Return the texts of a cell's outputs, in order."""
     found = []
     outputs = row.get("outputs")
     for output in outputs if isinstance(outputs, list) else ():
@@ -185,7 +185,7 @@ def _outputs(row: dict[str, Any]) -> list[str]:
 
 
 def _code(text: str) -> str:
-    """The Python of a cell, of as many lines. Raises PARSE_ERRORS."""
+    """Return the Python of a cell, with as many lines. Raises PARSE_ERRORS."""
     tree = try_tree_of(text)
     if tree is None:
         without = without_magics(text)

@@ -15,8 +15,9 @@ N = TypeVar("N", bound=ast.AST)
 
 
 def reduced(node: ast.stmt, wanted: Iterable[str]) -> ast.stmt | None:
-    """Of a block that trains (or the like) the statements that bind or change ``wanted`` and what those need
-    from the block; a loop whose variable they do not read becomes its body, once. None if nothing is left.
+    """Reduce a block that trains to the statements that bind or change ``wanted``, and those they need.
+
+    A loop whose variable they do not read becomes its body, once. None if nothing is left.
     """
     try:
         body = _reduced([node], _closed(node, set(wanted)))
@@ -32,7 +33,7 @@ def reduced(node: ast.stmt, wanted: Iterable[str]) -> ast.stmt | None:
 
 
 def _closed(node: ast.stmt, wanted: set[str]) -> set[str]:
-    """``wanted``, and the names from inside the block that making them reads."""
+    """Return ``wanted`` and the names inside the block that making them reads."""
     parts = [part for part in outside_functions(node) if isinstance(part, ast.stmt) and not _bodies(part)]
     known = [(scan([part]), set(changed(part))) for part in parts]
     while True:
@@ -103,7 +104,7 @@ def _reduced(body: Iterable[ast.stmt], wanted: set[str]) -> list[ast.stmt]:
 
 
 def _with(node: N, **parts: object) -> N:
-    """The node with some of its fields replaced."""
+    """Return the node with some of its fields replaced."""
     fields = {n: getattr(node, n) for n in node._fields if hasattr(node, n)} | parts
     return ast.copy_location(type(node)(**fields), node)
 

@@ -13,7 +13,7 @@ MOVES = ("to", "cuda", "cpu", "float", "double", "half", "train", "eval", "requi
 
 
 def definitions_in(node: ast.stmt) -> Iterator[ast.stmt]:
-    """Classes and functions that a top-level statement defines, below ``if`` and ``try`` too."""
+    """Yield the classes and functions that a top-level statement defines, below ``if`` and ``try`` too."""
     stack: list[ast.AST] = [node]
     while stack:
         part = stack.pop()
@@ -42,7 +42,7 @@ class Scope:
 
 
 def scopes_in(node: ast.AST) -> Iterator[Scope]:
-    """The scope of a top-level statement, and those of every function and class inside."""
+    """Yield the scope of a top-level statement, and those of every function and class inside."""
     left = [(node, "")]
     while left:
         at, in_class = left.pop()
@@ -65,7 +65,7 @@ def scopes_in(node: ast.AST) -> Iterator[Scope]:
 
 
 def named_calls(target: ast.expr, value: ast.expr) -> dict[ast.Call, str]:
-    """The calls that an assignment gives names to."""
+    """Return the calls whose results an assignment names."""
     if isinstance(target, ast.Tuple | ast.List) and isinstance(value, ast.Tuple | ast.List):
         found: dict[ast.Call, str] = {}
         for left, right in zip(target.elts, value.elts, strict=False):
@@ -77,7 +77,7 @@ def named_calls(target: ast.expr, value: ast.expr) -> dict[ast.Call, str]:
 
 
 def stripped(value: ast.expr) -> ast.expr:
-    """``Net()`` of ``Net().to(device)`` and ``nn.DataParallel(Net())``."""
+    """Return ``Net()`` for ``Net().to(device)`` and ``nn.DataParallel(Net())``."""
     while isinstance(value, ast.Call):
         function = value.func
         if (

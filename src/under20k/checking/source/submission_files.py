@@ -23,7 +23,7 @@ class Files(Mapping[Path, "File"]):
     """Python files and notebooks of one author, and their imports of each other."""
 
     def __init__(self, paths: Iterable[Path], top: Path, known: Files | None = None) -> None:
-        """``known`` has parsed them already."""
+        """Parse the files at ``paths``, or take them from ``known``."""
         self.top = top
         self._files = {path: File(path, self, known[path].source if known else _read(path)) for path in paths}
 
@@ -37,7 +37,7 @@ class Files(Mapping[Path, "File"]):
         return len(self._files)
 
     def module(self, parts: list[str], folders: list[Path]) -> File | None:
-        """The file of a module that is looked up in these folders."""
+        """Return the file of a module that is looked up in these folders."""
         for folder in folders:
             place = folder.joinpath(*parts)
             for path in (place.with_name(f"{place.name}.py"), place / "__init__.py"):
@@ -46,7 +46,7 @@ class Files(Mapping[Path, "File"]):
         return None
 
     def used(self) -> tuple[Names, Names]:
-        """Of each file, the names that others call to make a model, and those that are parts of theirs."""
+        """Return, by file, the names that others call to make a model, and those that are parts of theirs."""
         made: Names = {}
         parts: Names = {}
         for file in self.values():
@@ -96,7 +96,7 @@ class File:
         return LOSSES & (names | {node.id for node in nodes if isinstance(node, ast.Name)})
 
     def imports(self) -> list[File]:
-        """The other files that it imports itself."""
+        """Return the other files that this one imports itself."""
         self._resolve()
         assert self._names is not None
         found = [file for file, _ in self._names.values()]
@@ -104,7 +104,7 @@ class File:
         return list({file.path: file for file in found if file is not self}.values())
 
     def reached(self) -> list[File]:
-        """The other files that it imports, and that those do."""
+        """Return the other files that this one imports, directly or not."""
         found: dict[Path, File] = {}
         left = self.imports()
         while left:
@@ -115,7 +115,7 @@ class File:
         return list(found.values())
 
     def origin(self, name: str, depth: int = 8) -> tuple[File, str] | None:
-        """The file of the submission that defines what is called ``name`` here, and its name there."""
+        """Return the file that defines what is called ``name`` here, and its name there."""
         self._resolve()
         assert self._names is not None
         if name in self.defined:
@@ -129,7 +129,7 @@ class File:
         return None
 
     def is_borrowed(self, name: str) -> bool:
-        """Whether what is called ``name`` here, or what it is made by, is another file's."""
+        """Return whether another file defines what is called ``name`` here, or what makes it."""
         node = self.defined.get(name)
         if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Call):
             found = self._called(node.value)
@@ -152,7 +152,7 @@ class File:
             left += [(child, within) for child in ast.iter_child_nodes(node)][::-1]
 
     def code_of(self, name: str) -> str:
-        """All that a definition consists of, without its layout, to tell whether two are the same."""
+        """Return the code that a definition consists of, without layout, to tell whether two are the same."""
         found: dict[str, str] = {}
         left = [name]
         while left:
@@ -227,7 +227,7 @@ def _is_model(node: ast.ClassDef) -> bool:
 
 
 def _dotted(node: ast.expr) -> str:
-    """``a.b.c`` of such an expression, else nothing."""
+    """Return ``a.b.c`` for such an expression, else nothing."""
     parts = []
     while isinstance(node, ast.Attribute):
         parts.append(node.attr)

@@ -62,10 +62,15 @@ class Found:
 
 
 def find(folder: Path, is_project: bool | None = None, *, every: bool = False) -> Found:
-    """The submissions below ``folder``, in the order of their names (2 before 10).
+    """Find the submissions below ``folder``, in the order of their names (2 before 10).
 
-    ``is_project`` says whether the folder is one submission; None looks. ``every`` takes all model classes of
-    a file. Raises UserError where there is no Python file and no notebook.
+    Args:
+        folder: to check.
+        is_project: whether the folder is one submission; None decides by its files.
+        every: whether to take all model classes of a file.
+
+    Raises:
+        UserError: the folder has no Python file and no notebook.
     """
     paths = list(_code(folder))
     if not paths:
@@ -100,12 +105,12 @@ def find(folder: Path, is_project: bool | None = None, *, every: bool = False) -
 
 
 def holds_code(folder: Path) -> bool:
-    """Whether a Python file or a notebook lies below a folder."""
+    """Return whether a Python file or a notebook lies below a folder."""
     return next(_code(folder), None) is not None
 
 
 def _code(folder: Path, at_top: bool = True) -> Iterator[Path]:
-    """The Python files and notebooks below a folder, its own first; links to folders only at its top."""
+    """Yield the Python files and notebooks below a folder, its own first; follow links only at its top."""
     entries = sorted(folder.iterdir(), key=_natural)
     for entry in entries:
         if entry.suffix in SUFFIXES and not entry.name.startswith(".") and entry.is_file():
@@ -129,7 +134,7 @@ def _natural(path: Path) -> list[tuple[int, int, str]]:
 
 
 def _looks_like_a_project(folder: Path, files: Files) -> tuple[bool, str]:
-    """Whether a folder is one author's, and by what."""
+    """Return whether a folder is one author's, and why."""
     tops = {folder / path.relative_to(folder).parts[0] for path in files}
     loose, below = [top for top in tops if top.is_file()], [top for top in tops if not top.is_file()]
     if len(below) > 1 and sum((top / ".git").exists() for top in below) * 2 > len(below):
@@ -150,7 +155,7 @@ def _looks_like_a_project(folder: Path, files: Files) -> tuple[bool, str]:
 
 
 def _submission(name: str, top: Path, files: Files, every: bool) -> tuple[Submission, list[str]]:
-    """A submission's models, no class twice, and its files without one of their own."""
+    """Return a submission's models, no class twice, and its files without a model of their own."""
     made, parts = files.used()
     parsed = {path: list(_models(file, top, every)) for path, file in files.items()}
     found = {
@@ -177,7 +182,7 @@ def _models(file: File, top: Path, every: bool) -> Iterator[Model]:
 
 
 def _folders(path: Path, top: Path) -> list[str]:
-    """The folders from a file's own up to its submission's, which its imports may count from."""
+    """Return the folders from a file's own up to its submission's, where its imports are looked up."""
     above, end = [path.absolute().parent], top.absolute()
     while above[-1] != end and end in above[-1].parents:
         above.append(above[-1].parent)
@@ -187,10 +192,16 @@ def _folders(path: Path, top: Path) -> list[str]:
 def _own(
     models: Iterable[Model], file: File, made: Iterable[str], parts: Container[str], every: bool
 ) -> Iterator[Model]:
-    """The models that a file is judged by, given the names that the other files make of it, and those that
-    are parts of models of theirs.
+    """Yield the models that a file is judged by.
 
-    None, if its model is another file's, or if all that it holds are parts.
+    There are none if its model is another file's, or if all that it holds are parts.
+
+    Args:
+        models: of the file.
+        file: the file itself.
+        made: names that other files make of it.
+        parts: names that are parts of other files' models.
+        every: whether to take all model classes.
     """
     for model in models:
         target = model.target
@@ -217,7 +228,7 @@ Models = dict[Path, list[Model]]
 
 
 def _lend(found: Models, parsed: Models, files: Files) -> None:
-    """Give each model what the files that make it say of it: losses, claims, calls."""
+    """Give each model what the files that make it say about it: losses, claims, calls."""
     for path, models in found.items():
         if models:
             continue
@@ -234,7 +245,7 @@ def _lend(found: Models, parsed: Models, files: Files) -> None:
 
 
 def _with(target: Target, file: File, models: Iterable[Model] = ()) -> Target:
-    """The target, and what another file says of its class."""
+    """Return the target with what another file says about its class."""
     calls, claimed = dict.fromkeys(target.calls), claims(file.source)
     for model in models:
         if model.target is not None and model.target.name == target.name:
@@ -254,7 +265,7 @@ def _with(target: Target, file: File, models: Iterable[Model] = ()) -> Target:
 
 
 def _distinct(models: list[Model], files: Files) -> list[Model]:
-    """No class twice, though it stands in several files, unless they name different losses."""
+    """Drop a class that stands in several files, unless they name different losses."""
     imported = {other.path for file in files.values() for other in file.imports()}
     kept: dict[str, tuple[Model, str]] = {}
     # A module that others import goes before copies of what it holds.

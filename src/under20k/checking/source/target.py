@@ -10,10 +10,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from under20k.checking.source.choice import Choice, Models
+from under20k.checking.source.choice import Models
 from under20k.checking.source.claims import NONE, Claims, claims
 from under20k.checking.source.constructors import NOTHING, Constructor, constructor
 from under20k.checking.source.definitions import definitions
+from under20k.checking.source.makings import Choice
 from under20k.checking.source.read_source import Source, read_source
 from under20k.checking.source.summary import running
 from under20k.checking.source.syntax import Piece, last_name, tree_of
@@ -58,18 +59,16 @@ class Target:
     """What was left out or read otherwise than it stands."""
     constructor: Constructor = NOTHING
     """The parameters of the class or factory."""
-    imported_from: Path | None = None
-    """The file that defines the class, where this one imports it."""
 
     def missing_arguments(self, given: Iterable[str] = ()) -> str:
-        """ "needs norm_type: give ``--arg norm_type=…``; this file calls it with 'BN', 'GN'".
+        """Return "needs norm_type: give ``--arg norm_type=…``; this file calls it with 'BN', 'GN'".
 
         Empty if all required parameters are among ``given``.
         """
         return self.constructor.missing(given)
 
     def summary(self) -> list[str]:
-        """What would run before the model is called: what is imported, and every other statement."""
+        """Return what would run before the model is called: the imports, and every other statement."""
         imports, runs = [], []
         parts: list[tuple[str, ast.Module]] = []
         if self.is_notebook:
@@ -88,15 +87,20 @@ class Target:
 
 
 def parse(text: str, folders: Sequence[str] = ()) -> Target:
-    """The target that ``text`` names, nothing of it run; its imports are looked up in ``folders`` too. Raises
-    NoModel where the file holds no model, and UserError where the file or the name is not there.
+    """Parse the target that ``text`` names; nothing of it runs.
+
+    Its imports are looked up in ``folders`` too. Raises NoModel if the file has no model, and UserError if
+    the file or the name does not exist.
     """
     target, models, choice, source = _parsed(text, folders)
     return _about(target, models, choice, source)
 
 
 def parse_all(text: str, folders: Sequence[str] = ()) -> list[Target]:
-    """The targets of all models of a file, in its order; of a named one, that alone. Raises as `parse`."""
+    """Parse the targets of all models of a file, in its order; for a named one, that alone.
+
+    Raises as ``parse`` does.
+    """
     target, models, choice, source = _parsed(text, folders)
     if _split(text)[1]:
         return [_about(target, models, choice, source)]
@@ -117,7 +121,7 @@ def _parsed(text: str, folders: Sequence[str]) -> tuple[Target, Models, Choice, 
         raise _no_model(path, source)
     else:
         choice = found
-    nodes = [node for _, scope in models.scopes for node in scope.parts]
+    nodes = [node for _, scope in models.declared.scopes for node in scope.parts]
     words = {last_name(node) for node in nodes if isinstance(node, ast.Name | ast.Attribute)}
     losses = sorted(words & {"nll_loss", "NLLLoss", "cross_entropy", "CrossEntropyLoss"})
     target = Target(
@@ -136,7 +140,7 @@ def _parsed(text: str, folders: Sequence[str]) -> tuple[Target, Models, Choice, 
 
 
 def _about(target: Target, models: Models, choice: Choice, source: Source) -> Target:
-    made = constructor(models, choice)
+    made = constructor(models.declared, choice)
     others = tuple(other.name for other in models.all() if other.name not in models.made_by(choice))
     return replace(
         target,
@@ -146,19 +150,18 @@ def _about(target: Target, models: Models, choice: Choice, source: Source) -> Ta
         constructor=made,
         # Of several models, only what stands between the cells that make this one and the next.
         claims=claims(source, models.places(choice)),
-        imported_from=choice.file,
     )
 
 
 def _named(name: str, models: Models, source: Source) -> Choice:
     # Where all of a module is imported, anything may be there.
-    if name in models.bound or "*" in models.bound:
-        node = models.node_of(name)
+    if name in models.declared.bound or "*" in models.declared.bound:
+        node = models.declared.node_of(name)
         kind = "class" if isinstance(node, ast.ClassDef) else "factory" if node else "instance"
         return Choice(name, kind, node)
     choices = models.choices()
     hint = f"; {nearest(name, choices)}" if choices else ", and no model"
-    raise UserError(f"{models.path} defines no {name!r}{hint}{_broken(source)}")
+    raise UserError(f"{models.declared.path} defines no {name!r}{hint}{_broken(source)}")
 
 
 def _no_model(path: Path, source: Source) -> UserError:
@@ -187,7 +190,7 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def _file(place: str) -> tuple[Path, str]:
-    """The file, and the package that a module by its dotted name belongs to."""
+    """Return the file, and the package that a module by its dotted name belongs to."""
     if place.endswith(SUFFIXES):
         path = Path(place)
         if not path.is_file():
@@ -207,7 +210,7 @@ def _file(place: str) -> tuple[Path, str]:
 
 
 def _package(path: Path) -> str:
-    """The package of a file beside an ``__init__.py``, found by walking up; a notebook has none."""
+    """Return the package of a file beside an ``__init__.py``; a notebook has none."""
     folder, parts = path.absolute().parent, list[str]()
     while path.suffix == ".py" and folder.name.isidentifier() and (folder / "__init__.py").is_file():
         parts.append(folder.name)
@@ -224,7 +227,7 @@ def _installed(name: str) -> Path | None:
 
 
 def argument(text: str) -> tuple[str, object]:
-    """``key=value`` of ``--arg``: a number, true, a list where it reads as one in JSON, else the text."""
+    """Read ``key=value`` of ``--arg``; the value is JSON (or True, False, None) if it reads so, else text."""
     key, equals, value = text.partition("=")
     if not equals or not key.isidentifier():
         raise UserError(f"--arg {text!r} is not key=value")

@@ -70,7 +70,7 @@ class Unit:
 
 
 def units(pieces: Iterable[Piece]) -> list[Unit]:
-    """The top-level statements of all pieces, in order, those below the main guard among them."""
+    """Return the top-level statements of all pieces, in order, those below the main guard included."""
     pieces = list(pieces)
     written = {match[1] for _, text in pieces if (match := written_module(text))}
     found: list[Unit] = []
@@ -94,12 +94,12 @@ def units(pieces: Iterable[Piece]) -> list[Unit]:
 
 
 def written_module(text: str) -> re.Match[str] | None:
-    """The match whose group 1 is the module's name, for a piece that a notebook writes to a file."""
+    """Match a piece that a notebook writes to a file; group 1 is the module's name."""
     return re.match(re.escape(WRITEFILE) + r"(?:.*/)?(\w+)\.py\s*\n", text)
 
 
 def tries_imports(node: ast.stmt) -> bool:
-    """``try: import a`` and nothing else in the block."""
+    """Return whether the statement is ``try: import a`` and nothing else in the block."""
     return isinstance(node, ast.Try) and all(isinstance(part, IMPORTS) for part in node.body)
 
 
@@ -112,7 +112,10 @@ def _statements(body: Iterable[ast.stmt], guarded: bool) -> Iterable[tuple[ast.s
 
 
 def _split(node: ast.stmt, written: set[str]) -> Iterable[ast.stmt]:
-    """An import of several names as several; of a module that the notebook writes, its names as they are."""
+    """Yield an import of several names as several.
+
+    If the notebook writes the module, its names are bound to those of the notebook.
+    """
     if not isinstance(node, ast.Import | ast.ImportFrom):
         yield node
         return
@@ -134,7 +137,7 @@ def _split(node: ast.stmt, written: set[str]) -> Iterable[ast.stmt]:
 
 
 def _mark_calls(found: list[Unit]) -> None:
-    """Which units train, and which bind names through a function's ``global``."""
+    """Mark the units that train, and those that bind names through a function's ``global``."""
     functions = {unit.node.name: unit.node for unit in found if isinstance(unit.node, FUNCTIONS)}
     training = training_functions(functions)
     binding = {name: body_of(node).globals for name, node in functions.items()}

@@ -18,9 +18,12 @@ LOADERS = re.compile(r"(?i)load(er)?s?$|_dl$|^dl_|dataset|^data$")
 
 
 def trains(node: ast.AST, training: Iterable[str] = (), known: Iterable[str] = ()) -> bool:
-    """Whether what runs with ``node`` trains or goes through a data set, as far as its calls tell.
+    """Return whether the code that runs with ``node`` trains or goes through a data set, by its calls.
 
-    ``training``: the local functions that do; ``known``: all local functions, whose names say nothing then.
+    Args:
+        node: a statement.
+        training: local functions that train.
+        known: all local functions; their names alone then say nothing.
     """
     for part in outside_functions(node):
         if isinstance(part, ast.For) and goes_through_data(part):
@@ -42,12 +45,12 @@ def trains(node: ast.AST, training: Iterable[str] = (), known: Iterable[str] = (
 
 
 def goes_through_data(loop: ast.For | ast.AsyncFor) -> bool:
-    """Whether it is a loop over a data set or its loader, by their names."""
+    """Return whether the loop is over a data set or its loader, by their names."""
     return any(isinstance(part, ast.Name) and LOADERS.search(part.id) for part in ast.walk(loop.iter))
 
 
 def training_functions(functions: Mapping[str, Function]) -> set[str]:
-    """Which of these functions train, themselves or through each other."""
+    """Return which of these functions train, themselves or through each other."""
     bodies = {name: ast.Module(list(node.body), []) for name, node in functions.items()}
     training: set[str] = set()
     while more := {

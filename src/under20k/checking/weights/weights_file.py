@@ -30,10 +30,10 @@ class WeightsError(UserError):
 
 
 def load_weights(path: Path) -> object:
-    """What a weights file holds, for ``match``: safetensors, PyTorch's own format or NumPy's ``.npz``.
+    """Read a weights file, for ``match``: safetensors, PyTorch's own format or NumPy's ``.npz``.
 
-    Its first bytes tell which, not its name. Nothing is unpickled but tensors, plain containers and NumPy's
-    numbers and arrays; objects of other classes become dictionaries. Raises WeightsError.
+    Its first bytes decide, not its name. Only tensors, plain containers and NumPy's numbers and arrays are
+    unpickled; objects of other classes become dictionaries. Raises WeightsError.
     """
     try:
         with path.open("rb") as file:
@@ -67,10 +67,10 @@ def load_weights(path: Path) -> object:
 
 
 def match(state: object, model: nn.Module) -> dict[str, Tensor]:
-    """The tensors in ``state`` that are the model's, under the model's own names.
+    """Return the model's tensors in ``state``, under the model's own names.
 
-    They may lie in dictionaries in it, and have one prefix in common (``module.``, ``model.``, …). Raises
-    WeightsError where there are none, or not all.
+    They may lie in dictionaries in it, and share one prefix (``module.``, ``model.``, …). Raises WeightsError
+    if there are none, or not all.
     """
     wanted = {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
     wanted = {name: value for name, value in wanted.items() if not name.endswith("num_batches_tracked")}
@@ -119,7 +119,7 @@ def _load_torch(path: Path, zipped: bool) -> object:
 
 
 def _globals(path: Path, zipped: bool) -> set[str]:
-    """The names of all classes and functions that a file of ``torch.save`` asks for."""
+    """Return the names of all classes and functions that a file of ``torch.save`` refers to."""
     names: set[str] = set()
 
     def collect(stream: IO[bytes]) -> None:
@@ -144,7 +144,7 @@ def _globals(path: Path, zipped: bool) -> set[str]:
 
 
 def _numpy_globals() -> Iterator[Any]:
-    """NumPy's numbers and arrays are data, under the names that its versions 1 and 2 save them by."""
+    """Yield NumPy's numbers and arrays, which are data, under their names in its versions 1 and 2."""
     try:
         from numpy._core import multiarray
     except ImportError:  # before NumPy 2
@@ -169,8 +169,9 @@ def _renamed(function: Any, module: str) -> Any:
 
 
 def _stand_in(name: str) -> Any:
-    """What takes the place of a class in a checkpoint: it gives dictionaries, which torch fills as it would
-    an object of the class, or a dictionary of its kind. Nothing of the class itself is made or run.
+    """Return the placeholder of a class in a checkpoint; nothing of the class itself is made or run.
+
+    It makes dictionaries, which torch fills as it would an object of the class, or a dictionary of its kind.
     """
 
     def make(kind: object, *args: object, **kwargs: object) -> OrderedDict[str, object]:
@@ -190,7 +191,7 @@ def _whole(name: str) -> WeightsError:
 
 
 def _groups(value: object, depth: int = 0) -> Iterator[dict[str, Tensor]]:
-    """The tensors by name in each dictionary within ``value``, and in all that it nests, by dotted names."""
+    """Yield the tensors by name in each dictionary within ``value``, and in nested ones by dotted names."""
     if depth > DEPTH:
         return
     if isinstance(value, Mapping):
@@ -221,8 +222,9 @@ def _tensor(value: object) -> Tensor | None:
 
 
 def _prefixes(group: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Iterator[tuple[str, str]]:
-    """Prefixes that the names in a file, and the model's own, may have before what is common to both; the
-    most frequent first.
+    """Yield prefixes of the names in a file, and of the model's own, before their common part.
+
+    The most frequent come first.
     """
     last = max(wanted, key=len)
     parts = _common(list(wanted)).split(".")[:-1]
@@ -241,7 +243,7 @@ def _prefixes(group: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Iter
 
 
 def _common(names: list[str]) -> str:
-    """The longest beginning that all names share, up to a dot."""
+    """Return the longest beginning that all names share, up to a dot."""
     first, last = min(names), max(names)
     length = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))
     return first[:length].rpartition(".")[0] + "." if "." in first[:length] else ""
@@ -273,7 +275,7 @@ def _shape(tensor: Tensor) -> str:
 
 
 def _plain(error: Exception) -> str:
-    """An error's words, without escape codes and without advice to turn a protection off."""
+    """Return an error's message without escape codes and without advice to turn a protection off."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     if "weights_only" in text or len(text) < 4:
         return type(error).__name__
