@@ -53,7 +53,7 @@ class Accuracy:
     normalisation_is: str
     """``given`` or ``found``."""
     train_images: int | None = None
-    """How many images the normalisation was found on."""
+    """Number of images that the normalisation was found on."""
     train_correct: int | None = None
     batch_norm_distance: float | None = None
     """From the inputs to the first BatchNorm's running statistics; None without BatchNorm."""
@@ -85,7 +85,7 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a check found out about one model, or why it was not judged.
+    """The findings on one model, or the reason why it was not judged.
 
     At most one of ``error``, ``no_model`` and ``weights_error`` is set; without one, the model was judged.
     """
@@ -102,14 +102,14 @@ class Judgement:
     findings: tuple[Finding, ...] = ()
     layers: tuple[Layer, ...] = ()
     notes: tuple[str, ...] = ()
-    """How the source was read and the model was run, where that needs saying."""
+    """Remarks on how the source was read and the model was run."""
     accuracy: Accuracy | None = None
     model: str = ""
     """Name of the class, factory or instance that was judged; empty for recipes and runs."""
     others: tuple[str, ...] = ()
     """The other model classes of its file."""
     calls: tuple[str, ...] = ()
-    """How the source calls the constructor."""
+    """Calls of the constructor in the source."""
     claims: Claims | None = None
     """Figures stated by the source, unverified; None for recipes and runs."""
 

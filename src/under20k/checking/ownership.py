@@ -1,4 +1,4 @@
-"""Whose a source file is: the author's of the model, Python's, an installed package's, or under20k's own."""
+"""The owner of a source file: the model's author, Python, an installed package, or under20k."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Ownership:
         self._installed = installed_folders()
 
     def is_authors(self, file: str) -> bool:
-        """Whether the model's author wrote the file."""
+        """Return whether the model's author wrote the file."""
         if file in self._places:
             return True
         if file.startswith(("<", PACKAGE)) or self.is_installed(file):
@@ -34,7 +34,7 @@ class Ownership:
         return os.path.isabs(file) and os.path.realpath(file).startswith(self._folders)
 
     def is_installed(self, file: str) -> bool:
-        """Whether the file belongs to Python or to an installed package."""
+        """Return whether the file belongs to Python or to an installed package."""
         if file.startswith("<"):
             return False
         # A package's folder may be a link to a store.

@@ -1,4 +1,4 @@
-"""Profiles: the limits of the rules, and whether each is required, advised or off. Plain data in TOML."""
+"""Profiles: the limits of the rules and the level of each, required, advised or off. Plain data in TOML."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def submitted(name: str, results: Sequence[Result], *, every: bool) -> list[Resu
     def rank(at: int) -> tuple[int, int, bool, int]:
         judgement = results[at].judgement
         old = bool(_OLD.search(results[at].target))
-        # Of equals the last: names of later versions come later.
+        # Of equals the last: later versions have later names.
         return RANKS.index(judgement.word), len(judgement.missed_rules), old, -at
 
     models = [at for at, result in enumerate(results) if result.judgement.no_model is None] or [0]

@@ -29,7 +29,7 @@ from under20k.engine.machine import cores
 from under20k.errors import UserError
 from under20k.report.words import plural
 
-TIME_LIMIT_MOST_S = 1_000_000
+MAX_TIME_LIMIT_S = 1_000_000
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -224,8 +224,8 @@ def _sandbox(arguments: argparse.Namespace, profile: Profile) -> Sandbox:
     elif arguments.test:
         raise UserError("--test says what --accuracy measures; name the weights with it")
     limit_s: float = arguments.time_limit
-    if not 0 < limit_s <= TIME_LIMIT_MOST_S:
-        raise UserError(f"--time-limit is {limit_s:g}; give seconds above 0, at most {TIME_LIMIT_MOST_S:,}")
+    if not 0 < limit_s <= MAX_TIME_LIMIT_S:
+        raise UserError(f"--time-limit is {limit_s:g}; give seconds above 0, at most {MAX_TIME_LIMIT_S:,}")
     return Sandbox(
         profile,
         limit_s,

@@ -1,4 +1,4 @@
-"""How ``under20k check`` prints its results and writes the files that were asked for."""
+"""Print the results of ``under20k check`` and write the files that were asked for."""
 
 from __future__ import annotations
 

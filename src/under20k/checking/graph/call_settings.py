@@ -1,4 +1,4 @@
-"""The settings of a recorded call by their names, whether it was given them by place or by name."""
+"""The arguments of a recorded call by name, whether they were passed by position or by keyword."""
 
 from __future__ import annotations
 

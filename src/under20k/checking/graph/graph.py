@@ -1,4 +1,4 @@
-"""Who takes whose results in a recorded computation, and what is a gate in it."""
+"""A recorded computation as a graph: which node takes whose result, and which nodes are gates."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from under20k.checking.graph.node import CONVOLUTIONS, MULTIPLICATIONS, PRODUCTS, Node
 
 OPENINGS = ("sigmoid", "hardsigmoid", "softmax", "tanh")
-"""What limits how far a gate opens."""
+"""Functions that bound a gate."""
 
 
 class Graph:
@@ -92,4 +92,4 @@ class Graph:
 
 
 def _on_map(node: Node) -> bool:
-    return max(source.places for source in node.images) > 1
+    return max(source.positions for source in node.images) > 1

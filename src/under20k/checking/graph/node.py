@@ -13,7 +13,7 @@ from under20k.recipe.architecture import IMAGE_SIDE
 
 CONVOLUTIONS = (*("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),)
 CONTRACTIONS = ("inner", "tensordot", "dot", "vdot", "mv")
-"""Products whose every multiplication is one of an operand's elements, an output's, and what is summed."""
+"""Products of two operands that sum over shared axes."""
 PRODUCTS = (
     *("linear", "matmul", "mm", "bmm", "addmm", "baddbmm", "__matmul__", "__rmatmul__", "einsum"),
     *("bilinear", *CONTRACTIONS),
@@ -26,34 +26,34 @@ MULTIPLICATIONS = ("mul", "__mul__", "__rmul__", "__imul__", "multiply")
 
 @dataclass(eq=False)
 class Node:
-    """One call whose result the output depends on."""
+    """One call that the output depends on."""
 
     name: str
-    """Of the module that calls, else of the function."""
+    """The calling module's name, or the function's."""
     kind: str
     inputs: list[Node]
     input_shape: tuple[int, ...]
-    """Of the first tensor taken that depends on the image, without N."""
+    """Shape of the first input that depends on the image, without N."""
     shape: tuple[int, ...]
-    """Of the result, without N."""
+    """Shape of the result, without N."""
     source: str
-    """``file:line`` of the model's code, empty where only torch's own modules call."""
+    """``file:line`` in the model's code, empty if only torch's own modules call."""
     settings: dict[str, Any] = field(default_factory=dict)
     attribute: str = ""
-    """How the model's code names the layer: ``self.f[0]``, or the function where it is no layer's own."""
+    """The layer as the model's code names it, ``self.f[0]``, or the function if it belongs to no layer."""
     weighted: bool = False
-    """Whether it is a convolution or a product of what depends on the image with what does not."""
+    """Whether it is a convolution, or a product of image-dependent values with others."""
     parameters: int = 0
-    """Elements of the parameters that it takes and no node before it took."""
+    """Number of parameters that it takes and no earlier node took."""
     outside: int = 0
-    """Elements of the weights that it takes and that are no parameters."""
+    """Number of weights that it takes and that are not parameters."""
     macs: int = 0
     """Multiply-accumulates for one image, of convolutions and products."""
     sees_image: bool = True
     fields: tuple[Fraction, Fraction] = (Fraction(1), Fraction(1))
     jumps: tuple[Fraction, Fraction] = (Fraction(1), Fraction(1))
     sides: tuple[int, int] = (IMAGE_SIDE, IMAGE_SIDE)
-    """Of the map that its elements lie on, which a flattening does not change."""
+    """Rows and columns of the map that its elements lie on; flattening does not change them."""
     channels_last: bool = False
     """Whether the map's rows and columns come before its channels."""
     averaged: frozenset[int] = frozenset()
@@ -65,8 +65,8 @@ class Node:
         return int(min(self.fields))
 
     @property
-    def places(self) -> int:
-        """How many places its map has."""
+    def positions(self) -> int:
+        """Number of positions on its map."""
         return self.sides[0] * self.sides[1]
 
     @property

@@ -1,4 +1,4 @@
-"""Where a node's elements lie on the image: receptive field, jump, and the sides of the map.
+"""The position of a node's elements on the image: receptive field, jump, and the sides of the map.
 
 After Araujo, Norris and Sim (2019, https://distill.pub/2019/computing-receptive-fields). Normalisations
 over a map (GroupNorm) count as they do there: not at all.
@@ -18,7 +18,7 @@ TURNS = ("permute", "transpose", "swapaxes", "movedim", "moveaxis")
 WINDOWED = ("avg_pool2d", "max_pool2d", "avg_pool3d", "max_pool3d")
 ADAPTIVE = tuple(f"adaptive_{kind}_pool{rank}d" for kind in ("avg", "max") for rank in (2, 3))
 REACHES = {"bilinear": 2, "bicubic": 4}
-"""Pixels a side that an interpolated one is made from."""
+"""Pixels per side that an interpolated pixel is made from."""
 
 
 def locate(node: Node) -> None:
@@ -52,7 +52,7 @@ def averages_whole_map(node: Node) -> bool:
 
 def pools_whole_map(node: Node) -> bool:
     """Return whether the node is global pooling: it reduces a map to one position, without weights."""
-    if node.weighted or node.sides != (1, 1) or not any(source.places > 1 for source in node.images):
+    if node.weighted or node.sides != (1, 1) or not any(source.positions > 1 for source in node.images):
         return False
     return node.kind in REDUCTIONS or _covers_map(node)
 
@@ -65,7 +65,7 @@ def _sides(node: Node, first: Node, reduced: frozenset[int]) -> tuple[int, int]:
     if len(node.shape) in (3, 4) and node.kind not in ATTENTION:  # C×H×W, or C×D×H×W
         return (node.shape[0], node.shape[1]) if node.channels_last else (node.shape[-2], node.shape[-1])
     # A gate multiplies a map: what comes of it lies on the map.
-    first = max(node.images, key=lambda source: source.places)
+    first = max(node.images, key=lambda source: source.positions)
     return (1 if 0 in reduced else first.sides[0], 1 if 1 in reduced else first.sides[1])
 
 
@@ -78,7 +78,7 @@ def _reduced(node: Node, first: Node) -> frozenset[int]:
         return both
     shape = node.input_shape
     if node.weighted and (node.kind in PRODUCTS or len(shape) < 3) and node.kind not in CONVOLUTIONS:
-        return frozenset() if _keeps_places(node, first) else both
+        return frozenset() if _keeps_positions(node, first) else both
     if node.kind == "conv1d":
         return both if node.shape[-1:] == (1,) else frozenset()
     if node.kind not in REDUCTIONS:
@@ -87,21 +87,21 @@ def _reduced(node: Node, first: Node) -> frozenset[int]:
     if len(shape) in (3, 4):
         rows = 1 if node.channels_last else len(shape) - 1
         return frozenset(d - rows for d in dims if d in (rows, rows + 1))
-    if any(0 < d <= len(shape) and shape[d - 1] == first.places for d in dims):
+    if any(0 < d <= len(shape) and shape[d - 1] == first.positions for d in dims):
         # The places in a row: those left of the map, for a mean over columns leaves rows alone.
-        return both if first.places == 1 else frozenset(a for a in (0, 1) if first.sides[a] > 1)
+        return both if first.positions == 1 else frozenset(a for a in (0, 1) if first.sides[a] > 1)
     return frozenset()
 
 
-def _keeps_places(node: Node, first: Node) -> bool:
+def _keeps_positions(node: Node, first: Node) -> bool:
     """Return whether a product with weights works position by position, as a 1×1 convolution does."""
-    if first.places == 1 or len(node.shape) < 2:
+    if first.positions == 1 or len(node.shape) < 2:
         return False
     if len(node.shape) == 3:
         return node.channels_last or (node.kind == "einsum" and node.shape[1:] == first.sides)
     # Places × channels keep their first axis under x @ w, channels × places their second under w @ x.
-    axis = 0 if node.kind == "linear" or node.input_shape[0] == first.places else 1
-    return node.shape[axis] == node.input_shape[axis] == first.places
+    axis = 0 if node.kind == "linear" or node.input_shape[0] == first.positions else 1
+    return node.shape[axis] == node.input_shape[axis] == first.positions
 
 
 def _covers_map(node: Node) -> bool:

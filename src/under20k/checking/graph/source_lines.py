@@ -1,4 +1,4 @@
-"""Where a call stands in the code of the model's author, and how that code names a layer."""
+"""The line of a call in the code of the model's author, and the name of a layer there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What any PyTorch model computes, recorded while it runs on one small batch.
+"""Record what a PyTorch model computes while it runs on one small batch.
 
 A ``TorchFunctionMode`` sees every call of a torch function with its arguments, whether a module or the
 model's own code makes it. ``torch.fx`` and ``torch.export`` refuse branches on values, and a graph exported
@@ -27,20 +27,20 @@ from under20k.checking.graph.source_lines import attribute, line
 from under20k.recipe.architecture import CLASSES, IMAGE_SIDE
 
 FROM_ELSEWHERE = ("tensor", "as_tensor", "asarray", "from_numpy", "frombuffer", "from_dlpack")
-"""What makes a tensor of numbers that are kept in lists or arrays."""
+"""Functions that make a tensor of numbers in lists or arrays."""
 
 
 FORM_ONLY = (
     *("expand_as", "view_as", "reshape_as", "type_as", "zeros_like", "ones_like", "empty_like", "full_like"),
     *("rand_like", "randn_like", "new_zeros", "new_ones", "new_empty", "new_full", "new_tensor"),
 )
-"""What takes of its last tensor nothing but its shape or type."""
+"""Functions that use only the shape or type of their last tensor."""
 IN_PLACE_OF_A_PRODUCT = ("sum", "mean")
 
 
 @dataclass(frozen=True)
 class Form:
-    """How images are given to a model."""
+    """The form in which images are given to a model."""
 
     batch: int = 2  # BatchNorm in training mode cannot take one image whose maps are 1×1
     channels: int = 1
@@ -66,16 +66,16 @@ class Form:
 
 @dataclass(frozen=True)
 class Trace:
-    """What one run of a model computed."""
+    """The calls of one run of a model."""
 
     nodes: list[Node]
     """The calls that the output depends on, in order."""
     output: tuple[int, ...]
     """The output's shape, with N."""
     unused: int
-    """Elements of parameters that no call took."""
+    """Number of parameters that no call took."""
     note: str = ""
-    """Which tensor was taken of an output that holds several."""
+    """The tensor that was judged, if the output has several."""
 
 
 def trace(model: nn.Module, training: bool, form: Form | None = None) -> Trace:

@@ -20,14 +20,14 @@ ORDER = "convolution → BatchNorm → ReLU"
 
 @dataclass
 class Ways:
-    """Where the ways from a convolution lead."""
+    """The ends of the paths from a convolution."""
 
     normalised: bool = False
     """Whether one of them passes BatchNorm."""
     bare: list[Node] = field(default_factory=list)
-    """The layers, or the output, that take what no BatchNorm has passed."""
+    """Layers, or the output, that are reached without BatchNorm."""
     late: list[tuple[Node, Node]] = field(default_factory=list)
-    """An activation or dropout and the BatchNorm that comes only after it."""
+    """Pairs of an activation or dropout and the BatchNorm that comes only after it."""
 
     @property
     def covered(self) -> bool:

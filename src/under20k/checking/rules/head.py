@@ -1,4 +1,4 @@
-"""How a network goes from its maps to the classes: the head, and the receptive field of what goes into it."""
+"""The head of a network, from its maps to the classes, and the receptive field of its input."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def _before_unfolding(node: Node) -> Node:
 
 def _first_of_pooling(node: Node) -> Node:
     """Return the first node of a pooling that is done axis by axis."""
-    while (source := node.images[0]).kind in REDUCTIONS and 1 < source.places < source.images[0].places:
+    while (source := node.images[0]).kind in REDUCTIONS and 1 < source.positions < source.images[0].positions:
         node = source
     return node
 
@@ -93,10 +93,10 @@ def _first_of_pooling(node: Node) -> Node:
 def _larger_field(into: Node, missing: int) -> str:
     """Say how many more 3×3 convolutions it takes, and what each costs with its BatchNorm."""
     source = into.images[0]
-    if source.places == 1 or not source.shape:
+    if source.positions == 1 or not source.shape:
         return "pool or stride earlier"
     jump = max(1, int(max(source.jumps)))
-    channels = source.shape[0] if len(source.shape) == 3 else source.shape[-1] // source.places
+    channels = source.shape[0] if len(source.shape) == 3 else source.shape[-1] // source.positions
     count, cost = -(-missing // (2 * jump)), 9 * channels**2 + 3 * channels
     text = "pool or stride earlier, or add "
     text += f"{count} more 3×3 convolutions" if count > 1 else "a 3×3 convolution"
@@ -107,7 +107,7 @@ def _larger_field(into: Node, missing: int) -> str:
 
 def _is_final(node: Node, graph: Graph) -> bool:
     """Return whether no map of several positions comes between the node and the output, unlike a gate."""
-    return node.sides == (1, 1) and graph.reaches_output(node, lambda later: later.places == 1)
+    return node.sides == (1, 1) and graph.reaches_output(node, lambda later: later.positions == 1)
 
 
 def _kind(node: Node, graph: Graph) -> str:
@@ -130,7 +130,7 @@ def _kind(node: Node, graph: Graph) -> str:
 def _reduces(node: Node) -> bool:
     """Return whether the node reduces positions of a map without weights."""
     pools = node.kind in REDUCTIONS or "pool" in node.kind
-    return pools and not node.weighted and any(source.places > node.places for source in node.images)
+    return pools and not node.weighted and any(source.positions > node.positions for source in node.images)
 
 
 def _what_it_pools(node: Node) -> str:
@@ -145,6 +145,6 @@ def _what_it_pools(node: Node) -> str:
 
 
 def _fix(graph: Graph) -> str:
-    if graph.nodes and graph.nodes[-1].places > 1:
+    if graph.nodes and graph.nodes[-1].positions > 1:
         return "average the maps at the end, x.mean((2, 3)): no parameters"
     return "put nn.AdaptiveAvgPool2d(1) after the last convolution, or end with nn.Linear"

@@ -1,4 +1,4 @@
-"""Which images a model takes: 1×28×28 as it should, or others, which are told.
+"""The form of images that a model takes: 1×28×28, or another, which is noted.
 
 A batch of two is enough for most; Ghost BatchNorm splits a batch into parts, and each part needs two.
 """
@@ -28,20 +28,20 @@ LAYOUTS = {
         "images with their channel last",
     ),
 }
-"""Other ways to give a grey image: its shape, what makes it of N×1×28×28, and what it was judged on."""
+"""Other forms of a grey image: its shape, the code that makes it, and its name in a note."""
 SIDES = (IMAGE_SIDE, 32, 64, 96, 128, 224, 16, 14)
 CHANNELS = (1, 3)
 OF_SHAPES = (RuntimeError, ValueError, IndexError, AssertionError)
-"""What a model raises that wants other images, beside its own defects."""
+"""Errors of a model that needs other images, or of its own defects."""
 
 
 TRYING_S = 10.0
-"""So long other images are tried, at most; the time limit of a check is longer."""
+"""For trying other images; the time limit of a check is longer."""
 
 
 @dataclass(frozen=True)
 class Runs:
-    """A model's two runs, in training and in evaluation."""
+    """The two runs of a model, in training and in evaluation mode."""
 
     trained: Trace
     evaluated: Trace

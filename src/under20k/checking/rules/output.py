@@ -1,4 +1,4 @@
-"""What the model gives: the output's shape, and a softmax that fits the loss."""
+"""The model's output: its shape, and a softmax that fits the loss."""
 
 from __future__ import annotations
 

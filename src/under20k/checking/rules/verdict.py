@@ -1,4 +1,4 @@
-"""What a rule says of a model, and the words in which layers are named."""
+"""The verdict of a rule on a model, and how sentences name layers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ ACTIVATIONS = (
     *("hardswish", "hardtanh", "hardsigmoid", "tanh", "sigmoid", "softplus", "softsign", "logsigmoid"),
 )
 NAMED = 4
-"""Layers that are named in one sentence; of more, how many more."""
+"""Layers named in one sentence; the others are counted."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One rule on one model, before the profile says how much it matters."""
+    """The result of one rule on one model, before the profile says how much it matters."""
 
     passed: bool
     requirement: str

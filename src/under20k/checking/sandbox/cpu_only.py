@@ -75,7 +75,7 @@ class CpuOnly(TorchFunctionMode):
 
 
 def available(accelerator: str) -> bool:
-    """Whether torch can put tensors on that accelerator here."""
+    """Return whether torch can put tensors on that accelerator here."""
     if accelerator in ("cuda", "hip"):
         return torch.cuda.is_available()
     module = getattr(torch.backends if accelerator == "mps" else torch, accelerator, None)

@@ -25,7 +25,7 @@ class Explainer:
 
     ownership: Ownership
     folders: Sequence[Path]
-    """Where the student's own modules lie."""
+    """Folders of the student's own modules."""
     hook: AuditHook | None = None
     failures: dict[str, BaseException] = field(default_factory=dict)
     """Names that could not be made, and why."""
@@ -147,7 +147,7 @@ def _words(error: BaseException) -> str:
 
 
 def needs_gpu(error: BaseException) -> bool:
-    """Whether torch says that this machine has no GPU."""
+    """Return whether torch says that this machine has no GPU."""
     text = _words(error)
     words = ("not compiled", "No CUDA", "NVIDIA driver", "available")
     return (

@@ -1,4 +1,4 @@
-"""Which files a model's code may read and change."""
+"""The files that a model's code may read and change."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def import_packages(sources: Iterable[str], folders: Sequence[Path]) -> set[str]
 
 
 def is_local(name: str, folders: Sequence[Path]) -> bool:
-    """Whether a module or package of that top-level name lies in one of the folders."""
+    """Return whether a module or package of that top-level name lies in one of the folders."""
     return local_file(name, folders) is not None
 
 

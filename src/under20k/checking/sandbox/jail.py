@@ -1,8 +1,8 @@
-"""What the kernel enforces on the process that runs models, on Linux and without any privilege.
+"""The kernel's restrictions on the process that runs models, on Linux and without any privilege.
 
 A mount namespace (Linux 5.12 and later) or, where the system grants none, Landlock (5.13) makes every file
 read-only except below one scratch folder. A network namespace takes the network away; Landlock refuses TCP
-from 6.7 on. The audit hook (``watch``) stands in front of both, and is all that there is elsewhere.
+from 6.7 on. The audit hook stands in front of both, and is the only protection elsewhere.
 
 Structures and numbers are those of ``linux/landlock.h``, ``linux/mount.h`` and ``linux/capability.h``.
 """
@@ -19,7 +19,7 @@ from typing import Any
 
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x00020000, 0x10000000, 0x40000000
 MECHANISMS = ("mounts", "landlock", "none")
-"""What can keep files from being written, the preferred one first."""
+"""Mechanisms that keep files from being written, the preferred one first."""
 
 _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 24, 38
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
@@ -27,7 +27,7 @@ _MOUNT_SETATTR, _AT_RECURSIVE, _AT_FDCWD = 442, 0x8000, -100
 _MS_BIND, _MS_REC, _MS_PRIVATE, _MOUNT_ATTR_RDONLY = 4096, 16384, 1 << 18, 1
 _CAPABILITIES = 41
 _CREATE_RULESET_VERSION, _RULE_PATH_BENEATH = 1, 1
-# Of files: write, remove and make of every kind (bits 1 and 4 to 12), move between folders, truncate.
+# Rights on files: write, remove and make of every kind (bits 1 and 4 to 12), move between folders, truncate.
 _WRITES, _REFER, _TRUNCATE = 1 << 1 | sum(1 << bit for bit in range(4, 13)), 1 << 13, 1 << 14
 _TCP = 1 << 0 | 1 << 1
 _SCOPES = 1 << 0 | 1 << 1  # abstract sockets and signals, to processes outside

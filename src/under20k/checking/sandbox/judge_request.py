@@ -143,7 +143,7 @@ def _prepare(request: Request, folders: Sequence[Path], scratch: Path, imported:
 
 
 def _is_defect(error: BaseException) -> bool:
-    """Whether the error was raised by our analysis, not by the model or by a call that it makes."""
+    """Return whether the error was raised by our analysis, not by the model or by a call that it makes."""
     frames = traceback.extract_tb(error.__traceback__)
     if not frames:
         return False

@@ -43,10 +43,10 @@ class Loader:
     arguments: dict[str, Any]
     """For the constructor."""
     missing: str
-    """What the constructor needs besides ``arguments``, and how the source calls it, by parsing."""
+    """The arguments that the constructor needs besides ``arguments``, and how the source calls it."""
     explain: Explainer
     notes: list[str] = field(default_factory=list)
-    """How the source ran, for the student."""
+    """Remarks on how the source ran, for the student."""
 
     def load(self, whole: bool, limit_s: float, reason: str = "") -> nn.Module:
         """Return the model: the named class or factory called, or the instance.

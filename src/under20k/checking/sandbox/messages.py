@@ -27,7 +27,7 @@ class Request:
     pieces: Sequence[Piece]
     name: str
     missing: str
-    """What the constructor needs besides ``arguments``, and how the source calls it."""
+    """The arguments that the constructor needs besides ``arguments``, and how the source calls it."""
     losses: Sequence[str]
     arguments: dict[str, object]
     profile: Profile
@@ -61,7 +61,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """How a model's process ended, and its report, which the model's own code may have written."""
+    """The end of a model's process, and its report, which the model's own code may have written."""
 
     loaded: bool
     """Whether the source ran to its end."""

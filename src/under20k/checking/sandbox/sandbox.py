@@ -38,7 +38,7 @@ class Sandbox:
     """To measure the accuracy of, on ``split``; MNIST must be in the cache."""
     split: str = "validation"
     jail: str = "auto"
-    """What keeps files from being written, one of ``jail.MECHANISMS``."""
+    """Mechanism that keeps files from being written, ``auto`` or one of ``jail.MECHANISMS``."""
     normalisation: tuple[float, float] | None = None
     """Mean and standard deviation that x/255 was normalised with in training; None finds them."""
 

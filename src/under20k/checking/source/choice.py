@@ -1,4 +1,4 @@
-"""Which model a source is about: the one that it makes and trains, else its last class that can be one."""
+"""The choice of a source's model: the one that it makes and trains, else its last class that can be one."""
 
 from __future__ import annotations
 

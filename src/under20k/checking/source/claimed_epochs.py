@@ -1,4 +1,4 @@
-"""For how many epochs a source trains, as far as that stands in it as a number."""
+"""Read from a source for how many epochs it trains."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ EPOCH = re.compile(r"(?i)^_?(e|ep|epochs?(_?\w{1,5})?|\w*_epoch)$")
 COUNTER = re.compile(r"^(i|j|_|t|n)$")
 TRAINING = re.compile(r"(?i)^(train|fit)(_?(one_)?(model|net|epoch|step|loop))?$|^(one_)?epoch$")
 WRAPPERS = ("tqdm", "notebook", "tqdm_notebook", "progress_bar", "master_bar", "enumerate", "track")
-MOST = 10_000
+MAX_EPOCHS = 10_000
+"""A larger number is not one of epochs."""
 
 
 def epochs(pieces: Iterable[Piece]) -> tuple[int, str] | None:
@@ -32,7 +33,7 @@ def epochs(pieces: Iterable[Piece]) -> tuple[int, str] | None:
 
 
 class _Search:
-    """What the code says, gathered piece by piece."""
+    """The loops, values and calls of a source, gathered piece by piece."""
 
     def __init__(self) -> None:
         self.loops: list[tuple[ast.For | ast.AsyncFor, Function | None, str]] = []
@@ -167,14 +168,14 @@ class _Search:
             count = len(range(*[end for end in ends if end is not None]))
         except (ValueError, OverflowError):
             return None
-        return count if 0 < count <= MOST else None
+        return count if 0 < count <= MAX_EPOCHS else None
 
     def _number(self, node: ast.expr, function: Function | None, depth: int = 6) -> int | None:
         """Return the whole number that an expression has everywhere it is set, else None."""
         if isinstance(node, ast.Constant):
             return node.value if type(node.value) is int else None
         self.looked_up += 1
-        if depth == 0 or self.looked_up > MOST:  # names set a thousand times from each other
+        if depth == 0 or self.looked_up > MAX_EPOCHS:  # names set a thousand times from each other
             return None
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
             inner = self._number(node.operand, function, depth - 1)
@@ -185,7 +186,7 @@ class _Search:
             if left is None or right is None:
                 return None
             made = {ast.Add: left + right, ast.Sub: left - right, ast.Mult: left * right}.get(type(node.op))
-            return made if made is not None and abs(made) <= MOST**2 else None
+            return made if made is not None and abs(made) <= MAX_EPOCHS**2 else None
         if isinstance(node, ast.Call) and _last(node.func) == "int" and len(node.args) == 1:
             return self._number(node.args[0], function, depth - 1)
         name = _last(node)
@@ -231,7 +232,7 @@ def _range(node: ast.expr) -> ast.Call | None:
 def _only(found: list[tuple[int, str]]) -> tuple[int, str] | None:
     """Return the last of them if all give the same plausible number of epochs."""
     numbers = {number for number, _ in found}
-    return found[-1] if len(numbers) == 1 and 0 < found[-1][0] <= MOST else None
+    return found[-1] if len(numbers) == 1 and 0 < found[-1][0] <= MAX_EPOCHS else None
 
 
 def _last(node: ast.expr) -> str:

@@ -40,13 +40,13 @@ NO_RESULT = re.compile(
     r"|baseline|random|previous|patience|(?<!\d)[<>≥≤]=?\s*\d"
 )
 LIMITS = (0.05, 1.0)
-"""Below, a figure is some other number."""
+"""Outside these, a figure is some other number."""
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A figure and where it stands."""
+    """A figure and its place in the source."""
 
     value: float
     """Epochs, or an accuracy as a fraction."""
@@ -59,15 +59,15 @@ class Claim:
 
 @dataclass(frozen=True)
 class Claims:
-    """What was found; nothing of it is verified."""
+    """The figures that a source claims, unverified."""
 
     epochs: Claim | None = None
     test_accuracy: Claim | None = None
-    """The last on test or validation images in the stored outputs."""
+    """The last one on test or validation images in the stored outputs."""
     best_test_accuracy: Claim | None = None
     """The best of these."""
     train_accuracy: Claim | None = None
-    """The last on train images."""
+    """The last one on training images."""
     stated_accuracy: Claim | None = None
     """On test or validation images, in a comment, a docstring or a text cell."""
 
@@ -103,7 +103,7 @@ def claims(source: Source, places: Collection[str] | None = None) -> Claims:
         test_accuracy=test[-1] if test else None,
         best_test_accuracy=max(test, key=lambda claim: claim.value) if test else None,
         train_accuracy=train[-1] if train else None,
-        # Of several that differ nobody knows which is this model's.
+        # If several differ, nobody knows which is this model's.
         stated_accuracy=stated[-1] if len({claim.value for claim in stated}) == 1 else None,
     )
 

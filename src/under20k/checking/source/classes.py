@@ -1,4 +1,4 @@
-"""What a class is, as far as its source and that of its bases in the same file say."""
+"""The kind of a class, by its source and that of its bases in the same file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model's constructor asks for, and what the source itself gives it."""
+"""The parameters of a model's constructor, and the arguments that the source itself gives it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from under20k.checking.source.makings import Choice
 from under20k.checking.source.syntax import FUNCTIONS
 
 OPTIONS = ("args", "opt", "opts", "config", "cfg", "hparams", "params", "flags", "FLAGS")
-"""What the parsed command line is called."""
-MOST_VALUES = 6
-"""Of one parameter, to be shown."""
+"""Usual names of the parsed command line."""
+MAX_VALUES = 6
+"""Values of one parameter that are shown."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Constructor:
     required: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
-    """As text, distinct, in order, literals filled in: ``Net('BN')``."""
+    """Distinct calls in order, as text with literals filled in: ``Net('BN')``."""
     values: tuple[tuple[str, tuple[str, ...]], ...] = ()
-    """What the calls give to each parameter, as text."""
+    """The arguments for each parameter, as text."""
 
     def missing(self, given: Iterable[str] = ()) -> str:
         """Say which required parameters are not given, how to give them, and what the source gives.
@@ -43,7 +43,7 @@ class Constructor:
             if values := known.get(names[0], ()):
                 text += f"; this file calls it with {', '.join(values)}"
         elif self.calls:
-            text += f"; this file calls {', '.join(self.calls[:MOST_VALUES])}"
+            text += f"; this file calls {', '.join(self.calls[:MAX_VALUES])}"
         return text
 
 
@@ -72,12 +72,12 @@ def constructor(declared: Declarations, choice: Choice) -> Constructor:
         pairs += [(keyword.arg or "", keyword.value) for keyword in call.keywords]
         options = [(name, known.values(value, scope)) for name, value in pairs]
         widest = max((len(found) for _, found in options), default=1)
-        for index in range(min(widest, MOST_VALUES)):
+        for index in range(min(widest, MAX_VALUES)):
             filled = [found[min(index, len(found) - 1)] for _, found in options]
             calls.append(_call(call, filled))
         for name, found in options:
             values.setdefault(name, []).extend(text for text, literal in found if literal)
-    distinct = {name: tuple(dict.fromkeys(texts))[:MOST_VALUES] for name, texts in values.items() if name}
+    distinct = {name: tuple(dict.fromkeys(texts))[:MAX_VALUES] for name, texts in values.items() if name}
     return Constructor(tuple(required), tuple(optional), tuple(dict.fromkeys(calls)), tuple(distinct.items()))
 
 

@@ -1,4 +1,4 @@
-"""What a source declares at its top level: classes, functions, imports, and which classes are models."""
+"""The top-level declarations of a source: classes, functions, imports, and which classes are models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What has to run for a model to be made: its definitions, one by one, without the training.
+"""The statements that have to run for a model to be made: its definitions, without the training.
 
 ``definitions`` reads a source's top-level statements backwards from the model: what its class, its methods
 and their functions read, and which statements bind or change those names. No code runs here.
@@ -17,7 +17,7 @@ from under20k.checking.source.reduce_block import reduced
 from under20k.checking.source.syntax import FUNCTIONS, IMPORTS, Piece, around, outside_functions
 from under20k.checking.source.top_level import Unit, units
 
-# Of nn.Module, called without the model naming them.
+# Methods of nn.Module that are called without the model naming them.
 CALLED_METHODS = frozenset(
     (
         *("forward", "train", "eval", "extra_repr", "parameters", "named_parameters", "modules"),
@@ -32,7 +32,7 @@ class Step:
     """One top-level statement, to be run by itself."""
 
     place: str
-    """Of its piece: the file, or ``work.ipynb In [3]``."""
+    """Place of its piece: the file, or ``work.ipynb In [3]``."""
     code: ast.Module
     defines: frozenset[str]
     """The names that it binds."""

@@ -1,4 +1,4 @@
-"""Classes and functions that a source imports from files beside it. Only parsed."""
+"""Find the classes and functions that a source imports from files beside it. Only parsed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from under20k.checking.source.syntax import FUNCTIONS, PARSE_ERRORS, Function, t
 from under20k.errors import UserError
 
 DEPTH = 5
-"""Of imports that only pass a name on."""
+"""Depth of imports that only pass a name on."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a notebook has beside Python: magics and shell lines; and names for pieces of code."""
+"""The lines of a notebook that are not Python: magics, shell commands, and what exports make of them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ FOREIGN_MAGICS = frozenset((
     "!", "R", "bash", "bigquery", "cmd", "cython", "html", "javascript", "js", "julia", "latex", "markdown",
     "perl", "pypy", "python", "python2", "python3", "r", "ruby", "script", "sh", "sql", "svg", "sx", "system",
 ))  # fmt: skip
-"""Cell magics whose text is no Python, or Python of another process."""
+"""Cell magics whose text is not Python, or Python of another process."""
 AUTOMATIC = re.compile(
     r"(?m)^([ \t]*)(?:pip3?|conda|mamba|cd|ls|ll|cat|mkdir|rmdir|rm|cp|mv|man|load_ext|reload_ext|autoreload"
     r"|matplotlib|timeit|time|run|env|whos?)[ \t]+(?!(?:in|is|and|or|if|for|not|as)\b)[-~./\w\"'].*$"
 )
-"""Magics that a notebook takes without their ``%``."""
+"""Magics that a notebook accepts without their ``%``."""
 WRITEFILE = "#%%writefile "
-"""How a piece begins that a notebook writes to a module of its own."""
+"""First line of a piece that a notebook writes to a module."""
 
 
 def without_magics(source: str) -> str:

@@ -18,7 +18,7 @@ INSTANCES = re.compile(r"(?i)^(my_?)?(net|model|network|cnn|classifier)(_?\w{1,3
 NOT_MAKING = ("isinstance", "issubclass", "super", "type", "print", "hasattr", "getattr", "setattr")
 TRAINED_BY = ("parameters", "named_parameters", "train", "fit")
 DEPTH = 8
-"""Of functions that return what another makes."""
+"""Depth of functions that return what another makes."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Choice:
     kind: str
     """class, factory or instance"""
     node: ast.ClassDef | Function | None = None
-    """What it is defined by, if that is known."""
+    """Its definition, if that is known."""
     file: Path | None = None
-    """Where that stands, if it is imported from a file beside the source."""
+    """File of the definition, if it is imported from one beside the source."""
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Makings:
     def __init__(self, declared: Declarations) -> None:
         self.declared = declared
         self.by_unit: dict[int, list[Making]] = {}
-        """Those that are no guesses, by the id of their top-level statement."""
+        """Makings that are not guesses, by the id of their top-level statement."""
         self._training = training_functions(declared.functions)
         self._returned: dict[str, Choice | None] = {}
         self.all = self._makings()

@@ -1,4 +1,4 @@
-"""Which module-level names a piece of syntax reads, binds and changes. No code runs, no input raises."""
+"""The module-level names that a piece of syntax reads, binds and changes. No input raises."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MUTATING = frozenset(
         *("merge_from_list", "__setitem__"),
     )
 )
-"""Methods that change the object that they belong to, as far as models are built with them."""
+"""Methods that change their object, among those that models are built with."""
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Names:
     """Names of one scope."""
 
     now: set[str] = field(default_factory=set)
-    """Read from the scope around when the code runs."""
+    """Read from the enclosing scope when the code runs."""
     later: set[str] = field(default_factory=set)
     """Read by the bodies of functions defined there."""
     binds: set[str] = field(default_factory=set)

@@ -1,4 +1,4 @@
-"""A source file as Python, or a notebook, reads it: its encoding, its lines, its cells. Nothing runs."""
+"""Read a source file as Python or Jupyter does: its encoding, its lines, its cells. Nothing runs."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 @dataclass
 class Source:
-    """What a file holds."""
+    """The contents of a file."""
 
     pieces: list[Piece] = field(default_factory=list)
-    """Its code; of a notebook, that of its cells."""
+    """The code, for a notebook that of its cells."""
     is_notebook: bool = False
     notes: list[str] = field(default_factory=list)
-    """What was left out or read otherwise than it stands."""
+    """Parts that were left out or changed."""
     broken: list[Piece] = field(default_factory=list)
-    """Cells with a syntax error: what is said of it, and their text."""
+    """Cells with a syntax error: the message and the text."""
     texts: list[Piece] = field(default_factory=list)
     """Text cells."""
     outputs: list[Piece] = field(default_factory=list)

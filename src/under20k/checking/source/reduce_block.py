@@ -1,4 +1,4 @@
-"""Of a block that trains, the statements that make some names."""
+"""Reduce a block that trains to the statements that make some names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ways through a syntax tree: definitions, scopes, and the calls that assignments give names to."""
+"""The definitions and scopes of a syntax tree, and the calls whose results assignments name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the files of a submission use each other, as far as the imports at hand say."""
+"""The files of a submission, and how they use each other by their imports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from under20k.errors import UserError
 LOSSES = frozenset({"nll_loss", "NLLLoss", "cross_entropy", "CrossEntropyLoss"})
 MODULES = ("Module", "Sequential")
 Names = dict[Path, dict[str, None]]
-"""Of each file, names in the order in which they are met."""
+"""Names by file, in the order of the source."""
 
 
 class Files(Mapping[Path, "File"]):
@@ -139,7 +139,7 @@ class File:
 
     @cached_property
     def calls(self) -> list[tuple[Path, str, bool]]:
-        """What it calls that other files define: the file, the name, and whether a model's class does so."""
+        """Calls of what other files define: the file, the name, and whether a model's class calls it."""
         return list(self._calls())
 
     def _calls(self) -> Iterator[tuple[Path, str, bool]]:

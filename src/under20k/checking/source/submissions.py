@@ -17,20 +17,20 @@ from under20k.checking.source.target import SUFFIXES, NoModel, Target, parse, pa
 from under20k.errors import UserError
 
 SKIPPED = frozenset({"venv", "env", "node_modules", "site-packages", "lightning_logs", "wandb", "mlruns"})
-"""Folders that hold no work of the author's, beside those whose name begins with ``.`` or ``__``."""
+"""Folders without work of the author, besides those whose name begins with ``.`` or ``__``."""
 PROJECT_FILES = (
     *(".git", ".gitignore", ".github", "pyproject.toml", "setup.py", "setup.cfg"),
     *("requirements.txt", "environment.yml", "Pipfile", "__init__.py"),
 )
-"""What lies at the top of one author's project, and hardly at the top of a class's folder."""
+"""Files at the top of one author's project, and hardly at the top of a class's folder."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model of a submission: parsed, or why its file cannot be."""
+    """A model of a submission, parsed, or the reason why its file cannot be."""
 
     text: str
-    """The file, as the user would name it; with the class where several of a file are judged."""
+    """The file as the user would name it, with the class if several of the file are judged."""
     path: Path
     target: Target | None
     error: str = ""
@@ -38,7 +38,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Submission:
-    """What one author hands in."""
+    """The work of one author."""
 
     name: str
     """Relative to the folder that is checked."""
@@ -51,9 +51,9 @@ class Found:
 
     folder: Path
     is_project: bool
-    """Whether the folder is one submission; else each subfolder and each file at its top is one."""
+    """Whether the folder is one submission; otherwise each subfolder and each file at its top is one."""
     why: str
-    """How that was seen; empty if it was given."""
+    """Reason for that; empty if it was given."""
     submissions: tuple[Submission, ...]
     without_model: tuple[str, ...]
     """Files that hold no model of their own."""

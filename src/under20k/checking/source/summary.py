@@ -1,4 +1,4 @@
-"""Of a source: what runs before its model is called, beside imports, definitions and constants."""
+"""The statements of a source that run before its model is called, besides definitions and constants."""
 
 from __future__ import annotations
 

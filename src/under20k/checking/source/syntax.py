@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 
 Piece = tuple[str, str]
-"""Where a piece of code stands (``work.ipynb cell 3``), and its text."""
+"""The place of a piece of code (``work.ipynb cell 3``) and its text."""
 IMPORTS = (ast.Import, ast.ImportFrom)
 # Raised by ast.parse; SystemError is CPython's for code nested too deep.
 PARSE_ERRORS = (SyntaxError, ValueError, RecursionError, MemoryError, SystemError)
@@ -31,13 +31,13 @@ def try_tree_of(text: str) -> ast.Module | None:
 
 
 def is_constant(node: ast.stmt) -> bool:
-    """Whether the statement is an assignment without any call."""
+    """Return whether the statement is an assignment without any call."""
     assigned = isinstance(node, ast.Assign | ast.AnnAssign)
     return assigned and not any(isinstance(part, ast.Call) for part in ast.walk(node))
 
 
 def is_main_guard(node: ast.stmt) -> bool:
-    """Whether the statement is ``if __name__ == "__main__":``."""
+    """Return whether the statement is ``if __name__ == "__main__":``."""
     test = node.test if isinstance(node, ast.If) else None
     if not isinstance(test, ast.Compare) or len(test.ops) != 1 or not isinstance(test.ops[0], ast.Eq):
         return False

@@ -1,4 +1,4 @@
-"""Where a model comes from: ``file.py:Name``, ``package.module:Name``, ``file.ipynb:Name``. Only parsed."""
+"""The source of a model: ``file.py:Name``, ``package.module:Name``, ``file.ipynb:Name``. Only parsed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SUFFIXES = (".py", ".ipynb")
 
 
 class NoModel(UserError):
-    """A file that holds no model, such as one that only trains."""
+    """The file has no model, such as one that only trains."""
 
 
 @dataclass(frozen=True)
@@ -36,27 +36,27 @@ class Target:
     """As the user gave it."""
     path: Path
     pieces: tuple[Piece, ...]
-    """The code: of a notebook, that of its cells."""
+    """The code, for a notebook that of its cells."""
     name: str
     """Of the class, factory or instance."""
     losses: tuple[str, ...]
     """Loss functions that the source names."""
     root: Path
-    """The folder that its imports are looked up in first."""
+    """Folder in which its imports are looked up first."""
     folders: tuple[str, ...] = ()
-    """Where they are looked up next: of a file in a folder of submissions, those up to its submission's."""
+    """Folders to look in next; in a folder of submissions, those up to the file's submission."""
     package: str = ""
-    """Of a file beside an ``__init__.py``, or of a dotted name, for its relative imports."""
+    """Package of a file beside an ``__init__.py`` or of a dotted name, for its relative imports."""
     is_notebook: bool = False
     """Whether only its definitions run."""
     others: tuple[str, ...] = ()
     """The other model classes of the file."""
     calls: tuple[str, ...] = ()
-    """How the source calls the constructor, literals filled in: ``Net('BN')``."""
+    """Calls of the constructor in the source, literals filled in: ``Net('BN')``."""
     claims: Claims = NONE
     """Figures that stand in the source or in stored outputs."""
     notes: tuple[str, ...] = ()
-    """What was left out or read otherwise than it stands."""
+    """Parts that were left out or changed."""
     constructor: Constructor = NOTHING
     """The parameters of the class or factory."""
 
@@ -148,7 +148,7 @@ def _about(target: Target, models: Models, choice: Choice, source: Source) -> Ta
         others=others,
         calls=made.calls,
         constructor=made,
-        # Of several models, only what stands between the cells that make this one and the next.
+        # With several models, only the cells from the one that makes this to the next that makes another.
         claims=claims(source, models.places(choice)),
     )
 

@@ -1,4 +1,4 @@
-"""The top-level statements of a source, and what is known about each."""
+"""The top-level statements of a source, and facts about each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from under20k.checking.source.syntax import (
 from under20k.checking.source.training_calls import training_functions, trains
 
 ANNOTATIONS_FLAG: int = annotations.compiler_flag
-"""Of code under ``from __future__ import annotations``; the other such imports change nothing any more."""
+"""Compiler flag of ``from __future__ import annotations``; other such imports no longer change anything."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Whether code trains, as far as its calls tell."""
+"""Tell from its calls whether code trains."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Found:
     images: int
     """Training images that it was tried on."""
     correct: int
-    """How many of them the model gets right."""
+    """Number of them that the model gets right."""
     distance: float | None
     """From the inputs to the first BatchNorm's running statistics; None without BatchNorm."""
 

@@ -1,4 +1,4 @@
-"""Weights as people have them: read without unpickling, and found among what a script saved beside them."""
+"""Weights files as people have them: read without unpickling, and the model's tensors found in them."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ DEPTH = 8
 ADVICE = "save model.state_dict() with torch.save or safetensors"
 NAMES_SHOWN = 3
 STANDS_FOR = "_stands_for"
-"""The attribute that tells what a dictionary takes the place of."""
+"""Attribute with the name of the class that a dictionary stands for."""
 
 
 class WeightsError(UserError):
-    """Something is wrong with a weights file, the user's to put right; the message is a whole sentence."""
+    """A weights file cannot be used; the message is a whole sentence."""
 
 
 def load_weights(path: Path) -> object:
@@ -112,7 +112,7 @@ def _load_torch(path: Path, zipped: bool) -> object:
     known = {f"{each.__module__}.{each.__name__}" for each in allowed}
     # What torch allows of its own goes before these.
     allowed += [_stand_in(name) for name in sorted(_globals(path, zipped)) if name not in known]
-    # Of an open file: some versions of torch go by a path's ending.
+    # An open file, since some versions of torch go by a path's ending.
     with path.open("rb") as file, torch.serialization.safe_globals(allowed), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return torch.load(file, map_location="cpu", weights_only=True)
