@@ -11,7 +11,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.support.corpus import CORPUS
-from under20k.checking.graph.trace import Form, trace
+from under20k.checking.graph.form import Form
+from under20k.checking.graph.trace import trace
 from under20k.checking.profiles import load_profile
 from under20k.checking.rules.judge import judge_model
 

@@ -14,8 +14,9 @@ import torch
 from torch import nn
 
 from under20k.checking.findings import ModelError
+from under20k.checking.graph.form import Form
 from under20k.checking.graph.source_lines import attribute, failed_at, forward_line
-from under20k.checking.graph.trace import Form, Trace, of_output, trace
+from under20k.checking.graph.trace import Trace, of_output, trace
 from under20k.checking.rules.verdict import code
 from under20k.recipe.architecture import IMAGE_SIDE
 
