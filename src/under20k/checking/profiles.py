@@ -9,14 +9,17 @@ from pathlib import Path
 
 from under20k.errors import UserError, nearest
 from under20k.files import read_text
+from under20k.recipe.architecture import IMAGE_SIDE
+from under20k.recipe.limits import EPOCH_LIMIT, PARAMETER_LIMIT
 
 RULES = (
     *("parameters", "batch_norm", "batch_norm_order", "dropout", "dropout_off_in_evaluation"),
     *("head", "receptive_field", "softmax", "output", "epochs"),
 )
 LEVELS = ("required", "advised", "off")
-LIMITS = ("parameters", "receptive_field", "epochs")
 NAMES = ("brief", "under-10k", "under-8k")
+ASSIGNMENT = {"parameters": PARAMETER_LIMIT, "epochs": EPOCH_LIMIT, "receptive_field": IMAGE_SIDE}
+"""The assignment's limits: fewer parameters and epochs than these, at least this receptive field."""
 
 
 @dataclass(frozen=True)
@@ -48,15 +51,15 @@ def load_profile(name: str) -> Profile:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{name} is not TOML: {error}") from error
-    base = Profile(name, {}, {}) if name == "brief" else load_profile("brief")
+    base = Profile(name, ASSIGNMENT, {}) if name == "brief" else load_profile("brief")
     limits, levels = data.pop("limits", {}), data.pop("rules", {})
     for word in data:
         raise UserError(f"{name}: there is no table {word!r}; known: limits, rules")
     if not isinstance(limits, dict) or not isinstance(levels, dict):
         raise UserError(f"{name}: limits and rules are tables, such as [limits]")
     for limit, value in limits.items():
-        if limit not in LIMITS:
-            raise UserError(f"{name}: there is no limit {limit!r}; {nearest(limit, LIMITS)}")
+        if limit not in ASSIGNMENT:
+            raise UserError(f"{name}: there is no limit {limit!r}; {nearest(limit, ASSIGNMENT)}")
         if type(value) is not int or value < 1:
             raise UserError(f"{name}: the limit {limit} is {value!r}; give a whole number above 0")
     for rule, level in levels.items():

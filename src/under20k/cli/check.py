@@ -1,9 +1,9 @@
-"""Check a recipe, a run or any PyTorch model against the requirements of the brief, with evidence.
+"""Check a recipe, a run or any PyTorch model against the requirements of the assignment.
 
 A model is file.py:Name, package.module:Name or file.ipynb:Name: a class, a factory or an instance. A folder
 is one submission, or holds one in each subfolder and file; the first line says which. A submission passes if
-one of its models does. A model's code is only parsed, and what would run is shown, unless --trust is given;
-then it runs in a process of its own, with limits on time and memory.
+one of its models does. Without --trust a model's code is only parsed, and the statements that would run are
+listed; with it, the code runs in a process of its own, with limits on time and memory.
 
 Exit code 0 if every requirement is met, 1 if one is missed or a model is broken, 2 for bad usage or input.
 """
@@ -49,57 +49,70 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help=f"limits and levels of the rules: {', '.join(NAMES)}, or a file (default: %(default)s)",
     )
     parser.add_argument("--max-parameters", type=int, metavar="N", help="at most N parameters")
-    parser.add_argument("--min-receptive-field", type=int, metavar="N", help="at least N pixels a side")
-    parser.add_argument("--max-epochs", type=int, metavar="N", help="at most N epochs, of a recipe or a run")
+    parser.add_argument("--min-receptive-field", type=int, metavar="N", help="at least N pixels per side")
+    parser.add_argument("--max-epochs", type=int, metavar="N", help="at most N epochs (recipes and runs)")
     for option, text in (
         ("junit", "JUnit XML"),
         ("markdown", "Markdown"),
         ("csv", "CSV"),
         ("badge", "SVG badge"),
     ):
-        parser.add_argument(f"--{option}", type=Path, metavar="FILE", help=f"write {text} there as well")
-    model = parser.add_argument_group("models", "for what is no recipe and no run")
-    model.add_argument("--trust", action="store_true", help="run the model's code")
-    model.add_argument(
-        "--arg", action="append", default=[], metavar="KEY=VALUE", help="a constructor's argument, repeatable"
-    )
-    model.add_argument(
-        "--all", action="store_true", help="judge all model classes of a file; every one has to pass"
-    )
-    model.add_argument(
-        "--time-limit", type=float, default=TIME_LIMIT_S, metavar="S", help="seconds (default: %(default)g)"
-    )
-    model.add_argument("--jobs", type=int, metavar="N", help="models at a time (default: CPUs)")
-    model.add_argument(
-        "--accuracy",
-        type=Path,
-        metavar="WEIGHTS",
-        help="evaluate these weights (safetensors, .npz or torch's format; never unpickled) on validation",
-    )
-    model.add_argument("--test", action="store_true", help="with --accuracy: on the test images instead")
-    for option, what in (("mean", "mean"), ("std", "standard deviation")):
-        model.add_argument(
-            f"--{option}",
-            type=float,
-            metavar="X",
-            help=f"with --accuracy: the {what} that x/255 was normalised with in training (default: found)",
-        )
+        parser.add_argument(f"--{option}", type=Path, metavar="FILE", help=f"also write {text} to FILE")
+    _configure_models(parser)
     folder = parser.add_argument_group("folders").add_mutually_exclusive_group()
     folder.add_argument(
         "--class",
         dest="is_project",
         action="store_false",
         default=None,
-        help="each subfolder and each file at the top is a submission (default: looked at, and said)",
+        help="each subfolder and each file at the top is a submission (default: decided by the files)",
     )
     folder.add_argument(
         "--project", dest="is_project", action="store_true", default=None, help="the folder is one submission"
     )
 
 
+def _configure_models(parser: argparse.ArgumentParser) -> None:
+    model = parser.add_argument_group("models", "for anything but recipes and runs")
+    model.add_argument("--trust", action="store_true", help="run the model's code")
+    model.add_argument(
+        "--arg",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="an argument of the constructor, repeatable",
+    )
+    model.add_argument(
+        "--all", action="store_true", help="judge all model classes of a file; all have to pass"
+    )
+    model.add_argument(
+        "--time-limit",
+        type=float,
+        default=TIME_LIMIT_S,
+        metavar="S",
+        help="seconds per model (default: %(default)g)",
+    )
+    model.add_argument("--jobs", type=int, metavar="N", help="models at a time (default: CPUs)")
+    model.add_argument(
+        "--accuracy",
+        type=Path,
+        metavar="WEIGHTS",
+        help="evaluate these weights (safetensors, .npz or PyTorch's format, never unpickled) on the"
+        " validation images",
+    )
+    model.add_argument("--test", action="store_true", help="with --accuracy: use the test images instead")
+    for option, what in (("mean", "mean"), ("std", "standard deviation")):
+        model.add_argument(
+            f"--{option}",
+            type=float,
+            metavar="X",
+            help=f"with --accuracy: {what} that x/255 was normalised with in training (default: found)",
+        )
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Run ``under20k check``; return the exit code. Raises UserError."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a model's text, a file's name may hold what it cannot
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names and messages may hold characters that stdout cannot
         sys.stdout.reconfigure(errors="backslashreplace")
     _check_limits(arguments)
     profile = load_profile(arguments.profile).with_limits(
@@ -107,7 +120,7 @@ def run(arguments: argparse.Namespace) -> int:
         receptive_field=arguments.min_receptive_field,
         epochs=_more(arguments.max_epochs),
     )
-    if arguments.min_receptive_field is not None:  # who asks for it wants it, though it is only advised
+    if arguments.min_receptive_field is not None:  # asked for explicitly, so no longer only advised
         profile = replace(profile, levels={**profile.levels, "receptive_field": "required"})
     if not _is_model(arguments.target):
         return _check_recipe(arguments, profile)
@@ -200,7 +213,7 @@ def _is_model(target: str) -> bool:
     folder = Path(target)
     if not folder.is_dir() or (folder / "recipe.json").exists():
         return False
-    # A damaged run is still one, to be told what is missing; a class may keep a report.md too.
+    # A damaged run is still a run, and the error names what is missing; a class may keep a report.md too.
     return not any((folder / name).exists() for name in FILES) or holds_code(folder)
 
 
@@ -222,7 +235,7 @@ def _sandbox(arguments: argparse.Namespace, profile: Profile) -> Sandbox:
         if arguments.test:
             load_test()
     elif arguments.test:
-        raise UserError("--test says what --accuracy measures; name the weights with it")
+        raise UserError("--test says what --accuracy measures; name the weights with --accuracy")
     limit_s: float = arguments.time_limit
     if not 0 < limit_s <= MAX_TIME_LIMIT_S:
         raise UserError(f"--time-limit is {limit_s:g}; give seconds above 0, at most {MAX_TIME_LIMIT_S:,}")
