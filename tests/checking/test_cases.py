@@ -1,4 +1,4 @@
-"""Small models, one for each kind of trouble that real files give, judged by ``under20k check``."""
+"""Small models, one for each difficulty of real files, judged by ``under20k check``."""
 
 import json
 import subprocess
@@ -60,7 +60,7 @@ def test_two_ways_to_write_a_network_have_one_verdict(results, one, other):
 
 
 @pytest.mark.slow
-def test_what_a_source_claims_is_told_as_claimed(results):
+def test_claims_of_a_source_are_reported(results):
     assert "15" in json.dumps(results["claims.py"].claims.to_json())
     assert "99.41" in json.dumps(results["claims.ipynb"].claims.to_json()) or "0.9941" in json.dumps(
         results["claims.ipynb"].claims.to_json()
@@ -68,7 +68,7 @@ def test_what_a_source_claims_is_told_as_claimed(results):
 
 
 @pytest.mark.slow
-def test_how_a_source_calls_its_model_is_told(results):
+def test_constructor_calls_are_reported(results):
     assert results["needs_argument.py"].calls == ("Net(10)",)
 
 

@@ -133,7 +133,7 @@ def mutated(tree: ast.Module, chooser: random.Random) -> str:
 
 
 @pytest.mark.slow
-def test_mutations_of_the_corpus_are_judged_or_told(tmp_path):
+def test_mutations_of_the_corpus_are_judged_or_broken(tmp_path):
     """In the real sandbox, as many as half a minute allows; on two idle cores that is several hundred."""
     chooser, sources, judged = random.Random(0), corpus_sources(), 0
     future = "from __future__ import annotations\n"

@@ -51,7 +51,7 @@ def test_an_accuracy_survives_json(true, accuracy):
     assert read(report) == report
 
 
-def test_of_a_forged_report_only_what_is_known_is_taken(true):
+def test_unknown_fields_of_a_forged_report_are_dropped(true):
     assert read(true | {"target": "another.py", "result": "passed"}) == true
     assert "target" not in read({"error": "why", "target": "another.py"})
 
@@ -92,7 +92,7 @@ def test_control_characters_of_a_report_are_replaced(true):
         (("error",), None),
     ],
 )
-def test_a_report_of_another_shape_is_none(true, place, value):
+def test_a_report_with_wrong_types_is_refused(true, place, value):
     forged = copy.deepcopy(true)
     inside = forged
     for step in place[:-1]:
@@ -103,6 +103,6 @@ def test_a_report_of_another_shape_is_none(true, place, value):
 
 
 @pytest.mark.parametrize("value", [None, 3, "passed", [], {}])
-def test_what_is_no_report_at_all(value):
+def test_values_that_are_not_reports_are_refused(value):
     with pytest.raises(Malformed):
         Judgement.from_report(value)

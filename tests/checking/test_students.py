@@ -1,4 +1,4 @@
-"""Networks of students' shapes against what a careful teacher says of them."""
+"""Networks like those of students against the verdicts of a careful teacher."""
 
 import re
 
@@ -13,7 +13,7 @@ BRIEF = load_profile("brief")
 
 
 @pytest.mark.parametrize("name", RIGHT)
-def test_verdicts_are_a_teachers(name):
+def test_verdicts_match_a_careful_teachers(name):
     build, missed = RIGHT[name]
     findings = judge_model(build(), BRIEF).findings
     assert {f.rule for f in findings if f.status != "passed"} == missed, findings
@@ -23,7 +23,7 @@ def test_verdicts_are_a_teachers(name):
 
 
 @pytest.mark.parametrize("name", [name for name in RIGHT if B in RIGHT[name][1]])
-def test_what_a_fix_costs_is_what_it_costs(name):
+def test_the_stated_cost_of_a_fix_is_its_cost(name):
     """The BatchNorm layers that the fix names, put into the model, make it as large as the fix says."""
     model = RIGHT[name][0]()
     result = judge_model(model, BRIEF)
@@ -38,7 +38,7 @@ def test_what_a_fix_costs_is_what_it_costs(name):
     assert fix.endswith(f": {cost:,} parameters, {total:,} then")
 
 
-def test_what_is_missed_is_said_in_the_terms_of_the_layer():
+def test_evidence_names_the_kind_of_layer():
     def evidence(name: str) -> str:
         findings = judge_model(RIGHT[name][0](), BRIEF).findings
         return next(f.evidence for f in findings if f.rule == B)

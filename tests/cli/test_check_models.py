@@ -1,4 +1,4 @@
-"""Models given to the command: loading, what hostile ones come to, and every form of output."""
+"""Models given to the command: loading, hostile ones, and every form of output."""
 
 import csv
 import json
@@ -34,7 +34,7 @@ def check(capsys, *arguments: str) -> tuple[int, dict]:
     return code, json.loads(capsys.readouterr().out)
 
 
-def test_a_name_that_is_nowhere_is_told_before_anything_runs():
+def test_an_unknown_name_is_refused_before_anything_runs():
     with pytest.raises(UserError, match=r"defines no 'Nett'; did you mean 'Net'"):
         parse("good.py:Nett")
     Path("imports.py").write_text("from good import Net as Student\n")
@@ -98,7 +98,7 @@ def test_a_file_that_reads_its_arguments_sees_none_of_ours(capsys):
     assert "NameError" in " ".join(check(capsys, "script.py:Net")[1]["notes"])
 
 
-def test_a_file_that_plots_is_judged_where_nothing_was_ever_plotted(capsys, monkeypatch, tmp_path):
+def test_a_file_that_plots_is_judged_without_a_font_cache(capsys, monkeypatch, tmp_path):
     monkeypatch.setenv("MPLCONFIGDIR", str(tmp_path / "none_yet"))
     Path("plots.py").write_text(
         "import matplotlib.pyplot as plt\nplt.plot([1, 2])\nplt.title('loss')\nplt.show()\n" + GOOD
@@ -106,7 +106,7 @@ def test_a_file_that_plots_is_judged_where_nothing_was_ever_plotted(capsys, monk
     assert check(capsys, "plots.py:Net")[1].get("parameters") == PARAMETERS
 
 
-def test_a_file_of_this_folder_is_no_module_of_ours(capsys):
+def test_files_in_the_current_folder_do_not_shadow_our_modules(capsys):
     Path("random.py").write_text("open('ran', 'w')\n")
     assert check(capsys, "good.py:Net")[0] == 0
     assert not Path("ran").exists()
@@ -125,7 +125,7 @@ def test_a_file_of_this_folder_is_no_module_of_ours(capsys):
         (["sys:Net"], "no module 'sys'"),
     ],
 )
-def test_what_cannot_be_is_refused(capsys, monkeypatch, arguments, words):
+def test_bad_usage_is_refused(capsys, monkeypatch, arguments, words):
     # As __main__ is where a script is run.
     monkeypatch.setitem(sys.modules, "specless", types.ModuleType("specless"))
     assert main(["check", *arguments, "--trust"]) == 2
@@ -143,14 +143,14 @@ def test_a_class_may_hold_files_that_runs_have(capsys):
     assert check(capsys, "class")[1]["results"][0]["parameters"] == PARAMETERS
 
 
-def test_of_a_notebook_the_definitions_run_and_the_training_does_not(capsys):
+def test_a_notebooks_definitions_run_and_its_training_does_not(capsys):
     cells = ["%matplotlib inline\n!pip install x\nimport not_installed_anywhere", GOOD, "train(Net())\n1/0"]
     notebook = {"cells": [{"cell_type": "code", "source": cell.splitlines(True)} for cell in cells]}
     Path("work.ipynb").write_text(json.dumps(notebook))
     assert check(capsys, "work.ipynb:Net")[1]["parameters"] == PARAMETERS
 
 
-def test_a_folder_becomes_a_table_and_files(capsys):
+def test_a_folder_gives_a_table_and_files(capsys):
     Path("class").mkdir()
     bad = GOOD.replace("0.1, self.training", "0.0, self.training")
     texts = {"a": GOOD, "b": bad, "c": "class Net(nn.Module:", "d": "x = 1", "e": GOOD + "\n1/0\n"}
@@ -260,7 +260,7 @@ def test_one_model_on_the_screen(capsys):
     assert "epochs – nothing found in the source" in lines
 
 
-def test_one_file_stops_no_other_whatever_it_makes_the_parser_do(monkeypatch):
+def test_a_file_that_breaks_the_parser_does_not_stop_the_others(monkeypatch):
     def parse_or_fail(text: str):
         if "deep" in text:
             raise RecursionError("too deep")
@@ -272,7 +272,7 @@ def test_one_file_stops_no_other_whatever_it_makes_the_parser_do(monkeypatch):
     assert results["good.py"].parameters == PARAMETERS
 
 
-def test_what_no_encoding_holds_is_printed_all_the_same(capsys):
+def test_text_that_cannot_be_encoded_is_printed(capsys):
     Path("half.py").write_text(GOOD.replace("super().__init__()", r"raise ValueError('\ud800')"))
     assert main(["check", "half.py:Net", "--trust", "--junit", "half.xml"]) == 1
     assert capsys.readouterr().out == "half.py:Net: broken: ValueError: \\ud800 (line 9)\n"
@@ -336,7 +336,7 @@ def test_a_wrong_profile_is_refused(text):
         ("F.nll_loss", "F.softmax(x, 1).log()", "passed"),
     ],
 )
-def test_softmax_and_loss_fit_each_other(loss, end, status):
+def test_softmax_must_fit_the_loss(loss, end, status):
     code = GOOD.replace("return self.b(x).mean((2, 3))", f"x = self.b(x).mean((2, 3))\n        return {end}")
     Path("net.py").write_text(code + f"\n\ndef train(out, labels):\n    return {loss}(out, labels)\n")
     result = judge_apart(parse("net.py:Net"), Sandbox(load_profile("brief")))
@@ -361,7 +361,7 @@ def test_pytest_takes_a_model():
     assert "asked: dropout with p above 0; found: nothing is dropped" in done.stdout
 
 
-def test_pytest_shows_what_is_only_advised_as_a_warning_even_where_those_are_errors():
+def test_pytest_warns_of_missed_advice_even_under_w_error():
     Path("own.toml").write_text("[limits]\nparameters = 100\n[rules]\nparameters = 'advised'\n")
     options = ("--under20k", "good.py", "--under20k-profile", "own.toml", "--under20k-arg", "width=8", "-v")
     done = run_pytest(*options)
@@ -374,6 +374,6 @@ def test_pytest_shows_what_is_only_advised_as_a_warning_even_where_those_are_err
     assert warned in done.stdout
 
 
-def test_pytest_refuses_what_is_no_model():
+def test_pytest_refuses_files_without_a_model():
     done = run_pytest("--under20k", "none.py:Net")
     assert (done.returncode, "none.py is not a file" in done.stderr) == (4, True)

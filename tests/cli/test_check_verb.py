@@ -58,7 +58,7 @@ def test_minimal_misses_dropout_and_says_so(under20k):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no terminal of this kind")
 @pytest.mark.parametrize("width", [72, 100])
-def test_on_a_terminal_lines_fit_it(width):
+def test_lines_fit_the_terminal(width):
     """Also those of the layers, of which a narrow one shows fewer columns; a pipe gets them unwrapped."""
     import pty
     import termios
@@ -136,6 +136,6 @@ def test_the_files_are_written_for_recipes_too(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("option", [["--arg", "width=3"], ["--accuracy", "w.safetensors"]])
-def test_what_a_recipe_cannot_take_is_refused(capsys, option):
+def test_model_options_are_refused_for_recipes(capsys, option):
     assert main(["check", "minimal", *option]) == 2
     assert "not for a recipe or a run" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What a run records: fields found by changing pixels, uses followed, the model left as it was."""
+"""The record of a run: receptive fields found by changing pixels, uses followed, the model unchanged."""
 
 import pytest
 import torch
@@ -58,7 +58,7 @@ GEOMETRIES = {
 
 
 @pytest.mark.parametrize("name", GEOMETRIES)
-def test_receptive_field_and_jump_are_those_of_the_pixels_that_matter(name):
+def test_receptive_field_and_jump_match_perturbed_pixels(name):
     model = GEOMETRIES[name].eval()
     last = nodes_of(model.float())[-1]
     fields, jumps = [], []
@@ -123,7 +123,7 @@ class Discarding(nn.Module):
         return self.used(x)
 
 
-def test_what_the_output_does_not_depend_on_is_left_out():
+def test_operations_the_output_does_not_depend_on_are_left_out():
     assert [node.name for node in nodes_of(Discarding())] == ["used"]
 
 

@@ -30,7 +30,7 @@ UNCOUNTED_MACS = {
 
 
 @pytest.mark.parametrize("name", CORPUS)
-def test_verdicts_are_those_of_the_table(name):
+def test_verdicts_match_the_table(name):
     build, missed, field = CORPUS[name]
     result = judge_model(build(), BRIEF)
     found = {f.rule: f for f in result.findings}

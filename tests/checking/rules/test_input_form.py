@@ -1,4 +1,4 @@
-"""Models that take other batches or images than most, or give several tensors: judged, or told what to do."""
+"""Models with other batches, images or outputs than most: judged with a note, or refused with a fix."""
 
 import collections
 
@@ -22,7 +22,7 @@ def judged(model: nn.Module) -> dict:
 
 
 @pytest.mark.parametrize(("parts", "batch"), [(2, 2), (4, 8), (8, 8), (16, 16)])
-def test_a_batch_grows_until_it_is_enough(parts, batch):
+def test_the_batch_grows_until_it_suffices(parts, batch):
     result = judged(ghost(parts))
     notes = [note for note in result.notes if note.endswith(f"judged on a batch of {batch}")]
     assert len(notes) == (batch > 2)
@@ -68,7 +68,7 @@ class ChannelsLast(nn.Module):
         (ChannelsLast(), "channels last", "takes N×28×28×1", "x = x.permute(0, 2, 3, 1)"),
     ],
 )
-def test_images_in_another_layout_are_judged_and_told(model, layout, words, change):
+def test_other_layouts_are_judged_with_a_note(model, layout, words, change):
     result = judged(model)
     (note,) = result.notes
     assert note.startswith(words)
@@ -131,7 +131,7 @@ AT = f"test_inputs.py:{Picky.forward.__code__.co_firstlineno + 1}"
         (2, 28, f"make self.c, {AT}, nn.Conv2d(1, …)"),
     ],
 )
-def test_images_that_mnist_has_not_are_named_with_what_to_change(channels, side, change):
+def test_images_unlike_mnist_are_refused_with_a_fix(channels, side, change):
     with pytest.raises(ModelError) as caught:
         judged(Picky(channels, side))
     assert str(caught.value) == f"takes images of {channels}×{side}×{side}, not 1×28×28: {change}"
@@ -166,14 +166,14 @@ Named = collections.namedtuple("Named", ["logits"])
         (lambda y, h: Named(y), "returns a Named of 1 tensor; judged by the first of shape (N, 10)"),
     ],
 )
-def test_of_several_outputs_the_first_of_classes_is_judged(give, note):
+def test_the_first_output_with_ten_classes_is_judged(give, note):
     result = judged(Giving(give))
     assert result.notes == (note,)
     assert next(f for f in result.findings if f.rule == "output").status == "passed"
     assert [row.name for row in result.layers] == ["c", "flatten"]
 
 
-def test_outputs_without_one_of_classes_are_refused():
+def test_outputs_without_ten_classes_are_refused():
     with pytest.raises(ModelError, match=r"returns a tuple of \(N, 4\), \(N, 4\), none of shape \(N, 10\)"):
         judged(Giving(lambda y, h: (h, h)))
     with pytest.raises(ModelError, match="returns str, not a tensor"):

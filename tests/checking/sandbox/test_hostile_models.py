@@ -209,7 +209,7 @@ def results(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*LINES, "z_good"])
-def test_each_is_ended_and_reported(results, name, mechanism):
+def test_every_hostile_model_is_ended_and_reported(results, name, mechanism):
     _, words = LINES.get(name, ("", None))
     if name == "kills_the_server" and mechanism == "auto" and jailed():
         words = None
@@ -237,7 +237,7 @@ libc.unlink(b'kept'); libc.rename(b'kept', b'lost'); libc.mkdir(b'here', 0o777);
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux alone has such a jail")
 @pytest.mark.parametrize("mechanism", ["mounts", "landlock"])
-def test_the_kernel_holds_what_goes_past_python(tmp_path, mechanism):
+def test_the_kernel_blocks_writes_that_bypass_python(tmp_path, mechanism):
     (tmp_path / "kept").write_text("kept")
     (tmp_path / "net.py").write_text(running(PAST_PYTHON))
     if not available(mechanism, tmp_path):
@@ -259,7 +259,7 @@ def available(mechanism: str, folder: Path) -> bool:
 
 
 @pytest.mark.slow
-def test_a_listener_on_this_machine_is_not_reached(tmp_path):
+def test_a_local_listener_cannot_be_reached(tmp_path):
     """Through Python nowhere; past Python, by the C library, nowhere that has network namespaces."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]

@@ -1,4 +1,4 @@
-"""What surrounds a model in a student's file, and how the model is judged all the same."""
+"""Models in files with other code around them: training, plots, missing packages, GPU requests."""
 
 import contextlib
 import sys
@@ -143,13 +143,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_a_file_that_does_no_harm_runs_whole(whole, name):
+def test_a_harmless_file_runs_whole(whole, name):
     assert (whole[name].parameters, whole[name].notes) == (PARAMETERS, ())
     assert whole[name].passed
 
 
 @pytest.mark.parametrize("name", REDUCED)
-def test_of_a_file_that_cannot_run_the_definitions_are_judged(reduced, name):
+def test_only_definitions_run_when_a_file_cannot_run_whole(reduced, name):
     result, words = reduced[name], REDUCED[name][1].replace("{folder}/", "")
     assert result.parameters == PARAMETERS, result
     assert result.passed
@@ -158,7 +158,7 @@ def test_of_a_file_that_cannot_run_the_definitions_are_judged(reduced, name):
     assert note.replace(f"{Path.cwd()}/", "").partition(": ")[2].startswith(words.partition("train.log")[0])
 
 
-def test_a_gpu_is_the_cpu_and_the_line_is_named(folder):
+def test_gpu_requests_run_on_the_cpu_and_name_the_line(folder):
     lines = "x = x.cuda().to('cuda:0').to(device='cuda') + torch.zeros(1, device='cuda')"
     result = judge(net=running(lines) + "model = Net().cuda()\n")
     assert result.passed
@@ -177,19 +177,19 @@ def test_a_gpu_is_the_cpu_and_the_line_is_named(folder):
         GOOD.replace("nn.BatchNorm2d(width)", "nn.BatchNorm2d(width, device='cuda')"),
     ],
 )
-def test_however_a_gpu_is_asked_for(folder, text):
+def test_every_way_to_request_a_gpu_is_redirected(folder, text):
     result = judge(net=text)
     assert result.parameters == PARAMETERS, result
     assert "asks for a GPU" in result.notes[0]
 
 
-def test_a_gpu_by_its_number(folder):
+def test_a_gpu_index_is_redirected(folder):
     result = judge(net=running("x = x.to(0) + torch.zeros(1, device=0)"))
     assert result.passed
     assert result.notes == ("net.py:14 asks for a GPU (cuda): judged on the CPU",)
 
 
-def test_what_steers_a_terminal_is_taken_out(folder):
+def test_control_characters_in_errors_are_replaced(folder):
     result = judge(net=running("raise ValueError('\\x1b[31mred\\x07')"))
     assert result.error == "on images of 1×28×28: ValueError: \ufffd[31mred\ufffd (net.py:14)"
 
@@ -214,7 +214,7 @@ def test_a_package_that_ends_its_process_when_imported(folder, monkeypatch):
     assert result.error == "ended: it stopped the process that runs models" or result.parameters == PARAMETERS
 
 
-def test_a_helper_that_trains_when_imported_is_reduced_too(folder):
+def test_only_definitions_run_of_a_helper_that_trains_on_import(folder):
     result = judge(
         base=GOOD + TRAINING + "torch.save(model.state_dict(), 'last.pth')\n",
         net="from base import Net\nmodel = Net()\n",
@@ -225,19 +225,19 @@ def test_a_helper_that_trains_when_imported_is_reduced_too(folder):
     )
 
 
-def test_a_helpers_missing_package_does_no_harm_to_a_model_that_does_not_need_it(folder):
+def test_a_package_missing_in_an_unneeded_helper_does_no_harm(folder):
     helper = "import some_missing_wandb\ndef log(x):\n    some_missing_wandb.log(x)\nWIDTH = 4\n"
     result = judge(helper=helper, net="from helper import WIDTH, log\n" + GOOD)
     assert result.parameters == PARAMETERS, result
 
 
-def test_a_helpers_missing_package_is_named_where_the_model_needs_it(folder):
+def test_a_package_missing_in_a_needed_helper_is_named(folder):
     helper = "import some_missing_pl\nclass Base(some_missing_pl.LightningModule):\n    pass\n"
     result = judge(helper=helper, net="from helper import Base\n" + GOOD.replace("nn.Module", "Base"))
     assert "needs the package some_missing_pl, which is not installed here (helper.py:1)" in result.error
 
 
-def test_a_module_of_the_name_of_an_installed_one_is_the_students(folder):
+def test_a_students_module_shadows_an_installed_one(folder):
     """Whatever was imported for another model before."""
     Path("one").mkdir()
     Path("two").mkdir()
@@ -251,13 +251,13 @@ def test_a_module_of_the_name_of_an_installed_one_is_the_students(folder):
     assert results["two/net.py"].parameters == 8 * 37 + 16 + 8 * 1440 + 10
 
 
-def test_a_missing_argument_is_asked_for_with_how_the_source_gives_it(folder):
+def test_a_missing_argument_is_reported_with_the_sources_own_values(folder):
     net = GOOD.replace("width=4", "width") + "def main():\n    return Net(width=8), Net(4)\n"
     error = judge(net=net).error
     assert error == "Net needs width: give --arg width=…; this file calls it with 8, 4"
 
 
-def test_where_nothing_can_fork_a_process_judges_one_model(folder, monkeypatch):
+def test_without_fork_each_process_judges_one_model(folder, monkeypatch):
     code = "from under20k.checking.sandbox import worker; worker.FORKS = False; worker.main()"
     monkeypatch.setattr(server, "WORKER", (sys.executable, "-P", "-c", code))
     monkeypatch.setattr(server, "FORKS", False)
@@ -284,7 +284,7 @@ def test_where_nothing_can_fork_a_process_judges_one_model(folder, monkeypatch):
     ]
 
 
-def test_a_class_is_told_apart_by_folder(folder):
+def test_modules_of_one_name_in_two_submissions_stay_apart(folder):
     """Helpers of one name in two submissions do not meet."""
     for name, width in (("a", 4), ("b", 8)):
         Path(name).mkdir()

@@ -1,4 +1,4 @@
-"""Which model is judged, which others there are, and what its constructor asks for."""
+"""The choice of the model, the other models, and the constructor's arguments."""
 
 import json
 from pathlib import Path
@@ -166,7 +166,7 @@ def write(folder: Path, text: str, name: str = "a.py") -> str:
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_the_model_that_is_meant(tmp_path, kind):
+def test_the_intended_model_is_chosen(tmp_path, kind):
     text, name, others = FILES[kind]
     target = parse(write(tmp_path, text))
     assert (target.name, target.others) == (name, others)
@@ -176,7 +176,7 @@ def test_the_model_that_is_meant(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", FILES)
-def test_in_a_notebook_it_is_the_same(tmp_path, kind):
+def test_a_notebook_gives_the_same_choice(tmp_path, kind):
     text, name, others = FILES[kind]
     rows = [{"cell_type": "code", "source": source} for source in (HEAD, *text.split("\n\n"))]
     (tmp_path / "a.ipynb").write_text(json.dumps({"cells": rows}))
@@ -272,13 +272,13 @@ class TestImported:
             ("from lib import A\n" + B + "model = B()\nteacher = A\n", "B", None),
         ],
     )
-    def test_is_judged(self, folder, text, name, file):
+    def test_an_imported_model_is_judged(self, folder, text, name, file):
         path = Path(write(folder, text))
         assert parse(str(path)).name == name
         chosen = Models(units(read_source(path).pieces), path, (folder,)).chosen()
         assert chosen.file == (file and folder / file)
 
-    def test_only_where_it_is_made(self, folder):
+    def test_an_imported_model_is_judged_only_where_it_is_made(self, folder):
         with pytest.raises(NoModel):
             parse(write(folder, "from lib import A, MyLoss\ncriterion = MyLoss()\n"))
         with pytest.raises(NoModel):
@@ -324,11 +324,11 @@ def arguments(tmp_path: Path, text: str) -> Target:
         (", a, b=2, *, c=3", "", "needs a: give --arg a=…"),
     ],
 )
-def test_arguments_that_the_constructor_asks_for(tmp_path, init, calls, missing):
+def test_required_arguments_and_calls_of_the_constructor(tmp_path, init, calls, missing):
     assert parse(write(tmp_path, net("Net", init=init) + calls) + ":Net").missing_arguments() == missing
 
 
-def test_arguments_of_inherited_imported_and_made(tmp_path):
+def test_arguments_of_inherited_and_imported_constructors(tmp_path):
     base = net("Base", init=", n")
     target = parse(write(tmp_path, base + "class Net(Base):\n    pass\nmodel = Net(3)\n"))
     assert target.missing_arguments() == "needs n: give --arg n=…; this file calls it with 3"
@@ -360,7 +360,7 @@ def test_packages_are_found_by_walking_up(tmp_path, monkeypatch):
     assert (parse(str(inner / "n.ipynb")).package, parse(str(inner / "n.ipynb")).root) == ("", inner)
 
 
-def test_claims_are_of_the_model_that_is_judged(tmp_path):
+def test_claims_belong_to_the_judged_model(tmp_path):
     def cell(source: str, output: str = "") -> dict:
         return {
             "cell_type": "code",

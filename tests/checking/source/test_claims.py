@@ -1,4 +1,4 @@
-"""Claimed figures: what stands in outputs, texts and code, and what looks like one and is none."""
+"""Claimed figures in outputs, texts and code, and figures that only look like claims."""
 
 import json
 from pathlib import Path

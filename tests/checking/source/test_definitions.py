@@ -1,4 +1,4 @@
-"""What has to run for a model: run step by step, it gives what the whole source gives, and never trains."""
+"""The statements that a model needs: they give what the whole source gives, and never train."""
 
 import ast
 import random
@@ -146,13 +146,13 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_the_model_needs_runs_and_no_training(kind):
+def test_definitions_the_model_needs_run_and_training_does_not(kind):
     steps = definitions([("a.py", HEAD + KINDS[kind])], "Net")
     assert run(steps)["Net"]()(1) == 43
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_is_required_is_enough(kind):
+def test_the_required_steps_alone_suffice(kind):
     steps = definitions([("a.py", HEAD + KINDS[kind])], "Net")
     assert run([step for step in steps if step.required])["Net"]()(1) == 43
 
@@ -201,7 +201,7 @@ def test_only_what_is_needed_is_required():
     )
 
 
-def test_steps_tell_place_line_and_names():
+def test_steps_have_place_line_and_names():
     steps = definitions(
         [
             ("w.ipynb In [1]", "from __future__ import annotations\nimport a"),
@@ -283,7 +283,7 @@ SNIPPETS += [
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 2**32), st.integers(1, 12), st.booleans())
-def test_any_mixture_is_taken_apart_without_an_error(seed, count, cells):
+def test_any_mixture_of_sources_is_split_without_error(seed, count, cells):
     chooser = random.Random(seed)
     chosen = [chooser.choice(SNIPPETS) for _ in range(count)]
     pieces = [(str(i), text) for i, text in enumerate(chosen)] if cells else [("a.py", "\n".join(chosen))]
@@ -295,5 +295,5 @@ def test_any_mixture_is_taken_apart_without_an_error(seed, count, cells):
 
 @settings(max_examples=150, deadline=None)
 @given(st.text(), st.text())
-def test_any_text_is_taken_apart_without_an_error(text, name):
+def test_any_text_is_split_without_error(text, name):
     definitions([("a", text)], name)

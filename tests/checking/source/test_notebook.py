@@ -42,7 +42,7 @@ def notebook(path: Path, *sources: str) -> Path:
         ("x = 1\n\0", None),
     ],
 )
-def test_magics_and_shell_lines_are_taken_out(tmp_path, source, kept):
+def test_magics_and_shell_lines_are_removed(tmp_path, source, kept):
     found = read_source(notebook(tmp_path / "work.ipynb", source)).pieces
     assert found == ([] if kept is None else [("work.ipynb cell 2", kept)])
 
@@ -65,7 +65,7 @@ def test_magics_and_shell_lines_are_taken_out(tmp_path, source, kept):
         ("if True:\n    train()", False),
     ],
 )
-def test_definitions_are_kept_and_what_trains_is_not(source, kept):
+def test_definitions_run_and_training_does_not(source, kept):
     assert bool(definitions([("a.py", source)], "Net")) == kept
 
 
@@ -92,7 +92,7 @@ def test_code_that_runs_with_definitions_is_found(source):
 
 
 @pytest.mark.parametrize("text", ["[]", '{"cells": 3}', "{", '{"metadata": {}}'])
-def test_what_is_no_notebook_is_refused(tmp_path, text):
+def test_files_that_are_not_notebooks_are_refused(tmp_path, text):
     (tmp_path / "work.ipynb").write_text(text)
     with pytest.raises(UserError, match=r"work\.ipynb"):
         parse(str(tmp_path / "work.ipynb"))
@@ -129,7 +129,7 @@ def test_the_name_can_be_left_out(tmp_path, text, name):
     assert parse(str(tmp_path / "a.py")).name == name
 
 
-def test_notebooks_and_files_that_need_more_than_is_here_are_judged(tmp_path):
+def test_models_are_judged_without_the_unneeded_missing_packages(tmp_path):
     notebook(
         tmp_path / "a.ipynb",
         "%pip install torchvision\nimport torch, not_installed_anywhere\nfrom torchvision import nowhere",

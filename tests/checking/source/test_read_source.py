@@ -47,7 +47,7 @@ ENCODINGS = {
 
 
 @pytest.mark.parametrize("kind", ENCODINGS)
-def test_files_of_any_editor_are_read(tmp_path, kind):
+def test_files_of_any_encoding_and_newline_are_read(tmp_path, kind):
     path = tmp_path / "a.py"
     path.write_bytes(ENCODINGS[kind])
     target = parse(str(path))
@@ -73,7 +73,7 @@ def test_files_of_any_editor_are_read(tmp_path, kind):
         (b"x = " + b"-" * 100_000 + b"1", r"is not Python: .*nested too deep"),
     ],
 )
-def test_what_python_does_not_read_is_told(tmp_path, data, words):
+def test_files_python_cannot_read_are_reported(tmp_path, data, words):
     (tmp_path / "a.py").write_bytes(data)
     with pytest.raises(UserError, match=words) as error:
         parse(str(tmp_path / "a.py"))
@@ -124,7 +124,7 @@ def test_exports_of_notebooks_are_read(tmp_path, kind):
         step.compile()
 
 
-def test_cells_are_called_as_the_student_sees_them(tmp_path):
+def test_cells_are_named_as_jupyter_shows_them(tmp_path):
     path = write(
         tmp_path / "w.ipynb",
         {"cell_type": "markdown", "source": "# Title"},
@@ -196,7 +196,7 @@ def test_cell_magics(tmp_path, magic):
     assert (magic + GOOD).split("\n")[net.line - 1] == "class Net(nn.Module):"
 
 
-def test_a_module_that_the_notebook_writes_is_its_own(tmp_path):
+def test_a_module_written_by_the_notebook_is_importable(tmp_path):
     cells = [code("%%writefile net.py\n" + GOOD, 1), code("from net import Net\nmodel = Net()", 2)]
     target = parse(write(tmp_path / "w.ipynb", *cells))
     assert (target.name, target.constructor.required) == ("Net", ())
@@ -243,7 +243,7 @@ def test_a_notebook_of_version_3(tmp_path):
         ("[" * 100_000, "it is not JSON"),
     ],
 )
-def test_what_is_no_notebook_is_told(tmp_path, text, words):
+def test_files_that_are_not_notebooks_are_reported(tmp_path, text, words):
     (tmp_path / "w.ipynb").write_text(text)
     with pytest.raises(UserError, match=rf"w\.ipynb is no notebook: {words}"):
         parse(str(tmp_path / "w.ipynb"))
@@ -411,5 +411,5 @@ def test_a_long_file_is_parsed_quickly(tmp_path):
     assert best < 0.5  # ten times what it takes on an idle core
 
 
-def test_source_is_empty_by_default():
+def test_claims_are_empty_by_default():
     assert Source().pieces == []

@@ -1,4 +1,4 @@
-"""Folders as people have them: whose they are, which models count, and what decides."""
+"""Folders of submissions: project or class, which models count, and which one decides."""
 
 import json
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_each_subfolder_and_each_loose_file_is_a_submission():
     assert found.without_code == ("empty",)
 
 
-def test_a_subfolder_without_a_model_is_a_submission_that_has_none(capsys):
+def test_a_subfolder_without_a_model_is_a_submission_without_one(capsys):
     write({"amy/train.py": "import torchvision\nprint('x')\n", "ben.py": GOOD})
     code, result = check(capsys, "class")
     assert code == 0, "what was not handed in is no failed model"
@@ -82,7 +82,7 @@ def test_folders_that_are_not_the_authors_are_skipped(skipped):
     assert models(is_project=False) == {"amy": ["amy/model.py:Net"]}
 
 
-def test_links_do_not_lead_round_in_a_circle():
+def test_circular_links_end():
     write({"a/net.py": GOOD, "b/net.py": OTHER})
     Path("class/a/up").symlink_to("../..", target_is_directory=True)
     Path("class/a/over").symlink_to("../b", target_is_directory=True)
@@ -134,7 +134,7 @@ def test_what_other_files_import_is_judged_once_and_by_their_losses():
     assert (model.path.name, model.target.name, model.target.losses) == ("model.py", "Net", ("nll_loss",))
 
 
-def test_of_several_classes_those_count_that_are_made():
+def test_only_classes_that_are_instantiated_count():
     several = GOOD + GOOD.replace("class Net", "class Net2") + OTHER.replace("class Net", "class Net3")
     write({"amy/models.py": several, "amy/train.py": "import models as m\nmodel = m.Net2()\n"})
     assert models() == {"amy": ["amy/models.py:Net2"]}
@@ -143,7 +143,7 @@ def test_of_several_classes_those_count_that_are_made():
     assert models() == {"amy": ["amy/models.py:Net", "amy/models.py:Net2"]}
 
 
-def test_parts_of_other_files_models_are_none():
+def test_parts_of_another_files_model_are_not_models():
     block = (
         "from torch import nn\n\nclass Block(nn.Module):\n    def forward(self, x):\n        return x + 1\n"
     )
@@ -163,7 +163,7 @@ def test_copies_of_a_class_are_one_model():
     assert models() == {"amy": ["amy/a.py:Net", "amy/new.py:Net", "amy/old/a.py:Net"]}
 
 
-def test_what_is_no_python_is_broken_only_if_it_may_hold_a_model():
+def test_invalid_python_is_broken_only_if_it_may_hold_a_model():
     write({"amy/net.py": "from torch import nn\nclass Net(nn.Module:", "amy/old.py": "print 'Python 2'\n"})
     assert models() == {"amy": ["amy/net.py:?"]}
 

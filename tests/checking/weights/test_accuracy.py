@@ -45,7 +45,7 @@ def test_the_normalisation_is_found_without_batch_norm(name):
     assert found.normalisation_is == "found"
 
 
-def test_a_normalisation_that_nobody_would_guess_is_not_guessed():
+def test_an_unusual_normalisation_gives_a_warning_and_can_be_given():
     """And a given one is taken, inverted too."""
     model, split = templates(12.5, -3.0)
     found = measure(model, model.state_dict(), split, split)
@@ -89,7 +89,7 @@ class Remembering(nn.Module):
 
 @pytest.mark.parametrize("first", ["conv", "conv, relu", "nothing", "linear"])
 @pytest.mark.parametrize(("mean", "std"), [(0.2, 0.7), (0.1307 / 255, 0.3081 / 255), (0.6, -0.4)])
-def test_batch_norm_remembers_the_normalisation(first, mean, std, mnist):
+def test_the_normalisation_is_found_from_batch_norm(first, mean, std, mnist):
     """Up to the sign where BatchNorm comes first: it remembers one mean and one variance."""
     model = Remembering(first, mnist.train, mean, std)
     found = measure(model, model.state_dict(), mnist.train, mnist.validation)
@@ -100,7 +100,7 @@ def test_batch_norm_remembers_the_normalisation(first, mean, std, mnist):
     assert found.mean == pytest.approx(mean, abs=0.03 * abs(std) + 0.02)
 
 
-def test_a_batch_norm_that_has_seen_other_images_gives_a_warning_instead_of_a_figure(mnist):
+def test_batch_norm_of_other_images_gives_a_warning_and_no_accuracy(mnist):
     model = Remembering("conv", mnist.train, 0.0, 1.0)
     with torch.no_grad():
         model.body[1].running_mean.copy_(torch.tensor([9.0, -7, 5, -3, 8, -6]))
@@ -167,7 +167,7 @@ def test_the_accuracy_of_trained_weights(tmp_path, monkeypatch, capsys, mnist, n
 
 
 @pytest.mark.slow
-def test_the_accuracy_of_a_runs_weights_is_the_evaluations(tmp_path, monkeypatch, capsys, mnist):
+def test_the_accuracy_of_a_runs_weights_equals_evaluate(tmp_path, monkeypatch, capsys, mnist):
     monkeypatch.chdir(tmp_path)
     run = train("minimal", architecture="4p,6p|l", epochs=1, name="small")
     figures = evaluate(run)
@@ -201,7 +201,7 @@ def test_the_accuracy_of_a_runs_weights_is_the_evaluations(tmp_path, monkeypatch
         (["--accuracy", "other.safetensors", "--mean", "0", "--std", "0"], "--std other than 0"),
     ],
 )
-def test_weights_that_are_none_are_told(tmp_path, monkeypatch, capsys, mnist, options, words):
+def test_bad_weights_are_reported(tmp_path, monkeypatch, capsys, mnist, options, words):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "net.py").write_text(GOOD)
     (tmp_path / "damaged.safetensors").write_bytes(b"\x08" + bytes(30))

@@ -101,7 +101,7 @@ def test_weights_of_each_kind(kind, name, zipped, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["w.pt", "w.bin", "last.ckpt", "w", "w.npz", "w.safetensors"])
-def test_the_name_decides_nothing(name, tmp_path):
+def test_the_file_name_does_not_decide_the_format(name, tmp_path):
     torch.save(STATE, tmp_path / name)
     assert_found(load_weights(tmp_path / name))
 
@@ -138,7 +138,7 @@ WRONG = {
 @pytest.mark.parametrize("kind", WRONG)
 @pytest.mark.parametrize("zipped", [True, False])
 @pytest.mark.filterwarnings("ignore:Couldn't retrieve source code")
-def test_what_is_refused_is_said_of_the_file(kind, zipped, tmp_path):
+def test_refusals_name_the_difference(kind, zipped, tmp_path):
     value, words = WRONG[kind]
     torch.save(value, tmp_path / "w.pth", _use_new_zipfile_serialization=zipped)
     with pytest.raises(WeightsError, match=words) as refused:
