@@ -28,19 +28,19 @@ def macs(node: Node, taken: Sequence[Shape], result: Shape, batch: int) -> int:
     elif node.kind == "multi_head_attention_forward" and len(taken) > 1 and len(taken[0]) == 3:
         (queries, images, width), keys = taken[0], taken[1][0]
         total = images * (2 * (queries + keys) * width * width + 2 * queries * keys * width)
-    elif node.kind in RECURRENT:  # every matrix once a step
+    elif node.kind in RECURRENT:  # every matrix once per step
         total = prod(taken[0][:-1]) * sum(prod(shape) for shape in taken[1:] if len(shape) == 2)
     elif node.kind == "einsum":
         total = _einsum(str(node.settings.get("equation")), taken)
     elif node.kind == "bilinear" and len(taken) > 2:
-        # For each output and element of the second input: as many as the first has, and one more.
+        # For each output and element of the second input: one per element of the first, and one more.
         outputs, first, second = taken[2]
         total = prod(result[:-1]) * outputs * second * (first + 1)
-    elif node.kind in ("sum", "mean") and node.weighted:  # of a multiplication with weights
+    elif node.kind in ("sum", "mean") and node.weighted:  # sums a multiplication with weights
         total = prod(taken[0])
     elif node.kind in CONTRACTIONS and len(taken) > 1:
         # Operands of F·K and K·G elements, a result of F·G: the root of their product is F·K·G. Those of
-        # weights alone, such as spectral norm's, are none of the image's.
+        # weights alone, such as spectral norm's, do not depend on the image.
         total = isqrt(prod(taken[0]) * prod(taken[1]) * prod(result)) if node.sees_image else 0
     elif node.kind in PRODUCTS and len(taken) > 1:
         left = taken[1] if node.kind in ("addmm", "baddbmm", "linear") else taken[0]

@@ -64,7 +64,7 @@ def _sides(node: Node, first: Node, reduced: frozenset[int]) -> tuple[int, int]:
         return (1, 1)
     if len(node.shape) in (3, 4) and node.kind not in ATTENTION:  # C×H×W, or C×D×H×W
         return (node.shape[0], node.shape[1]) if node.channels_last else (node.shape[-2], node.shape[-1])
-    # A gate multiplies a map: what comes of it lies on the map.
+    # A gate multiplies a map: the product lies on that map.
     first = max(node.images, key=lambda source: source.positions)
     return (1 if 0 in reduced else first.sides[0], 1 if 1 in reduced else first.sides[1])
 
@@ -73,7 +73,7 @@ def _reduced(node: Node, first: Node) -> frozenset[int]:
     """Return the axes of the map that the node reduces."""
     both = frozenset({0, 1})
     if node.kind in (*ATTENTION, *RECURRENT) or (node.kind in PRODUCTS and not node.weighted):
-        return both  # every place sees every other
+        return both  # every position sees every other
     if _covers_map(node):
         return both
     shape = node.input_shape
@@ -88,7 +88,7 @@ def _reduced(node: Node, first: Node) -> frozenset[int]:
         rows = 1 if node.channels_last else len(shape) - 1
         return frozenset(d - rows for d in dims if d in (rows, rows + 1))
     if any(0 < d <= len(shape) and shape[d - 1] == first.positions for d in dims):
-        # The places in a row: those left of the map, for a mean over columns leaves rows alone.
+        # One axis holds the positions that are left: a mean over columns leaves only rows.
         return both if first.positions == 1 else frozenset(a for a in (0, 1) if first.sides[a] > 1)
     return frozenset()
 
@@ -99,7 +99,7 @@ def _keeps_positions(node: Node, first: Node) -> bool:
         return False
     if len(node.shape) == 3:
         return node.channels_last or (node.kind == "einsum" and node.shape[1:] == first.sides)
-    # Places × channels keep their first axis under x @ w, channels × places their second under w @ x.
+    # (positions, channels) keeps its first axis under x @ w, (channels, positions) its second under w @ x.
     axis = 0 if node.kind == "linear" or node.input_shape[0] == first.positions else 1
     return node.shape[axis] == node.input_shape[axis] == first.positions
 
@@ -109,7 +109,7 @@ def _covers_map(node: Node) -> bool:
         return node.shape[-1:] == (1,)
     if len(node.input_shape) not in (3, 4) or node.shape[-2:] != (1, 1):
         return False
-    if node.kind in WINDOWED:  # of what does not fit its window, it leaves out the rest
+    if node.kind in WINDOWED:  # a window leaves out the rows and columns that do not fit
         kernel = _whole_numbers(node.settings["kernel_size"])[-2:]
         return all(kernel[axis % len(kernel)] >= node.input_shape[axis - 2] for axis in (0, 1))
     return node.kind in ADAPTIVE
@@ -119,7 +119,7 @@ def _window(node: Node, first: Node, axis: int, reduced: frozenset[int]) -> tupl
     """Return how many neighbouring input positions an output position sees, and the stride between two."""
 
     def of(name: str, default: int) -> int:
-        value = _whole_numbers(node.settings.get(name))[-2:]  # the depth of three axes does not count
+        value = _whole_numbers(node.settings.get(name))[-2:]  # of three axes, the depth does not count
         return value[axis % len(value)] if value else default
 
     side, outputs = first.sides[axis], node.sides[axis]

@@ -42,10 +42,12 @@ class Recorder(TorchFunctionMode):
         self.by_tensor = {id(images): image}
         self.kept: list[Tensor] = [images]  # an id is unique only while its tensor lives
         self.parameters = {id(parameter) for parameter in model.parameters()}
-        self.unseen = set(self.parameters)  # by any call yet
+        self.unseen = set(self.parameters)  # by any call so far
         self.outside: set[int] = set()
-        self.leaves: dict[int, dict[int, Tensor]] = {}  # by node: what it is made of, if it sees no image
-        self.scales: dict[int, Tensor] = {}  # by node: what an image's elements are multiplied with
+        self.leaves: dict[
+            int, dict[int, Tensor]
+        ] = {}  # by node that sees no image: the tensors it is computed from
+        self.scales: dict[int, Tensor] = {}  # by node: the factor of the image's elements
         self.stack: list[tuple[str, nn.Module]] = []
         self.handles = []
         for name, module in model.named_modules():
@@ -71,7 +73,7 @@ class Recorder(TorchFunctionMode):
             and result is args[0]
             and not _in_place(func, args, kwargs)
         ):
-            # Off, it gives what it took: told apart, lest a call whose result is thrown away seem used.
+            # If off, it returns its input: a view tells the two apart, lest a discarded result seem used.
             result = given = result.view_as(result)
         outputs = list(tensors_in(given))
         if outputs and not (len(outputs) == 1 and id(outputs[0]) in self.parameters):
@@ -117,7 +119,7 @@ class Recorder(TorchFunctionMode):
             self.scales[id(node)] = taken[weights[0]]
         elif kind in RESHAPING and inputs and (scale := self.scales.get(id(inputs[0]))) is not None:
             if result.shape != tuple(shapes[features[0]]):
-                # Where its axes have gone is not followed: what varies along one only is a scale.
+                # Axes are not followed through this; a factor that varies along one axis only is a scale.
                 scale = scale if scale.numel() > max(scale.shape, default=1) else scale.new_zeros(())
             self.scales[id(node)] = scale
         if node.weighted:
@@ -125,7 +127,7 @@ class Recorder(TorchFunctionMode):
         elif (scale := self._summed_scale(node)) is not None:
             node.weighted = True
             self._take(node, [scale])
-        elif not features and result.numel() > 1:  # one number, such as a norm, holds no weights
+        elif not features and result.numel() > 1:  # a single number, such as a norm, holds no weights
             self.leaves[id(node)] = {i: t for part in taken.values() for i, t in self._made_of(part).items()}
             if kind in FROM_ELSEWHERE and not taken:
                 self.leaves[id(node)] = {id(result): result}
@@ -149,7 +151,7 @@ class Recorder(TorchFunctionMode):
         source = node.images[0]
         scale = self.scales.get(id(source))
         if scale is None or scale.numel() < 2 or not self._made_of(scale):
-            return None  # of drawn numbers, such as a mask of dropout's, it is made of none
+            return None  # random numbers, such as dropout's mask, have no origin
         rank = len(source.shape) + 1
         dims = [d % rank - rank for d in node.settings["dims"]] or range(-rank, 0)
         direct = source.kind in MULTIPLICATIONS
@@ -180,7 +182,7 @@ def _in_place(func: Any, args: Any, kwargs: Any) -> bool:
 def tensors_in(value: Any) -> Iterator[Tensor]:
     """Yield the tensors in nested lists, tuples and dicts."""
     if isinstance(value, nn.parameter.UninitializedParameter | nn.parameter.UninitializedBuffer):
-        return  # of a lazy module that is about to run for the first time
+        return  # belongs to a lazy module that has not run yet
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, dict):

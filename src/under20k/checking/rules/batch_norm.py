@@ -96,8 +96,8 @@ def _before_batch_norm(required: set[int], convolutions: Sequence[Node], graph: 
 
 def _ways(convolution: Node, graph: Graph, own: set[int]) -> Ways:
     ways = Ways()
-    # Where, the activation or dropout that was passed, and whether it has met the last convolution's output:
-    # with that it may go on, as in a residual network without BatchNorm at its end.
+    # Node, activation or dropout passed on the way, whether the path met the last convolution's output:
+    # then it may go on without BatchNorm, as at the end of a residual network.
     left: list[tuple[Node, Node | None, bool]] = [(convolution, None, False)]
     seen = set()
     while left:

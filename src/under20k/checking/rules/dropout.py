@@ -31,7 +31,7 @@ def judge_dropout_off(evaluated: Sequence[Node]) -> Verdict:
 
 def _could_drop(node: Node) -> bool:
     if node.kind in (*ATTENTION, *RECURRENT):
-        return _rate(node) > 0  # that it has a setting for it is no layer of dropout
+        return _rate(node) > 0  # the setting alone makes it no dropout layer
     return "dropout" in node.kind
 
 

@@ -15,7 +15,7 @@ SOFTMAXES = ("softmax", "log_softmax")
 
 def judge_softmax(graph: Graph, losses: Sequence[str]) -> Verdict:
     """Judge whether the softmax at the end fits the loss functions that the source names."""
-    # One that layers with weights follow is attention's, and one that multiplies features a gate's.
+    # A softmax followed by layers with weights belongs to attention, one that multiplies features to a gate.
     layers = [
         node
         for node in graph.nodes

@@ -1,1 +1,1 @@
-"""The process that runs a stranger's code, what holds it, and the answers it gives."""
+"""The process that runs a stranger's code, its limits, and its answers."""

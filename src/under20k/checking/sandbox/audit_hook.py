@@ -1,4 +1,4 @@
-"""An audit hook of Python's that refuses what a model's code may not do.
+"""A Python audit hook that refuses forbidden acts of a model's code.
 
 A refused act fails as an ordinary PermissionError at its line, so that code that handles it goes on.
 Installed packages may, while they are being imported, do what imports do: read any file and start a process.
@@ -56,7 +56,7 @@ class AuditHook:
         self.refusals: list[tuple[str, str, int]] = []
         """Acts of the student's code, each with the file and line that it came from."""
         self._mode = ""
-        # Bound now: a model may replace what modules hold.
+        # Bound now: a model may replace attributes of modules.
         self._refused_open, self._refused_change, self._origin = refused_open, refused_change, _origin
         self._events, self._changing = dict(EVENTS), frozenset(CHANGES)
         self._installed = installed_folders()

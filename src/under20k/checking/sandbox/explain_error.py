@@ -133,7 +133,7 @@ def _jailed(error: BaseException) -> str:
     if not isinstance(error, OSError) or error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
         return ""
     frames = traceback.extract_tb(error.__traceback__)
-    if frames and "multiprocessing" in frames[-1].filename:  # which makes a semaphore, a file, for its lock
+    if frames and "multiprocessing" in frames[-1].filename:  # it makes a semaphore, which is a file
         return "start a process"
     return f"write the file {error.filename}" if error.filename else ""
 

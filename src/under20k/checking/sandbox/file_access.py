@@ -69,7 +69,7 @@ def refused_open(
     path, _, flags = arguments
     if issubclass(type(path), int):  # opened already
         return "", False
-    name = str.__str__(os.fsdecode(path))  # a class of the model's own could claim to equal anything
+    name = str.__str__(os.fsdecode(path))  # a str subclass of the model could claim to equal anything
     if name in devices:
         return "", False
     place = paths.realpath(name)
@@ -78,7 +78,7 @@ def refused_open(
         return ("" if below else f"write the file {name}"), False
     if place.startswith(readable) or not paths.lexists(place):
         return "", False
-    if paths.abspath(name).startswith(installed):  # which may be links to a store
+    if paths.abspath(name).startswith(installed):  # package folders may be links to a store
         return "", False
     return f"read the file {name}", True
 

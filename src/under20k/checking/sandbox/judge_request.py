@@ -81,7 +81,7 @@ def judge_request(request: Request, out: int, hook: AuditHook, scratch: Path, im
     except BaseException as error:  # the model's own code runs here: SystemExit and all
         try:
             problem = explain.why_broken(error, DEFECT if _is_defect(error) else doing)
-        except BaseException:  # of an exception's own making
+        except BaseException:  # raised by the exception's own methods
             problem = f"{doing}{type(error).__name__}"
         judgement = Judgement(error=problem)
         # The notes need not repeat the error.

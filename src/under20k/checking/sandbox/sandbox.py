@@ -129,7 +129,7 @@ def _judge(server: Server, target: Target, sandbox: Sandbox) -> Judgement:
     try:
         try:
             answer = server.ask(request)
-        except Stopped:  # perhaps a package did, when it was imported: let the model's own process import it
+        except Stopped:  # perhaps a package did on import: let the model's own process import it
             answer = server.ask(replace(request, preload=False))
         if request.whole and not answer.loaded:
             reason = _why_not_whole(answer, request)

@@ -22,7 +22,7 @@ START_LIMIT_S = 600.0
 GRACE_S = 60.0
 """For the process that keeps the time to report that it is over."""
 LINE_LIMIT_BYTES = 2 * REPORT_LIMIT_BYTES
-# -P, lest a random.py of the current folder run before there are limits.
+# -P: no module of the current folder, such as a random.py, may run before there are limits.
 WORKER = (sys.executable, "-P", "-m", "under20k.checking.sandbox.worker")
 SETTINGS = {
     "OMP_NUM_THREADS": "1",

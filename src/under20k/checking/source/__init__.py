@@ -1,1 +1,1 @@
-"""Where a model comes from: a student's files and notebooks, parsed but never run here."""
+"""The source of a model: a student's files and notebooks, parsed but never run here."""

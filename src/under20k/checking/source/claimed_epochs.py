@@ -143,14 +143,14 @@ class _Search:
             return False
         calls = [part for part in ast.walk(ast.Module(loop.body, [])) if isinstance(part, ast.Call)]
         if EPOCH.match(name):
-            # Not one that draws what was recorded.
+            # Not a loop that only plots records.
             return bool(calls) and not all(_last(call.func) in ("print", "append", "plot") for call in calls)
         if not COUNTER.match(name):
             return False
         for call in calls:
             function = self.functions.get(_last(call.func))
             if TRAINING.match(_last(call.func)) and isinstance(call.func, ast.Name):
-                # That function may have the loop over the epochs itself.
+                # That function may contain the loop over epochs itself.
                 loops = [part for part in ast.walk(function) if isinstance(part, ast.For)] if function else []
                 names = [part.target.id for part in loops if isinstance(part.target, ast.Name)]
                 return not any(EPOCH.match(inner) for inner in names)
@@ -175,7 +175,7 @@ class _Search:
         if isinstance(node, ast.Constant):
             return node.value if type(node.value) is int else None
         self.looked_up += 1
-        if depth == 0 or self.looked_up > MAX_EPOCHS:  # names set a thousand times from each other
+        if depth == 0 or self.looked_up > MAX_EPOCHS:  # thousands of names defined by each other
             return None
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
             inner = self._number(node.operand, function, depth - 1)

@@ -33,7 +33,7 @@ FIGURE = re.compile(
 BEFORE = re.compile(
     r"(?i)(?P<value>\d{1,3}(?:\.\d+)?)\s?%\*{0,2}\s{1,2}(?:test|val|validation)\W?(?:set )?acc"
 )
-# Not a result: what is aimed at, a class's own, a change, the k best.
+# Not results: targets, one class's accuracy, changes, top k.
 NO_RESULT = re.compile(
     r"(?i)target|goal|\baim|threshold|should|must|need|require|want|expect|at least|more than|less than"
     r"|improv|increas|decreas|drop|top.?[2-9]|per.?class|accuracy (of|for)\s+(class\b|digit\b|\w{1,12}\s*:)"

@@ -151,7 +151,7 @@ class Declarations:
             and all(self._may_be_of_torch(base) for base in node.bases)
         ]
         yield [name for name in unknown if method_of(name, "forward", self.classes)]
-        # Not what iterates, loads or transforms data.
+        # Leave out classes that iterate, load or transform data.
         data = ("__getitem__", "__len__", "__iter__", "__call__", "setup", "train_dataloader")
         yield [name for name in unknown if not any(method_of(name, method, self.classes) for method in data)]
 

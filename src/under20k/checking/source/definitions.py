@@ -152,7 +152,7 @@ class _Needs:
             bound = bound or binds
             if binds and unit.replaces:
                 break
-        if not bound:  # cells run in another order than they stand in
+        if not bound:  # cells may have run in another order
             later = (i for i in makers if i >= at and name in self.units[i].binds)
             found += [i for i in later if self._usable(self.units[i], name)][:1]
         return found
@@ -221,7 +221,7 @@ class _Needs:
             return True
         name, args = statement.name, statement.args
         if name in ("train", "eval", "test") and len(args.posonlyargs + args.args) > 2:
-            return False  # one that trains
+            return False  # it trains
         return (name.startswith("__") and name.endswith("__")) or name in self.attributes
 
 

@@ -30,7 +30,7 @@ def without_magics(source: str) -> str:
     if first.startswith("%%"):
         magic = first[2:].split()[:1]
         if not magic or magic[0] in FOREIGN_MAGICS:
-            return ""  # the cell is another language's
+            return ""  # a cell in another language
         if magic[0] in ("writefile", "file"):
             file = first.split()[-1].strip("'\"")
             return source.replace(first, WRITEFILE + file, 1) if file.endswith(".py") else ""

@@ -192,7 +192,7 @@ class Makings:
         """Return what a local function makes: a class without arguments, else the function itself."""
         if name in self._returned or depth == 0:
             return self._returned.get(name)
-        self._returned[name] = None  # for functions that return each other's
+        self._returned[name] = None  # for functions that call each other
         choices = set()
         for call in self._returned_calls(name):
             callee = last_name(call.func)

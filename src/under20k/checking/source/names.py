@@ -62,7 +62,7 @@ def scan(nodes: Iterable[ast.AST], *, lazy_annotations: bool = False, in_functio
     """
     try:
         return _scan(nodes, lazy_annotations, in_function)
-    except RecursionError:  # lambdas nested by the hundred: every name, as if there were one scope
+    except RecursionError:  # hundreds of nested lambdas: take every name as if there were one scope
         names = Names()
         for node in nodes:
             for part in ast.walk(node):

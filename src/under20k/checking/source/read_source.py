@@ -72,7 +72,7 @@ def _decoded(path: Path) -> tuple[str, list[str]]:
         reason = f"{error.reason} at byte {error.start}"
         raise UserError(f"{path} is not text in {error.encoding}: {reason}; save it as UTF-8") from error
     except (SyntaxError, LookupError, ValueError) as error:
-        missing = "declaration" in str(error)  # none, and it is not UTF-8
+        missing = "declaration" in str(error)  # no coding line, and not UTF-8
         reason = (
             "text in UTF-8, and names no other encoding" if missing else f"text that Python reads: {error}"
         )

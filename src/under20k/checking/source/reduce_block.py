@@ -27,7 +27,7 @@ def reduced(node: ast.stmt, wanted: Iterable[str]) -> ast.stmt | None:
         return None
     if len(body) == 1:
         return body[0]
-    # One statement, for one step.
+    # A single statement, since a step runs one.
     block = ast.If(ast.copy_location(ast.Constant(True), node), body, [])
     return ast.copy_location(block, node)
 
@@ -80,7 +80,7 @@ def _reduced(body: Iterable[ast.stmt], wanted: set[str]) -> list[ast.stmt]:
             handled = any(not isinstance(h.body[0], ast.Pass) for h in handlers)
             if not (inner["body"] or handled or inner["orelse"] or inner["finalbody"]):
                 continue
-            # An import that fails is what the handlers are for.
+            # The handlers are for imports that fail.
             body = [
                 kept
                 for part in node.body

@@ -268,7 +268,7 @@ def _distinct(models: list[Model], files: Files) -> list[Model]:
     """Drop a class that stands in several files, unless they name different losses."""
     imported = {other.path for file in files.values() for other in file.imports()}
     kept: dict[str, tuple[Model, str]] = {}
-    # A module that others import goes before copies of what it holds.
+    # A module that others import goes before copies of its classes.
     for model in sorted(models, key=lambda model: model.target is None or model.target.path not in imported):
         target = model.target
         if target is None:

@@ -154,7 +154,7 @@ def _about(target: Target, models: Models, choice: Choice, source: Source) -> Ta
 
 
 def _named(name: str, models: Models, source: Source) -> Choice:
-    # Where all of a module is imported, anything may be there.
+    # After a star import any name may exist.
     if name in models.declared.bound or "*" in models.declared.bound:
         node = models.declared.node_of(name)
         kind = "class" if isinstance(node, ast.ClassDef) else "factory" if node else "instance"
@@ -221,7 +221,7 @@ def _package(path: Path) -> str:
 def _installed(name: str) -> Path | None:
     try:
         spec = importlib.util.find_spec(name)
-    except ValueError:  # of __main__
+    except ValueError:  # raised for __main__
         return None
     return Path(spec.origin) if spec and spec.has_location and spec.origin else None
 

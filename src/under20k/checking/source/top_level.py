@@ -28,13 +28,13 @@ ANNOTATIONS_FLAG: int = annotations.compiler_flag
 
 @dataclass
 class Unit:
-    """A top-level statement and what is known about it."""
+    """A top-level statement, and the facts about it."""
 
     place: str
     node: ast.stmt
     flags: int
     guarded: bool
-    """Below ``if __name__ == "__main__"``."""
+    """Whether it stands below ``if __name__ == "__main__"``."""
     names: Names
     binds: set[str]
     changes: set[str]
@@ -45,7 +45,7 @@ class Unit:
 
     @property
     def kept(self) -> bool:
-        """Whether it is kept even if nothing is known to need it."""
+        """Whether it runs even if nothing is known to need it."""
         node = self.node
         return not self.guarded and (
             isinstance(node, (*IMPORTS, *FUNCTIONS, ast.ClassDef))
@@ -56,12 +56,12 @@ class Unit:
 
     @property
     def sliced(self) -> bool:
-        """Whether only those of its statements run that the model needs."""
+        """Whether only the statements in it run that the model needs."""
         return self.trains and isinstance(self.node, BLOCKS)
 
     @property
     def replaces(self) -> bool:
-        """Whether what it binds has nothing of its value before."""
+        """Whether the values that it binds do not depend on earlier ones."""
         node = self.node
         if isinstance(node, ast.Import) and not node.names[0].asname and "." in node.names[0].name:
             return False

@@ -57,8 +57,8 @@ def load_weights(path: Path) -> object:
         raise
     except OSError as error:
         raise WeightsError(f"the weights file cannot be read: {error.strerror or error}") from None
-    except Exception as error:  # whatever the loaders raise of a damaged file
-        if "persistent_load" in str(error):  # the source that old files of a whole model begin with
+    except Exception as error:  # whatever the loaders raise for a damaged file
+        if "persistent_load" in str(error):  # old files of a whole model begin with its source
             raise _whole("") from None
         kind = (
             "is damaged" if start[:2] == b"PK" or start[8:] == b"{" else "is of no known format, or damaged"
@@ -97,7 +97,7 @@ def match(state: object, model: nn.Module) -> dict[str, Tensor]:
                 name
                 for name in group
                 if name.startswith(prefix) and name not in known and not name.endswith("num_batches_tracked")
-                if "." in name or group[name].ndim  # else a number such as the epoch
+                if "." in name or group[name].ndim  # not a number such as the epoch
             ]
             if not missing and not others and not extra:
                 return {name: value for name, value in found.items() if value is not None}
@@ -110,7 +110,7 @@ def match(state: object, model: nn.Module) -> dict[str, Tensor]:
 def _load_torch(path: Path, zipped: bool) -> object:
     allowed = list(_numpy_globals())
     known = {f"{each.__module__}.{each.__name__}" for each in allowed}
-    # What torch allows of its own goes before these.
+    # torch's own allow-list goes before these.
     allowed += [_stand_in(name) for name in sorted(_globals(path, zipped)) if name not in known]
     # An open file, since some versions of torch go by a path's ending.
     with path.open("rb") as file, torch.serialization.safe_globals(allowed), warnings.catch_warnings():
@@ -126,7 +126,7 @@ def _globals(path: Path, zipped: bool) -> set[str]:
         for operation, argument, _ in pickletools.genops(stream):
             if operation.name == "GLOBAL":
                 module, _, name = str(argument).partition(" ")
-                # Saved by the names of Python 2, as torch reads them again.
+                # Saved under Python 2's names; torch translates them back.
                 module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
                 names.add(f"{module}.{name}")
 
@@ -156,7 +156,7 @@ def _numpy_globals() -> Iterator[Any]:
     yield from (np.ndarray, np.dtype)
     for name in dir(np.dtypes):
         kind = getattr(np.dtypes, name)
-        if isinstance(kind, type) and name.endswith("DType"):  # of objects, too: they come by the same sieve
+        if isinstance(kind, type) and name.endswith("DType"):  # including objects, which pass the same filter
             yield kind
 
 
@@ -238,7 +238,7 @@ def _prefixes(group: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> Iter
             if name.endswith(rest) and (len(name) == len(rest) or name[-len(rest) - 1] == ".")
         )
         yield from ((prefix, own) for prefix, _ in counts.most_common(4))
-    if last:  # so that what is missing can be named where nothing fits
+    if last:  # so that missing names can be reported if nothing fits
         yield "", ""
 
 
