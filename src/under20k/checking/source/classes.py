@@ -15,6 +15,8 @@ NO_MODELS = re.compile(
     r"|Thread|ABC|NamedTuple|Protocol|TypedDict|^object|^dict|^list|^tuple|^str|^int|^float|Logger|Trainer|Metric"
     r"|Loss|Function|Action|Formatter|Handler|Visitor|Generic)$"
 )
+LOSS_FUNCTIONS = frozenset({"nll_loss", "NLLLoss", "cross_entropy", "CrossEntropyLoss"})
+"""Names of the losses that a softmax has to fit."""
 LOSSES = re.compile(r"(?i)(loss|criterion)(es)?\d*$")
 TARGETS = re.compile(r"(?i)^(targets?|labels?|y|y_?true|gt|ground_truth|actual)$")
 

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
+from under20k.checking.source.classes import LOSS_FUNCTIONS
 from under20k.checking.source.read_source import Source, read_source
 from under20k.checking.source.syntax import PARSE_ERRORS, tree_of
 from under20k.errors import UserError
 
-LOSSES = frozenset({"nll_loss", "NLLLoss", "cross_entropy", "CrossEntropyLoss"})
 MODULES = ("Module", "Sequential")
 Names = dict[Path, dict[str, None]]
 """Names by file, in the order of the source."""
@@ -93,7 +93,7 @@ class File:
         """The loss functions that it names."""
         nodes = list(ast.walk(self.tree))
         names = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
-        return LOSSES & (names | {node.id for node in nodes if isinstance(node, ast.Name)})
+        return LOSS_FUNCTIONS & (names | {node.id for node in nodes if isinstance(node, ast.Name)})
 
     def imports(self) -> list[File]:
         """Return the other files that this one imports itself."""
@@ -179,9 +179,7 @@ class File:
         if self._names is not None:
             return
         self._names = {}
-        above = [self.path.parent]
-        while above[-1] != self.files.top and self.files.top in above[-1].parents:
-            above.append(above[-1].parent)
+        above = folders_up(self.path.parent, self.files.top)
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
                 for alias in node.names:
@@ -204,6 +202,14 @@ class File:
                 self._stars.append(file)
             elif file and file is not self:
                 self._names[alias.asname or alias.name] = (file, alias.name)
+
+
+def folders_up(folder: Path, top: Path) -> list[Path]:
+    """Return the folders from ``folder`` up to ``top``, only the first if it does not lie below."""
+    above = [folder]
+    while above[-1] != top and top in above[-1].parents:
+        above.append(above[-1].parent)
+    return above
 
 
 def _read(path: Path) -> Source:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from under20k.checking.source.claims import claims
-from under20k.checking.source.submission_files import File, Files
+from under20k.checking.source.submission_files import File, Files, folders_up
 from under20k.checking.source.target import SUFFIXES, NoModel, Target, parse, parse_all
 from under20k.errors import UserError
 
@@ -168,7 +168,8 @@ def _submission(name: str, top: Path, files: Files, every: bool) -> tuple[Submis
 
 
 def _models(file: File, top: Path, every: bool) -> Iterator[Model]:
-    text, folders = str(file.path), _folders(file.path, top)
+    text = str(file.path)
+    folders = list(map(str, folders_up(file.path.absolute().parent, top.absolute())))
     try:
         for target in parse_all(text, folders) if every else [parse(text, folders)]:
             yield Model(f"{text}:{target.name}" if every else text, file.path, target)
@@ -179,14 +180,6 @@ def _models(file: File, top: Path, every: bool) -> Iterator[Model]:
             yield Model(text, file.path, None, str(error))
     except Exception as error:  # whatever a file holds, the others are judged
         yield Model(text, file.path, None, f"cannot be parsed: {type(error).__name__}: {error}")
-
-
-def _folders(path: Path, top: Path) -> list[str]:
-    """Return the folders from a file's own up to its submission's, where its imports are looked up."""
-    above, end = [path.absolute().parent], top.absolute()
-    while above[-1] != end and end in above[-1].parents:
-        above.append(above[-1].parent)
-    return list(map(str, above))
 
 
 def _own(

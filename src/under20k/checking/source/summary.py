@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from under20k.checking.source.syntax import IMPORTS, is_constant, is_main_guard
+from under20k.checking.source.syntax import IMPORTS, annotations_of, defaults_of, is_constant, is_main_guard
 
 HARMLESS_DECORATORS = ("property", "staticmethod", "classmethod", "abstractmethod", "dataclass", "override")
 
@@ -14,12 +14,8 @@ def running(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt | ast.expr]:
     """Statements, and of definitions the decorators, defaults and bases that run with them."""
     for node in statements:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            arguments = node.args
-            every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
-            every += [argument for argument in (arguments.vararg, arguments.kwarg) if argument]
-            notes = [node.returns, *(argument.annotation for argument in every)]
             yield from _decorators(node)
-            yield from _calling([*arguments.defaults, *arguments.kw_defaults, *notes])
+            yield from _calling([*defaults_of(node.args), *annotations_of(node)])
         elif isinstance(node, ast.ClassDef):
             yield from _decorators(node)
             yield from _calling([*node.bases, *(keyword.value for keyword in node.keywords)])

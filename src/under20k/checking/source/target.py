@@ -12,6 +12,7 @@ from pathlib import Path
 
 from under20k.checking.source.choice import Models
 from under20k.checking.source.claims import NONE, Claims, claims
+from under20k.checking.source.classes import LOSS_FUNCTIONS
 from under20k.checking.source.constructors import NOTHING, Constructor, constructor
 from under20k.checking.source.definitions import definitions
 from under20k.checking.source.makings import Choice
@@ -123,7 +124,7 @@ def _parsed(text: str, folders: Sequence[str]) -> tuple[Target, Models, Choice, 
         choice = found
     nodes = [node for _, scope in models.declared.scopes for node in scope.parts]
     words = {last_name(node) for node in nodes if isinstance(node, ast.Name | ast.Attribute)}
-    losses = sorted(words & {"nll_loss", "NLLLoss", "cross_entropy", "CrossEntropyLoss"})
+    losses = sorted(words & LOSS_FUNCTIONS)
     target = Target(
         text,
         path,
