@@ -151,11 +151,11 @@ def test_models_are_judged_without_the_unneeded_missing_packages(tmp_path):
     found = [result for _, result in judge_all(texts, Sandbox(load_profile("brief")), jobs=1)]
     assert [result.parameters for result in found] == [PARAMETERS, PARAMETERS, None, None, PARAMETERS]
     assert [result.notes for result in found[:2]] == [
-        ["In [ ] (cell 3) has a syntax error and was left out: line 1: invalid syntax"],
-        [
+        ("In [ ] (cell 3) has a syntax error and was left out: line 1: invalid syntax",),
+        (
             "only its definitions ran: b.py:2 needs the package not_installed_anywhere,"
-            " which is not installed here"
-        ],
+            " which is not installed here",
+        ),
     ]
     assert "a.ipynb cell 4:16" in repr(found[0].layers)
     assert found[2].error.endswith("object has no attribute 'c' (c.py:15)")

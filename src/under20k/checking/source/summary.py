@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from under20k.checking.source.syntax import IMPORTS, annotations_of, defaults_of, is_constant, is_main_guard
+from under20k.checking.source.syntax import IMPORTS, arguments, defaults_of, is_constant, is_main_guard
 
 HARMLESS_DECORATORS = ("property", "staticmethod", "classmethod", "abstractmethod", "dataclass", "override")
 
@@ -15,7 +15,8 @@ def running(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt | ast.expr]:
     for node in statements:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield from _decorators(node)
-            yield from _calling([*defaults_of(node.args), *annotations_of(node)])
+            notes = [node.returns, *(argument.annotation for argument in arguments(node.args))]
+            yield from _calling([*defaults_of(node.args), *notes])
         elif isinstance(node, ast.ClassDef):
             yield from _decorators(node)
             yield from _calling([*node.bases, *(keyword.value for keyword in node.keywords)])
