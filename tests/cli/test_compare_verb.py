@@ -273,10 +273,10 @@ def test_damaged_benches_are_one_line(folders, capsys, harm):
         (["nowhere"], "nowhere is no folder"),
         (["records"], "records holds neither a run, a bench nor a record"),
         (["records/accurate/2026-01-04-tiny/README.md"], "is no folder"),
-        (["runs/small-1", "--picture", "board.svg"], "it is a PNG, so end it with .png"),
+        (["runs/small-1", "--picture", "board.svg"], "end its name with .png"),
         (["runs/small-1", "--picture", "runs/small-1/recipe.json/board.png"], "cannot be written"),
         (["runs/unfinished"], "runs/unfinished is not finished"),
-        (["runs/small-1", "--paired"], "--paired is about two folders; 1 are given"),
+        (["runs/small-1", "--paired"], "--paired compares two folders; 1 are given"),
         (["runs/small-0", "runs/small-1", "--paired"], "small and small have no seed in common"),
         (["runs/small-0", "runs/small-1", "--paired", "--format", "csv"], "take --json"),
     ],
@@ -290,7 +290,7 @@ def test_bad_input_is_one_line(folders, capsys, arguments, words):
 
 
 def test_what_the_function_refuses(folders):
-    with pytest.raises(UserError, match=r"is not sorted by 'size'; .*parameters"):
+    with pytest.raises(UserError, match=r"cannot be sorted by 'size'; .*parameters"):
         compare([folders["run"]], sort="size")
     with pytest.raises(UserError, match="nothing to compare"):
         compare([])

@@ -162,6 +162,6 @@ def test_a_model_of_before_there_were_digests_is_read_and_compared(here, capsys)
     assert code == 0
     correct = json.loads(out)["correct"]
     last = round(10_000 * run.metrics()[-1].validation_accuracy)
-    assert f"{correct:,} images of validation are right, and at the run's last epoch {last:,} were" in err
-    assert "more than rounding makes" in err
+    assert f"{correct:,} validation images are correct, and {last:,} were at the run's last epoch" in err
+    assert "more than rounding explains" in err
     assert err.count("\n") == 1

@@ -1,4 +1,7 @@
-"""A leaderboard over runs, benches and records: size, accuracy over seeds, time, test where it was read."""
+"""Print a leaderboard over runs, benches and records: size, accuracy over seeds, time, test accuracy.
+
+Test accuracy is shown where every seed read the test set.
+"""
 
 from __future__ import annotations
 
@@ -26,27 +29,27 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--paired",
         action="store_true",
-        help="of two folders, the first minus the second too, paired by seed: two recipes, or one by two "
-        "engines or in two precisions",
+        help="of two folders, also the first minus the second, paired by seed: two recipes, or one recipe by "
+        "two engines or in two precisions",
     )
     parser.add_argument(
         "--picture",
         type=Path,
         metavar="PNG",
-        help="draw accuracy against parameters too, with the Pareto front and public figures",
+        help="also draw accuracy against parameters, with the Pareto front and public figures",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what the options say; returns the exit code. Raises UserError."""
+    """Do what the options say; return the exit code. Raises UserError."""
     picture = arguments.picture
     if picture is not None and picture.suffix.lower() != ".png":
-        raise UserError(f"--picture is {str(picture)!r}; it is a PNG, so end it with .png")
+        raise UserError(f"--picture is {str(picture)!r}; the file is a PNG, so end its name with .png")
     form = "json" if arguments.json else arguments.format
     if arguments.paired and len(arguments.paths) != 2:
-        raise UserError(f"--paired is about two folders; {len(arguments.paths)} are given")
+        raise UserError(f"--paired compares two folders; {len(arguments.paths)} are given")
     if arguments.paired and form == "csv":
-        raise UserError("--paired gives a second table, which a CSV has no room for; take --json")
+        raise UserError("--paired prints a second table, which CSV cannot hold; use --json")
 
     from under20k.report.bench import DETECTABLE, difference_table
     from under20k.report.leaderboard import draw_leaderboard, leaderboard_table

@@ -31,7 +31,7 @@ VERBS = {
     "compare": "a leaderboard over runs, benches and records",
     "report": "write the pages and pictures of runs, benches and records again",
     "records": "print the records, verify them, submit a bench as one",
-    "check": "check a recipe, a run or any PyTorch model against the brief",
+    "check": "check a recipe, a run or any PyTorch model against the assignment",
     "recipes": "list the recipes, or show one's layers and settings",
     "data": "fetch and verify MNIST, say where it lies, draw a contact sheet",
 }

@@ -1,23 +1,24 @@
-"""Tables, curves and reports made from runs; nothing here trains or imports an engine.
+"""Pages, tables and pictures made from runs, benches, records and findings; nothing here trains.
 
-==================== ===================================================================================
-tables, markdown     rows as aligned text and Markdown; the tables of architectures and recipes
-wording              what a recipe's settings say in words
-figures, curves      Matplotlib without global state; training curves as PNG
-evaluation_report    one evaluation: text, confusion matrix, gallery of the misclassified
-document             a report as sections, rendered to HTML and to Markdown by the templates
-run_report           ``report.md`` and ``curves.png`` in a run folder
-specification        the specification's own figures, as data
-results              one recipe's runs, and the figures that follow from them
-comparison           recipes side by side, each beside the specification
-verdicts             the requirement checks as a table
-claims               a recipe's result in words
-insights, pooling    what the numbers say about the learning-rate drop, the gap and the pooling
-bench, seeds_picture the report of ``under20k bench``: its tables, its picture
-leaderboard, anchors ``under20k compare``: its table and picture, and the public figures in it
-records, parts       the records' tables and pages, and the generated parts of a page
-reproduction         the report of ``under20k reproduce``
-==================== ===================================================================================
+====================== =================================================================================
+tables, markdown       rows as aligned text and Markdown; the tables of architectures and recipes
+words                  settings, counts and p-values in words
+figures, curves        Matplotlib without global state; training curves as PNG
+document               a report as sections, rendered to HTML and to Markdown by the templates
+environment            what runs were trained on and by
+run                    ``report.md`` and ``curves.png`` of a run
+evaluation             one evaluation: text, confusion matrix, gallery of the misclassified
+bench, bench_figure    the report of ``under20k bench``: its tables, its picture
+leaderboard, anchors   ``under20k compare``: its table and picture, and the public figures in it
+records                the records' tables and pages
+pages                  generated parts of README and docs
+check                  the findings of ``under20k check``
+contact_sheet          sample images of each class
+reproduction/          the report of ``under20k reproduce``
+====================== =================================================================================
+
+Within reproduction/: assignment (its own figures, as data), page, target and claims (who reaches 99.40%, in a
+table and in words), comparison (recipes beside the assignment), insights and pooling.
 
 Import from these modules: plots and templates load only where they are drawn and filled.
 """

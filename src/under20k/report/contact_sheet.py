@@ -1,4 +1,4 @@
-"""The contact sheet: what the images of each class look like, on one page."""
+"""The contact sheet: sample images of each class on one page."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ PAPER, INK, QUIET = 255, 24, 120  # grey levels
 
 
 def contact_sheet(split: Split, samples: int) -> bytes:
-    """A PNG of the first ``samples`` images of each class in ``split``, a row a class, with its count.
+    """Return a PNG of the first ``samples`` images of each class in ``split``, a row a class, with counts.
 
-    Dark ink on white paper, that is the images inverted. The same bytes for the same images on the same
+    Dark ink on white paper: the images are inverted. The same images give the same bytes with the same
     version of Pillow.
     """
     counts = split.class_counts()

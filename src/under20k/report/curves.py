@@ -37,7 +37,7 @@ LEFT, RIGHT, BOTTOM, TOP = 0.105, 0.795, 0.16, 0.9  # of the figure; the axes' e
 FONT_POINTS = 9.5
 LINE_HEIGHT = 1.3  # of the font's size
 TITLE_WIDTH = 66  # characters a line
-MARKERS = 25  # at most so many on a line
+MARKERS = 25  # on a line, at most
 LABELLED_DROPS = 2  # more labels would cover each other
 
 # Lower ends of the axis, in per cent: the first that leaves no epoch but the first below it.
@@ -51,7 +51,7 @@ class Series:
 
     name: str
     seeds: list[list[float]]
-    """Of each seed, epoch by epoch."""
+    """Each seed's accuracies, epoch by epoch."""
     colour: str
     line: str
     marker: str
@@ -87,7 +87,7 @@ def draw_seed_curves(runs: Sequence[Sequence[EpochMetrics]], recipe: Recipe, pat
 
 
 def curves_figure(runs: Sequence[Sequence[EpochMetrics]], recipe: Recipe) -> Figure:
-    """The curves of one run or more of a recipe, each of the same number of epochs, at least one."""
+    """Draw the curves of one run or more of a recipe, all with the same number of epochs, at least one."""
     training = Series(
         "training", [[100 * e.train_accuracy for e in run] for run in runs], VERMILION, "--", "s", "white"
     )
@@ -115,18 +115,18 @@ def curves_figure(runs: Sequence[Sequence[EpochMetrics]], recipe: Recipe) -> Fig
 
 
 def lower_end(curves: Sequence[Sequence[float]]) -> float:
-    """Where the axis starts, in per cent, for curves of accuracies in per cent.
+    """Return where the axis starts, in per cent, for curves of accuracies in per cent.
 
-    The first epoch lies far below the others and would press them together: it may fall below the axis.
+    The first epoch is far below the others and would compress them: it may fall below the axis.
     """
     shown = [value for curve in curves for value in (curve[1:] or curve)]
     return next(end for end in LOWER_ENDS if end <= min(shown))
 
 
 def spread(values: Sequence[float], gap: float, top: float) -> list[float]:
-    """The values moved as little as order allows, for neighbours to be ``gap`` apart and none above ``top``.
+    """Return heights for labels: ``gap`` apart, none above ``top``, each as near its value as order allows.
 
-    Two or more labels at the same height would cover each other; these are the heights to put them at.
+    Labels at the same height would cover each other.
     """
     placed = [0.0] * len(values)
     ceiling = top
@@ -202,7 +202,7 @@ def _draw(axes: Axes, series: Series) -> None:
 
 
 def _final_values(axes: Axes, curves: Sequence[Series], lower: float) -> None:
-    """Name and last value to the right of each curve's end, with a thin line where the label had to move."""
+    """Write name and last value to the right of each curve's end, a thin line to labels that had to move."""
     height_points = 72 * HEIGHT_IN * (TOP - BOTTOM)
     bottom, top = axes.get_ylim()
     label_height = 2 * LINE_HEIGHT * FONT_POINTS * (top - bottom) / height_points
@@ -230,11 +230,11 @@ def _final_values(axes: Axes, curves: Sequence[Series], lower: float) -> None:
 
 
 def _below(figure: Figure, axes: Axes, curves: Sequence[Series], lower: float) -> None:
-    """What lies below the axis: a triangle at its edge, and the value in a line below the figure."""
+    """Mark values below the axis: a triangle at its edge, and the value in a line below the figure."""
     hidden = [series for series in curves if series.centre[0] < lower]
-    for place, series in enumerate(hidden):
+    for index, series in enumerate(hidden):
         # Beside each other, or one triangle would cover the other.
-        aside = 0.02 * len(series.centre) * (place - (len(hidden) - 1) / 2)
+        aside = 0.02 * len(series.centre) * (index - (len(hidden) - 1) / 2)
         axes.plot(
             [1 + aside], [lower], marker="v", markersize=8, color=series.colour, clip_on=False,
             linestyle="none", zorder=4,

@@ -34,7 +34,7 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Code:
-    """Lines to be typed, shown as they are."""
+    """Lines to type, shown verbatim."""
 
     text: str
     kind = "code"
@@ -48,12 +48,12 @@ class Picture:
     """Name of the file beside the Markdown."""
     png: bytes
     alt: str
-    """What it shows, for who does not see it."""
+    """Alternative text."""
     kind = "picture"
 
     @property
     def data_uri(self) -> str:
-        """The image as a URI that holds it."""
+        """The image as a data URI."""
         return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
 
 
@@ -69,13 +69,13 @@ class Section:
 
     @property
     def anchor(self) -> str:
-        """The title as a fragment of a link."""
+        """The title as the fragment of a link."""
         return re.sub(r"\W+", "-", self.title.lower()).strip("-")
 
 
 @dataclass(frozen=True)
 class Document:
-    """A report: what it claims, then its sections."""
+    """A report: its claim, then its sections."""
 
     title: str
     lead: tuple[Block, ...]
@@ -84,22 +84,22 @@ class Document:
 
     @property
     def pictures(self) -> list[Picture]:
-        """All of them, in order."""
+        """All pictures, in order."""
         blocks = [*self.lead, *(block for section in self.sections for block in section.blocks)]
         return [block for block in blocks if isinstance(block, Picture)]
 
     def html(self) -> str:
-        """One page that needs nothing but itself."""
+        """Return one self-contained page."""
         return _environment().get_template("document.html.j2").render(document=self)
 
     def markdown(self) -> str:
-        """The same in Markdown, which needs the files of ``pictures`` beside it."""
+        """Return the same in Markdown, which needs the files of ``pictures`` beside it."""
         return _environment().get_template("document.md.j2").render(document=self).rstrip() + "\n"
 
 
 @cache
 def _environment() -> Environment:
-    # Autoescape holds for Markdown too: what no filter below has made safe for it comes out as entities.
+    # Autoescape applies to Markdown too: text that no filter below has escaped comes out as entities.
     environment = Environment(
         loader=PackageLoader("under20k.report"),
         autoescape=True,

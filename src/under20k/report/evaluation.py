@@ -1,4 +1,4 @@
-"""One evaluation for people: its figures as text, its confusions and its misclassified images as PNG.
+"""One evaluation as text, and its confusion matrix and misclassified images as PNG.
 
 Shapes: N images, 10 classes.
 """
@@ -25,11 +25,11 @@ CELL_PX = (IMAGE_SIDE + 20, IMAGE_SIDE + 14)  # rows and columns of an image wit
 INCHES_PER_PX = 0.95 / CELL_PX[1]
 HEADER_IN = 0.5
 ROUNDED_IMAGES = 2
-"""That another processor's rounding may decide otherwise."""
+"""Images that rounding on another processor may classify otherwise."""
 
 
 def evaluation_text(evaluation: Evaluation) -> str:
-    """Accuracy, loss, precision and recall by class, and the confusion matrix."""
+    """Return accuracy, loss, precision and recall by class, and the confusion matrix."""
     return "\n\n".join(
         (
             f"{evaluation.split}: {headline(evaluation)}, loss {evaluation.loss:.4f}",
@@ -40,30 +40,30 @@ def evaluation_text(evaluation: Evaluation) -> str:
 
 
 def headline(evaluation: Evaluation) -> str:
-    """``9,931 of 10,000 images correct (99.31%)``."""
+    """Return ``9,931 of 10,000 images correct (99.31%)``."""
     return f"{evaluation.correct:,} of {evaluation.images:,} images correct ({percent(evaluation.accuracy)})"
 
 
 def beside_last_epoch(evaluation: Evaluation, last: EpochMetrics) -> str:
-    """How an evaluation on validation differs from the run's last epoch; empty where it does not."""
+    """Return how an evaluation on validation differs from the run's last epoch; empty if it does not."""
     trained = round(last.validation_accuracy * evaluation.images)
     differing = abs(evaluation.correct - trained)
     if not differing:
         return ""
     why = (
-        "as another engine or processor may round"
+        "another engine or processor may round so"
         if differing <= ROUNDED_IMAGES
-        else "more than rounding makes: the model may not be the one that was trained; train again with "
+        else "more than rounding explains: the model may not be the one that was trained; train again with "
         "--overwrite"
     )
     return (
-        f"{evaluation.correct:,} images of validation are right, and at the run's last epoch {trained:,} "
-        f"were; that is {why}"
+        f"{evaluation.correct:,} validation images are correct, and {trained:,} were at the run's last "
+        f"epoch; {why}"
     )
 
 
 def class_table(evaluation: Evaluation) -> Table:
-    """Precision and recall of each class; a dash where a class has no images, or none predicted as it."""
+    """Return precision and recall of each class; a dash where there is no image to count."""
     images, predicted = evaluation.confusion.sum(axis=1), evaluation.confusion.sum(axis=0)
     rows = tuple(
         (
@@ -79,7 +79,7 @@ def class_table(evaluation: Evaluation) -> Table:
 
 
 def confusion_table(evaluation: Evaluation) -> Table:
-    """Images by true class (row) and predicted class (column), zeros as dots."""
+    """Return the images by true class (row) and predicted class (column), zeros as dots."""
     rows = tuple(
         (str(label), *(f"{images:,}" if images else "·" for images in row))
         for label, row in enumerate(evaluation.confusion.tolist())
@@ -94,7 +94,7 @@ def draw_confusion(evaluation: Evaluation, path: Path) -> None:
 
 
 def confusion_figure(evaluation: Evaluation) -> Figure:
-    """Counts in every cell; only the errors are shaded, which the diagonal would outshine."""
+    """Draw the counts; only the errors are shaded, since the diagonal would outshine them."""
     counts = evaluation.confusion
     errors = counts - np.diag(counts.diagonal())
     most = max(int(errors.max()), 1)
@@ -134,10 +134,17 @@ def draw_gallery(
     path: Path,
     limit: int = GALLERY_LIMIT,
 ) -> None:
-    """Draw up to ``limit`` misclassified images, the most confident errors first, as PNG at ``path``.
+    """Draw misclassified images, the most confident errors first, as PNG.
 
-    ``images`` (N, 28, 28), ``labels`` (N,) in 0–9, ``logits`` (N, 10). Raises UserError where it cannot be
-    written.
+    Args:
+        images: (N, 28, 28), ink from 0 to 255.
+        labels: (N,), from 0 to 9.
+        logits: (N, 10).
+        path: Of the PNG.
+        limit: Images drawn at most.
+
+    Raises:
+        UserError: The file cannot be written.
     """
     write_bytes(path, png(gallery_figure(images, labels, logits, limit)))
 
@@ -145,7 +152,7 @@ def draw_gallery(
 def misclassified(
     labels: NDArray[np.uint8], logits: NDArray[np.float32]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Index, predicted class and its probability of each wrong image, the most confident first."""
+    """Return index, predicted class and probability of each wrong image, the most confident first."""
     predicted = logits.argmax(axis=1)
     confidence = np.exp(log_softmax(logits).max(axis=1))
     wrong = np.flatnonzero(predicted != labels)
@@ -156,7 +163,7 @@ def misclassified(
 def gallery_figure(
     images: NDArray[np.uint8], labels: NDArray[np.uint8], logits: NDArray[np.float32], limit: int
 ) -> Figure:
-    """The figure of ``draw_gallery``."""
+    """Return the figure of ``draw_gallery``."""
     order, predicted, confidence = misclassified(labels, logits)
     shown = min(limit, len(order))
     rows = -(-shown // COLUMNS)
@@ -173,17 +180,17 @@ def gallery_figure(
         # One picture holds all images: a hundred axes take seconds to draw.
         sheet = np.zeros((rows * height, COLUMNS * width), np.uint8)
         margin = (width - IMAGE_SIDE) // 2
-        for place in range(shown):
-            row, column = divmod(place, COLUMNS)
+        for position in range(shown):
+            row, column = divmod(position, COLUMNS)
             top, left = row * height + 1, column * width + margin
-            sheet[top : top + IMAGE_SIDE, left : left + IMAGE_SIDE] = images[order[place]]
+            sheet[top : top + IMAGE_SIDE, left : left + IMAGE_SIDE] = images[order[position]]
             axes.text(
                 left + IMAGE_SIDE / 2, top + IMAGE_SIDE + 1,
-                f"{labels[order[place]]} → {predicted[place]}", ha="center", va="top", fontsize=9,
+                f"{labels[order[position]]} → {predicted[position]}", ha="center", va="top", fontsize=9,
                 fontweight="bold", color=INK,
             )  # fmt: skip
             axes.text(
-                left + IMAGE_SIDE / 2, top + IMAGE_SIDE + 9, percent(confidence[place], 1),
+                left + IMAGE_SIDE / 2, top + IMAGE_SIDE + 9, percent(confidence[position], 1),
                 ha="center", va="top", fontsize=8, color=FAINT,
             )  # fmt: skip
         # Black ink on white, which prints better than MNIST's white on black.
@@ -192,7 +199,7 @@ def gallery_figure(
 
 
 def gallery_title(shown: int, wrong: int, images: int) -> str:
-    """How many are shown of how many, and how to read the captions."""
+    """Return how many are shown of how many, and how to read the captions."""
     if not wrong:
         return f"None of {plural(images, 'image')} is misclassified."
     count = f"All {wrong:,}" if shown == wrong else f"{shown:,} of {wrong:,}"

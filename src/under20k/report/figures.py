@@ -1,4 +1,4 @@
-"""Matplotlib without its global state: figures by the object API, PNGs that depend on their content only.
+"""Matplotlib without its global state: figures by the object API, PNGs that depend only on their content.
 
 Every module that draws takes Matplotlib from here. Nothing is shown on a screen, so MPLBACKEND is not read:
 Jupyter and Colab set it for their ``!commands``, and importing Matplotlib fails where it names a backend that
@@ -28,7 +28,7 @@ finally:
     if _backend is not None:
         os.environ["MPLBACKEND"] = _backend
 if _backend and not _imported_before:
-    # For what the program that imports this shows itself: Matplotlib reads the variable once.
+    # For figures of the importing program: Matplotlib reads the variable once.
     with suppress(ValueError):
         matplotlib.rcParams["backend"] = _backend
 
@@ -45,13 +45,13 @@ INK, FAINT, GRID = "#1b1f24", "#59636e", "#e3e7eb"
 
 @contextmanager
 def default_style() -> Iterator[None]:
-    """Matplotlib's own defaults within the block, whatever the user's settings file says."""
+    """Use Matplotlib's own defaults within the block, whatever the user's settings file says."""
     with matplotlib.style.context("default"), matplotlib.rc_context({"text.color": INK}):
         yield
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:
-    """An empty figure of so many inches, to be drawn by Agg. To be called within ``default_style``."""
+    """Return an empty figure, to be drawn by Agg. Call it within ``default_style``."""
     figure = Figure(figsize=(width_in, height_in), dpi=DOTS_PER_INCH)
     FigureCanvasAgg(figure)
     return figure

@@ -1,7 +1,7 @@
-"""Text as Markdown that shows it, whatever signs it holds.
+"""Text escaped for Markdown.
 
-Signs are escaped only where Markdown would read them, so that the source stays readable: an underscore
-within a word, a "<" before a space and brackets that no parenthesis follows are plain text.
+Characters are escaped only where Markdown would interpret them, so that the source stays readable: an
+underscore within a word, a "<" before a space and brackets without a parenthesis after them are plain text.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ _BLOCK_START = re.compile(r"(?=[#>\[]|[+-](?:\s|$)|[=-]+$)|(\d+)(?=[.)](?:\s|$))
 
 
 def escape(text: str) -> str:
-    """``text`` on one line, to stand within a line of Markdown."""
+    """Return ``text`` on one line, to stand within a line of Markdown."""
     return _SPECIAL.sub(r"\\\g<0>", one_line(text))
 
 
 def escape_block(text: str) -> str:
-    """``text`` as a line of its own, which might begin like a heading, a quotation, a list or a rule."""
+    """Return ``text`` as a line of its own that begins no heading, quotation, list or rule."""
     line = escape(text)
     start = _BLOCK_START.match(line)
     return f"{line[: start.end()]}\\{line[start.end() :]}" if start else line
 
 
 def escape_cell(text: str) -> str:
-    """``text`` as a table's cell."""
+    """Return ``text`` as a table's cell."""
     return escape(text).replace("|", "\\|")
 
 
 def escape_label(text: str) -> str:
-    """``text`` between the brackets of an image or a link."""
+    """Return ``text`` for the brackets of an image or a link."""
     return re.sub(r"(?<!\\)[\[\]]", r"\\\g<0>", escape(text))
 
 
 def one_line(text: str) -> str:
-    """``text`` with every run of white space as one space, and no control characters."""
+    """Return ``text`` with each run of white space as one space, and no control characters."""
     line = " ".join(text.split())
     return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in line)

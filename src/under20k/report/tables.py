@@ -14,7 +14,7 @@ from under20k.report.words import augmentation_text, recipe_settings, schedule_t
 
 GAP = "  "
 NARROWEST = 8
-"""Characters that a wrapped column keeps."""
+"""Characters that a wrapped column keeps at least."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     caption: str = ""
     align: str = ""
-    """A letter a column, ``l`` or ``r``; without it, the first column left and the others right."""
+    """A letter per column, ``l`` or ``r``; by default the first column left and the others right."""
     notes: tuple[str, ...] = ()
     """Lines below the table: totals, remarks."""
     marked: frozenset[int] = frozenset()
@@ -58,10 +58,10 @@ class Table:
         ]
 
     def text(self, width: int | None = None) -> str:
-        """Columns two spaces apart, a rule under the header; no line break at the end.
+        """Return columns two spaces apart, a rule under the header; no line break at the end.
 
-        With ``width`` the lines have at most so many characters: the text of left-aligned columns is wrapped,
-        the widest first. Columns of figures are never wrapped, so a table of many may stay wider.
+        Lines have at most ``width`` characters: the text of left-aligned columns is wrapped, the widest
+        first. Columns of figures are never wrapped, so a table with many may be wider.
         """
         widths = _widths(self.header, self.rows)
         if width is not None:
@@ -79,7 +79,7 @@ class Table:
         return "\n".join([one_line(self.caption)] * bool(self.caption) + [line.rstrip() for line in lines])
 
     def markdown(self) -> str:
-        """A Markdown table that also reads well as text, caption and notes around it."""
+        """Return a Markdown table that also reads well as text, caption and notes around it."""
         rows = [tuple(map(escape_cell, row)) for row in self.rows]
         header = tuple(map(escape_cell, self.header))
         widths = [max(width, 3) for width in _widths(header, rows)]
@@ -96,7 +96,7 @@ class Table:
         return "\n\n".join(parts)
 
     def _lines(self, cells: Sequence[str], widths: Sequence[int]) -> list[str]:
-        """A row's lines: as many as its tallest cell takes."""
+        """Return a row's lines: as many as its tallest cell takes."""
         columns = [wrapped(cell, width) for cell, width in zip(cells, widths, strict=True)]
         return [self._line(line, widths) for line in zip_longest(*columns, fillvalue="")]
 
@@ -108,12 +108,12 @@ class Table:
 
 
 def architecture_table(recipe: Recipe, name: str = "") -> Table:
-    """The layers of a recipe's network, one image at a time, in the columns of torchsummary and two more.
+    """Return the layers of a recipe's network for one image, in torchsummary's columns and two more.
 
-    ``name`` is whose it is, by default the recipe's own.
+    ``name`` heads the table, by default the recipe's.
 
-    The receptive field is the side in pixels of the input square that an output element depends on, the
-    jump the distance in pixels between the squares of neighbouring elements.
+    The receptive field is the side in pixels of the input square that an output element depends on; the
+    jump is the distance in pixels between the squares of neighbouring elements.
     """
     layers = list(recipe.architecture.layers())
     numbers = count(1)
@@ -156,7 +156,7 @@ def recipe_table(recipe: Recipe, facts: Mapping[str, str]) -> Table:
 
 
 def recipes_overview(recipes: Iterable[Recipe]) -> Table:
-    """A row a recipe: what it costs and how it is trained."""
+    """Return a row a recipe: its costs and how it trains."""
     rows = tuple(
         (
             recipe.name,
@@ -179,7 +179,7 @@ def _widths(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[int]:
 
 
 def _narrowed(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]:
-    """Widths that add up to ``room``, or come as near as the ``least`` let them; the widest gives first."""
+    """Return widths that add up to ``room``, or as near as ``least`` allows; the widest shrink first."""
     narrowed = list(widths)
     while sum(narrowed) > room:
         given = [(width, i) for i, width in enumerate(narrowed) if width > least[i]]
@@ -190,7 +190,7 @@ def _narrowed(widths: Sequence[int], least: Sequence[int], room: int) -> list[in
 
 
 def wrapped(text: str, width: int | None, indent: str = "") -> list[str]:
-    """The lines of a text of at most ``width`` characters, the second and further ones after ``indent``.
+    """Return the lines of a text of at most ``width`` characters, all but the first after ``indent``.
 
     At least one line; a word is broken only where it is longer than a line.
     """

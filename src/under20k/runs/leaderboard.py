@@ -41,7 +41,7 @@ class Entry:
         return self.statistics.summary.last
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON and CSV."""
+        """Return plain values, for JSON and CSV."""
         validation, summary = self.validation, self.statistics.summary
         return {
             "name": self.name,
@@ -62,7 +62,7 @@ class Entry:
         }
 
 
-# What a leaderboard can be sorted by, each with its best end first; what is missing comes last.
+# Sort keys, each with the best first; missing values come last.
 KEYS: dict[str, Callable[[Entry], float | None]] = {
     "accuracy": lambda entry: -entry.validation.mean,
     "parameters": lambda entry: entry.parameters,
@@ -76,12 +76,12 @@ KEYS: dict[str, Callable[[Entry], float | None]] = {
 
 
 def compare(paths: Sequence[Path | str], sort: str = "accuracy") -> list[Entry]:
-    """The runs, benches and records in these folders, sorted by one of ``KEYS``, the best first.
+    """Return the runs, benches and records in these folders, sorted by one of ``KEYS``, the best first.
 
     Raises UserError for a folder that holds none, or an unfinished run.
     """
     if sort not in KEYS:
-        raise UserError(f"a leaderboard is not sorted by {sort!r}; {nearest(sort, KEYS)}")
+        raise UserError(f"a leaderboard cannot be sorted by {sort!r}; {nearest(sort, KEYS)}")
     if not paths:
         raise UserError("nothing to compare; name runs, benches or records")
     entries = [entry_of(Path(path)) for path in paths]
@@ -95,22 +95,22 @@ def compare(paths: Sequence[Path | str], sort: str = "accuracy") -> list[Entry]:
 
 
 def paired(ours: Path | str, theirs: Path | str) -> Difference:
-    """The accuracies in one folder minus those in another, by the seeds of both.
+    """Return the accuracies in one folder minus those in another, paired by seed.
 
-    Of two recipes, or of one that two engines, precisions or versions have trained. Raises UserError for a
-    folder that holds no run, bench or record, and where no seed is in both.
+    They are of two recipes, or of one that two engines, precisions or versions trained. Raises UserError for
+    a folder that holds no run, bench or record, and where no seed is in both.
     """
     return bench_in(Path(ours)).versus(bench_in(Path(theirs)))
 
 
 def bench_in(path: Path) -> Bench:
-    """The seeds of the run, bench or record in a folder. Raises UserError where it holds none of these."""
+    """Return the seeds of the run, bench or record in a folder. Raises UserError where it holds none."""
     *_, bench = _opened(path)
     return bench
 
 
 def entry_of(path: Path) -> Entry:
-    """The run, bench or record in a folder. Raises UserError where it holds none of these."""
+    """Return the run, bench or record in a folder. Raises UserError where it holds none."""
     name, kind, test, bench = _opened(path)
     architecture = bench.recipe.architecture
     return Entry(
@@ -151,12 +151,12 @@ def _opened(path: Path) -> tuple[str, str, Sample | None, Bench]:
 
 
 def readings_of(run: Run) -> list[float]:
-    """The test accuracies read from a run, the earliest first. Raises UserError where they are damaged."""
+    """Return the test accuracies read from a run, the earliest first. Raises UserError for damaged ones."""
     return [reading["correct"] / reading["images"] for reading in run.test_readings()]
 
 
 def _readings_of_seed(bench: Bench, seed: SeedResult, folder: Path) -> list[float]:
-    """The test accuracies read from a seed's run; none where that is gone."""
+    """Return the test accuracies read from a seed's run; none where that is gone."""
     path = Path(os.path.normpath(folder / seed.run))
     if not seed.run or not path.is_dir():
         return []
@@ -167,14 +167,12 @@ def _readings_of_seed(bench: Bench, seed: SeedResult, folder: Path) -> list[floa
 
 
 def test_of(readings: Sequence[Sequence[float]]) -> Sample | None:
-    """Over the seeds, the first reading of each; None where one has none."""
+    """Return the first reading of each seed as a sample; None where a seed has none."""
     return Sample.of([of_seed[0] for of_seed in readings]) if all(readings) else None
 
 
 def pareto(entries: Sequence[Entry]) -> list[Entry]:
-    """Those that no other beats: none has at most as many parameters and a higher mean, or fewer and as high
-    a one. By parameters.
-    """
+    """Return the Pareto front by parameters: nothing smaller is as accurate, nothing as small more so."""
     front: list[Entry] = []
     for entry in sorted(entries, key=lambda each: (each.parameters, -each.validation.mean)):
         if not front or entry.validation.mean > front[-1].validation.mean:
@@ -183,7 +181,7 @@ def pareto(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def as_csv(entries: Sequence[Entry]) -> str:
-    """A line an entry under a header, as RFC 4180 has it."""
+    """Return CSV (RFC 4180): a header and a line an entry."""
     text = io.StringIO()
     rows = [entry.to_dict() for entry in entries]
     writer = csv.DictWriter(text, list(rows[0]))

@@ -121,7 +121,7 @@ def test_each_rule_of_all_tracks(track, bench, words):
     named = judged(track, bench)
     assert any(words in text for text in named), named
     # The recipe is no specified one; beside that, the one breach is told once, and no other.
-    others = [text for text in named if "is not one of the specification's recipes" not in text]
+    others = [text for text in named if "is not one of the assignment's recipes" not in text]
     assert len(others) == 1
     assert (len(named) == 2) == (track == "reference")
 
@@ -166,7 +166,7 @@ def test_the_reference_is_the_specifications_as_it_is():
     for recipe in (MINIMAL, REGULARIZED):
         assert judged("reference", bench_of(around(0.99), recipe)) == []
     (only,) = judged("reference", bench_of(around(0.99), MINIMAL.with_changes(weight_decay=2e-4)))
-    assert "is not one of the specification's recipes, regularized and minimal, as they are" in only
+    assert "is not one of the assignment's recipes, regularized and minimal, as they are" in only
 
 
 @pytest.mark.parametrize(

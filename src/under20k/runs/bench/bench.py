@@ -38,13 +38,13 @@ DIGEST = "sha256"
 
 
 TIMED_BY = ("engine", "precision", "instruction_set", "device", "threads", "processor")
-"""What a training's seconds depend on beside the recipe; with the instruction set goes the layout."""
+"""Entries of an environment that a training's seconds depend on, beside the recipe."""
 
 
 def timed_differently(environments: Iterable[Mapping[str, Any]]) -> str:
-    """In what trainings differ that their seconds depend on: ``threads 1 and 2``; empty where in nothing.
+    """Return how trainings differ in what their seconds depend on: ``threads 1 and 2``; empty if they do not.
 
-    A mean of such seconds is of no one thing, and is marked wherever it is shown.
+    A mean of seconds measured differently is marked wherever it is shown.
     """
     environments = list(environments)
     found = []
@@ -63,7 +63,7 @@ class SeedResult:
     epochs: tuple[EpochMetrics, ...]
     environment: Mapping[str, Any]
     run: str = ""
-    """Its run folder, as seen from the bench folder."""
+    """Its run folder, relative to the bench folder."""
     test_readings: int = 0
     """How often the test set had been read when this was written down."""
 
@@ -74,17 +74,20 @@ class SeedResult:
 
     @property
     def time_s(self) -> float:
-        """Of all epochs, evaluation included, and of its teachers' training."""
+        """Seconds of all epochs, evaluation included, and of its teachers' training."""
         return training_time_s(self.epochs, self.environment)
 
     @property
     def images_per_s(self) -> float:
-        """Of training alone."""
+        """Mean over the epochs, of training alone."""
         return fmean(epoch.images_per_s for epoch in self.epochs)
 
     @classmethod
     def of(cls, run: Run, folder: Path | None = None) -> SeedResult:
-        """Of a finished run. Raises UserError where its metrics lack an epoch."""
+        """Return the result of a finished run, seen from ``folder``.
+
+        Raises UserError where its metrics lack an epoch.
+        """
         metrics = run.metrics()
         if len(metrics) != run.recipe.epochs:
             raise UserError(
@@ -102,7 +105,7 @@ def _count(value: Any) -> int:
 
 
 def _seen_from(folder: Path, path: Path) -> str:
-    """The way from ``folder`` to ``path``, with slashes; in full where they lie on two drives of Windows."""
+    """Return ``path`` relative to ``folder``, with slashes; in full where they are on two Windows drives."""
     try:
         return Path(os.path.relpath(path, folder)).as_posix()
     except ValueError:
@@ -111,23 +114,23 @@ def _seen_from(folder: Path, path: Path) -> str:
 
 @dataclass(frozen=True)
 class Statistics:
-    """What the last epochs of several seeds say. Accuracies are fractions, on validation."""
+    """Statistics of several seeds' last epochs. Accuracies are fractions, on validation."""
 
     summary: Summary
     interval: Interval | None
     """95% for the mean; None for a single seed."""
     share_interval: Interval
-    """95% for the share of all seeds, not only these, that are at or above the target at the last epoch."""
+    """95% for the fraction of all seeds, not only these, at or above the target at the last epoch."""
     target: float
     p_exceeds_target: float | None
-    """One-sided, of Student's t-test that the mean exceeds the target; None for a single seed."""
+    """p-value of Student's t-test, H₀: mean ≤ target; None for a single seed."""
     time_s: Sample
     """Seconds of a training."""
     images_per_s: Sample
 
     @classmethod
     def of(cls, seeds: Sequence[SeedResult]) -> Statistics:
-        """Of at least one seed."""
+        """Return the statistics of at least one seed."""
         summary = Summary.of([[epoch.validation_accuracy for epoch in seed.epochs] for seed in seeds])
         return cls(
             summary,
@@ -140,7 +143,7 @@ class Statistics:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         last, best = self.summary.last, self.summary.best
         return {
             "n": last.n,
@@ -166,7 +169,7 @@ class Statistics:
 
 
 def digest(values: Mapping[str, Any]) -> str:
-    """SHA-256, in hexadecimal, of what ``bench.json`` holds beside it."""
+    """Return the SHA-256, in hexadecimal, of plain values without their own digest."""
     rest = {name: value for name, value in values.items() if name != DIGEST}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
@@ -178,7 +181,7 @@ class Bench:
     recipe: Recipe
     seeds: tuple[SeedResult, ...]
     failures: tuple[str, ...] = ()
-    """The trainings that were given up, which no figure counts."""
+    """Why trainings were given up; no figure counts them."""
     command: str = ""
     date: str = ""
 
@@ -265,7 +268,10 @@ class Bench:
         return [seed.validation_accuracy for seed in self.seeds]
 
     def versus(self, other: Bench) -> Difference:
-        """This recipe's accuracies minus another's, by the seeds of both. Raises UserError for none."""
+        """Return these accuracies minus another bench's, paired by seed.
+
+        Raises UserError where they have no seed in common.
+        """
         theirs = {seed.seed: seed.validation_accuracy for seed in other.seeds}
         pairs = [(seed.validation_accuracy, theirs[seed.seed]) for seed in self.seeds if seed.seed in theirs]
         if not pairs:
@@ -273,7 +279,7 @@ class Bench:
         return Difference.of(*zip(*pairs, strict=True))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON, with a digest of them all."""
+        """Return plain values, for JSON, with a digest of them all."""
         values = {
             "format": FORMAT,
             "command": self.command,
@@ -341,7 +347,7 @@ class Bench:
                 for fault in of_seed:
                     raise ValueError(f"seed {seed.seed}: {fault}")
             if data.get(DIGEST, made := digest(data)) != made:
-                raise ValueError("it is not what was written, by its own SHA-256; bench again")
+                raise ValueError("its SHA-256 does not match: the file was changed; bench again")
         except ValueError as error:
             raise UserError(f"damaged: {error}") from error
         except (KeyError, TypeError, AttributeError, ArithmeticError) as error:
@@ -354,7 +360,7 @@ class Bench:
 
     @classmethod
     def open(cls, path: Path) -> Bench:
-        """The bench in a folder. Raises UserError where there is none, or it is damaged."""
+        """Return the bench in a folder. Raises UserError where there is none, or it is damaged."""
         if not is_present(path / FILE):
             raise UserError(f"there is no bench in {path}; make one with 'under20k bench'")
         try:

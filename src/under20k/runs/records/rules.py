@@ -18,7 +18,7 @@ TRACKS = {
     "accurate": "highest mean validation accuracy",
     "small": "fewest parameters whose mean reaches the target, p < 0.01",
     "fast": "least training time on two CPU cores whose mean reaches the target, p < 0.01",
-    "reference": "the specification's two recipes as they are",
+    "reference": "the assignment's two recipes as they are",
 }
 """What each track asks for, by its name."""
 
@@ -43,7 +43,7 @@ def broken(
     """The rules of a track that a bench breaks, each in words; none where it is a record.
 
     ``test_readings``: how often each seed's model has read the test set. With ``measured`` false, how
-    training was timed is left out. That the split is the specification's and the head a global average pool
+    training was timed is left out. That the split is the assignment's and the head a global average pool
     is so of every recipe here.
     """
     return [
@@ -65,7 +65,7 @@ def recipe_rules(track: str, bench: Bench) -> list[str]:
         wrong += [f"its teachers: {text}" for text in network_rules(recipe.distillation.teacher)]
     if track == "reference" and recipe not in SPECIFIED:
         names = " and ".join(specified.name for specified in SPECIFIED)
-        wrong.append(f"{recipe.name} is not one of the specification's recipes, {names}, as they are")
+        wrong.append(f"{recipe.name} is not one of the assignment's recipes, {names}, as they are")
     return wrong
 
 
