@@ -18,6 +18,8 @@ import os
 import secrets
 import shlex
 import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -166,21 +168,34 @@ def show(arguments: argparse.Namespace) -> int:
 MOST_SHOWN = 20  # findings of a record
 
 
+@dataclass(frozen=True)
+class Verified:
+    """The outcome of a verification, by record folder."""
+
+    wrong: Mapping[Path, Sequence[str]]
+    """Findings; none where a record holds."""
+    model: Mapping[Path, str]
+    """Accuracy of the kept model, in words; empty where it was not evaluated."""
+    sound: Mapping[Path, Record]
+    """The records without findings."""
+    source: str | None
+    """The text that seeds were drawn by, if any were retrained."""
+    seeds: Sequence[Rerun]
+    timings: Sequence[Retiming]
+
+    @property
+    def held(self) -> list[Path]:
+        """The folders of records that hold, retrained seeds and timings included."""
+        failed = {again.record for again in self.seeds if not again.passed}
+        failed |= {timed.record for timed in self.timings if not timed.passed}
+        return [folder for folder, record in self.sound.items() if record.folder not in failed]
+
+
 def verify(arguments: argparse.Namespace) -> int:
-    """Check records; train some of their seeds again."""
-    if not 0 <= arguments.rerun <= 1000:
-        raise UserError(f"--rerun is {arguments.rerun}; give 0 to 1000 seeds")
-    if arguments.rerun_records is not None and not 1 <= arguments.rerun_records <= 1000:
-        raise UserError(f"--rerun-records is {arguments.rerun_records}; give 1 to 1000")
-    for option in ("rerun_records", "rerun_from"):
-        if getattr(arguments, option) is not None and not arguments.rerun:
-            raise UserError(f"--{option.replace('_', '-')} draws what --rerun K trains again; give both")
-    if arguments.rerun_from == "":
-        raise UserError("--rerun-from is empty; give a text, or leave it out to draw at random")
-    jobs_argument(arguments)  # raises where it is wrong
+    """Check records; retrain some of their seeds."""
+    check_verify_options(arguments)
 
     from under20k.cli.progress import Display
-    from under20k.runs.records.consistency import remarks
     from under20k.runs.records.record import Record, record_folders
     from under20k.runs.records.verify import evaluated
 
@@ -199,48 +214,74 @@ def verify(arguments: argparse.Namespace) -> int:
     sound = {folder: Record.open(folder) for folder in folders if not wrong[folder]}
     source = draw_source(arguments) if arguments.rerun else None
     seeds, timings = train_again(arguments, list(sound.values()), source) if source else ([], [])
-    failed_again = {seed.record for seed in seeds if not seed.passed}
-    failed_again |= {timed.record for timed in timings if not timed.passed}
-    held = [folder for folder, record in sound.items() if record.folder not in failed_again]
-    failed = len(held) < len(folders)
+    verified = Verified(wrong, model, sound, source, seeds, timings)
     if arguments.json:
-        values = {
-            "passed": not failed,
-            "records": [
-                {
-                    "record": str(folder),
-                    "passed": folder in held,
-                    "wrong": of_record,
-                    "remarks": remarks(sound[folder]) if folder in sound else [],
-                    "model": model[folder] or None,
-                }
-                for folder, of_record in wrong.items()
-            ],
-            "drawn_from": source,
-            "reruns": [again.to_dict() for again in seeds],
-            "timings": [again.to_dict() for again in timings],
-        }
-        print(json.dumps(values, indent=2))
-        return 1 if failed else 0
-    for folder, of_record in wrong.items():
-        if of_record:
+        print(json.dumps(verified_values(verified), indent=2))
+    else:
+        print_verified(verified, arguments)
+    return 1 if len(verified.held) < len(folders) else 0
+
+
+def check_verify_options(arguments: argparse.Namespace) -> None:
+    """Raise UserError for options of ``verify`` that make no sense."""
+    if not 0 <= arguments.rerun <= 1000:
+        raise UserError(f"--rerun is {arguments.rerun}; give 0 to 1000 seeds")
+    if arguments.rerun_records is not None and not 1 <= arguments.rerun_records <= 1000:
+        raise UserError(f"--rerun-records is {arguments.rerun_records}; give 1 to 1000")
+    for option in ("rerun_records", "rerun_from"):
+        if getattr(arguments, option) is not None and not arguments.rerun:
+            raise UserError(f"--{option.replace('_', '-')} draws what --rerun K trains again; give both")
+    if arguments.rerun_from == "":
+        raise UserError("--rerun-from is empty; give a text, or leave it out to draw at random")
+    jobs_argument(arguments)  # raises where it is wrong
+
+
+def verified_values(verified: Verified) -> dict[str, object]:
+    """Return a verification as plain values, for JSON."""
+    from under20k.runs.records.consistency import remarks
+
+    held, sound = verified.held, verified.sound
+    return {
+        "passed": len(held) == len(verified.wrong),
+        "records": [
+            {
+                "record": str(folder),
+                "passed": folder in held,
+                "wrong": list(wrong),
+                "remarks": remarks(sound[folder]) if folder in sound else [],
+                "model": verified.model[folder] or None,
+            }
+            for folder, wrong in verified.wrong.items()
+        ],
+        "drawn_from": verified.source,
+        "reruns": [again.to_dict() for again in verified.seeds],
+        "timings": [again.to_dict() for again in verified.timings],
+    }
+
+
+def print_verified(verified: Verified, arguments: argparse.Namespace) -> None:
+    """Print a verification: a line a record with its findings, then retrained seeds and timings."""
+    from under20k.runs.records.consistency import remarks
+
+    for folder, wrong in verified.wrong.items():
+        if wrong:
             print(f"{folder}: DOES NOT HOLD")
-            more = len(of_record) - MOST_SHOWN
-            shown = of_record[: MOST_SHOWN if more > 1 else None]
+            more = len(wrong) - MOST_SHOWN
+            shown = wrong[: MOST_SHOWN if more > 1 else None]
             for text in [*shown, *([f"and {more} findings more: --json has them"] if more > 1 else [])]:
                 print(f"  {text}")
             continue
-        print(f"{folder}: holds{f'; {model[folder]}' if model[folder] else ''}")
-        for text in remarks(sound[folder]):
+        model = verified.model[folder]
+        print(f"{folder}: holds{f'; {model}' if model else ''}")
+        for text in remarks(verified.sound[folder]):
             print(f"  unusual: {text}")
-    for again in seeds:
+    for again in verified.seeds:
         print(f"{again.record}, seed {again.seed}: {'' if again.passed else 'FAILED: '}{again.text}")
-    for timed in timings:
+    for timed in verified.timings:
         print(f"{timed.record}, timing: {'' if timed.passed else 'FAILED: '}{timed.text}")
-    if source:
-        print(f"drawn from {source!r}; {repeat(arguments, source)} draws the same")
-    print(f"{len(held)} of {len(folders)} records hold")
-    return 1 if failed else 0
+    if verified.source:
+        print(f"drawn from {verified.source!r}; {repeat(arguments, verified.source)} draws the same")
+    print(f"{len(verified.held)} of {len(verified.wrong)} records hold")
 
 
 def findings(folder: Path) -> list[str]:
