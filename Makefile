@@ -81,7 +81,7 @@ benchmark: $(VENV)/installed-benchmark ## time the native engine against PyTorch
 
 # Without the native engine: all that it needs of the dependencies is NumPy, as the rest does.
 LOWEST_TESTS = tests/runs/test_run.py tests/runs/test_locks.py tests/runs/test_provenance.py tests/report/test_contact_sheet.py \
-	tests/data/test_layouts.py tests/data/test_search.py tests/report tests/checking/accuracy/test_weights_file.py \
+	tests/data/test_layouts.py tests/data/test_search.py tests/report tests/checking/weights/test_weights_file.py \
 	tests/cli/test_help.py
 
 test-lowest: $(BIN)/python            ## run quick tests with the lowest version of each dependency
