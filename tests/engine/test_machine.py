@@ -16,7 +16,7 @@ from under20k.engine.select import check_training_memory, create
 from under20k.errors import UserError
 from under20k.recipe.named import MINIMAL
 from under20k.runs.events import EpochDone, Event
-from under20k.runs.parallel.local import fitting_jobs
+from under20k.runs.parallel.layout import fitting_jobs
 from under20k.runs.places import Places
 from under20k.runs.train import train
 

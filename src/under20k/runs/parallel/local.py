@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from queue import SimpleQueue
 
-from under20k.engine import machine
 from under20k.runs.events import Event
+from under20k.runs.parallel.layout import Layout
 from under20k.runs.parallel.processes import (
     ProcessDied,
     SeparateProcesses,
@@ -28,9 +25,9 @@ class LocalProcesses:
 
     retryable = (ProcessDied,)
 
-    def __init__(self, executor: SeparateProcesses, jobs: int, limit: str) -> None:
+    def __init__(self, executor: SeparateProcesses, where: str) -> None:
         self.executor = executor
-        self.where = f"{jobs} at a time{f' ({limit})' if limit else ''}"
+        self.where = where
 
     def submit(self, task: Task) -> Future[None]:
         """Train a task when a process is free."""
@@ -51,8 +48,8 @@ class ThisProcess:
 
     retryable = ()
 
-    def __init__(self, why: str) -> None:
-        self.where = f"one after the other in this process: {why}"
+    def __init__(self, where: str) -> None:
+        self.where = where
         self._executor = ThreadPoolExecutor(1)
         self._events: SimpleQueue[Event] = SimpleQueue()
         self._stopping = threading.Event()
@@ -88,20 +85,11 @@ class Stopped(BaseException):
 
 
 @contextmanager
-def local_backend(tasks: int, jobs: int | None, threads: int, job_bytes: int) -> Iterator[Backend]:
-    """Give the block a backend of this machine; its processes end at once with the block, however that ends.
-
-    Where a program may start no processes, its own takes their place.
-
-    Args:
-        tasks: how many there are.
-        jobs: processes; by default as many as the cores and the memory hold.
-        threads: of each task.
-        job_bytes: memory of each task.
-    """
+def local_backend(layout: Layout) -> Iterator[Backend]:
+    """Give the block a backend of this machine; its processes end with the block, however that ends."""
     end_if_only_imported()
-    if why := why_in_this_process():
-        here = ThisProcess(why)
+    if not layout.processes:
+        here = ThisProcess(layout.where)
         try:
             yield here
         except BaseException:
@@ -109,38 +97,9 @@ def local_backend(tasks: int, jobs: int | None, threads: int, job_bytes: int) ->
             raise
         here.close(now=False)
         return
-    jobs, limit = (min(jobs, tasks), "") if jobs else fitting_jobs(tasks, threads, job_bytes)
-    executor = SeparateProcesses(jobs)
+    executor = SeparateProcesses(layout.jobs)
     try:
-        yield LocalProcesses(executor, jobs, limit)
+        yield LocalProcesses(executor, layout.where)
     finally:
         # Each has its last epoch on disk; waiting for the running ones would take minutes.
         executor.shutdown()
-
-
-def why_in_this_process() -> str:
-    """Return why no processes can be started here; empty where they can."""
-    if multiprocessing.current_process().daemon:
-        return "it is a daemonic process of multiprocessing, which may start no others"
-    main = sys.modules["__main__"]
-    file = getattr(main, "__file__", None)
-    if file is not None and getattr(main, "__spec__", None) is None and not os.path.exists(file):
-        return f"others would import its program, {file}, which is no file"
-    return ""
-
-
-def fitting_jobs(tasks: int, threads: int, job_bytes: int) -> tuple[int, str]:
-    """Return how many of the tasks to run at a time, and what keeps it below what the machine's own cores and
-    memory hold, if anything does.
-
-    Args:
-        tasks: how many there are.
-        threads: of each task.
-        job_bytes: memory of each task.
-    """
-    available, memory = machine.cores(), machine.memory()
-    jobs, limit = available.amount // threads, available.limit
-    if memory is not None and memory.amount // job_bytes < jobs:
-        jobs = memory.amount // job_bytes
-        limit = f"{machine.size_text(memory.amount)} of memory{f', {memory.limit}' if memory.limit else ''}"
-    return (tasks, "") if tasks <= jobs else (max(1, jobs), limit)

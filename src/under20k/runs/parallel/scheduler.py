@@ -11,9 +11,10 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
 
-from under20k.engine.select import choose, least_bytes, torch_device
+from under20k.engine.select import choose, torch_device
 from under20k.errors import UserError, unforeseen
 from under20k.runs.events import EpochDone, Failed, Finished, Note, OnEvent, Scheduled, Started, Step, ignore
+from under20k.runs.parallel.layout import local_layout
 from under20k.runs.parallel.local import local_backend
 from under20k.runs.parallel.processes import DiedInStart, NoMainGuard, end_if_only_imported
 from under20k.runs.parallel.reuse import Differing, differences, finished, fitting, trained_elsewhere
@@ -80,10 +81,11 @@ def train_all(
     """
     end_if_only_imported()
     check_options(tasks, here=cluster is None)
-    tasks = [with_threads(task) for task in tasks]
 
     def expect(task: Task) -> Mapping[str, Any]:
-        return expected_identity(task.compute, here=cluster is None)
+        # On torch, whose bits depend on the number of threads, it is one unless another is given.
+        compute = replace(task.compute, threads=task.compute.threads or 1)
+        return expected_identity(compute, here=cluster is None)
 
     runs: dict[Path, Run] = {}
     missing = []
@@ -97,7 +99,8 @@ def train_all(
             missing.append(task)
     failures: list[Failure] = []
     if missing:
-        with _backend(missing, jobs, cluster) as backend:
+        missing, backend_here = _placed(missing, jobs, cluster)
+        with backend_here as backend:
             recipes = {task.path: task.recipe for task in missing}
             on_event(Scheduled(recipes, missing[0].compute, backend.where))
             failures = _Schedule(missing, backend, differing, expect, on_event).run()
@@ -118,22 +121,24 @@ def check_options(tasks: Sequence[Task], *, here: bool) -> None:
             torch_device(compute.device)
 
 
-def with_threads(task: Task) -> Task:
-    """Return the task with a number of threads: by default one, since trainings run in parallel."""
-    if task.compute.threads is not None:
-        return task
-    return replace(task, compute=replace(task.compute, threads=1))
-
-
-def _backend(tasks: Sequence[Task], jobs: int | None, cluster: str | None) -> AbstractContextManager[Backend]:
+def _placed(
+    tasks: Sequence[Task], jobs: int | None, cluster: str | None
+) -> tuple[list[Task], AbstractContextManager[Backend]]:
+    """Return the tasks with the number of threads that each trains on, and their backend."""
     compute = tasks[0].compute
     if cluster is None:
-        engine = choose(compute).engine
-        job_bytes = max(least_bytes(engine, task.recipe) for task in tasks)
-        return local_backend(len(tasks), jobs, compute.threads or 1, job_bytes)
-    from under20k.runs.parallel.dask import dask_backend  # an extra, which not everyone has
+        layout = local_layout(tasks, compute, jobs)
+        threads, backend = layout.threads, local_backend(layout)
+    else:
+        from under20k.runs.parallel.dask import dask_backend  # an extra, which not everyone has
 
-    return dask_backend(cluster, compute, tasks[0].places.data)
+        threads = compute.threads or 1
+        backend = dask_backend(cluster, compute, tasks[0].places.data)
+    placed = [
+        task if task.compute.threads else replace(task, compute=replace(task.compute, threads=threads))
+        for task in tasks
+    ]
+    return placed, backend
 
 
 class _Schedule:

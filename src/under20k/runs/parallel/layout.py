@@ -1,0 +1,242 @@
+"""How trainings share the cores of this machine: one on all of them, or several at once.
+
+Which is faster depends on the processor: several networks fight for its caches, one network does some work on
+one core only. For the native engine, whose bits do not depend on the number of threads, it is measured once
+and remembered in the user's cache folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from time import perf_counter, process_time
+
+import numpy as np
+
+from under20k.data.cache import cache_folder
+from under20k.engine import machine, native_engine
+from under20k.engine.base import Compute
+from under20k.engine.select import choose, create, least_bytes
+from under20k.errors import UserError
+from under20k.files import read_json, write_json
+from under20k.recipe.plan import epoch_plan
+from under20k.recipe.recipe import Recipe
+from under20k.runs.parallel.task import Task
+from under20k.runs.provenance import native_build, processor
+
+FORMAT = 1
+MAX_KEPT = 200  # answers in the file
+BUDGET_S = 1.5  # for a measurement, after one warm-up round
+UNDISTURBED = 0.9  # of the cores' time that a measurement has to get to be remembered
+IMAGES = 1024  # of a measured epoch, or two batches; a fifth as many are evaluated
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How many trainings run at a time, each on how many threads."""
+
+    jobs: int
+    threads: int
+    where: str
+    """In words: ``2 at a time``."""
+    processes: bool = True
+    """Whether each is a process of its own; if not, they run in this one."""
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """Seconds to train the same images."""
+
+    one_s: float
+    """A network alone, on all cores."""
+    several_s: float
+    """Several networks at once, which share the cores, each on as many images."""
+    undisturbed: bool = True
+    """Whether the cores had nothing else to do; what is measured otherwise is not remembered."""
+
+
+Measure = Callable[[Recipe, Compute, int, int], Speeds]
+
+
+def measure(recipe: Recipe, compute: Compute, jobs: int, cores: int) -> Speeds:
+    """Time a recipe's epochs on a few images, in both layouts in turns.
+
+    Args:
+        recipe: what to train, without its teachers.
+        compute: the native engine's precision.
+        jobs: networks at once in the second layout.
+        cores: shared by them.
+
+    Raises:
+        UserError: where memory does not suffice.
+    """
+    # With a learning rate of 0 the weights stay as they are, however often the same images come.
+    recipe = replace(recipe, distillation=None, learning_rate=0.0)
+    count = max(IMAGES, 2 * recipe.batch_size)
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (count, 28, 28), np.uint8)
+    labels = random.integers(0, 10, count, np.uint8)
+
+    def network(seed: int, threads: int) -> Callable[[], None]:
+        engine = create(recipe, seed, replace(compute, threads=threads))
+
+        def epoch() -> None:
+            engine.train_epoch(images, labels, epoch_plan(recipe, seed, 1, count), lambda done: None)
+            engine.logits(images[: count // 5])
+
+        return epoch
+
+    layouts = [network(0, cores)], [network(seed, cores // jobs) for seed in range(jobs)]
+    times: tuple[list[float], list[float]] = [], []
+    computed_s = 0.0  # by all threads in the second layout
+    with ThreadPoolExecutor(jobs) as pool:  # the engine computes without Python's lock
+        begun = perf_counter()
+        while len(times[1]) < 2 or perf_counter() - begun < BUDGET_S:
+            for networks, seconds in zip(layouts, times, strict=True):
+                started, computed_before_s = perf_counter(), process_time()
+                for running in [pool.submit(epoch) for epoch in networks]:
+                    running.result()
+                seconds.append(perf_counter() - started)
+            computed_s += process_time() - computed_before_s
+    busy = computed_s / (sum(times[1]) * jobs * (cores // jobs))
+    one_s, several_s = (median(seconds[1:]) for seconds in times)  # the first round warms up
+    return Speeds(one_s, several_s, busy >= UNDISTURBED)
+
+
+def local_layout(
+    tasks: Sequence[Task], compute: Compute, jobs: int | None, measure: Measure = measure
+) -> Layout:
+    """Choose how tasks share the cores and the memory of this machine.
+
+    Args:
+        tasks: the trainings.
+        compute: of all of them; a number of threads that it names is kept.
+        jobs: how many to train at a time, if not None.
+        measure: times both layouts where neither number is given.
+    """
+    engine, cores = choose(compute).engine, machine.cores().amount
+    if why := why_in_this_process():
+        threads = compute.threads or (cores if engine == "native" else 1)
+        return Layout(1, threads, f"one after the other in this process: {why}", processes=False)
+    job_bytes = max(least_bytes(engine, task.recipe) for task in tasks)
+    if jobs is not None:
+        jobs = min(jobs, len(tasks))
+        threads = compute.threads or (max(1, cores // jobs) if engine == "native" else 1)
+        return Layout(jobs, threads, f"{jobs} at a time")
+    fitting, limit = fitting_jobs(len(tasks), compute.threads or 1, job_bytes)
+    several = Layout(fitting, compute.threads or 1, f"{fitting} at a time{f' ({limit})' if limit else ''}")
+    if compute.threads is not None or engine != "native" or cores == 1:
+        return several
+    several = replace(several, threads=cores // fitting)
+    one = Layout(1, cores, f"1 at a time on {cores} threads")
+    if fitting == 1:
+        return one
+    heaviest = max(tasks, key=lambda task: work(task.recipe)).recipe
+    try:
+        speeds = remembered(heaviest, compute, fitting, cores, measure)
+    except UserError:  # too little memory, as the trainings will say
+        return several
+    amounts = [work(task.recipe) for task in tasks]
+    one_s = sum(amounts) * speeds.one_s
+    several_s = makespan(amounts, fitting) * speeds.several_s
+    if one_s < several_s:
+        why = f"measured {several_s / one_s:.2f} times as fast as {fitting} at a time"
+        return replace(one, where=f"{one.where}, {why}")
+    why = f"measured {one_s / several_s:.2f} times as fast as 1 at a time on {cores} threads"
+    return replace(several, where=f"{several.where}, {why}")
+
+
+def why_in_this_process() -> str:
+    """Return why no processes can be started here; empty where they can."""
+    if multiprocessing.current_process().daemon:
+        return "it is a daemonic process of multiprocessing, which may start no others"
+    main = sys.modules["__main__"]
+    file = getattr(main, "__file__", None)
+    if file is not None and getattr(main, "__spec__", None) is None and not os.path.exists(file):
+        return f"others would import its program, {file}, which is no file"
+    return ""
+
+
+def fitting_jobs(tasks: int, threads: int, job_bytes: int) -> tuple[int, str]:
+    """Return how many of the tasks to run at a time, and what keeps it below what the machine's own cores and
+    memory hold, if anything does.
+
+    Args:
+        tasks: how many there are.
+        threads: of each task.
+        job_bytes: memory of each task.
+    """
+    available, memory = machine.cores(), machine.memory()
+    jobs, limit = available.amount // threads, available.limit
+    if memory is not None and memory.amount // job_bytes < jobs:
+        jobs = memory.amount // job_bytes
+        limit = f"{machine.size_text(memory.amount)} of memory{f', {memory.limit}' if memory.limit else ''}"
+    return (tasks, "") if tasks <= jobs else (max(1, jobs), limit)
+
+
+def work(recipe: Recipe) -> float:
+    """Return the multiplications of a training, in no unit."""
+    return float(recipe.epochs * recipe.architecture.macs)
+
+
+def makespan(amounts: Sequence[float], jobs: int) -> float:
+    """Return when the last of several amounts of work is done, each taken by the first of ``jobs`` workers to
+    be free.
+    """
+    busy_until = [0.0] * jobs
+    for amount in amounts:
+        heapq.heapreplace(busy_until, busy_until[0] + amount)
+    return max(busy_until)
+
+
+def remembered(recipe: Recipe, compute: Compute, jobs: int, cores: int, measure: Measure) -> Speeds:
+    """Return the speeds in the cache file, or measure them and add them; a damaged file is replaced."""
+    precision = choose(compute).precision
+    settings = (
+        processor(),
+        native_build(),
+        native_engine.instruction_set(precision),
+        precision,
+        str(recipe.architecture),
+        str(recipe.batch_size),
+    )
+    key = f"{hashlib.sha256(repr(settings).encode()).hexdigest()[:16]}-{jobs}-{cores}"
+    path = cache_file()
+    known = read_answers(path) if path else {}
+    if key in known:
+        return known[key]
+    speeds = measure(recipe, compute, jobs, cores)
+    if path and speeds.undisturbed:
+        seconds = {name: [each.one_s, each.several_s] for name, each in {**known, key: speeds}.items()}
+        with suppress(UserError, OSError):  # it is measured again then
+            write_json(path, {"format": FORMAT, "seconds": dict(list(seconds.items())[-MAX_KEPT:])})
+    return speeds
+
+
+def cache_file() -> Path | None:
+    """Return the file of earlier answers; None where this user has no home folder."""
+    try:
+        return cache_folder().with_name("layouts.json")
+    except UserError:
+        return None
+
+
+def read_answers(path: Path) -> dict[str, Speeds]:
+    """Return the speeds in a cache file; none where it is missing or damaged."""
+    try:
+        found = read_json(path)
+        if found["format"] != FORMAT:
+            return {}
+        answers = {str(key): Speeds(float(pair[0]), float(pair[1])) for key, pair in found["seconds"].items()}
+    except (UserError, OSError, ValueError, TypeError, KeyError, IndexError, AttributeError):
+        return {}
+    return {key: speeds for key, speeds in answers.items() if min(speeds.one_s, speeds.several_s) > 0}
