@@ -28,7 +28,7 @@ from under20k.recipe.weights import Tensors, initial_weights
 from under20k.runs.parallel.reuse import fitting
 from under20k.runs.parallel.task import Task
 from under20k.runs.places import Places
-from under20k.runs.provenance import describe_environment, expected_identity, identity
+from under20k.runs.provenance import describe_environment, identity, local_identity
 from under20k.runs.run import Run
 
 DRAWS = 6
@@ -273,8 +273,8 @@ def test_a_seed_of_another_precision_is_not_reused(monkeypatch: pytest.MonkeyPat
     task = Task(MINIMAL, 0, Places(tmp_path), Compute("native", precision="bf16"))
     engine = create(MINIMAL, 0, task.compute)
     Run.create(task.path, MINIMAL, 0, describe_environment(engine))
-    assert fitting(task, expected_identity(task.compute), "refuse").existing == "resume"
-    expected = expected_identity(Compute("native", precision="fp32"))
+    assert fitting(task, local_identity(task.compute), "refuse").existing == "resume"
+    expected = local_identity(Compute("native", precision="fp32"))
     with pytest.raises(UserError, match=r"was trained otherwise \(precision bf16, now fp32\); --overwrite"):
         fitting(task, expected, "refuse")
     assert fitting(task, expected, "replace").existing == "replace"
@@ -288,6 +288,6 @@ def test_precision_is_recorded_and_part_of_what_a_seed_is_known_by(monkeypatch: 
         environment = describe_environment(engine)
         assert environment["precision"] == precision
         own[precision] = identity(environment)
-        expected = expected_identity(Compute("native", "cpu", precision, 1))
+        expected = local_identity(Compute("native", "cpu", precision, 1))
         assert expected.items() <= own[precision].items()
     assert {name for name in own["fp32"] if own["fp32"][name] != own["bf16"][name]} == {"precision"}

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from under20k.errors import UserError
+from under20k.errors import InvalidValue, UserError
 from under20k.recipe.architecture import Architecture
 from under20k.recipe.fields import choice, whole_number
 from under20k.recipe.plan import EpochPlan
@@ -63,7 +63,7 @@ class Compute:
     def __post_init__(self) -> None:
         choice("engine", self.engine, ENGINES)
         if re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,4})?", self.device) is None:
-            raise UserError(f"device: {self.device!r}; expected one of auto, cpu, cuda, cuda:N, mps")
+            raise InvalidValue(f"device: {self.device!r}; expected one of auto, cpu, cuda, cuda:N, mps")
         choice("precision", self.precision, PRECISIONS)
         if self.threads is not None:
             whole_number("threads", self.threads, 1, MAX_THREADS)

@@ -99,28 +99,29 @@ def numerics(environment: Mapping[str, Any]) -> int | str:
     return f"unknown (code {code})" if code else "unknown"
 
 
-def expected_identity(compute: Compute, *, here: bool = True) -> dict[str, Any]:
-    """Return the ``identity`` that a training by ``compute`` would have, as far as it can be said before.
+def local_identity(compute: Compute) -> dict[str, Any]:
+    """Return the ``identity`` that a training by ``compute`` would have on this machine.
 
-    On another machine (``here`` false) it is the engine, the precision, the numerics and, if named, the
-    device.
+    The device is part of it only where ``compute`` names one.
     """
+    expected = portable_identity(compute)
+    if expected["engine"] == "native":
+        return expected | {
+            "instruction_set": isa.instruction_set(expected["precision"]),
+            "compiler": str(isa.compiler()).split()[0],
+        }
+    return expected | {"threads": compute.threads, "torch": _version("torch")}
+
+
+def portable_identity(compute: Compute) -> dict[str, Any]:
+    """Return the part of ``local_identity`` that is the same on every machine."""
     choice = choose(compute)
     expected: dict[str, Any] = {
         "engine": choice.engine,
         "precision": choice.precision,
         "numerics": NUMERICS,
     }
-    if compute.device != "auto":
-        expected["device"] = compute.device
-    if not here:
-        return expected
-    if choice.engine == "native":
-        return expected | {
-            "instruction_set": isa.instruction_set(choice.precision),
-            "compiler": str(isa.compiler()).split()[0],
-        }
-    return expected | {"threads": compute.threads, "torch": _version("torch")}
+    return expected if compute.device == "auto" else expected | {"device": compute.device}
 
 
 @cache

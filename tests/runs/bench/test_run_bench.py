@@ -32,7 +32,7 @@ from under20k.runs.parallel.reuse import fitting
 from under20k.runs.parallel.scheduler import train_all
 from under20k.runs.parallel.task import Task
 from under20k.runs.places import Places
-from under20k.runs.provenance import expected_identity
+from under20k.runs.provenance import portable_identity
 from under20k.runs.run import Run
 
 TINY = replace(MINIMAL.with_changes(architecture="1p,4pd0.1|l", batch_size=1000, epochs=2), name="tiny")
@@ -196,7 +196,7 @@ def test_bad_usage_is_one_line(tmp_path, monkeypatch, capsys, arguments, words):
 def test_what_other_code_has_trained_is_not_passed_off(tmp_path):
     on_disk(tmp_path, bench_of(around(0.994, 1), TINY, numerics=NUMERICS + 1))
     task = Task(TINY, 0, Places(tmp_path / "runs"), Compute("torch"))
-    expected = expected_identity(task.compute, here=False)
+    expected = portable_identity(task.compute)
     said = rf"trained otherwise \(numerics {NUMERICS + 1}, now {NUMERICS}\).*--overwrite"
     with pytest.raises(UserError, match=said):
         fitting(task, expected, "refuse")
@@ -213,12 +213,12 @@ def test_what_other_code_has_trained_is_not_passed_off(tmp_path):
 def test_a_run_that_two_engines_have_trained_is_neithers(tmp_path):
     on_disk(tmp_path, bench_of(around(0.994, 1), TINY))
     task = Task(TINY, 0, Places(tmp_path / "runs"), Compute("torch"))
-    same = expected_identity(task.compute, here=False)
+    same = portable_identity(task.compute)
     first = {**Run.open(task.path).environment, **same}
     write_json(task.path / "environment.json", {**first, "resumed": [{**first, "device": "cuda"}]})
     for device in ("auto", "cuda"):
         with pytest.raises(UserError, match="device cpu, now cuda"):
-            fitting(task, expected_identity(Compute("torch", device), here=False), "refuse")
+            fitting(task, portable_identity(Compute("torch", device)), "refuse")
     # Its last epochs alone by torch.
     write_json(task.path / "environment.json", {**first, "engine": "native", "resumed": [first]})
     with pytest.raises(UserError, match="engine native, now torch"):
@@ -251,7 +251,7 @@ def test_whatever_fails_of_a_seed_the_others_are_kept(tmp_path, monkeypatch):
     on_disk(tmp_path, made)
     places = Places(tmp_path / "runs")
     tasks = [Task(TINY, seed, places, Compute("torch")) for seed in range(3)]
-    monkeypatch.setattr("under20k.runs.parallel.scheduler._backend", lambda *_: nullcontext(TrainsNothing()))
+    monkeypatch.setattr("under20k.runs.parallel.scheduler.local_backend", lambda _: nullcontext(TrainsNothing()))
     monkeypatch.setattr("under20k.runs.parallel.scheduler.finished", lambda task: None)
     outcome = train_all(tasks)
     assert [run.seed for run in outcome.runs.values()] == [0, 2]

@@ -39,7 +39,7 @@ def fitting(task: Task, expected: Mapping[str, Any], differing: Differing) -> Ta
 
     Args:
         task: what is to be trained.
-        expected: the identity of a training by the task (``provenance.expected_identity``).
+        expected: the identity of a training by the task (``provenance.local_identity``).
         differing: what to do with such a run.
 
     Raises:

@@ -19,7 +19,7 @@ from under20k.runs.parallel.local import local_backend
 from under20k.runs.parallel.processes import DiedInStart, NoMainGuard, end_if_only_imported
 from under20k.runs.parallel.reuse import Differing, differences, finished, fitting, trained_elsewhere
 from under20k.runs.parallel.task import Backend, BackendLost, Task
-from under20k.runs.provenance import expected_identity
+from under20k.runs.provenance import local_identity, portable_identity
 from under20k.runs.run import InUse, Run
 from under20k.runs.train import finished_event
 
@@ -28,7 +28,7 @@ LOOK_S = 1.0  # between two checks of what another process trains
 ATTEMPTS = 2  # at a training whose worker dies
 
 Expect = Callable[[Task], Mapping[str, Any]]
-"""Returns the identity (``provenance.expected_identity``) of a training by a task."""
+"""Returns the identity (``provenance.local_identity``) of a training by a task."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,18 @@ def train_all(
         UserError: for what no training could do with, and for runs that ``differing`` refuses.
     """
     end_if_only_imported()
-    check_options(tasks, here=cluster is None)
+    for task in tasks:
+        if task.recipe.distillation:
+            task.recipe.distillation.seeds(task.seed)  # raises where there are none for it
+    for compute in {task.compute for task in tasks}:
+        if choose(compute).engine == "torch" and compute.device != "auto" and cluster is None:
+            torch_device(compute.device)
+    identity_of = local_identity if cluster is None else portable_identity
 
     def expect(task: Task) -> Mapping[str, Any]:
         # On torch, whose bits depend on the number of threads, it is one unless another is given.
         compute = replace(task.compute, threads=task.compute.threads or 1)
-        return expected_identity(compute, here=cluster is None)
+        return identity_of(compute)
 
     runs: dict[Path, Run] = {}
     missing = []
@@ -107,18 +113,6 @@ def train_all(
         lost = {failure.task.path for failure in failures}
         runs |= {task.path: Run.open(task.path) for task in missing if task.path not in lost}
     return Outcome({task.path: runs[task.path] for task in tasks if task.path in runs}, failures)
-
-
-def check_options(tasks: Sequence[Task], *, here: bool) -> None:
-    """Raise UserError for an engine, a device or a precision that no task could have, and for a seed too
-    large for its teachers. A device is looked for only ``here``, on this machine.
-    """
-    for task in tasks:
-        if task.recipe.distillation:
-            task.recipe.distillation.seeds(task.seed)
-    for compute in {task.compute for task in tasks}:
-        if choose(compute).engine == "torch" and compute.device != "auto" and here:
-            torch_device(compute.device)
 
 
 def _placed(
