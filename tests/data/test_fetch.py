@@ -415,8 +415,8 @@ obtain(FILES, sources=[Npm()])
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_an_end_while_npm_runs_ends_npm_and_removes_its_folder(how, tmp_path, monkeypatch):
+def hanging_npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put an npm that does not end on the path; return the file that will hold its process's number."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "tmp").mkdir()
     npm, pid = tmp_path / "bin" / "npm", tmp_path / "pid"
@@ -424,9 +424,39 @@ def test_an_end_while_npm_runs_ends_npm_and_removes_its_folder(how, tmp_path, mo
     npm.chmod(0o755)
     monkeypatch.setenv("PATH", str(npm.parent), prepend=os.pathsep)
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    return pid
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_an_end_while_npm_runs_ends_npm_and_removes_its_folder(how, tmp_path, monkeypatch):
+    pid = hanging_npm(tmp_path, monkeypatch)
     process = start(tmp_path, "-c", HANGING_NPM)
     wait_for(pid.exists)
     assert len(listing(tmp_path / "tmp")) == 1
+    process.send_signal(how)
+    process.communicate(timeout=20)
+    assert process.returncode != 0
+    assert listing(tmp_path / "tmp") == []
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+
+
+# npm runs already when Popen, which takes its time, has not returned.
+SLOW_TO_START = """
+import subprocess, time
+class Slow(subprocess.Popen):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        time.sleep(3)
+subprocess.Popen = Slow
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_an_end_within_the_start_of_npm_ends_npm(how, tmp_path, monkeypatch):
+    pid = hanging_npm(tmp_path, monkeypatch)
+    process = start(tmp_path, "-c", SLOW_TO_START + HANGING_NPM)
+    wait_for(pid.exists)
     process.send_signal(how)
     process.communicate(timeout=20)
     assert process.returncode != 0
