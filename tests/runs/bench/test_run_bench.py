@@ -251,7 +251,9 @@ def test_whatever_fails_of_a_seed_the_others_are_kept(tmp_path, monkeypatch):
     on_disk(tmp_path, made)
     places = Places(tmp_path / "runs")
     tasks = [Task(TINY, seed, places, Compute("torch")) for seed in range(3)]
-    monkeypatch.setattr("under20k.runs.parallel.scheduler.local_backend", lambda _: nullcontext(TrainsNothing()))
+    monkeypatch.setattr(
+        "under20k.runs.parallel.scheduler.local_backend", lambda _: nullcontext(TrainsNothing())
+    )
     monkeypatch.setattr("under20k.runs.parallel.scheduler.finished", lambda task: None)
     outcome = train_all(tasks)
     assert [run.seed for run in outcome.runs.values()] == [0, 2]
