@@ -40,7 +40,7 @@ def test_a_signal_leaves_a_run_that_goes_on(under20k, finished, tmp_path, number
     process = command.start(tmp_path, *TRAIN)
     command.read_until(process, after)
     ended = command.end(process, number)
-    hint = "stopped; the same command with --resume goes on after the last whole epoch"
+    hint = "stopped; run the same command with --resume to continue after the last finished epoch"
     assert ended == (code, "", f"{hint}\n{word}\n")
     path = tmp_path / "runs" / "small"
     assert not (path / "model.safetensors").exists()

@@ -271,7 +271,7 @@ def holders(lock: Path) -> set[str]:
     return found
 
 
-HINT = "stopped; the same command goes on after the last whole epochs"
+HINT = "stopped; run the same command to continue after the last finished epochs"
 
 
 @pytest.mark.slow

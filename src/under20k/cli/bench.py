@@ -1,7 +1,7 @@
-"""Train a recipe over many seeds, and say what they show together; with --vs, against another recipe.
+"""Train a recipe over many seeds and report statistics; with --vs, compare two recipes.
 
-A seed that the same engine and numerics have finished is not trained again, and a bench that was stopped goes
-on: so the same command with more seeds trains the new ones only. Every seed counts at its last epoch.
+Seeds finished by the same engine and numerics are reused and a stopped bench continues, so the same command
+with more seeds trains only the new ones. Every seed counts at its last epoch.
 
 Exit code 1 if a seed failed; the figures are then those of the others.
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from under20k.cli.options import (
+    THREADS,
     add_data_dir,
     add_engine,
     add_jobs,
@@ -43,23 +44,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--vs",
         metavar="RECIPE",
-        help="train this recipe too, as it is, and report the difference, paired by seed",
+        help="also train this recipe, unchanged, and report the difference, paired by seed",
     )
     parser.add_argument(
         "--detect",
         type=float,
         nargs="+",
         metavar="POINTS",
-        help="with --vs: differences, in percentage points, for which to say how many seeds it takes to see "
-        "them (default: 0.01 0.02 0.05)",
+        help="with --vs: effect sizes in percentage points; reports the number of seeds needed to detect "
+        "each (default: 0.01 0.02 0.05)",
     )
     where = parser.add_mutually_exclusive_group()
     add_jobs(where)
     where.add_argument(
         "--cluster",
         metavar="ADDRESS",
-        help="train on the workers of the Dask scheduler at this address, such as tcp://127.0.0.1:8786 "
-        "(docs/cluster.md)",
+        help="train on the workers of this Dask scheduler, such as tcp://127.0.0.1:8786 (docs/cluster.md)",
     )
     add_runs_dir(parser)
     parser.add_argument(
@@ -67,21 +67,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FOLDER",
         default=Path("benches"),
-        help="where the bench's folder goes (default: %(default)s)",
+        help="parent of the bench folder (default: %(default)s)",
     )
     parser.add_argument(
         "--overwrite",
         action="store_true",
-        help="train anew what another engine or other numerics have trained; without it, that is an error",
+        help="retrain seeds that another engine or other numerics trained; without it, they are an error",
     )
-    add_engine(parser, "1 a training, of which several run at a time")
+    add_engine(parser, THREADS)
     add_data_dir(parser)
     parser.add_argument("--json", action="store_true", help="print every figure as JSON")
     add_recipe_settings(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what the options say; returns the exit code. Raises UserError."""
+    """Train, write the report, and return the exit code. Raises UserError."""
     recipe = recipe_argument(arguments.recipe).with_changes(**recipe_changes(arguments))
     other = None if arguments.vs is None else recipe_argument(arguments.vs)
     seeds = seeds_argument(arguments.seeds)
@@ -111,7 +111,7 @@ def run(arguments: argparse.Namespace) -> int:
                 on_event=display,
             )
         except KeyboardInterrupt:
-            display.line("stopped; the same command goes on after the last whole epochs")
+            display.line("stopped; run the same command to continue after the last finished epochs")
             raise
     write_bench_report(result.bench, result.folder)
     if result.other and result.other_folder:
@@ -128,7 +128,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def seeds_argument(text: str) -> range:
-    """``0-29`` as the seeds from 0 to 29. Raises UserError for anything else."""
+    """Return the seeds of a text such as ``0-29``, both ends included. Raises UserError for anything else."""
     found = re.fullmatch(r"([0-9]{1,10})-([0-9]{1,10})", text)
     if found is None:
         example = f"0-{int(text) - 1}" if re.fullmatch(r"[1-9][0-9]{0,4}", text) and text != "1" else "0-29"
@@ -142,7 +142,7 @@ def seeds_argument(text: str) -> range:
 
 
 def as_dict(result: BenchResult, detectable: Sequence[float]) -> dict[str, object]:
-    """Plain values, for JSON; ``detectable`` are differences, as fractions."""
+    """Return the result as plain values for JSON; ``detectable`` are effect sizes, as fractions."""
     values: dict[str, object] = {"folder": str(result.folder), **result.bench.to_dict()}
     if result.other is None:
         return values

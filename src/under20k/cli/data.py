@@ -1,4 +1,4 @@
-"""Fetch and verify MNIST, say where it lies and where it came from, draw a contact sheet."""
+"""Download and verify MNIST, show where it is and where it came from, draw a contact sheet."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="PNG",
         default=Path("mnist-samples.png"),
-        help="where the contact sheet goes (default: %(default)s)",
+        help="file of the contact sheet (default: %(default)s)",
     )
     parser.add_argument(
         "--samples",
         type=int,
         metavar="N",
         default=16,
-        help=f"images of each class on the contact sheet, 1 to {MAX_SAMPLES} (default: %(default)s)",
+        help=f"images per class on the contact sheet, 1 to {MAX_SAMPLES} (default: %(default)s)",
     )
     parser.add_argument("--no-sheet", action="store_true", help="draw no contact sheet")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what the options say; returns the exit code. Raises UserError."""
+    """Fetch, draw and print; return the exit code. Raises UserError."""
     if not 1 <= arguments.samples <= MAX_SAMPLES:
         raise UserError(f"--samples is {arguments.samples}; give 1 to {MAX_SAMPLES}")
     if arguments.output.suffix.lower() != ".png":
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def summary(files: Mapping[IdxFile, Found], splits: list[Split], sheet: Path | None) -> dict[str, Any]:
-    """The result as ``--json`` prints it. The test images are verified and counted, not looked at."""
+    """Return the result as ``--json`` prints it. The test images are verified and counted, not looked at."""
     from under20k.data import TEST
 
     counts: dict[str, Any] = {
@@ -91,7 +91,7 @@ def summary(files: Mapping[IdxFile, Found], splits: list[Split], sheet: Path | N
 
 
 def as_text(result: dict[str, Any]) -> str:
-    """``summary`` for people."""
+    """Return ``summary`` as text."""
     lines = [f"folder  {result['folder']}", f"source  {result['source']}", ""]
     lines.append(f"{'file':<24}  {'bytes':>10}  SHA-256, verified")
     lines += [f"{file['name']:<24}  {file['size_bytes']:>10,}  {file['sha256']}" for file in result["files"]]

@@ -1,7 +1,7 @@
-"""Evaluate a finished run: accuracy, loss, figures by class, confusion matrix, the misclassified images.
+"""Evaluate a finished run: accuracy, loss, figures per class, confusion matrix, misclassified images.
 
-Pictures and figures go into the run's folder. Reading the test set is written into the run. Where validation
-differs from the run's last epoch, a note on stderr says so.
+Pictures and figures go into the run folder. Each reading of the test set is recorded there. A note on stderr
+says if the validation accuracy differs from that of the run's last epoch.
 """
 
 from __future__ import annotations
@@ -19,21 +19,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``under20k evaluate``."""
     parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
     parser.add_argument(
-        "--test", action="store_true", help="on the 10,000 test images instead of the 10,000 of validation"
+        "--test",
+        action="store_true",
+        help="use the 10,000 test images in place of the 10,000 validation images",
     )
     parser.add_argument(
-        "--output", type=Path, metavar="FOLDER", help="where the files go (default: the run folder)"
+        "--output", type=Path, metavar="FOLDER", help="folder of the files written (default: the run folder)"
     )
-    add_engine(parser, "all cores", trains=False)
+    add_engine(parser, "CPU threads (default: all cores)", trains=False)
     add_data_dir(parser)
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what the options say; returns the exit code. Raises UserError."""
+    """Evaluate, write the files, and return the exit code. Raises UserError."""
     from under20k.runs.run import Run
 
-    # What is wrong with the folder is said before torch takes its seconds to load.
+    # Check the folder before torch takes seconds to load.
     run = Run.open(arguments.run)
     run.weights()
     last = run.metrics()[-1]

@@ -25,15 +25,15 @@ from under20k.errors import UserError, in_words, nearest, shown
 # A verb is the module under20k.cli.<verb> with configure(parser) and run(arguments) -> exit code.
 VERBS = {
     "reproduce": "train, check, compare and report the models of the assignment",
-    "train": "train a recipe with a seed, into a run folder",
-    "bench": "train a recipe over many seeds, with honest statistics; against another recipe",
+    "train": "train a recipe with one seed, into a run folder",
+    "bench": "train a recipe over many seeds, with statistics; compare two recipes",
     "evaluate": "figures, confusions and misclassified images of a run",
     "compare": "a leaderboard over runs, benches and records",
     "report": "write the pages and pictures of runs, benches and records again",
     "records": "print the records, verify them, submit a bench as one",
     "check": "check a recipe, a run or any PyTorch model against the assignment",
     "recipes": "list the recipes, or show one's layers and settings",
-    "data": "fetch and verify MNIST, say where it lies, draw a contact sheet",
+    "data": "download and verify MNIST, show where it is, draw a contact sheet",
 }
 
 ONE_LINE_LIMIT = 2000  # characters of an error message; more would hide what matters

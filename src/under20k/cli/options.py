@@ -1,4 +1,4 @@
-"""Options that several verbs share."""
+"""Options that several verbs share, and what they say."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from under20k.runs.places import Places
 
 MAX_JOBS = 1024
+THREADS = (
+    "CPU threads per training (default: the faster of one training on all cores and several in parallel, as "
+    "measured; 1 for the torch engine)"
+)
+"""Help of ``--threads`` where several trainings run."""
 
 
 def add_data_dir(parser: argparse.ArgumentParser) -> None:
@@ -24,10 +29,9 @@ def add_data_dir(parser: argparse.ArgumentParser) -> None:
         "--data-dir",
         type=Path,
         metavar="FOLDER",
-        help="folder that holds MNIST (IDX files, plain, .gz or zipped, Keras' mnist.npz; of any name, in any"
-        " folder of it) or is to hold it; files there are never changed, missing ones are added (default:"
-        " $UNDER20K_DATA_DIR,"
-        " else the platform's cache folder)",
+        help="folder with MNIST (IDX files, plain, .gz or zipped, or Keras' mnist.npz, of any name, at any "
+        "depth); missing files are downloaded into it, existing ones never changed (default: "
+        "$UNDER20K_DATA_DIR, else the platform's cache folder)",
     )
 
 
@@ -38,14 +42,17 @@ def add_runs_dir(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FOLDER",
         default=Path("runs"),
-        help="where the run folders lie (default: %(default)s)",
+        help="parent of the run folders (default: %(default)s)",
     )
 
 
 def add_engine(parser: argparse.ArgumentParser, threads: str, *, trains: bool = True) -> None:
-    """Add ``--engine``, ``--device`` and ``--threads``, whose default ``threads`` says in words.
+    """Add ``--engine``, ``--device`` and ``--threads``.
 
-    What ``trains`` also gets ``--precision``.
+    Args:
+        parser: gets the options.
+        threads: the help text of ``--threads``.
+        trains: add ``--precision`` too, which evaluation does not know.
     """
     from under20k.engine.base import ENGINES, PRECISIONS  # with NumPy, which not every verb needs
 
@@ -53,22 +60,23 @@ def add_engine(parser: argparse.ArgumentParser, threads: str, *, trains: bool = 
     parser.add_argument(
         "--device",
         default="auto",
-        help="cpu, cuda, cuda:1, mps (default: auto, a GPU where PyTorch sees one)",
+        help="cpu, cuda, cuda:1 or mps (default: auto: the CPU for the native engine, else a GPU if there is "
+        "one)",
     )
     if trains:
         parser.add_argument(
             "--precision",
             choices=PRECISIONS,
             default="auto",
-            help="of the products in training: bf16 is for the native engine on a CPU with AVX512_BF16; "
-            "sums, BatchNorm, the optimiser and evaluation are always fp32 (default: auto, which is fp32 "
-            "until bf16 is timed on such a CPU)",
+            help="precision of the multiplications in training; bf16 needs the native engine and a CPU with "
+            "AVX512_BF16; sums, BatchNorm, the optimiser and evaluation are always fp32 (default: auto, "
+            "which is fp32)",
         )
-    parser.add_argument("--threads", type=int, metavar="N", help=f"CPU threads (default: {threads})")
+    parser.add_argument("--threads", type=int, metavar="N", help=threads)
 
 
 def compute_argument(arguments: argparse.Namespace) -> Compute:
-    """Return what the options of ``add_engine`` say. Raises UserError."""
+    """Return the values of ``add_engine``'s options. Raises UserError for one that no machine has."""
     from under20k.engine.base import Compute
 
     precision = getattr(arguments, "precision", "auto")
@@ -76,7 +84,7 @@ def compute_argument(arguments: argparse.Namespace) -> Compute:
 
 
 def places_argument(arguments: argparse.Namespace, benches: Path = Path("benches")) -> Places:
-    """Return the folders that the options of ``add_runs_dir`` and ``add_data_dir`` name."""
+    """Return the folders named by ``--runs-dir`` and ``--data-dir``, where the verb has them."""
     from under20k.runs.places import Places
 
     return Places(getattr(arguments, "runs_dir", "runs"), benches, arguments.data_dir)
@@ -84,7 +92,9 @@ def places_argument(arguments: argparse.Namespace, benches: Path = Path("benches
 
 def add_jobs(parser: argparse._ActionsContainer) -> None:
     """Add ``--jobs``, which ``jobs_argument`` checks."""
-    parser.add_argument("--jobs", type=int, metavar="N", help="trainings at a time (default: as many as fit)")
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="trainings in parallel (default: measured, see --threads)"
+    )
 
 
 def jobs_argument(arguments: argparse.Namespace) -> int | None:
@@ -96,24 +106,23 @@ def jobs_argument(arguments: argparse.Namespace) -> int | None:
 
 
 def add_recipe_settings(parser: argparse.ArgumentParser) -> None:
-    """Add an option for every setting of a recipe; what was given is read by ``recipe_changes``."""
-    group = parser.add_argument_group("recipe", "settings that replace the recipe's own")
+    """Add an option for each setting of a recipe; ``recipe_changes`` reads them."""
+    group = parser.add_argument_group("recipe", "override settings of the recipe")
     group.add_argument(
         "--architecture",
         default=argparse.SUPPRESS,
         metavar="TEXT",
-        help="such as '8,12p,14,16p,20v,24v|3v': see docs/architectures.md",
+        help="blocks and head, such as '8,12p,14,16p,20v,24v|3v' (docs/architectures.md)",
     )
     group.add_argument(
         "--teacher",
         default=argparse.SUPPRESS,
         metavar="RECIPE",
-        help="the recipe, by name or recipe.json, of networks that are trained first and then learnt from, "
-        "beside the labels",
+        help="distil from networks trained with this recipe (a name or a recipe.json)",
     )
     for name, setting in settings().items():
         option = f"--{name.replace('_', '-')}"
-        # What argparse would read as formatting.
+        # argparse would read a % as formatting.
         help = setting.help.replace("%", "%%")
         if setting.kind is bool:
             group.add_argument(
@@ -129,7 +138,7 @@ def add_recipe_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def recipe_changes(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The recipe settings among the options given. Raises UserError where there is no such teacher."""
+    """Return the given settings of a recipe. Raises UserError for an unknown teacher."""
     changes = {
         name: getattr(arguments, name)
         for name in ("architecture", "teacher", *settings())
@@ -141,7 +150,7 @@ def recipe_changes(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def recipe_argument(text: str) -> Recipe:
-    """The recipe of that name, or in the JSON file of that name. Raises UserError for neither."""
+    """Return the recipe with that name, or in that JSON file. Raises UserError if there is neither."""
     if not text.lower().endswith(".json"):
         return named(text)
     try:

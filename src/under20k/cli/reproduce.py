@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from under20k.cli.options import (
+    THREADS,
     add_data_dir,
     add_engine,
     add_jobs,
@@ -47,7 +48,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=Path("report"),
         help="folder of the report (default: %(default)s)",
     )
-    add_engine(parser, "1 per training; trainings run in parallel")
+    add_engine(parser, THREADS)
     add_data_dir(parser)
     parser.add_argument("--json", action="store_true", help="print every figure as JSON")
 
@@ -97,7 +98,7 @@ def trained(seeds: int, compute: Compute, places: Places, jobs: int | None) -> l
         try:
             return reproduce(seeds, compute=compute, places=places, jobs=jobs, on_event=display)
         except KeyboardInterrupt:
-            display.line("stopped; the same command goes on after the last whole epochs")
+            display.line("stopped; run the same command to continue after the last finished epochs")
             raise
 
 

@@ -1,7 +1,7 @@
-"""Train a recipe with a seed, into a run folder.
+"""Train a recipe with one seed, into a run folder.
 
-Ctrl-C, SIGTERM or a kill at any moment loses the running epoch at most; --resume goes on from there, to the
-same bits as if it had not been stopped.
+Ctrl-C, SIGTERM or a crash loses the current epoch at most; --resume continues from there, and gives the same
+bits as an uninterrupted training.
 """
 
 from __future__ import annotations
@@ -28,21 +28,26 @@ from under20k.runs.names import check_name
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``under20k train``."""
     parser.add_argument("recipe", metavar="RECIPE", help="a recipe's name, or a recipe.json")
-    parser.add_argument("--seed", type=int, default=0, help="of all that is random (default: %(default)s)")
+    parser.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        help="random seed: initial weights, shuffling, augmentation, dropout (default: %(default)s)",
+    )
     add_runs_dir(parser)
-    parser.add_argument("--name", help="the run's folder in there (default: the recipe's name and the seed)")
+    parser.add_argument("--name", help="name of the run folder (default: the recipe's name and the seed)")
     existing = parser.add_mutually_exclusive_group()
-    existing.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
-    existing.add_argument("--overwrite", action="store_true", help="replace the run that is there")
-    add_engine(parser, "all cores; with --resume as many as before")
+    existing.add_argument("--resume", action="store_true", help="continue an unfinished run")
+    existing.add_argument("--overwrite", action="store_true", help="replace an existing run")
+    add_engine(parser, "CPU threads (default: all cores; with --resume, as many as before)")
     add_data_dir(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     add_recipe_settings(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what the options say; returns the exit code. Raises UserError."""
-    # What is wrong with the options is said before torch takes its seconds to load.
+    """Train, and return the exit code. Raises UserError."""
+    # Check the options before torch takes seconds to load.
     recipe = recipe_argument(arguments.recipe).with_changes(**recipe_changes(arguments))
     check_seed(arguments.seed)
     if (name := arguments.name) is not None:
@@ -54,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     from under20k.runs.train import train
 
     compute = compute_argument(arguments)
-    # Resuming goes on with the engine of before, whatever would be chosen now.
+    # A resumed run keeps its engine, whatever would be chosen now.
     choice = "" if arguments.resume else choice_text(compute)
     with Display(choice=choice) as display:
         try:
@@ -68,7 +73,9 @@ def run(arguments: argparse.Namespace) -> int:
                 on_event=display,
             )
         except KeyboardInterrupt:
-            display.line("stopped; the same command with --resume goes on after the last whole epoch")
+            display.line(
+                "stopped; run the same command with --resume to continue after the last finished epoch"
+            )
             raise
     if not (run.path / "report.md").is_file():  # a finished run has it already
         from under20k.report.run import write_run_report  # Matplotlib takes a while to load
