@@ -23,7 +23,7 @@ from time import perf_counter, process_time
 import numpy as np
 
 from under20k.data.cache import cache_folder
-from under20k.engine import machine, native_engine
+from under20k.engine import isa, machine
 from under20k.engine.base import Compute
 from under20k.engine.select import choose, create, least_bytes
 from under20k.errors import UserError
@@ -204,7 +204,7 @@ def remembered(recipe: Recipe, compute: Compute, jobs: int, cores: int, measure:
     settings = (
         processor(),
         native_build(),
-        native_engine.instruction_set(precision),
+        isa.instruction_set(precision),
         precision,
         str(recipe.architecture),
         str(recipe.batch_size),
