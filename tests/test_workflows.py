@@ -13,7 +13,7 @@ import yaml
 
 from tests.support import ROOT
 from tools import variants
-from under20k.engine import native_engine
+from under20k.engine import isa
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 WORKFLOWS = {
@@ -105,7 +105,7 @@ def test_wheels_are_built_for_tags_and_by_hand():
     assert settings["linux"]["archs"] == ["native"]
 
 
-@pytest.mark.skipif(native_engine.unavailable() is not None, reason="needs the native engine")
+@pytest.mark.skipif(isa.unavailable() is not None, reason="needs the native engine")
 def test_a_wheel_s_test_passes_here(tmp_path):
     """The commands that cibuildwheel runs on each wheel, on what is installed here."""
     bin = f"{sys.prefix}/bin"

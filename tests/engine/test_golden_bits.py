@@ -4,7 +4,7 @@ import pytest
 
 from tests.support import golden_bits
 from under20k.engine.base import NUMERICS
-from under20k.engine.native_engine import unavailable
+from under20k.engine.isa import unavailable
 from under20k.errors import UserError
 from under20k.files import read_json
 
