@@ -69,6 +69,13 @@ def test_every_script_is_bash():
         assert done.returncode == 0, done.stderr
 
 
+def test_every_line_of_python_imports_what_exists():
+    lines = [line for script in scripts() for line in re.findall(r"from under20k\S* import \w+", script)]
+    assert lines
+    for line in lines:
+        exec(line, {})
+
+
 def test_an_action_is_pinned_to_a_major_version():
     uses = [step["uses"] for workflow in WORKFLOWS.values() for step in steps(workflow) if "uses" in step]
     assert len(uses) > 10
