@@ -1,4 +1,4 @@
-"""A benchmark's JSON as Markdown: the whole page, and README's table of speed."""
+"""A benchmark's JSON as Markdown: the whole page, and docs/native-engine.md's table of speed."""
 
 from __future__ import annotations
 
@@ -219,10 +219,10 @@ SECTIONS: dict[str, Callable[[Benchmark], str]] = {
 
 
 def speed(benchmark: Benchmark) -> str:
-    """README's table: an epoch by the native engine and by plain PyTorch, where it was measured."""
+    """Return docs/native-engine.md's table: an epoch by the native engine and by plain PyTorch."""
     if benchmark["quick"]:
         return (
-            "Not measured yet: [docs/benchmark.md](docs/benchmark.md) holds a quick run, whose times say "
+            "Not measured yet: [benchmark.md](benchmark.md) holds a quick run, whose times say "
             "little. `make benchmark readme BENCHMARK=results/benchmark.json` measures and writes it here."
         )
     measured, own = benchmark["parts"]["epoch"], benchmark["parts"]["machine"]
@@ -251,7 +251,7 @@ def speed(benchmark: Benchmark) -> str:
         "everything included; in brackets, times the native engine's. "
         f"{own['processor']}, {own['native_instruction_set']}; torch {own['packages']['torch']}. "
         f"The {epochs} epochs of the two recipes come to {training_s:.0f} s. "
-        "`make benchmark` measures it, and [docs/benchmark.md](docs/benchmark.md) has the rest: the floors "
+        "`make benchmark` measures it, and [benchmark.md](benchmark.md) has the rest: the floors "
         "and goals that the engine is held to, scaling, evaluation, memory, kernels."
     )
 

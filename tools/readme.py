@@ -3,7 +3,8 @@
 Usage: python -m tools.readme [--check]
 
 A generated part stands between ``<!-- name -->`` and ``<!-- /name -->``; docs/benchmark.md and
-docs/reproduction/report.md are generated whole. All figures come from results/ and records/.
+docs/reproduction/report.md are generated whole, and docs/records.png is drawn with the records' tables. All
+figures come from results/ and records/.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from under20k.checking.check import check
 from under20k.cli.main import VERBS
 from under20k.files import read_json, read_text, write_text
 from under20k.recipe.named import RECIPES
+from under20k.report.leaderboard import draw_leaderboard
 from under20k.report.pages import Pairs, engines_part, filled, precisions_part, results_part
 from under20k.report.records import records_markdown
 from under20k.report.reproduction.page import reproduction
@@ -24,13 +26,14 @@ from under20k.report.tables import Table
 from under20k.runs.bench.bench import Bench
 from under20k.runs.bench.reproduce import REPRODUCED
 from under20k.runs.bench.run_bench import bench_path
-from under20k.runs.leaderboard import bench_in
+from under20k.runs.leaderboard import bench_in, compare
 from under20k.runs.records.record import read_records
 
 ROOT = Path(__file__).parent.parent
 README, DOCS, RECORDS, RESULTS = (ROOT / name for name in ("README.md", "docs", "records", "results"))
 REPORT = DOCS / "reproduction" / "report.md"
 BENCHMARK_PAGE = DOCS / "benchmark.md"
+PICTURE = DOCS / "records.png"
 TEN, TWENTY = range(10), range(20)
 FP32 = {
     "regularized": RECORDS / "reference" / "2026-11-26-regularized",
@@ -87,10 +90,10 @@ def generated() -> dict[Path, dict[str, str]]:
         README: {
             "results": results_part(reproduced(), REPORT.relative_to(ROOT).as_posix()),
             "verbs": verbs(),
-            "speed": speed(read_json(RESULTS / "benchmark.json")),
-            "records": records_markdown(read_records(RECORDS)),
         },
+        RECORDS / "README.md": {"records": records_markdown(read_records(RECORDS))},
         DOCS / "native-engine.md": {
+            "speed": speed(read_json(RESULTS / "benchmark.json")),
             "engines": engines_part(checked(both_engines())),
             "precisions": precisions_part(checked(both_precisions())),
         },
@@ -126,6 +129,9 @@ def main(arguments: list[str]) -> int:
         return 1 if stale else 0
     for path, text in stale.items():
         write_text(path, text)
+    if RECORDS / "README.md" in stale or not PICTURE.exists():
+        folders = [RECORDS / record.folder for record in read_records(RECORDS)]
+        draw_leaderboard(compare(folders), PICTURE)
     return 0
 
 

@@ -1,7 +1,7 @@
 """Records: results that anyone can check, each a folder in records/, by track.
 
-  under20k records                      print the tables, and renew those in the README beside the folder, and
-                                        the records' own pages
+  under20k records                      print the tables; renew those in records/README.md and the pages of
+                                        the records
   under20k records verify [RECORD ...]  check the records and evaluate their models; --rerun K trains K seeds
                                         of each again, drawn at random
   under20k records submit BENCH --track TRACK
@@ -128,7 +128,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Print the tables, and renew those of the README."""
+    """Print the tables, and renew those in the README of their folder."""
     import sys
 
     from under20k.files import read_text, write_text
@@ -156,7 +156,7 @@ def show(arguments: argparse.Namespace) -> int:
     else:
         tables = record_tables(records)
         print("\n\n".join(table.text() for table in tables.values()) or "no records yet")
-    readme = arguments.records_dir.resolve().parent / "README.md"
+    readme = arguments.records_dir / "README.md"
     if readme.is_file() and has_part(before := read_text(readme), "records"):
         after = filled(before, {"records": records_markdown(records)})
         if after != before:

@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
+from under20k.formatting import percent
 from under20k.report.bench import in_points, points_interval
-from under20k.report.reproduction.target import target_table, target_text
+from under20k.report.reproduction.assignment import SPECIFIED
 from under20k.report.tables import Table
-from under20k.report.words import NOTHING, P_DIFFERENCE, p_text, ranges
+from under20k.report.words import NOTHING, P_DIFFERENCE, TARGET, p_text, ranges
 from under20k.runs.bench.bench import Bench
 from under20k.runs.bench.significance import Difference
 
@@ -35,12 +36,33 @@ def filled(text: str, parts: Mapping[str, str]) -> str:
 
 
 def results_part(benches: Sequence[Bench], report: str) -> str:
-    """Return who reaches the target, in a table and in words, and what the seeds were trained by.
+    """Return README's table: what the assignment reports, then every bench, and how they were trained.
 
     Args:
         benches: Of one command.
         report: Link to the full report.
     """
+    rows = [
+        (
+            f"{name}, as the assignment reports it",
+            f"{model.parameters:,}",
+            percent(model.last_validation),
+            f"1 of 1 at epoch {model.first_epoch_at_target}",
+            NOTHING,
+        )
+        for name, model in SPECIFIED.items()
+    ]
+    rows += [
+        (
+            bench.recipe.name,
+            f"{bench.recipe.architecture.parameters:,}",
+            str(bench.summary.last),
+            f"{bench.summary.reached_at_last} of {bench.summary.n}",
+            f"{bench.statistics.time_s.mean:.0f} s",
+        )
+        for bench in benches
+    ]
+    header = ("Network", "Parameters", "Validation accuracy", f"Seeds ≥ {TARGET}", "Training, one core")
     environments = [seed.environment for bench in benches for seed in bench.seeds]
     processors = sorted({environment["processor"] for environment in environments})
     engines = sorted(
@@ -51,10 +73,11 @@ def results_part(benches: Sequence[Bench], report: str) -> str:
     )
     seeds = {seed.seed for bench in benches for seed in bench.seeds}
     provenance = (
-        f"Mean ± sd over seeds {ranges(list(seeds))}, all of them, by `{benches[0].command}` "
-        f"({', '.join(processors)}; {', '.join(engines)}); [the full report]({report})."
+        f"Mean ± sd over seeds {ranges(list(seeds))} at the last epoch, by `{benches[0].command}` "
+        f"({', '.join(processors)}; {', '.join(engines)}). The [full report]({report}) has curves, intervals "
+        "and p-values."
     )
-    return "\n\n".join((target_table(benches).markdown(), target_text(benches), provenance))
+    return f"{Table(header, tuple(rows)).markdown()}\n\n{provenance}"
 
 
 def engines_part(pairs: Pairs) -> str:

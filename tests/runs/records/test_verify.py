@@ -383,7 +383,7 @@ def test_bad_usage_is_one_line(tmp_path, monkeypatch, capsys, arguments, words):
 def test_the_tables_and_pages_are_renewed(record, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     page = read_text(record / "README.md")
-    write_text(tmp_path / "README.md", "a\n<!-- records -->\nold\n<!-- /records -->\nb\n")
+    write_text(tmp_path / "records" / "README.md", "a\n<!-- records -->\nold\n<!-- /records -->\nb\n")
     write_text(record / "README.md", page.replace("Seconds", "Sekunden"))  # as another version worded it
     assert main(["records"]) == 0
     out, err = capsys.readouterr()
@@ -392,7 +392,7 @@ def test_the_tables_and_pages_are_renewed(record, capsys, monkeypatch, tmp_path)
     assert "42.9×" not in out  # the median of 45, 45 and 40 is the ratio, not the medians' own
     assert "45.0×" in out
     assert read_text(record / "README.md") == page
-    assert "2026-01-04-tiny" in read_text(tmp_path / "README.md")
+    assert "2026-01-04-tiny" in read_text(tmp_path / "records" / "README.md")
     assert err.count("renewed") == 2
     assert main(["records", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["folder"] == "fast/2026-01-04-tiny"
