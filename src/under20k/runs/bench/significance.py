@@ -1,9 +1,10 @@
-"""What a sample allows to be said: intervals, tests of a claim, paired differences, seeds needed.
+"""Intervals and tests over seeds: of a mean, of a claim, of paired differences; and the seeds needed.
 
-Accuracies are fractions. SciPy is imported where it computes, for it takes a moment to load.
+Accuracies are fractions. Intervals and t-tests are SciPy's, imported where they are used because it loads
+slowly. The sign-flip test and the seeds needed are our own: SciPy has no exact one and no power analysis.
 
-Over seeds, a recipe's accuracies are taken as independent draws, roughly normal; each test's stated error
-rate is checked by simulation in ``tests/runs/bench/test_significance.py``.
+A recipe's accuracies over seeds are taken as independent and roughly normal; each test's stated error rate
+is checked by simulation in ``tests/runs/bench/test_significance.py``.
 """
 
 from __future__ import annotations
@@ -17,57 +18,60 @@ from under20k.recipe.limits import VALIDATION_IMAGES
 from under20k.runs.bench.statistics import ROUNDING, Sample
 
 CONFIDENCE = 0.95
-"""Of every interval that is printed."""
+"""Confidence level of every printed interval."""
 POWER = 0.8
-"""With which a difference is to be seen, where seeds needed for it are counted."""
+"""Power with which the seeds needed detect a difference."""
 SIGNIFICANCE = 0.05
-"""Two-sided level of a difference that counts as seen."""
-EXACT_SEEDS = 1000  # up to so many the t-distribution counts; beyond, it is the normal one
-EXACT_PAIRS = 2000  # up to so many pairs the signs are flipped exactly; beyond, their sum is taken as normal
+"""Two-sided significance level of a difference that counts as detected."""
+EXACT_SEEDS = 1000  # beyond so many seeds, the t-distribution is taken as normal
+EXACT_PAIRS = 2000  # beyond so many pairs, the sum of flipped signs is taken as normal
 
 Interval = tuple[float, float]
 
 
 def confidence_interval(sample: Sample, confidence: float = CONFIDENCE) -> Interval | None:
-    """Student's interval for the mean of accuracies, within 0 and 1; None for a single value."""
-    return _around_mean(sample, sample.standard_error, confidence, 0.0)
+    """Return Student's interval for the mean of accuracies, within 0 and 1; None for a single value."""
+    return None if sample.sd is None else _within(_mean_interval(sample, confidence), 0.0)
 
 
 def prediction_interval(sample: Sample, confidence: float) -> Interval | None:
-    """Where one more accuracy falls, with so much confidence, within 0 and 1; None for a single value."""
-    spread = None if sample.sd is None else sample.sd * math.sqrt(1 + 1 / sample.n)
-    return _around_mean(sample, spread, confidence, 0.0)
+    """Return Student's interval for one more accuracy, within 0 and 1; None for a single value."""
+    if sample.sd is None:
+        return None
+    if sample.sd == 0:
+        return sample.mean, sample.mean
+    from scipy import stats
+
+    spread = sample.sd * math.sqrt(1 + 1 / sample.n)
+    return _within(stats.t.interval(confidence, sample.n - 1, sample.mean, spread), 0.0)
 
 
 def share_interval(count: int, n: int, confidence: float = CONFIDENCE) -> Interval:
-    """Wilson's interval for a share of which ``count`` of ``n`` were seen (Wilson 1927).
+    """Return Wilson's interval for a fraction of which ``count`` of ``n`` were observed (Wilson 1927).
 
-    Unlike mean ± error it stays within 0 and 1, and has a width where all or none were seen. Raises
+    Unlike mean ± error it stays within 0 and 1, and has a width where all or none were observed. Raises
     ValueError unless 0 ≤ count ≤ n and n ≥ 1.
     """
     if not 0 <= count <= n or n < 1:
-        raise ValueError(f"{count} of {n} is no share")
+        raise ValueError(f"{count} of {n} is not a fraction")
     from scipy import stats
 
-    z2 = float(stats.norm.isf((1 - confidence) / 2)) ** 2
-    middle = (count + z2 / 2) / (n + z2)
-    half = math.sqrt(z2 * (count * (n - count) / n + z2 / 4)) / (n + z2)
-    # At the ends the two are the same number, but for rounding.
-    return (0.0 if count == 0 else middle - half), (1.0 if count == n else middle + half)
+    low, high = stats.binomtest(count, n).proportion_ci(confidence, method="wilson")
+    return float(low), float(high)
 
 
 def exceeds_p(sample: Sample, threshold: float) -> float | None:
-    """One-sided p of Student's t-test that the mean exceeds ``threshold``; None for a single value.
+    """Return the p-value of Student's one-sided t-test (H₀: mean ≤ ``threshold``); None for a single value.
 
-    Values that are all the same leave no doubt: 0 above the threshold, 1 at or below it.
+    For identical values it is 0 above the threshold, 1 at or below it.
     """
-    if sample.standard_error is None:
+    if sample.sd is None:
         return None
-    if sample.standard_error == 0:
+    if sample.sd == 0:
         return 0.0 if sample.mean > threshold + ROUNDING else 1.0
     from scipy import stats
 
-    return float(stats.t.sf((sample.mean - threshold) / sample.standard_error, sample.n - 1))
+    return float(stats.ttest_1samp(sample.values, threshold, alternative="greater").pvalue)
 
 
 @dataclass(frozen=True)
@@ -75,28 +79,29 @@ class Difference:
     """One recipe's accuracies minus another's, paired by seed. Fractions; the tests are two-sided."""
 
     sample: Sample
-    interval: tuple[float, float] | None
+    interval: Interval | None
+    """95% for the mean difference; None for a single pair."""
     t_test_p: float | None
-    """Of Student's paired t-test; None for a single pair."""
+    """p-value of Student's paired t-test (H₀: mean difference = 0); None for a single pair."""
     sign_flip_p: float
-    """Of the sign-flip test, which assumes only that without a difference either sign is as likely."""
+    """p-value of the sign-flip test, which assumes only that under H₀ both signs are equally likely."""
 
     @classmethod
     def of(cls, ours: Sequence[float], theirs: Sequence[float]) -> Difference:
-        """Of accuracies in the same order of seeds. Raises ValueError for none, or for unequal numbers."""
+        """Compare accuracies in the same order of seeds. Raises ValueError for none or unequal numbers."""
         if len(ours) != len(theirs):
             raise ValueError(f"{len(ours)} accuracies against {len(theirs)}; they are paired by seed")
-        # By whole images: equal differences are then equal to the bit.
+        # In whole images, so that equal differences are bit-exact.
         counts = [
             round(a * VALIDATION_IMAGES) - round(b * VALIDATION_IMAGES)
             for a, b in zip(ours, theirs, strict=True)
         ]
         sample = Sample.of([count / VALIDATION_IMAGES for count in counts])
-        interval = _around_mean(sample, sample.standard_error, CONFIDENCE, -1.0)
+        interval = None if sample.sd is None else _within(_mean_interval(sample, CONFIDENCE), -1.0)
         return cls(sample, interval, _two_sided_p(sample), sign_flip_p(counts))
 
     def to_dict(self, detectable: Sequence[float]) -> dict[str, Any]:
-        """Plain values, for JSON, with the seeds that seeing each of the ``detectable`` takes."""
+        """Return plain values for JSON, with the seeds needed to detect each difference in ``detectable``."""
         sd = self.sample.sd
         return {
             "n": self.sample.n,
@@ -114,11 +119,12 @@ class Difference:
 
 
 def sign_flip_p(differences: Sequence[int]) -> float:
-    """Two-sided p of the sign-flip test (Fisher 1935) that the sum of ``differences`` is not 0.
+    """Return the two-sided p-value of the sign-flip test (Fisher 1935; H₀: the signs are random).
 
-    The share of all 2ⁿ ways to set their signs whose sum lies at least as far from 0 as theirs. Whole
-    numbers, so that the sums are counted one difference at a time rather than way by way; of more than
-    ``EXACT_PAIRS`` differences it is taken from the normal distribution of the same variance.
+    This is the fraction of all 2ⁿ assignments of signs whose sum is at least as far from 0 as the observed
+    one. The differences are whole numbers, so the distribution of the sum is computed one difference at a
+    time instead of enumerating the assignments; beyond ``EXACT_PAIRS`` differences it is taken as normal with
+    the same variance.
     """
     import numpy as np
 
@@ -127,25 +133,32 @@ def sign_flip_p(differences: Sequence[int]) -> float:
         from scipy import stats
 
         return float(2 * stats.norm.sf(abs(sum(differences)) / math.hypot(*sizes)))
-    share = np.zeros(2 * sum(sizes) + 1)  # of the ways that give each sum, the sum of all at the middle
+    fraction = np.zeros(2 * sum(sizes) + 1)  # fraction of the assignments with each sum; 0 is in the middle
     middle = sum(sizes)
-    share[middle] = 1.0
+    fraction[middle] = 1.0
     for size in filter(None, sizes):
-        flipped = np.zeros_like(share)
-        flipped[size:] += share[:-size] / 2
-        flipped[:-size] += share[size:] / 2
-        share = flipped
+        flipped = np.zeros_like(fraction)
+        flipped[size:] += fraction[:-size] / 2
+        flipped[:-size] += fraction[size:] / 2
+        fraction = flipped
     distance = abs(sum(differences))
     sums = np.abs(np.arange(-middle, middle + 1))
-    return min(1.0, float(share[sums >= distance].sum()))
+    return min(1.0, float(fraction[sums >= distance].sum()))
 
 
 def seeds_needed(
     difference: float, sd: float, *, significance: float = SIGNIFICANCE, power: float = POWER
 ) -> int | None:
-    """Pairs of seeds that a two-sided t-test takes to see ``difference`` with ``power``; None for 0.
+    """Count the pairs of seeds that a two-sided t-test needs to detect a difference.
 
-    ``sd`` is the standard deviation of the paired differences. By the noncentral t-distribution.
+    Args:
+        difference: the true mean difference.
+        sd: standard deviation of the paired differences.
+        significance: level of the test.
+        power: probability of detecting the difference, by the noncentral t-distribution.
+
+    Returns:
+        The number of pairs, at least 2; None for a difference of 0.
     """
     if difference == 0:
         return None
@@ -161,7 +174,7 @@ def seeds_needed(
     def reached(n: int) -> float:
         critical = stats.t.isf(significance / 2, n - 1)
         shift = effect * math.sqrt(n)
-        # Where the shift is large, SciPy's lower tail is 0 or NaN; it is nothing there.
+        # Where the shift is large, SciPy's lower tail is 0 or NaN; it is negligible there.
         lower = float(stats.nct.cdf(-critical, n - 1, shift))
         return float(stats.nct.sf(critical, n - 1, shift)) + (lower if lower > 0 else 0.0)
 
@@ -171,22 +184,28 @@ def seeds_needed(
     return n
 
 
-def _around_mean(sample: Sample, spread: float | None, confidence: float, lowest: float) -> Interval | None:
-    """The mean ± Student's quantile times ``spread``, no further than ``lowest`` and 1."""
-    if spread is None:
-        return None
+def _mean_interval(sample: Sample, confidence: float) -> Interval:
+    """Return Student's interval for the mean of at least two values."""
+    if sample.sd == 0:
+        return sample.mean, sample.mean
     from scipy import stats
 
-    half = float(stats.t.ppf((1 + confidence) / 2, sample.n - 1)) * spread
-    return max(lowest, sample.mean - half), min(1.0, sample.mean + half)
+    interval: Interval = stats.ttest_1samp(sample.values, 0.0).confidence_interval(confidence)
+    return interval
+
+
+def _within(interval: Interval, lowest: float) -> Interval:
+    """Clip an interval to ``lowest`` and 1."""
+    low, high = interval
+    return max(lowest, float(low)), min(1.0, float(high))
 
 
 def _two_sided_p(sample: Sample) -> float | None:
-    """Of Student's t-test that the mean is not 0."""
-    if sample.standard_error is None:
+    """Return the p-value of Student's t-test (H₀: mean = 0); None for a single value."""
+    if sample.sd is None:
         return None
-    if sample.standard_error == 0:
+    if sample.sd == 0:
         return 0.0 if sample.mean else 1.0
     from scipy import stats
 
-    return float(2 * stats.t.sf(abs(sample.mean) / sample.standard_error, sample.n - 1))
+    return float(stats.ttest_1samp(sample.values, 0.0).pvalue)

@@ -1,7 +1,4 @@
-"""What several seeds of a recipe say together, and how accuracies are written.
-
-Accuracies are fractions everywhere but in text, where they are percentages.
-"""
+"""Descriptive statistics of a recipe's accuracies over seeds. Accuracies are fractions."""
 
 from __future__ import annotations
 
@@ -9,62 +6,82 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from under20k.formatting import percent
 from under20k.recipe.limits import TARGET_ACCURACY
 
-ROUNDING = 1e-12  # by which a mean may lie off; a single image moves it by far more
+ROUNDING = 1e-12  # of a mean of accuracies; a single image changes it by far more
 
 
 def reaches_target(accuracy: float) -> bool:
-    """Whether an accuracy, which is a count over a count or a mean of such, is at or above the target."""
+    """Tell whether an accuracy, a ratio of counts or a mean of such, is at or above the target."""
     return accuracy >= TARGET_ACCURACY - ROUNDING
 
 
 def first_at_target(history: Sequence[float]) -> int | None:
-    """The first epoch, counted from 1, of a run's validation accuracies at or above the target."""
+    """Return the first epoch, counted from 1, at or above the target, given an accuracy per epoch."""
     return next((epoch for epoch, value in enumerate(history, 1) if reaches_target(value)), None)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A sample of accuracies, described."""
+    """A sample of numbers, such as accuracies or seconds, and its statistics."""
 
-    n: int
-    mean: float
-    sd: float | None
-    """Standard deviation with n − 1 in the denominator; None for a single value, which shows no spread."""
-    minimum: float
-    maximum: float
+    values: tuple[float, ...]
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Sample:
-        """Describe at least one value. Raises ValueError for none."""
+        """Make a sample of at least one value. Raises ValueError for none."""
         if not values:
             raise ValueError("a sample needs at least one value")
-        sd = statistics.stdev(values) if len(values) > 1 else None
-        return cls(len(values), statistics.fmean(values), sd, min(values), max(values))
+        return cls(tuple(values))
+
+    @property
+    def n(self) -> int:
+        """Return the number of values."""
+        return len(self.values)
+
+    @cached_property
+    def mean(self) -> float:
+        """Return the arithmetic mean."""
+        return statistics.fmean(self.values)
+
+    @cached_property
+    def sd(self) -> float | None:
+        """Return the standard deviation, with n − 1 in the denominator; None for a single value."""
+        return statistics.stdev(self.values) if self.n > 1 else None
+
+    @property
+    def minimum(self) -> float:
+        """Return the smallest value."""
+        return min(self.values)
+
+    @property
+    def maximum(self) -> float:
+        """Return the largest value."""
+        return max(self.values)
 
     @property
     def standard_error(self) -> float | None:
-        """Of the mean; None for a single value."""
+        """Return the standard error of the mean; None for a single value."""
         return None if self.sd is None else self.sd / math.sqrt(self.n)
 
     def __str__(self) -> str:
-        """``99.400 ± 0.045 %``, or ``99.40%`` for a single value."""
+        """Return accuracies as ``99.400 ± 0.045 %``, or ``99.40%`` for a single one."""
         if self.sd is None:
             return percent(self.mean)
         return f"{100 * self.mean:.3f} ± {100 * self.sd:.3f} %"
 
     @property
     def range(self) -> str:
-        """``99.31–99.48%``."""
+        """Return the range of accuracies as ``99.31–99.48%``."""
         return f"{100 * self.minimum:.2f}–{percent(self.maximum)}"
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The validation accuracies of one recipe's runs, one run a seed.
+    """The validation accuracies of one recipe's runs, one run per seed.
 
     ``last`` is the result. ``best`` selects each run's epoch by the accuracy that it then reports, so it is
     too high; it is shown only beside ``last`` and labelled.
@@ -75,9 +92,9 @@ class Summary:
     best: Sample
     """Of each run's best epoch."""
     reached_at_last: int
-    """Runs at or above the target at their last epoch."""
+    """Number of runs at or above the target at their last epoch."""
     reached_at_any: int
-    """Runs at or above the target at one epoch or more."""
+    """Number of runs at or above the target at one epoch or more."""
 
     @classmethod
     def of(cls, histories: Sequence[Sequence[float]]) -> Summary:
@@ -89,19 +106,19 @@ class Summary:
 
     @property
     def n(self) -> int:
-        """Number of runs."""
+        """Return the number of runs."""
         return self.last.n
 
     @property
     def share_at_last(self) -> float:
-        """Fraction of the runs at or above the target at their last epoch."""
+        """Return the fraction of runs at or above the target at their last epoch."""
         return self.reached_at_last / self.n
 
     @property
     def share_at_any(self) -> float:
-        """Fraction of the runs at or above the target at any epoch."""
+        """Return the fraction of runs at or above the target at any epoch."""
         return self.reached_at_any / self.n
 
     def __str__(self) -> str:
-        """The last epoch's accuracies in a line."""
+        """Return the last epoch's accuracies as one line."""
         return f"{self.last} (n = {self.n})" if self.n > 1 else str(self.last)
