@@ -142,7 +142,7 @@ def test_leftovers_of_a_kill_are_removed_and_nothing_else(tmp_path):
     [
         (b"\xff{", "is not text in UTF-8"),
         (b"\xff\xfe{", "is not text in UTF-8"),
-        (b"\xff\xfe", "is not JSON: nothing is in it"),
+        (b"\xff\xfe", "is not JSON: it is empty"),
         (b"", "is not JSON"),
         (b'{"a": 1', "is not JSON: Expecting ',' delimiter (line 1, column 8)"),
         (b"[" * 100_000, "is not JSON: it is nested too deeply"),

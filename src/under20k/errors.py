@@ -1,4 +1,4 @@
-"""Errors that a user can cause, told apart from defects of the program."""
+"""Errors that a user can cause, as opposed to defects of the program."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from difflib import get_close_matches
 
 
 class UserError(Exception):
-    """Bad input or circumstances. The message says what was wrong, with the value, and what to do next.
+    """Bad input or environment. The message says what was wrong, with the value, and what to do next.
 
     The command line prints it as one line and exits with code 2; a traceback is a defect.
     """
 
 
 class InvalidValue(UserError, ValueError):
-    """A field was given a value that it does not allow; the message names field, value and what is."""
+    """A field has a value that it does not allow; the message names field, value and what was expected."""
 
 
 def in_words(error: Exception) -> str:
-    """What an exception of Python says of data that were read, without Python's names."""
+    """Describe an exception raised while reading data, without Python's names."""
     if isinstance(error, KeyError):
         return f"{error} is missing"
     if isinstance(error, TypeError | AttributeError):
@@ -32,14 +32,14 @@ def in_words(error: Exception) -> str:
 
 
 def unforeseen(error: BaseException) -> str:
-    """What to say of an exception that may be a defect: its kind too, but for the system's own errors."""
+    """Describe an exception that may be a defect: with its type, except for the system's own errors."""
     return in_words(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
 
 
 def shown(text: str) -> str:
-    """``text`` for a terminal, signs that it would act on or hide as escapes: ``\\x1b`` for Esc.
+    """Escape characters that a terminal would act on or hide: ``\\x1b`` for Esc.
 
-    A byte of a file's name that is no text stays what it is.
+    Bytes of a file name that are not valid text stay as they are.
     """
     return "".join(
         sign if sign.isprintable() or "\ud800" <= sign <= "\udfff" else ascii(sign)[1:-1] for sign in text
@@ -47,7 +47,7 @@ def shown(text: str) -> str:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """A suggestion to end an error message with: the known word nearest to ``word``, or all of them."""
+    """Return the end of an error message: the known word nearest to ``word``, or else all known words."""
     by_lower = {name.lower(): name for name in known}
     matches = get_close_matches(word.lower(), by_lower, n=1)
     if matches:

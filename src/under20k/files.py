@@ -1,7 +1,7 @@
-"""Writing files so that a reader, or a kill at any moment, meets the old content or the new, never a part.
+"""Atomic writes, JSON and text: a reader, or a kill at any moment, finds the old content or the new.
 
-The same on Windows, which flushes a file only through a handle that may write, neither replaces nor removes a
-file that a program has open, and allows 259 characters of a path unless told otherwise.
+This also holds on Windows, which flushes a file only through a writable handle, does not replace or remove a
+file that another program has open, and limits paths to 259 characters by default.
 """
 
 from __future__ import annotations
@@ -26,47 +26,47 @@ BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-SIZE_LIMIT = 1 << 28  # bytes of a file that is read: a thousand times the largest of a run
-WINDOWS_PATH_LIMIT = 259  # characters, of a path in full
-RETRY_S = 2.0  # virus scanners and indexers on Windows let go of a file within that
+SIZE_LIMIT = 1 << 28  # bytes of a file to read: a thousand times a run's largest
+WINDOWS_PATH_LIMIT = 259  # characters of an absolute path
+RETRY_S = 2.0  # virus scanners and indexers on Windows close a file within that time
 PAUSE_S = 0.02
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Put ``data`` at ``path`` in one step. Raises UserError where it cannot be written."""
+    """Write ``data`` to ``path`` atomically. Raises UserError if it cannot be written."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Put ``text`` at ``path`` in one step, in UTF-8. Raises UserError where it cannot be written.
+    """Write ``text`` to ``path`` atomically, in UTF-8. Raises UserError if it cannot be written.
 
-    Bytes of a command line that are no UTF-8 come as surrogates; they are written as JSON escapes them.
+    Surrogates, from command-line bytes that are not UTF-8, are escaped as in JSON.
     """
     write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Put ``value`` at ``path`` as indented JSON in one step. Raises UserError where it cannot be written."""
+    """Write ``value`` to ``path`` atomically as indented JSON. Raises UserError if it cannot be written."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path with the same ending beside ``path``; what was written there takes its place.
+    """Yield a temporary path beside ``path``, with its suffix; after the block it replaces ``path``.
 
-    If the block fails, the temporary file goes and ``path`` stays as it was.
+    If the block fails, the temporary file is removed and ``path`` stays as it was.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # The ending stays last, since libraries choose a format by it.
+        # The suffix is kept, since libraries choose a format by it.
         handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
         temporary = Path(name)
         try:
             os.close(handle)
             yield temporary
             _flush_to_disk(temporary)
-            temporary.chmod(0o666 & ~_umask())  # mkstemp keeps others from reading
+            temporary.chmod(0o666 & ~_umask())  # mkstemp makes it private
             once_free(lambda: temporary.replace(path))
         finally:
             once_free(lambda: temporary.unlink(missing_ok=True))
@@ -75,7 +75,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, if it is there. Raises UserError where that fails."""
+    """Remove a file if it exists. Raises UserError if that fails."""
     try:
         once_free(lambda: path.unlink(missing_ok=True))
     except OSError as error:
@@ -83,9 +83,9 @@ def remove(path: Path) -> None:
 
 
 def check_room(path: Path) -> None:
-    """Raise UserError where ``path``, or what is written beside it first, is too long for Windows.
+    """Raise UserError on Windows if ``path``, or its temporary file, is too long.
 
-    Elsewhere nothing is: what is longest is only written at the end of a training.
+    Checked beforehand, since the longest path of a run is written only at the end of the training.
     """
     if os.name != "nt":
         return
@@ -98,7 +98,7 @@ def check_room(path: Path) -> None:
 
 
 def once_free(operation: Callable[[], object]) -> None:
-    """Do ``operation`` on a file; on Windows again, for a while, where another program has the file open."""
+    """Do ``operation`` on a file; on Windows, retry for a while if another program has the file open."""
     deadline = time.monotonic() + RETRY_S
     while True:
         try:
@@ -111,13 +111,13 @@ def once_free(operation: Callable[[], object]) -> None:
 
 
 def reason(error: OSError, path: Path) -> str:
-    """Why an operation on ``path`` failed, in words; of Windows, what is not in its own."""
+    """Describe why an operation on ``path`` failed, with what Windows' own message leaves out."""
     text = error.strerror or str(error)
     if os.name != "nt":
         return text
     if isinstance(error, PermissionError) and path.is_file():
         return f"{text}; is it open in another program, or read-only?"
-    # Of names that a program makes beside it, the longest is what is over the limit.
+    # The longest of the names involved, temporary ones included, is the one over the limit.
     length = max(len(os.path.abspath(name)) for name in (path, error.filename, error.filename2) if name)
     if length > WINDOWS_PATH_LIMIT:
         return (
@@ -128,18 +128,16 @@ def reason(error: OSError, path: Path) -> str:
 
 
 def remove_leftovers(folder: Path, names: Iterable[str]) -> None:
-    """Remove the temporary files that a kill left beside files of these ``names``, which nobody may be
-    writing now.
-    """
+    """Remove temporary files that killed writers of ``names`` left behind; no writer may be active."""
     for name in map(Path, names):
         for left in folder.glob(f".{name.stem}-*{name.suffix}"):
             remove(left)
 
 
 def is_present(path: Path) -> bool:
-    """Whether a regular file, or a link to one, lies at ``path``.
+    """Tell whether ``path`` is a regular file or a link to one.
 
-    Raises UserError for anything else that does, such as a folder, a named pipe or a link to nothing.
+    Raises UserError if it is anything else, such as a folder, a named pipe or a dangling link.
     """
     try:
         if stat.S_ISREG(path.stat().st_mode):
@@ -153,9 +151,7 @@ def is_present(path: Path) -> bool:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a file. Raises UserError where it is missing, no regular file, or larger than any that
-    under20k writes.
-    """
+    """Read a file. Raises UserError if it is missing, not a regular file, or too large to be under20k's."""
     if not is_present(path):
         raise UserError(f"{path} cannot be read: {os.strerror(errno.ENOENT)}")
     try:
@@ -169,9 +165,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_text(path: Path) -> str:
-    """The text of a file as ``decoded`` reads it. Raises UserError where it is missing, no regular file or
-    not text.
-    """
+    """Read a text file as ``decoded`` does. Raises UserError if it is missing, not regular or not text."""
     try:
         return decoded(read_bytes(path))
     except UnicodeDecodeError as error:
@@ -179,9 +173,9 @@ def read_text(path: Path) -> str:
 
 
 def decoded(data: bytes) -> str:
-    """Text in UTF-8, or in what its byte order mark says, as Notepad and PowerShell write it; lines end in
-    ``\\n``. UTF-16 without the mark is known by the zero byte in its first character.
+    """Decode UTF-8 or, as Notepad and PowerShell write it, the encoding of a byte order mark.
 
+    UTF-16 without the mark is recognised by the zero byte in its first character. Lines end in ``\\n``.
     Raises UnicodeDecodeError for anything else.
     """
     encoding = next((name for mark, name in BYTE_ORDER_MARKS.items() if data.startswith(mark)), "utf-8")
@@ -191,7 +185,7 @@ def decoded(data: bytes) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file. Raises UserError where it is missing or not JSON."""
+    """Read a JSON file. Raises UserError if it is missing or not JSON."""
     try:
         return parse_json(read_text(path))
     except ValueError as error:
@@ -199,27 +193,29 @@ def read_json(path: Path) -> Any:
 
 
 def parse_json(text: str) -> Any:
-    """The value in a JSON text. Raises ValueError, which says what is wrong where, for anything else, which
-    NaN and Infinity are, for a number that no float holds and for a name given twice.
+    """Parse a JSON text strictly.
+
+    Raises ValueError, with the reason and the position, for anything else: also for NaN and Infinity, a
+    number beyond the range of floats, and a duplicate name.
     """
 
     def refuse(name: str) -> None:
-        raise ValueError(f"it holds {name}, which is no number in JSON")
+        raise ValueError(f"it holds {name}, which is not a number in JSON")
 
     def finite(digits: str) -> float:
         if not math.isfinite(value := float(digits)):
-            raise ValueError(f"it holds {digits:.80}, which no float does")
+            raise ValueError(f"it holds {digits:.80}, which is beyond the range of floats")
         return value
 
     def whole(digits: str) -> int:
         try:
             return int(digits)
-        except ValueError:  # Python's own limit, whose words tell how to lift it
+        except ValueError:  # Python's own limit, whose message explains how to raise it
             raise ValueError("it holds a number of thousands of digits") from None
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         values = dict(pairs)
-        if len(values) < len(pairs):  # of which readers take one or the other
+        if len(values) < len(pairs):  # readers differ in which of the two they take
             names = [name for name, _ in pairs]
             twice = next(name for name in names if names.count(name) > 1)
             raise ValueError(f"it holds {twice!r:.80} twice in one object")
@@ -234,14 +230,14 @@ def parse_json(text: str) -> Any:
             object_pairs_hook=unique,
         )
     except json.JSONDecodeError as error:
-        found = "nothing is in it" if not text.strip() else error.msg
+        found = "it is empty" if not text.strip() else error.msg
         raise ValueError(f"{found} (line {error.lineno}, column {error.colno})") from None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
 
 def _flush_to_disk(path: Path) -> None:
-    with path.open("rb+") as file:  # Windows flushes nothing through a handle that only reads
+    with path.open("rb+") as file:  # Windows flushes only through a writable handle
         os.fsync(file.fileno())
 
 

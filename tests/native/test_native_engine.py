@@ -83,9 +83,9 @@ def test_an_engine_takes_the_teachers_of_its_recipe_and_no_others(some: Split) -
     teacher = Teacher(REGULARIZED.architecture, initial_weights(REGULARIZED.architecture, 0))
     for recipe, wrong in ((plain, [teacher]), (taught, []), (taught, [teacher])):
         for engine in (start(recipe), TorchEngine(recipe, initial_weights(recipe.architecture, 0))):
-            with pytest.raises(ValueError, match=r"teachers, and learn_from gave \d"):
+            with pytest.raises(ValueError, match=r"teachers, but learn_from was given \d"):
                 engine.learn_from(wrong)
-    with pytest.raises(ValueError, match="has 2 teachers, and learn_from gave 0"):
+    with pytest.raises(ValueError, match="has 2 teachers, but learn_from was given 0"):
         start(taught).train_epoch(some.images, some.labels, epoch_plan(taught, 0, 1, len(some)), ignore)
     unfit = Teacher(MINIMAL.architecture, teacher.weights)
     with pytest.raises(UserError, match="do not fit"):
@@ -234,7 +234,7 @@ def test_wrong_labels_are_refused(some: Split) -> None:
     ten = some.labels.copy()
     ten[5] = 10
     for labels, message in [
-        (ten, "labels: 10 among them; allowed are 0 to 9"),
+        (ten, "labels: 10; expected 0 to 9"),
         (some.labels[:-1], "labels are uint8 .*, one for each image"),
         (some.labels.astype(np.int64), "labels are int64"),
     ]:
@@ -270,7 +270,7 @@ def test_unfit_states_are_refused() -> None:
 
 
 def test_a_batch_beyond_the_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "MACHINE_SHARE", 0.001)
+    monkeypatch.setattr(machine, "MACHINE_FRACTION", 0.001)
     with pytest.raises(UserError, match=r"takes .* GiB, and this machine has .*--batch-size"):
         start(MINIMAL.with_changes(batch_size=50_000))
 

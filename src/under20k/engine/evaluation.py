@@ -1,4 +1,4 @@
-"""What logits say about a set of images: accuracy, loss, per-class figures, confusions. NumPy only.
+"""Figures of logits on a set of images: accuracy, loss, precision and recall, confusions. NumPy only.
 
 Shapes: N images, 10 classes.
 """
@@ -23,7 +23,7 @@ class Evaluation:
     loss: float
     """Mean cross-entropy, in nats."""
     confusion: NDArray[np.int64]
-    """(10, 10) Images by true class (row) and predicted class (column)."""
+    """(10, 10) Number of images by true class (row) and predicted class (column)."""
     logits: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
     """(N, 10), where they are kept."""
 
@@ -33,16 +33,16 @@ class Evaluation:
 
     @property
     def recall(self) -> NDArray[np.float64]:
-        """(10,) Of the images of a class, the fraction predicted as it; 0 where there are none."""
+        """Return (10,) the fraction of each class's images that are predicted as it; 0 if there are none."""
         return _fraction(self.confusion.diagonal(), self.confusion.sum(axis=1))
 
     @property
     def precision(self) -> NDArray[np.float64]:
-        """(10,) Of the images predicted as a class, the fraction that is of it; 0 where there are none."""
+        """Return (10,) the fraction of images predicted as each class that are of it; 0 if there are none."""
         return _fraction(self.confusion.diagonal(), self.confusion.sum(axis=0))
 
     def to_dict(self) -> dict[str, object]:
-        """Plain values, for JSON."""
+        """Return plain values for JSON."""
         return {
             "split": self.split,
             "images": self.images,
@@ -56,7 +56,7 @@ class Evaluation:
 
 
 def evaluate(split: str, logits: NDArray[np.float32], labels: NDArray[np.uint8]) -> Evaluation:
-    """The figures for ``logits`` (N, 10) of images labelled ``labels`` (N,) in 0–9."""
+    """Compute the figures for ``logits`` (N, 10) of images with ``labels`` (N,) in 0–9."""
     predicted = logits.argmax(axis=1)
     pairs = labels.astype(np.int64) * CLASSES + predicted
     confusion = np.bincount(pairs, minlength=CLASSES**2).reshape(CLASSES, CLASSES)
@@ -65,7 +65,7 @@ def evaluate(split: str, logits: NDArray[np.float32], labels: NDArray[np.uint8])
 
 
 def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Log-probabilities (N, 10), in float64; NaN, without a warning, where a largest logit is infinite."""
+    """Compute log-probabilities (N, 10) in float64; silently NaN where the largest logit is infinite."""
     with np.errstate(invalid="ignore"):
         shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     result: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))

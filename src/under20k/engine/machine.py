@@ -1,7 +1,7 @@
-"""The cores and the memory that this process may use: the machine's, less what limits it.
+"""The cores and the memory that this process may use: the machine's, within all limits.
 
-Asked by everything that starts threads, processes or large arrays. A container sees all of its host's cores
-and memory; what it may use of them stands in its control groups (cgroups), of version 1 or 2.
+Used by everything that starts threads, processes or large arrays. A container sees all of its host's cores
+and memory; its limits are in its control groups (cgroups), version 1 or 2.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from under20k.errors import UserError
 
 ROOT = Path("/")
 NO_LIMIT_BYTES = 2**60  # version 1 writes "no limit" as a number near 2**63
-MACHINE_SHARE = 0.9  # of the machine's memory that a training may ask for: the system needs some, too
+MACHINE_FRACTION = 0.9  # of the machine's memory that a training may use: the system needs some, too
 
 
 @dataclass(frozen=True)
 class Available:
-    """How much this process may use of something."""
+    """How many cores or bytes this process may use."""
 
     amount: int
     """Cores, or bytes."""
     limit: str = ""
-    """What keeps it below the machine's own; empty where nothing does."""
+    """What limits it below the machine's own; empty if nothing does."""
 
     @property
     def cores_text(self) -> str:
-        """``1 core (cgroup quota of 1.5 CPUs)``."""
+        """Return such as ``1 core (cgroup quota of 1.5 CPUs)``."""
         limit = f" ({self.limit})" if self.limit else ""
         return f"{self.amount} {'core' if self.amount == 1 else 'cores'}{limit}"
 
 
 def cores(root: Path = ROOT) -> Available:
-    """The least of the machine's cores, CPU affinity and the CPU quotas of the cgroups; at least 1.
+    """Return the minimum of the machine's cores, CPU affinity and the cgroups' CPU quotas; at least 1.
 
-    A quota of 2.5 CPUs is 2 cores: a third thread would be stopped half of the time, and the others wait
-    for it. ``root`` holds ``proc`` and the cgroup file systems, for tests.
+    A quota of 2.5 CPUs is 2 cores: a third thread would be stopped half of the time, and the others would
+    wait for it. ``root`` holds ``proc`` and the cgroup file systems, for tests.
     """
     found = Available(os.cpu_count() or 1)
     if hasattr(os, "sched_getaffinity"):
@@ -54,8 +54,10 @@ def cores(root: Path = ROOT) -> Available:
 
 
 def memory(root: Path = ROOT) -> Available | None:
-    """The least of the machine's memory, in bytes, the cgroups' limits and this process's own (``ulimit -v``
-    and ``-d``); None where the system does not say. What others use of it is not taken off.
+    """Return the minimum, in bytes, of the machine's memory and all limits; None if the system does not say.
+
+    The limits are the cgroups' and this process's own (``ulimit -v`` and ``-d``). Memory that others use is
+    not subtracted.
     """
     if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
         return None  # Windows
@@ -68,11 +70,11 @@ def memory(root: Path = ROOT) -> Available | None:
 
 
 def check_memory(needed_bytes: float, what: str) -> None:
-    """Raise UserError, ``what`` its subject, where so many bytes are more than this process may use."""
+    """Raise UserError, with ``what`` as its subject, if this process may use fewer bytes than needed."""
     available = memory()
     if available is None:
         return
-    if needed_bytes > (1.0 if available.limit else MACHINE_SHARE) * available.amount:
+    if needed_bytes > (1.0 if available.limit else MACHINE_FRACTION) * available.amount:
         where = f"this process may use {size_text(available.amount)} ({available.limit})"
         if not available.limit:
             where = f"this machine has {size_text(available.amount)}"
@@ -80,7 +82,7 @@ def check_memory(needed_bytes: float, what: str) -> None:
 
 
 def size_text(size_bytes: float) -> str:
-    """``1.5 GiB``, ``300 MiB``."""
+    """Write a size as ``1.5 GiB`` or ``300 MiB``."""
     return f"{size_bytes / 2**30:.1f} GiB" if size_bytes >= 2**30 else f"{size_bytes / 2**20:.0f} MiB"
 
 
@@ -94,7 +96,7 @@ def _process_limits() -> Iterator[tuple[int, str]]:
 
 
 def _cpu_quotas(root: Path) -> Iterator[float]:
-    """The CPUs' worth of time that this process's cgroups, and those around them, may take."""
+    """Yield the CPU quotas, in CPUs, of this process's cgroups and their parents."""
     for folder in _cgroups(root, "cpu"):
         quota, period = _numbers(folder / "cpu.max", 2)  # "150000 100000", or "max 100000"
         if quota is None:
@@ -113,7 +115,7 @@ def _memory_limits(root: Path) -> Iterator[int]:
 
 
 def _cgroups(root: Path, controller: str) -> Iterator[Path]:
-    """The folders of the cgroups that this process is in and those around them, the innermost first."""
+    """Yield the folders of this process's cgroups and their parents, innermost first."""
     own: dict[str, str] = {}  # path by controller; "" is version 2
     for line in _lines(root / "proc/self/cgroup"):
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
@@ -133,7 +135,7 @@ def _cgroups(root: Path, controller: str) -> Iterator[Path]:
             continue
         path = own[name]
         top = root / _unescaped(fields[4]).lstrip("/")
-        # Of a part of the tree that is mounted, as in a container, that part is the top.
+        # Where only part of the tree is mounted, as in a container, that part is the top.
         inside = Path("/", path)
         try:
             inside = inside.relative_to(_unescaped(fields[3]))
@@ -149,14 +151,14 @@ def _cgroups(root: Path, controller: str) -> Iterator[Path]:
 
 
 def _unescaped(path: str) -> str:
-    """A path of ``mountinfo``, where a space is ``\\040``."""
+    """Decode a path of ``mountinfo``, where a space is ``\\040``."""
     for sign in (" ", "\t", "\n", "\\"):
         path = path.replace(f"\\{ord(sign):03o}", sign)
     return path
 
 
 def _numbers(file: Path, count: int) -> list[int | None]:
-    """The first ``count`` words of a file, those that are whole numbers; None for each that is not."""
+    """Read the first ``count`` words of a file as whole numbers; None for each that is not one."""
     words = " ".join(_lines(file)).split()[:count]
     words += [""] * (count - len(words))
     return [int(word) if word.lstrip("-").isdecimal() else None for word in words]

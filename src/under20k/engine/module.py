@@ -1,4 +1,4 @@
-"""An architecture as a PyTorch module, plain and readable: the reference for what every engine computes.
+"""An architecture as a PyTorch module: the readable reference for what every engine computes.
 
 Shapes: N images, C channels, H rows, W columns.
 """
@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from under20k.recipe.architecture import CLASSES, Architecture, Conv, Head
 
 DropoutFactory = Callable[[int, float], nn.Module]
-"""Makes the dropout layer of block ``index`` with probability ``p``."""
+"""Makes a dropout layer, given the index of its block and the probability."""
 
 
 def plain_dropout(index: int, probability: float) -> nn.Module:
-    """PyTorch's own dropout, per element."""
+    """Make PyTorch's own dropout, per element."""
     return nn.Dropout(probability)
 
 
@@ -43,17 +43,17 @@ class Network(nn.Module):
         return out
 
     def logits(self, images: Tensor) -> Tensor:
-        """(N, 1, 28, 28) → (N, 10), before the log-softmax."""
+        """Compute logits, (N, 1, 28, 28) → (N, 10): the output before the log-softmax."""
         out: Tensor = self.head[:-1](self.blocks(images))
         return out
 
 
 class SharedConv2d(nn.Module):
-    """A convolution by the weights of ``source``, with a bias of its own; (N, C, H, W) → (N, C', H', W')."""
+    """A convolution with the weights of ``source`` and its own bias; (N, C, H, W) → (N, C', H', W')."""
 
     def __init__(self, source: nn.Conv2d, padding: int, bias: bool) -> None:
         super().__init__()
-        # In a tuple, lest it be a part of this module: each tensor has one name, its owner's.
+        # In a tuple, so that it is not a submodule here: each tensor has one name, its owner's.
         self.source = (source,)
         self.padding = padding
         self.bias = nn.Parameter(torch.zeros(source.out_channels)) if bias else None
@@ -63,15 +63,21 @@ class SharedConv2d(nn.Module):
 
 
 def convolution(inputs: int, block: Conv, source: nn.Conv2d | None) -> nn.Conv2d | SharedConv2d:
-    """A block's convolution; ``source`` is the last one before it that has weights of its own."""
+    """Make a block's convolution.
+
+    Args:
+        inputs: number of input channels.
+        block: supplies everything else.
+        source: the last convolution before it with its own weights, for a block that shares them.
+    """
     if block.shared:
-        assert source is not None  # or it would be no Architecture
+        assert source is not None  # guaranteed by Architecture
         return SharedConv2d(source, block.padding, block.bias)
     return nn.Conv2d(inputs, block.channels, block.kernel, padding=block.padding, bias=block.bias)
 
 
 def conv_block(conv: nn.Module, block: Conv, index: int, dropout: DropoutFactory) -> nn.Sequential:
-    """(N, inputs, H, W) → (N, block.channels, H', W')."""
+    """Make the layers of a block, (N, inputs, H, W) → (N, block.channels, H', W')."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     layers["conv"] = conv
     if block.batch_norm:
@@ -85,7 +91,7 @@ def conv_block(conv: nn.Module, block: Conv, index: int, dropout: DropoutFactory
 
 
 def head(inputs: int, head: Head) -> nn.Sequential:
-    """(N, inputs, H, W) → (N, 10) log-probabilities, by global average pooling."""
+    """Make the layers of a head, (N, inputs, H, W) → (N, 10) log-probabilities."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     conv = nn.Conv2d(inputs, CLASSES, head.kernel, padding=head.padding, bias=head.bias)
     if head.pool_first:
@@ -98,7 +104,7 @@ def head(inputs: int, head: Head) -> nn.Sequential:
 
 
 def build(architecture: Architecture, weights: dict[str, Tensor] | None = None) -> Network:
-    """The network in evaluation mode, with ``weights`` under the names of its ``state_dict`` if given."""
+    """Build a network in evaluation mode, with ``weights``, named as in its ``state_dict``, if given."""
     network = Network(architecture)
     if weights is not None:
         network.load_state_dict(weights)

@@ -1,6 +1,6 @@
-"""The native CPU engine: C++ on arrays of one batch (see native/ and docs/native-engine.md).
+"""The native CPU engine: C++ that computes on whole batches (see native/ and docs/native-engine.md).
 
-It never imports torch. What crosses into C++ is checked here.
+It never imports torch. Everything that is passed to C++ is checked here.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from under20k.recipe.transforms import G, spline_weights
 from under20k.recipe.weights import Tensors, check_tensors, check_weights
 
 BESIDE_BYTES = 136 * 2**20
-"""Memory of a training process beside the network's: Python, MNIST, the report's pictures; measured."""
+"""Measured memory of a training process without the network: Python, MNIST, the report's pictures."""
 
 
 def network_bytes(recipe: Recipe, threads: int = 1) -> int:
@@ -47,10 +47,10 @@ def network_bytes(recipe: Recipe, threads: int = 1) -> int:
 
 
 class NativeEngine:
-    """Trains one recipe on the CPU, without PyTorch; see ``protocol.Engine``.
+    """Trains one recipe on the CPU, without PyTorch; see ``base.Engine``.
 
-    In ``precision`` bf16 the factors of every product in training are rounded to bf16; all else is float32.
-    The same bits for any number of ``threads``, which may be more than the machine has cores.
+    With ``precision`` bf16 the factors of every product in training are rounded to bf16; all else is float32.
+    The bits do not depend on the number of ``threads``, which may exceed the number of cores.
     """
 
     name = "native"
@@ -84,7 +84,7 @@ class NativeEngine:
         settings, weights, needed = [], [], self._bytes
         for teacher in teachers:
             check_weights(teacher.architecture, teacher.weights)
-            # Memory for as many groups as there are threads, and nothing else of a training.
+            # Memory for one group per thread, and none of a training's.
             recipe = Recipe("teacher", teacher.architecture, batch_size=1, momentum=0.0)
             layout = ParameterLayout(recipe)
             flat = np.empty(layout.total, np.float32)
@@ -102,7 +102,7 @@ class NativeEngine:
                     share=distillation.teacher_share,
                 )
             except (MemoryError, RuntimeError) as error:
-                raise UserError(f"the native engine could not take its teachers: {error}") from error
+                raise UserError(f"the native engine could not set its teachers: {error}") from error
         self._teachers = len(teachers)
 
     def train_epoch(
@@ -163,7 +163,7 @@ class NativeEngine:
 
     @contextmanager
     def _exclusively(self) -> Iterator[None]:
-        """One call at a time: C++ runs without Python's lock, so nothing else would keep two apart."""
+        """Allow one call at a time: C++ runs without Python's lock, so nothing else would separate two."""
         if os.getpid() != self._process:
             raise RuntimeError(
                 "a native engine does not survive a fork; create it in the process that uses it"
@@ -181,7 +181,7 @@ class NativeEngine:
             raise UserError(f"the plan's order is {order.dtype} {order.shape}, not int32 (N,) with N above 0")
         if order.min() < 0 or order.max() >= images:
             raise UserError(
-                f"the plan is of images {order.min()} to {order.max()}, but there are only {images}"
+                f"the plan has images {order.min()} to {order.max()}, but there are only {images}"
             )
         if plan.batch_size != self.recipe.batch_size or plan.steps != -(-len(order) // plan.batch_size):
             raise UserError(
@@ -202,7 +202,7 @@ class NativeEngine:
 
 
 def _check_memory(needed: float, recipe: Recipe) -> None:
-    """Raise UserError where a process with this engine would need more memory than it may use."""
+    """Raise UserError if a process with this engine would need more memory than it may use."""
     check_memory(
         BESIDE_BYTES + needed, f"training {recipe.architecture} in batches of {recipe.batch_size} images"
     )
@@ -219,7 +219,7 @@ def _checked_labels(labels: Labels, images: int) -> Labels:
     if not isinstance(labels, np.ndarray) or labels.dtype != np.uint8 or labels.shape != (images,):
         raise UserError(f"labels are {_described(labels)}, not uint8 ({images},), one for each image")
     if len(labels) and labels.max() >= CLASSES:
-        raise UserError(f"labels: {labels.max()} among them; allowed are 0 to {CLASSES - 1}")
+        raise UserError(f"labels: {labels.max()}; expected 0 to {CLASSES - 1}")
     return np.ascontiguousarray(labels)
 
 

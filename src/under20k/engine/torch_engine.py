@@ -1,4 +1,4 @@
-"""The reference engine: PyTorch, plain and readable, on CPU, CUDA or MPS. It defines what is right.
+"""The reference engine: plain, readable PyTorch on CPU, CUDA or MPS. It defines the correct results.
 
 Shapes: N images of an epoch, n of a batch.
 """
@@ -35,11 +35,11 @@ from under20k.recipe.recipe import Recipe
 from under20k.recipe.weights import Tensors, check_tensors, check_weights
 
 EVALUATION_BATCH = 1000
-REPORT_EVERY = 10  # steps; asking a GPU for its losses at every step would keep it waiting
+REPORT_EVERY = 10  # steps; reading a GPU's losses at every step would stall it
 
 
 class TorchEngine:
-    """Trains one recipe with PyTorch in float32 (or ``dtype``); see ``protocol.Engine``."""
+    """Trains one recipe with PyTorch in float32 (or ``dtype``); see ``base.Engine``."""
 
     name = "torch"
 
@@ -52,13 +52,13 @@ class TorchEngine:
         self.dtype = dtype
         self.precision = {torch.float32: "fp32", torch.float64: "fp64"}[dtype]
         self.threads = torch.get_num_threads()
-        if device.startswith("cuda"):  # the same bits again matter more here than the last percent
+        if device.startswith("cuda"):  # reproducible bits matter more than the last percent of speed
             torch.backends.cudnn.deterministic = True
             torch.backends.cudnn.benchmark = False
 
         network = Network(recipe.architecture, PlannedDropout).to(device, dtype)
         # GPUs prefer channels_last. It would be an eighth faster on a CPU, too, but there BatchNorm sums it
-        # in plain float32: statistics off by 5e-4 instead of 5e-8, and so gradients by some percent.
+        # in plain float32: statistics are off by 5e-4 instead of 5e-8, and so gradients by a few percent.
         self.layout = torch.channels_last if device.startswith("cuda") else torch.contiguous_format
         self.network: Network = network.to(memory_format=self.layout)  # type: ignore[call-overload]
         _load(self.network, weights)
@@ -131,14 +131,14 @@ class TorchEngine:
         return EpochResult(loss_sum / len(order), int(correct))
 
     def with_teachers(self, loss: Tensor, logits: Tensor, x: Tensor) -> Tensor:
-        """The loss with the teachers' share in it, from logits (n, 10) and the input x (n, 1, 28, 28)."""
+        """Add the teachers' soft targets to the loss, given logits (n, 10) and the input x (n, 1, 28, 28)."""
         distillation = self.recipe.distillation
         assert distillation is not None
         temperature, share = distillation.temperature, distillation.teacher_share
-        answers = torch.stack(
+        soft_targets = torch.stack(
             [F.softmax(teacher.logits(x) / temperature, dim=1) for teacher in self.teachers]
         )
-        mean = answers.mean(dim=0)
+        mean = soft_targets.mean(dim=0)
         own = F.log_softmax(logits / temperature, dim=1)
         return (1 - share) * loss + share * temperature**2 * F.kl_div(own, mean, reduction="batchmean")
 
@@ -153,7 +153,7 @@ class TorchEngine:
 
     @property
     def evaluated(self) -> Network:
-        """The network whose weights count: the averaged one where the recipe averages."""
+        """Return the network to evaluate: the averaged one if the recipe averages."""
         return self.network if self.averaged is None else self.averaged
 
     def weights(self) -> Tensors:
@@ -183,7 +183,13 @@ class TorchEngine:
             _load(self.averaged, state, AVERAGE_PREFIX)
 
     def prepare_step(self, learning_rate: float, dropout_seed: int, positions: Tensor) -> None:
-        """Set the step's learning rate, and its place in the epoch, from which the dropout masks follow."""
+        """Set the step's learning rate and what its dropout masks follow from.
+
+        Args:
+            learning_rate: of this step.
+            dropout_seed: of the epoch.
+            positions: int32 (n,) positions of the batch's images in the epoch.
+        """
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate
         for module in self.network.modules():
@@ -192,7 +198,7 @@ class TorchEngine:
 
     @torch.no_grad()
     def update_average(self, step: int) -> None:
-        """Move the averaged weights, running statistics included, towards those after ``step``."""
+        """Move the averaged weights and running statistics towards those after ``step``, counted from 0."""
         if self.averaged is None:
             return
         own = _floats(self.network)
@@ -201,12 +207,12 @@ class TorchEngine:
             average.mul_(decay).add_(own[name], alpha=1 - decay)
 
     def normalised(self, pixels: Tensor) -> Tensor:
-        """Pixels in 0–255, (n, 28, 28) → the network's input, (n, 1, 28, 28)."""
+        """Normalise pixels in 0–255, (n, 28, 28), to the network's input, (n, 1, 28, 28)."""
         scaled = (pixels.to(self.dtype) / 255 - MEAN) / STANDARD_DEVIATION
         return scaled.unsqueeze(1).contiguous(memory_format=self.layout)
 
     def to_device(self, array: NDArray[np.generic]) -> Tensor:
-        """``array`` as a tensor on the device; on a CPU the same memory, unless that is read-only."""
+        """Move ``array`` to the device; on a CPU it shares memory unless it is read-only."""
         return torch.from_numpy(array if array.flags.writeable else array.copy()).to(self.device)
 
 
@@ -217,7 +223,7 @@ def _check_finite(losses: Tensor, plan: EpochPlan) -> None:
 
 
 def _floats(network: Network) -> dict[str, Tensor]:
-    """The tensors that training changes, without BatchNorm's counter of batches."""
+    """Return the tensors that training changes, without BatchNorm's batch counter."""
     return {name: value for name, value in network.state_dict().items() if value.is_floating_point()}
 
 
@@ -226,7 +232,7 @@ def _tensors(network: Network) -> Tensors:
 
 
 def _numpy(tensor: Tensor) -> NDArray[np.float32]:
-    """A copy in plain NCHW order, float32."""
+    """Copy a tensor to float32 in plain NCHW order."""
     array: NDArray[np.float32] = tensor.detach().to("cpu", torch.float32).contiguous().numpy().copy()
     return array
 
@@ -234,4 +240,4 @@ def _numpy(tensor: Tensor) -> NDArray[np.float32]:
 @torch.no_grad()
 def _load(network: Network, weights: Tensors, prefix: str = "") -> None:
     for name, tensor in _floats(network).items():
-        tensor.copy_(torch.tensor(weights[prefix + name]))  # which takes read-only arrays, too
+        tensor.copy_(torch.tensor(weights[prefix + name]))  # copies, so read-only arrays work too

@@ -1,4 +1,4 @@
-"""The plan's maps and dropout masks in PyTorch: the same pixels and elements as ``plan`` defines.
+"""The plan's transforms and dropout masks in PyTorch: exactly the pixels and elements that it defines.
 
 Shapes: n images of a batch, S an image's side, G an elastic grid's, E elements of an image's activations.
 """
@@ -17,21 +17,28 @@ FRACTION_BITS = 16
 
 
 def displacements(grids: Tensor) -> Tensor:
-    """Elastic displacements int32 (n, 2, S, S) of control grids int16 (n, 2, G, G)."""
+    """Interpolate control grids, int16 (n, 2, G, G), to elastic displacements, int32 (n, 2, S, S)."""
     weights = torch.tensor(spline_weights(), device=grids.device)
-    # Products and sums, for not every device multiplies matrices of whole numbers.
+    # Products and sums, since not every device multiplies integer matrices.
     along_x = (grids.int()[..., None, :] * weights).sum(-1, dtype=torch.int32)  # (n, 2, G, S)
     fixed = (weights[:, :, None] * along_x[:, :, None]).sum(-2, dtype=torch.int32)  # (n, 2, S, S)
     return fixed >> SURPLUS_BITS
 
 
 def warp(images: Tensor, matrices: Tensor, bilinear: bool, moved: Tensor | None = None) -> Tensor:
-    """Images uint8 (n, S, S) under output-to-input maps int32 (n, 2, 3), as float32 (n, S, S) in 0–255.
+    """Transform images.
 
-    ``moved``, int32 (n, 2, S, S), is added to the points that the maps give.
+    Args:
+        images: uint8 (n, S, S).
+        matrices: output-to-input affine matrices, int32 (n, 2, 3).
+        bilinear: interpolate, rather than take the nearest pixel.
+        moved: displacements that are added to the input points, int32 (n, 2, S, S).
+
+    Returns:
+        float32 (n, S, S) in 0–255.
     """
     pixel = torch.arange(S, dtype=torch.int32, device=images.device)
-    # (n, S, S) in 16.16 fixed point: where each output pixel's centre comes from.
+    # (n, S, S) in 16.16 fixed point: the input point of each output pixel's centre.
     x, y = (
         m[:, 0, None, None] * pixel + (m[:, 1, None] * pixel + m[:, 2, None])[:, :, None]
         for m in matrices.unbind(1)
@@ -56,13 +63,13 @@ def warp(images: Tensor, matrices: Tensor, bilinear: bool, moved: Tensor | None 
 
 
 def _pixels(framed: Tensor, column: Tensor, row: Tensor) -> Tensor:
-    """Pixel values, float32 (n, S, S), of images (n, (S + 2)²) with a frame around them."""
+    """Gather pixels, float32 (n, S, S), from framed images (n, (S + 2)²)."""
     index = (row.clamp(-1, S) + 1) * (S + 2) + (column.clamp(-1, S) + 1)
     return framed.gather(1, index.flatten(1).long()).view(index.shape).to(torch.float32)
 
 
 class PlannedDropout(nn.Module):
-    """Dropout per element by the plan's hashed masks, the same on every engine and device."""
+    """Dropout per element with the plan's hashed masks, the same on every engine and device."""
 
     def __init__(self, layer: int, probability: float) -> None:
         super().__init__()
@@ -74,7 +81,7 @@ class PlannedDropout(nn.Module):
         self.element: Tensor
 
     def set_batch(self, seed: int, positions: Tensor) -> None:
-        """The epoch's dropout seed and the images' positions in the epoch, int32 (n,)."""
+        """Set the epoch's dropout seed and the images' positions in the epoch, int32 (n,)."""
         self.seed, self.positions = seed, positions
 
     def forward(self, x: Tensor) -> Tensor:
@@ -86,20 +93,20 @@ class PlannedDropout(nn.Module):
         layer_key = mix(_signed(self.seed ^ self.layer, x.device))
         key = mix(layer_key ^ self.positions)  # (n,)
         hashed = mix(key[:, None] ^ self.element)  # (n, E)
-        # Unsigned comparison on signed numbers: turn the sign bit over on both sides.
+        # Unsigned comparison on signed integers: flip the sign bit on both sides.
         threshold = dropout_threshold(self.probability) - 2**31
         keep = hashed.bitwise_xor_(-(2**31)) >= threshold
         return x * keep.view(x.shape) * (1 / (1 - self.probability))
 
 
 def mix(value: Tensor) -> Tensor:
-    """``plan``'s hash on int32, whose bits are read as unsigned. PyTorch's products wrap around."""
+    """Compute the hash of ``plan`` on int32 read as unsigned; PyTorch's products wrap around."""
     mixed = (value >> 16).bitwise_and_(0xFFFF).bitwise_xor_(value).mul_(_wrap(MIX_FIRST))
     return mixed.bitwise_xor_((mixed >> 15).bitwise_and_(0x1FFFF)).mul_(_wrap(MIX_SECOND))
 
 
 def _wrap(value: int) -> int:
-    """The int32 with the bits of the unsigned ``value``."""
+    """Return the int32 with the bits of the unsigned ``value``."""
     return int(np.uint32(value).view(np.int32))
 
 

@@ -1,4 +1,4 @@
-"""The named recipes, each with its claim."""
+"""The named recipes, each with what the assignment claims or how it differs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from under20k.errors import UserError, nearest
 from under20k.recipe.architecture import Architecture
 from under20k.recipe.recipe import Augmentation, Recipe, Schedule
 
-# The specification: ±5° rotation (nearest neighbour) and 5% dropout for one, neither for the other;
+# The assignment: ±5° rotation (nearest neighbour) and 5% dropout for one, neither for the other;
 # SGD with momentum, learning rate 0.1, divided by 10 from the seventh epoch on.
 
 REGULARIZED = Recipe(
@@ -19,7 +19,7 @@ REGULARIZED = Recipe(
     schedule=Schedule("step", step_epochs=6, step_factor=0.1),
     augmentation=Augmentation(rotation_deg=5.0),
 )
-"""19,204 parameters. The specification claims 99.40% validation accuracy in 12 epochs."""
+"""19,204 parameters. The assignment claims 99.40% validation accuracy in 12 epochs."""
 
 MINIMAL = Recipe(
     name="minimal",
@@ -27,10 +27,10 @@ MINIMAL = Recipe(
     epochs=8,
     schedule=Schedule("step", step_epochs=6, step_factor=0.1),
 )
-"""14,116 parameters. The specification claims 99.41% validation accuracy in 8 epochs."""
+"""14,116 parameters. The assignment claims 99.41% validation accuracy in 8 epochs."""
 
-# The same two architectures, at most the same epochs, trained better: one-cycle learning rate, Nesterov's
-# momentum, smoothed labels, weight decay on the convolutions only. The search: docs/recipe-search.md.
+# The same two architectures in the same epochs, trained better: one-cycle learning rate, Nesterov momentum,
+# label smoothing, weight decay on the convolutions only. How they were found: docs/recipe-search.md.
 
 PLUS: dict[str, Any] = {
     "learning_rate": 0.2,
@@ -50,17 +50,15 @@ REGULARIZED_PLUS = replace(
     augmentation=replace(WARPED, fade_epochs=2),
     **PLUS,
 )
-"""*regularized* with stronger augmentation, half of it in the last two of the same 12 epochs, and the better
-schedule.
-"""
+"""*regularized* with the better schedule and strong augmentation, halved in the last 2 of the 12 epochs."""
 
 MINIMAL_PLUS = replace(MINIMAL, name="minimal-plus", **PLUS | {"weight_decay": 1e-3})
-"""*minimal* with the better schedule, in the same 8 epochs; neither dropout nor augmentation."""
+"""*minimal* with the better schedule, in the same 8 epochs, without dropout or augmentation."""
 
 MINIMAL_AUGMENTED = replace(
     MINIMAL, name="minimal-augmented", augmentation=replace(WARPED, fade_epochs=1), **PLUS
 )
-"""*minimal* with augmentation as well, half of it in the last of the 8 epochs; less weight decay then."""
+"""*minimal-plus* with augmentation, halved in the last of the 8 epochs, and less weight decay."""
 
 RECIPES = {
     recipe.name: recipe
@@ -69,7 +67,7 @@ RECIPES = {
 
 
 def named(name: str) -> Recipe:
-    """The recipe called ``name``. Raises UserError, with the nearest name, where there is none."""
+    """Return the recipe called ``name``. Raises UserError, with the nearest name, if there is none."""
     try:
         return RECIPES[name]
     except KeyError:

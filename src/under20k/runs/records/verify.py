@@ -20,7 +20,7 @@ from under20k.runs.records.consistency import implausible
 from under20k.runs.records.record import PARTS, Record, kept_model, rules_broken
 from under20k.runs.records.rerun import as_recorded
 
-TOLERANCE = 1e-12  # between a statistic that is recorded and the same one computed again
+TOLERANCE = 1e-10  # relative, of recomputed statistics: SciPy's last digits vary between its releases
 SLACK = 2  # images that another processor's rounding may decide otherwise
 LOSS_SLACK = 1e-4  # of a loss, likewise
 MISSING = object()
