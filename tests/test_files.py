@@ -41,7 +41,7 @@ def test_a_command_line_that_is_not_utf8_is_kept(tmp_path):
     assert json.loads((tmp_path / "file.json").read_bytes()) == {"command": argument}
 
 
-def test_numbers_that_json_lacks_are_a_defect(tmp_path):
+def test_nan_and_infinity_are_a_defect(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "file.json", {"loss": float("nan")})
     assert os.listdir(tmp_path) == []
@@ -75,7 +75,7 @@ def test_a_full_disk_leaves_the_old_content(tmp_path, monkeypatch, owner, name, 
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ValueError("a defect")])
-def test_an_exception_in_the_block_passes_and_leaves_the_old_content(tmp_path, error):
+def test_an_exception_propagates_and_leaves_the_old_content(tmp_path, error):
     path = tmp_path / "curves.png"
     path.write_bytes(b"old")
 
@@ -90,7 +90,7 @@ def test_an_exception_in_the_block_passes_and_leaves_the_old_content(tmp_path, e
     assert os.listdir(tmp_path) == ["curves.png"]
 
 
-def test_the_temporary_file_is_beside_and_ends_the_same(tmp_path):
+def test_the_temporary_file_has_the_same_folder_and_suffix(tmp_path):
     path = tmp_path / "curves.png"
     with replacing(path) as temporary:
         assert temporary.parent == tmp_path
@@ -120,7 +120,7 @@ def test_permissions_follow_the_umask(tmp_path, mask, mode):
     assert (tmp_path / "file").stat().st_mode & 0o777 == mode
 
 
-def test_places_that_cannot_be_written(tmp_path):
+def test_unwritable_paths(tmp_path):
     (tmp_path / "file").write_text("a file, no folder")
     (tmp_path / "folder").mkdir()
     for path in (tmp_path / "file" / "inside.json", tmp_path / "folder", tmp_path / ("x" * 300)):
@@ -176,7 +176,7 @@ def test_text_from_other_editors(tmp_path, editor):
     assert read_json(tmp_path / "file.json") == {"ä": "99,4 % ≥"}
 
 
-def test_a_file_is_flushed_through_a_handle_that_may_write(tmp_path, monkeypatch):
+def test_files_are_flushed_through_a_writable_handle(tmp_path, monkeypatch):
     """Windows refuses any other: EBADF."""
     fcntl = pytest.importorskip("fcntl")
     flushed = []

@@ -60,7 +60,7 @@ def listing(folder: Path) -> list[str]:
 # Where files come from
 
 
-def test_what_is_fetched_is_cached_and_not_fetched_again(cache):
+def test_downloads_are_cached(cache):
     source = Canned("canned")
     first = obtain(FILES, sources=[source])
     assert contents(first) == BYTES
@@ -84,18 +84,18 @@ def test_sources_are_tried_in_order_and_only_for_what_is_missing(tmp_path, cache
     assert log.outcomes == [f"failed: no {FILES[2].name}", f"failed: no {FILES[3].name}", "done"]
 
 
-def test_only_what_is_wanted_is_read(cache):
+def test_only_wanted_files_are_read(cache):
     write_plain(cache, FILES[:2])
     assert contents(obtain(FILES[:2], sources=[])) == BYTES[:2]
 
 
-def test_nothing_is_said_when_all_is_well(cache, log):
+def test_no_events_if_everything_is_cached(cache, log):
     write_plain(cache)
     obtain(FILES, sources=[Canned("never asked")], on_event=log)
     assert (log.sources, log.outcomes, log.warnings) == ([], [], [])
 
 
-def test_a_new_given_folder_takes_the_place_of_the_cache(tmp_path, cache):
+def test_a_new_given_folder_replaces_the_cache(tmp_path, cache):
     folder = tmp_path / "new" / "folder"
     files = obtain(FILES, folder, sources=[Canned("canned")])
     assert folders(files) == [folder]
@@ -103,9 +103,7 @@ def test_a_new_given_folder_takes_the_place_of_the_cache(tmp_path, cache):
     assert not cache.exists()
 
 
-def test_the_environment_variable_names_the_folder_and_the_argument_goes_before_it(
-    tmp_path, cache, monkeypatch
-):
+def test_the_argument_overrides_the_environment_variable(tmp_path, cache, monkeypatch):
     write_plain(tmp_path / "variable")
     write_plain(tmp_path / "argument")
     monkeypatch.setenv(VARIABLE, str(tmp_path / "variable"))
@@ -136,7 +134,7 @@ def test_a_given_file_is_refused(tmp_path, cache, monkeypatch):
         obtain(FILES, sources=[])
 
 
-def test_when_all_fails_every_source_is_listed_with_its_reason_and_the_way_out(tmp_path, cache, server):
+def test_the_error_lists_every_source_with_its_reason_and_a_remedy(tmp_path, cache, server):
     server.answers[f"/{FILES[0].name}.gz"] = lambda handler: handler.send_error(404)
     sources = [Mirror(server.url), Canned("package", [])]
     with pytest.raises(UserError) as caught:
@@ -164,7 +162,7 @@ def test_when_all_fails_every_source_is_listed_with_its_reason_and_the_way_out(t
 @pytest.mark.parametrize(
     "damage", [lambda b: b[:1000], lambda b: b + b"?", lambda b: b"?" + b[1:], lambda b: b""]
 )
-def test_a_damaged_file_in_the_cache_is_told_of_and_replaced(damage, cache, log):
+def test_a_damaged_file_in_the_cache_is_reported_and_replaced(damage, cache, log):
     write_plain(cache)
     (cache / FILES[2].name).write_bytes(damage(BYTES[2]))
     source = Canned("canned")
@@ -175,7 +173,7 @@ def test_a_damaged_file_in_the_cache_is_told_of_and_replaced(damage, cache, log)
     assert (cache / FILES[2].name).read_bytes() == BYTES[2]
 
 
-def test_a_damaged_file_in_a_given_folder_is_told_of_and_left(tmp_path, cache, log):
+def test_a_damaged_file_in_a_given_folder_is_reported_and_left(tmp_path, cache, log):
     folder = tmp_path / "given"
     write_plain(folder)
     damaged = folder / FILES[0].name
@@ -191,7 +189,7 @@ def test_a_damaged_file_in_a_given_folder_is_told_of_and_left(tmp_path, cache, l
         assert word in warning
 
 
-def test_a_link_to_nowhere_in_a_given_folder_is_left(tmp_path, cache):
+def test_a_dangling_link_in_a_given_folder_is_left(tmp_path, cache):
     (tmp_path / FILES[1].name).symlink_to(tmp_path / "nowhere")
     files = obtain(FILES, tmp_path, sources=[Canned("canned")])
     assert files[FILES[1]].path == cache / FILES[1].name
@@ -199,7 +197,7 @@ def test_a_link_to_nowhere_in_a_given_folder_is_left(tmp_path, cache):
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_a_given_folder_that_is_the_cache_is_mended(cache):
+def test_damage_is_repaired_if_the_given_folder_is_the_cache(cache):
     write_plain(cache)
     (cache / FILES[0].name).write_bytes(b"")
     assert contents(obtain(FILES, cache, sources=[Canned("canned")])) == BYTES
@@ -233,7 +231,7 @@ def read_only(monkeypatch):
         folder.chmod(0o755)
 
 
-def test_a_read_only_cache_that_holds_the_files_serves(cache, read_only, log):
+def test_a_read_only_cache_with_the_files_works(cache, read_only, log):
     write_plain(cache)
     read_only(cache)
     assert contents(obtain(FILES, sources=[], on_event=log)) == BYTES
@@ -248,7 +246,7 @@ def test_a_read_only_cache_without_the_files_is_an_error_that_names_it(cache, re
     assert log.outcomes == ["downloaded, but could not be saved"]
 
 
-def test_what_a_read_only_given_folder_cannot_take_goes_into_the_cache(tmp_path, cache, read_only, log):
+def test_downloads_go_to_the_cache_if_the_given_folder_is_read_only(tmp_path, cache, read_only, log):
     folder = tmp_path / "given"
     write_plain(folder, FILES[:3])
     read_only(folder)
@@ -259,14 +257,14 @@ def test_what_a_read_only_given_folder_cannot_take_goes_into_the_cache(tmp_path,
     assert f"{FILES[3].name} in {folder}: Permission denied; saved in {cache}" in warning
 
 
-def test_a_cache_whose_place_is_taken_by_a_file_is_an_error(cache):
+def test_a_file_in_place_of_the_cache_is_an_error(cache):
     cache.parent.mkdir()
     cache.touch()
     with pytest.raises(UserError, match="could not save"):
         obtain(FILES, sources=[Canned("canned")])
 
 
-def test_a_cache_that_may_not_be_looked_into_is_an_error_not_a_traceback(cache, monkeypatch):
+def test_an_unreadable_cache_is_an_error_without_traceback(cache, monkeypatch):
     true_stat = Path.stat
 
     def stat(path, **named):
@@ -317,7 +315,7 @@ def wait_for(condition) -> None:
         time.sleep(0.01)
 
 
-def test_two_at_once_both_succeed(tmp_path, server):
+def test_two_processes_at_once_both_succeed(tmp_path, server):
     folder = tmp_path / "shared"
     together = threading.Barrier(2)
     first = f"/{FILES[0].name}.gz"
@@ -337,7 +335,7 @@ def test_two_at_once_both_succeed(tmp_path, server):
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_kill_in_mid_download_leaves_whole_files_only(how, tmp_path, server, cache):
+def test_a_kill_during_download_leaves_only_complete_files(how, tmp_path, server, cache):
     folder = tmp_path / "new"
     third = f"/{FILES[2].name}.gz"
 
@@ -373,7 +371,7 @@ with sigterm_unwinds():
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_kill_in_mid_write_leaves_at_most_a_temporary(how, tmp_path, cache):
+def test_a_kill_during_writing_leaves_at_most_a_temporary_file(how, tmp_path, cache):
     process = start(tmp_path, "-c", HALTING, str(cache))
     assert process.stdout is not None
     assert process.stdout.readline() == "halted\n"
@@ -490,7 +488,7 @@ def test_a_disk_that_fills_up_is_an_error_and_leaves_nothing(tmp_path, server):
     assert [path for path in (tmp_path / "home").rglob("*") if path.is_file()] == []
 
 
-def test_placed_files_can_be_read_by_whom_the_umask_allows(tmp_path):
+def test_permissions_of_saved_files_follow_the_umask(tmp_path):
     content = np.frombuffer(BYTES[1], np.uint8)
     before = os.umask(0o027)
     try:
@@ -500,7 +498,7 @@ def test_placed_files_can_be_read_by_whom_the_umask_allows(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o640
 
 
-def test_the_programs_own_way_with_sigterm_is_kept():
+def test_a_programs_own_sigterm_handler_is_kept():
     def own(*_): ...
 
     before = signal.signal(signal.SIGTERM, own)

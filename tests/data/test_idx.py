@@ -35,7 +35,7 @@ def test_true_files_carry_the_headers_of_the_table():
 
 
 @pytest.mark.parametrize("i", range(4))
-def test_array_is_the_one_that_was_written_and_no_copy(i):
+def test_arrays_are_views_with_the_written_values(i):
     content = read_plain(io.BytesIO(BYTES[i]), FILES[i])
     verify(content, FILES[i])
     array = FILES[i].array(content)
@@ -97,7 +97,7 @@ def test_a_bomb_is_not_unpacked():
     assert len(read_gzip(gzip_read(packed), FILE)) == FILE.size + 1
 
 
-def test_an_endless_stream_that_unpacks_to_nothing_is_given_up():
+def test_an_endless_empty_stream_is_abandoned():
     head = gzip.compress(b"")[:10]
     chunks = itertools.chain([head], itertools.repeat(b"\x00\x00\x00\xff\xff"))  # empty stored blocks
     taken = 0

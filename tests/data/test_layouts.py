@@ -37,7 +37,7 @@ def refuse(complaint: str) -> None:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_layout_is_read_and_left_as_it_is(layout, tmp_path, cache):
+def test_every_layout_is_read_and_left_unchanged(layout, tmp_path, cache):
     folder = tmp_path / "given"
     LAYOUTS[layout](folder)
     before = snapshot(folder)
@@ -50,12 +50,12 @@ def test_every_layout_is_read_and_left_as_it_is(layout, tmp_path, cache):
     assert not cache.exists()
 
 
-def test_a_folder_without_the_file_holds_nothing(tmp_path):
+def test_a_folder_without_the_file_gives_none(tmp_path):
     assert look(tmp_path, FILES[0], refuse) is None
     assert look(tmp_path / "absent", FILES[0], refuse) is None
 
 
-def test_a_sound_copy_in_another_layout_stands_in_for_a_damaged_one(tmp_path):
+def test_a_sound_copy_in_another_layout_replaces_a_damaged_one(tmp_path):
     write_gzip(tmp_path)
     (tmp_path / FILES[0].name).write_bytes(BYTES[0][:-1] + b"?")
     complaints: list[str] = []
@@ -82,7 +82,7 @@ def awkward(kind: str, path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["folder", "named pipe", "link to itself", "empty"])
 @pytest.mark.parametrize("name", [FILES[0].name, f"{FILES[0].name}.gz", "mnist.npz"])
-def test_what_is_no_readable_file_is_complained_of(kind, name, tmp_path):
+def test_unreadable_files_are_reported(kind, name, tmp_path):
     awkward(kind, tmp_path / name)
     complaints: list[str] = []
     assert look(tmp_path, FILES[0], complaints.append) is None
@@ -156,7 +156,7 @@ def test_no_alteration_of_an_archive_passes_or_escapes(data, tmp_path_factory):
             assert copy[1].tobytes() == CONTENT[file]
 
 
-def test_an_archive_at_fault_for_several_files_is_named_once(tmp_path, cache, log):
+def test_a_bad_archive_is_reported_once(tmp_path, cache, log):
     (tmp_path / "mnist.npz").write_bytes(b"PK not a zip")
     with pytest.raises(UserError):
         obtain(FILES, tmp_path, sources=[], on_event=log)

@@ -17,7 +17,7 @@ def raw(name: str, header: int) -> np.ndarray:
     return np.fromfile(path, np.uint8)[header:]
 
 
-def test_splits_hold_the_right_images_and_labels(mnist: Mnist):
+def test_splits_have_the_right_images_and_labels(mnist: Mnist):
     images = raw("train-images-idx3-ubyte", 16).reshape(60_000, 28, 28)
     labels = raw("train-labels-idx1-ubyte", 8)
     order = torch.randperm(60_000, generator=torch.Generator().manual_seed(42)).numpy()
@@ -33,7 +33,7 @@ def test_the_test_split_is_the_test_file():
     assert np.array_equal(test.labels, raw("t10k-labels-idx1-ubyte", 8))
 
 
-def test_arrays_are_what_the_contract_says(mnist: Mnist):
+def test_shapes_dtypes_and_ranges(mnist: Mnist):
     for split, name, count in (
         (mnist.train, "train", 50_000),
         (mnist.validation, "validation", 10_000),
@@ -48,7 +48,7 @@ def test_arrays_are_what_the_contract_says(mnist: Mnist):
         torch.from_numpy(split.labels)
 
 
-def test_class_counts_add_up_to_those_of_the_60_000(mnist: Mnist):
+def test_class_counts_sum_to_those_of_the_60_000(mnist: Mnist):
     published = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     assert (mnist.train.class_counts() + mnist.validation.class_counts()).tolist() == published
 
@@ -63,7 +63,7 @@ def test_loading_reads_no_test_file(mnist: Mnist, tmp_path):
     assert np.array_equal(again.validation.labels, mnist.validation.labels)
 
 
-def test_importing_loads_neither_torch_nor_what_fetching_and_drawing_need():
+def test_importing_data_loads_nothing_heavy():
     source = Path(under20k.data.__file__).parents[2]
     heavy = ("torch", "PIL", "matplotlib", "tqdm")
     code = f"import sys, under20k.data; print(*[m for m in {heavy} if m in sys.modules])"

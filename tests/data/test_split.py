@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from under20k.data import permutation, split_indices
 
 
-def test_the_split_is_that_of_torch():
+def test_the_split_equals_torchs():
     generator = torch.Generator().manual_seed(42)
     train, validation = torch.utils.data.random_split(range(60_000), [50_000, 10_000], generator)
     ours = split_indices()
@@ -16,12 +16,12 @@ def test_the_split_is_that_of_torch():
 
 
 @given(count=st.integers(0, 3000), seed=st.integers(0, 2**32 - 1))
-def test_the_permutation_is_that_of_torch(count, seed):
+def test_the_permutation_equals_torchs(count, seed):
     generator = torch.Generator().manual_seed(seed)
     assert permutation(count, seed).tolist() == torch.randperm(count, generator=generator).tolist()
 
 
-def test_global_random_state_is_left_alone():
+def test_global_random_state_is_unchanged():
     np.random.seed(1)  # noqa: NPY002
     expected = np.random.random()  # noqa: NPY002
     np.random.seed(1)  # noqa: NPY002

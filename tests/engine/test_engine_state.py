@@ -51,7 +51,7 @@ def differing(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("changes", VARIANTS)
-def test_a_loaded_state_goes_on_to_the_same_bits(mnist, changes):
+def test_resuming_from_a_state_gives_the_same_bits(mnist, changes):
     recipe = SMALL.with_changes(**changes)
     straight = train(fresh(recipe), mnist, 1)
     kept = straight.state()
@@ -82,7 +82,7 @@ def test_a_state_before_training(mnist, changes):
     assert differing(train(loaded, mnist, 1).state(), train(engine, mnist, 1).state()) == []
 
 
-def test_initial_weights_are_not_written_to(mnist):
+def test_initial_weights_are_not_modified(mnist):
     weights = initial_weights(SMALL.architecture, 0)
     train(TorchEngine(SMALL, weights), mnist, 1)
     assert differing(weights, initial_weights(SMALL.architecture, 0)) == []
@@ -113,7 +113,7 @@ def test_weights_of_another_architecture_are_refused():
         TorchEngine(SMALL, initial_weights(MINIMAL.architecture, 0))
 
 
-def test_read_only_arrays_will_do(mnist):
+def test_read_only_arrays_are_accepted(mnist):
     """As from a memory map; warnings would fail the test."""
     images, labels = mnist.train.images[:COUNT].copy(), mnist.train.labels[:COUNT].copy()
     weights = initial_weights(SMALL.architecture, 0)
@@ -138,7 +138,7 @@ def test_the_same_threads_give_the_same_bits(mnist, threads):
     assert differing(first, second) == []
 
 
-def test_other_threads_give_the_same_but_for_rounding(mnist):
+def test_other_thread_counts_agree_within_rounding(mnist):
     """PyTorch cuts the sums of weight and bias gradients by thread, which reorders them.
 
     So in float64, where rounding stays small, an epoch agrees to float32's last place.
@@ -151,7 +151,7 @@ def test_other_threads_give_the_same_but_for_rounding(mnist):
         assert np.allclose(value, states[1][name], rtol=2e-7, atol=1e-9), name
 
 
-def test_progress_is_told_and_an_exception_of_the_listener_passes(mnist):
+def test_progress_is_reported_and_exceptions_of_the_callback_propagate(mnist):
     images, labels, plan = mnist.train.images[:330], mnist.train.labels[:330], epoch_plan(SMALL, 0, 1, 330)
     told: list[int] = []
     fresh(SMALL).train_epoch(images, labels, plan, told.append)

@@ -58,7 +58,7 @@ def test_against_torch(seed, count, spread):
     assert np.array_equal(found.confusion, counted)
 
 
-def test_losses_that_single_precision_could_not_tell_apart():
+def test_losses_closer_than_single_precision():
     """Exactly 40,000 images right but for one: the mean is taken in float64."""
     logits = logits_for([3] * 40_000) * 4
     labels = np.full(40_000, 3, np.uint8)

@@ -71,7 +71,7 @@ def test_the_quota_of_version_2(quota, cores, tmp_path):
     assert bool(machine.cores(root).limit) == (cores < 64)
 
 
-def test_the_least_of_nested_groups_counts(tmp_path):
+def test_the_minimum_of_nested_groups_counts(tmp_path):
     files = {
         "kubepods/cpu.max": "300000 100000",
         "kubepods/memory.max": str(600 * MIB),
@@ -131,7 +131,7 @@ def test_a_path_with_a_space(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "\n", ":::", "0::", "nonsense\n1:cpu\n", "\0"])
-def test_files_of_no_sense_limit_nothing(text, tmp_path):
+def test_malformed_files_limit_nothing(text, tmp_path):
     root = tree(tmp_path, text, [text, "1 2 3 - cgroup2", V2.format(root="/x")], {})
     assert machine.cores(root) == machine.Available(64)
     assert machine.cores(tmp_path / "none") == machine.Available(64)
@@ -140,13 +140,13 @@ def test_files_of_no_sense_limit_nothing(text, tmp_path):
     assert memory.amount == 256 * 2**30
 
 
-def test_affinity_counts_where_it_is_less(tmp_path, monkeypatch):
+def test_affinity_counts_if_it_is_less(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3, 5}, raising=False)
     root = tree(tmp_path, "0::/\n", [V2.format(root="/")], {"cpu.max": "300000 100000"})
     assert machine.cores(root) == machine.Available(2, "CPU affinity")
 
 
-def test_the_process_limit_counts_where_it_is_less(tmp_path, monkeypatch):
+def test_the_process_limit_counts_if_it_is_less(tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "_process_limits", lambda: iter([(300 * MIB, "ulimit -v")]))
     root = tree(tmp_path, "0::/\n", [V2.format(root="/")], {"memory.max": str(512 * MIB)})
     assert machine.memory(root) == machine.Available(300 * MIB, "ulimit -v")
@@ -199,7 +199,7 @@ def stopped_run(folder: Path, engine: str) -> dict[str, Any]:
     return {**options, "compute": Compute(engine), "existing": "resume"}
 
 
-def test_a_run_goes_on_with_fewer_cores_to_the_same_bits(tmp_path, one_core, capsys):
+def test_resume_with_fewer_cores_gives_the_same_bits(tmp_path, one_core, capsys):
     options = stopped_run(tmp_path / "a", "native")
     one_core()
     with Display() as display:
@@ -211,7 +211,7 @@ def test_a_run_goes_on_with_fewer_cores_to_the_same_bits(tmp_path, one_core, cap
 
 
 @pytest.mark.slow
-def test_torch_says_what_to_give_where_there_are_fewer_cores(tmp_path, one_core):
+def test_torch_with_fewer_cores_gets_a_remedy(tmp_path, one_core):
     options = stopped_run(tmp_path, "torch")
     one_core()
     with pytest.raises(UserError) as refused:
@@ -252,7 +252,7 @@ def limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Limited
         folder.rmdir()
 
 
-def test_a_real_memory_limit_is_told_before_the_kill(limited):
+def test_a_real_memory_limit_is_reported_before_the_kill(limited):
     limit = str(300 * MIB)
     done = limited("memory", "memory.limit_in_bytes", limit, "train", "minimal", "--batch-size", "4096")
     assert (done.returncode, done.stdout) == (2, "")
@@ -260,7 +260,7 @@ def test_a_real_memory_limit_is_told_before_the_kill(limited):
     assert "300 MiB (cgroup memory limit); lower --batch-size" in done.stderr
 
 
-def test_a_real_quota_is_seen_by_training(limited, tmp_path):
+def test_a_real_quota_limits_training(limited, tmp_path):
     words = ("train", "minimal", "--architecture", "4p,6p|l", "--epochs", "1")
     done = limited("cpu", "cpu.cfs_quota_us", "100000", *words)
     assert done.returncode == 0, done.stderr

@@ -81,7 +81,7 @@ def test_shared_weights_are_one_tensor_and_stay_so_in_a_copy():
     assert sum(p.numel() for p in network.parameters()) == kernels_and_biases + 2 * (4 * 4 + 5)
 
 
-def test_dropout_is_made_by_the_factory_where_a_block_asks_for_it():
+def test_the_factory_makes_the_dropout_of_blocks_that_have_it():
     asked: list[tuple[int, float]] = []
 
     def factory(index: int, probability: float) -> torch.nn.Module:

@@ -54,7 +54,7 @@ def test_gradient_passes_where_the_element_did():
     assert torch.equal(x.grad, out.detach())
 
 
-def test_maps_of_another_size_get_their_own_mask():
+def test_feature_maps_of_another_size_get_their_own_mask():
     dropout = PlannedDropout(0, 0.5).train()
     for side in (4, 6, 4):
         dropout.set_batch(9, torch.arange(2, dtype=torch.int32))
@@ -62,7 +62,7 @@ def test_maps_of_another_size_get_their_own_mask():
         assert np.array_equal(dropout(torch.ones(2, 1, side, side)).flatten(1).numpy() != 0, keep)
 
 
-def test_nothing_happens_in_evaluation_mode_and_nothing_is_saved():
+def test_dropout_does_nothing_in_evaluation_mode_and_saves_nothing():
     dropout = PlannedDropout(0, 0.5).eval()
     x = torch.randn(2, 3, 4, 4)
     assert dropout(x) is x

@@ -52,7 +52,7 @@ def test_rotation_by_round_angles(mnist: Mnist):
     assert different(turned(images, angles), by_pillow(images, angles)) == 0
 
 
-def test_every_pixel_of_noise_is_where_pillow_puts_it():
+def test_pixels_of_noise_are_where_pillow_puts_them():
     images = np.random.default_rng(0).integers(1, 256, (500, 28, 28), np.uint8)
     angles = np.linspace(-5, 5, len(images))
     assert different(turned(images, angles), by_pillow(images, angles)) == 0
@@ -71,7 +71,7 @@ def test_a_planned_epoch_is_that_rotation(mnist: Mnist):
     assert np.abs(angles).max() == pytest.approx(5, abs=0.02)
 
 
-def test_any_map_by_nearest_neighbour_pixel_for_pixel(mnist: Mnist):
+def test_any_transform_by_nearest_neighbour_pixel_for_pixel(mnist: Mnist):
     images = mnist.train.images[:2000]
     matrices = draw_matrices(WIDE, len(images), np.random.default_rng(1))
     assert matrices is not None
@@ -121,7 +121,7 @@ def test_bilinear_against_pillow(mnist: Mnist):
     assert np.abs(warped - expected).max() <= 1.001
 
 
-def test_far_outside_lies_background():
+def test_far_outside_is_background():
     images = np.full((2, 28, 28), 255, np.uint8)
     for shift in (28.0, -28.0):
         ones = np.ones(2)

@@ -73,19 +73,19 @@ def test_refused(options, words):
 @pytest.mark.parametrize(
     "device", ["", "CPU", "cpu:", "cpu:0", "cuda:", "cuda:x", "cuda:-1", "cuda:٣", "mps:0", "cuda\n"]
 )
-def test_devices_that_are_none(device):
+def test_invalid_devices_are_refused(device):
     with pytest.raises(UserError, match="expected one of auto, cpu, cuda, cuda:N, mps"):
         Compute(device=device)
 
 
 @pytest.mark.skipif(not NO_CUDA, reason="for machines without CUDA")
 @pytest.mark.parametrize("device", ["cuda", "cuda:0", "cuda:7"])
-def test_cuda_where_there_is_none(device):
+def test_cuda_without_a_gpu_is_refused(device):
     with pytest.raises(UserError, match=r"PyTorch sees 0 CUDA devices.*use --device cpu"):
         torch_device(device)
 
 
-def test_a_gpu_that_is_there_is_taken(monkeypatch):
+def test_a_gpu_is_used_if_there_is_one(monkeypatch):
     """Two CUDA devices and an Apple GPU, by PyTorch's word."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)

@@ -92,7 +92,7 @@ def test_two_epochs_against_plain_pytorch(mnist: Mnist, training, seed, noise):
     assert close(engine.logits(images), plain.logits(images))
 
 
-def test_the_specification_against_plain_pytorch(mnist: Mnist):
+def test_the_assignments_recipes_against_plain_pytorch(mnist: Mnist):
     """An epoch of the regularized recipe over 400 images: three whole batches and a short one."""
     images, labels = mnist.train.images[:400], mnist.train.labels[:400]
     weights = initial_weights(REGULARIZED.architecture, 0)
@@ -146,7 +146,7 @@ def test_logits_of_many_images_are_those_of_each(mnist: Mnist):
 
 
 @pytest.mark.parametrize("average", [0.0, 0.9])
-def test_what_is_shipped_gives_the_engines_logits_in_plain_pytorch(mnist: Mnist, average: float):
+def test_shipped_weights_give_the_engines_logits_in_plain_pytorch(mnist: Mnist, average: float):
     recipe = REGULARIZED.with_changes(average_decay=average)
     images, labels = mnist.train.images[:300], mnist.train.labels[:300]
     engine = TorchEngine(recipe, initial_weights(recipe.architecture, 1))

@@ -57,7 +57,7 @@ def test_by_hand(arguments, point):
     assert matrices(**arguments) @ [20, 14, 1] / ONE == pytest.approx(point, abs=1e-12)
 
 
-def test_no_map_where_nothing_changes():
+def test_no_matrices_without_augmentation():
     assert draw_matrices(Augmentation(interpolation="bilinear"), 10, np.random.default_rng(0)) is None
 
 
@@ -99,7 +99,7 @@ def test_draws_are_uniform_and_independent():
     assert np.abs(correlations).max() < 5 / np.sqrt(len(x))
 
 
-def test_widening_one_range_leaves_the_others_values():
+def test_widening_one_range_leaves_the_other_values_unchanged():
     alone, beside = draws(3, rotation_deg=30), draws(3, rotation_deg=30, translation_px=5)
     assert np.array_equal(alone[:, :, :2], beside[:, :, :2])
     assert not np.array_equal(alone[:, :, 2], beside[:, :, 2])

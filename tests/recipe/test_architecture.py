@@ -15,7 +15,7 @@ from under20k.recipe.named import MINIMAL, REGULARIZED
 
 
 @pytest.mark.parametrize(("recipe", "parameters"), [(REGULARIZED, 19_204), (MINIMAL, 14_116)])
-def test_parameters_of_the_specification(recipe, parameters):
+def test_parameters_of_the_assignments_models(recipe, parameters):
     assert recipe.architecture.parameters == parameters
 
 
@@ -33,19 +33,19 @@ def test_shared_weights_count_once():
 
 
 @pytest.mark.parametrize("recipe", [REGULARIZED, MINIMAL])
-def test_receptive_field_of_the_specification(recipe):
+def test_receptive_field_of_the_assignments_models(recipe):
     rows = [row for row in recipe.architecture.layers() if row.kind in ("Conv2d", "MaxPool2d")]
     assert [row.receptive_field for row in rows] == [3, 5, 6, 10, 14, 16, 24, 32, 40]
     assert [row.jump for row in rows] == [1, 1, 2, 2, 2, 4, 4, 4, 4]
     assert recipe.architecture.receptive_field == 40
 
 
-def test_shapes_of_the_specification():
+def test_shapes_of_the_assignments_model():
     rows = [row for row in MINIMAL.architecture.layers() if row.kind in ("Conv2d", "MaxPool2d")]
     assert [row.shape[1] for row in rows] == [28, 28, 14, 14, 14, 7, 5, 3, 1]
 
 
-def test_the_receptive_field_is_that_of_the_maps_before_global_pooling():
+def test_the_receptive_field_is_that_before_global_pooling():
     # By hand: 3, 5, pooled 6 with jump 2; then 10 of a 3×3 convolution. Averaging 14 × 14 of them adds 26.
     assert Architecture.parse("4,4p|3").receptive_field == 10
     assert Architecture.parse("4,4p|l").receptive_field == 6

@@ -60,7 +60,7 @@ def test_epochs_and_seeds_differ(seed, epoch):
         assert plan.dropout_seed != other.dropout_seed
 
 
-def test_every_image_meets_every_position():
+def test_every_image_reaches_every_position():
     """Over 2,000 epochs of 10 images each count is 200 ± 13: within six standard deviations."""
     counts = np.zeros((10, 10))
     for epoch in range(1, 2001):
@@ -68,14 +68,14 @@ def test_every_image_meets_every_position():
     assert np.abs(counts - 200).max() < 6 * np.sqrt(2000 * 0.1 * 0.9)
 
 
-def test_learning_rates_of_the_specification():
+def test_learning_rates_of_the_assignment():
     plans = [epoch_plan(REGULARIZED, 0, epoch, 50_000) for epoch in (1, 6, 7, 12)]
     assert [plan.steps for plan in plans] == [391] * 4
     assert [set(plan.learning_rates) for plan in plans[:2]] == [{0.1}, {0.1}]
     assert [float(plan.learning_rates.max()) for plan in plans[2:]] == pytest.approx([0.01] * 2, rel=1e-15)
 
 
-def test_one_cycle_goes_on_over_epochs():
+def test_one_cycle_spans_all_epochs():
     # 2 epochs of 2 steps, the last batch short; up from 0.1 over one step, down over three.
     recipe = MINIMAL.with_changes(schedule="one-cycle", epochs=2, batch_size=6, learning_rate=0.3)
     rates = [epoch_plan(recipe, 0, epoch, 10).learning_rates for epoch in (1, 2)]

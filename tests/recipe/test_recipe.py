@@ -39,7 +39,7 @@ SHARED = {
         (MINIMAL, {"architecture": "8,12p,14,16p,20v,24v|3v", "epochs": 8, "rotation_deg": 0.0}),
     ],
 )
-def test_recipes_of_the_specification(recipe, own):
+def test_recipes_of_the_assignment(recipe, own):
     flat = recipe.flat()
     assert {name: flat[name] for name in SHARED} == SHARED
     assert {name: flat[name] for name in own} == own
@@ -49,7 +49,7 @@ def test_recipes_of_the_specification(recipe, own):
 
 
 @pytest.mark.parametrize("recipe", [REGULARIZED, MINIMAL])
-def test_learning_rates_of_the_specification(recipe):
+def test_learning_rates_of_the_assignment(recipe):
     rates = [recipe.learning_rate_at(391 * epoch, 391) for epoch in range(recipe.epochs)]
     assert rates[:6] == [0.1] * 6
     assert rates[6:] == pytest.approx([0.01] * (recipe.epochs - 6), rel=1e-15)
@@ -222,7 +222,7 @@ def test_differences():
     }
 
 
-def test_teachers_come_by_a_change_and_go_by_one():
+def test_changes_add_and_remove_teachers():
     taught = MINIMAL.with_changes(teacher=REGULARIZED, temperature=4)
     assert taught.distillation == Distillation(REGULARIZED, 2, 4.0, 0.9)
     assert taught.name == "minimal+teacher=regularized+teachers=2+temperature=4.0+teacher_share=0.9"
@@ -245,7 +245,7 @@ def test_teachers_come_by_a_change_and_go_by_one():
         ),
     ],
 )
-def test_what_no_recipe_can_have_of_teachers(changes, words):
+def test_invalid_distillation_is_refused(changes, words):
     with pytest.raises(InvalidValue, match=re.escape(words)):
         MINIMAL.with_changes(**changes)
     with pytest.raises(InvalidValue, match="distillation: 2 is not a Distillation"):
@@ -262,7 +262,7 @@ def test_no_two_trainings_have_a_teacher_in_common():
         teaching.seeds(333_333_333)
 
 
-def test_teachers_of_one_name_are_told_apart():
+def test_teachers_of_the_same_name_may_differ():
     other = dataclasses.replace(REGULARIZED, label_smoothing=0.1)
     taught = MINIMAL.with_changes(teacher=REGULARIZED)
     changed = taught.with_changes(teacher=other)

@@ -33,7 +33,7 @@ def test_the_text_is_what_a_person_would_write():
 TAUGHT = MINIMAL.with_changes(teacher=REGULARIZED, teachers=3, temperature=4, teacher_share=0.5)
 
 
-def test_teachers_are_in_it_in_full():
+def test_json_contains_the_whole_teacher():
     data = json.loads(TAUGHT.to_json())
     assert data["distillation"] == {
         "teacher": json.loads(REGULARIZED.to_json()),
@@ -56,7 +56,7 @@ PLACES = [
 
 
 @given(st.sampled_from([*PLACES, ("schedule",), ("augmentation",), ("other",)]), JSON)
-def test_a_field_replaced_is_a_recipe_or_invalid(place, value):
+def test_any_field_value_gives_a_recipe_or_invalid_value(place, value):
     data: dict[str, Any] = json.loads(MINIMAL.to_json())
     owner = data
     for name in place[:-1]:
@@ -71,7 +71,7 @@ def test_a_field_replaced_is_a_recipe_or_invalid(place, value):
 
 
 @given(st.integers(0, len(MINIMAL.to_json()) - 3), st.integers(1, 40), st.text(max_size=3))
-def test_damaged_text_is_a_recipe_or_invalid(start, length, instead):
+def test_damaged_text_gives_a_recipe_or_invalid_value(start, length, instead):
     text = MINIMAL.to_json()
     try:
         recipe = Recipe.from_json(text[:start] + instead + text[start + length :])
@@ -145,13 +145,13 @@ PYTHONS_NAMES = re.compile(r"__\w+__|\w+Error|NoneType|argument|mapping|utf-8-si
 
 
 @given(recipes())
-def test_what_is_derived_may_stand_beside(recipe):
+def test_derived_values_are_accepted(recipe):
     data = json.loads(json.dumps({**recipe.to_dict(), **recipe.derived()}))
     assert Recipe.from_dict(data) == recipe
 
 
 @pytest.mark.parametrize("name", ["parameters", "macs", "receptive_field", "layers"])
-def test_what_is_derived_must_not_contradict_the_architecture(name):
+def test_derived_values_that_contradict_the_architecture_are_refused(name):
     data = {**REGULARIZED.to_dict(), name: MINIMAL.derived()[name] if name != "receptive_field" else 3}
     with pytest.raises(InvalidValue, match=rf"^{name}: .* the architecture 8,14pd0"):
         Recipe.from_dict(data)

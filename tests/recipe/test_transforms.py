@@ -43,7 +43,7 @@ def test_displacements_against_scipy(elastic_px: float):
     assert np.abs(displacements(grids) / 65536 - by_scipy(grids)).max() < allowed
 
 
-def test_weights_sum_to_one_and_lie_side_by_side():
+def test_spline_weights_sum_to_one_and_are_adjacent():
     weights = spline_weights()
     assert (weights.sum(axis=1) == 512).all()
     assert (weights >= 0).all()
@@ -53,7 +53,7 @@ def test_weights_sum_to_one_and_lie_side_by_side():
     assert np.array_equal(weights, weights[::-1, ::-1])
 
 
-def test_a_grid_that_moves_all_points_alike_moves_every_pixel_so():
+def test_a_constant_grid_moves_every_pixel_alike():
     grids = np.empty((1, 2, 8, 8), np.int16)
     grids[:, 0], grids[:, 1] = 384, -128
     moved = displacements(grids)
@@ -61,7 +61,7 @@ def test_a_grid_that_moves_all_points_alike_moves_every_pixel_so():
     assert (moved[:, 1] == -0.5 * 65536).all()
 
 
-def test_a_pixel_moves_by_what_the_documentation_says():
+def test_pixels_move_as_documented():
     moved = displacements(draw_grids(1, 5000, np.random.default_rng(4))) / 65536
     along_an_axis = (by_scipy_weights() ** 2).sum(axis=1).mean()
     assert moved.std() == pytest.approx(np.sqrt(along_an_axis**2 / 3), rel=0.01)
@@ -81,7 +81,7 @@ def test_grids_are_uniform_and_independent():
 
 @settings(deadline=None)
 @given(st.floats(0, 28), st.integers(0, 2**32))
-def test_torch_moves_as_numpy_to_the_bit(elastic_px, seed):
+def test_torch_displacements_are_bit_exact(elastic_px, seed):
     grids = draw_grids(elastic_px, 20, np.random.default_rng(seed))
     assert np.array_equal(
         torch_transforms.displacements(torch.from_numpy(grids)).numpy(), displacements(grids)
@@ -113,7 +113,7 @@ def test_pixels_against_scipy(mnist: Mnist, bilinear: bool):
     assert np.abs(warped.numpy() - images).mean() > 5  # and something moves
 
 
-def test_every_draw_but_the_grids_is_as_without():
+def test_elastic_changes_no_other_draw():
     plain, elastic = (
         epoch_plan(MINIMAL.with_changes(rotation_deg=5, elastic_px=px), 3, 2, 300) for px in (0.0, 1.0)
     )
@@ -124,7 +124,7 @@ def test_every_draw_but_the_grids_is_as_without():
         assert np.array_equal(getattr(plain, name), getattr(elastic, name))
 
 
-def test_elastic_alone_has_matrices_that_change_nothing():
+def test_elastic_alone_has_identity_matrices():
     plan = epoch_plan(MINIMAL.with_changes(elastic_px=1), 0, 1, 10)
     assert plan.matrices is not None
     assert (plan.matrices == np.array([[65536, 0, 32768], [0, 65536, 32768]])).all()
@@ -153,7 +153,7 @@ def test_a_faded_epoch_draws_the_same_on_smaller_ranges():
         assert np.abs(small - 0.25 * large).max() <= 1
 
 
-def test_images_as_they_are_at_strength_nought():
+def test_fade_strength_0_turns_augmentation_off():
     recipe = MINIMAL.with_changes(translation_px=4, elastic_px=4, fade_epochs=1, fade_strength=0)
     assert epoch_plan(recipe, 0, 7, 50).matrices is not None
     last = epoch_plan(recipe, 0, 8, 50)

@@ -46,7 +46,7 @@ def test_distribution_of_convolutions_against_torch(block, inputs, kernel):
         assert distance(mine, other) < 1
 
 
-def test_a_wrong_bound_would_be_seen():
+def test_a_wrong_bound_would_be_detected():
     weight = initial_weights(LARGE, 0)["blocks.1.conv.weight"]
     assert distance(weight, weight * 1.02) > 1
     assert distance(weight, weight + 0.02 * weight.max()) > 1
@@ -54,7 +54,7 @@ def test_a_wrong_bound_would_be_seen():
 
 @settings(deadline=None, max_examples=30)
 @given(architectures(), st.integers(0, 2**32 - 1))
-def test_they_fit_torch_and_start_batch_norm_as_torch_does(architecture, seed):
+def test_initial_weights_fit_torch_and_its_batch_norm(architecture, seed):
     weights = initial_weights(architecture, seed)
     check_weights(architecture, weights)
     network = build(architecture)
@@ -67,7 +67,7 @@ def test_they_fit_torch_and_start_batch_norm_as_torch_does(architecture, seed):
             assert np.array_equal(value, tensors[name])
 
 
-def test_a_seed_gives_the_same_weights_and_another_seed_others():
+def test_weights_depend_only_on_the_seed():
     first, again, other = (initial_weights(MINIMAL.architecture, seed) for seed in (1, 1, 2))
     convolutions = [name for name in first if ".conv." in name]
     assert all(np.array_equal(first[name], again[name]) for name in first)

@@ -147,7 +147,19 @@ class _Collection:
         return True
 
     def save(self, content: Content, file: IdxFile, folders: dict[Path, str]) -> Path:
-        """Save a downloaded file in the first of ``folders`` that can be written; return its path."""
+        """Save a downloaded file in the first folder that can be written.
+
+        Args:
+            content: the verified bytes.
+            file: supplies the name.
+            folders: the folders to try, in order, each with its kind, GIVEN or CACHE.
+
+        Returns:
+            The file's path.
+
+        Raises:
+            UserError: where no folder can be written.
+        """
         failures = []
         for folder, source in folders.items():
             if source == GIVEN and os.path.lexists(folder / file.name):

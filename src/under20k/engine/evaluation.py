@@ -56,7 +56,13 @@ class Evaluation:
 
 
 def evaluate(split: str, logits: NDArray[np.float32], labels: NDArray[np.uint8]) -> Evaluation:
-    """Compute the figures for ``logits`` (N, 10) of images with ``labels`` (N,) in 0–9."""
+    """Compute the figures of a model on a split.
+
+    Args:
+        split: its name.
+        logits: (N, 10) of its images.
+        labels: (N,) in 0–9.
+    """
     predicted = logits.argmax(axis=1)
     pairs = labels.astype(np.int64) * CLASSES + predicted
     confusion = np.bincount(pairs, minlength=CLASSES**2).reshape(CLASSES, CLASSES)

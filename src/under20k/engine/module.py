@@ -77,7 +77,14 @@ def convolution(inputs: int, block: Conv, source: nn.Conv2d | None) -> nn.Conv2d
 
 
 def conv_block(conv: nn.Module, block: Conv, index: int, dropout: DropoutFactory) -> nn.Sequential:
-    """Make the layers of a block, (N, inputs, H, W) → (N, block.channels, H', W')."""
+    """Make the layers of a block, (N, inputs, H, W) → (N, block.channels, H', W').
+
+    Args:
+        conv: the block's convolution.
+        block: says which other layers there are.
+        index: of the block, for ``dropout``.
+        dropout: makes the dropout layer.
+    """
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     layers["conv"] = conv
     if block.batch_norm:

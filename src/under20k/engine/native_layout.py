@@ -35,7 +35,13 @@ class ParameterLayout:
         }
 
     def write(self, tensors: Tensors, flat: Flat, prefix: str = "") -> None:
-        """Copy every tensor that ``tensors`` has as ``prefix`` and its name into ``flat``."""
+        """Copy tensors into the flat array.
+
+        Args:
+            tensors: the source; those that are missing are skipped.
+            flat: (total,), the destination.
+            prefix: of the names in ``tensors``.
+        """
         for name in self.shapes:
             if prefix + name in tensors:
                 flat[self.start[name] : self.start[name] + self.size[name]] = tensors[prefix + name].ravel()

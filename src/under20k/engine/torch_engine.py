@@ -131,7 +131,13 @@ class TorchEngine:
         return EpochResult(loss_sum / len(order), int(correct))
 
     def with_teachers(self, loss: Tensor, logits: Tensor, x: Tensor) -> Tensor:
-        """Add the teachers' soft targets to the loss, given logits (n, 10) and the input x (n, 1, 28, 28)."""
+        """Return the distillation loss (see ``recipe.Distillation``).
+
+        Args:
+            loss: cross-entropy with the labels.
+            logits: the student's, (n, 10).
+            x: the input, (n, 1, 28, 28).
+        """
         distillation = self.recipe.distillation
         assert distillation is not None
         temperature, share = distillation.temperature, distillation.teacher_share

@@ -58,7 +58,16 @@ def flag(name: str, value: object) -> bool:
 
 
 def choice(name: str, value: object, choices: Collection[str]) -> str:
-    """Return ``value`` if it is one of ``choices``. Raises InvalidValue otherwise."""
+    """Return ``value`` if it is one of the choices.
+
+    Args:
+        name: the value's name in the error.
+        value: the value to check, of any type.
+        choices: the allowed texts.
+
+    Raises:
+        InvalidValue: for anything else.
+    """
     if not isinstance(value, str) or value not in choices:
         raise _invalid(name, value, f"one of {', '.join(choices)}")
     return value

@@ -89,7 +89,16 @@ def affine_matrices(
 
 
 def draw_grids(elastic_px: float, images: int, generator: np.random.Generator) -> NDArray[np.int16]:
-    """Draw control grids (N, 2, G, G) in 1/256 pixel: along x, then y, uniform in ± ``elastic_px``."""
+    """Draw control grids, uniform within ± ``elastic_px``.
+
+    Args:
+        elastic_px: range of the shifts in pixels.
+        images: N.
+        generator: source of all randomness; advanced by 2 · G² · N draws.
+
+    Returns:
+        (N, 2, G, G) in 1/256 pixel: along x, then along y.
+    """
     draws = generator.random((images, 2, G, G), np.float32)
     draws *= np.float32(2 * elastic_px * GRID_ONE)
     draws -= np.float32(elastic_px * GRID_ONE)

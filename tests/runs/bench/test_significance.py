@@ -1,4 +1,4 @@
-"""Statistics against hand-computed cases, SciPy's own tests, counting, and simulation of the error rates.
+"""Statistics against hand-computed cases, formulas, enumeration, and simulation of the error rates.
 
 The simulations draw what a bench draws: accuracies of 10,000 images, over seeds. Their generators are
 seeded, so each gives the same count every time; a right count falls within the bounds in all but about one
@@ -65,7 +65,7 @@ def test_intervals_of_accuracies_stay_within_0_and_1():
     assert Difference.of([1.0, 0.0, 1.0], [0.0, 0.0, 0.0]).interval == (pytest.approx(-0.768, abs=1e-3), 1.0)
 
 
-def test_a_single_value_shows_no_spread():
+def test_a_single_value_gives_no_interval():
     one = Sample.of([0.9950])
     assert confidence_interval(one) is None
     assert prediction_interval(one, 0.9) is None
@@ -74,14 +74,14 @@ def test_a_single_value_shows_no_spread():
     assert (difference.interval, difference.t_test_p, difference.sign_flip_p) == (None, None, 1.0)
 
 
-def test_p_by_hand():
+def test_the_p_value_by_hand():
     # t = 0.1 / (0.1 / √3) = √3, and with two degrees of freedom p = (1 − t / √(t² + 2)) / 2.
     p = exceeds_p(Sample.of([0.994, 0.995, 0.996]), 0.994)
     assert p == pytest.approx((1 - 3**0.5 / 5**0.5) / 2)
     assert exceeds_p(Sample.of([0.992, 0.993, 0.994]), 0.994) == pytest.approx(1 - p)
 
 
-def test_values_that_are_all_the_same_leave_no_doubt():
+def test_p_values_of_identical_values():
     assert exceeds_p(Sample.of([0.995] * 3), 0.994) == 0.0
     assert exceeds_p(Sample.of([0.994] * 3), 0.994) == 1.0
     assert Difference.of([0.995] * 3, [0.994] * 3).t_test_p == pytest.approx(0.0, abs=1e-20)
@@ -103,35 +103,39 @@ def test_wilsons_interval_by_hand(count, n, low, high):
     assert share_interval(count, n) == (pytest.approx(low, abs=5e-5), pytest.approx(high, abs=5e-5))
 
 
-def test_wilsons_interval_is_scipys():
+def test_wilsons_interval_against_its_formula():
+    z2 = stats.norm.ppf(0.95) ** 2
     for n in (1, 7, 30):
         for count in range(n + 1):
-            theirs = stats.binomtest(count, n).proportion_ci(0.9, method="wilson")
-            assert share_interval(count, n, 0.9) == (pytest.approx(theirs.low), pytest.approx(theirs.high))
+            middle = (count + z2 / 2) / (n + z2)
+            half = math.sqrt(z2 * (count * (n - count) / n + z2 / 4)) / (n + z2)
+            expected = pytest.approx((middle - half, middle + half), abs=1e-12)
+            assert share_interval(count, n, 0.9) == expected
             assert 0 <= share_interval(count, n)[0] < share_interval(count, n)[1] <= 1
 
 
 @pytest.mark.parametrize(("count", "n"), [(-1, 3), (4, 3), (0, 0)])
-def test_what_is_no_share_is_refused(count, n):
+def test_invalid_counts_are_refused(count, n):
     with pytest.raises(ValueError, match="not a fraction"):
         share_interval(count, n)
 
 
-# Against SciPy and counting.
+# Against formulas and enumeration.
 
 
-def test_tests_of_means_are_scipys():
+def test_tests_of_means_against_their_formulas():
     rng = np.random.default_rng(3)
     for n in (2, 5, 30):
         ours, theirs = accuracies(rng, 0.9945, 0.0005, n), accuracies(rng, 0.994, 0.0006, n)
-        assert exceeds_p(Sample.of(ours), 0.994) == pytest.approx(
-            stats.ttest_1samp(ours, 0.994, alternative="greater").pvalue, rel=1e-6
-        )
-        expected = stats.ttest_rel(ours, theirs)
+        t = (np.mean(ours) - 0.994) / (np.std(ours, ddof=1) / math.sqrt(n))
+        assert exceeds_p(Sample.of(ours), 0.994) == pytest.approx(stats.t.sf(t, n - 1), rel=1e-6)
+        differences = np.subtract(ours, theirs)
+        error = np.std(differences, ddof=1) / math.sqrt(n)
         difference = Difference.of(ours, theirs)
-        assert difference.t_test_p == pytest.approx(expected.pvalue, rel=1e-6)
-        interval = expected.confidence_interval(0.95)
-        assert difference.interval == (pytest.approx(interval.low), pytest.approx(interval.high))
+        expected = 2 * stats.t.sf(abs(differences.mean()) / error, n - 1)
+        assert difference.t_test_p == pytest.approx(expected, rel=1e-6)
+        half = stats.t.ppf(0.975, n - 1) * error
+        assert difference.interval == pytest.approx((differences.mean() - half, differences.mean() + half))
 
 
 def every_way(differences: list[int]) -> Iterator[int]:
@@ -143,7 +147,7 @@ def every_way(differences: list[int]) -> Iterator[int]:
 @pytest.mark.parametrize(
     "differences", [[3], [0], [0, 0, 2], [5, -1, 4, 4], [1] * 10, [7, 2, -9, 4, 4, 0, 12, -3]]
 )
-def test_signs_flipped_are_counted(differences):
+def test_sign_flips_against_enumeration(differences):
     ways = list(every_way(differences))
     expected = sum(abs(way) >= abs(sum(differences)) for way in ways) / len(ways)
     assert sign_flip_p(differences) == pytest.approx(expected, abs=1e-12)
@@ -161,13 +165,13 @@ def test_very_many_pairs_agree_with_the_exact_test(monkeypatch):
     assert sign_flip_p([0] * 1500) == 1.0
 
 
-def test_pairs_have_to_be_pairs():
+def test_unequal_numbers_are_refused():
     with pytest.raises(ValueError, match="2 accuracies against 1"):
         Difference.of([0.99, 0.98], [0.99])
 
 
 @pytest.mark.parametrize(("effect", "needed"), [(0.2, 199), (0.5, 34), (0.8, 15), (1.0, 10)])
-def test_seeds_needed_are_those_of_the_tables(effect, needed):
+def test_seeds_needed_against_published_tables(effect, needed):
     """Cohen's effects at 5%, two-sided, and a power of 80%: what every table of the paired t-test gives."""
     assert seeds_needed(effect * 0.0004, 0.0004) == needed
 
@@ -185,7 +189,7 @@ def test_seeds_needed_at_the_ends():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("n", "level"), [(5, 0.05), (20, 0.01), (30, 0.05)])
-def test_the_claim_is_wrong_as_often_as_stated(n, level):
+def test_error_rate_of_the_claim(n, level):
     """A recipe exactly at the target passes for better at the stated rate."""
     assert happens_as_often(
         level, lambda rng: exceeds_p(Sample.of(accuracies(rng, 0.994, 0.0005, n)), 0.994) < level
@@ -194,7 +198,7 @@ def test_the_claim_is_wrong_as_often_as_stated(n, level):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [3, 20])
-def test_the_mean_lies_in_its_interval_as_often_as_stated(n):
+def test_coverage_of_the_confidence_interval(n):
     def inside(rng: np.random.Generator) -> bool:
         low, high = confidence_interval(Sample.of(accuracies(rng, 0.994, 0.0005, n)))
         return low <= 0.994 <= high
@@ -202,7 +206,7 @@ def test_the_mean_lies_in_its_interval_as_often_as_stated(n):
     assert happens_as_often(0.95, inside)
 
 
-def test_one_more_seed_falls_where_it_is_said_to():
+def test_coverage_of_the_prediction_interval():
     def inside(rng: np.random.Generator) -> bool:
         *seeds, one_more = accuracies(rng, 0.994, 0.0005, 21)
         low, high = prediction_interval(Sample.of(seeds), 0.9)
@@ -212,7 +216,7 @@ def test_one_more_seed_falls_where_it_is_said_to():
 
 
 @pytest.mark.parametrize("share", [0.5, 0.9, 0.97])
-def test_wilsons_interval_holds_the_share(share):
+def test_coverage_of_wilsons_interval(share):
     """By the binomial distribution, summed: a nominal 95% is near it at 30 seeds (Brown et al. 2001)."""
     held = sum(
         stats.binom.pmf(count, 30, share)
@@ -231,7 +235,7 @@ def test_wilsons_interval_holds_the_share(share):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("n", [6, 20])
-def test_two_equal_recipes_differ_as_seldom_as_stated(n):
+def test_error_rate_of_the_paired_t_test(n):
     def seen(rng: np.random.Generator) -> bool:
         shared = rng.normal(0, 0.0003, n)  # what a seed does to both
         ours, theirs = (
@@ -246,7 +250,7 @@ def test_two_equal_recipes_differ_as_seldom_as_stated(n):
     assert happens_as_often(0.05, seen)
 
 
-def test_signs_flipped_are_never_wrong_more_often_than_stated():
+def test_error_rate_of_the_sign_flip_test():
     """Also where the differences are anything but normal."""
     rng = np.random.default_rng(7)
     wrong = sum(
@@ -257,7 +261,7 @@ def test_signs_flipped_are_never_wrong_more_often_than_stated():
 
 
 @pytest.mark.parametrize("difference", [0.0003, 0.0005])
-def test_so_many_seeds_see_the_difference_as_often_as_promised(difference):
+def test_power_at_the_seeds_needed(difference):
     sd = 0.0006
     n = seeds_needed(difference, sd)
 

@@ -47,10 +47,17 @@ def prediction_interval(sample: Sample, confidence: float) -> Interval | None:
 
 
 def share_interval(count: int, n: int, confidence: float = CONFIDENCE) -> Interval:
-    """Return Wilson's interval for a fraction of which ``count`` of ``n`` were observed (Wilson 1927).
+    """Return Wilson's interval for a fraction (Wilson 1927).
 
-    Unlike mean ± error it stays within 0 and 1, and has a width where all or none were observed. Raises
-    ValueError unless 0 ≤ count ≤ n and n ≥ 1.
+    Unlike mean ± error it stays within 0 and 1, and has a width where all or none were observed.
+
+    Args:
+        count: number of observed successes.
+        n: number of trials.
+        confidence: level of the interval.
+
+    Raises:
+        ValueError: unless 0 ≤ count ≤ n and n ≥ 1.
     """
     if not 0 <= count <= n or n < 1:
         raise ValueError(f"{count} of {n} is not a fraction")
