@@ -278,7 +278,7 @@ def test_damaged_benches_are_one_line(folders, capsys, harm):
         (["runs/unfinished"], "runs/unfinished is not finished"),
         (["runs/small-1", "--paired"], "--paired compares two folders; 1 are given"),
         (["runs/small-0", "runs/small-1", "--paired"], "small and small have no seed in common"),
-        (["runs/small-0", "runs/small-1", "--paired", "--format", "csv"], "take --json"),
+        (["runs/small-0", "runs/small-1", "--paired", "--format", "csv"], "use --json"),
     ],
 )
 def test_bad_input_is_one_line(folders, capsys, arguments, words):
