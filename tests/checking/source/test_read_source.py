@@ -245,7 +245,7 @@ def test_a_notebook_of_version_3(tmp_path):
 )
 def test_files_that_are_not_notebooks_are_reported(tmp_path, text, words):
     (tmp_path / "w.ipynb").write_text(text)
-    with pytest.raises(UserError, match=rf"w\.ipynb is no notebook: {words}"):
+    with pytest.raises(UserError, match=rf"w\.ipynb is not a notebook: {words}"):
         parse(str(tmp_path / "w.ipynb"))
 
 

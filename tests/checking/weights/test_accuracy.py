@@ -107,7 +107,7 @@ def test_batch_norm_of_other_images_gives_a_warning_and_no_accuracy(mnist):
     found = measure(model, model.state_dict(), mnist.train, mnist.validation)
     assert found.accuracy is None
     assert "correct" not in found
-    assert found.warning.startswith("no accuracy: how the inputs were normalised cannot be found")
+    assert found.warning.startswith("no accuracy: the normalisation of the inputs cannot be found")
 
 
 def student() -> nn.Module:
@@ -192,8 +192,8 @@ def test_the_accuracy_of_a_runs_weights_equals_evaluate(tmp_path, monkeypatch, c
     [
         (["--test"], "name the weights"),
         (["--accuracy", "none.pth"], "none.pth is not a file"),
-        (["--accuracy", "net.py"], "the weights file is of no known format, or damaged"),
-        (["--accuracy", "damaged.safetensors"], "the weights file is of no known format, or damaged"),
+        (["--accuracy", "net.py"], "the weights file has an unknown format"),
+        (["--accuracy", "damaged.safetensors"], "the weights file has an unknown format"),
         (["--accuracy", "other.safetensors"], "the weights are not the model's: the file lacks a.weight"),
         (["--accuracy", "whole.pth"], "holds a whole pickled object, torch.nn.modules.linear.Linear, which"),
         (["--accuracy", "other.safetensors", "--mean", "0"], "--mean and --std go together"),

@@ -71,7 +71,7 @@ class Loader:
         if self.name not in module.__dict__ and (failure := self.explain.failures.get(self.name)):
             raise failure
         if not hasattr(module, self.name):
-            raise ModelError(f"what runs of it makes no {self.name!r}")
+            raise ModelError(f"the definitions that run do not make {self.name!r}")
         return self._model(getattr(module, self.name))
 
     def run_definitions(self, module: types.ModuleType, pieces: Sequence[Piece], name: str) -> None:

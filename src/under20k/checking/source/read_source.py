@@ -47,7 +47,7 @@ def read_source(path: Path) -> Source:
         return _cells(data, path.name, notes)
     if path.suffix == ".ipynb":
         if text.lstrip().startswith(("{", "[")) or try_tree_of(text) is None or not text.strip():
-            raise UserError(f"{path} is no notebook: {_why_no_notebook(text)}")
+            raise UserError(f"{path} is not a notebook: {_why_no_notebook(text)}")
         notes.append(f"{path.name} is a Python file, not a notebook")
     return _python(path, text, notes)
 

@@ -198,7 +198,9 @@ def _file(place: str) -> tuple[Path, str]:
             raise UserError(f"{place} is not a file")
         return path, _package(path)
     if not all(part.isidentifier() for part in place.split(".")):
-        raise UserError(f"{place!r} is no recipe, run, folder, .py, .ipynb or package.module:Name")
+        raise UserError(
+            f"{place!r} is not a recipe, a run, a folder, a .py or .ipynb file, or package.module:Name"
+        )
     # Found without importing, since a package's __init__ is code too.
     relative = Path(*place.split("."))
     if relative.with_suffix(".py").is_file():

@@ -59,13 +59,13 @@ class Found:
             f" with inputs {self.normalisation.text}"
         )
         if self.distance is not None and not self.distance <= POOR_DISTANCE:
-            reason = f"none gives what its BatchNorm remembers ({shown}, the nearest)"
+            reason = f"none matches its BatchNorm's running statistics ({shown}, the nearest)"
         elif self.distance is None and self.correct < POOR_ACCURACY * self.images:
             reason = f"{shown}, the most"
         else:
             return None
         return (
-            f"no accuracy: how the inputs were normalised cannot be found, for {reason}; "
+            f"no accuracy: the normalisation of the inputs cannot be found: {reason}; "
             "give it with --mean and --std"
         )
 

@@ -61,7 +61,7 @@ def load_weights(path: Path) -> object:
         if "persistent_load" in str(error):  # old files of a whole model begin with its source
             raise _whole("") from None
         kind = (
-            "is damaged" if start[:2] == b"PK" or start[8:] == b"{" else "is of no known format, or damaged"
+            "is damaged" if start[:2] == b"PK" or start[8:] == b"{" else "has an unknown format or is damaged"
         )
         raise WeightsError(f"the weights file {kind} ({_plain(error)}); {ADVICE}") from None
 
@@ -185,7 +185,7 @@ def _stand_in(name: str) -> Any:
 
 def _whole(name: str) -> WeightsError:
     return WeightsError(
-        f"the weights file holds a whole pickled object{name}, which is not unpickled, for that would run "
+        f"the weights file holds a whole pickled object{name}, which is not unpickled, since that would run "
         f"its code; {ADVICE}"
     )
 
