@@ -65,11 +65,12 @@ class Accuracy:
 
     def to_json(self) -> dict[str, object]:
         """Return the fields that apply."""
-        row = {name: value for name, value in asdict(self).items() if value is not None}
-        if self.train_images is not None and self.batch_norm_distance is None:
-            at = list(row).index("train_correct") + 1
-            row = dict([*list(row.items())[:at], ("batch_norm_distance", None), *list(row.items())[at:]])
-        return row
+        found = self.normalisation_is == "found"
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if value is not None or (name == "batch_norm_distance" and found)
+        }
 
     @classmethod
     def from_json(cls, row: object) -> Accuracy:
@@ -177,34 +178,20 @@ class Judgement:
         if "error" in report:
             notes = _typed(tuple[str, ...], report.get("notes", []))
             return cls(error=_typed(str, report["error"]), notes=notes)
-        known = {name: value for name, value in report.items() if name in _hints(_Judged)}
-        judged: _Judged = _typed(_Judged, known)
-        if any(finding.status not in STATUSES for finding in judged.findings):
-            raise Malformed("unknown status")
-        if judged.passed is not (not missed(judged.findings)):
-            raise Malformed("the result contradicts the findings")
-        return cls(
-            profile=judged.profile,
-            parameters=judged.parameters,
-            macs=judged.macs,
-            findings=judged.findings,
-            layers=judged.layers,
-            notes=judged.notes,
+        judgement = cls(
+            profile=_typed(str, report.get("profile")),
+            parameters=_typed(int, report.get("parameters")),
+            macs=_typed(int, report.get("macs")),
+            findings=_typed(tuple[Finding, ...], report.get("findings")),
+            layers=_typed(tuple[Layer, ...], report.get("layers")),
+            notes=_typed(tuple[str, ...], report.get("notes")),
             accuracy=Accuracy.from_json(report["accuracy"]) if "accuracy" in report else None,
         )
-
-
-@dataclass(frozen=True)
-class _Judged:
-    """The part of a report that every judged model has."""
-
-    profile: str
-    passed: bool
-    parameters: int
-    macs: int
-    findings: tuple[Finding, ...]
-    layers: tuple[Layer, ...]
-    notes: tuple[str, ...]
+        if any(finding.status not in STATUSES for finding in judgement.findings):
+            raise Malformed("unknown status")
+        if _typed(bool, report.get("passed")) is not judgement.passed:
+            raise Malformed("the result contradicts the findings")
+        return judgement
 
 
 def _typed(kind: Any, value: object) -> Any:
