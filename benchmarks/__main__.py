@@ -21,7 +21,7 @@ from under20k.cli.console import any_text
 from under20k.cli.main import Parser
 from under20k.errors import UserError
 from under20k.files import write_json, write_text
-from under20k.runs.records.timing import CORES, cores
+from under20k.runs.records.timing import CORES, only_cores
 
 PARTS = tuple(SECTIONS)
 
@@ -74,7 +74,7 @@ def run(arguments: argparse.Namespace, command: str) -> None:
         "parts": {},
     }
     wanted = [name for name in PARTS if not arguments.only or name in arguments.only]
-    with cores(CORES):
+    with only_cores(CORES):
         for name in wanted:
             measure = importlib.import_module(f"benchmarks.{name}").measure
 

@@ -17,7 +17,8 @@ from under20k.engine import isa as instruction_sets
 from under20k.engine.base import NUMERICS
 from under20k.errors import UserError
 from under20k.files import read_json, read_text, write_json
-from under20k.runs.records.record import Record, sealed
+from under20k.runs.records.checksum import with_checksums
+from under20k.runs.records.record import Record
 from under20k.runs.records.rerun import rerun
 from under20k.runs.records.verify import check
 
@@ -53,7 +54,7 @@ def add(folder: Path) -> None:
         environment.setdefault("numerics", NUMERICS)
         if environment["engine"] == "native":
             environment.setdefault("compiler", str(instruction_sets.compiler()).split()[0])
-    write_json(folder / "record.json", sealed(values, read_text(folder / "curves.jsonl")))
+    write_json(folder / "record.json", with_checksums(values, read_text(folder / "curves.jsonl")))
     if wrong := check(folder):
         raise AssertionError(f"{folder}: {'; '.join(wrong)}")
 

@@ -15,7 +15,7 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +234,24 @@ def parse_json(text: str) -> Any:
         raise ValueError(f"{found} (line {error.lineno}, column {error.colno})") from None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def check_format(value: Any, known: Sequence[int], what: str) -> dict[str, Any]:
+    """Return ``value`` if it is an object whose ``format`` is one of those this version reads.
+
+    Args:
+        value: what a JSON file holds.
+        known: the formats that this version reads.
+        what: begins the message, such as ``runs/minimal-0 is a run folder``.
+
+    Raises:
+        UserError: names the format found and those known.
+    """
+    found = value.get("format") if isinstance(value, dict) else None
+    if not isinstance(value, dict) or found not in known:
+        readable = " and ".join(map(str, known))
+        raise UserError(f"{what} of format {found!r}; this version of under20k reads {readable}")
+    return value
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import Any
 
 from under20k.errors import UserError, in_words
-from under20k.files import is_present, read_json, write_text
+from under20k.files import check_format, is_present, read_json, write_text
 from under20k.recipe.limits import TARGET_ACCURACY
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.seeds import check_seed
@@ -311,14 +311,9 @@ class Bench:
 
         The first versions wrote no digest. Raises UserError for anything else.
         """
-        found = data.get("format") if isinstance(data, dict) else None
-        if found not in (FORMAT, bench_file.FORMAT):
-            raise UserError(
-                f"a bench of format {found!r}; this version of under20k reads {FORMAT} and "
-                f"{bench_file.FORMAT}"
-            )
+        data = check_format(data, (FORMAT, bench_file.FORMAT), "a bench")
         try:
-            if found == bench_file.FORMAT:
+            if data["format"] == bench_file.FORMAT:
                 data = bench_file.unpacked(data)
             seeds = tuple(
                 SeedResult(

@@ -20,16 +20,16 @@ TRACKS = {
     "fast": "least training time on two CPU cores whose mean reaches the target, p < 0.01",
     "reference": "the assignment's two recipes as they are",
 }
-"""What each track asks for, by its name."""
+"""The aim of each track, by its name."""
 
 MIN_SEEDS = 20
-SIGNIFICANCE = 0.01  # of the mean's exceeding the target, one-sided
-AT_TARGET = ("small", "fast")
-SPECIFIED = (REGULARIZED, MINIMAL)
+SIGNIFICANCE = 0.01  # one-sided p-value that the mean needs in the tracks of TARGET_TRACKS
+TARGET_TRACKS = ("small", "fast")
+ASSIGNMENT = (REGULARIZED, MINIMAL)
 REFERENCE, REFERENCE_ENGINE = MINIMAL, "torch"
-"""What the track ``fast`` measures time against."""
-SAME = ("engine", "precision", "device", "numerics")
-"""What may not differ between the seeds of a record."""
+"""The training that the track ``fast`` is timed against."""
+EQUAL = ("engine", "precision", "device", "numerics")
+"""What all seeds of a record must have in common."""
 
 
 def broken(
@@ -38,39 +38,45 @@ def broken(
     test_readings: Mapping[int, int],
     timing: Timing | None,
     *,
-    measured: bool = True,
+    timed: bool = True,
 ) -> list[str]:
-    """The rules of a track that a bench breaks, each in words; none where it is a record.
+    """Return the rules of a track that a bench breaks.
 
-    ``test_readings``: how often each seed's model has read the test set. With ``measured`` false, how
-    training was timed is left out. That the split is the assignment's and the head a global average pool
-    is so of every recipe here.
+    The split and the global average pooling need no rule: every recipe here has them.
+
+    Args:
+        track: one of ``TRACKS``.
+        bench: the seeds.
+        test_readings: how often each seed's model has read the test set.
+        timing: of the training, if it was timed.
+        timed: whether the track ``fast`` needs a timing already.
+
+    Returns:
+        A sentence a rule; empty if the bench can be a record.
     """
     return [
         *recipe_rules(track, bench),
         *seed_rules(bench),
         *test_rules(test_readings),
-        *(target_rules(bench) if track in AT_TARGET else []),
-        *(timing_rules(timing) if track == "fast" and measured else []),
+        *(target_rules(bench) if track in TARGET_TRACKS else []),
+        *(timing_rules(timing) if track == "fast" and timed else []),
     ]
 
 
 def recipe_rules(track: str, bench: Bench) -> list[str]:
-    """What the recipe and its teachers break: size, epochs, BatchNorm; in the track ``reference``, any
-    change at all.
-    """
+    """Return what the recipe and its teachers break; the track ``reference`` allows no change at all."""
     recipe = bench.recipe
     wrong = network_rules(recipe)
     if recipe.distillation:
         wrong += [f"its teachers: {text}" for text in network_rules(recipe.distillation.teacher)]
-    if track == "reference" and recipe not in SPECIFIED:
-        names = " and ".join(specified.name for specified in SPECIFIED)
+    if track == "reference" and recipe not in ASSIGNMENT:
+        names = " and ".join(allowed.name for allowed in ASSIGNMENT)
         wrong.append(f"{recipe.name} is not one of the assignment's recipes, {names}, as they are")
     return wrong
 
 
 def network_rules(recipe: Recipe) -> list[str]:
-    """What a recipe breaks of the rules for any network that is trained."""
+    """Return what a recipe breaks of the rules for every network: size, epochs, BatchNorm."""
     wrong = []
     if (parameters := recipe.architecture.parameters) >= PARAMETER_LIMIT:
         wrong.append(f"{parameters:,} parameters; fewer than {PARAMETER_LIMIT:,} are allowed")
@@ -83,39 +89,46 @@ def network_rules(recipe: Recipe) -> list[str]:
 
 
 def seed_rules(bench: Bench) -> list[str]:
-    """What the seeds break: number, gaps, a start other than 0, unequal lengths, unlike engines or numerics,
-    and teachers that are not the recipe's.
-    """
+    """Return what the seeds break: their number and order, equal trainings, committed sources."""
     wrong = [f"a seed failed: {failure}" for failure in bench.failures]
-    teaching = bench.recipe.distillation
-    for seed in bench.seeds:
-        taught_by = [(teacher["recipe"], teacher["seed"]) for teacher in distillation.noted(seed.environment)]
-        own = [(teaching.teacher.name, number) for number in teaching.seeds(seed.seed)] if teaching else []
-        if taught_by != own:
-            wrong.append(f"seed {seed.seed} was not taught by its own teachers, which the recipe asks for")
+    wrong += teacher_rules(bench)
     numbers = [seed.seed for seed in bench.seeds]
     if len(numbers) < MIN_SEEDS:
         wrong.append(f"{len(numbers)} seeds; at least {MIN_SEEDS} are needed")
     if numbers != list(range(len(numbers))):
-        wrong.append("the seeds are not consecutive from 0, so that some could have been picked")
+        wrong.append("the seeds are not consecutive from 0, so some could have been picked")
     if len({len(seed.epochs) for seed in bench.seeds}) > 1:
         wrong.append("the seeds did not stop at the same step")
-    for name in SAME:
+    for name in EQUAL:
         values = dict.fromkeys(str(identity(seed.environment)[name]) for seed in bench.seeds)
         if len(values) > 1:
             wrong.append(f"seeds of different {name} ({', '.join(values)})")
-    # Of the same sources, two machines build differently; of other sources, anything may differ.
+    # Two machines build the same sources differently; different sources may differ in anything.
     builds = {seed.environment.get("native_build") for seed in bench.seeds}
     commits = {str(seed.environment.get("git")) for seed in bench.seeds}
     if len(builds) > 1 and len(commits) > 1:
-        wrong.append(f"seeds of native engines built of different sources ({', '.join(sorted(commits))})")
+        wrong.append(f"seeds of native engines built from different sources ({', '.join(sorted(commits))})")
     if any(commit == "None" or commit.endswith("-dirty") for commit in commits):
-        wrong.append("trained by sources that were not committed, so that nobody else can have them")
+        wrong.append("trained from uncommitted sources, which nobody else can check out")
+    return wrong
+
+
+def teacher_rules(bench: Bench) -> list[str]:
+    """Return the seeds whose teachers are not those of the recipe."""
+    teaching = bench.recipe.distillation
+    wrong = []
+    for seed in bench.seeds:
+        recorded = [
+            (teacher["recipe"], teacher["seed"]) for teacher in distillation.noted(seed.environment)
+        ]
+        own = [(teaching.teacher.name, number) for number in teaching.seeds(seed.seed)] if teaching else []
+        if recorded != own:
+            wrong.append(f"seed {seed.seed}: recorded teachers do not match the recipe")
     return wrong
 
 
 def test_rules(test_readings: Mapping[int, int]) -> list[str]:
-    """What the readings of the test set break: one a seed."""
+    """Return the seeds that did not read the test set exactly once."""
     return [
         f"seed {seed} read the test set {count} times; it is read once, after the recipe is fixed"
         for seed, count in test_readings.items()
@@ -124,21 +137,21 @@ def test_rules(test_readings: Mapping[int, int]) -> list[str]:
 
 
 def timing_rules(timing: Timing | None) -> list[str]:
-    """What the measurement of time breaks: two cores, the reference, turns enough."""
+    """Return what the timing breaks: the cores, the reference, the number of turns."""
     if timing is None:
         return ["training was not timed against the reference"]
     wrong = []
     if timing.cores != CORES:
-        wrong.append(f"time was measured on {timing.cores} cores; {CORES} are the rule")
+        wrong.append(f"timed on {timing.cores} cores; the rule is {CORES}")
     if timing.reference != (expected := reference_text(REFERENCE, REFERENCE_ENGINE)):
-        wrong.append(f"time was measured against {timing.reference}; the reference is {expected}")
+        wrong.append(f"timed against {timing.reference}; the reference is {expected}")
     if len(timing.subject_s) < TURNS:
-        wrong.append(f"time was measured in {len(timing.subject_s)} turns; at least {TURNS} are needed")
+        wrong.append(f"timed in {len(timing.subject_s)} turns; at least {TURNS} are needed")
     return wrong
 
 
 def target_rules(bench: Bench) -> list[str]:
-    """Whether the mean reaches the target beyond chance."""
+    """Return whether the mean misses the target, or may reach it by chance."""
     statistics = bench.statistics
     mean, p = statistics.summary.last.mean, statistics.p_exceeds_target
     wrong = []

@@ -1,7 +1,7 @@
-"""How long a training takes, measured in turns with a reference: A B A B, whole processes on two cores.
+"""Time a training in turns with a reference, A B A B, as whole processes on two cores.
 
-The clock runs from the start of the process to the trained model on disk: imports, reading the data,
-training, evaluating and writing are all in it.
+The clock runs from the start of a process to its trained model on disk, so it includes imports, reading the
+data, training, evaluating and writing.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from under20k.errors import InvalidValue, UserError
 from under20k.files import write_text
 from under20k.recipe.recipe import Recipe
 from under20k.runs.events import Note, OnEvent, ignore
-from under20k.runs.plausible import is_figure
+from under20k.runs.plausible import is_count, is_figure
 from under20k.runs.provenance import processor
 
 CORES = 2
 TURNS = 3
-LOOK_S = 0.005  # between two looks for the model
+POLL_S = 0.005  # interval at which the model file is looked for
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds from the start of a process to its model on disk, turn by turn."""
+    """Seconds from the start of a process to its model on disk, one value a turn."""
 
     reference: str
-    """What it was measured against, in words."""
+    """Recipe, engine and precision of the reference, as ``reference_text`` words them."""
     subject_s: tuple[float, ...]
     reference_s: tuple[float, ...]
     cores: int = CORES
@@ -44,15 +44,16 @@ class Timing:
 
     @property
     def median_s(self) -> float:
+        """Median seconds of the subject."""
         return median(self.subject_s)
 
     @property
     def ratio(self) -> float:
-        """How many times longer the reference takes: the median of the turns' ratios."""
+        """How many times longer the reference takes: the median ratio of the turns."""
         return median(b / a for a, b in zip(self.subject_s, self.reference_s, strict=True))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {
             "what": "seconds from the start of the process to the trained model on disk, in turns",
             "cores": self.cores,
@@ -67,7 +68,7 @@ class Timing:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Timing:
-        """The inverse of ``to_dict``. Raises KeyError, TypeError or InvalidValue for anything else."""
+        """Invert ``to_dict``. Raises KeyError, TypeError or InvalidValue for anything else."""
         timing = cls(
             data["reference"],
             tuple(data["subject_s"]),
@@ -79,16 +80,16 @@ class Timing:
         if not all(map(is_figure, times)) or not all(
             isinstance(text, str) for text in (timing.reference, timing.processor)
         ):
-            raise InvalidValue("timing is not of seconds, a reference and a processor")
-        if type(timing.cores) is not int or timing.cores < 1:
+            raise InvalidValue("timing does not consist of seconds, a reference and a processor")
+        if not is_count(timing.cores, 1):
             raise InvalidValue(f"timing.cores is {timing.cores!r}; expected a whole number from 1")
         if len(timing.subject_s) != len(timing.reference_s) or not times or min(times) <= 0:
-            raise InvalidValue("timing needs as many turns of the reference, each longer than 0 s")
+            raise InvalidValue("timing needs as many turns of the reference as of the subject, each longer than 0 s")
         return timing
 
 
 def reference_text(recipe: Recipe, engine: str) -> str:
-    """``minimal, torch engine, fp32``."""
+    """Return ``minimal, torch engine, fp32``."""
     return f"{recipe.name}, {engine} engine, fp32"
 
 
@@ -103,30 +104,52 @@ def in_turns(
     data_dir: Path | None = None,
     on_event: OnEvent = ignore,
 ) -> Timing:
-    """Time ``recipe`` by ``engine`` against ``reference`` by its own, so many turns each, on two cores.
+    """Time a recipe against a reference on two cores, in turns.
 
-    ``options`` are further ones of ``under20k train`` for the subject. Raises UserError where this process
-    may not use two cores, or a training fails.
+    Args:
+        recipe: the subject.
+        engine: trains the subject.
+        reference: what the subject is compared with.
+        reference_engine: trains the reference.
+        turns: trainings of each.
+        options: further options of ``under20k train`` for the subject.
+        data_dir: holds MNIST; by default the cache folder.
+        on_event: called with a note of each training's seconds.
+
+    Raises:
+        UserError: this process may not use two cores, or a training fails.
     """
     if turns < 1:
         raise UserError(f"turns: {turns}; allowed are whole numbers from 1")
     subject_s, reference_s = [], []
-    with cores(CORES), tempfile.TemporaryDirectory(prefix="under20k-timing-") as folder:
+    with only_cores(CORES), tempfile.TemporaryDirectory(prefix="under20k-timing-") as folder:
         for turn in range(turns):
-            subject_s.append(timed(recipe, turn, engine, Path(folder) / f"a{turn}", options, data_dir))
+            subject = Path(folder) / f"subject-{turn}"
+            subject_s.append(timed(recipe, turn, engine, subject, options, data_dir))
             on_event(Note(f"turn {turn + 1} of {turns}: {recipe.name} {subject_s[-1]:.2f} s"))
-            reference_s.append(
-                timed(reference, turn, reference_engine, Path(folder) / f"b{turn}", (), data_dir)
-            )
+            other = Path(folder) / f"reference-{turn}"
+            reference_s.append(timed(reference, turn, reference_engine, other, (), data_dir))
             on_event(Note(f"turn {turn + 1} of {turns}: {reference.name} {reference_s[-1]:.2f} s"))
-    words = reference_text(reference, reference_engine)
-    return Timing(words, tuple(subject_s), tuple(reference_s), CORES, processor())
+    text = reference_text(reference, reference_engine)
+    return Timing(text, tuple(subject_s), tuple(reference_s), CORES, processor())
 
 
 def timed(
     recipe: Recipe, seed: int, engine: str, folder: Path, options: tuple[str, ...], data_dir: Path | None
 ) -> float:
-    """Seconds from the start of a process that trains in ``folder`` to its model there."""
+    """Train in a process of its own, and return the seconds from its start to the model on disk.
+
+    Args:
+        recipe: what to train.
+        seed: of the training.
+        engine: trains it.
+        folder: will hold the recipe, the run and the log.
+        options: further options of ``under20k train``.
+        data_dir: holds MNIST; None for the cache folder.
+
+    Raises:
+        UserError: the training failed; with its last line.
+    """
     write_text(folder / "recipe.json", recipe.to_json())
     command = [
         *(sys.executable, "-m", "under20k", "train", str(folder / "recipe.json")),
@@ -139,9 +162,9 @@ def timed(
         started = time.perf_counter()
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
         try:
-            # It appears whole, by a rename; what the process writes after it is no part of training.
+            # The model appears complete, by a rename; what the process writes later is not training.
             while not model.exists() and process.poll() is None:
-                time.sleep(LOOK_S)
+                time.sleep(POLL_S)
             seconds = time.perf_counter() - started
             code = process.wait()
         except BaseException:
@@ -152,19 +175,22 @@ def timed(
         said = log.read().strip().splitlines()
     if code or not model.exists():
         raise UserError(
-            f"a training that was to be timed failed: {said[-1] if said else f'exit code {code}'}"
+            f"the training to be timed failed: {said[-1] if said else f'exit code {code}'}"
         )
     return seconds
 
 
 @contextmanager
-def cores(count: int) -> Iterator[None]:
-    """Keep this process, and those it starts in the block, to so many cores. Raises UserError for fewer."""
+def only_cores(count: int) -> Iterator[None]:
+    """Restrict this process, and those started in the block, to ``count`` cores.
+
+    Raises UserError if the process may use fewer.
+    """
     available = machine.cores()
     if available.amount < count:
-        raise UserError(f"time is measured on {count} cores, and this process may use {available.cores_text}")
+        raise UserError(f"timing needs {count} cores, and this process may use {available.cores_text}")
     if not hasattr(os, "sched_getaffinity"):
-        yield  # macOS and Windows: the number of threads is all that can be set
+        yield  # macOS and Windows can only set the number of threads
         return
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, sorted(before)[:count])

@@ -1,4 +1,4 @@
-"""Is a record what it says? Statistics computed again, rules checked, its model evaluated.
+"""Check a record: recompute its statistics, check the rules, evaluate its model.
 
 Each finding is a sentence. ``rerun`` trains some of a record's seeds again.
 """
@@ -6,7 +6,6 @@ Each finding is a sentence. ``rerun`` trains some of a record's seeds again.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,32 +15,34 @@ from under20k.engine.base import Compute
 from under20k.engine.evaluation import evaluate
 from under20k.engine.select import create
 from under20k.errors import UserError
-from under20k.runs.records.consistency import implausible
-from under20k.runs.records.record import PARTS, Record, kept_model, rules_broken
-from under20k.runs.records.rerun import as_recorded
+from under20k.runs.records.arithmetic import as_recorded
+from under20k.runs.records.checksum import checksum_mismatch, without_checksums
+from under20k.runs.records.consistency import inconsistencies
+from under20k.runs.records.kept_model import kept_model
+from under20k.runs.records.record import Record
+from under20k.runs.records.record_files import RecordFiles
 
-TOLERANCE = 1e-10  # relative, of recomputed statistics: SciPy's last digits vary between its releases
-SLACK = 2  # images that another processor's rounding may decide otherwise
-LOSS_SLACK = 1e-4  # of a loss, likewise
+ROUNDING = 1e-10  # relative, of recomputed statistics: SciPy's last digits vary between its releases
+IMAGES_TOLERANCE = 2  # images that another processor's rounding may classify otherwise
+LOSS_TOLERANCE = 1e-4  # relative, of a loss on another processor
 MISSING = object()
 
 
 def check(path: Path) -> list[str]:
-    """What is wrong with the record in a folder, in words; nothing where it holds."""
+    """Return what is wrong with the record in a folder, a sentence each; empty if it holds."""
     try:
-        record = Record.open(path)
+        files = RecordFiles.read(path)
+        record = Record.from_files(files)
     except UserError as error:
         return [str(error)]
-    wrong = (
-        []
-        if path.resolve().as_posix().endswith(f"/{record.folder}")
-        else [f"it lies in {path}, but belongs in {record.folder}"]
-    )
-    assert record.recorded is not None
-    wrong += differences(unsealed(record.recorded), unsealed(record.to_dict()))
-    wrong += broken_seal(record)
-    wrong += implausible(record)
-    wrong += rules_broken(record)
+    wrong = []
+    if not path.resolve().as_posix().endswith(f"/{record.folder}"):
+        wrong.append(f"it lies in {path}, but belongs in {record.folder}")
+    expected = record.expected(files)
+    wrong += differences(without_checksums(files.values), without_checksums(expected))
+    wrong += checksum_mismatch(files.values, expected)
+    wrong += inconsistencies(record)
+    wrong += record.rules_broken()
     try:
         kept_model(path, record)
     except UserError as error:
@@ -49,84 +50,74 @@ def check(path: Path) -> list[str]:
     return wrong
 
 
-def unsealed(values: Mapping[str, Any]) -> dict[str, Any]:
-    """``record.json`` without its digests of itself."""
-    return {name: value for name, value in values.items() if name not in ("sha256", PARTS)}
-
-
-def broken_seal(record: Record) -> list[str]:
-    """Whether the seal does not fit, and where the record may have been changed since."""
-    assert record.recorded is not None
-    sealed, now = record.recorded, record.to_dict()
-    if sealed["sha256"] == now["sha256"] and sealed.get(PARTS) == now.get(PARTS):
-        return []
-    if not isinstance(sealed.get(PARTS), dict):
-        return [
-            "the seal, sha256, does not fit: since it was made, the recipe, an environment, a seed's start, "
-            "threads, test reading or weights digest, the timing, or a figure of curves.jsonl was changed"
-        ]
-    changed = [name for name, digest in now[PARTS].items() if sealed[PARTS].get(name) != digest]
-    where = {"heading": "track, name, date, command"}
-    parts = ", ".join(where.get(name, name) for name in changed)
-    return [f"the seal, sha256, does not fit: changed since it was made: {parts or 'the seal itself'}"]
-
-
 def evaluated(path: Path, data_dir: Path | None = None, on_event: OnFetch = ignore) -> tuple[list[str], str]:
-    """What is wrong with the kept model of a record that otherwise holds, and what it gives, in words.
+    """Evaluate the kept model of a record for which ``check`` finds nothing.
 
-    It has to have, on validation, what its seed's last epoch has: exactly with the record's engine and
-    instruction set, elsewhere to within ``SLACK`` images. Raises UserError where MNIST is not to be had.
+    On validation it has to match its seed's last epoch: exactly with the record's engine and instruction
+    set, elsewhere within ``IMAGES_TOLERANCE`` images.
+
+    Args:
+        path: the record's folder.
+        data_dir: holds MNIST; by default the cache folder.
+        on_event: called with what a download does.
+
+    Returns:
+        What is wrong, and if nothing is, the result in a sentence.
+
+    Raises:
+        UserError: MNIST is not available.
     """
     record = Record.open(path)
     weights = kept_model(path, record)
     images = load(data_dir, on_event=on_event).validation
     seed = record.bench.seeds[0]
-    with as_recorded(seed.environment) as by:
-        engine = create(record.bench.recipe, seed.seed, Compute(by.engine, "cpu", threads=1), weights=weights)
+    with as_recorded(seed.environment) as arithmetic:
+        compute = Compute(arithmetic.engine, "cpu", threads=1)
+        engine = create(record.bench.recipe, seed.seed, compute, weights=weights)
         found = evaluate("validation", engine.logits(images.images), images.labels)
     expected, loss = round(seed.validation_accuracy * found.images), seed.epochs[-1].validation_loss
-    close = 0 if by.exact else SLACK
-    gives = f"its model of seed {seed.seed} gives {found.correct:,} of {found.images:,} validation images"
-    if abs(found.correct - expected) > close:
-        return [f"{gives}; its last epoch says {expected:,}"], ""
-    if not math.isclose(found.loss, loss, rel_tol=LOSS_SLACK):
-        text = f"its model of seed {seed.seed} has a validation loss of {found.loss:.6f}"
-        return [f"{text}; its last epoch says {loss:.6f}"], ""
-    as_said = (
-        "as its last epoch says"
-        if found.correct == expected
-        else f"within {SLACK} of the {expected:,} recorded"
-    )
-    return [], f"{gives}, {as_said}"
+    tolerance = 0 if arithmetic.exact else IMAGES_TOLERANCE
+    model = f"its model of seed {seed.seed}"
+    result = f"{model} classifies {found.correct:,} of {found.images:,} validation images correctly"
+    if abs(found.correct - expected) > tolerance:
+        return [f"{result}; its last epoch says {expected:,}"], ""
+    if not math.isclose(found.loss, loss, rel_tol=LOSS_TOLERANCE):
+        return [f"{model} has a validation loss of {found.loss:.6f}; its last epoch says {loss:.6f}"], ""
+    if found.correct == expected:
+        return [], f"{result}, as its last epoch says"
+    return [], f"{result}, within {IMAGES_TOLERANCE} of the {expected:,} recorded"
 
 
-def differences(recorded: Any, computed: Any, where: str = "") -> list[str]:
-    """Where two plain values differ: numbers by more than rounding, anything else at all."""
-    if isinstance(recorded, dict) and isinstance(computed, dict):
-        names = {**recorded, **computed}
-        return [
-            line
-            for name in names
-            for line in differences(
-                recorded.get(name, MISSING), computed.get(name, MISSING), f"{where}.{name}".lstrip(".")
-            )
-        ]
-    if isinstance(recorded, list) and isinstance(computed, list) and len(recorded) == len(computed):
-        return [
-            line
-            for index, (one, other) in enumerate(zip(recorded, computed, strict=True))
-            for line in differences(one, other, f"{where}[{index}]")
-        ]
-    numbers = all(type(value) in (int, float) for value in (recorded, computed))
-    same = (
-        math.isclose(recorded, computed, rel_tol=TOLERANCE, abs_tol=1e-300)
-        if numbers
-        else type(recorded) is type(computed) and recorded == computed
-    )
-    if same:
+def differences(recorded: Any, expected: Any, where: str = "") -> list[str]:
+    """Return where two plain values differ: numbers by more than rounding, anything else at all.
+
+    Args:
+        recorded: what a record's file holds.
+        expected: what it should hold.
+        where: both, in the file: ``seeds[3].time_s``.
+
+    Returns:
+        A sentence a difference.
+    """
+    if isinstance(recorded, dict) and isinstance(expected, dict):
+        found = []
+        for name in {**recorded, **expected}:
+            pair = recorded.get(name, MISSING), expected.get(name, MISSING)
+            found += differences(*pair, f"{where}.{name}".lstrip("."))
+        return found
+    if isinstance(recorded, list) and isinstance(expected, list) and len(recorded) == len(expected):
+        pairs = enumerate(zip(recorded, expected, strict=True))
+        return [line for index, pair in pairs for line in differences(*pair, f"{where}[{index}]")]
+    if _equal(recorded, expected):
         return []
-    if recorded is MISSING or computed is MISSING:
-        return [f"{where} {'is missing' if recorded is MISSING else 'is no field of a record'}"]
-    if all(type(value) in (int, float, str, bool) for value in (recorded, computed)):
-        return [f"{where} is {recorded!r}, and from the seeds' numbers it is {computed!r}"]
+    if recorded is MISSING or expected is MISSING:
+        return [f"{where} {'is missing' if recorded is MISSING else 'is not a field of a record'}"]
+    if all(type(value) in (int, float, str, bool) for value in (recorded, expected)):
+        return [f"{where} is {recorded!r}; recomputed from the seeds' numbers it is {expected!r}"]
     return [f"{where} does not follow from the rest of the record"]
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if all(type(value) in (int, float) for value in (one, other)):
+        return math.isclose(one, other, rel_tol=ROUNDING, abs_tol=1e-300)
+    return type(one) is type(other) and bool(one == other)
