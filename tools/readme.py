@@ -27,7 +27,7 @@ from under20k.runs.bench.bench import Bench
 from under20k.runs.bench.reproduce import REPRODUCED
 from under20k.runs.bench.run_bench import bench_path
 from under20k.runs.leaderboard import bench_in, compare
-from under20k.runs.records.record import read_records
+from under20k.runs.records.folders import read_records
 
 ROOT = Path(__file__).parent.parent
 README, DOCS, RECORDS, RESULTS = (ROOT / name for name in ("README.md", "docs", "records", "results"))

@@ -19,7 +19,8 @@ from under20k.recipe.named import MINIMAL
 from under20k.report.anchors import ANCHORS
 from under20k.report.leaderboard import leaderboard_figure
 from under20k.runs.leaderboard import KEYS, compare, pareto
-from under20k.runs.records.record import Reading, Record
+from under20k.runs.records.record import Record
+from under20k.runs.records.seed_entries import Reading
 from under20k.runs.run import Run
 
 TINY = replace(SMALL.with_changes(architecture="1p,2p|l"), name="tiny")

@@ -17,7 +17,8 @@ from tests.support.command import ARCHITECTURE
 from under20k.cli.main import main
 from under20k.data import Mnist
 from under20k.recipe.named import MINIMAL
-from under20k.runs.run import INPUT_ENTRIES, Run
+from under20k.runs.model_files import INPUT_ENTRIES
+from under20k.runs.run import Run
 from under20k.runs.tensors import read_tensors
 
 TINY = replace(

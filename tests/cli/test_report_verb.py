@@ -14,7 +14,8 @@ from under20k.files import read_json, write_json
 from under20k.recipe.named import MINIMAL
 from under20k.report.bench import write_bench_report
 from under20k.report.run import write_run_report
-from under20k.runs.records.record import Reading, Record
+from under20k.runs.records.record import Record
+from under20k.runs.records.seed_entries import Reading
 from under20k.runs.run import Run
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -13,8 +13,9 @@ from under20k.recipe.weights import initial_weights
 from under20k.report.records import write_record_page
 from under20k.runs.bench.bench import Bench, SeedResult
 from under20k.runs.metrics import EpochMetrics, metrics_lines
-from under20k.runs.records.record import Record, weights_digest
-from under20k.runs.records.submit import write
+from under20k.runs.records.folders import write_record
+from under20k.runs.records.kept_model import weights_sha256
+from under20k.runs.records.record import Record
 from under20k.runs.run import Run, run_path
 from under20k.runs.tensors import safetensors_bytes
 
@@ -94,8 +95,8 @@ def recorded(record: Record, records_dir: Path) -> Path:
     first, recipe = record.bench.seeds[0].seed, record.bench.recipe
     weights = initial_weights(recipe.architecture, first)
     model = safetensors_bytes(weights, {"recipe": recipe.to_json(), "seed": str(first)})
-    with_digest = replace(record, weights={**record.weights, first: weights_digest(weights)})
-    path = write(with_digest, records_dir, model)
+    with_digest = replace(record, weights={**record.weights, first: weights_sha256(weights)})
+    path = write_record(with_digest, records_dir, model)
     write_record_page(with_digest, path)
     return path
 

@@ -9,7 +9,7 @@ import math
 import shutil
 from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ from safetensors.numpy import load
 
 from under20k.recipe.recipe import Recipe
 from under20k.report.records import record_document
-from under20k.runs.records.record import Record, sealed, weights_digest
+from under20k.runs.records.checksum import with_checksums
+from under20k.runs.records.kept_model import weights_sha256
+from under20k.runs.records.record import Record
 from under20k.runs.tensors import safetensors_bytes
 
 TRAIN_IMAGES = 50_000
@@ -86,8 +88,8 @@ def fitted(values: dict[str, Any], curves: str, readme: str) -> tuple[dict[str, 
     """``record.json`` with all that follows computed again and a seal that fits, and the page to it."""
     recomputed = ("parameters", "macs", "split", "statistics", "test")
     try:
-        record = Record._read(deepcopy(values), curves)
-        fresh = replace(record, recorded=None, recorded_curves=None).to_dict()
+        record = Record.from_json(deepcopy(values), curves)
+        fresh = record.to_dict()
         for name in recomputed:
             values[name] = fresh[name]
         for own, again in zip(values["seeds"], fresh["seeds"], strict=True):
@@ -96,11 +98,11 @@ def fitted(values: dict[str, Any], curves: str, readme: str) -> tuple[dict[str, 
             values["timing"] |= {
                 name: fresh["timing"][name] for name in ("median_s", "reference_median_s", "ratio")
             }
-        values = sealed(values, curves)
-        record = Record._read(deepcopy(values), curves)
+        values = with_checksums(values, curves)
+        record = Record.from_json(deepcopy(values), curves)
         return values, record_document(record, drawn=False).markdown()
     except Exception:  # what cannot be read is sealed as it is
-        return sealed(values, curves), readme
+        return with_checksums(values, curves), readme
 
 
 FORGERIES: dict[str, Change] = {}
@@ -564,7 +566,7 @@ def keep(forged: Forged, tensors: dict[str, np.ndarray], metadata: dict[str, str
     """Put a model in, under a digest of its own; ``fitting``, with its digest in ``record.json`` too."""
     forged.files[MODEL] = safetensors_bytes(tensors, metadata)
     if fitting:
-        forged.seed(0)["weights_sha256"] = weights_digest(tensors)
+        forged.seed(0)["weights_sha256"] = weights_sha256(tensors)
 
 
 for fitting in (False, True):

@@ -159,7 +159,7 @@ def test_names_that_differ_in_case_are_one_folder():
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the test makes two folders that differ in case")
 def test_a_record_beside_one_that_differs_in_case(tmp_path):
-    from under20k.runs.records.submit import existing
+    from under20k.runs.records.folders import existing
 
     (tmp_path / "2026-01-01-Wide").mkdir()
     assert existing(tmp_path / "2026-01-01-wide") == tmp_path / "2026-01-01-Wide"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from under20k.engine.base import MAX_THREADS
 from under20k.recipe.architecture import CLASSES
@@ -80,7 +80,7 @@ def _accuracy_faults(name: str, accuracy: float, images: int) -> list[str]:
 
 
 def reading_faults(reading: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with a reading of the test set: an ``Evaluation``, and when and how it was made."""
+    """Return what is wrong with a reading of the test set: an ``Evaluation`` with its date and command."""
     faults = []
     correct, images = reading.get("correct"), reading.get("images")
     if not is_count(images, TEST_IMAGES, TEST_IMAGES) or not is_count(correct, 0, TEST_IMAGES):
@@ -209,7 +209,7 @@ def is_figure(value: Any) -> bool:
         return False
 
 
-def is_count(value: Any, least: int, most: int | None = None) -> bool:
+def is_count(value: Any, least: int, most: int | None = None) -> TypeGuard[int]:
     """Return whether a value is an integer, and not a bool, from ``least`` to ``most``."""
     return type(value) is int and least <= value and (most is None or value <= most)
 

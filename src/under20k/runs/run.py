@@ -6,31 +6,29 @@
       recipe.json             the recipe in full
       environment.json        seed, command, versions, processor, engine, threads
       metrics.jsonl           a line an epoch
-      checkpoint.safetensors  what training goes on from; its metadata holds the metrics so far, and, as the
-                              model's, a SHA-256 of all that the file says
-      model.safetensors       the trained weights under PyTorch's names: written last, so its presence
-                              means that the run is finished; its metadata says what the network takes
+      checkpoint.safetensors  the state that training resumes from; its metadata hold the metrics so far
+      model.safetensors       the trained weights under PyTorch's names: written last, so that it exists if
+                              and only if the run is finished
       test_readings.jsonl     a line for each time the test set was read
-      curves.png, report.md   made from the files above
-      teachers/               the runs of those that this one learns from, if any
+      curves.png, report.md   generated from the files above
+      teachers/               the runs of the teachers, if there are any
       validation.json, …      what ``under20k evaluate`` writes: figures, confusions, misclassified images
 
-Every file is replaced in one step. The checkpoint alone decides how far a run has come: a kill between
-two files leaves nothing that disagrees, for what follows from the checkpoint is written again on resuming.
+Every file is replaced in one step. The checkpoint alone decides how far a run has come: after a kill between
+two files, resuming writes again what follows from the checkpoint.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from under20k.engine.base import INPUT, MEAN, STANDARD_DEVIATION
-from under20k.errors import InvalidValue, UserError, in_words
+from under20k.errors import InvalidValue, UserError
 from under20k.files import (
+    check_format,
     check_room,
     is_present,
     read_json,
@@ -38,18 +36,16 @@ from under20k.files import (
     reason,
     remove,
     remove_leftovers,
-    write_bytes,
     write_json,
     write_text,
 )
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.seeds import check_seed
-from under20k.recipe.weights import Tensors, check_weights
-from under20k.runs import locks
-from under20k.runs.metrics import EpochMetrics, json_object, metrics_lines, parse_metrics
+from under20k.recipe.weights import Tensors
+from under20k.runs import locks, model_files, readings
+from under20k.runs.metrics import EpochMetrics, metrics_lines, parse_metrics
 from under20k.runs.names import safe_name
-from under20k.runs.plausible import environment_faults, reading_faults
-from under20k.runs.tensors import read_tensors, safetensors_bytes
+from under20k.runs.plausible import environment_faults
 
 FORMAT = 1
 TEACHERS = "teachers"
@@ -62,23 +58,16 @@ FILES = (
     "test_readings.jsonl",
     "curves.png",
     "report.md",
-    # Of the model before, they must not outlive it.
+    # They describe the model and must not outlive it.
     *(
         f"{split}{file}"
         for split in ("validation", "test")
         for file in (".json", "-confusion.png", "-misclassified.png")
     ),
 )
-INPUT_ENTRIES = {
-    "input": f"(N, 1, 28, 28) float32, {INPUT} of pixels x from 0 (background) to 255",
-    "input_mean": str(MEAN),  # of x/255
-    "input_std": str(STANDARD_DEVIATION),
-}
-"""What a model's metadata say of the network's input."""
-
 
 Existing = Literal["refuse", "resume", "replace"]
-"""What to do with a run that is there already."""
+"""What to do if a run exists already."""
 
 
 class InUse(UserError):
@@ -98,8 +87,17 @@ class Run:
     def create(
         cls, path: Path, recipe: Recipe, seed: int, environment: dict[str, Any], overwrite: bool = False
     ) -> Run:
-        """A new, empty run. Raises UserError if ``path`` holds anything but teachers, unless ``overwrite``,
-        which removes a run's files and nothing else.
+        """Return a new, empty run.
+
+        Args:
+            path: the folder; it may hold teachers.
+            recipe: what will be trained.
+            seed: of the training.
+            environment: as ``describe_environment`` gives it.
+            overwrite: remove the files of a run that exists, and nothing else.
+
+        Raises:
+            UserError: the folder holds anything else, or cannot be written.
         """
         check_seed(seed)
         if path.is_dir() and any(item.name not in (*locks.FILES, TEACHERS) for item in path.iterdir()):
@@ -115,18 +113,14 @@ class Run:
 
     @classmethod
     def open(cls, path: Path) -> Run:
-        """The run in folder ``path``. Raises UserError where it is none, or damaged."""
+        """Return the run in folder ``path``. Raises UserError if there is none, or it is damaged."""
         if not path.is_dir():
             raise UserError(f"there is no run folder {path}; train one with 'under20k train'")
         for name in ("recipe.json", "environment.json"):
             if not is_present(path / name):
-                raise UserError(f"{path} is no run folder, or a damaged one: {name} is missing")
+                raise UserError(f"{path} is not a run folder, or a damaged one: {name} is missing")
         environment = read_json(path / "environment.json")
-        if not isinstance(environment, dict) or environment.get("format") != FORMAT:
-            found = environment.get("format") if isinstance(environment, dict) else None
-            raise UserError(
-                f"{path} is a run folder of format {found!r}; this version of under20k reads {FORMAT}"
-            )
+        environment = check_format(environment, (FORMAT,), f"{path} is a run folder")
         try:
             recipe = Recipe.from_json(read_text(path / "recipe.json"))
         except InvalidValue as error:
@@ -149,10 +143,18 @@ class Run:
         environment: dict[str, Any],
         existing: Existing = "refuse",
     ) -> Iterator[Run]:
-        """Give the block the run at ``path`` to train, locked against other processes.
+        """Give the block the run to train, locked against other processes.
 
-        A run to ``resume`` gets a note of it in its environment. Raises UserError as ``create`` and ``open``
-        do, where ``path`` holds another recipe or seed, and where another process trains it.
+        Args:
+            path: the run folder.
+            recipe: what to train.
+            seed: of the training.
+            environment: of this process; a resumed run notes it as one more session.
+            existing: what to do if a run exists.
+
+        Raises:
+            UserError: as ``create`` and ``open`` do; ``path`` holds another recipe or seed; or another
+                process trains it.
         """
         check_seed(seed)
         with lock(path):
@@ -160,7 +162,7 @@ class Run:
                 is_present(path / f"{part}.safetensors") for part in ("checkpoint", "model")
             )
             if not begun:
-                # Killed before its first epoch ended, a run has nothing to lose.
+                # A run killed before the end of its first epoch has nothing to lose.
                 empty = existing == "resume" and (path / "recipe.json").exists()
                 yield cls.create(path, recipe, seed, environment, existing == "replace" or empty)
                 return
@@ -177,7 +179,7 @@ class Run:
             yield run
 
     def with_teachers(self, noted: Sequence[Mapping[str, Any]]) -> Run:
-        """This run, the environment of its last session noting who taught it (``teachers.note``)."""
+        """Return this run with a note of its teachers in the last session's environment, and save that."""
         environment = {**self.environment}
         if resumed := environment.get("resumed"):
             environment["resumed"] = [*resumed[:-1], {**resumed[-1], TEACHERS: noted}]
@@ -188,23 +190,23 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether training has ended and the model is there. Raises UserError where something else is."""
+        """Whether the trained model exists. Raises UserError if it is not a file."""
         return is_present(self.path / "model.safetensors")
 
     @property
     def session(self) -> dict[str, Any]:
-        """The environment of whoever trains it, or did last: the first one's, unless it was resumed."""
+        """The environment of the process that trained last, or trains."""
         return self.sessions[-1]
 
     @property
     def sessions(self) -> list[dict[str, Any]]:
-        """The environments of all who trained it, in turn."""
+        """The environments of all processes that trained, the first one's first."""
         return [self.environment, *self.environment.get("resumed", [])]
 
     def metrics(self) -> list[EpochMetrics]:
-        """The epochs so far, all of them where the run is finished.
+        """Return the epochs so far; all of them if the run is finished.
 
-        Raises UserError where the file is damaged, lacks epochs or differs from the checkpoint.
+        Raises UserError if the file is damaged, lacks epochs or contradicts the checkpoint.
         """
         path = self.path / "metrics.jsonl"
         metrics = parse_metrics(read_text(path).splitlines(), path, self.recipe) if is_present(path) else []
@@ -218,11 +220,11 @@ class Run:
             expected = checkpoint[1] if self.finished else checkpoint[1][: len(metrics)]
             if metrics != expected:
                 mend = "restore it, or train again with --overwrite" if self.finished else "--resume mends it"
-                raise UserError(f"{path} is damaged: checkpoint.safetensors says otherwise; {mend}")
+                raise UserError(f"{path} is damaged: it contradicts checkpoint.safetensors; {mend}")
         return metrics
 
     def weights(self) -> Tensors:
-        """The trained weights. Raises UserError where they are missing, damaged or do not fit."""
+        """Return the trained weights. Raises UserError if they are missing, damaged or do not fit."""
         path = self.path / "model.safetensors"
         if not is_present(path):
             done = len(self.metrics())
@@ -230,85 +232,41 @@ class Run:
                 f"{self.path} holds no trained model ({done} of {self.recipe.epochs} epochs done); "
                 "finish it with 'under20k train … --resume'"
             )
-        tensors, metadata = read_tensors(path, ("recipe", "seed", *INPUT_ENTRIES))
-        if metadata:
-            self._check_owner(metadata, path)
-        try:
-            check_weights(self.recipe.architecture, tensors)
-        except UserError as error:
-            raise UserError(f"{path}: {error}") from error
-        return tensors
+        return model_files.read_model(path, self.recipe, self.seed)
 
     def checkpoint(self) -> tuple[Tensors, list[EpochMetrics]] | None:
-        """The state to go on from and the epochs that led to it; None where no epoch has ended yet.
+        """Return the state to resume from and the epochs that led to it; None before the first epoch's end.
 
-        Raises UserError where it is damaged or belongs to another recipe or seed.
+        Raises UserError if it is damaged or belongs to another recipe or seed.
         """
         path = self.path / "checkpoint.safetensors"
-        if not is_present(path):
-            return None
-        tensors, metadata = read_tensors(path, ("recipe", "seed", "metrics"))
-        self._check_owner(metadata, path)
-        metrics = parse_metrics(metadata.get("metrics", "").splitlines(), path, self.recipe)
-        if not metrics:
-            raise UserError(f"{path} is damaged: it holds no epoch; start anew with --overwrite")
-        return tensors, metrics
+        return model_files.read_checkpoint(path, self.recipe, self.seed) if is_present(path) else None
 
     def save_epoch(self, state: Tensors, metrics: list[EpochMetrics]) -> None:
-        """Keep what an epoch has led to."""
-        lines = metrics_lines(metrics)
-        metadata = {**self._marks(), "metrics": lines}
-        write_bytes(self.path / "checkpoint.safetensors", safetensors_bytes(state, metadata))
-        write_text(self.path / "metrics.jsonl", lines)
+        """Save the state after an epoch, and all epochs so far."""
+        path = self.path / "checkpoint.safetensors"
+        model_files.write_checkpoint(path, self.recipe, self.seed, state, metrics)
+        write_text(self.path / "metrics.jsonl", metrics_lines(metrics))
 
     def save_model(self, weights: Tensors, metrics: list[EpochMetrics]) -> None:
-        """Keep the trained weights, which finishes the run."""
+        """Save the trained weights, which finishes the run."""
         write_text(self.path / "metrics.jsonl", metrics_lines(metrics))
-        metadata = {**self._marks(), **INPUT_ENTRIES}
-        write_bytes(self.path / "model.safetensors", safetensors_bytes(weights, metadata))
-
-    def _marks(self) -> dict[str, str]:
-        """What the metadata of model and checkpoint say of the run."""
-        return {"recipe": self.recipe.to_json(), "seed": str(self.seed)}
-
-    def _check_owner(self, metadata: Mapping[str, str], path: Path) -> None:
-        """Raise UserError where the metadata are of another recipe or seed than the run."""
-        try:
-            recipe = Recipe.from_json(metadata.get("recipe", ""))
-        except InvalidValue:
-            recipe = None
-        if recipe != self.recipe or metadata.get("seed") != str(self.seed):
-            raise UserError(f"{path} belongs to another recipe or seed; start anew with --overwrite")
+        model_files.write_model(self.path / "model.safetensors", self.recipe, self.seed, weights)
 
     def add_test_reading(self, reading: dict[str, Any]) -> None:
-        """Record that the test set was read, and what it said. Raises UserError as ``test_readings`` does."""
-        self.test_readings()  # nothing is added to a damaged file, which would pass for a whole one
-        path = self.path / "test_readings.jsonl"
-        before = read_text(path) if is_present(path) else ""
-        write_text(path, before + json.dumps(reading, allow_nan=False) + "\n")
+        """Record a reading of the test set. Raises UserError if the file of readings is damaged."""
+        readings.add_test_reading(self.path / "test_readings.jsonl", reading)
 
     def test_readings(self) -> list[dict[str, Any]]:
-        """Every reading of the test set, the earliest first. Raises UserError where the file is damaged."""
-        path = self.path / "test_readings.jsonl"
-        if not is_present(path):
-            return []
-        try:
-            readings = [json_object(line) for line in read_text(path).splitlines()]
-        except (ValueError, TypeError, RecursionError) as error:
-            raise UserError(f"{path} is damaged: {in_words(error)}") from error
-        if not readings:
-            raise UserError(f"{path} is damaged: it is empty")
-        for reading in readings:
-            for fault in reading_faults(reading):
-                raise UserError(f"{path} is damaged: {fault}")
-        return readings
+        """Return all readings of the test set, the earliest first. Raises UserError if they are damaged."""
+        return readings.read_test_readings(self.path / "test_readings.jsonl")
 
 
 @contextmanager
 def lock(path: Path) -> Iterator[None]:
-    """Keep other processes from training in folder ``path``, which is made where it is missing.
+    """Keep other processes from training in folder ``path``, which is created if missing.
 
-    What a kill left half-written is removed. Raises InUse where another process holds it.
+    Removes the temporary files that a kill left. Raises InUse if another process holds the lock.
     """
     try:
         if path.exists() and not path.is_dir():
@@ -317,7 +275,7 @@ def lock(path: Path) -> Iterator[None]:
         held = ExitStack()
         held.enter_context(locks.exclusive(path))
     except locks.Held as error:
-        # What ends by itself can be waited for; a file that someone has to remove cannot.
+        # Waiting helps only if no file has to be removed by hand.
         kind = InUse if error.advice == locks.WAIT else UserError
         raise kind(f"{error} in {path}; {error.advice}") from None
     except OSError as error:
@@ -329,17 +287,17 @@ def lock(path: Path) -> Iterator[None]:
 
 
 def run_path(runs_dir: Path, name: str, seed: int) -> Path:
-    """Where the run of a recipe called ``name`` lies."""
+    """Return the run folder of a recipe called ``name``."""
     return runs_dir / f"{safe_name(name)}-{seed}"
 
 
 def describe(path: Path) -> str:
-    """What a folder holds, to end a sentence that begins with its name."""
+    """Return what a folder holds, to end a sentence that begins with its name."""
     try:
         run = Run.open(path)
         finished, done = run.finished, len(run.metrics())
     except UserError:
-        return "holds files that are no run of this version, or a damaged one"
+        return "holds files that are not a run of this version, or a damaged one"
     if finished:
         return "holds a finished run"
     return f"holds an unfinished run ({done} of {run.recipe.epochs} epochs)"

@@ -9,9 +9,10 @@ from tests.support.forger import FORGERIES, MODELS, OF_TIMING, REMARKABLE, Chang
 from under20k.cli.main import main
 from under20k.data import Mnist
 from under20k.engine import isa as instruction_sets
+from under20k.runs.records.arithmetic import as_recorded
 from under20k.runs.records.consistency import remarks
-from under20k.runs.records.record import Record, record_folders
-from under20k.runs.records.rerun import as_recorded
+from under20k.runs.records.folders import record_folders
+from under20k.runs.records.record import Record
 from under20k.runs.records.verify import check, evaluated
 
 RECORDS = ROOT / "records"
@@ -62,8 +63,8 @@ def test_every_kept_model_gives_its_last_epoch(folder, mnist: Mnist):
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_what_the_kept_model_does_not_give_is_found(kind, tmp_path, capsys, mnist: Mnist):
-    with as_recorded(Record.open(FAST).bench.seeds[0].environment) as by:
-        if kind.endswith("moved by +1 images") and not by.exact:
+    with as_recorded(Record.open(FAST).bench.seeds[0].environment) as arithmetic:
+        if kind.endswith("moved by +1 images") and not arithmetic.exact:
             pytest.skip("an image is rounding with another instruction set than the record's")
     path = forge(FAST, tmp_path, MODELS[kind])
     assert check(path) == []

@@ -20,10 +20,15 @@ from under20k.files import read_json, read_text, write_json, write_text
 from under20k.recipe.named import MINIMAL
 from under20k.runs.bench.bench import Bench
 from under20k.runs.bench.run_bench import bench
+from under20k.runs.events import Note
 from under20k.runs.places import Places
-from under20k.runs.records.record import Reading, Record, sealed, weights_digest
-from under20k.runs.records.rerun import draw, rerun
-from under20k.runs.records.submit import write
+from under20k.runs.records.checksum import with_checksums
+from under20k.runs.records.draw import draw
+from under20k.runs.records.folders import write_record
+from under20k.runs.records.kept_model import weights_sha256
+from under20k.runs.records.record import Record
+from under20k.runs.records.rerun import rerun
+from under20k.runs.records.seed_entries import Reading
 from under20k.runs.records.timing import in_turns
 from under20k.runs.records.verify import check
 from under20k.runs.run import Run
@@ -39,7 +44,7 @@ def record(tmp_path_factory: pytest.TempPathFactory, mnist: Mnist) -> Record:
     """A record of trainings that took place."""
     folder = tmp_path_factory.mktemp("trained")
     trained = bench(TINY, SEEDS, places=Places(folder / "runs", folder / "benches")).bench
-    weights = {seed: weights_digest(Run.open(folder / "runs" / f"tiny-{seed}").weights()) for seed in SEEDS}
+    weights = {seed: weights_sha256(Run.open(folder / "runs" / f"tiny-{seed}").weights()) for seed in SEEDS}
     now = datetime.now(UTC)
     readings = {seed: (Reading(now.isoformat(), 5_000, 10_000),) for seed in SEEDS}
     made = Record("accurate", "tiny", f"{now.date()}", trained, readings, weights)
@@ -133,7 +138,7 @@ def bench_like(record: Record, seeds: list[int]) -> Record:
     with tempfile.TemporaryDirectory() as folder:
         made = bench(TINY, seeds, places=Places(f"{folder}/runs", f"{folder}/benches")).bench
         weights = {
-            seed: weights_digest(Run.open(Path(folder) / "runs" / f"tiny-{seed}").weights()) for seed in seeds
+            seed: weights_sha256(Run.open(Path(folder) / "runs" / f"tiny-{seed}").weights()) for seed in seeds
         }
     assert weights != {seed: record.weights[seed] for seed in seeds}
     return replace(record, bench=made, weights=weights)
@@ -147,7 +152,7 @@ def test_a_training_that_fails(record, tmp_path):
 
 
 def test_the_command(record, tmp_path, capsys, tmp_path_factory):
-    path = write(record, tmp_path / "records", model_of(tmp_path_factory).read_bytes())
+    path = write_record(record, tmp_path / "records", model_of(tmp_path_factory).read_bytes())
     assert check(path) == []
     verify = ["records", "verify", str(path), "--rerun", "1"]
     assert main([*verify, "--rerun-from", "a b"]) == 0
@@ -162,7 +167,7 @@ def test_the_command(record, tmp_path, capsys, tmp_path_factory):
     values = read_json(path / "record.json")
     for seed in values["seeds"][1:]:
         seed["weights_sha256"] = f"{seed['seed']:064x}"
-    write_json(path / "record.json", sealed(values, read_text(path / "curves.jsonl")))
+    write_json(path / "record.json", with_checksums(values, read_text(path / "curves.jsonl")))
     assert check(path) == []
     text = next(text for text in "abcdefgh" if draw(record, 1, text) != [0])
     assert main([*verify, "--rerun-from", text, "--json"]) == 1
@@ -211,11 +216,16 @@ def test_a_timing_in_turns(tmp_path, monkeypatch, mnist: Mnist):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
-    told: list[str] = []
+    notes: list[str] = []
+
+    def on_event(event: object) -> None:
+        if isinstance(event, Note):
+            notes.append(event.text)
+
     engine = "torch" if instruction_sets.unavailable() else "native"  # torch would take minutes here
     reference = replace(TINY, name="reference")
-    timing = in_turns(TINY, engine, reference, reference_engine=engine, turns=2, tell=told.append)
-    assert [text.split(":")[0] for text in told] == ["turn 1 of 2"] * 2 + ["turn 2 of 2"] * 2
+    timing = in_turns(TINY, engine, reference, reference_engine=engine, turns=2, on_event=on_event)
+    assert [text.split(":")[0] for text in notes] == ["turn 1 of 2"] * 2 + ["turn 2 of 2"] * 2
     assert (timing.reference, timing.cores) == (f"reference, {engine} engine, fp32", 2)
     assert len(timing.subject_s) == len(timing.reference_s) == 2
     assert min(*timing.subject_s, *timing.reference_s) > 0

@@ -22,7 +22,8 @@ from under20k.recipe.named import MINIMAL
 from under20k.report.records import write_record_page
 from under20k.runs.evaluate import evaluate
 from under20k.runs.provenance import processor
-from under20k.runs.records.record import Record, weights_digest
+from under20k.runs.records.kept_model import weights_sha256
+from under20k.runs.records.record import Record
 from under20k.runs.records.submit import submit
 from under20k.runs.records.timing import Timing
 from under20k.runs.records.verify import check
@@ -99,7 +100,7 @@ def test_a_record_holds_what_the_bench_says(tmp_path, believed):
         for seed in values["seeds"]
     )
     weights = Run.open(tmp_path / "runs" / f"{SMALL.name}-7").weights()
-    assert values["seeds"][7]["weights_sha256"] == weights_digest(weights)
+    assert values["seeds"][7]["weights_sha256"] == weights_sha256(weights)
     first = tmp_path / "runs" / f"{SMALL.name}-0" / "model.safetensors"
     assert (path / "model.safetensors").read_bytes() == first.read_bytes()
     (environment,) = values["environments"]

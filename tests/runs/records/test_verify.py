@@ -13,14 +13,17 @@ import pytest
 from tests.support.benches import SMALL, TAUGHT, around, bench_of, recorded, taught
 from tools import record_numerics
 from under20k.cli.main import main
-from under20k.cli.records import findings
+from under20k.cli.records_verify import findings
 from under20k.engine.base import NUMERICS
 from under20k.errors import UserError
 from under20k.files import read_json, read_text, write_json, write_text
 from under20k.report.records import write_record_page
 from under20k.runs.bench.bench import Bench
+from under20k.runs.records.checksum import with_checksums
 from under20k.runs.records.consistency import remarks
-from under20k.runs.records.record import FILES, Reading, Record, sealed
+from under20k.runs.records.record import Record
+from under20k.runs.records.record_files import FILES
+from under20k.runs.records.seed_entries import Reading
 from under20k.runs.records.timing import Timing
 from under20k.runs.records.verify import check
 
@@ -158,7 +161,7 @@ def test_statistics_are_computed_again_whatever_the_seal_says(record):
     assert len(places) > 55
     for place in places:
         forged = changed(values, place, nudged)
-        write_json(record / "record.json", sealed(forged, curves))
+        write_json(record / "record.json", with_checksums(forged, curves))
         wrong = check(record)
         assert any("from the seeds' numbers it is" in text for text in wrong), place
 
@@ -221,7 +224,7 @@ def test_a_seal_that_does_not_fit_says_where(record, place, part):
     assert f"the seal, sha256, does not fit: changed since it was made: {part}" in check(record)
     # Records of before have no digests of their parts.
     del values["parts_sha256"]
-    whole = sealed(values, read_text(record / "curves.jsonl"))
+    whole = with_checksums(values, read_text(record / "curves.jsonl"))
     write_json(record / "record.json", whole)
     assert check(record) == []
     write_json(record / "record.json", changed(whole, place, new))
@@ -249,8 +252,6 @@ def test_a_seed_left_out_is_missed(record):
             bench=replace(more, seeds=kept),
             readings={seed: (Reading("2026-01-03T00:00:00+00:00", 9_950, 10_000),) for seed in numbers_of},
             weights={seed: whole.weights.get(seed, "f" * 64) for seed in numbers_of},
-            recorded=None,
-            recorded_curves=None,
         )
         write_json(path, forged.to_dict())
         write_text(record / "curves.jsonl", forged.curves())
@@ -277,8 +278,6 @@ def test_figures_that_no_training_gives(record, figure, value, words):
     forged = replace(
         whole,
         bench=replace(whole.bench, seeds=(forged_seed, *whole.bench.seeds[1:])),
-        recorded=None,
-        recorded_curves=None,
     )
     write_json(record / "record.json", forged.to_dict())
     write_text(record / "curves.jsonl", forged.curves())
@@ -289,9 +288,7 @@ def test_readings_that_no_test_set_gives(record):
     whole = Record.open(record)
     for correct, images in ((10_001, 10_000), (9_950, 9_999), (-1, 10_000)):
         reading = Reading("2026-01-03T00:00:00+00:00", correct, images)
-        forged = replace(
-            whole, readings={**whole.readings, 3: (reading,)}, recorded=None, recorded_curves=None
-        )
+        forged = replace(whole, readings={**whole.readings, 3: (reading,)})
         write_json(record / "record.json", forged.to_dict())
         assert any("is no test accuracy" in text or "correct is" in text for text in check(record))
 
@@ -337,7 +334,7 @@ def test_a_setting_of_a_later_version_changes_no_record(record, monkeypatch):
     values = read_json(record / "record.json")
     curves = read_text(record / "curves.jsonl")
     del values["recipe"]["average_decay"]  # as if it had come later
-    write_json(record / "record.json", sealed(values, curves))
+    write_json(record / "record.json", with_checksums(values, curves))
     assert check(record) == []
 
 
@@ -419,7 +416,7 @@ def of_before_numerics(record: Path) -> None:
     for environment in values["environments"]:
         del environment["numerics"]
         environment["code"] = "0123456789abcdef"
-    write_json(record / "record.json", sealed(values, read_text(record / "curves.jsonl")))
+    write_json(record / "record.json", with_checksums(values, read_text(record / "curves.jsonl")))
 
 
 def test_a_record_of_before_there_were_numerics_holds_and_is_said_to_be_one(record, capsys):

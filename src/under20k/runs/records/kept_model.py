@@ -9,9 +9,9 @@ from under20k.errors import UserError
 from under20k.files import is_present
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.weights import Tensors, check_weights
+from under20k.runs.model_files import INPUT_ENTRIES
 from under20k.runs.records.record import Record
 from under20k.runs.records.record_files import MODEL
-from under20k.runs.run import INPUT_ENTRIES
 from under20k.runs.tensors import read_tensors
 
 

@@ -84,7 +84,9 @@ def rerun(
         trainings = _Trainings([record for record, _ in drawn], Path(folder), jobs, data_dir, on_event)
         wanted = [(index, seed) for index, (_, seeds) in enumerate(drawn) for seed in seeds]
         trainings.train(wanted)
-        trainings.train(sorted({(key[0], trainings.first(key[0])) for key in wanted if trainings.doubtful(key)}))
+        trainings.train(
+            sorted({(key[0], trainings.first(key[0])) for key in wanted if trainings.doubtful(key)})
+        )
         return [trainings.compare(key) for key in wanted]
 
 

@@ -118,9 +118,7 @@ def teacher_rules(bench: Bench) -> list[str]:
     teaching = bench.recipe.distillation
     wrong = []
     for seed in bench.seeds:
-        recorded = [
-            (teacher["recipe"], teacher["seed"]) for teacher in distillation.noted(seed.environment)
-        ]
+        recorded = [(teacher["recipe"], teacher["seed"]) for teacher in distillation.noted(seed.environment)]
         own = [(teaching.teacher.name, number) for number in teaching.seeds(seed.seed)] if teaching else []
         if recorded != own:
             wrong.append(f"seed {seed.seed}: recorded teachers do not match the recipe")

@@ -84,7 +84,7 @@ class Timing:
         if not is_count(timing.cores, 1):
             raise InvalidValue(f"timing.cores is {timing.cores!r}; expected a whole number from 1")
         if len(timing.subject_s) != len(timing.reference_s) or not times or min(times) <= 0:
-            raise InvalidValue("timing needs as many turns of the reference as of the subject, each longer than 0 s")
+            raise InvalidValue("timing needs equally many turns of both trainings, each longer than 0 s")
         return timing
 
 
@@ -174,9 +174,7 @@ def timed(
         log.seek(0)
         said = log.read().strip().splitlines()
     if code or not model.exists():
-        raise UserError(
-            f"the training to be timed failed: {said[-1] if said else f'exit code {code}'}"
-        )
+        raise UserError(f"the training to be timed failed: {said[-1] if said else f'exit code {code}'}")
     return seconds
 
 
