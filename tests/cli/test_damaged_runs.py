@@ -141,10 +141,9 @@ def test_a_changed_sign_is_noticed(here, capsys, name):
     path.write_bytes(data)
     code, out, err = shown("evaluate", capsys)
     assert (code, out) == (2, "")
-    assert err == (
-        f"under20k: {path} is damaged: it is not what was written, by its own SHA-256; restore it, or train "
-        "again with --overwrite\n"
-    )
+    assert err.startswith(f"under20k: {path} is damaged: its SHA-256")
+    assert err.endswith("--overwrite\n")
+    assert err.count("\n") == 1
 
 
 def test_a_model_of_before_there_were_digests_is_read_and_compared(here, capsys):

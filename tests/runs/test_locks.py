@@ -24,7 +24,7 @@ def without_locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
         raise OSError(request.param, os.strerror(request.param))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
-    monkeypatch.setattr(locks, "_told", set())
+    monkeypatch.setattr(locks, "_warned", set())
 
 
 def leave(folder: Path, **changes: object) -> Path:
@@ -50,7 +50,7 @@ def test_a_folder_is_locked_and_a_line_says_how(without_locks, tmp_path, caplog)
     with lock(run):
         pass
     (message,) = caplog.messages
-    assert message.startswith(f"{run} lies on a file system without locks (")
+    assert message.startswith(f"{run} is on a file system without locks (")
 
 
 def test_another_error_is_told_as_it_is(tmp_path, monkeypatch):

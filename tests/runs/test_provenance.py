@@ -146,7 +146,7 @@ def test_what_git_said_where_there_is_no_commit(tmp_path):
     commit, reason, line = git_state(root)
     assert commit == "None"
     assert reason.startswith("git says: fatal: ")
-    assert line == f"sources: no commit, so that no record can be made ({reason})"
+    assert line == f"sources: no commit, so no record can be made ({reason})"
     shutil.rmtree(root / ".git")
     assert "not from a git checkout" in git_state(root)[1]
 

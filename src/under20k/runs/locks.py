@@ -1,7 +1,7 @@
-"""Keeping other processes out of a folder, on file systems with locks and on those without.
+"""Lock a folder against other processes, on file systems with locks and on those without.
 
-The lock is the system's own (``flock``) on the file ``.lock``. Some network and container file systems refuse
-it; there the file ``.lock-held`` is the lock: it is made where there is none, and names who holds it.
+The lock is the system's ``flock`` on the file ``.lock``. Some network and container file systems refuse that;
+there, the file ``.lock-held`` is the lock: whoever creates it holds the lock, and writes into it who that is.
 """
 
 from __future__ import annotations
@@ -26,16 +26,15 @@ except ImportError:  # Windows
 FILE, HELD = ".lock", ".lock-held"
 FILES = (FILE, HELD)
 LOCKS_NOT_SUPPORTED = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, 524}
-"""What ``flock`` gives where the file system has no locks; 524 is NFS's own ENOTSUPP."""
-
-_told: set[Path] = set()
-
+"""Errors of ``flock`` on file systems without locks; 524 is ENOTSUPP of NFS."""
 
 WAIT = "wait for it to end"
 
+_warned: set[Path] = set()
+
 
 class Held(Exception):
-    """Another process, or thread, has the lock. ``str`` says who, ``advice`` what to do."""
+    """Another process or thread holds the lock. ``str`` says who, ``advice`` what to do."""
 
     def __init__(self, who: str = "another process is training", advice: str = WAIT) -> None:
         super().__init__(who)
@@ -44,25 +43,25 @@ class Held(Exception):
 
 @contextlib.contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder that exists. Raises Held, or OSError where the folder cannot be written."""
+    """Hold the lock of an existing folder in the block. Raises Held, or OSError if it cannot be written."""
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(_by_system(folder / FILE))
+            stack.enter_context(_by_flock(folder / FILE))
         except OSError as error:
             if error.errno not in LOCKS_NOT_SUPPORTED:
                 raise
             stack.enter_context(_by_existence(folder / HELD))
-            if folder not in _told:
-                _told.add(folder)
+            if folder not in _warned:
+                _warned.add(folder)
                 logging.getLogger(__name__).warning(
-                    f"{folder} lies on a file system without locks ({error.strerror or error}): "
+                    f"{folder} is on a file system without locks ({error.strerror or error}): "
                     f"{HELD} keeps other processes out instead"
                 )
         yield
 
 
 @contextlib.contextmanager
-def _by_system(path: Path) -> Iterator[None]:
+def _by_flock(path: Path) -> Iterator[None]:
     if fcntl is None:
         from filelock import FileLock, Timeout
 
@@ -84,7 +83,7 @@ def _by_system(path: Path) -> Iterator[None]:
             raise Held() from None
         yield
     finally:
-        os.close(descriptor)  # which gives the lock back
+        os.close(descriptor)  # releases the lock
 
 
 @contextlib.contextmanager
@@ -105,25 +104,25 @@ def _by_existence(path: Path) -> Iterator[None]:
             file.write(text)
         yield
     finally:
-        if _text(path) in ("", text):  # else someone took it for a leftover, and it is theirs now
+        if _text(path) in ("", text):  # otherwise somebody removed it as stale and holds the lock now
             path.unlink(missing_ok=True)
 
 
 def _remove_stale(path: Path, own: dict[str, Any]) -> None:
-    """Remove a lock whose process is gone. Raises Held where it is not, or cannot be seen from here."""
+    """Remove a lock whose process is gone. Raises Held if the process runs, or cannot be seen from here."""
     text, advice = _text(path), f"{WAIT}, or if it is gone, remove {path}"
     try:
         owner = json.loads(text)
         place, process = owner["place"], int(owner["process"])
     except (ValueError, KeyError, TypeError):
-        # Being written now, or by a process that was killed meanwhile.
+        # It is being written, or its process was killed while writing.
         raise Held(advice=advice) from None
     if place != own["place"]:
         who = f"process {process} of {owner.get('host')} has been training since {owner.get('since')} UTC"
         raise Held(who, advice)
     if _started(process) == owner.get("started"):
         raise Held(f"process {process} is training", advice)
-    # By a rename, so that of several that find it stale one removes it; a new one is put back.
+    # Rename first, so that only one of several processes removes it; put it back if it is a new lock.
     aside = path.with_name(f"{path.name}-{secrets.token_hex(8)}")
     try:
         path.rename(aside)
@@ -137,10 +136,10 @@ def _remove_stale(path: Path, own: dict[str, Any]) -> None:
 
 
 def _owner() -> dict[str, Any]:
-    """This process, so that another one on this machine can tell whether it is still there."""
+    """Return what identifies this process to others on this machine."""
     process = os.getpid()
     return {
-        # A process number says something within one boot and one container only.
+        # Process numbers are only unique within one boot and one container.
         "place": [socket.gethostname(), _text(Path("/proc/sys/kernel/random/boot_id")).strip(), _namespace()],
         "host": socket.gethostname(),
         "process": process,
@@ -156,16 +155,16 @@ def _namespace() -> str:
 
 
 def _started(process: int) -> str | None:
-    """When a process began, in the system's own count; None where there is none of that number."""
+    """Return the start time of a process in the system's own unit; None if there is no such process."""
     if fcntl is None:
-        return "unknown"  # on Windows, os.kill would end it
+        return "unknown"  # on Windows, os.kill would end the process
     try:
         os.kill(process, 0)
     except (ProcessLookupError, OverflowError):
         return None
     except PermissionError:
         pass
-    # Behind the name, which stands in brackets and may hold anything: state, parent, …
+    # After the name, which stands in brackets and may hold anything: state, parent, …
     fields = _text(Path(f"/proc/{process}/stat")).rpartition(")")[2].split()
     return fields[19] if len(fields) > 19 else "unknown"
 

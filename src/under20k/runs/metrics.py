@@ -1,4 +1,4 @@
-"""One epoch's figures, and the lines of JSON that keep them."""
+"""The figures of an epoch, and the JSON lines that store them."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from under20k.runs.plausible import epoch_faults, is_figure
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """One epoch's line in ``metrics.jsonl``. Accuracies are fractions; training ones are counted during
-    the epoch, in training mode.
+    """An epoch's line in ``metrics.jsonl``.
+
+    Accuracies are fractions. Training accuracy is counted during the epoch, in training mode.
     """
 
     epoch: int
@@ -29,22 +30,28 @@ class EpochMetrics:
     validation_loss: float
     validation_accuracy: float
     train_time_s: float
-    """The epoch's training alone: augmentation, forward, backward and optimiser."""
+    """Seconds of training: augmentation, forward pass, backward pass and optimiser."""
     total_time_s: float
-    """With drawing the plan and evaluating."""
+    """Seconds of the whole epoch, with drawing the plan and evaluating."""
     images_per_s: float
-    """Training images by ``train_time_s``."""
+    """Training images divided by ``train_time_s``."""
 
 
 def metrics_lines(metrics: list[EpochMetrics]) -> str:
-    """A JSON line an epoch."""
+    """Return a JSON line for each epoch."""
     return "".join(json.dumps(asdict(epoch), allow_nan=False) + "\n" for epoch in metrics)
 
 
 def parse_metrics(lines: list[str], path: Path, recipe: Recipe) -> list[EpochMetrics]:
-    """The inverse of ``metrics_lines``, of a training by ``recipe``.
+    """Invert ``metrics_lines``.
 
-    Raises UserError, naming ``path``, for anything else, and for figures that no training gives.
+    Args:
+        lines: a JSON line an epoch.
+        path: the file that they come from, for the error.
+        recipe: what was trained.
+
+    Raises:
+        UserError: a line is damaged, or has figures that no training by ``recipe`` gives.
     """
     try:
         metrics = [epoch_metrics(json_object(line)) for line in lines]
@@ -56,9 +63,9 @@ def parse_metrics(lines: list[str], path: Path, recipe: Recipe) -> list[EpochMet
 
 
 def epoch_metrics(values: dict[str, Any]) -> EpochMetrics:
-    """The inverse of ``asdict``. Raises ValueError or TypeError for what is no figure.
+    """Invert ``asdict``. Raises ValueError or TypeError for anything but finite numbers.
 
-    Whether a training can have given them says ``plausible.epoch_faults``.
+    ``plausible.epoch_faults`` checks whether a training can have given them.
     """
     for name, value in values.items():
         if not is_figure(value):
@@ -83,8 +90,8 @@ def learning_rate_drops(
 
 
 def json_object(line: str) -> dict[str, Any]:
-    """Raises ValueError where ``line`` is no JSON object."""
+    """Parse a line that holds a JSON object. Raises ValueError for anything else."""
     value = parse_json(line)
     if not isinstance(value, dict):
-        raise ValueError("a line holds something else than an object")
+        raise ValueError("a line does not hold an object")
     return value

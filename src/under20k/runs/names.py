@@ -1,4 +1,4 @@
-"""Names of files and folders that every system takes, so that a run made on one can be copied to another."""
+"""Names of files and folders that every system accepts, so that runs can be copied between systems."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import re
 from under20k.errors import UserError
 
 MAX_NAME = 150
-"""Bytes of a recipe's name in a path: with a home folder before it, the seed after it and a run's files in it
-no more than the 259 characters of a path on Windows.
+"""Bytes of a recipe's name in a path. With a home folder before it, the seed after it and a run's files in it,
+the path stays below the 259 characters that Windows allows.
 """
 MAX_GIVEN = 200
-"""Bytes of a name that someone gives, of the 255 that file systems allow."""
+"""Bytes of a name that the user gives; file systems allow 255."""
 
 DEVICES = {"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"} | {
     f"{port}{number}" for port in ("COM", "LPT") for number in "0123456789¹²³"
 }
-"""What Windows takes for a device, in upper or lower case and whatever follows a dot."""
-REFUSED_SIGNS = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
+"""Names that Windows takes for devices, in upper or lower case and with any suffix after a dot."""
+REFUSED_CHARACTERS = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 
 
 def safe_name(name: str, most: int = MAX_NAME) -> str:
-    """A recipe's name with the signs replaced that a file system might refuse.
+    """Return a recipe's name with the characters replaced that a file system might refuse.
 
-    One of more than ``most`` bytes, as with many settings changed, ends in a digest of itself instead.
+    A name of more than ``most`` bytes is cut and ends in a digest of itself.
     """
-    safe = "".join(sign if sign.isalnum() or sign in "+=._-," else "_" for sign in name)
+    safe = "".join(char if char.isalnum() or char in "+=._-," else "_" for char in name)
     if safe.endswith("."):
         safe = f"{safe[:-1]}_"
     if is_device(safe):
@@ -38,13 +38,16 @@ def safe_name(name: str, most: int = MAX_NAME) -> str:
 
 
 def check_name(name: str, what: str) -> str:
-    """``name``, given for ``what`` (``--name``), if it can be a folder's on every system; else UserError."""
+    """Return ``name`` if every system accepts it for a folder.
+
+    Raises UserError, which begins with ``what`` it was given for, such as ``--name``.
+    """
     if name in ("", ".", "..") or "/" in name or "\\" in name:
         raise UserError(f"{what} is {name!r}; give a folder's name, without its parents")
-    if found := REFUSED_SIGNS.search(name):
+    if found := REFUSED_CHARACTERS.search(name):
         raise UserError(
             f"{what} is {name!r}; Windows refuses {found[0]!r} in a folder's name; "
-            f"use {REFUSED_SIGNS.sub('_', name)!r}"
+            f"use {REFUSED_CHARACTERS.sub('_', name)!r}"
         )
     if name[-1] in ". ":
         raise UserError(f"{what} is {name!r}; Windows drops a dot or a space at the end of a folder's name")
@@ -56,10 +59,10 @@ def check_name(name: str, what: str) -> str:
 
 
 def is_device(name: str) -> bool:
-    """Whether Windows takes a file of that name for a device: ``nul``, ``COM1``, ``aux.json``."""
+    """Return whether Windows takes a file of that name for a device: ``nul``, ``COM1``, ``aux.json``."""
     return name.split(".")[0].rstrip(" ").upper() in DEVICES
 
 
 def folded(name: str) -> str:
-    """The same for names that Windows and macOS take for one, since they ignore case."""
+    """Return a key that is equal for names that differ in case only, which Windows and macOS ignore."""
     return name.casefold()

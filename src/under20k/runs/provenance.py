@@ -1,4 +1,4 @@
-"""What a run was trained on and by: versions, processor, engine, command. For the record."""
+"""What trained a run: engine, versions, processor, command, commit."""
 
 from __future__ import annotations
 
@@ -20,23 +20,22 @@ from under20k.engine.base import INPUT, NUMERICS, Compute, Engine
 from under20k.engine.select import choose
 
 PRECISION = "fp32"
-"""Of runs whose environment names none."""
-
-DIGEST_SIGNS = 16
+"""The precision of runs whose environment names none."""
+DIGEST_CHARACTERS = 16
 
 PACKAGES = ("numpy", "torch", "safetensors")
 SOURCES = (".", ":(top)native", ":(top)pyproject.toml")
-"""What git looks at for changes, seen from the package: a changed document changes no training."""
+"""Paths, from the package, in which git looks for changes; a changed document changes no training."""
 
 
 def describe_environment(engine: Engine, command_line: str | None = None) -> dict[str, Any]:
-    """Plain values for ``environment.json``; ``command_line`` is by default this process's own."""
+    """Return plain values for ``environment.json``. ``command_line`` defaults to this process's own."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": command_line or command(),
         "engine": engine.name,
         "precision": engine.precision,
-        "instruction_set": getattr(engine, "isa", None),  # of the native engine, on which its bits depend
+        "instruction_set": getattr(engine, "isa", None),  # the native engine's bits depend on it
         "device": engine.device,
         "threads": engine.threads,
         "input": INPUT,
@@ -55,7 +54,7 @@ def describe_environment(engine: Engine, command_line: str | None = None) -> dic
 
 
 def available() -> dict[str, Any]:
-    """What of the machine this process may use; what limits it is named only where something does."""
+    """Return the cores and the memory that this process may use, and what limits them, if anything."""
     cores, memory = machine.cores(), machine.memory()
     found: dict[str, Any] = {"cores": os.cpu_count()}
     if cores.limit:
@@ -68,9 +67,9 @@ def available() -> dict[str, Any]:
 
 
 def identity(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides a training's bits beside recipe and seed, as far as a run's environment says it.
+    """Return what an environment says that decides a training's bits, apart from recipe and seed.
 
-    The native engine gives the same bits for any number of threads, torch does not.
+    The native engine is bit-exact for any number of threads, torch is not.
     """
     own = {
         "engine": environment.get("engine"),
@@ -88,9 +87,9 @@ def identity(environment: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def numerics(environment: Mapping[str, Any]) -> int | str:
-    """Return the numerics version that trained, or words where the run is older than such versions.
+    """Return the numerics version that trained, or text for a run older than such versions.
 
-    The words name the digest of the sources that such a run has instead: the same sources gave the same bits.
+    The text names the digest of the sources that such a run has instead: equal sources gave equal bits.
     """
     version: int | None = environment.get("numerics")
     if version is not None:
@@ -102,7 +101,7 @@ def numerics(environment: Mapping[str, Any]) -> int | str:
 def local_identity(compute: Compute) -> dict[str, Any]:
     """Return the ``identity`` that a training by ``compute`` would have on this machine.
 
-    The device is part of it only where ``compute`` names one.
+    The device is part of it only if ``compute`` names one.
     """
     expected = portable_identity(compute)
     if expected["engine"] == "native":
@@ -126,21 +125,21 @@ def portable_identity(compute: Compute) -> dict[str, Any]:
 
 @cache
 def native_build() -> str | None:
-    """A digest of the native engine as it was compiled; None where there is none."""
+    """Return a digest of the compiled native engine; None if there is none."""
     if (file := isa.library()) is None:
         return None
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:DIGEST_SIGNS]
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:DIGEST_CHARACTERS]
 
 
 def command() -> str:
-    """The command line of this process, as one would type it."""
+    """Return the command line of this process, as a user would type it."""
     program = Path(sys.argv[0]).name
     name = "python -m under20k" if program == "__main__.py" else program
     return f"{name} {shlex.join(sys.argv[1:])}".rstrip()
 
 
 def processor() -> str:
-    """The processor's own name for itself, where the system tells it."""
+    """Return the processor's model name, or what Python says if the system has none."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -151,18 +150,18 @@ def processor() -> str:
 
 
 def git_hash() -> str | None:
-    """The commit of the sources that run, with ``-dirty`` where they differ; None outside a checkout."""
+    """Return the commit of the running sources, with ``-dirty`` if they differ; None outside a checkout."""
     return git_state()[0]
 
 
 def git_state() -> tuple[str | None, str]:
-    """``git_hash``, and where there is none, why: git's own words, or that there is no checkout."""
+    """Return ``git_hash``, and if that is None, the reason; else an empty reason."""
     here = Path(__file__).parent.parent
     checkout = here.parent.parent
     if not (checkout / ".git").exists():
         return None, "this under20k runs from an installed package, not from a git checkout"
     try:
-        # Only our own checkout counts, not one that a virtual environment happens to lie in.
+        # Only our own checkout counts, not one that surrounds a virtual environment.
         _git(here, checkout, "ls-files", "--error-unmatch", __file__)
         commit = _git(here, checkout, "rev-parse", "HEAD")
         changed = _git(here, checkout, "status", "--porcelain", "--untracked-files=no", "--", *SOURCES)
@@ -177,14 +176,14 @@ def git_state() -> tuple[str | None, str]:
 
 
 def uncommitted() -> dict[str, str]:
-    """Return, where ``git_hash`` ends in ``-dirty``, a digest of the changes; nothing elsewhere."""
+    """Return a digest of the uncommitted changes for the environment; empty if there are none."""
     commit = git_hash() or ""
     digest = _changes(commit.removesuffix("-dirty")) if commit.endswith("-dirty") else None
     return {"git_diff": digest} if digest else {}
 
 
 def committed_since(environment: Mapping[str, Any]) -> bool:
-    """Whether the present commit is what trained: a run's commit and the changes that it had beside that."""
+    """Return whether the current commit has the sources that trained a run, then partly uncommitted."""
     before, now = str(environment.get("git")), git_hash()
     digest: str | None = environment.get("git_diff")
     if now is None or now.endswith("-dirty") or not before.endswith("-dirty") or not digest:
@@ -193,30 +192,30 @@ def committed_since(environment: Mapping[str, Any]) -> bool:
 
 
 def _changes(*commits: str) -> str | None:
-    """A digest of the sources' changes since a commit, up to another or to the files as they are."""
+    """Return a digest of the sources' changes since a commit, up to another one or to the files."""
     here = Path(__file__).parent.parent
-    # Whatever the user's git shows differences by.
+    # Independent of the user's git configuration.
     plain = ("--no-ext-diff", "--no-textconv", "--no-color", "--no-renames", "--binary", "--full-index")
     try:
         text = _git(here, here.parent.parent, "diff", *plain, *commits, "--", *SOURCES)
     except (OSError, subprocess.SubprocessError):
         return None
-    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_SIGNS]
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_CHARACTERS]
 
 
 def sources_text() -> str:
-    """For the start of a bench, the commit that a record of it would name, or why there is none."""
+    """Return a line on the commit that a record of a bench would name, or why there is none."""
     commit, reason = git_state()
     if commit is None:
-        return f"sources: no commit, so that no record can be made ({reason})"
+        return f"sources: no commit, so no record can be made ({reason})"
     if commit.endswith("-dirty"):
-        return f"sources: {commit}; commit what has changed before a record is made"
+        return f"sources: {commit}; commit the changes before you make a record"
     return f"sources: {commit}"
 
 
 def _git(folder: Path, checkout: Path, *arguments: str) -> str:
-    # Git refuses a checkout of another user, as in containers. This one's code is running already: reading
-    # its commit trusts it no further.
+    # Git refuses another user's checkout, common in containers. Its code is running already, so reading the
+    # commit needs no further trust.
     command = ["git", "-c", f"safe.directory={checkout}", *arguments]
     run = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=10, check=True
