@@ -221,7 +221,7 @@ def test_an_existing_run_is_kept(refused, small):
     (small / "model.safetensors").unlink()
     refused(*TRAIN, words=[f"runs/small holds an unfinished run (2 of 2 epochs); {go_on}"])
     (small / "recipe.json").unlink()
-    refused(*TRAIN, words=["runs/small holds files that are no run"])
+    refused(*TRAIN, words=["runs/small holds files that are not a run"])
 
 
 def test_another_recipe_or_seed_does_not_go_on(refused, small):

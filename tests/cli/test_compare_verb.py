@@ -71,7 +71,7 @@ def test_test_accuracy_stands_where_every_seed_was_read(folders):
     assert (entry.test.n, entry.test.mean) == (2, pytest.approx(0.995))
     readings = Path("runs/small-0/test_readings.jsonl")
     readings.write_text(readings.read_text().replace("9940", "99400"))
-    with pytest.raises(UserError, match=r"test_readings\.jsonl is damaged: 99400 of 10000 is no test acc"):
+    with pytest.raises(UserError, match=r"test_readings\.jsonl is damaged: 99400 of 10000 is not a test acc"):
         compare([folders["bench"]])
     shutil.rmtree("runs/small-0")  # a run that is gone has no reading
     assert compare([folders["bench"]])[0].test is None

@@ -33,7 +33,7 @@ def test_no_folder(tmp_path):
 def test_a_half_deleted_folder(tmp_path, name):
     run = new_run(tmp_path / "run", 3, finished=True)
     (run.path / name).unlink()
-    with pytest.raises(UserError, match=f"no run folder, or a damaged one: {name} is missing"):
+    with pytest.raises(UserError, match=f"damaged one: {name} is missing"):
         Run.open(run.path)
 
 

@@ -1,7 +1,7 @@
-"""A forger of records: changes one thing in a copy of a record, then makes all that follows from it fit.
+"""Forge records: change one thing in a copy of a record, then recompute everything that follows from it.
 
-Statistics, parameters, folder, page and seal are computed again as ``records submit`` would, so only what is
-wrong with the changed figure itself can give the forgery away.
+Statistics, parameters, folder, page and checksum are recomputed as ``records submit`` would, so only the
+changed value itself can give the forgery away.
 """
 
 import json
@@ -39,7 +39,7 @@ class Forged:
     files: dict[str, bytes]
     """The other files."""
     raw: Callable[[str], str] = str
-    """What happens to the text of ``record.json`` after all else."""
+    """Changes the text of ``record.json`` last."""
 
     def seed(self, number: int) -> dict[str, Any]:
         return self.values["seeds"][number]
@@ -60,7 +60,7 @@ Change = Callable[[Forged], None]
 
 
 def forge(source: Path, records_dir: Path, change: Change) -> Path:
-    """A copy of the record in ``source``, changed and made to fit; its folder below ``records_dir``."""
+    """Return the folder below ``records_dir`` of a changed, consistent copy of the record in ``source``."""
     forged = Forged(
         json.loads((source / "record.json").read_text()),
         [json.loads(line) for line in (source / "curves.jsonl").read_text().splitlines()],
@@ -85,7 +85,7 @@ def forge(source: Path, records_dir: Path, change: Change) -> Path:
 
 
 def fitted(values: dict[str, Any], curves: str, readme: str) -> tuple[dict[str, Any], str]:
-    """``record.json`` with all that follows computed again and a seal that fits, and the page to it."""
+    """Return ``record.json`` with everything derived recomputed and a matching checksum, and its page."""
     recomputed = ("parameters", "macs", "split", "statistics", "test")
     try:
         record = Record.from_json(deepcopy(values), curves)
@@ -101,18 +101,18 @@ def fitted(values: dict[str, Any], curves: str, readme: str) -> tuple[dict[str, 
         values = with_checksums(values, curves)
         record = Record.from_json(deepcopy(values), curves)
         return values, record_document(record, drawn=False).markdown()
-    except Exception:  # what cannot be read is sealed as it is
+    except Exception:  # a record that cannot be read only gets a checksum
         return with_checksums(values, curves), readme
 
 
 FORGERIES: dict[str, Change] = {}
-"""Kinds of forgeries that follow from nothing but the record itself, by what they say."""
+"""Forgeries that the record itself gives away, by what they claim."""
 REMARKABLE: dict[str, Change] = {}
-"""Those that a training could have given, if hardly: they are said."""
+"""Forgeries that are possible for a training, but unusual: verification remarks on them."""
 MODELS: dict[str, Change] = {}
-"""Those that evaluating the kept model gives away."""
+"""Forgeries that evaluating the kept model gives away."""
 OF_TIMING: dict[str, Change] = {}
-"""Those of the track ``fast``."""
+"""Forgeries of the track ``fast``."""
 
 
 def kind(text: str, of: dict[str, Change] = FORGERIES) -> Callable[[Change], Change]:
@@ -131,7 +131,7 @@ def every_epoch(forged: Forged, number: int, **figures: Callable[[dict[str, Any]
 
 
 def sets(of: dict[str, Change], text: str, *where: Any, value: Any) -> None:
-    """Add the kind that puts a value at a place of ``record.json``."""
+    """Add the forgery that sets a value in ``record.json``."""
 
     def change(forged: Forged) -> None:
         inner: Any = forged.values
@@ -436,9 +436,9 @@ sets(FORGERIES, "a setting more", "bonus", value=1)
 sets(FORGERIES, "a seed's figure more", "seeds", 3, "bonus", value=1)
 
 
-@kind("no seal")
+@kind("no checksum")
 def _(forged: Forged) -> None:
-    forged.raw = lambda text: text.replace('"sha256":', '"seal":')
+    forged.raw = lambda text: text.replace('"sha256":', '"checksum":')
 
 
 @kind("a recipe of another learning rate")

@@ -8,8 +8,8 @@ import re
 from under20k.errors import UserError
 
 MAX_NAME = 150
-"""Bytes of a recipe's name in a path. With a home folder before it, the seed after it and a run's files in it,
-the path stays below the 259 characters that Windows allows.
+"""Bytes of a recipe's name in a path. With a home folder before it, and the seed and a run's file after it,
+the path stays within the 259 characters that Windows allows.
 """
 MAX_GIVEN = 200
 """Bytes of a name that the user gives; file systems allow 255."""

@@ -11,7 +11,7 @@ NATIVE = {"engine": "native", "precision": "fp32", "instruction_set": "baseline"
 
 
 @pytest.mark.skipif(instruction_sets.unavailable() is not None, reason="it alone has instruction sets")
-def test_the_arithmetic_of_the_record(monkeypatch):
+def test_the_records_arithmetic_is_used_inside_the_block_only(monkeypatch):
     monkeypatch.delenv("UNDER20K_ISA", raising=False)
     monkeypatch.delenv("UNDER20K_EMULATE_BF16", raising=False)
     usual = instruction_sets.instruction_set()

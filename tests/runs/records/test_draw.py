@@ -14,7 +14,7 @@ from under20k.runs.records.record import Record
 RECORD = Record("fast", "tiny", "2026-01-04", bench_of(around(0.9945)), {}, {})
 
 
-def test_a_draw_repeats_and_another_text_draws_others():
+def test_equal_texts_draw_equal_seeds_and_other_texts_others():
     assert draw(RECORD, 3, "a") == draw(RECORD, 3, "a")
     assert len({tuple(draw(RECORD, 3, str(text))) for text in range(50)}) > 40
     assert draw(RECORD, 3, "a") != draw(replace(RECORD, name="other"), 3, "a")
@@ -23,7 +23,7 @@ def test_a_draw_repeats_and_another_text_draws_others():
     assert draw(RECORD, 1, "a")[0] in draw(RECORD, 2, "a")
 
 
-def test_every_seed_and_every_record_is_drawn_as_often():
+def test_seeds_and_records_are_drawn_uniformly():
     seeds = Counter(draw(RECORD, 1, str(text))[0] for text in range(4_000))
     assert len(seeds) == 20
     # 200 each on average, ±14: five standard deviations.
@@ -41,7 +41,7 @@ def options(**values: object) -> Namespace:
     )
 
 
-def test_what_a_draw_is_from(monkeypatch, tmp_path):
+def test_the_source_of_a_draw_is_given_or_the_commit_in_ci_or_random(monkeypatch, tmp_path):
     monkeypatch.delenv("CI", raising=False)
     assert draw_source(options(rerun_from="x")) == "x"
     assert draw_source(options()) != draw_source(options())
@@ -58,7 +58,7 @@ def test_what_a_draw_is_from(monkeypatch, tmp_path):
     assert draw_source(options(records_dir=tmp_path)) != commit.strip()
 
 
-def test_how_a_draw_is_repeated():
+def test_the_options_that_repeat_a_draw():
     assert repeat(options(), "ab") == "--rerun 1 --rerun-from ab"
     assert (
         repeat(options(rerun=3, rerun_records=2), "a b") == "--rerun 3 --rerun-records 2 --rerun-from 'a b'"

@@ -1,4 +1,4 @@
-"""Forgeries of real records, made to fit in all else: what a record says gives each of them away."""
+"""Forge real records, consistently but for one thing: verification finds each forgery."""
 
 import json
 
@@ -22,19 +22,19 @@ EVERY = FORGERIES | OF_TIMING
 
 
 def unchanged(forged: Forged) -> None:
-    """What the forger does if it changes nothing."""
+    """Change nothing."""
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_the_forger_itself_leaves_no_trace(folder, tmp_path):
-    """So whatever is found in the tests below is found in the change alone."""
+def test_an_unchanged_copy_by_the_forger_holds(folder, tmp_path):
+    """So that the tests below find the change and nothing else."""
     path = forge(folder, tmp_path, unchanged)
     assert check(path) == []
     assert remarks(Record.open(path)) == []
 
 
 @pytest.mark.parametrize("kind", EVERY)
-def test_what_no_training_gives_is_found(kind, tmp_path):
+def test_values_that_no_training_gives_are_found(kind, tmp_path):
     path = forge(FAST, tmp_path, EVERY[kind])
     found = check(path)
     assert found
@@ -42,30 +42,30 @@ def test_what_no_training_gives_is_found(kind, tmp_path):
 
 
 @pytest.mark.parametrize("kind", REMARKABLE)
-def test_what_a_training_hardly_gives_is_said(kind, tmp_path, capsys):
-    # Of a track that asks for no mean: in others, such a seed breaks a rule.
+def test_unusual_values_are_reported_and_fail_nothing(kind, tmp_path, capsys):
+    # A track that requires no mean: in others, such a seed breaks a rule.
     accurate = next(folder for folder in FOLDERS if folder.parent.name == "accurate")
     path = forge(accurate, tmp_path, REMARKABLE[kind])
     assert check(path) == []
-    (said,) = remarks(Record.open(path))
+    (remark,) = remarks(Record.open(path))
     assert main(["records", "verify", str(path), "--no-models"]) == 0
-    assert f"holds\n  unusual: {said}\n1 of 1 records hold\n" in capsys.readouterr().out
+    assert f"holds\n  unusual: {remark}\n1 of 1 records hold\n" in capsys.readouterr().out
     assert main(["records", "verify", str(path), "--no-models", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["records"][0]["remarks"] == [said]
+    assert json.loads(capsys.readouterr().out)["records"][0]["remarks"] == [remark]
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_every_kept_model_gives_its_last_epoch(folder, mnist: Mnist):
+def test_every_kept_model_matches_its_last_epoch(folder, mnist: Mnist):
     wrong, text = evaluated(folder)
     assert wrong == []
     assert "as its last epoch says" in text
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_what_the_kept_model_does_not_give_is_found(kind, tmp_path, capsys, mnist: Mnist):
+def test_figures_that_the_kept_model_contradicts_are_found(kind, tmp_path, capsys, mnist: Mnist):
     with as_recorded(Record.open(FAST).bench.seeds[0].environment) as arithmetic:
         if kind.endswith("moved by +1 images") and not arithmetic.exact:
-            pytest.skip("an image is rounding with another instruction set than the record's")
+            pytest.skip("without the record's instruction set, an image may be rounding")
     path = forge(FAST, tmp_path, MODELS[kind])
     assert check(path) == []
     (found,) = evaluated(path)[0]
@@ -76,8 +76,8 @@ def test_what_the_kept_model_does_not_give_is_found(kind, tmp_path, capsys, mnis
     assert "holds" not in out
 
 
-def test_elsewhere_two_images_are_rounding(tmp_path, monkeypatch, mnist: Mnist):
-    """Where UNDER20K_ISA forbids the record's instruction set, and the count is not asked for exactly."""
+def test_two_images_may_differ_with_another_instruction_set(tmp_path, monkeypatch, mnist: Mnist):
+    """UNDER20K_ISA forbids the record's instruction set, so the count need not be exact."""
     if instruction_sets.unavailable():
         pytest.skip("one engine only")
     monkeypatch.setenv("UNDER20K_ISA", "baseline")
@@ -86,7 +86,7 @@ def test_elsewhere_two_images_are_rounding(tmp_path, monkeypatch, mnist: Mnist):
 
 
 def raised(forged: Forged) -> None:
-    """Every seed but the kept one ten images better, from an epoch's figures of its own."""
+    """Raise the last accuracy of every seed but the kept one by ten images."""
     for number in range(1, len(forged.curves)):
         last = forged.epochs(number)[-1]
         last["validation_accuracy"] = (round(10_000 * last["validation_accuracy"]) + 10) / 10_000
@@ -124,8 +124,8 @@ def better_readings(forged: Forged) -> None:
 @pytest.mark.parametrize(
     "change", [raised, invented_weights, faster, slower_reference, another_processor, better_readings]
 )
-def test_what_no_check_can_find(change: Change, tmp_path, mnist: Mnist):
-    """The limits, which docs/records.md names. Training again finds the first four (``test_rerun``)."""
+def test_forgeries_that_no_check_can_find(change: Change, tmp_path, mnist: Mnist):
+    """The limits, as docs/records.md lists them. Retraining finds the first four (``test_rerun``)."""
     path = forge(FAST, tmp_path, change)
     assert check(path) == []
     assert evaluated(path)[0] == []

@@ -1,4 +1,4 @@
-"""What trains for real to prove something: recorded seeds again, a timing in turns, two recipes in pairs."""
+"""Train for real: recorded seeds again, a timing in turns, two recipes in pairs."""
 
 import json
 import os
@@ -41,7 +41,7 @@ SEEDS = range(20)
 
 @pytest.fixture(scope="module")
 def record(tmp_path_factory: pytest.TempPathFactory, mnist: Mnist) -> Record:
-    """A record of trainings that took place."""
+    """Return a record of real trainings."""
     folder = tmp_path_factory.mktemp("trained")
     trained = bench(TINY, SEEDS, places=Places(folder / "runs", folder / "benches")).bench
     weights = {seed: weights_sha256(Run.open(folder / "runs" / f"tiny-{seed}").weights()) for seed in SEEDS}
@@ -49,16 +49,16 @@ def record(tmp_path_factory: pytest.TempPathFactory, mnist: Mnist) -> Record:
     readings = {seed: (Reading(now.isoformat(), 5_000, 10_000),) for seed in SEEDS}
     made = Record("accurate", "tiny", f"{now.date()}", trained, readings, weights)
     shutil.copy(folder / "runs" / "tiny-0" / "model.safetensors", model_of(tmp_path_factory))
-    return changed(made, git="0" * 40)  # whatever state these sources are in
+    return changed(made, git="0" * 40)  # a clean commit, whatever the state of these sources
 
 
 def model_of(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the record's model is kept until it is written."""
+    """Return where the record's model is kept until the record is written."""
     return tmp_path_factory.getbasetemp() / "tiny-0.safetensors"
 
 
 def changed(record: Record, **environment: str) -> Record:
-    """The record, from another environment."""
+    """Return the record with changes to its environments."""
     seeds = tuple(
         replace(seed, environment={**seed.environment, **environment}) for seed in record.bench.seeds
     )
@@ -66,7 +66,7 @@ def changed(record: Record, **environment: str) -> Record:
 
 
 def moved(record: Record, accuracies: list[float]) -> Record:
-    """The record, with other accuracies at the last epoch."""
+    """Return the record with other accuracies at the last epoch."""
     seeds = tuple(
         replace(seed, epochs=(*seed.epochs[:-1], replace(seed.epochs[-1], validation_accuracy=accuracy)))
         for seed, accuracy in zip(record.bench.seeds, accuracies, strict=True)
@@ -74,7 +74,7 @@ def moved(record: Record, accuracies: list[float]) -> Record:
     return replace(record, bench=replace(record.bench, seeds=seeds))
 
 
-def test_the_same_bits_again(record):
+def test_a_rerun_is_bit_exact(record):
     first, second = rerun([(record, [0, 1])], jobs=2)
     for again, seed in ((first, record.bench.seeds[0]), (second, record.bench.seeds[1])):
         assert (again.seed, again.same_bits, again.passed) == (seed.seed, True, True)
@@ -82,7 +82,7 @@ def test_the_same_bits_again(record):
     assert first.measured != second.measured
 
 
-def test_weights_and_figures_that_were_not_trained_so(record):
+def test_forged_weights_and_figures_fail(record):
     other = replace(record, weights={**record.weights, 0: record.weights[1]})
     (again,) = rerun([(other, [0])])
     assert (again.recorded, again.same_bits, again.passed) == (again.measured, False, False)
@@ -91,40 +91,40 @@ def test_weights_and_figures_that_were_not_trained_so(record):
     assert (again.same_bits, again.passed) == (False, False)
 
 
-def test_elsewhere_it_has_to_fall_into_the_spread(record):
+def test_on_another_processor_the_accuracy_must_be_within_the_spread(record):
     elsewhere = changed(record, processor="Another processor")
     (again,) = rerun([(elsewhere, [0])])
-    assert (again.same_bits, again.passed) == (True, True)  # told, though not asked for
+    assert (again.same_bits, again.passed) == (True, True)  # reported, though not required
     elsewhere = replace(elsewhere, weights={seed: f"{seed:064x}" for seed in SEEDS})
     (again,) = rerun([(elsewhere, [0])])
     assert (again.same_bits, again.passed) == (None, True)
-    assert "it differs in processor" in again.text
-    # Moved until it is just inside, and just outside, of what is computed here by hand.
+    assert "bit-exact match not required: processor differs" in again.text
+    # Just inside and just outside the interval, computed here by hand.
     measured = again.measured
     spread = [0.001 if seed % 2 else -0.001 for seed in SEEDS]
     reach = stats.t.ppf(0.9995, 19) * statistics.stdev(spread) * (1 + 1 / 20) ** 0.5
-    for share, inside in ((0.98, True), (1.02, False)):
-        around = [measured + share * reach + by for by in spread]
+    for fraction, inside in ((0.98, True), (1.02, False)):
+        around = [measured + fraction * reach + offset for offset in spread]
         (again,) = rerun([(moved(elsewhere, around), [0])])
         assert (again.same_bits, again.passed) == (None, inside)
 
 
 @pytest.mark.skipif(instruction_sets.unavailable() is not None, reason="only its bits are the same elsewhere")
-def test_seeds_that_were_made_up_around_an_honest_one(record):
-    """Said to be another machine's: but seed 0 gives its bits here, so the others have to as well."""
+def test_invented_seeds_around_an_honest_one_fail(record):
+    """They claim another machine, but seed 0 is bit-exact here, so the others must be too."""
     invented = {seed: record.weights[0] if seed == 0 else f"{seed:064x}" for seed in SEEDS}
     elsewhere = replace(changed(record, processor="Another processor"), weights=invented)
     (again,) = rerun([(elsewhere, [7])])
     assert (again.seed, again.same_bits, again.passed) == (7, False, False)
-    assert "not the same bits, though seed 0 has them here" in again.text
-    # In the draw together, it takes no training more.
+    assert "not bit-exact, though seed 0 is" in again.text
+    # Drawn together, they need no further training.
     first, second = rerun([(elsewhere, [0, 7])])
     assert (first.passed, second.passed) == (True, False)
 
 
 @pytest.mark.skipif(instruction_sets.unavailable() is not None, reason="it alone has instruction sets")
 def test_the_records_instruction_set_is_used(record, monkeypatch):
-    """Whatever this processor would take itself."""
+    """Whatever this processor would use itself."""
     monkeypatch.setenv("UNDER20K_ISA", "baseline")
     trained = bench_like(record, [0])
     monkeypatch.delenv("UNDER20K_ISA")
@@ -134,7 +134,7 @@ def test_the_records_instruction_set_is_used(record, monkeypatch):
 
 
 def bench_like(record: Record, seeds: list[int]) -> Record:
-    """The record, the seeds trained with the instruction set in use."""
+    """Return the record with its seeds trained with the instruction set in use."""
     with tempfile.TemporaryDirectory() as folder:
         made = bench(TINY, seeds, places=Places(f"{folder}/runs", f"{folder}/benches")).bench
         weights = {
@@ -144,14 +144,14 @@ def bench_like(record: Record, seeds: list[int]) -> Record:
     return replace(record, bench=made, weights=weights)
 
 
-def test_a_training_that_fails(record, tmp_path):
+def test_a_training_that_fails_does_not_pass(record, tmp_path):
     (tmp_path / "file").touch()
     (again,) = rerun([(record, [0])], data_dir=tmp_path / "file")
     assert (again.measured, again.passed) == (None, False)
     assert "could not be trained: " in again.text
 
 
-def test_the_command(record, tmp_path, capsys, tmp_path_factory):
+def test_the_command_reruns_drawn_seeds(record, tmp_path, capsys, tmp_path_factory):
     path = write_record(record, tmp_path / "records", model_of(tmp_path_factory).read_bytes())
     assert check(path) == []
     verify = ["records", "verify", str(path), "--rerun", "1"]
@@ -160,10 +160,10 @@ def test_the_command(record, tmp_path, capsys, tmp_path_factory):
     (drawn,) = draw(record, 1, "a b")
     assert "holds; its model of seed 0 gives " in out
     assert f"tiny, seed {drawn}: " in out
-    assert "the same bits" in out
+    assert "bit-exact" in out
     assert "drawn from 'a b'; --rerun 1 --rerun-from 'a b' draws the same\n1 of 1 records hold\n" in out
     assert f"{record.folder}: seed {drawn}\n" in err
-    # Weights that were made up, under a seal that is right.
+    # Invented weights, with a checksum that matches.
     values = read_json(path / "record.json")
     for seed in values["seeds"][1:]:
         seed["weights_sha256"] = f"{seed['seed']:064x}"
@@ -197,7 +197,9 @@ def test_two_recipes_in_pairs(tmp_path, monkeypatch, capsys, mnist: Mnist):
     assert difference["t_test_p"] == pytest.approx(stats.ttest_rel(ours.last, theirs.last).pvalue)
 
 
-def test_a_recipe_without_a_seed_leaves_the_other_its_bench(tmp_path, monkeypatch, capsys, mnist: Mnist):
+def test_a_recipe_whose_seeds_all_fail_leaves_the_other_its_bench(
+    tmp_path, monkeypatch, capsys, mnist: Mnist
+):
     monkeypatch.chdir(tmp_path)
     for name in ("tiny", "barred"):
         write_text(Path(f"{name}.json"), replace(TINY, name=name).to_json())
@@ -211,8 +213,8 @@ def test_a_recipe_without_a_seed_leaves_the_other_its_bench(tmp_path, monkeypatc
     assert len(Bench.open(Path("benches/tiny-seeds-0-1")).seeds) == 2
 
 
-@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="time is measured on two cores")
-def test_a_timing_in_turns(tmp_path, monkeypatch, mnist: Mnist):
+@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="timing needs two cores")
+def test_a_timing_alternates_subject_and_reference(tmp_path, monkeypatch, mnist: Mnist):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
@@ -229,7 +231,7 @@ def test_a_timing_in_turns(tmp_path, monkeypatch, mnist: Mnist):
     assert (timing.reference, timing.cores) == (f"reference, {engine} engine, fp32", 2)
     assert len(timing.subject_s) == len(timing.reference_s) == 2
     assert min(*timing.subject_s, *timing.reference_s) > 0
-    with pytest.raises(UserError, match=r"a training that was to be timed failed: .*momentum"):
+    with pytest.raises(UserError, match=r"training to be timed failed: .*momentum"):
         in_turns(TINY, engine, TINY, turns=1, options=("--momentum", "2"))
     assert list(tmp_path.iterdir()) == []
     if allowed is not None:

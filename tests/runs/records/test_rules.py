@@ -1,4 +1,4 @@
-"""Every rule of every track: what breaks it is named, and nothing else is."""
+"""Break every rule of every track: the rule is reported, and nothing else."""
 
 from dataclasses import replace
 
@@ -21,15 +21,15 @@ def judged(track: str, bench: Bench, readings: int = 1, timing: Timing | None = 
 
 
 def mixed(**environment: object) -> Bench:
-    """The last of 20 seeds trained otherwise."""
+    """Return 20 seeds, the last one trained differently."""
     bench = bench_of(around(0.995), **(BUILT if "native_build" in environment else {}))
     last = bench.seeds[-1]
     changed = replace(last, environment={**last.environment, **environment})
     return replace(bench, seeds=(*bench.seeds[:-1], changed))
 
 
-def mixed_of_before(code: str) -> Bench:
-    """Seeds of before there were numerics, the last by other code."""
+def mixed_code(code: str) -> Bench:
+    """Return seeds older than numerics, the last one of other code."""
     before = [{"numerics": None, "code": "0123456789abcdef"}] * 19 + [{"numerics": None, "code": code}]
     seeds = [
         replace(seed, environment={**seed.environment, **own})
@@ -38,12 +38,12 @@ def mixed_of_before(code: str) -> Bench:
     return replace(mixed(), seeds=tuple(seeds))
 
 
-def test_seeds_of_before_there_were_numerics_by_the_same_code_break_no_rule():
-    assert judged("accurate", mixed_of_before("0123456789abcdef")) == []
+def test_seeds_older_than_numerics_of_equal_code_break_no_rule():
+    assert judged("accurate", mixed_code("0123456789abcdef")) == []
 
 
 @pytest.mark.parametrize("track", TRACKS)
-def test_what_breaks_no_rule(track):
+def test_good_benches_break_no_rule(track):
     recipe = REGULARIZED if track == "reference" else SMALL
     assert judged(track, bench_of(around(0.995), recipe)) == []
     assert judged(track, bench_of(around(0.995, 30), recipe)) == []
@@ -65,10 +65,11 @@ def test_teachers_keep_the_rules_too():
 def test_each_seed_has_teachers_of_its_own(noted):
     bench = bench_of(around(0.995), TAUGHT)
     named = judged("small", taught(bench, **noted) if noted else bench)
-    assert named == [
-        f"seed {seed} was not taught by its own teachers, which the recipe asks for" for seed in range(20)
-    ]
-    assert len(judged("small", taught(bench_of(around(0.995))))) == 20  # who has none
+    assert len(named) == 20
+    for seed, text in enumerate(named):
+        assert text.startswith(f"seed {seed}: ")
+        assert "teachers" in text
+    assert len(judged("small", taught(bench_of(around(0.995))))) == 20  # a recipe without teachers
 
 
 def test_the_time_of_teachers_counts():
@@ -106,27 +107,27 @@ def test_the_time_of_teachers_counts():
         (mixed(numerics=NUMERICS + 1), f"seeds of different numerics ({NUMERICS}, {NUMERICS + 1})"),
         (mixed(numerics=None), f"seeds of different numerics ({NUMERICS}, unknown)"),
         (
-            mixed_of_before("fedcba9876543210"),
+            mixed_code("fedcba9876543210"),
             "different numerics (unknown (code 0123456789abcdef), unknown (code fedcba9876543210))",
         ),
         (
             mixed(native_build="bbbb", git="0" * 40),
-            f"native engines built of different sources ({'0' * 40}, 0123456789abcdef",
+            f"native engines built from different sources ({'0' * 40}, 0123456789abcdef",
         ),
-        (bench_of(around(0.995), git=f"{'0' * 40}-dirty"), "sources that were not committed"),
-        (bench_of(around(0.995), git=None), "sources that were not committed"),
+        (bench_of(around(0.995), git=f"{'0' * 40}-dirty"), "uncommitted sources"),
+        (bench_of(around(0.995), git=None), "uncommitted sources"),
     ],
 )
 def test_each_rule_of_all_tracks(track, bench, words):
     named = judged(track, bench)
     assert any(words in text for text in named), named
-    # The recipe is no specified one; beside that, the one breach is told once, and no other.
+    # The recipe is not the assignment's; apart from that, exactly one rule is reported.
     others = [text for text in named if "is not one of the assignment's recipes" not in text]
     assert len(others) == 1
     assert (len(named) == 2) == (track == "reference")
 
 
-def test_builds_of_the_same_sources_on_two_machines_are_one_code():
+def test_two_builds_of_the_same_sources_break_no_rule():
     assert judged("accurate", mixed(native_build="bbbb")) == []
 
 
@@ -140,7 +141,7 @@ def test_the_test_set_is_read_once(track, count):
 
 
 @pytest.mark.parametrize("track", TRACKS)
-def test_small_and_fast_have_to_reach_the_target(track):
+def test_small_and_fast_require_the_target(track):
     recipe = MINIMAL if track == "reference" else SMALL
     needed = track in ("small", "fast")
     low = judged(track, bench_of(around(0.9935), recipe))
@@ -157,12 +158,12 @@ def test_small_and_fast_have_to_reach_the_target(track):
     assert by_chance == (["one-sided t-test, mean > 99.40%: p = 0.081, not below 0.01"] if needed else [])
 
 
-def test_a_mean_at_the_target_to_the_image_is_not_called_too_low():
+def test_a_mean_exactly_at_the_target_only_lacks_significance():
     (only,) = judged("small", bench_of([0.9939, 0.9941] * 10))
     assert "one-sided t-test" in only
 
 
-def test_the_reference_is_the_specifications_as_it_is():
+def test_reference_takes_the_assignments_recipes_only():
     for recipe in (MINIMAL, REGULARIZED):
         assert judged("reference", bench_of(around(0.99), recipe)) == []
     (only,) = judged("reference", bench_of(around(0.99), MINIMAL.with_changes(weight_decay=2e-4)))
@@ -173,12 +174,12 @@ def test_the_reference_is_the_specifications_as_it_is():
     ("timing", "words"),
     [
         (None, "training was not timed against the reference"),
-        (replace(TIMING, cores=4), "measured on 4 cores; 2 are the rule"),
+        (replace(TIMING, cores=4), "timed on 4 cores; the rule is 2"),
         (replace(TIMING, reference="minimal, native engine, fp32"), f"the reference is {REFERENCE}"),
         (replace(TIMING, subject_s=(2.0,), reference_s=(90.0,)), "in 1 turns; at least 3 are needed"),
     ],
 )
-def test_fast_is_timed_against_the_reference(timing, words):
+def test_fast_requires_a_timing_against_the_reference(timing, words):
     (only,) = judged("fast", bench_of(around(0.995)), timing=timing)
     assert words in only
     assert judged("small", bench_of(around(0.995)), timing=timing) == []

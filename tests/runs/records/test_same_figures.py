@@ -7,8 +7,8 @@ from tests.support.benches import around, bench_of
 from under20k.runs.records.rerun import same_figures
 
 
-def test_what_counts_as_the_same_figures():
-    """The last digit of a loss is NumPy's, another one with AVX-512 than with AVX2; the rest is exact."""
+def test_figures_are_the_same_but_for_times_and_the_rounding_of_losses():
+    """NumPy rounds a loss differently with AVX-512 than with AVX2; all other figures are exact."""
     epoch = bench_of(around(0.9945)).seeds[0].epochs[0]
     for name in ("train_loss", "validation_loss"):
         value = getattr(epoch, name)

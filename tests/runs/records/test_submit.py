@@ -1,4 +1,4 @@
-"""``under20k records submit``: what becomes a record, what is refused, and that nothing is left half done."""
+"""``under20k records submit``: which benches become records, which are refused, and what is written."""
 
 import json
 import shutil
@@ -34,8 +34,8 @@ TIMING = Timing("minimal, torch engine, fp32", (2.0, 2.2, 2.1), (90.0, 99.0, 84.
 
 
 @pytest.fixture
-def believed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Has every model reach what its last epoch says, and on test 99.50%; who read the test set."""
+def trusted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let every model reach what its last epoch says, and 99.50% on test; return who read the test set."""
     read: list[str] = []
 
     def evaluation(run: Run, split: str = "validation", **options) -> Evaluation:
@@ -55,15 +55,15 @@ def believed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def timed(monkeypatch: pytest.MonkeyPatch) -> list[tuple]:
-    """Has every training take the seconds of ``TIMING``; what was asked to be timed."""
-    asked: list[tuple] = []
+    """Let every training take the seconds of ``TIMING``; return what was timed."""
+    calls: list[tuple] = []
 
     def in_turns(recipe, engine, reference, **options) -> Timing:
-        asked.append((recipe, engine, reference, options["reference_engine"], options["turns"]))
+        calls.append((recipe, engine, reference, options["reference_engine"], options["turns"]))
         return replace(TIMING, processor=processor())
 
     monkeypatch.setattr(under20k.runs.records.submit, "in_turns", in_turns)
-    return asked
+    return calls
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -71,7 +71,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def refused(folder: Path, bench: Path, track: str, **options) -> str:
-    """Why it is no record; nothing was written, and no test image read."""
+    """Return why a bench is refused, which writes nothing."""
     before = contents(folder)
     with pytest.raises(UserError) as error:
         submit(bench, track, records_dir=folder / "records", **options)
@@ -79,13 +79,13 @@ def refused(folder: Path, bench: Path, track: str, **options) -> str:
     return str(error.value)
 
 
-def test_a_record_holds_what_the_bench_says(tmp_path, believed):
+def test_a_record_holds_what_the_bench_says(tmp_path, trusted):
     bench = on_disk(tmp_path, bench_of(around(0.9945)))
     path = submit(bench, "small", name="tiny", records_dir=tmp_path / "records")
     assert path.parent == tmp_path / "records" / "small"
     assert path.name.endswith("-tiny")
     assert {file.name for file in path.iterdir()} == {"record.json", "curves.jsonl", "model.safetensors"}
-    assert believed == [f"{SMALL.name}-{seed}" for seed in range(20)]
+    assert trusted == [f"{SMALL.name}-{seed}" for seed in range(20)]
     values = read_json(path / "record.json")
     last = np.array(around(0.9945))
     assert values["parameters"] == SMALL.architecture.parameters
@@ -122,7 +122,7 @@ def test_a_record_holds_what_the_bench_says(tmp_path, believed):
 
 @pytest.mark.slow
 def test_the_models_are_really_evaluated(tmp_path, mnist: Mnist):
-    """Untrained models: their last epoch has what they give, and the test set says what it says of them."""
+    """With untrained models, whose recorded accuracies are their own."""
     accuracy = {}
 
     def of(run: Run) -> float:
@@ -144,16 +144,16 @@ def test_the_models_are_really_evaluated(tmp_path, mnist: Mnist):
 
 
 @pytest.mark.slow
-def test_a_model_that_is_not_what_its_epochs_say(tmp_path, mnist: Mnist):
+def test_a_model_that_contradicts_its_last_epoch_is_refused(tmp_path, mnist: Mnist):
     def of(run: Run) -> float:
         return evaluate(run, compute=TORCH).accuracy + (0.0003 if run.seed == 13 else 0)
 
     bench = on_disk(tmp_path, bench_of(around(0.5)), of)
-    said = refused(tmp_path, bench, "accurate")
-    assert f"{SMALL.name}-13: its model has " in said
+    message = refused(tmp_path, bench, "accurate")
+    assert f"{SMALL.name}-13: its model has " in message
 
 
-def test_fast_is_timed(tmp_path, believed, timed):
+def test_fast_is_timed(tmp_path, trusted, timed):
     bench = on_disk(tmp_path, bench_of(around(0.9945), processor=processor()))
     path = submit(bench, "fast", records_dir=tmp_path / "records")
     assert timed == [(SMALL, "torch", MINIMAL, "torch", 3)]
@@ -168,62 +168,62 @@ def test_fast_is_timed(tmp_path, believed, timed):
     )
 
 
-def test_what_is_not_timed_as_it_should_is_refused_before_a_test_image_is_read(tmp_path, believed, timed):
+def test_an_unfit_timing_is_refused_before_a_test_image_is_read(tmp_path, trusted, timed):
     bench = on_disk(tmp_path, bench_of(around(0.9945), processor=processor()))
     assert "--turns is 2; at least 3 are needed" in refused(tmp_path, bench, "fast", turns=2)
     of_other_code = on_disk(tmp_path / "other", bench_of(around(0.9945), numerics=NUMERICS + 1))
-    said = refused(tmp_path, of_other_code, "fast")
-    assert "what is installed here is not what trained the bench" in said
-    assert "but trained on 'A processor'; bench again here" in said
-    assert (believed, timed) == ([], [])
+    message = refused(tmp_path, of_other_code, "fast")
+    assert "did not train the bench" in message
+    assert "trained on 'A processor'" in message
+    assert (trusted, timed) == ([], [])
 
 
-def test_every_rule_that_is_broken_is_named_at_once(tmp_path, believed, timed):
+def test_every_rule_that_is_broken_is_named_at_once(tmp_path, trusted, timed):
     recipe = SMALL.with_changes(epochs=25, architecture="2np,4p|l")
     bench = on_disk(tmp_path, bench_of(around(0.9930, 12), recipe, git=f"{'0' * 40}-dirty"))
-    said = refused(tmp_path, bench, "fast")
+    message = refused(tmp_path, bench, "fast")
     for words in (
-        "no record of the track fast: 25 epochs; fewer than 20 are allowed",
+        "not a record of the track fast: 25 epochs; fewer than 20 are allowed",
         "no BatchNorm in block 1",
         "12 seeds; at least 20 are needed",
-        "sources that were not committed",
+        "uncommitted sources",
         "the mean is 99.300%; 99.40% is needed",
         "one-sided t-test, mean > 99.40%: p = 1.0, not below 0.01",
     ):
-        assert words in said
-    assert believed == []
+        assert words in message
+    assert trusted == []
     assert timed == []
 
 
-def test_a_test_set_read_twice_is_refused(tmp_path, believed):
+def test_a_test_set_read_twice_is_refused(tmp_path, trusted):
     bench = on_disk(tmp_path, bench_of(around(0.9945)))
     run = Run.open(tmp_path / "runs" / f"{SMALL.name}-4")
     for _ in range(2):
         run.add_test_reading({"read": "2026-01-02T00:00:00+00:00", "correct": 9_900, "images": 10_000})
     assert "seed 4 read the test set 2 times" in refused(tmp_path, bench, "small")
-    assert believed == []
+    assert trusted == []
 
 
-def test_a_reading_of_before_is_the_one_that_counts(tmp_path, believed):
+def test_an_earlier_reading_counts(tmp_path, trusted):
     bench = on_disk(tmp_path, bench_of(around(0.9945)))
     run = Run.open(tmp_path / "runs" / f"{SMALL.name}-4")
     run.add_test_reading({"read": "2026-01-02T12:00:00+00:00", "correct": 9_900, "images": 10_000})
     path = submit(bench, "small", records_dir=tmp_path / "records")
-    assert f"{SMALL.name}-4" not in believed
+    assert f"{SMALL.name}-4" not in trusted
     assert read_json(path / "record.json")["seeds"][4]["test_readings"][0]["correct"] == 9_900
 
 
-def test_records_are_added_never_changed(tmp_path, believed):
+def test_a_record_is_never_overwritten(tmp_path, trusted):
     bench = on_disk(tmp_path, bench_of(around(0.9945)))
     path = submit(bench, "small", name="tiny", records_dir=tmp_path / "records")
-    assert "is there already" in refused(tmp_path, bench, "small", name="tiny")
+    assert "already exists" in refused(tmp_path, bench, "small", name="tiny")
     other = submit(bench, "small", name="other", records_dir=tmp_path / "records")
     assert other.parent == path.parent
-    assert len(believed) == 20  # the second one read nothing
+    assert len(trusted) == 20  # the second one read nothing
 
 
 @pytest.mark.parametrize("name", ["../up", ".hidden", ".."])
-def test_names_that_are_no_folder(tmp_path, believed, name):
+def test_names_that_cannot_be_a_folder_are_refused(tmp_path, trusted, name):
     bench = on_disk(tmp_path, bench_of(around(0.9945)))
     assert "--name is " in refused(tmp_path, bench, "small", name=name)
 
@@ -232,7 +232,7 @@ def test_names_that_are_no_folder(tmp_path, believed, name):
     ("name", "folder"),
     [("a\nb ", "a_b_"), ("ä/ö", "ä_ö"), ("x" * 300, "x" * 200), ("2.0,b=1+c", "2.0,b=1+c")],
 )
-def test_names_that_become_a_folder(tmp_path, believed, name, folder):
+def test_names_are_made_safe_for_folders(tmp_path, trusted, name, folder):
     bench = on_disk(tmp_path, bench_of(around(0.9945)))
     path = submit(bench, "small", name=name, records_dir=tmp_path / "records")
     assert path.parent == tmp_path / "records" / "small"
@@ -265,23 +265,23 @@ def resumed(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [gone, another, unfinished, trained_again, resumed])
-def test_runs_that_are_no_longer_the_benchs(tmp_path, believed, harm):
+def test_runs_that_changed_since_the_bench_are_refused(tmp_path, trusted, harm):
     bench = on_disk(tmp_path, bench_of(around(0.9945)))
     harm(tmp_path)
     assert f"{SMALL.name}-3" in refused(tmp_path, bench, "small")
-    assert believed == []
+    assert trusted == []
 
 
-def test_a_training_that_was_resumed_is_said(tmp_path, believed):
-    """Its last start is recorded, which may be less than its seconds before the reading of the test set."""
+def test_a_resumed_training_is_marked(tmp_path, trusted):
+    """Its last start is recorded, which may be too late for its seconds before the test reading."""
     bench = on_disk(tmp_path, bench_of(around(0.9945)))
     path = tmp_path / "runs" / f"{SMALL.name}-3" / "environment.json"
     environment = read_json(path)
     write_json(path, {**environment, "resumed": [{**environment, "started": "2026-01-02T23:59:59+00:00"}]})
     record = submit(bench, "small", records_dir=tmp_path / "records")
-    said = [(seed["started"], seed.get("resumed")) for seed in read_json(record / "record.json")["seeds"]]
-    assert said[3] == ("2026-01-02T23:59:59+00:00", True)
-    assert said[2] == ("2026-01-02T03:04:05+00:00", None)
+    message = [(seed["started"], seed.get("resumed")) for seed in read_json(record / "record.json")["seeds"]]
+    assert message[3] == ("2026-01-02T23:59:59+00:00", True)
+    assert message[2] == ("2026-01-02T03:04:05+00:00", None)
     assert check(record) == []
 
 
@@ -289,7 +289,7 @@ def command(*arguments: str | Path) -> Sequence[str]:
     return ["records", "submit", *map(str, arguments)]
 
 
-def test_the_command(tmp_path, believed, capsys, monkeypatch):
+def test_the_command(tmp_path, trusted, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     bench = on_disk(tmp_path, bench_of(around(0.9945)))
     today = str(datetime.now(UTC).date())
@@ -304,7 +304,7 @@ def test_the_command(tmp_path, believed, capsys, monkeypatch):
     assert main(["records", "verify", "--no-models"]) == 0
     assert capsys.readouterr().out == f"records/small/{today}-tiny: holds\n1 of 1 records hold\n"
     assert main([*command(bench, "--track", "small", "--date", today, "--name", "tiny")]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

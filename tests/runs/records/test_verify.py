@@ -1,4 +1,4 @@
-"""``under20k records verify``: a record that was touched anywhere is found, by what it says itself."""
+"""``under20k records verify`` finds a change anywhere in a record, without any other data."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ TIMING = Timing("minimal, torch engine, fp32", (2.0, 2.2, 2.1), (90.0, 99.0, 84.
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A record of the track ``fast``, which has everything a record can have. Not to be changed."""
+    """Return a record of the track ``fast``, which has every field; tests must not change it."""
     bench = bench_of(around(0.9945), threads=1)
     readings = {
         seed.seed: (Reading("2026-01-03T00:00:00+00:00", 9_940 + seed.seed, 10_000),) for seed in bench.seeds
@@ -44,12 +44,12 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def record(original: Path, tmp_path: Path) -> Path:
-    """A copy of it."""
+    """Return a copy of the record, free to change."""
     return Path(shutil.copytree(original, tmp_path / "records" / "fast" / original.name))
 
 
 def numbers(value: Any, where: tuple = ()) -> Iterator[tuple]:
-    """The places of all numbers in plain values."""
+    """Yield the paths to all numbers in plain values."""
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from numbers(inner, (*where, name))
@@ -61,7 +61,7 @@ def numbers(value: Any, where: tuple = ()) -> Iterator[tuple]:
 
 
 def changed(value: Any, where: tuple, new: Any) -> Any:
-    """A copy with another value at that place."""
+    """Return a copy with another value at that path."""
     copy = json.loads(json.dumps(value))
     inner = copy
     for step in where[:-1]:
@@ -90,8 +90,8 @@ def test_a_record_with_teachers(tmp_path):
 
     for name, value, words in (
         ("time_s", -30.0, "a teacher's time_s is -30.0"),
-        ("validation_accuracy", 7.5, "a teacher's accuracy 7.5 is no share"),
-        ("validation_accuracy", 0.99001, "a teacher's accuracy 0.99001 is no share"),
+        ("validation_accuracy", 7.5, "a teacher's accuracy 7.5 is not a multiple"),
+        ("validation_accuracy", 0.99001, "a teacher's accuracy 0.99001 is not a multiple"),
     ):
         wrong = [
             replace(
@@ -117,16 +117,16 @@ def nudged(number: float) -> float:
     return number + 1 if isinstance(number, int) else number * (1 + 1e-9) + 1e-12
 
 
-def test_as_written_it_holds(record):
+def test_an_unchanged_record_holds(record):
     assert findings(record) == []
 
 
-def test_every_number_of_record_json_is_watched(record):
-    """Each in turn is changed, by a billionth where it is no whole number."""
+def test_a_change_of_any_number_in_record_json_is_found(record):
+    """Whole numbers change by 1, others by a billionth."""
     values = read_json(record / "record.json")
-    places = list(numbers(values))
-    assert len(places) > 150
-    named = {".".join(str(step) for step in place if isinstance(step, str)) for place in places}
+    paths = list(numbers(values))
+    assert len(paths) > 150
+    named = {".".join(str(step) for step in keys if isinstance(step, str)) for keys in paths}
     assert {
         "seeds.validation_accuracy",
         "seeds.test_readings.correct",
@@ -135,48 +135,48 @@ def test_every_number_of_record_json_is_watched(record):
     } <= named
     assert {"recipe.learning_rate", "environments.cores", "statistics.p_exceeds_target", "test.sd"} <= named
     unseen = []
-    for place in places:
-        write_json(record / "record.json", changed(values, place, nudged))
+    for keys in paths:
+        write_json(record / "record.json", changed(values, keys, nudged))
         if not check(record):
-            unseen.append(place)
+            unseen.append(keys)
     assert unseen == []
     write_json(record / "record.json", values)
     assert check(record) == []
 
 
-# What follows from the seeds' numbers; to change it and seal the record again is no way round.
+# These follow from the seeds' numbers, so a new checksum does not hide a change.
 DERIVED = ("parameters", "macs", "statistics", "test")
 
 
-def test_statistics_are_computed_again_whatever_the_seal_says(record):
+def test_statistics_are_recomputed_even_if_the_checksum_matches(record):
     values = read_json(record / "record.json")
     curves = read_text(record / "curves.jsonl")
-    places = [
-        place
-        for place in numbers(values)
-        if place[0] in DERIVED
-        or place[-1] in ("validation_accuracy", "time_s")
-        or (place[0] == "timing" and place[1] in ("median_s", "reference_median_s", "ratio"))
+    paths = [
+        keys
+        for keys in numbers(values)
+        if keys[0] in DERIVED
+        or keys[-1] in ("validation_accuracy", "time_s")
+        or (keys[0] == "timing" and keys[1] in ("median_s", "reference_median_s", "ratio"))
     ]
-    assert len(places) > 55
-    for place in places:
-        forged = changed(values, place, nudged)
+    assert len(paths) > 55
+    for keys in paths:
+        forged = changed(values, keys, nudged)
         write_json(record / "record.json", with_checksums(forged, curves))
         wrong = check(record)
-        assert any("from the seeds' numbers it is" in text for text in wrong), place
+        assert any("recomputed" in text for text in wrong), keys
 
 
-def test_every_number_of_the_curves_is_watched(record):
+def test_a_change_of_any_number_in_the_curves_is_found(record):
     lines = [json.loads(line) for line in read_text(record / "curves.jsonl").splitlines()]
-    for place in numbers(lines):
-        if place[0] in (0, 19):
-            text = "".join(json.dumps(line) + "\n" for line in changed(lines, place, nudged))
+    for keys in numbers(lines):
+        if keys[0] in (0, 19):
+            text = "".join(json.dumps(line) + "\n" for line in changed(lines, keys, nudged))
             write_text(record / "curves.jsonl", text)
-            assert check(record), place
+            assert check(record), keys
 
 
 @pytest.mark.parametrize(
-    ("place", "new"),
+    ("keys", "new"),
     [
         (("name",), "other"),
         (("track",), "small"),
@@ -197,18 +197,18 @@ def test_every_number_of_the_curves_is_watched(record):
         (("sha256",), "0" * 64),
     ],
 )
-def test_every_word_is_watched(record, place, new):
+def test_a_change_of_any_text_is_found(record, keys, new):
     values = read_json(record / "record.json")
     write_json(record / "record.json", changed(values | {"extra": 1}, ("extra",), 1))
     assert any("extra" in text for text in check(record))
-    if place == ("statistics", "note"):
+    if keys == ("statistics", "note"):
         values["statistics"]["note"] = ""
-    write_json(record / "record.json", changed(values, place, new))
+    write_json(record / "record.json", changed(values, keys, new))
     assert check(record)
 
 
 @pytest.mark.parametrize(
-    ("place", "part"),
+    ("keys", "part"),
     [
         (("command",), "track, name, date, command"),
         (("environments", 0, "system"), "environments"),
@@ -217,31 +217,32 @@ def test_every_word_is_watched(record, place, new):
         (("recipe", "name"), "recipe"),
     ],
 )
-def test_a_seal_that_does_not_fit_says_where(record, place, part):
+def test_a_checksum_mismatch_names_the_part(record, keys, part):
     values = read_json(record / "record.json")
-    new = f"{7:064x}" if place[-1] == "weights_sha256" else lambda text: f"{text}s"
-    write_json(record / "record.json", changed(values, place, new))
-    assert f"the seal, sha256, does not fit: changed since it was made: {part}" in check(record)
-    # Records of before have no digests of their parts.
+    new = f"{7:064x}" if keys[-1] == "weights_sha256" else lambda text: f"{text}s"
+    write_json(record / "record.json", changed(values, keys, new))
+    assert any("sha256" in text and text.endswith(f": {part}") for text in check(record))
+    # Older records have no checksums of their parts.
     del values["parts_sha256"]
     whole = with_checksums(values, read_text(record / "curves.jsonl"))
     write_json(record / "record.json", whole)
     assert check(record) == []
-    write_json(record / "record.json", changed(whole, place, new))
-    (said,) = [text for text in check(record) if "seal" in text]
-    assert (
-        "a seed's start, threads, test reading or weights digest, the timing, or a figure of curves" in said
-    )
+    write_json(record / "record.json", changed(whole, keys, new))
+    (mismatch,) = [text for text in check(record) if "sha256" in text]
+    for candidate in ("a seed's start", "test reading", "weights", "timing", "curves.jsonl"):
+        assert candidate in mismatch
 
 
-def test_a_seal_over_other_curves_says_so(record):
+def test_a_checksum_mismatch_names_the_curves(record):
     curves = read_text(record / "curves.jsonl")
     write_text(record / "curves.jsonl", curves.replace('"train_loss": 0.1,', '"train_loss": 0.11,', 1))
-    assert check(record) == ["the seal, sha256, does not fit: changed since it was made: curves.jsonl"]
+    (mismatch,) = check(record)
+    assert "sha256" in mismatch
+    assert mismatch.endswith(": curves.jsonl")
 
 
-def test_a_seed_left_out_is_missed(record):
-    """Consistently: record, curves, statistics, seal and page are of the other 20."""
+def test_a_seed_left_out_is_found(record):
+    """Consistently: record, curves, statistics, checksum and page are of the other seeds."""
     path = record / "record.json"
     whole = Record.open(record)
     more = bench_of(around(0.9945, 21))
@@ -263,15 +264,15 @@ def test_a_seed_left_out_is_missed(record):
 @pytest.mark.parametrize(
     ("figure", "value", "words"),
     [
-        ("validation_accuracy", 0.99455, "0.99455 is no share of 10,000 images"),
-        ("validation_accuracy", 1.0001, "1.0001 is no share of 10,000 images"),
-        ("train_accuracy", 0.990001, "0.990001 is no share of 50,000 images"),
+        ("validation_accuracy", 0.99455, "0.99455 is not a multiple of 1/10,000"),
+        ("validation_accuracy", 1.0001, "1.0001 is not a multiple of 1/10,000"),
+        ("train_accuracy", 0.990001, "0.990001 is not a multiple of 1/50,000"),
         ("total_time_s", 0.0, "is more than total_time_s 0.0"),
-        ("epoch", 3, "its epochs do not count from 1"),
+        ("epoch", 3, "its epochs are not numbered 1, 2, 3"),
     ],
 )
-def test_figures_that_no_training_gives(record, figure, value, words):
-    """Also where the seal is their own."""
+def test_figures_that_no_training_gives_are_found(record, figure, value, words):
+    """Even if the checksum matches."""
     whole = Record.open(record)
     first = whole.bench.seeds[0]
     forged_seed = replace(first, epochs=(first.epochs[0], replace(first.epochs[1], **{figure: value})))
@@ -284,17 +285,17 @@ def test_figures_that_no_training_gives(record, figure, value, words):
     assert any(words in text for text in check(record))
 
 
-def test_readings_that_no_test_set_gives(record):
+def test_readings_that_no_test_set_gives_are_found(record):
     whole = Record.open(record)
     for correct, images in ((10_001, 10_000), (9_950, 9_999), (-1, 10_000)):
         reading = Reading("2026-01-03T00:00:00+00:00", correct, images)
         forged = replace(whole, readings={**whole.readings, 3: (reading,)})
         write_json(record / "record.json", forged.to_dict())
-        assert any("is no test accuracy" in text or "correct is" in text for text in check(record))
+        assert any("is not a test accuracy" in text for text in check(record))
 
 
 @pytest.mark.parametrize("file", [*FILES, "curves.png", "README.md"])
-def test_a_missing_file_is_missed(record, file):
+def test_a_missing_file_is_found(record, file):
     (record / file).unlink()
     assert findings(record)
 
@@ -307,21 +308,21 @@ def test_a_missing_file_is_missed(record, file):
         ("record.json", '{"format": 2}', "record of format 2"),
         ("record.json", '{"format": 1}', "is damaged: it lacks 'track'"),
         ("record.json", '{"format": 1, "seeds": 3, "environments": 4}', "is damaged"),
-        ("curves.jsonl", "", "not of the same seeds"),
+        ("curves.jsonl", "", "list different seeds"),
         ("curves.jsonl", "[]\n", "is damaged"),
         ("curves.jsonl", '{"seed": 0, "epochs": [{"epoch": NaN}]}\n', "is damaged"),
         ("curves.jsonl", '{"seed": 0, "epochs": 7}\n', "is damaged"),
         ("README.md", "# Better than all\n", "README.md does not follow from record.json"),
     ],
 )
-def test_damaged_files_are_told_in_a_line(record, file, content, words):
+def test_damaged_files_are_reported_in_a_line(record, file, content, words):
     write_text(record / file, content)
     (only,) = findings(record)
     assert words in only
     assert "\n" not in only
 
 
-def test_a_record_belongs_in_its_track_and_under_its_name(record, tmp_path):
+def test_a_record_in_another_folder_is_found(record, tmp_path):
     elsewhere = tmp_path / "records" / "small" / record.name
     elsewhere.parent.mkdir()
     record.rename(elsewhere)
@@ -329,8 +330,8 @@ def test_a_record_belongs_in_its_track_and_under_its_name(record, tmp_path):
     assert "belongs in fast/2026-01-04-tiny" in only
 
 
-def test_a_setting_of_a_later_version_changes_no_record(record, monkeypatch):
-    """A record keeps the recipe as it was written; what it does not name has its default."""
+def test_a_recipe_without_a_later_setting_holds(record, monkeypatch):
+    """A record keeps the recipe as written; a setting that it does not name has its default."""
     values = read_json(record / "record.json")
     curves = read_text(record / "curves.jsonl")
     del values["recipe"]["average_decay"]  # as if it had come later
@@ -338,7 +339,7 @@ def test_a_setting_of_a_later_version_changes_no_record(record, monkeypatch):
     assert check(record) == []
 
 
-def test_the_command_tells_and_fails(record, capsys, monkeypatch, tmp_path):
+def test_the_command_prints_findings_and_fails(record, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     verify = ["records", "verify", "--no-models"]
     assert main(verify) == 0
@@ -351,8 +352,8 @@ def test_the_command_tells_and_fails(record, capsys, monkeypatch, tmp_path):
     assert "records/fast/2026-01-04-tiny: DOES NOT HOLD\n  statistics.mean is 0.9946" in out
     assert out.endswith("0 of 1 records hold\n")
     assert main([*verify, "--json"]) == 1
-    told = json.loads(capsys.readouterr().out)
-    assert (told["passed"], len(told["records"][0]["wrong"])) == (False, 1)
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["passed"], len(shown["records"][0]["wrong"])) == (False, 1)
 
 
 @pytest.mark.parametrize(
@@ -362,8 +363,8 @@ def test_the_command_tells_and_fails(record, capsys, monkeypatch, tmp_path):
         (["verify", "--records-dir", "nowhere"], "there is no folder of records nowhere"),
         (["verify", "--rerun", "-1"], "--rerun is -1"),
         (["verify", "--jobs", "0"], "--jobs is 0"),
-        (["verify", "--rerun-records", "2"], "--rerun-records draws what --rerun K trains again; give both"),
-        (["verify", "--rerun-from", "x"], "--rerun-from draws what --rerun K trains again; give both"),
+        (["verify", "--rerun-records", "2"], "--rerun-records chooses what --rerun K"),
+        (["verify", "--rerun-from", "x"], "--rerun-from chooses what --rerun K"),
         (["verify", "--rerun", "1", "--rerun-records", "0"], "--rerun-records is 0"),
         (["verify", "--rerun", "1", "--rerun-from", ""], "--rerun-from is empty"),
         (["--records-dir", "nowhere"], "there is no folder of records nowhere"),
@@ -377,11 +378,11 @@ def test_bad_usage_is_one_line(tmp_path, monkeypatch, capsys, arguments, words):
     assert words in err
 
 
-def test_the_tables_and_pages_are_renewed(record, capsys, monkeypatch, tmp_path):
+def test_tables_and_pages_are_updated(record, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     page = read_text(record / "README.md")
     write_text(tmp_path / "records" / "README.md", "a\n<!-- records -->\nold\n<!-- /records -->\nb\n")
-    write_text(record / "README.md", page.replace("Seconds", "Sekunden"))  # as another version worded it
+    write_text(record / "README.md", page.replace("Seconds", "Sekunden"))  # as another version words it
     assert main(["records"]) == 0
     out, err = capsys.readouterr()
     assert "fast: least training time" in out
@@ -395,7 +396,7 @@ def test_the_tables_and_pages_are_renewed(record, capsys, monkeypatch, tmp_path)
     assert json.loads(capsys.readouterr().out)[0]["folder"] == "fast/2026-01-04-tiny"
 
 
-def test_a_page_hides_no_damage(record, monkeypatch, tmp_path):
+def test_the_page_of_a_damaged_record_stays(record, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     values = read_json(record / "record.json")
     write_json(record / "record.json", changed(values, ("seeds", 0, "threads"), 2))
@@ -410,8 +411,8 @@ def test_the_date_is_a_date(record):
     assert Record.open(record).bench.recipe == SMALL
 
 
-def of_before_numerics(record: Path) -> None:
-    """Make the record one that names its code, and no numerics."""
+def without_numerics(record: Path) -> None:
+    """Give the record a code instead of numerics."""
     values = read_json(record / "record.json")
     for environment in values["environments"]:
         del environment["numerics"]
@@ -419,22 +420,22 @@ def of_before_numerics(record: Path) -> None:
     write_json(record / "record.json", with_checksums(values, read_text(record / "curves.jsonl")))
 
 
-def test_a_record_of_before_there_were_numerics_holds_and_is_said_to_be_one(record, capsys):
-    of_before_numerics(record)
+def test_a_record_without_numerics_holds_with_a_remark(record, capsys):
+    without_numerics(record)
     assert check(record) == []
     assert main(["records", "verify", "--no-models", str(record)]) == 0
-    said = capsys.readouterr().out
-    assert f"its numerics are unknown (code 0123456789abcdef), those of this under20k {NUMERICS}:" in said
-    assert "not to its bits" in said
+    out = capsys.readouterr().out
+    assert f"its numerics are unknown (code 0123456789abcdef), those of this under20k {NUMERICS}:" in out
+    assert "need not be bit-exact" in out
 
 
-def test_numerics_are_added_to_an_old_record_that_holds_and_to_no_other(record):
-    of_before_numerics(record)
+def test_numerics_are_added_only_to_an_old_record_that_holds(record):
+    without_numerics(record)
     record_numerics.add(record)
     assert check(record) == []
     assert {own["numerics"] for own in read_json(record / "record.json")["environments"]} == {NUMERICS}
     assert remarks(Record.open(record)) == []
-    of_before_numerics(record)
+    without_numerics(record)
     before = read_text(record / "record.json").replace('"processor": "A processor"', '"processor": "Another"')
     write_text(record / "record.json", before)
     with pytest.raises(UserError, match="does not hold"):
