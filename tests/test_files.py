@@ -11,6 +11,7 @@ import pytest
 
 from under20k.errors import UserError
 from under20k.files import (
+    check_format,
     read_json,
     read_text,
     remove_leftovers,
@@ -197,3 +198,17 @@ def test_a_missing_file_is_a_user_error(tmp_path):
         read_json(tmp_path / "absent.json")
     with pytest.raises(UserError, match="is a folder, not a file; move it away"):
         read_text(tmp_path)
+
+
+@pytest.mark.parametrize("value", [{"format": 3}, {"format": "1"}, {"format": None}, {}, [1], None, "text"])
+def test_another_format_is_refused_with_those_known(value):
+    found = value.get("format") if isinstance(value, dict) else None
+    with pytest.raises(UserError) as refused:
+        check_format(value, (1, 2), "x.json is a bench")
+    assert str(refused.value).startswith(f"x.json is a bench of format {found!r};")
+    assert str(refused.value).endswith("1 and 2")
+
+
+def test_a_known_format_is_returned():
+    value = {"format": 2, "seeds": []}
+    assert check_format(value, (1, 2), "x.json is a bench") is value

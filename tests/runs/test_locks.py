@@ -1,4 +1,4 @@
-"""The lock of a run folder, on file systems that have no locks too."""
+"""Lock a run folder, also on file systems without locks."""
 
 import errno
 import json
@@ -18,7 +18,7 @@ fcntl = pytest.importorskip("fcntl")
 
 @pytest.fixture(params=[errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, 524])
 def without_locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file system that refuses flock in one of the ways there are."""
+    """Simulate a file system that refuses flock, with each error that such systems give."""
 
     def refuse(descriptor: int, operation: int) -> None:
         raise OSError(request.param, os.strerror(request.param))
@@ -28,13 +28,13 @@ def without_locks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
 
 
 def leave(folder: Path, **changes: object) -> Path:
-    """A lock by existence, as another process might have left it."""
+    """Write ``.lock-held`` as another process might have left it, and return its path."""
     path = folder / locks.HELD
     path.write_text(json.dumps(locks._owner() | {"since": "2026-01-01T00:00:00"} | changes))
     return path
 
 
-def test_a_folder_is_locked_and_a_line_says_how(without_locks, tmp_path, caplog):
+def test_a_folder_without_flock_is_locked_with_one_warning(without_locks, tmp_path, caplog):
     run = tmp_path / "run"
     with lock(run):
         assert (run / locks.HELD).is_file()
@@ -53,7 +53,7 @@ def test_a_folder_is_locked_and_a_line_says_how(without_locks, tmp_path, caplog)
     assert message.startswith(f"{run} is on a file system without locks (")
 
 
-def test_another_error_is_told_as_it_is(tmp_path, monkeypatch):
+def test_another_error_of_flock_is_reported(tmp_path, monkeypatch):
     def refuse(descriptor: int, operation: int) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
@@ -68,7 +68,7 @@ def test_another_error_is_told_as_it_is(tmp_path, monkeypatch):
     ids=["gone", "no number", "reused"],
 )
 @pytest.mark.parametrize("without_locks", [errno.ENOLCK], indirect=True)
-def test_a_stale_lock_is_noticed_and_removed(gone, without_locks, tmp_path, caplog):
+def test_a_stale_lock_is_removed(gone, without_locks, tmp_path, caplog):
     leave(tmp_path, **gone)
     with lock(tmp_path):
         assert json.loads((tmp_path / locks.HELD).read_text())["process"] == os.getpid()
@@ -77,7 +77,7 @@ def test_a_stale_lock_is_noticed_and_removed(gone, without_locks, tmp_path, capl
 
 
 @pytest.mark.parametrize("without_locks", [errno.ENOLCK], indirect=True)
-def test_a_lock_of_another_machine_is_left_and_named(without_locks, tmp_path):
+def test_a_lock_of_another_machine_stays(without_locks, tmp_path):
     path = leave(tmp_path, place=["elsewhere", "", ""], host="elsewhere", process=7)
     with pytest.raises(UserError) as refused, lock(tmp_path):
         pass
@@ -88,7 +88,7 @@ def test_a_lock_of_another_machine_is_left_and_named(without_locks, tmp_path):
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"place": 3}', '{"place": 3, "process": "x"}'])
 @pytest.mark.parametrize("without_locks", [errno.ENOLCK], indirect=True)
-def test_a_lock_that_says_nothing_is_left(text, without_locks, tmp_path):
+def test_an_unreadable_lock_stays(text, without_locks, tmp_path):
     (tmp_path / locks.HELD).write_text(text)
     with (
         pytest.raises(UserError, match=r"another process is training in .*remove .*\.lock-held"),
@@ -98,7 +98,7 @@ def test_a_lock_that_says_nothing_is_left(text, without_locks, tmp_path):
 
 
 @pytest.mark.parametrize("without_locks", [errno.ENOLCK], indirect=True)
-def test_a_living_process_keeps_another_out_and_a_killed_one_does_not(without_locks, tmp_path):
+def test_a_running_process_holds_its_lock_and_a_killed_one_does_not(without_locks, tmp_path):
     program = (
         "import errno, fcntl, pathlib, sys, time\n"
         "def refuse(*_): raise OSError(errno.ENOLCK, 'No locks available')\n"

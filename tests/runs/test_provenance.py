@@ -1,4 +1,4 @@
-"""What a run says of what trained it: the commit and its changes, the numerics."""
+"""The provenance of a run: its commit, uncommitted changes and numerics."""
 
 import json
 import os
@@ -15,13 +15,13 @@ from under20k.runs.provenance import identity, numerics
 PACKAGE = Path(under20k.__file__).parent
 
 
-def test_numerics_and_what_older_runs_have_instead():
+def test_numerics_or_the_code_of_older_runs():
     assert numerics({"numerics": 2, "code": "0123456789abcdef"}) == 2
     assert numerics({"code": "0123456789abcdef"}) == "unknown (code 0123456789abcdef)"
     assert numerics({}) == "unknown"
 
 
-def test_identity_knows_what_decides_bits_and_nothing_else():
+def test_identity_has_what_decides_bits_and_nothing_else():
     native = {
         "engine": "native",
         "precision": "fp32",
@@ -50,7 +50,7 @@ def test_identity_knows_what_decides_bits_and_nothing_else():
 
 STATE = """
 import sys
-# Else an editable install goes before the path.
+# An editable install would precede the path.
 sys.meta_path[:] = [each for each in sys.meta_path if not type(each).__module__.startswith("_editable")]
 from under20k.runs.provenance import git_state, sources_text
 print(*git_state(), sources_text(), sep="\\n")
@@ -63,7 +63,7 @@ needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not i
 
 
 def checkout(tmp_path: Path) -> tuple[Path, str]:
-    """A git checkout of the package as it is here, and its commit."""
+    """Return a git checkout of the package as it is here, and its commit."""
     root = tmp_path / "checkout"
     shutil.copytree(PACKAGE, root / "src" / "under20k", ignore=shutil.ignore_patterns("__pycache__"))
     author = ("-c", "user.name=a", "-c", "user.email=a@b.example")
@@ -76,12 +76,12 @@ def checkout(tmp_path: Path) -> tuple[Path, str]:
 
 
 def git_state(root: Path, **variables: str) -> list[str]:
-    """Commit, reason and line that the package in ``root`` finds."""
+    """Return the commit, reason and line that the package in ``root`` finds."""
     return python(root, STATE, **variables).splitlines()
 
 
 def python(root: Path, code: str, **variables: str) -> str:
-    """What ``code`` prints with the package in ``root``."""
+    """Return what ``code`` prints with the package in ``root``."""
     environment = os.environ | {"PYTHONPATH": str(root / "src"), "PYTHONDONTWRITEBYTECODE": "1"} | variables
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
@@ -90,7 +90,7 @@ def python(root: Path, code: str, **variables: str) -> str:
 
 
 @needs_git
-def test_the_commit_of_the_checkout(tmp_path):
+def test_the_commit_is_that_of_the_checkout(tmp_path):
     root, commit = checkout(tmp_path)
     assert git_state(root) == [commit, "", f"sources: {commit}"]
     (root / "src" / "under20k" / "__main__.py").write_text("# changed\n")
@@ -98,13 +98,13 @@ def test_the_commit_of_the_checkout(tmp_path):
 
 
 @needs_git
-def test_changes_that_are_committed_later_are_known_again(tmp_path):
+def test_changes_committed_later_are_recognised(tmp_path):
     root, commit = checkout(tmp_path)
     changed = root / "src" / "under20k" / "py.typed"
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b.example"]
 
     def state(before: dict[str, str]) -> list[object]:
-        """``uncommitted``, and ``committed_since`` a run of before."""
+        """Return ``uncommitted``, and ``committed_since`` for an earlier run."""
         return json.loads(python(root, CHANGES, BEFORE=json.dumps(before)))
 
     assert state({"git": commit}) == [{}, False]
@@ -126,8 +126,8 @@ def test_changes_that_are_committed_later_are_known_again(tmp_path):
 
 
 @needs_git
-def test_a_checkout_of_another_user(tmp_path):
-    """As git has tests of its own ask it to see one."""
+def test_a_checkout_of_another_user_has_a_commit(tmp_path):
+    """Simulated by the variable that git's own tests use."""
     root, commit = checkout(tmp_path)
     other = {"GIT_TEST_ASSUME_DIFFERENT_OWNER": "1"}
     refused = subprocess.run(
@@ -140,7 +140,7 @@ def test_a_checkout_of_another_user(tmp_path):
 
 
 @needs_git
-def test_what_git_said_where_there_is_no_commit(tmp_path):
+def test_a_missing_commit_comes_with_gits_reason(tmp_path):
     root, _ = checkout(tmp_path)
     (root / ".git" / "HEAD").unlink()
     commit, reason, line = git_state(root)
@@ -151,7 +151,7 @@ def test_what_git_said_where_there_is_no_commit(tmp_path):
     assert "not from a git checkout" in git_state(root)[1]
 
 
-def test_without_git(tmp_path):
+def test_a_missing_git_is_the_reason(tmp_path):
     (tmp_path / "bin").mkdir()
     (tmp_path / "checkout" / ".git").mkdir(parents=True)
     shutil.copytree(PACKAGE, tmp_path / "checkout" / "src" / "under20k")

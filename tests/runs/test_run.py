@@ -1,4 +1,4 @@
-"""Run folders made, opened, gone on with, locked and read."""
+"""Create, open, resume, lock and read run folders."""
 
 import json
 import os
@@ -76,7 +76,7 @@ def test_a_finished_run_loads_in_plain_pytorch(tmp_path):
         (3, True, "a finished run"),
     ],
 )
-def test_a_run_is_not_written_over_unless_asked(tmp_path, epochs, finished, words):
+def test_a_run_is_not_overwritten_by_default(tmp_path, epochs, finished, words):
     path = new_run(tmp_path / "run", epochs, finished).path
     before = {item.name: item.read_bytes() for item in path.iterdir()}
     with pytest.raises(UserError) as refusal:
@@ -108,23 +108,12 @@ def test_a_folder_of_other_things_is_refused(tmp_path):
     assert os.listdir(tmp_path) == ["thesis.doc"]
 
 
-def test_unfinished_weights_say_how_far_it_came(tmp_path):
+def test_a_missing_model_reports_the_epochs_done(tmp_path):
     with pytest.raises(UserError, match=r"no trained model \(2 of 3 epochs done\).*--resume"):
         new_run(tmp_path / "run", epochs=2).weights()
 
 
-def test_readings_of_the_test_set_are_added_up(tmp_path):
-    run = new_run(tmp_path / "run")
-    readings = [
-        {"read": "2026-01-02", "command": "ü", "correct": correct, "images": 10_000}
-        for correct in (9_900, 9_910)
-    ]
-    for reading in readings:
-        run.add_test_reading(reading)
-    assert run.test_readings() == readings
-
-
-def test_prepared_makes_a_run_and_goes_on_with_it(tmp_path):
+def test_prepared_creates_a_run_and_resumes_it(tmp_path):
     path = tmp_path / "run"
     with Run.prepared(path, SMALL, 0, ENVIRONMENT) as run:
         run.save_epoch(state(), metrics(1))
@@ -139,7 +128,7 @@ def test_prepared_makes_a_run_and_goes_on_with_it(tmp_path):
 
 
 @pytest.mark.parametrize(("recipe", "seed"), [(MINIMAL, 0), (SMALL, 1)])
-def test_prepared_does_not_go_on_with_another_recipe_or_seed(tmp_path, recipe, seed):
+def test_prepared_does_not_resume_another_recipe_or_seed(tmp_path, recipe, seed):
     path = new_run(tmp_path / "run", epochs=1).path
     with (
         pytest.raises(UserError, match="with seed 0, not this recipe and seed"),
@@ -163,7 +152,7 @@ def test_a_locked_run_is_refused_here_and_in_another_process(tmp_path):
     assert (other.returncode, other.stdout) == (0, "in\n")
 
 
-def test_a_lock_is_let_go_when_the_block_fails_and_leftovers_are_removed(tmp_path):
+def test_a_lock_is_released_when_the_block_fails_and_leftovers_are_removed(tmp_path):
     def fail() -> None:
         with lock(tmp_path):
             raise KeyError
