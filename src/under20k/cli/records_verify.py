@@ -44,7 +44,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rerun-from",
         metavar="TEXT",
-        help="seed of the random choice, any text (default: random; if CI is set, the commit)",
+        help="draw by this text: equal texts draw equal seeds (default: random; if CI is set, the commit)",
     )
     parser.add_argument(
         "--no-models", action="store_true", help="skip evaluating the models, which needs MNIST"
