@@ -1,7 +1,7 @@
-"""Standard streams that take any text, whatever their encoding, and also where they are closed.
+"""Standard streams that take any text, whatever their encoding, even if they are closed.
 
-What is printed stays in the encoding of the terminal or the system, as its other programs expect; a sign that
-the encoding lacks is written in ones that it has: ``+/-`` for ``±``.
+Output keeps the encoding of the terminal or the system; a character that the encoding lacks is replaced:
+``+/-`` for ``±``.
 """
 
 from __future__ import annotations
@@ -53,8 +53,9 @@ PLAIN = {
 
 @contextlib.contextmanager
 def any_text() -> Iterator[None]:
-    """Within the block, printing to stdout and stderr raises no UnicodeEncodeError, and a stream that is
-    closed swallows what it is given. Afterwards the streams are as they were.
+    """Let the block print any text to stdout and stderr; closed streams discard it.
+
+    Afterwards the streams are as they were.
     """
     codecs.register_error(HANDLER, _in_plain_signs)
     with contextlib.ExitStack() as restoring:
@@ -83,7 +84,7 @@ def _restore(stream: io.TextIOWrapper, errors: str | None) -> None:
 
 
 def _occupy_descriptors() -> None:
-    """Fill closed standard descriptors, else the next file opened becomes some child's stdout."""
+    """Open closed standard descriptors, lest the next file opened become a child's stdout."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -97,7 +98,7 @@ def _occupy_descriptors() -> None:
 
 
 def _in_plain_signs(error: UnicodeError) -> tuple[str | bytes, int]:
-    """The handler: what to write for the signs that an encoding lacks."""
+    """Return the replacement of a character that an encoding lacks; a codec error handler."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     sign = error.object[error.start]

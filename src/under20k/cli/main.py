@@ -1,4 +1,4 @@
-"""The ``under20k`` command: finds the verb, imports only that verb's file, turns errors into exit codes.
+"""The ``under20k`` command: import the verb's file alone, run it, turn errors into exit codes.
 
 Exit codes: 0 done, 1 a check that failed, 2 bad usage or input, 130, 143 and 129 ended by Ctrl-C, SIGTERM
 and a hang-up.
@@ -40,7 +40,7 @@ ONE_LINE_LIMIT = 2000  # characters of an error message; more would hide what ma
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse, but a usage error is one line on stderr, and an empty path one of them."""
+    """An ArgumentParser that raises UserError for bad usage and refuses empty paths."""
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -51,7 +51,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def named_path(text: str) -> Path:
-    """A path; what is empty would be the current folder."""
+    """Return a path. Raises ArgumentTypeError for an empty one, which would be the current folder."""
     if not text:
         raise argparse.ArgumentTypeError("it is empty; name a file or folder")
     return Path(text)
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Do what ``argv`` says, and return the exit code; a signal passes."""
+    """Run a command line, and return its exit code; signals pass."""
     try:
         try:
             code = dispatch(argv)
@@ -84,13 +84,13 @@ def run(argv: Sequence[str]) -> int:
         # The reader of our stdout (head, less) has gone: no one is left to tell.
         give_up_stdout()
         return 0
-    except OSError as error:  # what no command foresaw: a full disk, a lost permission
+    except OSError as error:  # such as a full disk
         give_up_stdout()
         return fail(in_words(error))
 
 
 def give_up_stdout() -> None:
-    """Drop what stdout still holds if it cannot be written, else Python tries, and complains, at its end."""
+    """Discard unwritable output in stdout's buffer, which Python would try again, and report, at exit."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -100,7 +100,7 @@ def give_up_stdout() -> None:
 
 
 def dispatch(argv: Sequence[str]) -> int:
-    """Hand ``argv`` to the verb that its first word names."""
+    """Run the verb that the first word of ``argv`` names."""
     # Asked for help, argparse shows the verbs; a verb's own options live in its own file.
     top = Parser(
         prog="under20k",
@@ -137,7 +137,7 @@ def dispatch(argv: Sequence[str]) -> int:
 
 
 def overview() -> str:
-    """The list of verbs shown by ``under20k --help``."""
+    """Return the list of verbs shown by ``under20k --help``."""
     width = max(map(len, VERBS))
     return (
         "verbs:\n"
@@ -147,7 +147,7 @@ def overview() -> str:
 
 
 def fail(message: str) -> int:
-    """Print ``message`` as one line on stderr; the exit code for bad usage or input."""
+    """Print ``message`` as one line on stderr, and return the exit code for bad usage or input."""
     line = shown(" ".join(message.split()))
     print(f"under20k: {line[:ONE_LINE_LIMIT]}", file=sys.stderr)
     return 2

@@ -45,8 +45,9 @@ class Signals:
 
     @contextlib.contextmanager
     def heard(self) -> Iterator[None]:
-        """In the block, a signal raises ``Ended``, once. Those that the process ignores stay ignored, as with
-        ``nohup``. Afterwards all is as it was, unless the process is the command's own.
+        """Have the first signal in the block raise ``Ended``; ignored ones stay ignored, as with ``nohup``.
+
+        Afterwards handlers are as before, unless the process is the command's own.
 
         Python allows no handlers off the main thread: there the signals stay the program's.
         """
@@ -91,7 +92,7 @@ class Signals:
         raise Ended(number)
 
     def _watch(self) -> None:
-        """Have a thread end the process where a signal does not."""
+        """Start a thread that ends the process if a signal does not."""
         reading, writing = os.pipe()
         if hasattr(os, "set_blocking"):  # not on Windows before Python 3.12, where it is not asked for
             os.set_blocking(writing, False)
@@ -106,7 +107,7 @@ class Signals:
         self._end(number)
 
     def _unraisable(self, found: sys.UnraisableHookArgs, /) -> None:
-        """Where Python cannot pass an exception on, as in ``__del__``, the signal comes again a bit later."""
+        """Raise the signal again where Python cannot propagate ``Ended``, as in ``__del__``."""
         if not isinstance(found.exc_value, Ended):
             sys.__unraisablehook__(found)
             return
@@ -140,7 +141,7 @@ def word(number: int) -> str:
 
 
 def kill_descendants() -> None:
-    """Kill the processes that this one has started, and theirs; where there is no ``/proc``, the workers."""
+    """Kill all descendants of this process; without ``/proc``, the workers."""
     import multiprocessing
 
     with contextlib.suppress(Exception):  # it is not for the main thread only, but says so nowhere
@@ -152,7 +153,7 @@ def kill_descendants() -> None:
 
 
 def descendants(pid: int) -> list[int]:
-    """The running processes below a process, parents first; none where the system does not list them."""
+    """Return the running descendants of a process, parents first; none if the system does not list them."""
     parents: dict[int, list[int]] = {}
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:

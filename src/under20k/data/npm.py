@@ -91,8 +91,8 @@ class Npm:
 def running(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
     """Run a process during the block and kill it at the end, however that ends. Raises what ``Popen`` does.
 
-    A thread starts it: a signal, which raises in the main thread, could otherwise come when the process runs
-    and nobody knows of it yet.
+    A thread starts it. A signal that raises in the main thread would otherwise leave the process running if
+    it came within ``Popen``.
     """
     orders: SimpleQueue[bool] = SimpleQueue()
     started: SimpleQueue[subprocess.Popen[bytes] | OSError] = SimpleQueue()
@@ -115,7 +115,7 @@ def running(command: Sequence[str], **options: Any) -> Iterator[subprocess.Popen
         yield process
     finally:
         orders.put(False)
-        starter.join()  # then it is known whether there is a process
+        starter.join()  # from here on it is known whether there is a process
         for process in processes:
             process.kill()
             process.wait()

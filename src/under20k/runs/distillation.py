@@ -1,4 +1,4 @@
-"""The teachers of a run: trained before it, as runs in its own folder."""
+"""The teachers of a run, trained before it as runs in its own folder."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def train_teachers(run: Run, train_teacher: TrainTeacher) -> list[Run]:
 
 
 def is_fit(folder: Path, recipe: Recipe, seed: int, taught: Run) -> bool:
-    """Whether the folder holds a run of recipe and seed, by the engine and code that train ``taught``."""
+    """Return whether the folder holds a run of recipe and seed with the identity of ``taught``."""
     try:
         run = Run.open(run_path(folder, recipe.name, seed))
     except UserError:  # there is none, or a damaged one
@@ -52,7 +52,7 @@ def is_fit(folder: Path, recipe: Recipe, seed: int, taught: Run) -> bool:
 
 
 def remove_teachers(run_folder: Path) -> None:
-    """Remove the teachers of the run in a folder, where it has any. Raises UserError where that fails."""
+    """Remove the teachers of the run in a folder, if any. Raises UserError if that fails."""
     try:
         shutil.rmtree(run_folder / TEACHERS)
     except FileNotFoundError:
@@ -62,7 +62,7 @@ def remove_teachers(run_folder: Path) -> None:
 
 
 def note(teachers: Sequence[Run]) -> list[dict[str, Any]]:
-    """What a run's environment says of its teachers."""
+    """Return the record of teachers for a run's environment."""
     return [
         {
             "recipe": teacher.recipe.name,
@@ -75,9 +75,9 @@ def note(teachers: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 def noted(environment: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """What ``note`` gave, from an environment; nothing where it notes none.
+    """Return what ``note`` put into an environment; nothing if it names no teachers.
 
-    Raises UserError where it is anything else.
+    Raises UserError if it is anything else.
     """
     teachers = environment.get(TEACHERS, [])
     whole = isinstance(teachers, list) and all(
@@ -93,6 +93,6 @@ def noted(environment: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 
 def training_time_s(epochs: Iterable[EpochMetrics], environment: Mapping[str, Any]) -> float:
-    """Seconds that a training took, evaluation included: its epochs, and by its environment its teachers."""
+    """Return the seconds that a training took, evaluation and teachers included."""
     own = sum(epoch.total_time_s for epoch in epochs)
     return own + float(sum(teacher["time_s"] for teacher in noted(environment)))

@@ -117,16 +117,16 @@ UNFIT = {
     "another version": (
         "import sys, types; other = types.ModuleType('under20k'); other.__version__ = '9.9.9'\n"
         "sys.modules['under20k'] = other",
-        "under20k 9.9.9, but ",
+        "worker has under20k 9.9.9; the client has ",
     ),
     "none": ("import sys; sys.modules['under20k'] = None", "under20k is not installed; install "),
     "other numerics": (
         "import under20k.engine.base; under20k.engine.base.NUMERICS = 0",
-        f"under20k of numerics 0, but {NUMERICS} asks",
+        f"worker has numerics 0; the client has {NUMERICS}",
     ),
     "none yet": (
         "import under20k.engine.base; del under20k.engine.base.NUMERICS",
-        "of other code: cannot import name 'NUMERICS'",
+        ": cannot import name 'NUMERICS'",
     ),
     "no engine": (
         "import under20k.engine.isa as isa; isa.unavailable = lambda: 'it is not built'",
@@ -162,7 +162,7 @@ def test_workers_that_do_not_fit_get_nothing(cluster, client, tmp_path):
 def test_where_no_worker_fits_it_says_why(cluster, client, tmp_path):
     cluster.add_worker(UNFIT["other numerics"][0])
     cluster.wait_for_workers(client, 1)
-    with pytest.raises(UserError, match=r"no worker of .* fits: .* under20k of numerics 0, but "):
+    with pytest.raises(UserError, match=r"no worker of .* fits: .* has numerics 0; the client has "):
         bench(TINY, range(1), cluster=cluster.address, places=Places(tmp_path / "runs"))
     assert not (tmp_path / "runs").exists()
 

@@ -1,8 +1,8 @@
-"""Trainings on the workers of a Dask cluster, through its executor of ``concurrent.futures``.
+"""The backend of a Dask cluster.
 
-A plugin tries every worker, also one that joins later: where under20k has this version and numerics, the
-engine is to be had and MNIST is at hand, the worker declares a resource, which the trainings ask for. So a
-worker that does not fit gets none. What a worker tells comes as Dask's events; a run comes back as its files.
+A plugin checks every worker, also those that join later. One with the same version and numerics of under20k,
+the engine and MNIST declares a resource that the trainings require, so others get none. Workers report
+through Dask's events; a run comes back as its files.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class DaskWorkers:
 
         self.executor = executor
         self.where = f"on the workers of {address}"
-        # Dask itself tries a task of a lost worker elsewhere, three times; KilledWorker is its giving up.
+        # Dask retries a task of a lost worker three times before it raises KilledWorker.
         self.retryable: tuple[type[BaseException], ...] = (KilledWorker,)
         self._client, self.topic, self._address = client, topic, address
         self._messages: SimpleQueue[Any] = SimpleQueue()
@@ -62,7 +62,7 @@ class DaskWorkers:
 
     @property
     def fit(self) -> int:
-        """The number of workers that can train, as of the last ``events``."""
+        """The number of workers that can train, as of the last call of ``events``."""
         return len(self._fit)
 
     def submit(self, task: Task) -> Future[dict[str, bytes]]:
@@ -81,7 +81,7 @@ class DaskWorkers:
         for _ in range(self._messages.qsize()):
             message = self._messages.get()
             if isinstance(message, bytes):
-                events.append(pickle.loads(message))  # noqa: S301 - as the results that Dask itself brings
+                events.append(pickle.loads(message))  # noqa: S301 - Dask unpickles results from the same workers
             else:
                 events.append(self._judged(*message))
         if monotonic() - self._looked >= LOOK_S:
@@ -91,7 +91,7 @@ class DaskWorkers:
 
     def collect(self, task: Task, future: Future[dict[str, bytes]]) -> Run:
         """Put the files of a run that a worker has trained into the task's folder."""
-        if future.cancelled():  # which nobody here does
+        if future.cancelled():  # by Dask, when it loses the scheduler
             raise self._lost()
         adopt(task, future.result())
         return Run.open(task.path)
@@ -100,13 +100,13 @@ class DaskWorkers:
         return BackendLost(f"the scheduler at {self._address} is gone")
 
     def _look(self) -> Iterator[str]:
-        """Say which workers have gone."""
+        """Yield notes on workers that have gone."""
         from under20k.runs.parallel import dask_worker
 
         try:
             present = set(self._client.scheduler_info(n_workers=-1)["workers"])
             self._client.run_on_scheduler(dask_worker.wake, self.topic)
-        except OSError:  # it went before the client has noticed
+        except OSError:  # the client has not noticed yet
             raise self._lost() from None
         for gone in self._fit - present:
             yield f"worker {gone} is gone; its trainings go to others"
@@ -134,7 +134,7 @@ def perform_away(task: Task, topic: str, command_line: str) -> dict[str, bytes]:
     worker = get_worker()
 
     def log(event: Event) -> None:
-        # A step is not worth the scheduler's time: of many workers, it is the one that is short of it.
+        # Steps would burden the scheduler, the bottleneck of many workers.
         if not isinstance(event, Step):
             worker.log_event(topic, pickle.dumps(event))
 
@@ -163,12 +163,12 @@ def train_away(task: Task, on_event: OnEvent, command_line: str) -> dict[str, by
 
 
 def adopt(task: Task, files: Mapping[str, bytes]) -> None:
-    """Put a run's files, trained elsewhere, into the task's folder; one that is finished there stays."""
+    """Write the files of a run trained elsewhere into the task's folder; a finished run there is kept."""
     with lock(task.path):
         if task.existing != "replace" and finished(task):
             return
-        remove_teachers(task.path)  # of an attempt here; those that taught it stay where it was trained
-        # As in Run.create: the model goes first and comes last.
+        remove_teachers(task.path)  # of an earlier attempt here; the run's own stayed on the worker
+        # As in Run.create, the model is removed first; it is written after all that belongs to training.
         for name in reversed(FILES):
             remove(task.path / name)
         for name in FILES:
@@ -177,7 +177,7 @@ def adopt(task: Task, files: Mapping[str, bytes]) -> None:
 
 
 def reach(address: str) -> None:
-    """Raise OSError where nothing listens, or nothing speaks, for which Dask would wait without end."""
+    """Raise OSError if nothing listens at the address, or stays silent: Dask would wait for ever."""
     from distributed.comm import get_address_host_port, parse_address
 
     scheme = parse_address(address)[0]
@@ -185,7 +185,7 @@ def reach(address: str) -> None:
         return
     with socket.create_connection(get_address_host_port(address), timeout=REACH_S) as connection:
         connection.settimeout(CONNECT_S)
-        if scheme == "tcp" and not connection.recv(1):  # Dask's scheduler is the first to speak
+        if scheme == "tcp" and not connection.recv(1):  # a scheduler speaks first
             raise ConnectionResetError
 
 
@@ -195,8 +195,8 @@ def dask_backend(address: str, compute: Compute, data_dir: Path | None) -> Itera
 
     Args:
         address: of the Dask scheduler.
-        compute: what a worker needs to have; of its threads, a training takes as many as this names.
-        data_dir: where a worker looks for MNIST.
+        compute: what a worker needs; ``threads`` are those of one training.
+        data_dir: the folder of MNIST on the workers.
 
     Raises:
         UserError: where the scheduler, or Dask, is missing.
@@ -210,11 +210,11 @@ def dask_backend(address: str, compute: Compute, data_dir: Path | None) -> Itera
         ) from None
     from under20k.runs.parallel import dask_worker
 
-    # By value, so that a worker with another under20k, or none, can say so.
+    # By value, so that a worker with another under20k, or none, can report that.
     cloudpickle.register_pickle_by_value(dask_worker)
     try:
         reach(address)
-        # A client left behind closes when it is collected; within the next one's start it waits for ever.
+        # A forgotten client closes when it is collected; during the start of the next one it would hang.
         gc.collect()
         client = Client(address, timeout=CONNECT_S, set_as_default=False, name="under20k")
     except (OSError, ValueError, TypeError) as error:
@@ -234,14 +234,14 @@ def dask_backend(address: str, compute: Compute, data_dir: Path | None) -> Itera
     }
     executor = client.get_executor(pure=False, resources={name: 1})
     try:
-        # It takes the trainings apart, to hand them on.
+        # The scheduler unpickles the tasks.
         if reason := client.run_on_scheduler(dask_worker.other, wanted):
             raise UserError(f"the scheduler at {address}: {reason}")
         backend = DaskWorkers(client, executor, name, address)
         client.register_plugin(dask_worker.fitness(name, compute.threads or 1, wanted), name=name)
         yield backend
     finally:
-        with suppress(Exception):  # a scheduler that is gone has nothing left to tidy up
+        with suppress(Exception):  # a scheduler that is gone needs no cleaning up
             if client.status == "running":
                 executor.shutdown(wait=False)
                 client.unregister_worker_plugin(name)

@@ -1,4 +1,4 @@
-"""Whether a worker of a cluster can train. Sent to it by value: it may have another under20k, or none."""
+"""Check whether a worker of a cluster can train. Sent by value: it may have another under20k, or none."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ from typing import Any
 
 
 def fitness(name: str, threads: int, wanted: dict[str, Any]) -> Any:
-    """A Dask worker plugin that has a fit worker declare the resource ``name``, one for so many threads.
+    """Return a Dask worker plugin with which a fit worker declares the resource ``name``.
 
-    Each worker logs its address under the topic ``name``, and why it is refused or None.
+    Each worker logs ``[address, reason]`` under the topic ``name``; it is refused unless the reason is None.
+
+    Args:
+        name: of the resource and the topic.
+        threads: for each unit of the resource.
+        wanted: what ``unfit`` checks.
     """
     import asyncio
 
@@ -16,10 +21,10 @@ def fitness(name: str, threads: int, wanted: dict[str, Any]) -> Any:
 
     class Fitness(WorkerPlugin):  # type: ignore[misc]
         async def setup(self, worker: Any) -> None:
-            # In a thread, for it may fetch MNIST.
+            # In a thread, since it may download MNIST.
             try:
                 reason = await asyncio.get_running_loop().run_in_executor(None, unfit, wanted)
-            except Exception as error:  # whatever its installation does; unheard, nobody would know of it
+            except Exception as error:  # of its installation; unreported, nobody would know
                 reason = f"{type(error).__name__}: {error}"
             if reason is None:
                 units = max(1, worker.state.nthreads // threads)
@@ -34,10 +39,10 @@ def fitness(name: str, threads: int, wanted: dict[str, Any]) -> Any:
 
 
 def wake(name: str, dask_scheduler: Any) -> None:
-    """On the scheduler: hand out the tasks that have waited for a worker with the resource ``name``.
+    """Assign, on the scheduler, the tasks that wait for a worker with the resource ``name``.
 
-    Dask looks for them when a worker joins, which is before the plugin has declared what the worker is fit
-    for, and never again: where the first fit worker came after the tasks, they would wait for good.
+    Dask does so when a worker joins, which is before the plugin has declared its resource, and never again:
+    if the first fit worker came after the tasks, they would wait for ever.
     """
     for worker in list(dask_scheduler.running):
         if dask_scheduler.unrunnable and worker.resources.get(name):
@@ -46,25 +51,25 @@ def wake(name: str, dask_scheduler: Any) -> None:
 
 
 def other(wanted: dict[str, Any]) -> str | None:
-    """Why this process has another under20k than is wanted, or None where it has the same."""
+    """Return how this process's under20k differs from the one wanted; None if it does not."""
     try:
         import under20k
     except ImportError:
         return f"under20k is not installed; install {wanted['version']}"
     version = under20k.__version__
     if version != wanted["version"]:
-        return f"under20k {version}, but {wanted['version']} asks"
+        return f"worker has under20k {version}; the client has {wanted['version']}"
     try:
         from under20k.engine.base import NUMERICS
     except ImportError as error:
-        return f"under20k {version} of other code: {error}"
+        return f"worker runs different sources of under20k {version}: {error}"
     if wanted["numerics"] != NUMERICS:
-        return f"under20k of numerics {NUMERICS}, but {wanted['numerics']} asks"
+        return f"worker has numerics {NUMERICS}; the client has {wanted['numerics']}"
     return None
 
 
 def unfit(wanted: dict[str, Any]) -> str | None:
-    """Why this process cannot train what is wanted, or None where it can."""
+    """Return why this process cannot train what is wanted; None if it can."""
     if (reason := other(wanted)) is not None:
         return reason
     from pathlib import Path

@@ -1,9 +1,8 @@
-"""Trainings on processes of this machine: one process each, so that one that dies takes no other with it.
+"""An executor of worker processes that can be killed at any moment.
 
-A process does one call after the other and speaks with its parent through a pipe of its own. There is no
-lock, queue or semaphore that a killed process could leave held, and nothing that Python waits for at its
-exit: so ending everything is to kill the processes, at any moment. Systems without semaphores will do; where
-a program may start no processes, the trainings run in its own, one after the other.
+A worker performs one call after the other and has a pipe of its own to its parent, so one that dies takes no
+other with it. There is no lock, queue or semaphore that a killed worker could leave held, and nothing that
+Python waits for at exit.
 """
 
 from __future__ import annotations
@@ -26,30 +25,30 @@ from typing import Any
 from under20k.errors import UserError, in_words, unforeseen
 
 POLL_S = 0.1
-JOIN_S = 1.0  # for a killed process to be gone
-EXIT_S = 5.0  # for the exit code of a process whose pipe has ended
+JOIN_S = 1.0  # for a killed process to end
+EXIT_S = 5.0  # for the exit code of a process whose pipe is closed
 BEGUN, TOLD, DONE, FAILED = "begun", "told", "done", "failed"
-WORKER = "under20k-worker"  # what our processes are called
-NO_GUARD = 78  # their exit code where the script that they import trains
+WORKER = "under20k-worker"  # the name of our processes
+NO_GUARD = 78  # their exit code if the script that they import trains
 GUARD = 'put what it does under `if __name__ == "__main__":`'
 
 
 class NoMainGuard(UserError):
-    """A script that starts processes does so again when they import it."""
+    """The script that starts workers would do so again in each of them, which import it."""
 
 
 class ProcessDied(Exception):
-    """A process ended before the call that it was doing."""
+    """A worker ended before its call did."""
 
 
 class DiedInStart(ProcessDied):
-    """A process ended before it could take a call; the message says how."""
+    """A worker ended before it could take a call; the message says how."""
 
 
 class SeparateProcesses(Executor):
-    """So many processes, started when they are needed, each with a thread here that waits for it.
+    """Up to ``count`` workers, started when needed, each served by a thread of this process.
 
-    A call whose process dies raises ProcessDied; the next one gets a new process.
+    A call whose worker dies raises ProcessDied; the next one gets a new worker.
     """
 
     def __init__(self, count: int) -> None:
@@ -62,7 +61,7 @@ class SeparateProcesses(Executor):
         self._ended = False
         self._count = count
         if os.name != "nt":
-            # Now, and in a block of its own: what starts it lets Ctrl-C through afterwards.
+            # In a block of its own, since starting the tracker unblocks Ctrl-C.
             with interrupts_held(), starting_in_words():
                 multiprocessing.resource_tracker.ensure_running()
         with interrupts_held():
@@ -75,11 +74,11 @@ class SeparateProcesses(Executor):
         return future
 
     def reported(self) -> list[Any]:
-        """Return what calls have told since the last time; of a call that is done, all of it."""
+        """Return what workers have reported since the last call; of a call that has ended, everything."""
         return [self._reports.get() for _ in range(self._reports.qsize())]
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Kill every process, whatever it does; calls that wait for their turn are cancelled."""
+        """Kill every worker, busy or not; calls that have not begun are cancelled."""
         with self._starting:
             self._ended = True
             processes = list(self._processes)
@@ -98,7 +97,7 @@ class SeparateProcesses(Executor):
             process.join(JOIN_S)
 
     def _serve(self) -> None:
-        """A thread's life: one call after the other, on a process of its own."""
+        """Perform one call after the other on a worker; the life of a thread."""
         process, connection = None, None
         while (call := self._calls.get()) is not None:
             future, work = call
@@ -120,10 +119,10 @@ class SeparateProcesses(Executor):
                 future.set_result(result)
 
     def _start(self) -> tuple[BaseProcess, Connection]:
-        """A new process, ready for calls, and the pipe to it.
+        """Start a worker, and return it and the pipe to it.
 
-        Raises ProcessDied where none may start any more, DiedInStart where it ends before it is ready,
-        NoMainGuard where that is for want of one, UserError where the system starts no process.
+        Raises ProcessDied after ``shutdown``, DiedInStart if it ends before it is ready, NoMainGuard if that
+        is for lack of one, UserError if the system starts no process.
         """
         with self._starting, starting_in_words():
             if self._ended:
@@ -146,7 +145,7 @@ class SeparateProcesses(Executor):
         return process, ours
 
     def _done(self, connection: Connection, work: Any) -> Any:
-        """What a process gives for a call. Raises ProcessDied, or a UserError for what the call raises."""
+        """Return the result of a call. Raises ProcessDied, or a UserError for what the call raises."""
         try:
             connection.send(work)
             while True:
@@ -164,7 +163,7 @@ class SeparateProcesses(Executor):
 
 @contextmanager
 def starting_in_words() -> Iterator[None]:
-    """Raise UserError where the block gets OSError, since the system starts no process."""
+    """Turn the block's OSError, where the system starts no process, into a UserError."""
     try:
         yield
     except OSError as error:
@@ -172,18 +171,17 @@ def starting_in_words() -> Iterator[None]:
 
 
 def _exit_code(process: BaseProcess) -> int | None:
-    """Of a process that has ended; None where the system does not tell."""
+    """Return the exit code of a process that has ended; None if the system does not report it."""
     deadline = monotonic() + EXIT_S
     process.join(EXIT_S)
-    # Another thread, which looks after all processes when it starts one, may have been told but not yet
-    # have noted it.
+    # Another thread may have collected the exit code, as starting a process does for all, but not stored it.
     while process.exitcode is None and monotonic() < deadline:
         sleep(POLL_S)
     return process.exitcode
 
 
 def _died_in_start(code: int | None) -> Exception:
-    """What to raise for a process that has ended with this exit code before its first call."""
+    """Return the exception for a worker that ended with this exit code before its first call."""
     script = _main_script()
     if code == NO_GUARD:
         return NoMainGuard(f"trainings run in processes that import {script or 'the script'} again: {GUARD}")
@@ -193,10 +191,9 @@ def _died_in_start(code: int | None) -> Exception:
 
 
 def end_if_only_imported() -> None:
-    """End this process where it is one of ours that starts, and imports the script that has started it.
+    """End this process if it is a worker that is just importing the script that started it.
 
-    Without a main guard the script would train there, and start processes, again. The exit code tells its
-    parent.
+    Without a main guard the script would train, and start workers, again. The exit code tells the parent.
     """
     process = multiprocessing.current_process()
     if process.name == WORKER and getattr(process, "_inheriting", False):
@@ -204,7 +201,7 @@ def end_if_only_imported() -> None:
 
 
 def _main_script() -> str | None:
-    """The script that processes import, as ``multiprocessing.spawn`` has it; None where they import none."""
+    """Return the script that workers import, as ``multiprocessing.spawn`` decides; None if there is none."""
     main = sys.modules["__main__"]
     if (spec := getattr(main, "__spec__", None)) is not None:  # of python -m, and of Windows' under20k.exe
         return None if spec.name.split(".")[-1] == "__main__" else str(spec.name)
@@ -214,8 +211,7 @@ def _main_script() -> str | None:
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C and a hang-up back for the time of the block, and for good from the threads and processes
-    it starts.
+    """Block Ctrl-C and hang-ups during the block, and for good in the threads and processes it starts.
 
     They reach every process of the terminal, but this one alone decides, and ends the workers.
     """
@@ -233,13 +229,13 @@ _parent: Connection | None = None
 
 
 def tell_parent(value: Any) -> None:
-    """Send a value to the process that started this worker, whose executor has it in ``reported``."""
+    """Report a value to the process that started this worker (``SeparateProcesses.reported``)."""
     assert _parent is not None
     _send(_parent, TOLD, value)
 
 
 def _work(connection: Connection) -> None:
-    """A worker process: one call after the other, until its parent ends it or ends."""
+    """Perform one call after the other, until the parent ends, or ends this worker."""
     for name in ("SIGINT", "SIGHUP"):
         if number := getattr(signal, name, None):
             signal.signal(number, signal.SIG_IGN)
@@ -255,7 +251,7 @@ def _work(connection: Connection) -> None:
         try:
             kind, value = DONE, work(*args, **kwargs)
         except BaseException as error:
-            # Others than ours, which can all be pickled, go in words.
+            # Our exceptions can all be pickled; of others, only the text is sent.
             ours = isinstance(error, UserError)
             words = str(error) if ours else unforeseen(error)
             kind, value = FAILED, (type(error) if ours else UserError, words)
@@ -265,12 +261,12 @@ def _work(connection: Connection) -> None:
 def _send(connection: Connection, kind: str, value: Any) -> None:
     try:
         connection.send((kind, value))
-    except OSError:  # nobody is left to tell
+    except OSError:  # the parent has gone
         os._exit(1)
 
 
 def _end_with_parent() -> None:
-    """End this process when its parent is killed: nobody waits for it, and the next call needs its folder."""
+    """End this process when its parent dies: nobody waits for it, and its run folder stays locked."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

@@ -1,4 +1,4 @@
-"""One training among many, what performs it, and the backend that it is given to."""
+"""One training among many, its performance in a worker, and the interface of an execution backend."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Task:
 
 
 class Backend(Protocol):
-    """Where trainings run: processes of this machine, or the workers of a cluster."""
+    """An execution backend: processes of this machine, or the workers of a cluster."""
 
     @property
     def where(self) -> str:
