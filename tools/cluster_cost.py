@@ -208,8 +208,8 @@ def section(measured: Mapping[str, Any]) -> str:
         f"So {TRAININGS:,} trainings take {hours(training_s)} of cores, and {100 * overhead:.2g}% on top of "
         f"it for scheduler and client. More workers help as long as these keep up: {first} is busy all the "
         f"time at about {limits[first]:,.0f} workers, {second} at about {limits[second]:,.0f}. Beyond that, "
-        "several clusters, each with seeds of its own, do the same. Not counted: the client's question who "
-        "is there, once a second, whose answer grows with the number of workers."
+        "several clusters, each with seeds of its own, do the same. Not counted: the list of workers, "
+        "which the client asks for once a second and which grows with their number."
     )
 
 
