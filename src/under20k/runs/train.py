@@ -39,9 +39,7 @@ def train(
     command_line: str | None = None,
     **changes: Any,
 ) -> Run:
-    """Train a recipe, its teachers first, and return the run.
-
-    An exception, Ctrl-C included, leaves a run that can be resumed.
+    """Train a recipe, its teachers first, and return the run; an exception leaves one that can be resumed.
 
     Args:
         recipe: a Recipe, or the name of one.
@@ -74,17 +72,6 @@ def train(
     done = existing == "resume" and is_present(path / "model.safetensors")
     data = None if done else load(places.data, on_event=on_event)
 
-    def train_teacher(number: int, teacher: Recipe, seed: int, runs_dir: Path, existing: Existing) -> Run:
-        return train(
-            teacher,
-            seed,
-            compute=Compute(engine.name, engine.device, engine.precision, engine.threads),
-            places=Places(runs_dir, places.benches, places.data),
-            existing=existing,
-            on_event=_as_teacher(on_event, path, number),
-            command_line=command_line,
-        )
-
     with Run.prepared(path, recipe, seed, environment, existing) as run:
         if existing == "replace":
             remove_teachers(path)
@@ -94,7 +81,7 @@ def train(
             on_event(finished_event(run, reused=True))
             return run
         if recipe.distillation:
-            teachers = train_teachers(run, train_teacher)
+            teachers = _teachers(run, engine, places, on_event, command_line)
             engine.learn_from([Teacher(one.recipe.architecture, one.weights()) for one in teachers])
             run = run.with_teachers(note(teachers))
         train_run(run, data or load(places.data, on_event=on_event), engine, on_event)
@@ -138,6 +125,26 @@ def finished_event(run: Run, *, reused: bool = False, differing: str = "") -> Fi
     metrics = run.metrics()
     time_s = training_time_s(metrics, run.session)
     return Finished(run.path, run.recipe, metrics[-1].validation_accuracy, time_s, reused, differing)
+
+
+def _teachers(
+    run: Run, engine: Engine, places: Places, on_event: OnEvent, command_line: str | None
+) -> list[Run]:
+    """Train the teachers of ``run`` as ``engine`` will train it; see ``train``."""
+    compute = Compute(engine.name, engine.device, engine.precision, engine.threads)
+
+    def train_teacher(number: int, teacher: Recipe, seed: int, runs_dir: Path, existing: Existing) -> Run:
+        return train(
+            teacher,
+            seed,
+            compute=compute,
+            places=Places(runs_dir, data=places.data),
+            existing=existing,
+            on_event=_as_teacher(on_event, run.path, number),
+            command_line=command_line,
+        )
+
+    return train_teachers(run, train_teacher)
 
 
 def _as_teacher(on_event: OnEvent, taught: Path, number: int) -> Callable[[Event], None]:

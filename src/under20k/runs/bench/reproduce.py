@@ -42,7 +42,7 @@ def reproduce(
         recipes: By default ``REPRODUCED``.
         compute: What to train on; ``threads`` are those of each training.
         places: Of the runs, the benches, and MNIST.
-        jobs: Trainings at a time; by default as many as the machine's cores and memory hold.
+        jobs: Trainings in parallel; by default what is measured to be fastest.
         existing: What to do with runs that another engine or code version has trained, as in ``bench``.
         on_event: Called with every event of ``runs.events``.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
@@ -58,9 +59,8 @@ def bench(
 ) -> BenchResult:
     """Train a recipe once for each of many seeds, and collect the results.
 
-    A seed whose training fails, which for a worker that dies is at the second time, is left out and named in
-    ``Bench.failures``. In a script, call this under ``if __name__ == "__main__":``, since its processes
-    import the script.
+    A seed whose training fails is named in ``Bench.failures``. In a script, call this under
+    ``if __name__ == "__main__":``, since its processes import the script.
 
     Args:
         recipe: a Recipe, or the name of one.
@@ -68,7 +68,7 @@ def bench(
         versus: another recipe, trained on the same seeds.
         compute: what to train on; ``threads`` are those of each training.
         places: of the runs, the benches, and MNIST.
-        jobs: trainings at a time on this machine; by default as many as its cores and memory hold.
+        jobs: trainings in parallel on this machine; by default what is measured to be fastest.
         cluster: the address of a Dask scheduler, whose workers train instead.
         existing: runs that the same engine and numerics have finished are reused, unfinished ones resumed.
             Those that others have trained are an error (``resume``), trained again (``replace``), or reused
@@ -84,35 +84,36 @@ def bench(
     other = named(versus) if isinstance(versus, str) else versus
     check_seeds(seeds)
     recipes = [recipe] if other is None else [recipe, other]
-    if other is not None and folded(safe_name(recipe.name)) == folded(safe_name(other.name)):
-        same = f"both recipes are called {recipe.name}"
-        if recipe.name != other.name:
-            same = f"the recipes {recipe.name} and {other.name} would share run folders"
-        raise UserError(f"{same}; compare two, or give the one in a file another name")
+    check_names(recipes)
     if cluster is None:
         load(places.data, on_event=on_event)  # once, rather than in every process at the same time
     # Seed by seed, so that a bench that is stopped has pairs to compare.
     tasks = [Task(each, seed, places, compute) for seed in seeds for each in recipes]
     outcome = train_all(tasks, differing=DIFFERING[existing], jobs=jobs, cluster=cluster, on_event=on_event)
-    benches: list[Bench] = []
-    folders: list[Path] = []
-    nothing: list[str] = []  # of a recipe without a single finished seed
+    written: list[tuple[Bench, Path]] = []
     for each in recipes:
         folder = bench_path(places.benches, each.name, seeds)
-        made = collect(each, outcome, folder)
-        if made is None:
-            failure = next(failure for failure in outcome.failures if failure.task.recipe == each)
-            nothing.append(f"{failure} (and no other seed is finished)")
-            continue
-        made.write(folder)
-        benches.append(made)
-        folders.append(folder)
-    if nothing:
-        kept = f"; the other's bench is in {folders[0]}" if folders else ""
-        raise UserError("; ".join(nothing) + kept)
-    if other is None:
-        return BenchResult(benches[0], folders[0])
-    return BenchResult(benches[0], folders[0], benches[1], folders[1])
+        if made := collect(each, outcome, folder):
+            made.write(folder)
+            written.append((made, folder))
+    if len(written) < len(recipes):
+        first = {failure.task.recipe: failure for failure in reversed(outcome.failures)}
+        nothing = [each for each in recipes if all(each != made.recipe for made, _ in written)]
+        kept = f"; the other's bench is in {written[0][1]}" if written else ""
+        raise UserError(
+            "; ".join(f"{first[each]} (and no other seed is finished)" for each in nothing) + kept
+        )
+    return BenchResult(*written[0], *(written[1] if other else (None, None)))
+
+
+def check_names(recipes: Sequence[Recipe]) -> None:
+    """Raise UserError where the runs of two recipes would share folders."""
+    for one, other in combinations([recipe.name for recipe in recipes], 2):
+        if folded(safe_name(one)) == folded(safe_name(other)):
+            same = f"the recipes {one} and {other} would share run folders"
+            if one == other:
+                same = f"both recipes are called {one}"
+            raise UserError(f"{same}; compare two, or give the one in a file another name")
 
 
 def collect(recipe: Recipe, outcome: Outcome, folder: Path) -> Bench | None:
@@ -143,5 +144,5 @@ def check_seeds(seeds: Sequence[int]) -> None:
 
 
 def bench_path(benches_dir: Path, name: str, seeds: Sequence[int]) -> Path:
-    """Where the bench of a recipe called ``name`` lies."""
+    """Return the folder of the bench of a recipe called ``name``."""
     return benches_dir / f"{safe_name(name)}-seeds-{seeds[0]}-{seeds[-1]}"

@@ -72,7 +72,7 @@ def train_all(
     Args:
         tasks: the trainings.
         differing: what to do with runs that another engine or other numerics trained.
-        jobs: trainings at a time on this machine; by default as many as its cores and memory hold.
+        jobs: trainings in parallel on this machine; by default what is measured to be fastest.
         cluster: the address of a Dask scheduler, whose workers train instead.
         on_event: called, from the calling thread, with every event.
 
