@@ -25,12 +25,13 @@ GIB = 2**30
 class Measured:
     """A measurement by fiat, which counts how often it is asked for."""
 
-    def __init__(self, one_s: float, several_s: float, undisturbed: bool = True) -> None:
-        self.speeds = Speeds(one_s, several_s, undisturbed)
+    def __init__(self, one_s: float, several_s: float, reliable: bool = True) -> None:
+        self.speeds = Speeds(one_s, several_s, reliable)
         self.asked: list[tuple] = []
 
-    def __call__(self, recipe, compute, jobs, cores) -> Speeds:
+    def __call__(self, recipe, compute, jobs, cores, budget_s) -> Speeds:
         self.asked.append((recipe, jobs, cores))
+        self.budget_s = budget_s
         return self.speeds
 
 
@@ -138,7 +139,7 @@ def test_a_damaged_file_is_made_anew(cache, content):
 
 @needs_native
 def test_a_busy_machines_answer_is_used_and_forgotten(cache):
-    measured = Measured(1.0, 5.0, undisturbed=False)
+    measured = Measured(1.0, 5.0, reliable=False)
     for _ in range(2):
         assert local_layout(tasks(8), Compute(), None, measured).jobs == 1
     assert len(measured.asked) == 2
@@ -160,7 +161,7 @@ def test_without_a_home_folder_it_is_measured_every_time(cache, monkeypatch):
 @needs_native
 def test_the_heaviest_recipe_is_measured(cache):
     measured = Measured(1.0, 2.0)
-    work = {recipe: layout.work(recipe) for recipe in (MINIMAL, REGULARIZED)}
+    work = {recipe: layout.macs(recipe) for recipe in (MINIMAL, REGULARIZED)}
     local_layout([*tasks(4), *tasks(4, REGULARIZED)], Compute(), None, measured)
     assert measured.asked == [(max(work, key=work.__getitem__), 4, 4)]
 
@@ -174,12 +175,21 @@ def test_the_time_of_the_last_worker(amounts, jobs, expected):
 
 
 @needs_native
-def test_a_real_measurement(monkeypatch):
-    monkeypatch.setattr(layout, "BUDGET_S", 0.1)
+def test_short_trainings_get_a_short_measurement(cache):
+    measured = Measured(1.0, 2.0)
+    local_layout(tasks(100), Compute(), None, measured)
+    assert measured.budget_s == layout.BUDGET_S
+    local_layout(tasks(2, MINIMAL.with_changes(architecture="4p,6p|l", epochs=1)), Compute(), None, measured)
+    assert measured.budget_s < 0.1
+
+
+@needs_native
+def test_a_real_measurement():
     small = MINIMAL.with_changes(architecture="4p,6p|l")
-    speeds = layout.measure(small, Compute(), 2, 2)
+    speeds = layout.measure(small, Compute(), 2, 2, budget_s=0.1)
     assert 0 < speeds.one_s < 60
-    assert speeds.one_s / 2 < speeds.several_s < 60
+    assert 0 < speeds.several_s < 60
+    assert not speeds.reliable
 
 
 @needs_native

@@ -28,6 +28,7 @@ from under20k.engine.base import Compute
 from under20k.engine.select import choose, create, least_bytes
 from under20k.errors import UserError
 from under20k.files import read_json, write_json
+from under20k.recipe.limits import TRAIN_IMAGES
 from under20k.recipe.plan import epoch_plan
 from under20k.recipe.recipe import Recipe
 from under20k.runs.parallel.task import Task
@@ -35,8 +36,10 @@ from under20k.runs.provenance import native_build, processor
 
 FORMAT = 1
 MAX_KEPT = 200  # answers in the file
-BUDGET_S = 1.5  # for a measurement, after one warm-up round
-UNDISTURBED = 0.9  # of the cores' time that a measurement has to get to be remembered
+BUDGET_S = 1.5  # for a measurement
+BUDGET_FRACTION = 0.02  # of the time of all trainings that it may take
+MACS_PER_S = 5e10  # to estimate that time
+IDLE = 0.9  # fraction of the cores' time that a measurement has to get, or other work is in its way
 IMAGES = 1024  # of a measured epoch, or two batches; a fifth as many are evaluated
 
 
@@ -60,14 +63,14 @@ class Speeds:
     """A network alone, on all cores."""
     several_s: float
     """Several networks at once, which share the cores, each on as many images."""
-    undisturbed: bool = True
-    """Whether the cores had nothing else to do; what is measured otherwise is not remembered."""
+    reliable: bool = True
+    """Whether they were measured for long enough and beside no other work: only then are they remembered."""
 
 
-Measure = Callable[[Recipe, Compute, int, int], Speeds]
+Measure = Callable[[Recipe, Compute, int, int, float], Speeds]
 
 
-def measure(recipe: Recipe, compute: Compute, jobs: int, cores: int) -> Speeds:
+def measure(recipe: Recipe, compute: Compute, jobs: int, cores: int, budget_s: float = BUDGET_S) -> Speeds:
     """Time a recipe's epochs on a few images, in both layouts in turns.
 
     Args:
@@ -75,6 +78,7 @@ def measure(recipe: Recipe, compute: Compute, jobs: int, cores: int) -> Speeds:
         compute: the native engine's precision.
         jobs: networks at once in the second layout.
         cores: shared by them.
+        budget_s: seconds to take, though at least two rounds.
 
     Raises:
         UserError: where memory does not suffice.
@@ -97,19 +101,19 @@ def measure(recipe: Recipe, compute: Compute, jobs: int, cores: int) -> Speeds:
 
     layouts = [network(0, cores)], [network(seed, cores // jobs) for seed in range(jobs)]
     times: tuple[list[float], list[float]] = [], []
-    computed_s = 0.0  # by all threads in the second layout
+    computed_s = 0.0  # CPU time in the second layout, which keeps all cores busy
     with ThreadPoolExecutor(jobs) as pool:  # the engine computes without Python's lock
         begun = perf_counter()
-        while len(times[1]) < 2 or perf_counter() - begun < BUDGET_S:
+        while len(times[1]) < 2 or perf_counter() - begun < budget_s:
             for networks, seconds in zip(layouts, times, strict=True):
                 started, computed_before_s = perf_counter(), process_time()
                 for running in [pool.submit(epoch) for epoch in networks]:
                     running.result()
                 seconds.append(perf_counter() - started)
             computed_s += process_time() - computed_before_s
-    busy = computed_s / (sum(times[1]) * jobs * (cores // jobs))
+    idle = computed_s / (sum(times[1]) * jobs * (cores // jobs)) >= IDLE
     one_s, several_s = (median(seconds[1:]) for seconds in times)  # the first round warms up
-    return Speeds(one_s, several_s, busy >= UNDISTURBED)
+    return Speeds(one_s, several_s, reliable=idle and budget_s >= BUDGET_S)
 
 
 def local_layout(
@@ -140,12 +144,13 @@ def local_layout(
     one = Layout(1, cores, f"1 at a time on {cores} threads")
     if fitting == 1:
         return one
-    heaviest = max(tasks, key=lambda task: work(task.recipe)).recipe
+    heaviest = max(tasks, key=lambda task: macs(task.recipe)).recipe
+    amounts = [macs(task.recipe) for task in tasks]
+    budget_s = min(BUDGET_S, BUDGET_FRACTION * sum(amounts) / MACS_PER_S)
     try:
-        speeds = remembered(heaviest, compute, fitting, cores, measure)
+        speeds = remembered(heaviest, compute, (fitting, cores), measure, budget_s)
     except UserError:  # too little memory, as the trainings will say
         return several
-    amounts = [work(task.recipe) for task in tasks]
     one_s = sum(amounts) * speeds.one_s
     several_s = makespan(amounts, fitting) * speeds.several_s
     if one_s < several_s:
@@ -183,9 +188,11 @@ def fitting_jobs(tasks: int, threads: int, job_bytes: int) -> tuple[int, str]:
     return (tasks, "") if tasks <= jobs else (max(1, jobs), limit)
 
 
-def work(recipe: Recipe) -> float:
-    """Return the multiplications of a training, in no unit."""
-    return float(recipe.epochs * recipe.architecture.macs)
+def macs(recipe: Recipe) -> float:
+    """Return about the multiplications of a training, whose backward pass takes two for each of the forward
+    pass.
+    """
+    return 3.0 * recipe.architecture.macs * recipe.epochs * TRAIN_IMAGES
 
 
 def makespan(amounts: Sequence[float], jobs: int) -> float:
@@ -198,8 +205,18 @@ def makespan(amounts: Sequence[float], jobs: int) -> float:
     return max(busy_until)
 
 
-def remembered(recipe: Recipe, compute: Compute, jobs: int, cores: int, measure: Measure) -> Speeds:
-    """Return the speeds in the cache file, or measure them and add them; a damaged file is replaced."""
+def remembered(
+    recipe: Recipe, compute: Compute, shared: tuple[int, int], measure: Measure, budget_s: float
+) -> Speeds:
+    """Return the speeds in the cache file, or measure them and add them; a damaged file is replaced.
+
+    Args:
+        recipe: as for ``measure``.
+        compute: likewise.
+        shared: ``measure``'s jobs and cores.
+        measure: measures what is not in the file.
+        budget_s: seconds that it may take.
+    """
     precision = choose(compute).precision
     settings = (
         processor(),
@@ -209,13 +226,13 @@ def remembered(recipe: Recipe, compute: Compute, jobs: int, cores: int, measure:
         str(recipe.architecture),
         str(recipe.batch_size),
     )
-    key = f"{hashlib.sha256(repr(settings).encode()).hexdigest()[:16]}-{jobs}-{cores}"
+    key = f"{hashlib.sha256(repr(settings).encode()).hexdigest()[:16]}-{shared[0]}-{shared[1]}"
     path = cache_file()
     known = read_answers(path) if path else {}
     if key in known:
         return known[key]
-    speeds = measure(recipe, compute, jobs, cores)
-    if path and speeds.undisturbed:
+    speeds = measure(recipe, compute, *shared, budget_s)
+    if path and speeds.reliable:
         seconds = {name: [each.one_s, each.several_s] for name, each in {**known, key: speeds}.items()}
         with suppress(UserError, OSError):  # it is measured again then
             write_json(path, {"format": FORMAT, "seconds": dict(list(seconds.items())[-MAX_KEPT:])})
