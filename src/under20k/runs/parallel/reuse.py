@@ -61,7 +61,7 @@ def fitting(task: Task, expected: Mapping[str, Any], differing: Differing) -> Ta
     found = differences(run, expected)
     if found and differing == "refuse":
         raise UserError(
-            f"{task.path} was trained otherwise ({found}); --overwrite trains it anew, --runs-dir "
+            f"{task.path} was trained otherwise ({found}); --overwrite retrains it, --runs-dir "
             "names another folder"
         )
     return replace(task, existing="replace" if found else "resume")
