@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from under20k.engine import machine
 from under20k.engine.base import Compute
 from under20k.formatting import percent
 from under20k.runs.bench.bench import SeedResult
@@ -119,7 +118,7 @@ class _Trainings:
                 groups.setdefault(group, []).append(key)
         for keys in groups.values():
             with as_recorded(self._recorded(keys[0]).environment) as arithmetic:
-                tasks = {key: self._task(key, arithmetic, len(keys)) for key in keys}
+                tasks = {key: self._task(key, arithmetic) for key in keys}
                 outcome = train_all(list(tasks.values()), jobs=self.jobs, on_event=self.on_event)
             reasons = {failure.task.path: failure.reason for failure in outcome.failures}
             for key, task in tasks.items():
@@ -184,12 +183,12 @@ class _Trainings:
             None,
         )
 
-    def _task(self, key: Key, arithmetic: Arithmetic, group_size: int) -> Task:
-        """Return the training of a seed, one of a group that trains at the same time."""
+    def _task(self, key: Key, arithmetic: Arithmetic) -> Task:
+        """Return the training of a seed."""
         index, seed = key
         threads = self._recorded(key).environment["threads"]
         if arithmetic.engine == "native":  # bit-exact for any number of threads
-            threads = max(1, machine.cores().amount // min(group_size, self.jobs or group_size))
+            threads = None
         places = Places(self.folder / str(index), data=self.data_dir)
         compute = Compute(arithmetic.engine, "cpu", arithmetic.precision, threads)
         return Task(self.records[index].bench.recipe, seed, places, compute)
