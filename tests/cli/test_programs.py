@@ -193,9 +193,9 @@ def test_a_program_that_is_no_file_trains_in_its_own_process(tmp_path, mnist):
 @pytest.mark.parametrize("call", ["main(sys.argv[1:])", "main()"])
 def test_ctrl_c_ends_a_training_in_this_process(tmp_path, mnist, call):
     """Within a step or so, though a thread cannot be ended; the next call goes on."""
-    command = [sys.executable, "-c", f"{GONE}sys.exit({call})"]
+    program = [sys.executable, "-c", f"{GONE}sys.exit({call})"]
     bench = ["bench", "minimal", "--seeds", "0-1", "--epochs", "500", "--batch-size", "1000"]
-    process = command.start(tmp_path, *bench, command=command)
+    process = command.start(tmp_path, *bench, command=program)
     command.read_until(process, "parameters, 500 epochs")
     assert command.wait_for(lambda: any(tmp_path.rglob("checkpoint.safetensors")))
     sent = time.monotonic()
