@@ -136,7 +136,7 @@ def test_everything_is_trained_and_reported(trained):
     assert first == f"regularized: 9 of 10 requirements met; {advice}"
     assert second == f"minimal: 8 of 10 requirements met; missed: dropout; {advice}"
     assert last == f"report: {trained / 'report' / 'report.html'}"
-    assert re.search(r"^4 trainings, \d+ at a time$", err, re.M)
+    assert re.search(r"^4 trainings, \d+ at a time\b", err, re.M)
     for name in NAMES:
         shown = re.findall(rf"^{name} +(.*)$", err, re.M)
         assert f"{choose().engine} engine, fp32" in shown[0]
