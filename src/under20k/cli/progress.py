@@ -99,29 +99,23 @@ class Display(AbstractContextManager["Display"]):
                 self.line(f"{recipe.name}: {parameters}, {plural(recipe.epochs, 'epoch')}")
 
     def _started(self, event: Started) -> None:
-        resumed = f"resuming after epoch {len(event.history)}" if event.history else ""
-        text = "; ".join(filter(None, (start_text(event.recipe, last_session(event.environment)), resumed)))
+        what = [start_text(event.recipe, sessions(event.environment)[-1])]
+        resumed = [f"resuming after epoch {len(event.history)}"] if event.history else []
         if self.shows == "training":
-            self.recipes[event.run] = event.recipe
-            if self.choice:
-                self.line(self.choice)
-                self.choice = ""
             folder = event.folder or event.run
-            if fewer := fewer_threads(folder, event.environment):
-                self.line(fewer)
-            where = f"{start_text(event.recipe, last_session(event.environment))} → {folder}"
-            self.line("; ".join(filter(None, (f"{event.recipe.name}, seed {event.seed}: {where}", resumed))))
+            for line in filter(None, (self.choice, fewer_threads(folder, event.environment))):
+                self.line(line)
+            self.choice = ""
+            self.recipes[event.run] = event.recipe
+            self.line("; ".join([f"{event.recipe.name}, seed {event.seed}: {what[0]} → {folder}", *resumed]))
             self._start_bar(event.recipe.epochs, len(event.history))
         elif event.teacher:
             return
-        elif self.shows == "trainings":
+        elif text := "; ".join([*(what if self.shows == "trainings" else ()), *resumed]):
             self._line(event.run, text)
-        elif resumed:
-            self._line(event.run, resumed)
+        self.previous.pop(event.run, None)
         if event.history:
             self.previous[event.run] = event.history[-1]
-        else:
-            self.previous.pop(event.run, None)
         self._move(event.run, 0)
 
     def _epoch_done(self, event: EpochDone) -> None:
@@ -224,21 +218,18 @@ def start_text(recipe: Recipe, session: Mapping[str, Any]) -> str:
     )
 
 
-def last_session(environment: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what a run's environment says of its last session."""
-    sessions: list[Mapping[str, Any]] = [environment, *environment.get("resumed", ())]
-    return sessions[-1]
+def sessions(environment: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return a run's sessions, as ``Run.sessions``."""
+    return [environment, *environment.get("resumed", ())]
 
 
 def fewer_threads(run: Path, environment: Mapping[str, Any]) -> str:
     """Return that a run is resumed on fewer threads than before, if it is."""
-    sessions = [environment, *environment.get("resumed", ())]
-    if len(sessions) < 2:
-        return ""
-    before, now = (session.get("threads") for session in sessions[-2:])
+    threads = [session.get("threads") for session in sessions(environment)[-2:]]
+    before, now = threads[0], threads[-1]
     if not isinstance(before, int) or not isinstance(now, int) or now >= before:
         return ""
-    same = ", to the same bits" if sessions[-1].get("engine") == "native" else ""
+    same = ", to the same bits" if sessions(environment)[-1].get("engine") == "native" else ""
     return f"{run}: resuming with {plural(now, 'thread')} instead of {before}{same}"
 
 
