@@ -9,7 +9,12 @@ import pytest
 from tests.support import ROOT
 from under20k.data import Mnist, load
 
-pytest_plugins = ["tests.support.cpu_time", "tests.support.downloads", "tests.support.pages"]
+pytest_plugins = [
+    "tests.support.cpu_time",
+    "tests.support.downloads",
+    "tests.support.pages",
+    "tests.support.warm_sandbox",
+]
 
 
 def pytest_configure() -> None:

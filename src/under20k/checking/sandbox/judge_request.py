@@ -95,7 +95,7 @@ def module_folders(request: Request) -> list[Path]:
 
     They are the root, the folders up to the submission's, the current one, and that of the file.
     """
-    folders = (request.root, *request.folders, os.getcwd(), os.path.dirname(request.path))
+    folders = (request.root, *request.folders, request.current, os.path.dirname(request.path))
     return [Path(folder) for folder in dict.fromkeys(map(os.path.abspath, folders))]
 
 
@@ -137,6 +137,8 @@ def _prepare(request: Request, folders: Sequence[Path], scratch: Path, imported:
     sys.path[:0] = [str(folder) for folder in folders if str(folder) != beside or beside == request.root]
     sys.path.append(beside)
     sys.argv = [request.path]
+    with contextlib.suppress(OSError):  # then it is where this process began
+        os.chdir(request.current)
     move_home(scratch)
     with contextlib.suppress(ImportError):  # Windows
         process_limits.limit(request.memory_limit_bytes)

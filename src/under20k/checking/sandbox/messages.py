@@ -23,6 +23,8 @@ class Request:
     path: str
     root: str
     folders: Sequence[str]
+    current: str
+    """Current folder of the command; the model's too."""
     package: str
     pieces: Sequence[Piece]
     name: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -50,6 +51,7 @@ class Sandbox:
             path=str(target.path.absolute()),
             root=str(target.root),
             folders=target.folders,
+            current=os.getcwd(),
             package=target.package,
             pieces=target.pieces,
             name=target.name,
