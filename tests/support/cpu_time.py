@@ -1,7 +1,7 @@
 """``--cpu-time N``: print the CPU seconds of the N dearest tests and of each folder.
 
-Wall time says little where several processes share the cores. A test's seconds are those of its own process and of
-the child processes that have ended meanwhile; a fixture's are its first test's.
+Wall time says little where several processes share the cores. A test's seconds are those of its own process
+and of the child processes that have ended meanwhile; a fixture's are its first test's.
 """
 
 import resource

@@ -19,9 +19,9 @@ from under20k.recipe.seeds import check_seed
 from under20k.runs.distillation import note, remove_teachers, train_teachers, training_time_s
 from under20k.runs.events import EpochDone, Event, Finished, OnEvent, Started, Step, ignore
 from under20k.runs.loop import train_epochs
+from under20k.runs.main_guard import end_if_only_imported
 from under20k.runs.metrics import EpochMetrics
 from under20k.runs.names import check_name
-from under20k.runs.parallel.processes import end_if_only_imported
 from under20k.runs.places import Places
 from under20k.runs.provenance import PRECISION, describe_environment
 from under20k.runs.run import Existing, Run, run_path

@@ -13,7 +13,7 @@ from under20k.recipe.recipe import Recipe
 from under20k.runs.bench.bench import Bench
 from under20k.runs.bench.run_bench import DIFFERING, bench_path, collect
 from under20k.runs.events import OnEvent, ignore
-from under20k.runs.parallel.processes import end_if_only_imported
+from under20k.runs.main_guard import end_if_only_imported
 from under20k.runs.parallel.scheduler import train_all
 from under20k.runs.parallel.task import Task
 from under20k.runs.places import Places

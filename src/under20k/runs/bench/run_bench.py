@@ -21,8 +21,8 @@ from under20k.recipe.recipe import Recipe
 from under20k.recipe.seeds import check_seed
 from under20k.runs.bench.bench import Bench
 from under20k.runs.events import OnEvent, ignore
+from under20k.runs.main_guard import end_if_only_imported
 from under20k.runs.names import folded, safe_name
-from under20k.runs.parallel.processes import end_if_only_imported
 from under20k.runs.parallel.reuse import Differing
 from under20k.runs.parallel.scheduler import Outcome, train_all
 from under20k.runs.parallel.task import Task

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from queue import SimpleQueue
 
 from under20k.runs.events import Event
+from under20k.runs.main_guard import end_if_only_imported
 from under20k.runs.parallel.layout import Layout
 from under20k.runs.parallel.processes import (
     ProcessDied,
     SeparateProcesses,
-    end_if_only_imported,
     tell_parent,
 )
 from under20k.runs.parallel.task import Backend, Task, perform

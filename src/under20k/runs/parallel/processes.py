@@ -23,13 +23,12 @@ from time import monotonic, sleep
 from typing import Any
 
 from under20k.errors import UserError, in_words, unforeseen
+from under20k.runs.main_guard import NO_GUARD, WORKER
 
 POLL_S = 0.1
 JOIN_S = 1.0  # for a killed process to end
 EXIT_S = 5.0  # for the exit code of a process whose pipe is closed
 BEGUN, TOLD, DONE, FAILED = "begun", "told", "done", "failed"
-WORKER = "under20k-worker"  # the name of our processes
-NO_GUARD = 78  # their exit code if the script that they import trains
 GUARD = 'put what it does under `if __name__ == "__main__":`'
 
 
@@ -188,16 +187,6 @@ def _died_in_start(code: int | None) -> Exception:
     how = f"by signal {-code}" if code and code < 0 else f"with exit code {code}"
     hint = f"; it imports {script}, so {GUARD}" if script and code == 1 else ""  # an exception's code
     return DiedInStart(f"its process ended as it started, {how}{hint}")
-
-
-def end_if_only_imported() -> None:
-    """End this process if it is a worker that is just importing the script that started it.
-
-    Without a main guard the script would train, and start workers, again. The exit code tells the parent.
-    """
-    process = multiprocessing.current_process()
-    if process.name == WORKER and getattr(process, "_inheriting", False):
-        os._exit(NO_GUARD)
 
 
 def _main_script() -> str | None:

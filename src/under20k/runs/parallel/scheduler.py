@@ -14,9 +14,10 @@ from typing import Any
 from under20k.engine.select import choose, torch_device
 from under20k.errors import UserError, unforeseen
 from under20k.runs.events import EpochDone, Failed, Finished, Note, OnEvent, Scheduled, Started, Step, ignore
+from under20k.runs.main_guard import end_if_only_imported
 from under20k.runs.parallel.layout import local_layout
 from under20k.runs.parallel.local import local_backend
-from under20k.runs.parallel.processes import DiedInStart, NoMainGuard, end_if_only_imported
+from under20k.runs.parallel.processes import DiedInStart, NoMainGuard
 from under20k.runs.parallel.reuse import Differing, differences, finished, fitting, trained_elsewhere
 from under20k.runs.parallel.task import Backend, BackendLost, Task
 from under20k.runs.provenance import local_identity, portable_identity
