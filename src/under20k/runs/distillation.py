@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from under20k.errors import UserError
@@ -11,35 +11,10 @@ from under20k.recipe.recipe import Recipe
 from under20k.runs.metrics import EpochMetrics
 from under20k.runs.plausible import TEACHER, is_figure
 from under20k.runs.provenance import identity
-from under20k.runs.run import TEACHERS, Existing, Run, run_path
+from under20k.runs.run import TEACHERS, Run, run_path
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-TrainTeacher = Callable[[int, Recipe, int, "Path", Existing], Run]
-"""Trains a teacher: its number, counted from 1, recipe, seed and ``Places.runs``, and what to do with a run
-that is there.
-"""
-
-
-def train_teachers(run: Run, train_teacher: TrainTeacher) -> list[Run]:
-    """Return the finished runs of the teachers that ``run`` learns from.
-
-    One that is there is resumed or reused if it is the recipe's and trained as ``run`` is, else replaced.
-    """
-    teaching = run.recipe.distillation
-    assert teaching is not None
-    folder = run.path / TEACHERS
-    return [
-        train_teacher(
-            number,
-            teaching.teacher,
-            seed,
-            folder,
-            "resume" if is_fit(folder, teaching.teacher, seed, run) else "replace",
-        )
-        for number, seed in enumerate(teaching.seeds(run.seed), 1)
-    ]
 
 
 def is_fit(folder: Path, recipe: Recipe, seed: int, taught: Run) -> bool:

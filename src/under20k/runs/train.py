@@ -16,7 +16,7 @@ from under20k.files import is_present
 from under20k.recipe.named import named
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.seeds import check_seed
-from under20k.runs.distillation import note, remove_teachers, train_teachers, training_time_s
+from under20k.runs.distillation import is_fit, note, remove_teachers, training_time_s
 from under20k.runs.events import EpochDone, Event, Finished, OnEvent, Started, Step, ignore
 from under20k.runs.loop import train_epochs
 from under20k.runs.main_guard import end_if_only_imported
@@ -24,7 +24,7 @@ from under20k.runs.metrics import EpochMetrics
 from under20k.runs.names import check_name
 from under20k.runs.places import Places
 from under20k.runs.provenance import PRECISION, describe_environment
-from under20k.runs.run import Existing, Run, run_path
+from under20k.runs.run import TEACHERS, Existing, Run, run_path
 
 
 def train(
@@ -130,21 +130,24 @@ def finished_event(run: Run, *, reused: bool = False, differing: str = "") -> Fi
 def _teachers(
     run: Run, engine: Engine, places: Places, on_event: OnEvent, command_line: str | None
 ) -> list[Run]:
-    """Train the teachers of ``run`` as ``engine`` will train it; see ``train``."""
-    compute = Compute(engine.name, engine.device, engine.precision, engine.threads)
+    """Return the finished runs of the teachers of ``run``, trained as ``engine`` will train it; see ``train``.
 
-    def train_teacher(number: int, teacher: Recipe, seed: int, runs_dir: Path, existing: Existing) -> Run:
-        return train(
-            teacher,
+    One that is there is resumed or reused if it is the recipe's and trained as ``run`` is, else replaced.
+    """
+    distillation, folder = run.recipe.distillation, run.path / TEACHERS
+    assert distillation is not None
+    return [
+        train(
+            distillation.teacher,
             seed,
-            compute=compute,
-            places=Places(runs_dir, data=places.data),
-            existing=existing,
+            compute=Compute(engine.name, engine.device, engine.precision, engine.threads),
+            places=Places(folder, data=places.data),
+            existing="resume" if is_fit(folder, distillation.teacher, seed, run) else "replace",
             on_event=_as_teacher(on_event, run.path, number),
             command_line=command_line,
         )
-
-    return train_teachers(run, train_teacher)
+        for number, seed in enumerate(distillation.seeds(run.seed), 1)
+    ]
 
 
 def _as_teacher(on_event: OnEvent, taught: Path, number: int) -> Callable[[Event], None]:
