@@ -130,7 +130,7 @@ def finished_event(run: Run, *, reused: bool = False, differing: str = "") -> Fi
 def _teachers(
     run: Run, engine: Engine, places: Places, on_event: OnEvent, command_line: str | None
 ) -> list[Run]:
-    """Return the finished runs of the teachers of ``run``, trained as ``engine`` will train it; see ``train``.
+    """Return the finished runs of the teachers of ``run``, trained as ``engine`` will train it.
 
     One that is there is resumed or reused if it is the recipe's and trained as ``run`` is, else replaced.
     """
