@@ -102,6 +102,6 @@ def test_a_worker_reports_few_steps_and_leaves_its_end_to_the_scheduler(monkeypa
     assert [event.images for event in events] == [0, 4, 8]
     teacher_done, done = (Finished(RUN, MINIMAL, 0.99, 20.0, teacher=number) for number in (1, 0))
     events.clear()
-    for event in (EVENTS[3], teacher_done, done, EVENTS[6]):
+    for event in (EVENTS[1], EVENTS[3], teacher_done, done, FetchWarning("damaged")):
         report(event)
-    assert events == [EVENTS[3], teacher_done, EVENTS[6]]
+    assert events == [EVENTS[1], EVENTS[3], teacher_done]

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from under20k.engine.base import Compute
 from under20k.errors import UserError
 from under20k.recipe.recipe import Recipe
-from under20k.runs.events import Event, Finished, OnEvent, Step
+from under20k.runs.events import EpochDone, Event, Finished, OnEvent, Started, Step
 from under20k.runs.places import Places
 from under20k.runs.run import Existing, Run, run_path
 from under20k.runs.train import train
@@ -89,9 +89,10 @@ def perform(task: Task, on_event: OnEvent, command_line: str | None = None) -> N
 
 
 def sparing(on_event: OnEvent) -> OnEvent:
-    """Return what passes events on, except for steps in quick succession.
+    """Return what passes a training's events on, except for steps in quick succession.
 
-    The end of a task itself is left to the scheduler, which has to collect the run first.
+    The end of a task itself is left to the scheduler, which has to collect the run first. What is wrong with
+    the files of MNIST, the scheduler's process has said.
     """
     reported = 0.0
 
@@ -101,7 +102,7 @@ def sparing(on_event: OnEvent) -> OnEvent:
             if monotonic() - reported < STEP_S:
                 return
             reported = monotonic()
-        if not (isinstance(event, Finished) and not event.teacher):
+        if isinstance(event, Started | Step | EpochDone) or (isinstance(event, Finished) and event.teacher):
             on_event(event)
 
     return pass_on
