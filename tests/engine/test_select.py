@@ -60,7 +60,7 @@ def test_all_cores_that_the_process_may_use_by_default():
         ({"precision": "fp16"}, "precision: 'fp16'; expected one of auto, fp32, bf16"),
         (
             {"engine": "torch", "precision": "bf16"},
-            "precision: 'bf16', in which only the native engine trains",
+            "precision: 'bf16', which only the native engine supports",
         ),
     ],
 )

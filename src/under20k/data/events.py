@@ -1,4 +1,4 @@
-"""What happens while MNIST is fetched, as values handed to one callable."""
+"""Events of a download of MNIST, as values passed to one callable."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SourceTried:
-    """A source is asked for the files that are missing."""
+    """A source is tried for the missing files."""
 
     source: str
 
@@ -25,7 +25,7 @@ class Downloaded:
 
 @dataclass(frozen=True)
 class SourceDone:
-    """The source asked last has given all files, or failed."""
+    """The last source delivered all files, or failed."""
 
     outcome: str
 

@@ -36,7 +36,7 @@ class IdxFile:
     shape: tuple[int, ...]
     """(images, rows, columns) or (labels,)."""
     sha256: str
-    """Of the uncompressed file, in hexadecimal."""
+    """SHA-256 of the uncompressed file, in hexadecimal."""
     keras_name: str
     """Name of the array in Keras' ``mnist.npz``."""
 

@@ -46,7 +46,7 @@ Labels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Compute:
-    """What to train or evaluate on.
+    """The engine, device, precision and threads to compute with.
 
     Raises UserError for values that no machine has; what this machine lacks is found by ``select.choose``.
     """

@@ -35,7 +35,7 @@ def library() -> Path | None:
 
 
 def compiler() -> str | None:
-    """Return what compiled the engine, such as ``GCC 12.2.0``; None where there is no engine.
+    """Return what compiled the engine, such as ``GCC 12.2.0``; None if there is no engine.
 
     GCC and Clang fuse different multiply-adds, so their bits differ. GCC 11 and 12 agree.
     """

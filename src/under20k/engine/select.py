@@ -36,7 +36,7 @@ def choose(compute: Compute = Compute()) -> Choice:
         return Choice("native", f"{choice.reason}; {isa.arithmetic(precision)}", precision)
     if precision != "fp32":
         raise UserError(
-            f"precision: {precision!r}, in which only the native engine trains, and this is the torch engine "
+            f"precision: {precision!r}, which only the native engine supports, but this is the torch engine "
             f"({choice.reason}); use --precision fp32"
         )
     return choice
@@ -44,7 +44,7 @@ def choose(compute: Compute = Compute()) -> Choice:
 
 def _choose_engine(engine: str, device: str) -> Choice:
     if engine == "torch":
-        return Choice("torch", "as asked")
+        return Choice("torch", "as requested")
     missing = isa.unavailable()
     on_cpu = device in ("auto", "cpu")
     if engine == "native":
@@ -54,12 +54,12 @@ def _choose_engine(engine: str, device: str) -> Choice:
             )
         if missing:
             raise UserError(f"engine: 'native', but {missing}; use --engine torch")
-        return Choice("native", "as asked")
+        return Choice("native", "as requested")
     if not on_cpu:
         return Choice("torch", f"for device {device}; the native engine runs on the CPU only")
     if missing:
-        return Choice("torch", f"for {missing}")
-    return Choice("native", "built, and the fastest on a CPU")
+        return Choice("torch", missing)
+    return Choice("native", "the fastest on a CPU")
 
 
 def create(
@@ -98,9 +98,9 @@ def create(
 
 
 def check_training_memory(engine: Engine, recipe: Recipe) -> None:
-    """Raise UserError where training ``recipe`` on a CPU takes more memory than this process may use.
+    """Raise UserError if training ``recipe`` on a CPU takes more memory than this process may use.
 
-    The native engine has asked for its own when it was made.
+    The native engine checks its own when it is created.
     """
     if engine.name != "torch" or engine.device != "cpu":
         return

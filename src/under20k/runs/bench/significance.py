@@ -23,8 +23,8 @@ POWER = 0.8
 """Power with which the seeds needed detect a difference."""
 SIGNIFICANCE = 0.05
 """Two-sided significance level of a difference that counts as detected."""
-EXACT_SEEDS = 1000  # beyond so many seeds, the t-distribution is taken as normal
-EXACT_PAIRS = 2000  # beyond so many pairs, the sum of flipped signs is taken as normal
+EXACT_SEEDS = 1000  # above this number of seeds the t-distribution is taken as normal
+EXACT_PAIRS = 2000  # above this number of pairs the sum of flipped signs is taken as normal
 
 Interval = tuple[float, float]
 
