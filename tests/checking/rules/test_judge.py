@@ -293,7 +293,7 @@ SHARED = Architecture.parse("5,5,5sp,5vs|3v")
 def test_layers_match_the_architectures_counts(architecture):
     judgement = judge_model(build(architecture), load_profile("brief"))
     (parameters,) = (found for found in judgement.findings if found.rule == "parameters")
-    assert parameters["evidence"].startswith(f"{architecture.parameters:,}: all trainable")
+    assert parameters.evidence.startswith(f"{architecture.parameters:,}: all trainable")
     rows, counted = judgement.layers, list(architecture.layers())
     by_name = {row.name: row for row in rows}
     for layer in counted:
