@@ -1,8 +1,9 @@
-"""The figures of an epoch, and the JSON lines that store them."""
+"""The figures of an epoch, the JSON lines that store them, and whether a training can have given them."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -11,8 +12,12 @@ from typing import Any
 
 from under20k.errors import UserError, in_words
 from under20k.files import parse_json
+from under20k.recipe.limits import TRAIN_IMAGES, VALIDATION_IMAGES
 from under20k.recipe.recipe import Recipe
-from under20k.runs.plausible import epoch_faults, is_figure
+from under20k.runs.plausible import AMOUNT, accuracy_faults, is_amount, is_figure
+
+RATE_ROUNDING = 1e-9  # relative, in a learning rate
+TIME_ROUNDING = 1e-6  # relative, between times that follow from each other
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ def parse_metrics(lines: list[str], path: Path, recipe: Recipe) -> list[EpochMet
 def epoch_metrics(values: dict[str, Any]) -> EpochMetrics:
     """Invert ``asdict``. Raises ValueError or TypeError for anything but finite numbers.
 
-    ``plausible.epoch_faults`` checks whether a training can have given them.
+    ``epoch_faults`` checks whether a training can have given them.
     """
     for name, value in values.items():
         if not is_figure(value):
@@ -73,6 +78,41 @@ def epoch_metrics(values: dict[str, Any]) -> EpochMetrics:
     if type(values.get("epoch", 1)) is not int:
         raise ValueError(f"epoch is {values['epoch']!r}")
     return EpochMetrics(**values)
+
+
+def epoch_faults(epochs: Sequence[EpochMetrics], recipe: Recipe) -> list[str]:
+    """Return what is wrong with the epochs of a training by ``recipe``, finished or not."""
+    if [epoch.epoch for epoch in epochs] != list(range(1, len(epochs) + 1)):
+        return ["its epochs are not numbered 1, 2, 3, …"]
+    if len(epochs) > recipe.epochs:
+        return [f"it has {len(epochs)} epochs, its recipe {recipe.epochs}"]
+    return [f"epoch {epoch.epoch}: {fault}" for epoch in epochs for fault in _of_epoch(epoch, recipe)]
+
+
+def _of_epoch(epoch: EpochMetrics, recipe: Recipe) -> list[str]:
+    faults = []
+    for name, images in (("train_accuracy", TRAIN_IMAGES), ("validation_accuracy", VALIDATION_IMAGES)):
+        faults += accuracy_faults(name, getattr(epoch, name), images)
+    for name in ("train_loss", "validation_loss", "train_time_s", "total_time_s", "images_per_s"):
+        if not is_amount(value := getattr(epoch, name)):
+            faults.append(f"{name} is {value!r}; {AMOUNT}")
+    steps = -(-TRAIN_IMAGES // recipe.batch_size)
+    planned = recipe.learning_rate_at((epoch.epoch - 1) * steps, steps)
+    if not math.isclose(epoch.learning_rate, planned, rel_tol=RATE_ROUNDING, abs_tol=1e-300):
+        faults.append(f"learning_rate is {epoch.learning_rate!r}; the recipe's schedule has {planned!r}")
+    if faults:
+        return faults
+    if epoch.train_time_s > epoch.total_time_s * (1 + TIME_ROUNDING):
+        faults.append(
+            f"train_time_s {epoch.train_time_s!r} is more than total_time_s {epoch.total_time_s!r}, "
+            "which includes it"
+        )
+    if not math.isclose(epoch.images_per_s * epoch.train_time_s, TRAIN_IMAGES, rel_tol=TIME_ROUNDING):
+        faults.append(
+            f"images_per_s is {epoch.images_per_s!r}, which is not {TRAIN_IMAGES:,} images in "
+            f"{epoch.train_time_s!r} s"
+        )
+    return faults
 
 
 def learning_rate_drops(

@@ -7,22 +7,16 @@ Each ``…_faults`` function returns what is wrong, in words that end a sentence
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import Any, TypeGuard
 
 from under20k.engine.base import MAX_THREADS
 from under20k.recipe.architecture import CLASSES
-from under20k.recipe.limits import TEST_IMAGES, TRAIN_IMAGES, VALIDATION_IMAGES
-from under20k.recipe.recipe import Recipe
+from under20k.recipe.limits import TEST_IMAGES, VALIDATION_IMAGES
 from under20k.recipe.seeds import MAX_SEED
 
-if TYPE_CHECKING:
-    from under20k.runs.metrics import EpochMetrics
-
 IMAGE_ROUNDING = 1e-6  # images, in an accuracy times the size of its split
-RATE_ROUNDING = 1e-9  # relative, in a learning rate
-TIME_ROUNDING = 1e-6  # relative, between times that follow from each other
 FIGURE_ROUNDING = 1e-12  # relative, between figures computed from the same counts
 MAX_CORES = 65_536
 MAX_NUMERICS = 10_000
@@ -37,42 +31,14 @@ TEACHER = {"recipe", "seed", "validation_accuracy", "time_s"}
 AMOUNT = "expected a finite number from 0"
 
 
-def epoch_faults(epochs: Sequence[EpochMetrics], recipe: Recipe) -> list[str]:
-    """Return what is wrong with the epochs of a training by ``recipe``, finished or not."""
-    if [epoch.epoch for epoch in epochs] != list(range(1, len(epochs) + 1)):
-        return ["its epochs are not numbered 1, 2, 3, …"]
-    if len(epochs) > recipe.epochs:
-        return [f"it has {len(epochs)} epochs, its recipe {recipe.epochs}"]
-    return [f"epoch {epoch.epoch}: {fault}" for epoch in epochs for fault in _of_epoch(epoch, recipe)]
+def accuracy_faults(name: str, accuracy: float, images: int) -> list[str]:
+    """Return what is wrong with an accuracy: it must be a whole number of images over the split's size.
 
-
-def _of_epoch(epoch: EpochMetrics, recipe: Recipe) -> list[str]:
-    faults = []
-    for name, images in (("train_accuracy", TRAIN_IMAGES), ("validation_accuracy", VALIDATION_IMAGES)):
-        faults += _accuracy_faults(name, getattr(epoch, name), images)
-    for name in ("train_loss", "validation_loss", "train_time_s", "total_time_s", "images_per_s"):
-        if not is_amount(value := getattr(epoch, name)):
-            faults.append(f"{name} is {value!r}; {AMOUNT}")
-    steps = -(-TRAIN_IMAGES // recipe.batch_size)
-    planned = recipe.learning_rate_at((epoch.epoch - 1) * steps, steps)
-    if not math.isclose(epoch.learning_rate, planned, rel_tol=RATE_ROUNDING, abs_tol=1e-300):
-        faults.append(f"learning_rate is {epoch.learning_rate!r}; the recipe's schedule has {planned!r}")
-    if faults:
-        return faults
-    if epoch.train_time_s > epoch.total_time_s * (1 + TIME_ROUNDING):
-        faults.append(
-            f"train_time_s {epoch.train_time_s!r} is more than total_time_s {epoch.total_time_s!r}, "
-            "which includes it"
-        )
-    if not math.isclose(epoch.images_per_s * epoch.train_time_s, TRAIN_IMAGES, rel_tol=TIME_ROUNDING):
-        faults.append(
-            f"images_per_s is {epoch.images_per_s!r}, which is not {TRAIN_IMAGES:,} images in "
-            f"{epoch.train_time_s!r} s"
-        )
-    return faults
-
-
-def _accuracy_faults(name: str, accuracy: float, images: int) -> list[str]:
+    Args:
+        name: begins the sentence.
+        accuracy: a fraction.
+        images: the size of the split.
+    """
     correct = accuracy * images
     if 0 <= correct <= images and abs(correct - round(correct)) <= IMAGE_ROUNDING:
         return []
@@ -146,7 +112,7 @@ def teacher_faults(teacher: Any) -> list[str]:
         faults.append(f"a teacher is {teacher['recipe']!r:.80} with seed {teacher['seed']!r:.80}")
     accuracy, time_s = teacher["validation_accuracy"], teacher["time_s"]
     if is_figure(accuracy):
-        faults += _accuracy_faults("a teacher's accuracy", accuracy, VALIDATION_IMAGES)
+        faults += accuracy_faults("a teacher's accuracy", accuracy, VALIDATION_IMAGES)
     else:
         faults.append(f"a teacher's accuracy is {accuracy!r:.80}; expected a number")
     if not is_amount(time_s):

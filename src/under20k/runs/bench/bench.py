@@ -27,8 +27,8 @@ from under20k.runs.bench.significance import (
 )
 from under20k.runs.bench.statistics import Sample, Summary, first_at_target
 from under20k.runs.distillation import training_time_s
-from under20k.runs.metrics import EpochMetrics, epoch_metrics
-from under20k.runs.plausible import environment_faults, epoch_faults
+from under20k.runs.metrics import EpochMetrics, epoch_faults, epoch_metrics
+from under20k.runs.plausible import environment_faults
 from under20k.runs.run import Run
 
 FORMAT = 1

@@ -44,7 +44,7 @@ def inconsistencies(record: Record, now: datetime | None = None) -> list[str]:
 
 
 def _curve(recipe: Recipe, seed: SeedResult) -> Iterator[str]:
-    """Yield what is wrong within a seed's curve beyond ``plausible.epoch_faults``."""
+    """Yield what is wrong within a seed's curve beyond ``metrics.epoch_faults``."""
     for epoch in seed.epochs:
         for text in (*_losses(recipe, epoch), *_speed(recipe, seed, epoch)):
             yield f"seed {seed.seed}, epoch {epoch.epoch}: {text}"

@@ -11,8 +11,8 @@ from under20k.errors import InvalidValue, UserError
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.seeds import check_seed
 from under20k.runs.bench.bench import SeedResult
-from under20k.runs.metrics import EpochMetrics, epoch_metrics, json_object
-from under20k.runs.plausible import epoch_faults, reading_faults
+from under20k.runs.metrics import EpochMetrics, epoch_faults, epoch_metrics, json_object
+from under20k.runs.plausible import reading_faults
 from under20k.runs.records.fields import check_environment, check_sha256, check_time
 from under20k.runs.run import TEACHERS
 
