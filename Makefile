@@ -102,7 +102,7 @@ check-packages: $(PACKAGES)/installed ## check models among the packages that st
 		tests/checking/sandbox/test_hostile_models.py $(PYTEST_ARGS)
 
 sanitize: $(VENV)/installed-test $(VENV)/installed-sanitize ## run the native engine's tests under sanitizers
-	native/sanitize.sh $(BIN)/python
+	tests/native/sanitize/sanitize.sh $(BIN)/python
 
 
 # Environments. A file says what is installed in one; it is older than what asks for another installation.
@@ -112,7 +112,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # Editable, so that the sources in this folder are what runs.
-$(VENV)/installed: $(BIN)/python pyproject.toml constraints.txt $(wildcard native/*.h native/*.cpp native/*/*.h native/*/*.cpp native/CMakeLists.txt)
+$(VENV)/installed: $(BIN)/python pyproject.toml constraints.txt $(wildcard native/*/*.h native/*/*.cpp native/CMakeLists.txt)
 	$(PIP) --editable .
 	@touch $@
 

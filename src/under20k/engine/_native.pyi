@@ -1,4 +1,4 @@
-"""The C++ side of the native engine (native/module.cpp)."""
+"""The C++ side of the native engine (native/bindings/module.cpp)."""
 
 from collections.abc import Callable
 

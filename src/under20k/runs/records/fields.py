@@ -22,7 +22,7 @@ VERSION = re.compile(r"\d+\.\d+\S*")
 NAME = re.compile(r"(?!\.)[\w+=.,-]+")
 DEVICE = re.compile(r"cpu|mps|cuda(:\d{1,4})?")
 INSTRUCTION_SETS = ("avx512", "avx2", "baseline", "avx512bf16", "wide")
-"""The names in native/isa.cpp."""
+"""The names in native/bindings/isa.cpp."""
 
 
 def text_like(pattern: re.Pattern[str]) -> Callable[[Any], bool]:

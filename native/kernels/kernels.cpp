@@ -4,9 +4,9 @@
 
 #include "activation.h"
 #include "bf16.h"
+#include "dispatch.h"
 #include "head.h"
 #include "images.h"
-#include "methods.h"
 #include "one_image.h"
 #include "optimiser.h"
 #include "peak.h"

@@ -3,14 +3,14 @@
 # either: faults on purpose must be seen (faults.py), then exercise.py and the tests in tests/native must run
 # without a report. A report ends it all at once.
 #
-# Usage: native/sanitize.sh [PYTHON]   (one with under20k and its groups test and sanitize; CXX names the g++)
+# Usage: tests/native/sanitize/sanitize.sh [PYTHON]   (one with under20k and its groups test and sanitize; CXX names the g++)
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../../.."
 python=$(realpath -s "${1:-.venv/bin/python}")
-export PATH="$(dirname "$python"):$PATH" PYTHONPATH="$PWD/native"
+export PATH="$(dirname "$python"):$PATH" PYTHONPATH="$PWD/tests/native/sanitize"
 cxx=${CXX:-g++}
 fail() {
-    echo "native/sanitize.sh: $*" >&2
+    echo "sanitize.sh: $*" >&2
     exit 1
 }
 
@@ -48,9 +48,9 @@ run() {  # name, sanitizers, faults
             ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 \
             TSAN_OPTIONS=halt_on_error=1 "$python" "$@"
     }
-    watched native/faults.py "${faults[@]}"
+    watched tests/native/sanitize/faults.py "${faults[@]}"
     step faults on purpose seen
-    watched native/exercise.py
+    watched tests/native/sanitize/exercise.py
     step exercised
     # A report goes past pytest's capture, for the process ends with it.
     UNDER20K_EXAMPLES=3 watched -m pytest -p sanitized -p no:cacheprovider --capture=sys --quiet \

@@ -1,6 +1,6 @@
 """Runs all of the native engine's kernels at odd sizes; ``sanitize.sh`` looks on. Neither pytest nor torch.
 
-Usage: python native/exercise.py     with UNDER20K_SANITIZED in the environment (see ``sanitized.py``)
+Usage: python exercise.py     with UNDER20K_SANITIZED in the environment (see ``sanitized.py``)
 
 Whether the numbers are right is for tests/native to say. Here every instruction set of this processor meets
 shapes that fill no tile, no vector and no batch, several threads, interruptions and bad input. A batch of one

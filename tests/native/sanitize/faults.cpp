@@ -1,6 +1,6 @@
 // Faults on purpose, in builds with sanitizers only: a sanitizer that saw nothing would otherwise pass for
 // one that found nothing. Each is committed by an instruction set's own kernels, given what the network never
-// gives them, so a report also tells that those were built with the sanitizer. native/faults.py looks for it.
+// gives them, so a report also tells that those were built with the sanitizer. faults.py looks for it.
 
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>

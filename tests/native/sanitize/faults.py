@@ -1,6 +1,6 @@
 """Checks that the sanitizers see faults: commits those named (``faults.cpp``), each in a process of its own.
 
-Usage: python native/faults.py FAULT...     with every instruction set of this processor
+Usage: python faults.py FAULT...     with every instruction set of this processor
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def main() -> None:
             expected = [text.format(isa=isa) for text in REPORTS[fault]]
             if ended.returncode == 0 or any(text not in ended.stderr for text in expected):
                 sys.exit(
-                    f"the sanitizer does not see the {fault} that native/faults.cpp commits with {isa}: exit "
+                    f"the sanitizer does not see the {fault} that faults.cpp commits with {isa}: exit "
                     f"code {ended.returncode}, and not all of {expected} in:\n{ended.stderr}"
                 )
             print(f"{fault}, {isa}: seen")
