@@ -1,4 +1,4 @@
-#include "isa.h"
+#include "bindings/isa.h"
 
 #include <stdexcept>
 
@@ -6,7 +6,7 @@ namespace under20k {
 
 namespace {
 
-struct Choice {
+struct Candidate {
     const char* name;
     bool present;
     const Kernels& (*kernels)();
@@ -19,13 +19,13 @@ const Kernels& choose_kernels(const std::string& name) {
     const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 #endif
-    const Choice choices[] = {
+    const Candidate candidates[] = {
 #if defined(UNDER20K_X86)
         {"avx512", avx512, avx512::kernels},
         {"avx2", __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), avx2::kernels},
 #endif
         {"baseline", true, baseline::kernels},
-// Those after it are never the widest: they are taken by their names only.
+        // Those below are chosen by name only.
 #if defined(UNDER20K_X86)
         {"avx512bf16", avx512 && __builtin_cpu_supports("avx512bf16"), avx512bf16::kernels},
 #endif
@@ -34,14 +34,14 @@ const Kernels& choose_kernels(const std::string& name) {
 #endif
     };
     std::string known, usable;
-    for (const Choice& choice : choices) {
-        if (choice.present && (name.empty() || name == choice.name)) return choice.kernels();
-        known += (known.empty() ? "" : ", ") + std::string(choice.name);
-        if (choice.present) usable += (usable.empty() ? "" : ", ") + std::string(choice.name);
-        if (name == choice.name)
-            throw std::invalid_argument("UNDER20K_ISA: this processor has no " + name);
+    for (const Candidate& candidate : candidates) {
+        if (candidate.present && (name.empty() || name == candidate.name)) return candidate.kernels();
+        known += (known.empty() ? "" : ", ") + std::string(candidate.name);
+        if (candidate.present) usable += (usable.empty() ? "" : ", ") + std::string(candidate.name);
+        if (name == candidate.name) throw std::invalid_argument("UNDER20K_ISA: this processor has no " + name);
     }
-    throw std::invalid_argument("UNDER20K_ISA: '" + name + "'; known are " + known + ", and this processor has " + usable);
+    throw std::invalid_argument("UNDER20K_ISA: '" + name + "'; known are " + known + ", and this processor has " +
+                                usable);
 }
 
 }  // namespace under20k

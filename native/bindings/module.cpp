@@ -1,5 +1,5 @@
-// The Python module under20k.engine._native. under20k.engine.native_engine checks what it hands over, benchmarks/
-// does not; here only what could crash the process is checked.
+// The Python module under20k.engine._native. native_engine.py checks what it passes, benchmarks/ does not; only what
+// could crash the process is checked here.
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -13,9 +13,10 @@
 #include <optional>
 #include <stdexcept>
 
-#include "isa.h"
-#include "network.h"
-#include "speed.h"
+#include "bindings/isa.h"
+#include "bindings/speed.h"
+#include "kernels/hash.h"
+#include "network/network.h"
 
 #if defined(UNDER20K_SANITIZE)
 namespace under20k {
@@ -28,7 +29,10 @@ using namespace nb::literals;
 
 namespace {
 
+using under20k::LayerSettings;
 using under20k::Network;
+using under20k::NetworkSettings;
+using under20k::ParameterRange;
 
 template <typename T, typename... Shape>
 using Array = nb::ndarray<const T, nb::numpy, nb::device::cpu, nb::c_contig, Shape...>;
@@ -38,14 +42,20 @@ void require(bool holds, const char* message) {
     if (!holds) throw std::invalid_argument(message);
 }
 
-// Lets a waiting Ctrl-C through: runs Python's signal handlers, which raise.
+// Run Python's signal handlers, which raise on Ctrl-C.
 void check_signals() {
     nb::gil_scoped_acquire gil;
     if (PyErr_CheckSignals() != 0) throw nb::python_error();
 }
 
-nb::ndarray<nb::numpy, float, nb::ndim<1>> view(float* values, Network& network, nb::handle owner) {
-    return {values, {static_cast<size_t>(values ? network.parameters() : 0)}, owner};
+// All parameters, in the network's own memory.
+nb::ndarray<nb::numpy, float, nb::ndim<1>> view(under20k::Span<float> values, nb::handle owner) {
+    return {values.data, {static_cast<size_t>(values.size)}, owner};
+}
+
+template <typename A>
+auto* data_or_null(const std::optional<A>& array) {
+    return array ? array->data() : nullptr;
 }
 
 nb::tuple train_epoch(Network& network, const Images& images, const Array<uint8_t, nb::ndim<1>>& labels,
@@ -55,7 +65,8 @@ nb::tuple train_epoch(Network& network, const Images& images, const Array<uint8_
                       const Array<int32_t, nb::shape<under20k::SIDE, under20k::GRID>>& spline_weights, bool bilinear,
                       const Array<double, nb::ndim<1>>& learning_rates, const Array<double, nb::ndim<1>>& average_decays,
                       uint32_t dropout_seed, const nb::callable& on_step) {
-    const size_t count = order.shape(0), steps = network.steps(count);
+    const size_t count = order.shape(0);
+    const auto steps = static_cast<size_t>(network.steps(static_cast<ptrdiff_t>(count)));
     require(images.shape(0) == labels.shape(0), "as many labels as images");
     require(!matrices || matrices->shape(0) == count, "one matrix for each position");
     require(!grids || (matrices && grids->shape(0) == count), "one grid for each position, beside its matrix");
@@ -64,9 +75,17 @@ nb::tuple train_epoch(Network& network, const Images& images, const Array<uint8_
         require(order(i) >= 0 && static_cast<size_t>(order(i)) < images.shape(0), "an image for each position");
     for (size_t i = 0; i < labels.shape(0); ++i) require(labels(i) < under20k::CLASSES, "labels in 0–9");
 
-    const under20k::Epoch epoch{{images.data(), labels.data(), order.data(), matrices ? matrices->data() : nullptr,
-                                 grids ? grids->data() : nullptr, spline_weights.data(), bilinear, dropout_seed},
-                                static_cast<int64_t>(count), learning_rates.data(), average_decays.data()};
+    const under20k::Epoch epoch{.source = {.images = images.data(),
+                                           .labels = labels.data(),
+                                           .order = order.data(),
+                                           .matrices = data_or_null(matrices),
+                                           .grids = data_or_null(grids),
+                                           .spline_weights = spline_weights.data(),
+                                           .bilinear = bilinear,
+                                           .dropout_seed = dropout_seed},
+                                .images = static_cast<ptrdiff_t>(count),
+                                .learning_rates = learning_rates.data(),
+                                .average_decays = average_decays.data()};
     under20k::EpochOutcome outcome{};
     {
         nb::gil_scoped_release released;
@@ -74,7 +93,7 @@ nb::tuple train_epoch(Network& network, const Images& images, const Array<uint8_
         auto last = Clock::now();
         outcome = network.train_epoch(
             epoch,
-            [&](int64_t done) {
+            [&](ptrdiff_t done) {
                 // Python is called a few times a second, not after each of a thousand steps.
                 const auto now = Clock::now();
                 if (now - last < std::chrono::milliseconds(50) && done != epoch.images) return;
@@ -88,7 +107,7 @@ nb::tuple train_epoch(Network& network, const Images& images, const Array<uint8_
     return nb::make_tuple(outcome.loss, outcome.correct, outcome.diverged);
 }
 
-void learn_from(Network& network, const std::vector<under20k::Settings>& settings,
+void learn_from(Network& network, const std::vector<NetworkSettings>& settings,
                 const std::vector<Array<float, nb::ndim<1>>>& weights, double temperature, double share) {
     require(settings.size() == weights.size(), "weights of each teacher");
     std::vector<std::unique_ptr<Network>> teachers;
@@ -96,7 +115,7 @@ void learn_from(Network& network, const std::vector<under20k::Settings>& setting
         require(weights[i].shape(0) == static_cast<size_t>(settings[i].parameters), "all weights of a teacher");
         require(settings[i].threads == network.threads(), "as many threads as the student has");
         teachers.push_back(std::make_unique<Network>(settings[i], network.kernels()));
-        std::copy_n(weights[i].data(), settings[i].parameters, teachers.back()->weights());
+        std::copy_n(weights[i].data(), settings[i].parameters, teachers.back()->weights().data);
     }
     network.learn_from(std::move(teachers), temperature, share);
 }
@@ -106,7 +125,8 @@ nb::object logits(Network& network, const Images& images) {
     auto values = std::make_unique<float[]>(count * under20k::CLASSES);
     {
         nb::gil_scoped_release released;
-        network.logits(images.data(), static_cast<int64_t>(count), values.get(), check_signals);
+        const auto size = static_cast<ptrdiff_t>(count);
+        network.logits(images.data(), size, {values.get(), size * under20k::CLASSES}, check_signals);
     }
     float* data = values.release();
     nb::capsule owner(data, [](void* memory) noexcept { delete[] static_cast<float*>(memory); });
@@ -118,34 +138,54 @@ nb::object logits(Network& network, const Images& images) {
 NB_MODULE(_native, m) {
     m.doc() = "The native CPU engine's C++ part; use under20k.engine.";
 
-    nb::class_<under20k::Layer>(m, "Layer")
+    nb::class_<LayerSettings>(m, "Layer")
         .def(
             "__init__",
-            [](under20k::Layer* self, int channels, int kernel, int padding, bool pool, double dropout,
-               uint32_t dropout_threshold, int64_t weight, int64_t bias, int64_t scale, int64_t shift,
-               int64_t running_mean, int64_t running_variance) {
-                new (self) under20k::Layer{channels, kernel, padding, pool, dropout, dropout_threshold, weight, bias,
-                                           scale, shift, running_mean, running_variance};
+            [](LayerSettings* self, ptrdiff_t channels, ptrdiff_t kernel, ptrdiff_t padding, bool pool, double dropout,
+               uint32_t dropout_threshold, ptrdiff_t weight, ptrdiff_t bias, ptrdiff_t scale, ptrdiff_t shift,
+               ptrdiff_t running_mean, ptrdiff_t running_variance) {
+                new (self) LayerSettings{.channels = channels,
+                                         .kernel = kernel,
+                                         .padding = padding,
+                                         .pool = pool,
+                                         .dropout = dropout,
+                                         .dropout_threshold = dropout_threshold,
+                                         .weight = weight,
+                                         .bias = bias,
+                                         .scale = scale,
+                                         .shift = shift,
+                                         .running_mean = running_mean,
+                                         .running_variance = running_variance};
             },
             nb::kw_only(), "channels"_a, "kernel"_a, "padding"_a, "pool"_a, "dropout"_a, "dropout_threshold"_a,
             "weight"_a, "bias"_a, "scale"_a, "shift"_a, "running_mean"_a, "running_variance"_a);
 
-    nb::class_<under20k::Range>(m, "Range")
+    nb::class_<ParameterRange>(m, "Range")
         .def(
             "__init__",
-            [](under20k::Range* self, int64_t begin, int64_t end, bool trained, bool decayed) {
-                new (self) under20k::Range{begin, end, trained, decayed};
+            [](ParameterRange* self, ptrdiff_t begin, ptrdiff_t end, bool trained, bool decayed) {
+                new (self) ParameterRange{.begin = begin, .end = end, .trained = trained, .decayed = decayed};
             },
             nb::kw_only(), "begin"_a, "end"_a, "trained"_a, "decayed"_a);
 
-    nb::class_<under20k::Settings>(m, "Settings")
+    nb::class_<NetworkSettings>(m, "Settings")
         .def(
             "__init__",
-            [](under20k::Settings* self, std::vector<under20k::Layer> layers, bool pool_first,
-               std::vector<under20k::Range> ranges, int64_t parameters, int64_t batch_size, float momentum,
-               float weight_decay, bool nesterov, float label_smoothing, bool averages, int threads, bool bf16) {
-                new (self) under20k::Settings{std::move(layers), pool_first, std::move(ranges), parameters, batch_size,
-                                              momentum, weight_decay, nesterov, label_smoothing, averages, threads, bf16};
+            [](NetworkSettings* self, std::vector<LayerSettings> layers, bool pool_first,
+               std::vector<ParameterRange> ranges, ptrdiff_t parameters, ptrdiff_t batch_size, float momentum,
+               float weight_decay, bool nesterov, float label_smoothing, bool averages, ptrdiff_t threads, bool bf16) {
+                new (self) NetworkSettings{.layers = std::move(layers),
+                                           .pool_first = pool_first,
+                                           .ranges = std::move(ranges),
+                                           .parameters = parameters,
+                                           .batch_size = batch_size,
+                                           .momentum = momentum,
+                                           .weight_decay = weight_decay,
+                                           .nesterov = nesterov,
+                                           .label_smoothing = label_smoothing,
+                                           .averages = averages,
+                                           .threads = threads,
+                                           .bf16 = bf16};
             },
             nb::kw_only(), "layers"_a, "pool_first"_a, "ranges"_a, "parameters"_a, "batch_size"_a, "momentum"_a,
             "weight_decay"_a, "nesterov"_a, "label_smoothing"_a, "averages"_a, "threads"_a, "bf16"_a);
@@ -162,7 +202,7 @@ NB_MODULE(_native, m) {
         "isa"_a);
     m.def(
         "network_bytes",
-        [](const under20k::Settings& settings, const std::string& isa) {
+        [](const NetworkSettings& settings, const std::string& isa) {
             return under20k::network_bytes(settings, under20k::choose_kernels(isa));
         },
         "settings"_a, "isa"_a);
@@ -182,15 +222,16 @@ NB_MODULE(_native, m) {
         "isa"_a, "rounds"_a);
     m.def(
         "time_convolution",
-        [timed](const std::string& isa, const std::string& pass, int kernel, int padding, int inputs, int outputs,
-                int side, int64_t repetitions) {
+        [timed](const std::string& isa, const std::string& pass, ptrdiff_t kernel, ptrdiff_t padding, ptrdiff_t inputs,
+                ptrdiff_t outputs, ptrdiff_t side, int64_t repetitions) {
             using under20k::Pass;
             require(pass == "forward" || pass == "input gradient" || pass == "weight gradient", "a known pass");
             const Pass which = pass == "forward"          ? Pass::forward
                                : pass == "input gradient" ? Pass::input_gradient
                                                           : Pass::weight_gradient;
-            return timed(under20k::time_convolution(under20k::choose_kernels(isa), which, kernel, padding, inputs,
-                                                    outputs, side, repetitions));
+            const under20k::ConvolutionShape shape{
+                .kernel = kernel, .padding = padding, .inputs = inputs, .outputs = outputs, .side = side};
+            return timed(under20k::time_convolution(under20k::choose_kernels(isa), which, shape, repetitions));
         },
         nb::kw_only(), "isa"_a, "which"_a, "kernel"_a, "padding"_a, "inputs"_a, "outputs"_a, "side"_a,
         "repetitions"_a);
@@ -198,22 +239,16 @@ NB_MODULE(_native, m) {
     nb::class_<Network>(m, "Network")
         .def(
             "__init__",
-            [](Network* self, const under20k::Settings& settings, const std::string& isa) {
+            [](Network* self, const NetworkSettings& settings, const std::string& isa) {
                 new (self) Network(settings, under20k::choose_kernels(isa));
             },
             "settings"_a, "isa"_a)
-        .def_prop_ro("weights", [](nb::handle_t<Network> self) {
-            auto& network = nb::cast<Network&>(self);
-            return view(network.weights(), network, self);
-        })
-        .def_prop_ro("momentum", [](nb::handle_t<Network> self) {
-            auto& network = nb::cast<Network&>(self);
-            return view(network.momentum(), network, self);
-        })
-        .def_prop_ro("average", [](nb::handle_t<Network> self) {
-            auto& network = nb::cast<Network&>(self);
-            return view(network.average(), network, self);
-        })
+        .def_prop_ro("weights",
+                     [](nb::handle_t<Network> self) { return view(nb::cast<Network&>(self).weights(), self); })
+        .def_prop_ro("momentum",
+                     [](nb::handle_t<Network> self) { return view(nb::cast<Network&>(self).momentum(), self); })
+        .def_prop_ro("average",
+                     [](nb::handle_t<Network> self) { return view(nb::cast<Network&>(self).average(), self); })
         .def("learn_from", learn_from, nb::kw_only(), "settings"_a, "weights"_a.noconvert(), "temperature"_a, "share"_a)
         .def("train_epoch", train_epoch, nb::kw_only(), "images"_a.noconvert(), "labels"_a.noconvert(),
              "order"_a.noconvert(), "matrices"_a.noconvert().none(), "grids"_a.noconvert().none(),

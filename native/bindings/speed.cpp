@@ -1,10 +1,10 @@
-#include "speed.h"
+#include "bindings/speed.h"
 
 #include <algorithm>
 #include <chrono>
 #include <stdexcept>
 
-#include "memory.h"
+#include "network/memory.h"
 
 namespace under20k {
 
@@ -17,24 +17,39 @@ double seconds(const Work& work) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// Numbers in ±0.5 that repeat late and have no pattern that a kernel could profit from.
-void fill(float* values, ptrdiff_t count, uint32_t* state) {
-    for (ptrdiff_t i = 0; i < count; ++i) {
+// Numbers in ±0.5 with a long period and no pattern that a kernel could profit from.
+void fill(Span<float> values, uint32_t* state) {
+    for (ptrdiff_t i = 0; i < values.size; ++i) {
         *state = *state * 1664525u + 1013904223u;
         values[i] = static_cast<float>(*state >> 8) / static_cast<float>(1u << 24) - 0.5f;
     }
 }
 
 // A map of such numbers in its frame of zeros.
-Floats filled(const Map& map, int lanes, uint32_t* state) {
-    Floats values = zeroed(static_cast<size_t>(map.size() * lanes));
-    for (int c = 0; c < map.channels; ++c)
-        for (int y = 0; y < map.height; ++y)
-            fill(values.get() + map.at(c, y, 0) * lanes, static_cast<ptrdiff_t>(map.width) * lanes, state);
+Floats filled(const Map& map, ptrdiff_t lanes, uint32_t* state) {
+    Floats values(map.size() * lanes);
+    for (ptrdiff_t c = 0; c < map.channels; ++c)
+        for (ptrdiff_t y = 0; y < map.height; ++y)
+            fill(values.all().part(map.at(c, y, 0) * lanes, map.width * lanes), state);
     return values;
 }
 
 }  // namespace
+
+void ConvolutionShape::check() const {
+    const bool fits = padding >= 0 && padding < kernel && side + 2 * padding >= kernel && side >= 1;
+    if (inputs < 1 || outputs < 1 || (kernel != 1 && kernel != 3) || !fits)
+        throw std::invalid_argument("a convolution has channels and a kernel of 1 or 3 that fits its map");
+}
+
+Map ConvolutionShape::input() const {
+    return {.channels = inputs, .height = side, .width = side, .frame_y = padding, .frame_x = padding};
+}
+
+Map ConvolutionShape::z() const {
+    const ptrdiff_t out = side + 2 * padding - kernel + 1;
+    return {.channels = outputs, .height = out, .width = out, .frame_y = 0, .frame_x = kernel - 1 - padding};
+}
 
 Speed time_multiply_adds(const Kernels& kernels, int64_t rounds) {
     Speed speed{};
@@ -47,46 +62,38 @@ Speed time_multiply_adds(const Kernels& kernels, int64_t rounds) {
     return speed;
 }
 
-Speed time_convolution(const Kernels& kernels, Pass pass, int kernel, int padding, int inputs, int outputs, int side,
-                       int64_t repetitions) {
-    const int out = side + 2 * padding - kernel + 1;
-    if (inputs < 1 || outputs < 1 || (kernel != 1 && kernel != 3) || padding < 0 || padding >= kernel || out < 1 || repetitions < 1)
-        throw std::invalid_argument("a convolution has channels, a kernel of 1 or 3 that fits its map, and repetitions");
-    const Map input{inputs, side, side, padding, padding}, z{outputs, out, out, 0, kernel - 1 - padding};
-    const Convolution forward = kernels.convolution(kernel, padding, input, z, false);
-    const Convolution backward = kernels.convolution(kernel, kernel - 1 - padding, z, input, false);
+Speed time_convolution(const Kernels& kernels, Pass pass, const ConvolutionShape& shape, int64_t repetitions) {
+    shape.check();
+    if (repetitions < 1) throw std::invalid_argument("a convolution has at least one repetition");
+    const Map input = shape.input(), z = shape.z();
+    const Convolution forward = kernels.convolution(shape.kernel, shape.padding, input, z, false);
+    const Convolution backward = kernels.convolution(shape.kernel, shape.kernel - 1 - shape.padding, z, input, false);
 
     uint32_t state = 1;
-    const auto count = static_cast<ptrdiff_t>(outputs) * inputs * kernel * kernel;
-    Floats of_input = filled(input, kernels.lanes, &state), of_z = filled(z, kernels.lanes, &state);
-    Floats weights = zeroed(static_cast<size_t>(count)), gradient = zeroed(static_cast<size_t>(count));
-    fill(weights.get(), count, &state);
-    Floats bias = zeroed(static_cast<size_t>(std::max(inputs, outputs)));
-    Floats packed = zeroed(static_cast<size_t>(std::max(forward.packed, backward.packed)));
-    Floats scratch = zeroed(
-        static_cast<size_t>(std::max({forward.scratch, forward.gradient_scratch, backward.scratch})));
+    const Floats input_values = filled(input, kernels.lanes, &state), z_values = filled(z, kernels.lanes, &state);
+    const Floats weights(forward.weights()), gradient(forward.weights());
+    fill(weights.all(), &state);
+    const Floats bias(std::max(shape.inputs, shape.outputs));
+    const Floats packed(std::max(forward.packed, backward.packed));
+    const Floats scratch(std::max({forward.scratch, forward.gradient_scratch, backward.scratch}));
     if (pass == Pass::input_gradient)
-        kernels.pack_transposed(backward, weights.get(), packed.get());
+        kernels.pack_transposed(backward, weights.all(), packed.all());
     else
-        kernels.pack_weights(forward, weights.get(), nullptr, packed.get());
+        kernels.pack_weights(forward, weights.all(), {}, packed.all());
 
     const auto once = [&] {
-        switch (pass) {
-            case Pass::forward:
-                return kernels.convolve(forward, of_input.get(), packed.get(), bias.get(), of_z.get(), Finish::plain,
-                                        nullptr, kernels.lanes, scratch.get());
-            case Pass::input_gradient:
-                return kernels.convolve(backward, of_z.get(), packed.get(), bias.get(), of_input.get(), Finish::plain,
-                                        nullptr, kernels.lanes, scratch.get());
-            case Pass::weight_gradient:
-                return kernels.weight_gradient(forward, of_input.get(), of_z.get(), scratch.get(), gradient.get());
-        }
+        if (pass == Pass::forward)
+            kernels.convolve(forward, input_values.all(), packed.all(), bias.all(), z_values.all(), {}, scratch.all());
+        else if (pass == Pass::input_gradient)
+            kernels.convolve(backward, z_values.all(), packed.all(), bias.all(), input_values.all(), {}, scratch.all());
+        else
+            kernels.weight_gradient(forward, input_values.all(), z_values.all(), scratch.all(), gradient.all());
     };
     once();  // into the caches
     const double time_s = seconds([&] {
         for (int64_t i = 0; i < repetitions; ++i) once();
     });
-    return {static_cast<double>(repetitions) * kernels.lanes, time_s};
+    return {.work = static_cast<double>(repetitions) * static_cast<double>(kernels.lanes), .time_s = time_s};
 }
 
 }  // namespace under20k

@@ -1,53 +1,57 @@
 // BatchNorm, ReLU, max pooling and dropout of one group, forward and backward, fused into one pass each.
 //
-// z is the convolution's output and y = scale·z + shift is BatchNorm's; nothing else is stored: the way back
+// z is the convolution's output and y = scale·z + shift is BatchNorm's. Only z is stored: the backward pass
 // computes y again, which is cheaper than reading it.
 
 #pragma once
 
-#include "dropout.h"
-#include "kernels.h"
-#include "simd.h"
+#include "kernels/dropout.h"
+#include "kernels/kernels.h"
+#include "kernels/simd.h"
 
 namespace under20k::UNDER20K_ISA {
 
 // z → the block's output.
-inline void activate(const Activation& block, const float* z, float* out, uint32_t layer_key, int64_t position) {
+inline void activate(const Activation& block, Span<const float> z, Span<float> out, uint32_t layer_key,
+                     ptrdiff_t position) {
     const Map &from = block.z, &to = block.out;
+    const Vec* input = vectors(z, from.size());
+    Vec* output = vectors(out, to.size());
     const bool dropout = block.dropout_threshold > 0;
     const UintVec keys = dropout ? dropout_keys(layer_key, position) : UintVec{};
-    int element = 0;
-    for (int c = 0; c < to.channels; ++c) {
+    ptrdiff_t element = 0;
+    for (ptrdiff_t c = 0; c < to.channels; ++c) {
         const Vec scale = broadcast(block.scale[c]), shift = broadcast(block.shift[c]);
-        for (int y = 0; y < to.height; ++y) {
-            const Vec* __restrict in = reinterpret_cast<const Vec*>(z) + from.at(c, block.pool ? 2 * y : y, 0);
-            Vec* __restrict row = reinterpret_cast<Vec*>(out) + to.at(c, y, 0);
+        for (ptrdiff_t y = 0; y < to.height; ++y) {
+            const Vec* __restrict in = input + from.at(c, block.pool ? 2 * y : y, 0);
+            Vec* __restrict row = output + to.at(c, y, 0);
             if (block.pool) {
                 const Vec* __restrict next = in + from.row();
-                for (int x = 0; x < to.width; ++x) {
+                for (ptrdiff_t x = 0; x < to.width; ++x) {
                     const Vec upper = max(scale * in[2 * x] + shift, scale * in[2 * x + 1] + shift);
                     const Vec lower = max(scale * next[2 * x] + shift, scale * next[2 * x + 1] + shift);
                     row[x] = relu(max(upper, lower));
                 }
             } else {
-                for (int x = 0; x < to.width; ++x) row[x] = relu(scale * in[x] + shift);
+                for (ptrdiff_t x = 0; x < to.width; ++x) row[x] = relu(scale * in[x] + shift);
             }
             if (dropout)
-                for (int x = 0; x < to.width; ++x) row[x] = drop(block, keys, element++, row[x]);
+                for (ptrdiff_t x = 0; x < to.width; ++x) row[x] = drop(block, keys, element++, row[x]);
         }
     }
 }
 
-// What BatchNorm counts of a convolution's output, from its stored values.
-inline void map_statistics(const Map& z, const float* values, const Statistics& statistics, int live) {
-    const IntVec mask = live_lanes(live);
-    for (int c = 0; c < z.channels; ++c) {
+// BatchNorm's statistics of a convolution's output, from its stored values.
+inline void map_statistics(const Map& z, Span<const float> values, const Statistics& statistics) {
+    const Vec* in = vectors(values, z.size());
+    const IntVec mask = lane_mask(statistics.valid_lanes);
+    for (ptrdiff_t c = 0; c < z.channels; ++c) {
         const Vec pivot = broadcast(statistics.pivot[c]);
         Vec sum{}, squares{};
-        for (int y = 0; y < z.height; ++y) {
-            const Vec* row = reinterpret_cast<const Vec*>(values) + z.at(c, y, 0);
+        for (ptrdiff_t y = 0; y < z.height; ++y) {
+            const Vec* row = in + z.at(c, y, 0);
             Vec row_sum{}, row_squares{};
-            for (int x = 0; x < z.width; ++x) {
+            for (ptrdiff_t x = 0; x < z.width; ++x) {
                 const Vec deviation = row[x] - pivot;
                 row_sum += deviation;
                 row_squares += deviation * deviation;
@@ -60,8 +64,8 @@ inline void map_statistics(const Map& z, const float* values, const Statistics& 
     }
 }
 
-// The gradient of y at the four pixels of a pooling window: all of it at the first maximum, if that is
-// positive, for ReLU. The first, because ties are common (a constant background) and PyTorch takes it.
+// The gradient of y at the four pixels of a pooling window: all of it at the first maximum if that is positive,
+// for ReLU. The first, because ties are common (a constant background) and PyTorch takes it.
 struct Window {
     Vec gradient[4];
 };
@@ -78,29 +82,31 @@ UNDER20K_INLINE Window unpool(const Vec (&y)[4], Vec gradient) {
     return window;
 }
 
-// The sums over the group of y's gradient and of its product with the normalised value, in each channel,
-// [2][channels]: the gradients of BatchNorm's shift and scale (or the convolution's bias). Applies dropout's
-// mask to `out_gradient` on the way, so that the second pass need not hash again.
-inline void activation_sums(const Activation& block, const ActivationGradient& back, const float* z,
-                            float* out_gradient, uint32_t layer_key, int64_t position, float* sums) {
+// In each channel, the sums over the group of y's gradient and of its product with the normalised value,
+// [2][channels]: the gradients of BatchNorm's shift and scale (or of the convolution's bias). Applies dropout's
+// mask to `out_gradient`, so that the second pass need not hash again.
+inline void activation_sums(const Activation& block, const ActivationGradient& back, Span<const float> z,
+                            Span<float> out_gradient, uint32_t layer_key, ptrdiff_t position, Span<float> sums) {
     const Map &from = block.z, &to = block.out;
+    const Vec* input = vectors(z, from.size());
+    Vec* gradients = vectors(out_gradient, to.size());
     const bool dropout = block.dropout_threshold > 0;
     const UintVec keys = dropout ? dropout_keys(layer_key, position) : UintVec{};
-    int element = 0;
-    for (int c = 0; c < to.channels; ++c) {
+    ptrdiff_t element = 0;
+    for (ptrdiff_t c = 0; c < to.channels; ++c) {
         const Vec scale = broadcast(block.scale[c]), shift = broadcast(block.shift[c]);
-        const Vec inverse_sd = broadcast(back.inverse_sd[c]), offset = broadcast(back.offset[c]);
+        const Vec inverse_sd = broadcast(back.inverse_sd[c]), offset = broadcast(back.normalised_offset[c]);
         Vec sum{}, product{};
-        for (int y = 0; y < to.height; ++y) {
-            // Row by row: a background adds the same number again and again, always rounded the same way.
+        for (ptrdiff_t y = 0; y < to.height; ++y) {
+            // Row by row: a constant background adds the same number again and again, rounded the same way.
             Vec row_sum{}, row_product{};
-            const Vec* __restrict in = reinterpret_cast<const Vec*>(z) + from.at(c, block.pool ? 2 * y : y, 0);
-            Vec* __restrict gradient = reinterpret_cast<Vec*>(out_gradient) + to.at(c, y, 0);
+            const Vec* __restrict in = input + from.at(c, block.pool ? 2 * y : y, 0);
+            Vec* __restrict gradient = gradients + to.at(c, y, 0);
             if (dropout)
-                for (int x = 0; x < to.width; ++x) gradient[x] = drop(block, keys, element++, gradient[x]);
+                for (ptrdiff_t x = 0; x < to.width; ++x) gradient[x] = drop(block, keys, element++, gradient[x]);
             if (block.pool) {
                 const Vec* __restrict next = in + from.row();
-                for (int x = 0; x < to.width; ++x) {
+                for (ptrdiff_t x = 0; x < to.width; ++x) {
                     const Vec value[4] = {in[2 * x], in[2 * x + 1], next[2 * x], next[2 * x + 1]};
                     Vec activated[4];
                     for (int i = 0; i < 4; ++i) activated[i] = scale * value[i] + shift;
@@ -111,7 +117,7 @@ inline void activation_sums(const Activation& block, const ActivationGradient& b
                     }
                 }
             } else {
-                for (int x = 0; x < to.width; ++x) {
+                for (ptrdiff_t x = 0; x < to.width; ++x) {
                     const Vec value = in[x];
                     const Vec passed = where(scale * value + shift > 0, gradient[x]);
                     row_sum += passed;
@@ -121,59 +127,78 @@ inline void activation_sums(const Activation& block, const ActivationGradient& b
             sum += row_sum;
             product += row_product;
         }
-        // Dead lanes have no gradient: the loss gives them none, and activation_gradient keeps it so.
+        // Invalid lanes have no gradient: the loss gives them none, and activation_gradient keeps it so.
         sums[c] = sum_lanes(sum);
         sums[to.channels + c] = sum_lanes(product);
     }
 }
 
-// z's gradient, written over z.
-inline void activation_gradient(const Activation& block, const ActivationGradient& back, float* z,
-                                const float* out_gradient, int live) {
+// z's gradient of a block without pooling, in one channel.
+UNDER20K_INLINE void plain_gradient(const Activation& block, const ActivationGradient& back, ptrdiff_t c, Vec* z,
+                                    const Vec* out_gradient) {
     const Map &from = block.z, &to = block.out;
-    const IntVec mask = live_lanes(live);
-    for (int c = 0; c < from.channels; ++c) {
-        const Vec scale = broadcast(block.scale[c]), shift = broadcast(block.shift[c]);
-        const Vec a = broadcast(back.a[c]), b = broadcast(back.b[c]), d = broadcast(back.c[c]);
-        if (!block.pool) {
-            for (int y = 0; y < from.height; ++y) {
-                Vec* __restrict row = reinterpret_cast<Vec*>(z) + from.at(c, y, 0);
-                const Vec* __restrict gradient = reinterpret_cast<const Vec*>(out_gradient) + to.at(c, y, 0);
-                for (int x = 0; x < from.width; ++x) {
-                    const Vec value = row[x];
-                    row[x] = a * where(scale * value + shift > 0, gradient[x]) + (b * value + d);
-                }
-            }
-        } else {
-            for (int y = 0; y < to.height; ++y) {
-                Vec* __restrict row = reinterpret_cast<Vec*>(z) + from.at(c, 2 * y, 0);
-                Vec* __restrict next = row + from.row();
-                const Vec* __restrict gradient = reinterpret_cast<const Vec*>(out_gradient) + to.at(c, y, 0);
-                for (int x = 0; x < to.width; ++x) {
-                    const Vec value[4] = {row[2 * x], row[2 * x + 1], next[2 * x], next[2 * x + 1]};
-                    Vec activated[4];
-                    for (int i = 0; i < 4; ++i) activated[i] = scale * value[i] + shift;
-                    const Window window = unpool(activated, gradient[x]);
-                    row[2 * x] = a * window.gradient[0] + (b * value[0] + d);
-                    row[2 * x + 1] = a * window.gradient[1] + (b * value[1] + d);
-                    next[2 * x] = a * window.gradient[2] + (b * value[2] + d);
-                    next[2 * x + 1] = a * window.gradient[3] + (b * value[3] + d);
-                }
-                // Of an odd width or height, pooling leaves out the last column or row.
-                for (int x = 2 * to.width; x < from.width; ++x) {
-                    row[x] = b * row[x] + d;
-                    next[x] = b * next[x] + d;
-                }
-            }
-            for (int y = 2 * to.height; y < from.height; ++y) {
-                Vec* row = reinterpret_cast<Vec*>(z) + from.at(c, y, 0);
-                for (int x = 0; x < from.width; ++x) row[x] = b * row[x] + d;
-            }
+    const Vec scale = broadcast(block.scale[c]), shift = broadcast(block.shift[c]);
+    const Vec grad_scale = broadcast(back.grad_scale[c]), z_scale = broadcast(back.z_scale[c]);
+    const Vec offset = broadcast(back.offset[c]);
+    for (ptrdiff_t y = 0; y < from.height; ++y) {
+        Vec* __restrict row = z + from.at(c, y, 0);
+        const Vec* __restrict gradient = out_gradient + to.at(c, y, 0);
+        for (ptrdiff_t x = 0; x < from.width; ++x) {
+            const Vec value = row[x];
+            row[x] = grad_scale * where(scale * value + shift > 0, gradient[x]) + (z_scale * value + offset);
         }
-        if (live < LANES)  // the short last batch: what its empty lanes hold must reach no sum
-            for (int y = 0; y < from.height; ++y) {
-                Vec* row = reinterpret_cast<Vec*>(z) + from.at(c, y, 0);
-                for (int x = 0; x < from.width; ++x) row[x] = where(mask, row[x]);
+    }
+}
+
+// The same with pooling.
+UNDER20K_INLINE void pooled_gradient(const Activation& block, const ActivationGradient& back, ptrdiff_t c, Vec* z,
+                                     const Vec* out_gradient) {
+    const Map &from = block.z, &to = block.out;
+    const Vec scale = broadcast(block.scale[c]), shift = broadcast(block.shift[c]);
+    const Vec grad_scale = broadcast(back.grad_scale[c]), z_scale = broadcast(back.z_scale[c]);
+    const Vec offset = broadcast(back.offset[c]);
+    for (ptrdiff_t y = 0; y < to.height; ++y) {
+        Vec* __restrict row = z + from.at(c, 2 * y, 0);
+        Vec* __restrict next = row + from.row();
+        const Vec* __restrict gradient = out_gradient + to.at(c, y, 0);
+        for (ptrdiff_t x = 0; x < to.width; ++x) {
+            const Vec value[4] = {row[2 * x], row[2 * x + 1], next[2 * x], next[2 * x + 1]};
+            Vec activated[4];
+            for (int i = 0; i < 4; ++i) activated[i] = scale * value[i] + shift;
+            const Window window = unpool(activated, gradient[x]);
+            row[2 * x] = grad_scale * window.gradient[0] + (z_scale * value[0] + offset);
+            row[2 * x + 1] = grad_scale * window.gradient[1] + (z_scale * value[1] + offset);
+            next[2 * x] = grad_scale * window.gradient[2] + (z_scale * value[2] + offset);
+            next[2 * x + 1] = grad_scale * window.gradient[3] + (z_scale * value[3] + offset);
+        }
+        // Pooling ignores the last column or row of an odd width or height.
+        for (ptrdiff_t x = 2 * to.width; x < from.width; ++x) {
+            row[x] = z_scale * row[x] + offset;
+            next[x] = z_scale * next[x] + offset;
+        }
+    }
+    for (ptrdiff_t y = 2 * to.height; y < from.height; ++y) {
+        Vec* row = z + from.at(c, y, 0);
+        for (ptrdiff_t x = 0; x < from.width; ++x) row[x] = z_scale * row[x] + offset;
+    }
+}
+
+// z's gradient, written over z.
+inline void activation_gradient(const Activation& block, const ActivationGradient& back, Span<float> z,
+                                Span<const float> out_gradient, ptrdiff_t valid_lanes) {
+    const Map& map = block.z;
+    Vec* values = vectors(z, map.size());
+    const Vec* gradient = vectors(out_gradient, block.out.size());
+    const IntVec mask = lane_mask(valid_lanes);
+    for (ptrdiff_t c = 0; c < map.channels; ++c) {
+        if (block.pool)
+            pooled_gradient(block, back, c, values, gradient);
+        else
+            plain_gradient(block, back, c, values, gradient);
+        if (valid_lanes < LANES)  // the short last batch: its invalid lanes must reach no sum
+            for (ptrdiff_t y = 0; y < map.height; ++y) {
+                Vec* row = values + map.at(c, y, 0);
+                for (ptrdiff_t x = 0; x < map.width; ++x) row[x] = where(mask, row[x]);
             }
     }
 }

@@ -1,18 +1,20 @@
-// Products in bfloat16 (bf16), sums in float32: what --precision bf16 trains with.
+// Products in bfloat16 (bf16), sums in float32: the arithmetic of --precision bf16.
 //
-// A bf16 is the upper half of a float. Two of them lie in each lane, and one instruction of AVX512_BF16, vdpbf16ps,
-// adds the products of two such pairs to a float. The two halves therefore have to be summed over: forward they
+// A bf16 is the upper half of a float. Each lane holds two of them, and one instruction of AVX512_BF16, vdpbf16ps,
+// adds the products of two such pairs to a float. The two halves must therefore be terms of one sum: forward they
 // are two input channels, in the weights' gradient two neighbouring columns.
 //
-// Where the instruction is missing, the same is done in two steps of float32: a product of two bf16 fits a float
-// exactly, so each addition rounds once, as the instruction's documentation says it does.
+// Without the instruction the same is done in two steps of float32: a product of two bf16 fits a float exactly, so
+// each addition rounds once, as the instruction is documented to do.
 
 #pragma once
 
-#include "convolution.h"
-#include "kernels.h"
-#include "simd.h"
-#include "weight_gradient.h"
+#include <cstring>
+
+#include "kernels/convolution.h"
+#include "kernels/kernels.h"
+#include "kernels/simd.h"
+#include "kernels/weight_gradient.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -20,18 +22,18 @@
 
 namespace under20k::UNDER20K_ISA {
 
-// The nearest bf16 of each lane, of two equally near the even one, in the lane's upper half.
+// Each lane rounded to bf16, to nearest, ties to even, in the lane's upper half.
 UNDER20K_INLINE UintVec rounded(Vec value) {
     const UintVec bits = (UintVec)value;
     const UintVec number = bits + 0x7FFF + ((bits >> 16) & 1);
-    const UintVec nan = (UintVec)(value != value);  // rounding might carry one over to a number
+    const UintVec nan = (UintVec)(value != value);  // which the carry of rounding might turn into a number
     return ((number & ~nan) | ((bits | 0x400000) & nan)) & 0xFFFF0000;
 }
 
 UNDER20K_INLINE Vec pair(Vec low, Vec high) { return (Vec)(rounded(high) | rounded(low) >> 16); }
 
-// As `Singles` in convolution.h; all vectors but the sums hold pairs.
-struct Pairs {
+// As Float32 in convolution.h; all vectors but the sums hold pairs.
+struct Bf16Pairs {
     UNDER20K_INLINE static Vec broadcast(const float* weights) {
         int32_t bits;
         std::memcpy(&bits, weights, sizeof bits);
@@ -55,19 +57,21 @@ struct Pairs {
     }
 };
 
-// For its lifetime, on x86-64, numbers below 2⁻¹²⁶ count as 0, as they always do for vdpbf16ps.
+// While it lives, on x86-64, numbers below 2⁻¹²⁶ count as 0, as they always do for vdpbf16ps.
 class WithoutDenormals {
 #if defined(__x86_64__)
 public:
-    WithoutDenormals() { _mm_setcsr(before_ | 0x8040); }
-    ~WithoutDenormals() { _mm_setcsr(before_); }
+    UNDER20K_INLINE WithoutDenormals() { _mm_setcsr(before_ | 0x8040); }
+    UNDER20K_INLINE ~WithoutDenormals() { _mm_setcsr(before_); }
+    WithoutDenormals(const WithoutDenormals&) = delete;
+    WithoutDenormals& operator=(const WithoutDenormals&) = delete;
 
 private:
     const unsigned before_ = _mm_getcsr();
 #endif
 };
 
-UNDER20K_INLINE int pairs_of(int numbers) { return (numbers + 1) / 2; }
+UNDER20K_INLINE ptrdiff_t pairs_of(ptrdiff_t numbers) { return (numbers + 1) / 2; }
 
 // The same convolution with pairs for channels.
 UNDER20K_INLINE Convolution over_pairs(Convolution conv) {
@@ -76,7 +80,7 @@ UNDER20K_INLINE Convolution over_pairs(Convolution conv) {
 }
 
 UNDER20K_INLINE ptrdiff_t packed_in_bf16(const Convolution& conv) {
-    return static_cast<ptrdiff_t>(conv.output.channels) * pairs_of(conv.input.channels) * conv.kernel * conv.kernel;
+    return over_pairs(conv).weights();
 }
 
 // Vectors of scratch that a thread needs to convolve.
@@ -84,88 +88,99 @@ UNDER20K_INLINE ptrdiff_t bf16_scratch(const Convolution& conv) {
     return 2 * conv.output.channels + over_pairs(conv).input.size();
 }
 
-// How the maps lie whose columns come in pairs. A row of the input has those that begin at even columns, then those
-// that begin at odd ones: under the first and third tap the former meet the gradient's pairs, under the second the
-// latter do.
+// The layout of maps whose columns are paired. A row of the input has the pairs that begin at even columns, then
+// those that begin at odd ones: the first and third tap multiply the former with the gradient's pairs, the second
+// tap the latter.
 struct ColumnPairs {
-    int rows, columns;        // of the input that the kernel passes over
-    int half;                 // pairs of such a row that begin at even columns
-    int gradient;             // pairs of a row of the gradient
+    ptrdiff_t rows, columns;  // of the input that the kernel passes over
+    ptrdiff_t half;           // pairs of such a row that begin at even columns
+    ptrdiff_t gradient;       // pairs of a row of the gradient
     ptrdiff_t input_plane, gradient_plane;
 };
 
 UNDER20K_INLINE ColumnPairs column_pairs(const Convolution& conv) {
-    const int rows = conv.output.height + conv.kernel - 1, columns = conv.output.width + conv.kernel - 1;
-    const int half = pairs_of(columns), gradient = pairs_of(conv.output.width);
-    return {rows, columns, half, gradient, static_cast<ptrdiff_t>(rows) * 2 * half,
-            static_cast<ptrdiff_t>(conv.output.height) * gradient};
+    const ptrdiff_t rows = conv.output.height + conv.kernel - 1, columns = conv.output.width + conv.kernel - 1;
+    const ptrdiff_t half = pairs_of(columns), gradient = pairs_of(conv.output.width);
+    return {.rows = rows,
+            .columns = columns,
+            .half = half,
+            .gradient = gradient,
+            .input_plane = rows * 2 * half,
+            .gradient_plane = conv.output.height * gradient};
 }
 
-// Likewise to find the weights' gradient.
+// The same to compute the weights' gradient.
 UNDER20K_INLINE ptrdiff_t bf16_gradient_scratch(const Convolution& conv) {
     const ColumnPairs size = column_pairs(conv);
-    const ptrdiff_t inputs = conv.input.channels, outputs = conv.output.channels;
-    return outputs * inputs * conv.kernel * conv.kernel + inputs * size.input_plane + outputs * size.gradient_plane;
+    return conv.weights() + conv.input.channels * size.input_plane + conv.output.channels * size.gradient_plane;
 }
 
 template <typename Weight>
-inline void pack_in_bf16(const Convolution& conv, const Weight& weight, float* packed) {
-    const auto one = [&](int c, int i, int tap) {
+inline void pack_in_bf16(const Convolution& conv, const Weight& weight, Span<float> packed) {
+    const auto one = [&](ptrdiff_t c, ptrdiff_t i, ptrdiff_t tap) {
         return broadcast(i < conv.input.channels ? static_cast<float>(weight(c, i, tap)) : 0.0f);
     };
-    pack_directly(over_pairs(conv), [&](int c, int i, int tap) {
-        return pair(one(c, 2 * i, tap), one(c, 2 * i + 1, tap))[0];
-    }, packed);
+    pack_directly(
+        over_pairs(conv),
+        [&](ptrdiff_t c, ptrdiff_t i, ptrdiff_t tap) { return pair(one(c, 2 * i, tap), one(c, 2 * i + 1, tap))[0]; },
+        packed);
 }
 
-inline void convolve_in_bf16(const Convolution& conv, const float* input, const float* packed, const float* bias,
-                             float* output, Finish finish, const Statistics* statistics, int live, float* scratch) {
-    Vec* const pairs = reinterpret_cast<Vec*>(scratch) + 2 * conv.output.channels;
+inline void convolve_in_bf16(const Convolution& conv, Span<const float> input, Span<const float> packed,
+                             Span<const float> bias, Span<float> output, const Epilogue& epilogue,
+                             Span<float> scratch) {
+    const ptrdiff_t own = 2 * conv.output.channels;  // vectors of scratch that the convolution itself needs
+    const Span<float> pairs = scratch.from(own * LANES);
     const ptrdiff_t plane = conv.input.plane();
-    const Vec* low = reinterpret_cast<const Vec*>(input);
-    Vec* to = pairs;
-    for (int c = 0; c < conv.input.channels; c += 2, low += 2 * plane)
+    const Vec* low = vectors(input, conv.input.size());
+    Vec* to = vectors(pairs, over_pairs(conv).input.size());
+    for (ptrdiff_t c = 0; c < conv.input.channels; c += 2, low += 2 * plane)
         for (ptrdiff_t i = 0; i < plane; ++i) *to++ = pair(low[i], c + 1 < conv.input.channels ? low[plane + i] : Vec{});
     [[maybe_unused]] const WithoutDenormals meanwhile;
-    convolve_directly<Pairs>(over_pairs(conv), reinterpret_cast<const float*>(pairs), packed, bias, output, finish,
-                             statistics, live, scratch);
+    convolve_directly<Bf16Pairs>(over_pairs(conv), pairs, packed, bias, output, epilogue, scratch);
 }
 
-// Pairs of a row's columns from `first` on; those beyond it are 0.
-inline void pair_columns(const Vec* row, int columns, int first, int pairs, Vec* to) {
-    for (int x = first; pairs > 0; --pairs, x += 2)
+// Pairs of a row's columns from `first` on; columns beyond the row are 0.
+inline void pair_columns(const Vec* row, ptrdiff_t columns, ptrdiff_t first, ptrdiff_t pairs, Vec* to) {
+    for (ptrdiff_t x = first; pairs > 0; --pairs, x += 2)
         *to++ = pair(x < columns ? row[x] : Vec{}, x + 1 < columns ? row[x + 1] : Vec{});
 }
 
-inline void weight_gradient_in_bf16(const Convolution& conv, const float* input, const float* z_gradient, float* scratch,
-                                    float* gradient) {
+inline void weight_gradient_in_bf16(const Convolution& conv, Span<const float> input, Span<const float> z_gradient,
+                                    Span<float> scratch, Span<float> gradient) {
     const Map &in = conv.input, &out = conv.output;
     const ColumnPairs size = column_pairs(conv);
-    Vec* const inputs = reinterpret_cast<Vec*>(scratch) +
-                        static_cast<ptrdiff_t>(out.channels) * in.channels * conv.kernel * conv.kernel;
+    const Vec *from = vectors(input, in.size()), *z = vectors(z_gradient, out.size());
+    Vec* const inputs = vectors(scratch, bf16_gradient_scratch(conv)) + conv.weights();
     Vec* const gradients = inputs + in.channels * size.input_plane;
     Vec* to = inputs;
-    for (int c = 0; c < in.channels; ++c)
-        for (int y = 0; y < size.rows; ++y, to += 2 * size.half) {
-            const Vec* row = reinterpret_cast<const Vec*>(input) + in.at(c, y - conv.padding, -conv.padding);
+    for (ptrdiff_t c = 0; c < in.channels; ++c)
+        for (ptrdiff_t y = 0; y < size.rows; ++y, to += 2 * size.half) {
+            const Vec* row = from + in.at(c, y - conv.padding, -conv.padding);
             pair_columns(row, size.columns, 0, size.half, to);
             pair_columns(row, size.columns, 1, size.half, to + size.half);
         }
     to = gradients;
-    for (int c = 0; c < out.channels; ++c)
-        for (int y = 0; y < out.height; ++y, to += size.gradient)
-            pair_columns(reinterpret_cast<const Vec*>(z_gradient) + out.at(c, y, 0), out.width, 0, size.gradient, to);
-    const Sliding maps{inputs, 2 * size.half, size.input_plane, {0, size.half, 1}, gradients, size.gradient,
-                       size.gradient_plane, size.gradient};
+    for (ptrdiff_t c = 0; c < out.channels; ++c)
+        for (ptrdiff_t y = 0; y < out.height; ++y, to += size.gradient)
+            pair_columns(z + out.at(c, y, 0), out.width, 0, size.gradient, to);
+    const Sliding maps{.input = inputs,
+                       .input_row = 2 * size.half,
+                       .input_plane = size.input_plane,
+                       .taps = {0, size.half, 1},
+                       .gradient = gradients,
+                       .gradient_row = size.gradient,
+                       .gradient_plane = size.gradient_plane,
+                       .columns = size.gradient};
     [[maybe_unused]] const WithoutDenormals meanwhile;
-    sum_gradients<Pairs>(conv, maps, scratch, gradient);
+    sum_gradients<Bf16Pairs>(conv, maps, scratch, gradient);
 }
 
-// Whether this processor's products of pairs are the documented ones, to the bit, for some numbers.
+// Whether this processor's products of pairs are bit-exact with the documentation, for some thousand numbers.
 inline bool bf16_as_documented() {
     [[maybe_unused]] const WithoutDenormals meanwhile;
     uint32_t state = 1;
-    const auto draw = [&] {  // of either sign, 2⁻⁸ to 2⁸
+    const auto draw = [&] {  // of either sign, magnitudes from 2⁻⁸ to 2⁸
         Vec values;
         for (int lane = 0; lane < LANES; ++lane) {
             state = state * 1664525 + 1013904223;
@@ -177,8 +192,8 @@ inline bool bf16_as_documented() {
     for (int round = 0; round < 256; ++round) {
         const Vec a = pair(draw(), draw()), b = pair(draw(), draw());
         Vec sum = draw(), documented = sum;
-        Pairs::add_product(sum, a, b);
-        Pairs::add_as_documented(documented, a, b);
+        Bf16Pairs::add_product(sum, a, b);
+        Bf16Pairs::add_as_documented(documented, a, b);
         if (std::memcmp(&sum, &documented, sizeof sum) != 0) return false;
     }
     return true;

@@ -1,59 +1,66 @@
-// The choice of how a convolution is computed, and the functions that follow it.
+// Which method a convolution is computed by, and the functions that follow that choice.
 
 #pragma once
 
-#include "bf16.h"
-#include "convolution.h"
-#include "kernels.h"
-#include "simd.h"
-#include "transposed_gradient.h"
-#include "weight_gradient.h"
-#include "winograd.h"
-#include "winograd_gradient.h"
+#include "kernels/bf16.h"
+#include "kernels/convolution.h"
+#include "kernels/kernels.h"
+#include "kernels/simd.h"
+#include "kernels/transposed_gradient.h"
+#include "kernels/weight_gradient.h"
+#include "kernels/winograd.h"
+#include "kernels/winograd_gradient.h"
 
 namespace under20k::UNDER20K_ISA {
 
-// Winograd's way pays where tiles of four columns fill the map and additions are shared by some channels: the
-// layers of the named recipes, timed either way with AVX2.
-constexpr int FEWEST_COLUMNS = 7;
-constexpr int FEWEST_CHANNELS = 4;
+// Winograd pays where tiles of four columns fill the map and several channels share the transforms: timed both ways
+// on the layers of the named recipes with AVX2.
+constexpr ptrdiff_t MIN_WINOGRAD_COLUMNS = 7;
+constexpr ptrdiff_t MIN_WINOGRAD_CHANNELS = 4;
 
-inline Convolution convolution(int kernel, int padding, const Map& input, const Map& output, bool bf16) {
-    Convolution conv{kernel, padding, input, output, Method::direct, Method::direct, {}, {}, 0, 0, 0};
-    const ptrdiff_t taps = static_cast<ptrdiff_t>(output.channels) * input.channels * kernel;
+inline bool winograd_pays(const Convolution& conv) {
+    return conv.kernel == 3 && conv.output.width >= MIN_WINOGRAD_COLUMNS &&
+           conv.input.channels >= MIN_WINOGRAD_CHANNELS && conv.output.channels >= MIN_WINOGRAD_CHANNELS;
+}
+
+// Whether the map is small and has enough weights side by side to fill the vectors.
+inline bool transposing_pays(const Convolution& conv) {
+    const ptrdiff_t weights = conv.kernel * conv.input.channels, vectors = transposed_size(conv).vectors;
+    return conv.output.width < MIN_WINOGRAD_COLUMNS && 10 * weights >= 7 * vectors * LANES;
+}
+
+inline Convolution convolution(ptrdiff_t kernel, ptrdiff_t padding, const Map& input, const Map& output, bool bf16) {
+    Convolution conv{.kernel = kernel, .padding = padding, .input = input, .output = output};
     if (bf16) {
-        // Not at Winograd's points: there numbers are added before they are multiplied, and rounded again.
+        // Never at Winograd's points: numbers are added there before they are multiplied, and rounded again.
         conv.forward = conv.gradient = Method::bf16;
         choose_tiles(output.width, output.channels, &conv.columns, &conv.channels);
         conv.packed = packed_in_bf16(conv);
         conv.scratch = LANES * bf16_scratch(conv);
         conv.gradient_scratch = LANES * bf16_gradient_scratch(conv);
-    } else if (kernel == 3 && output.width >= FEWEST_COLUMNS && input.channels >= FEWEST_CHANNELS &&
-        output.channels >= FEWEST_CHANNELS) {
+    } else if (winograd_pays(conv)) {
         conv.forward = conv.gradient = Method::winograd;
-        const int rows = split(output.height, STRIP_ROWS).size;
+        const ptrdiff_t rows = cut(output.height, STRIP_ROWS).size;
         choose_tiles(rows * tiles_of(output), output.channels, &conv.columns, &conv.channels);
-        conv.packed = POINTS * taps;
+        conv.packed = POINTS * output.channels * input.channels * kernel;
         conv.scratch = LANES * winograd_scratch(conv);
         conv.gradient_scratch = LANES * winograd_gradient_scratch(conv);
     } else {
         choose_tiles(output.width, output.channels, &conv.columns, &conv.channels);
-        conv.packed = kernel * taps;
+        conv.packed = conv.weights();
         conv.scratch = LANES * 2 * output.channels;
-        // Small maps with enough weights side by side to fill the vectors.
-        const int weights = kernel * input.channels, vectors = transposed_size(conv).vectors;
-        if (output.width < FEWEST_COLUMNS && 10 * weights >= 7 * vectors * LANES) {
+        if (transposing_pays(conv)) {
             conv.gradient = Method::transposed;
             conv.gradient_scratch = transposed_scratch(conv);
         } else {
-            conv.gradient_scratch = LANES * kernel * taps;
+            conv.gradient_scratch = LANES * conv.weights();
         }
     }
     return conv;
 }
 
 template <typename Weight>
-inline void pack(const Convolution& conv, const Weight& weight, float* packed) {
+inline void pack(const Convolution& conv, const Weight& weight, Span<float> packed) {
     if (conv.forward == Method::winograd)
         pack_at_points(conv, weight, packed);
     else if (conv.forward == Method::bf16)
@@ -62,35 +69,39 @@ inline void pack(const Convolution& conv, const Weight& weight, float* packed) {
         pack_directly(conv, weight, packed);
 }
 
-// Weights (output, input, kernel, kernel), each output channel times its `scale` (null for 1), as `convolve`
-// wants them.
-inline void pack_weights(const Convolution& conv, const float* weights, const float* scale, float* packed) {
-    const int inputs = conv.input.channels, taps = conv.kernel * conv.kernel;
-    pack(conv, [=](int c, int i, int tap) {
-        return static_cast<double>(weights[(c * inputs + i) * taps + tap]) * static_cast<double>(scale ? scale[c] : 1.0f);
-    }, packed);
+// Weights (output, input, kernel, kernel), each output channel times its `scale` (empty for 1), as `convolve` wants
+// them.
+inline void pack_weights(const Convolution& conv, Span<const float> weights, Span<const float> scale,
+                         Span<float> packed) {
+    const ptrdiff_t inputs = conv.input.channels, taps = conv.taps();
+    const auto weight = [=](ptrdiff_t c, ptrdiff_t i, ptrdiff_t tap) {
+        return static_cast<double>(weights[(c * inputs + i) * taps + tap]) *
+               static_cast<double>(scale ? scale[c] : 1.0f);
+    };
+    pack(conv, weight, packed);
 }
 
-// The same for the input's gradient, a convolution of the output's gradient with the kernels turned by 180°
-// and inputs and outputs exchanged. `conv` is that convolution, `weights` are the forward one's.
-inline void pack_transposed(const Convolution& conv, const float* weights, float* packed) {
-    const int outputs = conv.output.channels, taps = conv.kernel * conv.kernel;
-    pack(conv, [=](int c, int i, int tap) {
+// The same for the input's gradient, a convolution of the output's gradient with the kernels turned by 180° and
+// inputs and outputs exchanged. `conv` is that convolution, `weights` are the forward one's.
+inline void pack_transposed(const Convolution& conv, Span<const float> weights, Span<float> packed) {
+    const ptrdiff_t outputs = conv.output.channels, taps = conv.taps();
+    const auto weight = [=](ptrdiff_t c, ptrdiff_t i, ptrdiff_t tap) {
         return static_cast<double>(weights[(i * outputs + c) * taps + (taps - 1 - tap)]);
-    }, packed);
+    };
+    pack(conv, weight, packed);
 }
 
-inline void convolve(const Convolution& conv, const float* input, const float* packed, const float* bias,
-                     float* output, Finish finish, const Statistics* statistics, int live, float* scratch) {
+inline void convolve(const Convolution& conv, Span<const float> input, Span<const float> packed, Span<const float> bias,
+                     Span<float> output, const Epilogue& epilogue, Span<float> scratch) {
     const auto function = conv.forward == Method::winograd ? convolve_at_points
                           : conv.forward == Method::bf16   ? convolve_in_bf16
-                                                           : convolve_directly<Singles>;
-    function(conv, input, packed, bias, output, finish, statistics, live, scratch);
+                                                           : convolve_directly<Float32>;
+    function(conv, input, packed, bias, output, epilogue, scratch);
 }
 
 // `gradient` is (output, input, kernel, kernel).
-inline void weight_gradient(const Convolution& conv, const float* input, const float* z_gradient, float* scratch,
-                            float* gradient) {
+inline void weight_gradient(const Convolution& conv, Span<const float> input, Span<const float> z_gradient,
+                            Span<float> scratch, Span<float> gradient) {
     const auto function = conv.gradient == Method::winograd     ? weight_gradient_at_points
                           : conv.gradient == Method::transposed ? weight_gradient_transposed
                           : conv.gradient == Method::bf16       ? weight_gradient_in_bf16

@@ -1,20 +1,15 @@
-// Dropout by the plan's hashed masks: under20k.recipe.plan.dropout_keep says what they are.
+// Dropout by the plan's hashed masks, which under20k's plan defines.
 
 #pragma once
 
-#include "kernels.h"
-#include "simd.h"
+#include "kernels/hash.h"
+#include "kernels/kernels.h"
+#include "kernels/simd.h"
 
 namespace under20k::UNDER20K_ISA {
 
-template <typename T>
-UNDER20K_INLINE T mix(T value) {
-    value = (value ^ (value >> 16)) * 0x7FEB352Du;
-    return (value ^ (value >> 15)) * 0x846CA68Bu;
-}
-
 // The keys of a group's images. `layer_key` is the hash of the epoch's seed and the layer.
-UNDER20K_INLINE UintVec dropout_keys(uint32_t layer_key, int64_t position) {
+UNDER20K_INLINE UintVec dropout_keys(uint32_t layer_key, ptrdiff_t position) {
     UintVec keys;
     for (int lane = 0; lane < LANES; ++lane)
         keys[lane] = mix(layer_key ^ (static_cast<uint32_t>(position) + static_cast<uint32_t>(lane)));
@@ -22,7 +17,7 @@ UNDER20K_INLINE UintVec dropout_keys(uint32_t layer_key, int64_t position) {
 }
 
 // `value` scaled up where the element survives, else 0.
-UNDER20K_INLINE Vec drop(const Activation& block, UintVec keys, int element, Vec value) {
+UNDER20K_INLINE Vec drop(const Activation& block, UintVec keys, ptrdiff_t element, Vec value) {
     const UintVec hash = mix(keys ^ block.dropout_hashes[element]);
     return where((IntVec)(hash >= block.dropout_threshold), value * block.dropout_scale);
 }

@@ -4,46 +4,51 @@
 
 #include <cmath>
 
-#include "kernels.h"
-#include "simd.h"
+#include "kernels/kernels.h"
+#include "kernels/simd.h"
 
 namespace under20k::UNDER20K_ISA {
 
-// Maps → one average a channel.
-inline void global_average(const Map& map, const float* maps, float* averages) {
-    const float share = 1.0f / static_cast<float>(map.height * map.width);
-    for (int c = 0; c < map.channels; ++c) {
+// `averages` is a vector a channel.
+inline void global_average(const Map& map, Span<const float> values, Span<float> averages) {
+    const Vec* in = vectors(values, map.size());
+    Vec* out = vectors(averages, map.channels);
+    const float pixel_weight = 1.0f / static_cast<float>(map.height * map.width);
+    for (ptrdiff_t c = 0; c < map.channels; ++c) {
         Vec sum{};
-        for (int y = 0; y < map.height; ++y) {
-            const Vec* row = reinterpret_cast<const Vec*>(maps) + map.at(c, y, 0);
+        for (ptrdiff_t y = 0; y < map.height; ++y) {
+            const Vec* row = in + map.at(c, y, 0);
             Vec row_sum{};
-            for (int x = 0; x < map.width; ++x) row_sum += row[x];
+            for (ptrdiff_t x = 0; x < map.width; ++x) row_sum += row[x];
             sum += row_sum;
         }
-        reinterpret_cast<Vec*>(averages)[c] = sum * share;
+        out[c] = sum * pixel_weight;
     }
 }
 
-inline void global_average_gradient(const Map& map, const float* averages_gradient, float* maps_gradient) {
-    const float share = 1.0f / static_cast<float>(map.height * map.width);
-    for (int c = 0; c < map.channels; ++c) {
-        const Vec gradient = reinterpret_cast<const Vec*>(averages_gradient)[c] * share;
-        for (int y = 0; y < map.height; ++y) {
-            Vec* row = reinterpret_cast<Vec*>(maps_gradient) + map.at(c, y, 0);
-            for (int x = 0; x < map.width; ++x) row[x] = gradient;
+inline void global_average_gradient(const Map& map, Span<const float> averages_gradient, Span<float> gradient) {
+    const Vec* in = vectors(averages_gradient, map.channels);
+    Vec* out = vectors(gradient, map.size());
+    const float pixel_weight = 1.0f / static_cast<float>(map.height * map.width);
+    for (ptrdiff_t c = 0; c < map.channels; ++c) {
+        const Vec value = in[c] * pixel_weight;
+        for (ptrdiff_t y = 0; y < map.height; ++y) {
+            Vec* row = out + map.at(c, y, 0);
+            for (ptrdiff_t x = 0; x < map.width; ++x) row[x] = value;
         }
     }
 }
 
-// The last convolution's maps → `live` rows of 10 logits.
-inline void logits(const Map& map, const float* z, int live, float* out) {
+// The last convolution's output z → logits, [image][CLASSES] for as many images as `out` has room for.
+inline void logits(const Map& map, Span<const float> z, Span<float> out) {
     Vec averages[CLASSES];
-    global_average(map, z, reinterpret_cast<float*>(averages));
-    for (int lane = 0; lane < live; ++lane)
+    global_average(map, z, floats(averages));
+    const ptrdiff_t images = out.size / CLASSES;
+    for (ptrdiff_t lane = 0; lane < images; ++lane)
         for (int k = 0; k < CLASSES; ++k) out[lane * CLASSES + k] = averages[k][lane];
 }
 
-// The logarithm of the softmax of `score` over the temperature.
+// log softmax(score / temperature).
 inline void log_softmax(const float* score, double temperature, double (&logs)[CLASSES]) {
     float largest = score[0];
     for (int k = 1; k < CLASSES; ++k) largest = score[k] > largest ? score[k] : largest;
@@ -55,37 +60,40 @@ inline void log_softmax(const float* score, double temperature, double (&logs)[C
     for (int k = 0; k < CLASSES; ++k) logs[k] -= std::log(total);
 }
 
-// Adds one teacher's answers to those of all, by `share`: its softmax of `live` rows of 10 logits.
-inline void answer(const float* logits, int live, double temperature, double share, double* answers) {
-    for (int lane = 0; lane < live; ++lane) {
+// Add `weight` times one teacher's softmax to the soft targets, both [image][CLASSES].
+inline void add_soft_targets(Span<const float> logits, double temperature, double weight, Span<double> targets) {
+    UNDER20K_ASSERT(targets.size >= logits.size);
+    for (ptrdiff_t first = 0; first < logits.size; first += CLASSES) {
         double logs[CLASSES];
-        log_softmax(logits + lane * CLASSES, temperature, logs);
-        for (int k = 0; k < CLASSES; ++k) answers[lane * CLASSES + k] += share * std::exp(logs[k]);
+        log_softmax(logits.data + first, temperature, logs);
+        for (int k = 0; k < CLASSES; ++k) targets[first + k] += weight * std::exp(logs[k]);
     }
 }
 
-// An image's loss and its slope in each score, by the label alone, with the teachers' share: T² times the divergence
-// of the softmax at temperature T from their answers.
-inline void learn(const float* score, const Teaching& teaching, const double* answers, double& loss,
-                  double (&slope)[CLASSES]) {
-    const double temperature = teaching.temperature, share = teaching.share;
+// Mix the distillation loss into an image's loss and its slope in each logit: T² times the divergence of the
+// softmax at temperature T from the soft targets.
+inline void distillation_loss(const float* score, const SoftTargets& soft, const double* targets, double& loss,
+                              double (&slope)[CLASSES]) {
+    const double temperature = soft.temperature, fraction = soft.fraction;
     double logs[CLASSES], divergence = 0;
     log_softmax(score, temperature, logs);
     for (int k = 0; k < CLASSES; ++k) {
-        if (answers[k] > 0) divergence += answers[k] * (std::log(answers[k]) - logs[k]);
-        slope[k] = (1 - share) * slope[k] + share * temperature * (std::exp(logs[k]) - answers[k]);
+        if (targets[k] > 0) divergence += targets[k] * (std::log(targets[k]) - logs[k]);
+        slope[k] = (1 - fraction) * slope[k] + fraction * temperature * (std::exp(logs[k]) - targets[k]);
     }
-    loss = (1 - share) * loss + share * temperature * temperature * divergence;
+    loss = (1 - fraction) * loss + fraction * temperature * temperature * divergence;
 }
 
-// The group's summed loss and its gradient, written over z. `share` is one over the batch's images.
-inline Loss loss(const Map& map, float* z, const uint8_t* labels, const Teaching& teaching, int live, float smoothing,
-                 float share, float* bias_gradient) {
+// The group's summed loss; its gradient times `image_weight` is written over z. `labels` has an entry for each
+// valid lane. `bias_gradient` is empty for a convolution without bias.
+inline Loss loss(const Map& map, Span<float> z, Span<const uint8_t> labels, const SoftTargets& soft, float smoothing,
+                 float image_weight, Span<float> bias_gradient) {
+    UNDER20K_ASSERT(labels.size <= LANES);
     float scores[LANES * CLASSES];
-    logits(map, z, live, scores);
+    logits(map, z, {scores, labels.size * CLASSES});
     Vec gradient[CLASSES] = {};
-    Loss result{0, 0};
-    for (int lane = 0; lane < live; ++lane) {
+    Loss result{.loss = 0, .correct = 0};
+    for (ptrdiff_t lane = 0; lane < labels.size; ++lane) {
         const float* score = scores + lane * CLASSES;
         int best = 0;
         for (int k = 1; k < CLASSES; ++k)
@@ -107,13 +115,17 @@ inline Loss loss(const Map& map, float* z, const uint8_t* labels, const Teaching
             const double target = (k == label ? keep : 0) + static_cast<double>(smoothing) / CLASSES;
             slope[k] = exponential[k] / total - target;
         }
-        if (teaching.answers) learn(score, teaching, teaching.answers + lane * CLASSES, image_loss, slope);
+        if (soft.probabilities) {
+            const Span<const double> targets = soft.probabilities.part(lane * CLASSES, CLASSES);
+            distillation_loss(score, soft, targets.data, image_loss, slope);
+        }
         result.loss += image_loss;
-        for (int k = 0; k < CLASSES; ++k) gradient[k][lane] = static_cast<float>(slope[k] * static_cast<double>(share));
+        for (int k = 0; k < CLASSES; ++k)
+            gradient[k][lane] = static_cast<float>(slope[k] * static_cast<double>(image_weight));
     }
     if (bias_gradient)
         for (int k = 0; k < CLASSES; ++k) bias_gradient[k] = sum_lanes(gradient[k]);
-    global_average_gradient(map, reinterpret_cast<const float*>(gradient), z);
+    global_average_gradient(map, floats(gradient), z);
     return result;
 }
 

@@ -1,20 +1,18 @@
-// Images of one group: from bytes to normalised vectors, through the plan's maps where it has any.
+// Images of one group: from bytes to normalised vectors, through the plan's transforms where it has any.
 
 #pragma once
 
-#include "kernels.h"
-#include "simd.h"
+#include "kernels/kernels.h"
+#include "kernels/simd.h"
 
 namespace under20k::UNDER20K_ISA {
 
-constexpr int FRACTION_BITS = 16;
-constexpr int FRAMED = SIDE + 2;  // an image within a frame of background, which stands for all outside it
+constexpr int FRAMED = SIDE + 2;  // an image in a frame of background, which stands for everything outside it
 
-// (pixel / 255 − mean) / standard deviation, as under20k.engine.base has them.
-constexpr double MEAN = 0.1307, STANDARD_DEVIATION = 0.3081;
+// (pixel / 255 − mean) / standard deviation.
 constexpr double SLOPE = 1 / (255 * STANDARD_DEVIATION), INTERCEPT = -MEAN / STANDARD_DEVIATION;
 
-// Of a pixel, or of a vector of them.
+// Of one pixel, or of a vector of them.
 template <typename Pixel>
 UNDER20K_INLINE Pixel normalised(Pixel value) {
     return value * static_cast<float>(SLOPE) + static_cast<float>(INTERCEPT);
@@ -24,15 +22,15 @@ UNDER20K_INLINE int clamp_to_frame(int32_t coordinate) {
     return coordinate < -1 ? 0 : coordinate > SIDE ? SIDE + 1 : coordinate + 1;
 }
 
-// What an elastic deformation adds to the point that each pixel comes from, along x and along y.
+// What an elastic deformation adds to each pixel's source point, along x and along y, in 16.16 fixed point.
 struct Displacements {
     int32_t x[SIDE * SIDE], y[SIDE * SIDE];
 };
 
-// One axis' displacements in 16.16 fixed point: the grid, weighted along x and then along y. Unsigned, for sums of
-// wild grids wrap around, as NumPy's and PyTorch's do.
+// One axis' displacements: the grid, weighted along x and then along y. Unsigned, because sums of extreme grids
+// wrap around, as NumPy's and PyTorch's do.
 inline void spline(const int16_t* grid, const int32_t* weights, int32_t* out) {
-    constexpr int SURPLUS_BITS = 10, TAPS = 4;  // weights other than 0, side by side
+    constexpr int TAPS = 4;  // weights other than 0, side by side
     uint32_t along_x[GRID][SIDE], transposed[GRID][SIDE];
     for (int x = 0; x < SIDE; ++x)
         for (int j = 0; j < GRID; ++j) transposed[j][x] = static_cast<uint32_t>(weights[x * GRID + j]);
@@ -53,14 +51,15 @@ inline void spline(const int16_t* grid, const int32_t* weights, int32_t* out) {
     }
 }
 
-// One image under the map `m` and where `moved`, as pixel values 0–255, to `out` with LANES floats between pixels.
+// One image under the affine matrix `m` and, if ELASTIC, `moved`, as pixel values 0–255. Pixels of `out` lie LANES
+// floats apart.
 template <bool BILINEAR, bool ELASTIC>
 void warp(const uint8_t* image, const int32_t* m, const Displacements& moved, float* out) {
     uint8_t framed[FRAMED * FRAMED];
     std::memset(framed, 0, sizeof framed);
     for (int y = 0; y < SIDE; ++y) std::memcpy(framed + (y + 1) * FRAMED + 1, image + y * SIDE, SIDE);
 
-    // Unsigned, for coordinates far outside may wrap around, as NumPy's and PyTorch's do.
+    // Unsigned, because coordinates far outside may wrap around, as NumPy's and PyTorch's do.
     const auto u = [](int32_t value) { return static_cast<uint32_t>(value); };
     const uint32_t half = BILINEAR ? 1u << (FRACTION_BITS - 1) : 0;
     for (int y = 0; y < SIDE; ++y) {
@@ -88,31 +87,31 @@ void warp(const uint8_t* image, const int32_t* m, const Displacements& moved, fl
     }
 }
 
-inline void load_images(const Batch& batch, const Group& group, const Map& map, float* output) {
+inline void load_images(const ImageSource& source, const Group& group, const Map& map, Span<float> output) {
+    Vec* to = vectors(output, map.size());
     alignas(64) float pixels[SIDE * SIDE * LANES];
     Displacements moved;
     for (int lane = 0; lane < LANES; ++lane) {
-        const int64_t position = group.position + (lane < group.live ? lane : 0);
-        const int64_t index = batch.order ? batch.order[position] : position;
-        const uint8_t* image = batch.images + index * SIDE * SIDE;
+        const ptrdiff_t position = group.position + (lane < group.valid_lanes ? lane : 0);
+        const uint8_t* image = source.images + source.image_at(position) * SIDE * SIDE;
         float* out = pixels + lane;
-        if (!batch.matrices) {
+        if (!source.matrices) {
             for (int i = 0; i < SIDE * SIDE; ++i) out[i * LANES] = image[i];
         } else {
-            const int32_t* matrix = batch.matrices + 6 * position;
-            if (batch.grids) {
-                const int16_t* grid = batch.grids + 2 * GRID * GRID * position;
-                spline(grid, batch.spline_weights, moved.x);
-                spline(grid + GRID * GRID, batch.spline_weights, moved.y);
-                (batch.bilinear ? warp<true, true> : warp<false, true>)(image, matrix, moved, out);
+            const int32_t* matrix = source.matrices + 6 * position;
+            if (source.grids) {
+                const int16_t* grid = source.grids + 2 * GRID * GRID * position;
+                spline(grid, source.spline_weights, moved.x);
+                spline(grid + GRID * GRID, source.spline_weights, moved.y);
+                (source.bilinear ? warp<true, true> : warp<false, true>)(image, matrix, moved, out);
             } else {
-                (batch.bilinear ? warp<true, false> : warp<false, false>)(image, matrix, moved, out);
+                (source.bilinear ? warp<true, false> : warp<false, false>)(image, matrix, moved, out);
             }
         }
     }
-    const Vec* pixel = reinterpret_cast<const Vec*>(pixels);
+    const Vec* pixel = vectors(Span<const float>{pixels, SIDE * SIDE * LANES}, SIDE * SIDE);
     for (int y = 0; y < SIDE; ++y) {
-        Vec* row = reinterpret_cast<Vec*>(output) + map.at(0, y, 0);
+        Vec* row = to + map.at(0, y, 0);
         for (int x = 0; x < SIDE; ++x) row[x] = normalised(*pixel++);
     }
 }

@@ -2,29 +2,35 @@
 
 #pragma once
 
-#include "kernels.h"
-#include "simd.h"
+#include "kernels/kernels.h"
+#include "kernels/simd.h"
 
 namespace under20k::UNDER20K_ISA {
 
-inline void update(const Optimiser& sgd, const PartialGradients& gradients, float learning_rate, ptrdiff_t begin,
-                   ptrdiff_t end, float* weights, float* momentum) {
-    for (ptrdiff_t i = begin; i < end; ++i) {
+// `momentum` is empty for SGD without it.
+inline void update(const Optimiser& sgd, const PartialGradients& gradients, float learning_rate, Span<float> weights,
+                   Span<float> momentum) {
+    UNDER20K_ASSERT(!momentum || momentum.size >= weights.size);
+    UNDER20K_ASSERT(gradients.values.size >= (gradients.groups - 1) * gradients.row + weights.size);
+    const float* partial = gradients.values.data;
+    for (ptrdiff_t i = 0; i < weights.size; ++i) {
         float gradient = 0;
-        // Group by group in order, whichever thread had it: the same bits for any number of threads.
-        for (int group = 0; group < gradients.groups; ++group) gradient += gradients.first[group * gradients.row + i];
-        gradient += sgd.weight_decay * weights[i];
+        // Group by group in order, whichever thread computed it: the same bits for any number of threads.
+        for (ptrdiff_t group = 0; group < gradients.groups; ++group) gradient += partial[group * gradients.row + i];
+        gradient += sgd.weight_decay * weights.data[i];
         float step = gradient;
         if (momentum) {
-            momentum[i] = sgd.momentum * momentum[i] + gradient;
-            step = sgd.nesterov ? gradient + sgd.momentum * momentum[i] : momentum[i];
+            momentum.data[i] = sgd.momentum * momentum.data[i] + gradient;
+            step = sgd.nesterov ? gradient + sgd.momentum * momentum.data[i] : momentum.data[i];
         }
-        weights[i] -= learning_rate * step;
+        weights.data[i] -= learning_rate * step;
     }
 }
 
-inline void average(float decay, ptrdiff_t begin, ptrdiff_t end, const float* weights, float* average) {
-    for (ptrdiff_t i = begin; i < end; ++i) average[i] = decay * average[i] + (1 - decay) * weights[i];
+inline void average(float decay, Span<const float> weights, Span<float> average) {
+    UNDER20K_ASSERT(average.size >= weights.size);
+    for (ptrdiff_t i = 0; i < weights.size; ++i)
+        average.data[i] = decay * average.data[i] + (1 - decay) * weights.data[i];
 }
 
 }  // namespace under20k::UNDER20K_ISA

@@ -1,17 +1,17 @@
-// What the processor can do at most: multiply-adds of vectors, none of which waits for another.
+// The processor's peak: multiply-adds of vectors, none of which waits for another.
 
 #pragma once
 
-#include "simd.h"
+#include "kernels/simd.h"
 
 namespace under20k::UNDER20K_ISA {
 
-// Enough to hide each other's latency; of the registers left, two are for the factor and the addend, and two spare the
-// compiler from spilling.
+// Enough to hide each other's latency; of the registers left, two are for the factor and the addend, and two
+// keep the compiler from spilling.
 constexpr int CHAINS = REGISTERS - 4;
 
-// Multiply-adds of single floats that this makes in `rounds` rounds; their sum goes to `*sum`, for a compiler
-// leaves out what nobody reads.
+// Run `rounds` rounds and return how many multiply-adds of single floats they made. Their sum goes to `*sum`,
+// since a compiler leaves out what nothing reads.
 inline double multiply_adds(int64_t rounds, float* sum) {
     const Vec factor = keep(broadcast(0.5f)), addend = keep(broadcast(1.0f));
     Vec chain[CHAINS];

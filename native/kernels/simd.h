@@ -1,7 +1,7 @@
-// Vectors of the compiler's own kind: arithmetic on them is arithmetic on every lane.
+// Vectors by the compiler's extension: arithmetic on them is arithmetic on every lane.
 //
-// This header and those of the kernels are compiled once for each instruction set, each time within a
-// namespace of its own (UNDER20K_ISA, given by CMake).
+// This header and those of the kernels are compiled once per instruction set, each time in a namespace of its
+// own (UNDER20K_ISA, set by CMake).
 
 #pragma once
 
@@ -10,12 +10,12 @@
 #include <type_traits>
 #include <utility>
 
-#include "layout.h"
+#include "kernels/layout.h"
 
 namespace under20k::UNDER20K_ISA {
 
-// The instruction set `wide` has the shape of AVX-512's vectors and none of its instructions: its code takes the same
-// ways, and the compiler cuts each vector into what the target has.
+// The instruction set `wide` has the shape of AVX-512's vectors and none of its instructions: the same code paths,
+// with each vector cut by the compiler into what the target has.
 #if defined(__AVX512F__) || defined(UNDER20K_WIDE)
 constexpr int LANES = 16;
 constexpr int REGISTERS = 32;
@@ -36,11 +36,32 @@ typedef float Vec __attribute__((vector_size(4 * LANES), may_alias));
 typedef int32_t IntVec __attribute__((vector_size(4 * LANES), may_alias));
 typedef uint32_t UintVec __attribute__((vector_size(4 * LANES), may_alias));
 
+// The first `count` vectors of a span, which has to hold that many.
+UNDER20K_INLINE Vec* vectors(Span<float> values, [[maybe_unused]] ptrdiff_t count) {
+    UNDER20K_ASSERT(values.size >= count * LANES);
+    UNDER20K_ASSERT(reinterpret_cast<uintptr_t>(values.data) % sizeof(Vec) == 0);
+    return reinterpret_cast<Vec*>(values.data);
+}
+UNDER20K_INLINE const Vec* vectors(Span<const float> values, [[maybe_unused]] ptrdiff_t count) {
+    UNDER20K_ASSERT(values.size >= count * LANES);
+    UNDER20K_ASSERT(reinterpret_cast<uintptr_t>(values.data) % sizeof(Vec) == 0);
+    return reinterpret_cast<const Vec*>(values.data);
+}
+
+// Vectors as the floats that they are.
+UNDER20K_INLINE Span<float> floats(Vec* values, ptrdiff_t count) {
+    return {reinterpret_cast<float*>(values), count * LANES};
+}
+template <size_t COUNT>
+UNDER20K_INLINE Span<float> floats(Vec (&values)[COUNT]) {
+    return floats(values, static_cast<ptrdiff_t>(COUNT));
+}
+
 UNDER20K_INLINE Vec broadcast(float value) {
     return value - Vec{};  // minus, for compilers know that it changes nothing; plus would turn −0 into 0
 }
 
-// `value`, in a register from here on: the compiler would otherwise load it again for each use.
+// `value`, kept in a register from here on; the compiler would load it again for each use.
 UNDER20K_INLINE Vec keep(Vec value) {
 #if defined(UNDER20K_WIDE)
     // No register holds it.
@@ -56,26 +77,26 @@ UNDER20K_INLINE Vec keep(Vec value) {
     return value;
 }
 
-// Calls `function` with a size that is known only now as a constant of the compiler's, from 1 to MOST.
-template <int MOST, typename Function>
-UNDER20K_INLINE void with_constant(int size, const Function& function) {
-    if constexpr (MOST > 1)
-        if (size < MOST) return with_constant<MOST - 1>(size, function);
-    function(std::integral_constant<int, MOST>());
+// Call `function` with a run-time size in 1 … MAX as a compile-time constant.
+template <int MAX, typename Function>
+UNDER20K_INLINE void with_constant(ptrdiff_t size, const Function& function) {
+    if constexpr (MAX > 1)
+        if (size < MAX) return with_constant<MAX - 1>(size, function);
+    function(std::integral_constant<int, MAX>());
 }
 
-// Lanes of `value` where `mask` is set (all ones, as comparisons give it), else 0.
+// `value` in the lanes where `mask` is all ones, as comparisons give it; else 0.
 UNDER20K_INLINE Vec where(IntVec mask, Vec value) { return (Vec)(mask & (IntVec)value); }
 
 UNDER20K_INLINE Vec max(Vec a, Vec b) { return a > b ? a : b; }
 
-// Not max(value, 0): a NaN has to come through, or a diverged training would look like a dead one.
+// Not max(value, 0): a NaN has to pass through, or a diverged training would look like dead units.
 UNDER20K_INLINE Vec relu(Vec value) { return value < 0 ? Vec{} : value; }
 
-// All ones in the first `live` lanes.
-UNDER20K_INLINE IntVec live_lanes(int live) {
+// All ones in the valid lanes, which come first.
+UNDER20K_INLINE IntVec lane_mask(ptrdiff_t valid_lanes) {
     IntVec mask;
-    for (int lane = 0; lane < LANES; ++lane) mask[lane] = lane < live ? -1 : 0;
+    for (int lane = 0; lane < LANES; ++lane) mask[lane] = lane < valid_lanes ? -1 : 0;
     return mask;
 }
 
@@ -88,7 +109,7 @@ UNDER20K_INLINE float sum_lanes(Vec value) {
     return lane[0];
 }
 
-// Of two rows of sections of SECTION lanes each, the two halves of every section added: [a | b] → one row.
+// Add the two halves of every section of SECTION lanes in two vectors: [a | b] → one vector.
 template <int SECTION, size_t... LANE>
 UNDER20K_INLINE Vec fold(Vec a, Vec b, std::index_sequence<LANE...>) {
     constexpr int HALF = SECTION / 2;
@@ -106,8 +127,8 @@ UNDER20K_INLINE Vec fold(Vec a, Vec b, std::index_sequence<LANE...>) {
 #endif
 }
 
-// Of COUNT vectors the sums of LANES / COUNT sections each, side by side; of LANES vectors one sum each. What
-// sum_lanes gives for each of them, to the bit.
+// The sums of COUNT vectors, LANES / COUNT partial sums each, side by side; for COUNT = LANES one sum each,
+// bit-exact with sum_lanes.
 template <int COUNT>
 UNDER20K_INLINE Vec sum_each(const Vec* values) {
     if constexpr (COUNT == 1) {
@@ -118,12 +139,13 @@ UNDER20K_INLINE Vec sum_each(const Vec* values) {
     }
 }
 
-// Of `count` vectors the sum of each.
-UNDER20K_INLINE void sum_all(const Vec* values, int count, float* sums) {
-    int i = 0;
+// The sum of each of `count` vectors.
+UNDER20K_INLINE void sum_all(const Vec* values, ptrdiff_t count, Span<float> sums) {
+    UNDER20K_ASSERT(sums.size >= count);
+    ptrdiff_t i = 0;
     for (; i + LANES <= count; i += LANES) {
         const Vec each = sum_each<LANES>(values + i);
-        std::memcpy(sums + i, &each, sizeof each);
+        std::memcpy(sums.data + i, &each, sizeof each);
     }
     for (; i < count; ++i) sums[i] = sum_lanes(values[i]);
 }

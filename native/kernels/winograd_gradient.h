@@ -1,19 +1,17 @@
 // The gradient of a 3 × 3 convolution's weights at Winograd's points (winograd_points.h), from one group.
 //
-// The output's gradient slides over the input as a kernel does: four of its columns are the taps, six columns of
-// the input give three outputs, which are the weights' gradients. Those of one kernel row are summed over all
-// tiles of the map at the points already, and come back from there once.
+// The output's gradient slides over the input like a kernel: four of its columns are the taps, six columns of the
+// input give three outputs, which are the weights' gradients. Those of one kernel row are summed over all tiles of
+// the map at the points and are transformed back once.
 
 #pragma once
 
-#include <algorithm>
-
-#include "convolution.h"
-#include "kernels.h"
-#include "simd.h"
-#include "weight_gradient.h"
-#include "winograd.h"
-#include "winograd_points.h"
+#include "kernels/convolution.h"
+#include "kernels/kernels.h"
+#include "kernels/simd.h"
+#include "kernels/weight_gradient.h"
+#include "kernels/winograd.h"
+#include "kernels/winograd_points.h"
 
 namespace under20k::UNDER20K_ISA {
 
@@ -22,19 +20,19 @@ constexpr int GRADIENT_STRIP_ROWS = 14;
 
 UNDER20K_INLINE ptrdiff_t winograd_gradient_scratch(const Convolution& conv) {
     const StripSize size = strip_size(conv, GRADIENT_STRIP_ROWS);
-    const ptrdiff_t weights = static_cast<ptrdiff_t>(conv.output.channels) * conv.input.channels * 3;
-    // At the end the three taps' sums take the strip's place.
-    return POINTS * weights + std::max(size.input + size.output, 3 * weights);
+    const ptrdiff_t weights = conv.output.channels * conv.input.channels * 3, strip = size.input + size.output;
+    // At the end the three taps' sums are written over the strip.
+    return POINTS * weights + (strip > 3 * weights ? strip : 3 * weights);
 }
 
 // One strip at one point, in a tile of output channels.
 struct PointStrip {
     const Vec* input;
     ptrdiff_t input_row, input_plane;
-    int input_channels;
+    ptrdiff_t input_channels;
     const Vec* gradient;
     ptrdiff_t gradient_plane;
-    int columns;
+    ptrdiff_t columns;
     bool first;  // of the map: the sums begin
     Vec* sums;   // [channel of the tile][input channel][kernel row]
     ptrdiff_t sums_row;
@@ -48,7 +46,7 @@ UNDER20K_INLINE void point_gradient_tile(const PointStrip& strip, const Vec* __r
         for (int c = 0; c < CHANNELS; ++c)
             for (int t = 0; t < TAPS; ++t) sum[c][t] = sums[c * strip.sums_row + t];
     const Vec* __restrict gradient = strip.gradient;
-    for (int x = 0; x < strip.columns; ++x) {
+    for (ptrdiff_t x = 0; x < strip.columns; ++x) {
         Vec value[TAPS];
 #pragma GCC unroll 9
         for (int t = 0; t < TAPS; ++t) value[t] = keep(input[t / 3 * strip.input_plane + t % 3 * strip.input_row + x]);
@@ -60,8 +58,8 @@ UNDER20K_INLINE void point_gradient_tile(const PointStrip& strip, const Vec* __r
 
 template <int CHANNELS>
 void point_gradient(const PointStrip& strip) {
-    constexpr int INPUTS = MOST_TAPS / 3;
-    int i = 0;
+    constexpr int INPUTS = MAX_TAPS / 3;
+    ptrdiff_t i = 0;
     for (; i + INPUTS <= strip.input_channels; i += INPUTS)
         point_gradient_tile<INPUTS, CHANNELS>(strip, strip.input + i * strip.input_plane, strip.sums + 3 * i);
     if constexpr (INPUTS > 1)
@@ -69,46 +67,46 @@ void point_gradient(const PointStrip& strip) {
             point_gradient_tile<1, CHANNELS>(strip, strip.input + i * strip.input_plane, strip.sums + 3 * i);
 }
 
-inline void weight_gradient_at_points(const Convolution& conv, const float* input, const float* z_gradient,
-                                      float* scratch, float* gradient) {
+inline void weight_gradient_at_points(const Convolution& conv, Span<const float> input, Span<const float> z_gradient,
+                                      Span<float> scratch, Span<float> gradient) {
     const Map &in = conv.input, &out = conv.output;
-    const int taps = in.channels * 3, tiles = tiles_of(out);
-    const Split strips = split(out.height, GRADIENT_STRIP_ROWS), channels = split(out.channels, MOST_GRADIENT_CHANNELS);
-    const ptrdiff_t weights = static_cast<ptrdiff_t>(out.channels) * taps;
-    Vec* sums = reinterpret_cast<Vec*>(scratch);  // [point][output channel][input channel][kernel row]
+    const ptrdiff_t taps = in.channels * 3, weights = out.channels * taps, tiles = tiles_of(out);
+    const Tiling strips = cut(out.height, GRADIENT_STRIP_ROWS), channels = cut(out.channels, MAX_GRADIENT_CHANNELS);
+    const Vec *from = vectors(input, in.size()), *z = vectors(z_gradient, out.size());
+    // [point][output channel][input channel][kernel row]
+    Vec* sums = vectors(scratch, winograd_gradient_scratch(conv));
     Vec* points = sums + POINTS * weights;
     Vec* gradients = points + strip_size(conv, GRADIENT_STRIP_ROWS).input;
 
-    for (int index = 0; index < strips.tiles; ++index) {
-        const int first = tile_start(strips, index), rows = tile_size(strips, index);
-        const ptrdiff_t plane = static_cast<ptrdiff_t>(rows) * tiles;
-        input_to_points(conv, input, first - conv.padding, rows + 2, points);
-        for (int c = 0; c < out.channels; ++c)
-            for (int r = 0; r < rows; ++r)
-                row_to_points<TILE>(reinterpret_cast<const Vec*>(z_gradient) + out.at(c, first + r, 0), tiles, out.width,
-                                    gradients + c * plane + r * tiles, out.channels * plane);
+    for (ptrdiff_t index = 0; index < strips.tiles; ++index) {
+        const ptrdiff_t first = strips.start_of(index), rows = strips.size_of(index), plane = rows * tiles;
+        input_to_points(conv, from, first - conv.padding, rows + 2, points);
+        for (ptrdiff_t c = 0; c < out.channels; ++c)
+            for (ptrdiff_t r = 0; r < rows; ++r)
+                row_to_points<TILE>(z + out.at(c, first + r, 0), tiles, out.width, gradients + c * plane + r * tiles,
+                                    out.channels * plane);
         PointStrip strip{};
         strip.input_row = tiles;
-        strip.input_plane = static_cast<ptrdiff_t>(rows + 2) * tiles;
+        strip.input_plane = (rows + 2) * tiles;
         strip.input_channels = in.channels;
         strip.gradient_plane = plane;
-        strip.columns = static_cast<int>(plane);
+        strip.columns = plane;
         strip.first = index == 0;
         strip.sums_row = taps;
         for (int p = 0; p < POINTS; ++p) {
             strip.input = points + p * in.channels * strip.input_plane;
-            for (int tile = 0; tile < channels.tiles; ++tile) {
-                const int channel = p * out.channels + tile_start(channels, tile);
+            for (ptrdiff_t tile = 0; tile < channels.tiles; ++tile) {
+                const ptrdiff_t channel = p * out.channels + channels.start_of(tile);
                 strip.gradient = gradients + channel * plane;
-                strip.sums = sums + static_cast<ptrdiff_t>(channel) * taps;
-                with_constant<MOST_GRADIENT_CHANNELS>(tile_size(channels, tile),
-                                                      [&](auto deep) { point_gradient<deep>(strip); });
+                strip.sums = sums + channel * taps;
+                with_constant<MAX_GRADIENT_CHANNELS>(channels.size_of(tile),
+                                                     [&](auto deep) { point_gradient<deep>(strip); });
             }
         }
     }
     Vec* tap_sums = points;
     for (ptrdiff_t i = 0; i < weights; ++i) taps_from_points(sums + i, weights, tap_sums + 3 * i);
-    sum_all(tap_sums, static_cast<int>(3 * weights), gradient);
+    sum_all(tap_sums, 3 * weights, gradient);
 }
 
 }  // namespace under20k::UNDER20K_ISA

@@ -1,25 +1,25 @@
-// Winograd's way of convolving rows with three taps, F(4, 3) (Lavin and Gray, 2016, arXiv:1509.09308, here in
-// one dimension): there to the points and back.
+// Winograd's transforms for rows with three taps, F(4, 3) (Lavin and Gray, 2016, arXiv:1509.09308, here in one
+// dimension): to the points and back.
 //
-// Four neighbouring outputs of a row need six inputs. Read as polynomials, the product is known from its values
-// at six points (0, 1, −1, 2, −2 and infinity): six multiplications where the plain way takes twelve. What it
-// costs are additions before and after, and those are shared: an input's serve all output channels, an output's
-// all input channels. The weights' gradient has four taps (the output's gradient) and three outputs, F(3, 4),
-// and the same points.
+// Four neighbouring outputs of a row need six inputs. Read as polynomials, the product is determined by its values
+// at six points (0, 1, −1, 2, −2 and infinity): six multiplications where a direct convolution takes twelve. The
+// cost is additions before and after, and those are shared: an input's serve all output channels, an output's all
+// input channels. The weights' gradient has four taps (the output's gradient) and three outputs, F(3, 4), and the
+// same points.
 //
 // A strip of a map at the points is [point][channel][row][tile] of vectors, a tile being four columns.
 
 #pragma once
 
-#include "kernels.h"
-#include "simd.h"
+#include "kernels/kernels.h"
+#include "kernels/simd.h"
 
 namespace under20k::UNDER20K_ISA {
 
 constexpr int POINTS = 6;
 constexpr int TILE = 4;  // columns
 
-UNDER20K_INLINE int tiles_of(const Map& map) { return (map.width + TILE - 1) / TILE; }
+UNDER20K_INLINE ptrdiff_t tiles_of(const Map& map) { return (map.width + TILE - 1) / TILE; }
 
 // Six inputs to the points; `at` steps by `point` from one to the next.
 UNDER20K_INLINE void to_points(const Vec (&d)[POINTS], Vec* at, ptrdiff_t point) {
@@ -65,7 +65,7 @@ UNDER20K_INLINE void taps_from_points(const Vec* m, ptrdiff_t point, Vec* taps) 
 }
 
 // Three weights to the points.
-inline void weights_to_points(double a, double b, double c, float* at, ptrdiff_t point) {
+UNDER20K_INLINE void weights_to_points(double a, double b, double c, float* at, ptrdiff_t point) {
     at[0] = static_cast<float>(a / 4);
     at[point] = static_cast<float>(-(a + b + c) / 6);
     at[2 * point] = static_cast<float>(-(a - b + c) / 6);
@@ -74,17 +74,17 @@ inline void weights_to_points(double a, double b, double c, float* at, ptrdiff_t
     at[5 * point] = static_cast<float>(c);
 }
 
-// One row to the points, a tile at a time of `TAKEN` values, each TILE further, of which those from `end` on are
-// taken as 0.
+// One row to the points, a tile of `TAKEN` values at a time, each TILE after the last; values from `end` on count
+// as 0.
 template <int TAKEN>
-UNDER20K_INLINE void row_to_points(const Vec* row, int tiles, ptrdiff_t end, Vec* __restrict at, ptrdiff_t point) {
-    const auto tile_to_points = [&](const Vec (&values)[TAKEN], int t) __attribute__((always_inline)) {
+UNDER20K_INLINE void row_to_points(const Vec* row, ptrdiff_t tiles, ptrdiff_t end, Vec* __restrict at, ptrdiff_t point) {
+    const auto tile_to_points = [&](const Vec (&values)[TAKEN], ptrdiff_t t) __attribute__((always_inline)) {
         if constexpr (TAKEN == POINTS)
             to_points(values, at + t, point);
         else
             gradient_to_points(values, at + t, point);
     };
-    int t = 0;
+    ptrdiff_t t = 0;
     for (; t < tiles && t * TILE + TAKEN <= end; ++t) {
         Vec values[TAKEN];
         for (int i = 0; i < TAKEN; ++i) values[i] = row[t * TILE + i];
@@ -92,25 +92,24 @@ UNDER20K_INLINE void row_to_points(const Vec* row, int tiles, ptrdiff_t end, Vec
     }
     for (; t < tiles; ++t) {
         Vec values[TAKEN] = {};
-        for (int i = 0; t * TILE + i < end; ++i) values[i] = row[t * TILE + i];
+        for (ptrdiff_t i = 0; t * TILE + i < end; ++i) values[i] = row[t * TILE + i];
         tile_to_points(values, t);
     }
 }
 
-// Rows `first` … `first + rows` − 1 of a convolution's input to the points. What lies beyond the map is 0.
-inline void input_to_points(const Convolution& conv, const float* input, int first, int rows, Vec* points) {
+// Rows `first` … `first + rows` − 1 of a convolution's input to the points. Rows beyond the map are 0.
+inline void input_to_points(const Convolution& conv, const Vec* input, ptrdiff_t first, ptrdiff_t rows, Vec* points) {
     const Map& map = conv.input;
-    const int tiles = tiles_of(conv.output);
-    const ptrdiff_t plane = static_cast<ptrdiff_t>(rows) * tiles, point = plane * map.channels;
-    for (int c = 0; c < map.channels; ++c)
-        for (int r = 0; r < rows; ++r) {
-            const int y = first + r;
-            Vec* at = points + c * plane + static_cast<ptrdiff_t>(r) * tiles;
+    const ptrdiff_t tiles = tiles_of(conv.output), plane = rows * tiles, point = plane * map.channels;
+    for (ptrdiff_t c = 0; c < map.channels; ++c)
+        for (ptrdiff_t r = 0; r < rows; ++r) {
+            const ptrdiff_t y = first + r;
+            Vec* at = points + c * plane + r * tiles;
             if (y < 0 || y >= map.height) {
                 for (int p = 0; p < POINTS; ++p)
-                    for (int t = 0; t < tiles; ++t) at[p * point + t] = Vec{};
+                    for (ptrdiff_t t = 0; t < tiles; ++t) at[p * point + t] = Vec{};
             } else {
-                const Vec* row = reinterpret_cast<const Vec*>(input) + map.at(c, y, -conv.padding);
+                const Vec* row = input + map.at(c, y, -conv.padding);
                 row_to_points<POINTS>(row, tiles, conv.padding + map.width + map.frame_x, at, point);
             }
         }

@@ -1,5 +1,5 @@
-// Zeroed memory on a 64-byte boundary, as vectors want it, and in huge pages where there is much of it: maps of a
-// batch take thousands of small ones, more than a processor keeps the addresses of.
+// Zeroed memory on a 64-byte boundary, as vectors need it, and in huge pages where there is much of it: the maps of
+// a batch take thousands of small pages, more than a processor keeps the addresses of.
 
 #pragma once
 
@@ -9,30 +9,47 @@
 #include <memory>
 #include <new>
 
+#include "kernels/layout.h"
+
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
 
 namespace under20k {
 
-struct Free {
-    void operator()(float* memory) const { std::free(memory); }
+constexpr size_t HUGE_PAGE_BYTES = size_t{1} << 21;
+
+template <typename T>
+class Memory {
+public:
+    Memory() = default;
+
+    explicit Memory(ptrdiff_t count) : size_(count) {
+        const size_t needed = static_cast<size_t>(count) * sizeof(T);
+        const size_t page = needed >= HUGE_PAGE_BYTES ? HUGE_PAGE_BYTES : 64;
+        const size_t bytes = needed > 0 ? (needed + page - 1) / page * page : page;
+        data_.reset(static_cast<T*>(std::aligned_alloc(page, bytes)));
+        if (!data_) throw std::bad_alloc();
+#if defined(__linux__)
+        if (page == HUGE_PAGE_BYTES) madvise(data_.get(), bytes, MADV_HUGEPAGE);  // harmless if refused
+#endif
+        std::memset(data_.get(), 0, bytes);
+    }
+
+    Span<T> all() const { return {data_.get(), size_}; }
+
+    // Row `index` of an array of rows of `size`.
+    Span<T> row(ptrdiff_t index, ptrdiff_t size) const { return all().part(index * size, size); }
+
+private:
+    struct Free {
+        void operator()(T* memory) const { std::free(memory); }
+    };
+
+    std::unique_ptr<T[], Free> data_;
+    ptrdiff_t size_ = 0;
 };
 
-using Floats = std::unique_ptr<float[], Free>;
-
-constexpr size_t HUGE_PAGE = size_t{1} << 21;
-
-inline Floats zeroed(size_t count) {
-    const size_t least = count * sizeof(float), page = least >= HUGE_PAGE ? HUGE_PAGE : 64;
-    const size_t bytes = least ? (least + page - 1) / page * page : page;
-    void* memory = std::aligned_alloc(page, bytes);
-    if (!memory) throw std::bad_alloc();
-#if defined(__linux__)
-    if (page == HUGE_PAGE) madvise(memory, bytes, MADV_HUGEPAGE);  // a wish: refused, it does no harm
-#endif
-    std::memset(memory, 0, bytes);
-    return Floats(static_cast<float*>(memory));
-}
+using Floats = Memory<float>;
 
 }  // namespace under20k

@@ -1,11 +1,11 @@
-#include "thread_pool.h"
+#include "network/thread_pool.h"
 
 namespace under20k {
 
 namespace {
 
-// Rounds of work follow each other within microseconds, faster than the system wakes a thread; but a core is
-// not ours to burn while another program wants it.
+// Rounds of work follow each other within microseconds, faster than the system wakes a thread; but other programs
+// want the core, too.
 constexpr int SPINS = 4000;
 
 void pause() {
@@ -16,7 +16,7 @@ void pause() {
 #endif
 }
 
-// Waits until `value` is no longer `old`.
+// Wait until `value` is no longer `old`.
 template <typename T>
 void await_change(const std::atomic<T>& value, T old) {
     for (int spin = 0; spin < SPINS; ++spin) {
@@ -28,38 +28,37 @@ void await_change(const std::atomic<T>& value, T old) {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) : shares_(static_cast<size_t>(threads)) {
-    others_.reserve(static_cast<size_t>(threads - 1));
+ThreadPool::ThreadPool(ptrdiff_t threads) : queues_(static_cast<size_t>(threads)) {
+    workers_.reserve(static_cast<size_t>(threads - 1));
     try {
-        for (int thread = 1; thread < threads; ++thread) others_.emplace_back([this, thread] { live(thread); });
-    } catch (...) {  // the system grants no more: end those that it did
-        stop_ = true;
-        round_.fetch_add(1);
-        round_.notify_all();
-        for (auto& other : others_) other.join();
+        for (ptrdiff_t thread = 1; thread < threads; ++thread) workers_.emplace_back([this, thread] { worker(thread); });
+    } catch (...) {  // the system grants no more threads: end those that have started
+        stop();
         throw;
     }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { stop(); }
+
+void ThreadPool::stop() {
     stop_ = true;
     round_.fetch_add(1, std::memory_order_release);
     round_.notify_all();
-    for (auto& other : others_) other.join();
+    for (auto& worker : workers_) worker.join();
 }
 
-void ThreadPool::run(int tasks, Call call, const void* context) {
-    const int count = threads();
+void ThreadPool::run(ptrdiff_t tasks, Call call, const void* context) {
+    const ptrdiff_t count = threads();
     descending_ = !descending_;
     if (count == 1 || tasks == 1) {
-        for (int index = 0; index < tasks; ++index) call(context, descending_ ? tasks - 1 - index : index, 0);
+        for (ptrdiff_t index = 0; index < tasks; ++index) call(context, descending_ ? tasks - 1 - index : index, 0);
         return;
     }
-    for (int thread = 0; thread < count; ++thread) {
-        auto& share = shares_[static_cast<size_t>(thread)];
-        share.begin = static_cast<int>(static_cast<int64_t>(tasks) * thread / count);
-        share.next.store(share.begin, std::memory_order_relaxed);
-        share.end = static_cast<int>(static_cast<int64_t>(tasks) * (thread + 1) / count);
+    for (ptrdiff_t thread = 0; thread < count; ++thread) {
+        Queue& queue = queues_[thread];
+        queue.begin = tasks * thread / count;
+        queue.next.store(queue.begin, std::memory_order_relaxed);
+        queue.end = tasks * (thread + 1) / count;
     }
     call_ = call;
     context_ = context;
@@ -67,23 +66,24 @@ void ThreadPool::run(int tasks, Call call, const void* context) {
     round_.fetch_add(1, std::memory_order_release);
     round_.notify_all();
     work(0);
-    for (int left = busy_.load(std::memory_order_acquire); left != 0; left = busy_.load(std::memory_order_acquire))
+    for (ptrdiff_t left = busy_.load(std::memory_order_acquire); left != 0; left = busy_.load(std::memory_order_acquire))
         await_change(busy_, left);
 }
 
-void ThreadPool::work(int thread) {
-    const int count = threads();
-    for (int other = 0; other < count; ++other) {
-        auto& share = shares_[static_cast<size_t>((thread + other) % count)];
-        while (share.next.load(std::memory_order_relaxed) < share.end) {
-            const int index = share.next.fetch_add(1, std::memory_order_relaxed);
-            if (index >= share.end) break;
-            call_(context_, descending_ ? share.begin + share.end - 1 - index : index, thread);
+// Take tasks from the thread's own queue, then from the others'.
+void ThreadPool::work(ptrdiff_t thread) {
+    const ptrdiff_t count = threads();
+    for (ptrdiff_t other = 0; other < count; ++other) {
+        Queue& queue = queues_[(thread + other) % count];
+        while (queue.next.load(std::memory_order_relaxed) < queue.end) {
+            const ptrdiff_t index = queue.next.fetch_add(1, std::memory_order_relaxed);
+            if (index >= queue.end) break;
+            call_(context_, descending_ ? queue.begin + queue.end - 1 - index : index, thread);
         }
     }
 }
 
-void ThreadPool::live(int thread) {
+void ThreadPool::worker(ptrdiff_t thread) {
     for (uint32_t seen = 0;; ++seen) {
         await_change(round_, seen);
         if (stop_.load(std::memory_order_acquire)) return;

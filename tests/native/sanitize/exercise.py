@@ -1,4 +1,4 @@
-"""Runs all of the native engine's kernels at odd sizes; ``sanitize.sh`` looks on. Neither pytest nor torch.
+"""Run all of the native engine's kernels at odd sizes, under ``sanitize.sh``. Needs neither pytest nor torch.
 
 Usage: python exercise.py     with UNDER20K_SANITIZED in the environment (see ``sanitized.py``)
 

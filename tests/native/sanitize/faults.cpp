@@ -1,6 +1,6 @@
-// Faults on purpose, in builds with sanitizers only: a sanitizer that saw nothing would otherwise pass for
-// one that found nothing. Each is committed by an instruction set's own kernels, given what the network never
-// gives them, so a report also tells that those were built with the sanitizer. faults.py looks for it.
+// Deliberate faults, in builds with sanitizers only: a sanitizer that does not work would otherwise pass for one that
+// finds nothing. Each is committed by an instruction set's own kernels, on arguments that the network never passes,
+// so the report also proves that those were built with the sanitizer. faults.py looks for it.
 
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
@@ -8,9 +8,9 @@
 #include <atomic>
 #include <stdexcept>
 
-#include "isa.h"
-#include "memory.h"
-#include "thread_pool.h"
+#include "bindings/isa.h"
+#include "network/memory.h"
+#include "network/thread_pool.h"
 
 namespace under20k {
 
@@ -18,29 +18,35 @@ namespace {
 
 constexpr ptrdiff_t COUNT = 16;
 
-// One float beyond the end of the array.
+// One float beyond the end of the array, in a span that claims to have it.
 void overflow(const Kernels& kernels) {
-    const Floats weights = zeroed(COUNT), average = zeroed(COUNT);
-    kernels.average(0.5f, 0, COUNT + 1, weights.get(), average.get());
+    const Floats weights(COUNT), average(COUNT);
+    kernels.average(0.5f, {weights.all().data, COUNT + 1}, {average.all().data, COUNT + 1});
 }
 
-// 2³² pixels in an int.
+// A span that is too short.
+void bounds(const Kernels& kernels) {
+    const Floats weights(COUNT), average(COUNT);
+    kernels.average(0.5f, weights.all(), average.all().part(0, COUNT - 1));
+}
+
+// 2⁶⁴ pixels in a ptrdiff_t.
 void signed_overflow(const Kernels& kernels) {
-    float none[1] = {};
-    kernels.global_average(Map{0, 1 << 16, 1 << 16, 0, 0}, none, none);
+    constexpr ptrdiff_t SIZE = ptrdiff_t{1} << 32;
+    kernels.global_average({.channels = 0, .height = SIZE, .width = SIZE, .frame_y = 0, .frame_x = 0}, {}, {});
 }
 
-// Two threads of the engine's own write to one array.
+// Two of the engine's own threads write to one array.
 void race(const Kernels& kernels) {
-    const Floats weights = zeroed(COUNT), average = zeroed(COUNT);
+    const Floats weights(COUNT), average(COUNT);
     ThreadPool pool(2);
     std::atomic<int> arrived{0};
-    pool.run(2, [&](int, int) {
-        // Both tasks must be under way, or one thread might do the two in turn. Relaxed, for anything
-        // stronger would put them in order.
+    pool.run(2, [&](ptrdiff_t, ptrdiff_t) {
+        // Both tasks must be under way, or one thread might do both in turn. Relaxed, because anything stronger would
+        // order them.
         arrived.fetch_add(1, std::memory_order_relaxed);
         while (arrived.load(std::memory_order_relaxed) < 2) std::this_thread::yield();
-        kernels.average(0.5f, 0, COUNT, weights.get(), average.get());
+        kernels.average(0.5f, weights.all(), average.all());
     });
 }
 
@@ -50,6 +56,7 @@ void add_faults(nanobind::module_& m) {
     m.def("fault", [](const std::string& name, const std::string& isa) {
         const Kernels& kernels = choose_kernels(isa);
         if (name == "overflow") return overflow(kernels);
+        if (name == "bounds") return bounds(kernels);
         if (name == "signed-overflow") return signed_overflow(kernels);
         if (name == "race") return race(kernels);
         throw std::invalid_argument("no fault is called " + name);

@@ -1,4 +1,4 @@
-"""Checks that the sanitizers see faults: commits those named (``faults.cpp``), each in a process of its own.
+"""Check that the sanitizers see faults: commit those named (``faults.cpp``), each in a process of its own.
 
 Usage: python faults.py FAULT...     with every instruction set of this processor
 """
@@ -11,10 +11,11 @@ import sys
 
 from exercise import instruction_sets
 
-# What the report on each must say. The last is the function that committed it.
+# What the report on each must say. The last is the function that committed it, or the check that failed.
 REPORTS = {
     "overflow": ("heap-buffer-overflow", "{isa}::average"),
-    "signed-overflow": ("signed integer overflow", "65536 * 65536", "{isa}::global_average"),
+    "bounds": ("assertion failed", "average.size >= weights.size"),
+    "signed-overflow": ("signed integer overflow", "4294967296 * 4294967296", "{isa}::global_average"),
     "race": ("data race", "{isa}::average"),
 }
 

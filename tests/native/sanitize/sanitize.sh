@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The native engine under AddressSanitizer with UndefinedBehaviorSanitizer, then under ThreadSanitizer. Under
-# either: faults on purpose must be seen (faults.py), then exercise.py and the tests in tests/native must run
-# without a report. A report ends it all at once.
+# The native engine under AddressSanitizer with UndefinedBehaviorSanitizer, then under ThreadSanitizer. Under each,
+# deliberate faults must be seen (faults.py), then exercise.py and the tests in tests/native must run without a report.
+# The first report ends everything.
 #
 # Usage: tests/native/sanitize/sanitize.sh [PYTHON]   (one with under20k and its groups test and sanitize; CXX names the g++)
 set -euo pipefail
@@ -14,10 +14,10 @@ fail() {
     exit 1
 }
 
-# ThreadSanitizer, and AddressSanitizer of some versions, cannot start where the system scatters a program's
-# addresses too widely. Containers may forbid to ask for less; then it may work all the same.
-calmly=()
-if setarch "$(uname -m)" -R true 2> /dev/null; then calmly=(setarch "$(uname -m)" -R); fi
+# ThreadSanitizer and some versions of AddressSanitizer cannot start where the system randomises addresses too widely.
+# Containers may not allow less; then it may work anyway.
+unrandomised=()
+if setarch "$(uname -m)" -R true 2> /dev/null; then unrandomised=(setarch "$(uname -m)" -R); fi
 
 run() {  # name, sanitizers, faults
     local name=$1 sanitizers=$2 build=build/sanitize-$1 module libraries
@@ -30,7 +30,7 @@ run() {  # name, sanitizers, faults
     "$cxx" "-fsanitize=$sanitizers" "$build/probe.cpp" -o "$build/probe" 2> "$build/probe.log" || fail \
         "$cxx cannot build with -fsanitize=$sanitizers: $(tail -n 1 "$build/probe.log"). It needs g++ with" \
         "libasan, libubsan and libtsan (on Debian and Ubuntu they come with g++, on Fedora they are packages)"
-    "${calmly[@]}" "$build/probe" || fail \
+    "${unrandomised[@]}" "$build/probe" || fail \
         "a program built with -fsanitize=$sanitizers does not start here; if it speaks of memory mappings" \
         "above, try: sysctl vm.mmap_rnd_bits=28"
 
@@ -40,23 +40,23 @@ run() {  # name, sanitizers, faults
         cmake --build "$build" --parallel 2 >> "$build/build.log" 2>&1 || { cat "$build/build.log"; exit 1; }
     step built
     module=$(echo "$PWD/$build"/_native*.so)
-    # They have to be there before the interpreter, and before AddressSanitizer looks for __cxa_throw the C++
-    # library too. The interpreter leaks by design, so nobody looks for leaks.
+    # They must be loaded before the interpreter, and the C++ library before AddressSanitizer looks for __cxa_throw. The
+    # interpreter leaks by design, so leaks are not reported.
     libraries=$(ldd "$module" | awk '$1 ~ /^lib(asan|tsan|stdc\+\+)\./ { print $3 }' | paste -sd ' ')
     watched() {
-        "${calmly[@]}" env LD_PRELOAD="$libraries" UNDER20K_SANITIZED="$module" \
+        "${unrandomised[@]}" env LD_PRELOAD="$libraries" UNDER20K_SANITIZED="$module" \
             ASAN_OPTIONS=detect_leaks=0:detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 \
             TSAN_OPTIONS=halt_on_error=1 "$python" "$@"
     }
     watched tests/native/sanitize/faults.py "${faults[@]}"
-    step faults on purpose seen
+    step deliberate faults seen
     watched tests/native/sanitize/exercise.py
     step exercised
-    # A report goes past pytest's capture, for the process ends with it.
+    # With --capture=fd a report would be lost, since the process ends with it.
     UNDER20K_EXAMPLES=3 watched -m pytest -p sanitized -p no:cacheprovider --capture=sys --quiet \
         -m "not unsanitized" tests/native
     step nothing found
 }
 
-run address address,undefined,float-cast-overflow "overflow signed-overflow"
+run address address,undefined,float-cast-overflow "overflow bounds signed-overflow"
 run thread thread race
