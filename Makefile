@@ -30,15 +30,20 @@ test: $(VENV)/installed-test          ## run the quick tests; PYTEST_ARGS holds 
 test-all: $(VENV)/installed-test      ## run every test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+CPP = $(wildcard native/*/*.h native/*/*.cpp tests/native/*/*.cpp)
+
 check: $(VENV)/installed-lint         ## check lint, format, types and which room imports which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $(CPP)
+	$(BIN)/python -m tools.clang_tidy
 	$(BIN)/lint-imports --no-logo --no-cache
 
 format: $(VENV)/installed-lint        ## apply lint fixes and formatting
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(CPP)
 
 readme: $(VENV)/installed             ## write the generated parts of README.md and docs/
 	$(BIN)/python -m tools.readme

@@ -1,5 +1,5 @@
-// The Python module under20k.engine._native. native_engine.py checks what it passes, benchmarks/ does not; only what
-// could crash the process is checked here.
+// The Python module under20k.engine._native. native_engine.py checks what it passes, benchmarks/ does not;
+// only what could crash the process is checked here.
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
@@ -62,17 +62,21 @@ nb::tuple train_epoch(Network& network, const Images& images, const Array<uint8_
                       const Array<int32_t, nb::ndim<1>>& order,
                       std::optional<Array<int32_t, nb::shape<-1, 2, 3>>> matrices,
                       std::optional<Array<int16_t, nb::shape<-1, 2, under20k::GRID, under20k::GRID>>> grids,
-                      const Array<int32_t, nb::shape<under20k::SIDE, under20k::GRID>>& spline_weights, bool bilinear,
-                      const Array<double, nb::ndim<1>>& learning_rates, const Array<double, nb::ndim<1>>& average_decays,
-                      uint32_t dropout_seed, const nb::callable& on_step) {
+                      const Array<int32_t, nb::shape<under20k::SIDE, under20k::GRID>>& spline_weights,
+                      bool bilinear, const Array<double, nb::ndim<1>>& learning_rates,
+                      const Array<double, nb::ndim<1>>& average_decays, uint32_t dropout_seed,
+                      const nb::callable& on_step) {
     const size_t count = order.shape(0);
     const auto steps = static_cast<size_t>(network.steps(static_cast<ptrdiff_t>(count)));
     require(images.shape(0) == labels.shape(0), "as many labels as images");
     require(!matrices || matrices->shape(0) == count, "one matrix for each position");
-    require(!grids || (matrices && grids->shape(0) == count), "one grid for each position, beside its matrix");
-    require(learning_rates.shape(0) == steps && average_decays.shape(0) == steps, "one learning rate for each step");
+    require(!grids || (matrices && grids->shape(0) == count),
+            "one grid for each position, beside its matrix");
+    require(learning_rates.shape(0) == steps && average_decays.shape(0) == steps,
+            "one learning rate for each step");
     for (size_t i = 0; i < count; ++i)
-        require(order(i) >= 0 && static_cast<size_t>(order(i)) < images.shape(0), "an image for each position");
+        require(order(i) >= 0 && static_cast<size_t>(order(i)) < images.shape(0),
+                "an image for each position");
     for (size_t i = 0; i < labels.shape(0); ++i) require(labels(i) < under20k::CLASSES, "labels in 0–9");
 
     const under20k::Epoch epoch{.source = {.images = images.data(),
@@ -112,7 +116,8 @@ void learn_from(Network& network, const std::vector<NetworkSettings>& settings,
     require(settings.size() == weights.size(), "weights of each teacher");
     std::vector<std::unique_ptr<Network>> teachers;
     for (size_t i = 0; i < settings.size(); ++i) {
-        require(weights[i].shape(0) == static_cast<size_t>(settings[i].parameters), "all weights of a teacher");
+        require(weights[i].shape(0) == static_cast<size_t>(settings[i].parameters),
+                "all weights of a teacher");
         require(settings[i].threads == network.threads(), "as many threads as the student has");
         teachers.push_back(std::make_unique<Network>(settings[i], network.kernels()));
         std::copy_n(weights[i].data(), settings[i].parameters, teachers.back()->weights().data);
@@ -141,9 +146,9 @@ NB_MODULE(_native, m) {
     nb::class_<LayerSettings>(m, "Layer")
         .def(
             "__init__",
-            [](LayerSettings* self, ptrdiff_t channels, ptrdiff_t kernel, ptrdiff_t padding, bool pool, double dropout,
-               uint32_t dropout_threshold, ptrdiff_t weight, ptrdiff_t bias, ptrdiff_t scale, ptrdiff_t shift,
-               ptrdiff_t running_mean, ptrdiff_t running_variance) {
+            [](LayerSettings* self, ptrdiff_t channels, ptrdiff_t kernel, ptrdiff_t padding, bool pool,
+               double dropout, uint32_t dropout_threshold, ptrdiff_t weight, ptrdiff_t bias, ptrdiff_t scale,
+               ptrdiff_t shift, ptrdiff_t running_mean, ptrdiff_t running_variance) {
                 new (self) LayerSettings{.channels = channels,
                                          .kernel = kernel,
                                          .padding = padding,
@@ -157,8 +162,9 @@ NB_MODULE(_native, m) {
                                          .running_mean = running_mean,
                                          .running_variance = running_variance};
             },
-            nb::kw_only(), "channels"_a, "kernel"_a, "padding"_a, "pool"_a, "dropout"_a, "dropout_threshold"_a,
-            "weight"_a, "bias"_a, "scale"_a, "shift"_a, "running_mean"_a, "running_variance"_a);
+            nb::kw_only(), "channels"_a, "kernel"_a, "padding"_a, "pool"_a, "dropout"_a,
+            "dropout_threshold"_a, "weight"_a, "bias"_a, "scale"_a, "shift"_a, "running_mean"_a,
+            "running_variance"_a);
 
     nb::class_<ParameterRange>(m, "Range")
         .def(
@@ -173,7 +179,8 @@ NB_MODULE(_native, m) {
             "__init__",
             [](NetworkSettings* self, std::vector<LayerSettings> layers, bool pool_first,
                std::vector<ParameterRange> ranges, ptrdiff_t parameters, ptrdiff_t batch_size, float momentum,
-               float weight_decay, bool nesterov, float label_smoothing, bool averages, ptrdiff_t threads, bool bf16) {
+               float weight_decay, bool nesterov, float label_smoothing, bool averages, ptrdiff_t threads,
+               bool bf16) {
                 new (self) NetworkSettings{.layers = std::move(layers),
                                            .pool_first = pool_first,
                                            .ranges = std::move(ranges),
@@ -187,8 +194,9 @@ NB_MODULE(_native, m) {
                                            .threads = threads,
                                            .bf16 = bf16};
             },
-            nb::kw_only(), "layers"_a, "pool_first"_a, "ranges"_a, "parameters"_a, "batch_size"_a, "momentum"_a,
-            "weight_decay"_a, "nesterov"_a, "label_smoothing"_a, "averages"_a, "threads"_a, "bf16"_a);
+            nb::kw_only(), "layers"_a, "pool_first"_a, "ranges"_a, "parameters"_a, "batch_size"_a,
+            "momentum"_a, "weight_decay"_a, "nesterov"_a, "label_smoothing"_a, "averages"_a, "threads"_a,
+            "bf16"_a);
 
     // Which products and sums are contracted into one instruction is the compiler's choice, and decides bits.
 #if defined(__clang__)
@@ -196,10 +204,12 @@ NB_MODULE(_native, m) {
 #else
     m.attr("compiler") = "GCC " __VERSION__;
 #endif
-    m.def("isa", [](const std::string& name) { return std::string(under20k::choose_kernels(name).isa); }, "name"_a);
     m.def(
-        "bf16_as_documented", [](const std::string& isa) { return under20k::choose_kernels(isa).bf16_as_documented(); },
-        "isa"_a);
+        "isa", [](const std::string& name) { return std::string(under20k::choose_kernels(name).isa); },
+        "name"_a);
+    m.def(
+        "bf16_as_documented",
+        [](const std::string& isa) { return under20k::choose_kernels(isa).bf16_as_documented(); }, "isa"_a);
     m.def(
         "network_bytes",
         [](const NetworkSettings& settings, const std::string& isa) {
@@ -222,16 +232,18 @@ NB_MODULE(_native, m) {
         "isa"_a, "rounds"_a);
     m.def(
         "time_convolution",
-        [timed](const std::string& isa, const std::string& pass, ptrdiff_t kernel, ptrdiff_t padding, ptrdiff_t inputs,
-                ptrdiff_t outputs, ptrdiff_t side, int64_t repetitions) {
+        [timed](const std::string& isa, const std::string& pass, ptrdiff_t kernel, ptrdiff_t padding,
+                ptrdiff_t inputs, ptrdiff_t outputs, ptrdiff_t side, int64_t repetitions) {
             using under20k::Pass;
-            require(pass == "forward" || pass == "input gradient" || pass == "weight gradient", "a known pass");
+            require(pass == "forward" || pass == "input gradient" || pass == "weight gradient",
+                    "a known pass");
             const Pass which = pass == "forward"          ? Pass::forward
                                : pass == "input gradient" ? Pass::input_gradient
                                                           : Pass::weight_gradient;
             const under20k::ConvolutionShape shape{
                 .kernel = kernel, .padding = padding, .inputs = inputs, .outputs = outputs, .side = side};
-            return timed(under20k::time_convolution(under20k::choose_kernels(isa), which, shape, repetitions));
+            return timed(
+                under20k::time_convolution(under20k::choose_kernels(isa), which, shape, repetitions));
         },
         nb::kw_only(), "isa"_a, "which"_a, "kernel"_a, "padding"_a, "inputs"_a, "outputs"_a, "side"_a,
         "repetitions"_a);
@@ -243,13 +255,17 @@ NB_MODULE(_native, m) {
                 new (self) Network(settings, under20k::choose_kernels(isa));
             },
             "settings"_a, "isa"_a)
-        .def_prop_ro("weights",
-                     [](nb::handle_t<Network> self) { return view(nb::cast<Network&>(self).weights(), self); })
-        .def_prop_ro("momentum",
-                     [](nb::handle_t<Network> self) { return view(nb::cast<Network&>(self).momentum(), self); })
-        .def_prop_ro("average",
-                     [](nb::handle_t<Network> self) { return view(nb::cast<Network&>(self).average(), self); })
-        .def("learn_from", learn_from, nb::kw_only(), "settings"_a, "weights"_a.noconvert(), "temperature"_a, "share"_a)
+        .def_prop_ro(
+            "weights",
+            [](nb::handle_t<Network> self) { return view(nb::cast<Network&>(self).weights(), self); })
+        .def_prop_ro(
+            "momentum",
+            [](nb::handle_t<Network> self) { return view(nb::cast<Network&>(self).momentum(), self); })
+        .def_prop_ro(
+            "average",
+            [](nb::handle_t<Network> self) { return view(nb::cast<Network&>(self).average(), self); })
+        .def("learn_from", learn_from, nb::kw_only(), "settings"_a, "weights"_a.noconvert(), "temperature"_a,
+             "share"_a)
         .def("train_epoch", train_epoch, nb::kw_only(), "images"_a.noconvert(), "labels"_a.noconvert(),
              "order"_a.noconvert(), "matrices"_a.noconvert().none(), "grids"_a.noconvert().none(),
              "spline_weights"_a.noconvert(), "bilinear"_a, "learning_rates"_a.noconvert(),

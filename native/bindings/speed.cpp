@@ -62,15 +62,18 @@ Speed time_multiply_adds(const Kernels& kernels, int64_t rounds) {
     return speed;
 }
 
-Speed time_convolution(const Kernels& kernels, Pass pass, const ConvolutionShape& shape, int64_t repetitions) {
+Speed time_convolution(const Kernels& kernels, Pass pass, const ConvolutionShape& shape,
+                       int64_t repetitions) {
     shape.check();
     if (repetitions < 1) throw std::invalid_argument("a convolution has at least one repetition");
     const Map input = shape.input(), z = shape.z();
     const Convolution forward = kernels.convolution(shape.kernel, shape.padding, input, z, false);
-    const Convolution backward = kernels.convolution(shape.kernel, shape.kernel - 1 - shape.padding, z, input, false);
+    const Convolution backward =
+        kernels.convolution(shape.kernel, shape.kernel - 1 - shape.padding, z, input, false);
 
     uint32_t state = 1;
-    const Floats input_values = filled(input, kernels.lanes, &state), z_values = filled(z, kernels.lanes, &state);
+    const Floats input_values = filled(input, kernels.lanes, &state),
+                 z_values = filled(z, kernels.lanes, &state);
     const Floats weights(forward.weights()), gradient(forward.weights());
     fill(weights.all(), &state);
     const Floats bias(std::max(shape.inputs, shape.outputs));
@@ -83,11 +86,14 @@ Speed time_convolution(const Kernels& kernels, Pass pass, const ConvolutionShape
 
     const auto once = [&] {
         if (pass == Pass::forward)
-            kernels.convolve(forward, input_values.all(), packed.all(), bias.all(), z_values.all(), {}, scratch.all());
+            kernels.convolve(forward, input_values.all(), packed.all(), bias.all(), z_values.all(), {},
+                             scratch.all());
         else if (pass == Pass::input_gradient)
-            kernels.convolve(backward, z_values.all(), packed.all(), bias.all(), input_values.all(), {}, scratch.all());
+            kernels.convolve(backward, z_values.all(), packed.all(), bias.all(), input_values.all(), {},
+                             scratch.all());
         else
-            kernels.weight_gradient(forward, input_values.all(), z_values.all(), scratch.all(), gradient.all());
+            kernels.weight_gradient(forward, input_values.all(), z_values.all(), scratch.all(),
+                                    gradient.all());
     };
     once();  // into the caches
     const double time_s = seconds([&] {

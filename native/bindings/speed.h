@@ -11,7 +11,7 @@ namespace under20k {
 enum class Pass : uint8_t { forward, input_gradient, weight_gradient };
 
 struct Speed {
-    double work;    // multiply-adds of single floats, or images
+    double work;  // multiply-adds of single floats, or images
     double time_s;
 };
 
@@ -29,8 +29,8 @@ struct ConvolutionShape {
     Map z() const;      // framed for the backward pass
 };
 
-// One convolution of one group of images, `repetitions` times on one thread: what it touches stays in the caches as
-// far as it fits. `work` counts images.
+// One convolution of one group of images, `repetitions` times on one thread: what it touches stays in the
+// caches as far as it fits. `work` counts images.
 Speed time_convolution(const Kernels& kernels, Pass pass, const ConvolutionShape& shape, int64_t repetitions);
 
 }  // namespace under20k

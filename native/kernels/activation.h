@@ -64,8 +64,8 @@ inline void map_statistics(const Map& z, Span<const float> values, const Statist
     }
 }
 
-// The gradient of y at the four pixels of a pooling window: all of it at the first maximum if that is positive,
-// for ReLU. The first, because ties are common (a constant background) and PyTorch takes it.
+// The gradient of y at the four pixels of a pooling window: all of it at the first maximum if that is
+// positive, for ReLU. The first, because ties are common (a constant background) and PyTorch takes it.
 struct Window {
     Vec gradient[4];
 };
@@ -83,10 +83,11 @@ UNDER20K_INLINE Window unpool(const Vec (&y)[4], Vec gradient) {
 }
 
 // In each channel, the sums over the group of y's gradient and of its product with the normalised value,
-// [2][channels]: the gradients of BatchNorm's shift and scale (or of the convolution's bias). Applies dropout's
-// mask to `out_gradient`, so that the second pass need not hash again.
+// [2][channels]: the gradients of BatchNorm's shift and scale (or of the convolution's bias). Applies
+// dropout's mask to `out_gradient`, so that the second pass need not hash again.
 inline void activation_sums(const Activation& block, const ActivationGradient& back, Span<const float> z,
-                            Span<float> out_gradient, uint32_t layer_key, ptrdiff_t position, Span<float> sums) {
+                            Span<float> out_gradient, uint32_t layer_key, ptrdiff_t position,
+                            Span<float> sums) {
     const Map &from = block.z, &to = block.out;
     const Vec* input = vectors(z, from.size());
     Vec* gradients = vectors(out_gradient, to.size());
@@ -103,7 +104,8 @@ inline void activation_sums(const Activation& block, const ActivationGradient& b
             const Vec* __restrict in = input + from.at(c, block.pool ? 2 * y : y, 0);
             Vec* __restrict gradient = gradients + to.at(c, y, 0);
             if (dropout)
-                for (ptrdiff_t x = 0; x < to.width; ++x) gradient[x] = drop(block, keys, element++, gradient[x]);
+                for (ptrdiff_t x = 0; x < to.width; ++x)
+                    gradient[x] = drop(block, keys, element++, gradient[x]);
             if (block.pool) {
                 const Vec* __restrict next = in + from.row();
                 for (ptrdiff_t x = 0; x < to.width; ++x) {
@@ -134,8 +136,8 @@ inline void activation_sums(const Activation& block, const ActivationGradient& b
 }
 
 // z's gradient of a block without pooling, in one channel.
-UNDER20K_INLINE void plain_gradient(const Activation& block, const ActivationGradient& back, ptrdiff_t c, Vec* z,
-                                    const Vec* out_gradient) {
+UNDER20K_INLINE void plain_gradient(const Activation& block, const ActivationGradient& back, ptrdiff_t c,
+                                    Vec* z, const Vec* out_gradient) {
     const Map &from = block.z, &to = block.out;
     const Vec scale = broadcast(block.scale[c]), shift = broadcast(block.shift[c]);
     const Vec grad_scale = broadcast(back.grad_scale[c]), z_scale = broadcast(back.z_scale[c]);
@@ -151,8 +153,8 @@ UNDER20K_INLINE void plain_gradient(const Activation& block, const ActivationGra
 }
 
 // The same with pooling.
-UNDER20K_INLINE void pooled_gradient(const Activation& block, const ActivationGradient& back, ptrdiff_t c, Vec* z,
-                                     const Vec* out_gradient) {
+UNDER20K_INLINE void pooled_gradient(const Activation& block, const ActivationGradient& back, ptrdiff_t c,
+                                     Vec* z, const Vec* out_gradient) {
     const Map &from = block.z, &to = block.out;
     const Vec scale = broadcast(block.scale[c]), shift = broadcast(block.shift[c]);
     const Vec grad_scale = broadcast(back.grad_scale[c]), z_scale = broadcast(back.z_scale[c]);

@@ -1,11 +1,11 @@
 // Products in bfloat16 (bf16), sums in float32: the arithmetic of --precision bf16.
 //
-// A bf16 is the upper half of a float. Each lane holds two of them, and one instruction of AVX512_BF16, vdpbf16ps,
-// adds the products of two such pairs to a float. The two halves must therefore be terms of one sum: forward they
-// are two input channels, in the weights' gradient two neighbouring columns.
+// A bf16 is the upper half of a float. Each lane holds two of them, and one instruction of AVX512_BF16,
+// vdpbf16ps, adds the products of two such pairs to a float. The two halves must therefore be terms of one
+// sum: forward they are two input channels, in the weights' gradient two neighbouring columns.
 //
-// Without the instruction the same is done in two steps of float32: a product of two bf16 fits a float exactly, so
-// each addition rounds once, as the instruction is documented to do.
+// Without the instruction the same is done in two steps of float32: a product of two bf16 fits a float
+// exactly, so each addition rounds once, as the instruction is documented to do.
 
 #pragma once
 
@@ -79,18 +79,16 @@ UNDER20K_INLINE Convolution over_pairs(Convolution conv) {
     return conv;
 }
 
-UNDER20K_INLINE ptrdiff_t packed_in_bf16(const Convolution& conv) {
-    return over_pairs(conv).weights();
-}
+UNDER20K_INLINE ptrdiff_t packed_in_bf16(const Convolution& conv) { return over_pairs(conv).weights(); }
 
 // Vectors of scratch that a thread needs to convolve.
 UNDER20K_INLINE ptrdiff_t bf16_scratch(const Convolution& conv) {
     return 2 * conv.output.channels + over_pairs(conv).input.size();
 }
 
-// The layout of maps whose columns are paired. A row of the input has the pairs that begin at even columns, then
-// those that begin at odd ones: the first and third tap multiply the former with the gradient's pairs, the second
-// tap the latter.
+// The layout of maps whose columns are paired. A row of the input has the pairs that begin at even columns,
+// then those that begin at odd ones: the first and third tap multiply the former with the gradient's pairs,
+// the second tap the latter.
 struct ColumnPairs {
     ptrdiff_t rows, columns;  // of the input that the kernel passes over
     ptrdiff_t half;           // pairs of such a row that begin at even columns
@@ -99,7 +97,8 @@ struct ColumnPairs {
 };
 
 UNDER20K_INLINE ColumnPairs column_pairs(const Convolution& conv) {
-    const ptrdiff_t rows = conv.output.height + conv.kernel - 1, columns = conv.output.width + conv.kernel - 1;
+    const ptrdiff_t rows = conv.output.height + conv.kernel - 1,
+                    columns = conv.output.width + conv.kernel - 1;
     const ptrdiff_t half = pairs_of(columns), gradient = pairs_of(conv.output.width);
     return {.rows = rows,
             .columns = columns,
@@ -112,7 +111,8 @@ UNDER20K_INLINE ColumnPairs column_pairs(const Convolution& conv) {
 // The same to compute the weights' gradient.
 UNDER20K_INLINE ptrdiff_t bf16_gradient_scratch(const Convolution& conv) {
     const ColumnPairs size = column_pairs(conv);
-    return conv.weights() + conv.input.channels * size.input_plane + conv.output.channels * size.gradient_plane;
+    return conv.weights() + conv.input.channels * size.input_plane +
+           conv.output.channels * size.gradient_plane;
 }
 
 template <typename Weight>
@@ -122,7 +122,9 @@ inline void pack_in_bf16(const Convolution& conv, const Weight& weight, Span<flo
     };
     pack_directly(
         over_pairs(conv),
-        [&](ptrdiff_t c, ptrdiff_t i, ptrdiff_t tap) { return pair(one(c, 2 * i, tap), one(c, 2 * i + 1, tap))[0]; },
+        [&](ptrdiff_t c, ptrdiff_t i, ptrdiff_t tap) {
+            return pair(one(c, 2 * i, tap), one(c, 2 * i + 1, tap))[0];
+        },
         packed);
 }
 
@@ -135,7 +137,8 @@ inline void convolve_in_bf16(const Convolution& conv, Span<const float> input, S
     const Vec* low = vectors(input, conv.input.size());
     Vec* to = vectors(pairs, over_pairs(conv).input.size());
     for (ptrdiff_t c = 0; c < conv.input.channels; c += 2, low += 2 * plane)
-        for (ptrdiff_t i = 0; i < plane; ++i) *to++ = pair(low[i], c + 1 < conv.input.channels ? low[plane + i] : Vec{});
+        for (ptrdiff_t i = 0; i < plane; ++i)
+            *to++ = pair(low[i], c + 1 < conv.input.channels ? low[plane + i] : Vec{});
     [[maybe_unused]] const WithoutDenormals meanwhile;
     convolve_directly<Bf16Pairs>(over_pairs(conv), pairs, packed, bias, output, epilogue, scratch);
 }
@@ -146,8 +149,8 @@ inline void pair_columns(const Vec* row, ptrdiff_t columns, ptrdiff_t first, ptr
         *to++ = pair(x < columns ? row[x] : Vec{}, x + 1 < columns ? row[x + 1] : Vec{});
 }
 
-inline void weight_gradient_in_bf16(const Convolution& conv, Span<const float> input, Span<const float> z_gradient,
-                                    Span<float> scratch, Span<float> gradient) {
+inline void weight_gradient_in_bf16(const Convolution& conv, Span<const float> input,
+                                    Span<const float> z_gradient, Span<float> scratch, Span<float> gradient) {
     const Map &in = conv.input, &out = conv.output;
     const ColumnPairs size = column_pairs(conv);
     const Vec *from = vectors(input, in.size()), *z = vectors(z_gradient, out.size());

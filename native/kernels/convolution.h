@@ -20,7 +20,8 @@ struct ConvolutionRow {
     ptrdiff_t input_row, input_plane;
     ptrdiff_t input_channels;
     ptrdiff_t kernel_rows;  // those that fall on the map; rows of padding are skipped
-    const float* weights;  // [input channel][kernel row][kernel column][channel of the tile], at the first row
+    const float*
+        weights;  // [input channel][kernel row][kernel column][channel of the tile], at the first row
     const float* bias;
     Vec* output;
     ptrdiff_t output_plane;
@@ -36,10 +37,11 @@ struct Float32 {
     UNDER20K_INLINE static void add_product(Vec& sum, Vec a, Vec b) { sum += a * b; }
 };
 
-// Add inputs of neighbouring columns × weights of the tile's channels. The fewer of inputs and weights are kept in
-// registers; each of the others is loaded once.
+// Add inputs of neighbouring columns × weights of the tile's channels. The fewer of inputs and weights are
+// kept in registers; each of the others is loaded once.
 template <int COLUMNS, int CHANNELS, typename Arithmetic = Float32>
-UNDER20K_INLINE void add_products(const Vec* __restrict input, const float* weights, Vec (&sum)[CHANNELS][COLUMNS]) {
+UNDER20K_INLINE void add_products(const Vec* __restrict input, const float* weights,
+                                  Vec (&sum)[CHANNELS][COLUMNS]) {
     if constexpr (COLUMNS <= CHANNELS) {
         Vec value[COLUMNS];
 #pragma GCC unroll 8
@@ -64,7 +66,8 @@ UNDER20K_INLINE void add_products(const Vec* __restrict input, const float* weig
 }
 
 template <typename Arithmetic, int KERNEL, int COLUMNS, int CHANNELS>
-UNDER20K_INLINE void convolve_tile(const ConvolutionRow& row, const Vec* __restrict input, Vec* __restrict output) {
+UNDER20K_INLINE void convolve_tile(const ConvolutionRow& row, const Vec* __restrict input,
+                                   Vec* __restrict output) {
     Vec sum[CHANNELS][COLUMNS];
     for (int c = 0; c < CHANNELS; ++c)
         for (int x = 0; x < COLUMNS; ++x) sum[c][x] = broadcast(row.bias[c]);
@@ -109,11 +112,12 @@ void convolve_row(const ConvolutionRow& row) {
             convolve_tile<Arithmetic, KERNEL, COLUMNS - 1, CHANNELS>(row, input, output);
 }
 
-// Whether a tile fits the registers: sums, the fewer of inputs and weights, and one of the others. One register is
-// left to the compiler, which otherwise spills sums to memory.
+// Whether a tile fits the registers: sums, the fewer of inputs and weights, and one of the others. One
+// register is left to the compiler, which otherwise spills sums to memory.
 constexpr bool fits(int columns, int channels) {
     const int fewer = columns < channels ? columns : channels;
-    return columns <= MAX_TILE_COLUMNS && channels <= MAX_TILE_CHANNELS && columns * channels + fewer + 1 < REGISTERS;
+    return columns <= MAX_TILE_COLUMNS && channels <= MAX_TILE_CHANNELS &&
+           columns * channels + fewer + 1 < REGISTERS;
 }
 
 // The functions compiled for each size of tile, which is known only at run time.
@@ -122,7 +126,8 @@ struct TileTable {
     Function functions[MAX_TILE_COLUMNS + 1][MAX_TILE_CHANNELS + 1] = {};
 
     UNDER20K_INLINE Function at(ptrdiff_t columns, ptrdiff_t channels) const {
-        UNDER20K_ASSERT(columns >= 1 && columns <= MAX_TILE_COLUMNS && channels >= 1 && channels <= MAX_TILE_CHANNELS);
+        UNDER20K_ASSERT(columns >= 1 && columns <= MAX_TILE_COLUMNS && channels >= 1 &&
+                        channels <= MAX_TILE_CHANNELS);
         return functions[columns][channels];
     }
 };
@@ -156,8 +161,8 @@ struct DirectRows {
 template <typename Arithmetic, int KERNEL>
 constexpr auto ROWS = tile_table<DirectRows<Arithmetic, KERNEL>>();
 
-// The tiles that take the fewest cycles for `channels` × `width` outputs by a simple count: two multiply-adds or
-// two loads a cycle, and no tile faster than the latency of one multiply-add.
+// The tiles that take the fewest cycles for `channels` × `width` outputs by a simple count: two multiply-adds
+// or two loads a cycle, and no tile faster than the latency of one multiply-add.
 inline void choose_tiles(ptrdiff_t width, ptrdiff_t outputs, Tiling* columns, Tiling* channels) {
     double least = 1e300;
     for (int across = 1; across <= MAX_TILE_COLUMNS; ++across)
@@ -167,13 +172,14 @@ inline void choose_tiles(ptrdiff_t width, ptrdiff_t outputs, Tiling* columns, Ti
             double cycles = 0;
             for (int i = 0; i < 2; ++i)
                 for (int j = 0; j < 2; ++j) {
-                    const auto tiles =
-                        static_cast<double>((i ? x.tiles - x.large : x.large) * (j ? c.tiles - c.large : c.large));
+                    const auto tiles = static_cast<double>((i ? x.tiles - x.large : x.large) *
+                                                           (j ? c.tiles - c.large : c.large));
                     const auto products = static_cast<double>((x.size - i) * (c.size - j));
                     const auto loads = static_cast<double>((x.size - i) + (c.size - j));
                     double worst = products > loads ? products : loads;
                     if (worst < 8) worst = 8;
-                    // Measured: a tile that keeps its weights in registers is slower than one that keeps its inputs.
+                    // Measured: a tile that keeps its weights in registers is slower than one that keeps its
+                    // inputs.
                     if (x.size - i > c.size - j) worst *= 1.25;
                     cycles += tiles * (worst / 2 + 0.3);
                 }
@@ -194,7 +200,8 @@ inline void pack_directly(const Convolution& conv, const Weight& weight, Span<fl
         const ptrdiff_t first = conv.channels.start_of(tile), end = first + conv.channels.size_of(tile);
         for (ptrdiff_t i = 0; i < conv.input.channels; ++i)
             for (ptrdiff_t tap = 0; tap < conv.taps(); ++tap)
-                for (ptrdiff_t c = first; c < end; ++c) packed[next++] = static_cast<float>(weight(c, i, tap));
+                for (ptrdiff_t c = first; c < end; ++c)
+                    packed[next++] = static_cast<float>(weight(c, i, tap));
     }
 }
 
@@ -209,7 +216,8 @@ inline void sum_statistics(const Statistics& statistics, const Vec* sums, ptrdif
 // `scratch` holds two vectors for each channel of the output.
 template <typename Arithmetic>
 void convolve_directly(const Convolution& conv, Span<const float> input, Span<const float> packed,
-                       Span<const float> bias, Span<float> output, const Epilogue& epilogue, Span<float> scratch) {
+                       Span<const float> bias, Span<float> output, const Epilogue& epilogue,
+                       Span<float> scratch) {
     const auto& table = conv.kernel == 3 ? ROWS<Arithmetic, 3> : ROWS<Arithmetic, 1>;
     const Map &in = conv.input, &out = conv.output;
     const Vec* from = vectors(input, in.size());
@@ -229,7 +237,8 @@ void convolve_directly(const Convolution& conv, Span<const float> input, Span<co
     row.large = conv.columns.large;
     row.small = conv.columns.tiles - conv.columns.large;
     row.finish = epilogue.finish;
-    // Row by row, all channels of a row before the next one: the input rows are then still in the first cache.
+    // Row by row, all channels of a row before the next one: the input rows are then still in the first
+    // cache.
     for (ptrdiff_t y = 0; y < out.height; ++y) {
         const ptrdiff_t above = conv.padding - y, below = y - conv.padding + conv.kernel - in.height;
         const ptrdiff_t first_ky = above > 0 ? above : 0, last_ky = conv.kernel - (below > 0 ? below : 0);

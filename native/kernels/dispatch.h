@@ -13,8 +13,8 @@
 
 namespace under20k::UNDER20K_ISA {
 
-// Winograd pays where tiles of four columns fill the map and several channels share the transforms: timed both ways
-// on the layers of the named recipes with AVX2.
+// Winograd pays where tiles of four columns fill the map and several channels share the transforms: timed
+// both ways on the layers of the named recipes with AVX2.
 constexpr ptrdiff_t MIN_WINOGRAD_COLUMNS = 7;
 constexpr ptrdiff_t MIN_WINOGRAD_CHANNELS = 4;
 
@@ -29,7 +29,8 @@ inline bool transposing_pays(const Convolution& conv) {
     return conv.output.width < MIN_WINOGRAD_COLUMNS && 10 * weights >= 7 * vectors * LANES;
 }
 
-inline Convolution convolution(ptrdiff_t kernel, ptrdiff_t padding, const Map& input, const Map& output, bool bf16) {
+inline Convolution convolution(ptrdiff_t kernel, ptrdiff_t padding, const Map& input, const Map& output,
+                               bool bf16) {
     Convolution conv{.kernel = kernel, .padding = padding, .input = input, .output = output};
     if (bf16) {
         // Never at Winograd's points: numbers are added there before they are multiplied, and rounded again.
@@ -69,8 +70,8 @@ inline void pack(const Convolution& conv, const Weight& weight, Span<float> pack
         pack_directly(conv, weight, packed);
 }
 
-// Weights (output, input, kernel, kernel), each output channel times its `scale` (empty for 1), as `convolve` wants
-// them.
+// Weights (output, input, kernel, kernel), each output channel times its `scale` (empty for 1), as `convolve`
+// wants them.
 inline void pack_weights(const Convolution& conv, Span<const float> weights, Span<const float> scale,
                          Span<float> packed) {
     const ptrdiff_t inputs = conv.input.channels, taps = conv.taps();
@@ -81,8 +82,8 @@ inline void pack_weights(const Convolution& conv, Span<const float> weights, Spa
     pack(conv, weight, packed);
 }
 
-// The same for the input's gradient, a convolution of the output's gradient with the kernels turned by 180° and
-// inputs and outputs exchanged. `conv` is that convolution, `weights` are the forward one's.
+// The same for the input's gradient, a convolution of the output's gradient with the kernels turned by 180°
+// and inputs and outputs exchanged. `conv` is that convolution, `weights` are the forward one's.
 inline void pack_transposed(const Convolution& conv, Span<const float> weights, Span<float> packed) {
     const ptrdiff_t outputs = conv.output.channels, taps = conv.taps();
     const auto weight = [=](ptrdiff_t c, ptrdiff_t i, ptrdiff_t tap) {
@@ -91,8 +92,9 @@ inline void pack_transposed(const Convolution& conv, Span<const float> weights, 
     pack(conv, weight, packed);
 }
 
-inline void convolve(const Convolution& conv, Span<const float> input, Span<const float> packed, Span<const float> bias,
-                     Span<float> output, const Epilogue& epilogue, Span<float> scratch) {
+inline void convolve(const Convolution& conv, Span<const float> input, Span<const float> packed,
+                     Span<const float> bias, Span<float> output, const Epilogue& epilogue,
+                     Span<float> scratch) {
     const auto function = conv.forward == Method::winograd ? convolve_at_points
                           : conv.forward == Method::bf16   ? convolve_in_bf16
                                                            : convolve_directly<Float32>;

@@ -1,4 +1,5 @@
-// The plan's hash (under20k's dropout masks): "lowbias32" of C. Wellons' hash prospector, without its last shift.
+// The plan's hash (under20k's dropout masks): "lowbias32" of C. Wellons' hash prospector, without its last
+// shift.
 
 #pragma once
 

@@ -26,7 +26,8 @@ inline void global_average(const Map& map, Span<const float> values, Span<float>
     }
 }
 
-inline void global_average_gradient(const Map& map, Span<const float> averages_gradient, Span<float> gradient) {
+inline void global_average_gradient(const Map& map, Span<const float> averages_gradient,
+                                    Span<float> gradient) {
     const Vec* in = vectors(averages_gradient, map.channels);
     Vec* out = vectors(gradient, map.size());
     const float pixel_weight = 1.0f / static_cast<float>(map.height * map.width);
@@ -61,7 +62,8 @@ inline void log_softmax(const float* score, double temperature, double (&logs)[C
 }
 
 // Add `weight` times one teacher's softmax to the soft targets, both [image][CLASSES].
-inline void add_soft_targets(Span<const float> logits, double temperature, double weight, Span<double> targets) {
+inline void add_soft_targets(Span<const float> logits, double temperature, double weight,
+                             Span<double> targets) {
     UNDER20K_ASSERT(targets.size >= logits.size);
     for (ptrdiff_t first = 0; first < logits.size; first += CLASSES) {
         double logs[CLASSES];
@@ -72,8 +74,8 @@ inline void add_soft_targets(Span<const float> logits, double temperature, doubl
 
 // Mix the distillation loss into an image's loss and its slope in each logit: T² times the divergence of the
 // softmax at temperature T from the soft targets.
-inline void distillation_loss(const float* score, const SoftTargets& soft, const double* targets, double& loss,
-                              double (&slope)[CLASSES]) {
+inline void distillation_loss(const float* score, const SoftTargets& soft, const double* targets,
+                              double& loss, double (&slope)[CLASSES]) {
     const double temperature = soft.temperature, fraction = soft.fraction;
     double logs[CLASSES], divergence = 0;
     log_softmax(score, temperature, logs);
@@ -84,10 +86,10 @@ inline void distillation_loss(const float* score, const SoftTargets& soft, const
     loss = (1 - fraction) * loss + fraction * temperature * temperature * divergence;
 }
 
-// The group's summed loss; its gradient times `image_weight` is written over z. `labels` has an entry for each
-// valid lane. `bias_gradient` is empty for a convolution without bias.
-inline Loss loss(const Map& map, Span<float> z, Span<const uint8_t> labels, const SoftTargets& soft, float smoothing,
-                 float image_weight, Span<float> bias_gradient) {
+// The group's summed loss; its gradient times `image_weight` is written over z. `labels` has an entry for
+// each valid lane. `bias_gradient` is empty for a convolution without bias.
+inline Loss loss(const Map& map, Span<float> z, Span<const uint8_t> labels, const SoftTargets& soft,
+                 float smoothing, float image_weight, Span<float> bias_gradient) {
     UNDER20K_ASSERT(labels.size <= LANES);
     float scores[LANES * CLASSES];
     logits(map, z, {scores, labels.size * CLASSES});

@@ -27,8 +27,8 @@ struct Displacements {
     int32_t x[SIDE * SIDE], y[SIDE * SIDE];
 };
 
-// One axis' displacements: the grid, weighted along x and then along y. Unsigned, because sums of extreme grids
-// wrap around, as NumPy's and PyTorch's do.
+// One axis' displacements: the grid, weighted along x and then along y. Unsigned, because sums of extreme
+// grids wrap around, as NumPy's and PyTorch's do.
 inline void spline(const int16_t* grid, const int32_t* weights, int32_t* out) {
     constexpr int TAPS = 4;  // weights other than 0, side by side
     uint32_t along_x[GRID][SIDE], transposed[GRID][SIDE];
@@ -42,17 +42,19 @@ inline void spline(const int16_t* grid, const int32_t* weights, int32_t* out) {
     }
     for (int y = 0; y < SIDE; ++y, out += SIDE) {
         const int32_t* weight = weights + y * GRID;
-        const int first = (2 * y + 1) * (GRID - TAPS + 1) / (2 * SIDE);  // the cell that holds the pixel's centre
+        const int first =
+            (2 * y + 1) * (GRID - TAPS + 1) / (2 * SIDE);  // the cell that holds the pixel's centre
         for (int x = 0; x < SIDE; ++x) {
             uint32_t sum = 0;
-            for (int i = first; i < first + TAPS; ++i) sum += static_cast<uint32_t>(weight[i]) * along_x[i][x];
+            for (int i = first; i < first + TAPS; ++i)
+                sum += static_cast<uint32_t>(weight[i]) * along_x[i][x];
             out[x] = static_cast<int32_t>(sum) >> SURPLUS_BITS;
         }
     }
 }
 
-// One image under the affine matrix `m` and, if ELASTIC, `moved`, as pixel values 0–255. Pixels of `out` lie LANES
-// floats apart.
+// One image under the affine matrix `m` and, if ELASTIC, `moved`, as pixel values 0–255. Pixels of `out` lie
+// LANES floats apart.
 template <bool BILINEAR, bool ELASTIC>
 void warp(const uint8_t* image, const int32_t* m, const Displacements& moved, float* out) {
     uint8_t framed[FRAMED * FRAMED];

@@ -1,5 +1,5 @@
-// What each instruction set implements: the arithmetic on one group of images. The network (network/) knows no
-// vectors; it calls these functions through a table, chosen at run time.
+// What each instruction set implements: the arithmetic on one group of images. The network (network/) knows
+// no vectors; it calls these functions through a table, chosen at run time.
 //
 // Spans of activations are of whole vectors, aligned to 64 bytes.
 
@@ -13,10 +13,10 @@ namespace under20k {
 
 // native_engine.py compares these with Python's (bindings/module.cpp exports them).
 constexpr int CLASSES = 10;
-constexpr int SIDE = 28;          // pixels
-constexpr int GRID = 8;           // control points of an elastic deformation along a side
-constexpr int FRACTION_BITS = 16; // of coordinates in fixed point
-constexpr int SURPLUS_BITS = 10;  // fraction bits of a displacement beyond those
+constexpr int SIDE = 28;           // pixels
+constexpr int GRID = 8;            // control points of an elastic deformation along a side
+constexpr int FRACTION_BITS = 16;  // of coordinates in fixed point
+constexpr int SURPLUS_BITS = 10;   // fraction bits of a displacement beyond those
 constexpr double MEAN = 0.1307, STANDARD_DEVIATION = 0.3081;  // of pixels / 255
 
 constexpr ptrdiff_t MAX_LANES = 64;  // of any instruction set
@@ -32,7 +32,9 @@ struct ImageSource {
     bool bilinear = false;
     uint32_t dropout_seed = 0;
 
-    UNDER20K_INLINE ptrdiff_t image_at(ptrdiff_t position) const { return order ? order[position] : position; }
+    UNDER20K_INLINE ptrdiff_t image_at(ptrdiff_t position) const {
+        return order ? order[position] : position;
+    }
 };
 
 struct Group {
@@ -85,13 +87,13 @@ struct Activation {
     bool pool;
     Span<const float> scale;
     Span<const float> shift;
-    uint32_t dropout_threshold;            // 0 for none
-    float dropout_scale;                   // 1 / (1 − probability)
+    uint32_t dropout_threshold;           // 0 for none
+    float dropout_scale;                  // 1 / (1 − probability)
     Span<const uint32_t> dropout_hashes;  // one for each element of the output
 };
 
-// Backward through a block's activation, in each channel: z̄ = grad_scale·ȳ + z_scale·z + offset, where ȳ is the
-// gradient of BatchNorm's output.
+// Backward through a block's activation, in each channel: z̄ = grad_scale·ȳ + z_scale·z + offset, where ȳ is
+// the gradient of BatchNorm's output.
 struct ActivationGradient {
     Span<const float> inverse_sd;  // the normalised value is inverse_sd·z + normalised_offset
     Span<const float> normalised_offset;
@@ -107,7 +109,8 @@ struct Loss {
 
 // What teachers say of a group's images, and how much it counts beside the labels.
 struct SoftTargets {
-    Span<const double> probabilities;  // [image][CLASSES] their mean softmax at the temperature; empty for none
+    Span<const double>
+        probabilities;  // [image][CLASSES] their mean softmax at the temperature; empty for none
     double temperature;
     double fraction;  // of the loss
 };
@@ -133,7 +136,9 @@ struct ImageMap {
 
     UNDER20K_INLINE ptrdiff_t row() const { return (width + 2 * frame) * pixel; }
     UNDER20K_INLINE ptrdiff_t size() const { return (height + 2 * frame) * row(); }
-    UNDER20K_INLINE ptrdiff_t at(ptrdiff_t y, ptrdiff_t x) const { return (y + frame) * row() + (x + frame) * pixel; }
+    UNDER20K_INLINE ptrdiff_t at(ptrdiff_t y, ptrdiff_t x) const {
+        return (y + frame) * row() + (x + frame) * pixel;
+    }
 };
 
 struct ImageConvolution {
@@ -154,26 +159,31 @@ struct Kernels {
     // Whether products in bf16 (bf16.h) come out as documented on this processor.
     bool (*bf16_as_documented)();
 
-    Convolution (*convolution)(ptrdiff_t kernel, ptrdiff_t padding, const Map& input, const Map& output, bool bf16);
-    void (*pack_weights)(const Convolution&, Span<const float> weights, Span<const float> scale, Span<float> packed);
+    Convolution (*convolution)(ptrdiff_t kernel, ptrdiff_t padding, const Map& input, const Map& output,
+                               bool bf16);
+    void (*pack_weights)(const Convolution&, Span<const float> weights, Span<const float> scale,
+                         Span<float> packed);
     void (*pack_transposed)(const Convolution&, Span<const float> weights, Span<float> packed);
-    void (*convolve)(const Convolution&, Span<const float> input, Span<const float> packed, Span<const float> bias,
-                     Span<float> output, const Epilogue&, Span<float> scratch);
+    void (*convolve)(const Convolution&, Span<const float> input, Span<const float> packed,
+                     Span<const float> bias, Span<float> output, const Epilogue&, Span<float> scratch);
     void (*weight_gradient)(const Convolution&, Span<const float> input, Span<const float> z_gradient,
                             Span<float> scratch, Span<float> gradient);
 
     void (*load_images)(const ImageSource&, const Group&, const Map&, Span<float> output);
     void (*map_statistics)(const Map&, Span<const float> values, const Statistics&);
-    void (*activate)(const Activation&, Span<const float> z, Span<float> out, uint32_t layer_key, ptrdiff_t position);
-    void (*activation_sums)(const Activation&, const ActivationGradient&, Span<const float> z, Span<float> out_gradient,
-                            uint32_t layer_key, ptrdiff_t position, Span<float> sums);
+    void (*activate)(const Activation&, Span<const float> z, Span<float> out, uint32_t layer_key,
+                     ptrdiff_t position);
+    void (*activation_sums)(const Activation&, const ActivationGradient&, Span<const float> z,
+                            Span<float> out_gradient, uint32_t layer_key, ptrdiff_t position,
+                            Span<float> sums);
     void (*activation_gradient)(const Activation&, const ActivationGradient&, Span<float> z,
                                 Span<const float> out_gradient, ptrdiff_t valid_lanes);
 
     void (*global_average)(const Map&, Span<const float> values, Span<float> averages);
     void (*global_average_gradient)(const Map&, Span<const float> averages_gradient, Span<float> gradient);
     void (*logits)(const Map&, Span<const float> z, Span<float> logits);
-    void (*add_soft_targets)(Span<const float> logits, double temperature, double weight, Span<double> targets);
+    void (*add_soft_targets)(Span<const float> logits, double temperature, double weight,
+                             Span<double> targets);
     Loss (*loss)(const Map&, Span<float> z, Span<const uint8_t> labels, const SoftTargets&, float smoothing,
                  float image_weight, Span<float> bias_gradient);
 

@@ -29,11 +29,15 @@ namespace under20k {
 // Reports on stderr and aborts (network/memory_plan.cpp).
 [[noreturn]] void assertion_failed(const char* condition, const char* file, int line);
 
-// As std::span, whose functions would be one symbol for all instruction sets; and checked in sanitizer builds.
+// As std::span, whose functions would be one symbol for all instruction sets; and checked in sanitizer
+// builds.
 template <typename T>
 struct Span {
     T* data = nullptr;
     ptrdiff_t size = 0;
+
+    UNDER20K_INLINE constexpr Span() {}
+    UNDER20K_INLINE constexpr Span(T* first, ptrdiff_t count) : data(first), size(count) {}
 
     UNDER20K_INLINE T& operator[](ptrdiff_t index) const {
         UNDER20K_ASSERT(index >= 0 && index < size);

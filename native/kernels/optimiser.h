@@ -8,15 +8,16 @@
 namespace under20k::UNDER20K_ISA {
 
 // `momentum` is empty for SGD without it.
-inline void update(const Optimiser& sgd, const PartialGradients& gradients, float learning_rate, Span<float> weights,
-                   Span<float> momentum) {
+inline void update(const Optimiser& sgd, const PartialGradients& gradients, float learning_rate,
+                   Span<float> weights, Span<float> momentum) {
     UNDER20K_ASSERT(!momentum || momentum.size >= weights.size);
     UNDER20K_ASSERT(gradients.values.size >= (gradients.groups - 1) * gradients.row + weights.size);
     const float* partial = gradients.values.data;
     for (ptrdiff_t i = 0; i < weights.size; ++i) {
         float gradient = 0;
         // Group by group in order, whichever thread computed it: the same bits for any number of threads.
-        for (ptrdiff_t group = 0; group < gradients.groups; ++group) gradient += partial[group * gradients.row + i];
+        for (ptrdiff_t group = 0; group < gradients.groups; ++group)
+            gradient += partial[group * gradients.row + i];
         gradient += sgd.weight_decay * weights.data[i];
         float step = gradient;
         if (momentum) {

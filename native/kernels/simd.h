@@ -14,8 +14,8 @@
 
 namespace under20k::UNDER20K_ISA {
 
-// The instruction set `wide` has the shape of AVX-512's vectors and none of its instructions: the same code paths,
-// with each vector cut by the compiler into what the target has.
+// The instruction set `wide` has the shape of AVX-512's vectors and none of its instructions: the same code
+// paths, with each vector cut by the compiler into what the target has.
 #if defined(__AVX512F__) || defined(UNDER20K_WIDE)
 constexpr int LANES = 16;
 constexpr int REGISTERS = 32;

@@ -1,8 +1,8 @@
-// The network for one image alone, for low latency: the output channels lie in the lanes, since there are no other
-// images to fill them.
+// The network for one image alone, for low latency: the output channels lie in the lanes, since there are no
+// other images to fill them.
 //
-// A tile is a few neighbouring pixels of the output × a block of a few vectors of its channels, whose sums stay in
-// registers. An input is one float, broadcast to all lanes; the weights of a tap are vectors.
+// A tile is a few neighbouring pixels of the output × a block of a few vectors of its channels, whose sums
+// stay in registers. An input is one float, broadcast to all lanes; the weights of a tap are vectors.
 
 #pragma once
 
@@ -25,10 +25,12 @@ UNDER20K_INLINE ptrdiff_t vectors_of(const ImageMap& map) { return map.pixel / L
 UNDER20K_INLINE const Vec* vectors(const ImageMap& map, Span<const float> values) {
     return vectors(values, map.size() / LANES);
 }
-UNDER20K_INLINE Vec* vectors(const ImageMap& map, Span<float> values) { return vectors(values, map.size() / LANES); }
+UNDER20K_INLINE Vec* vectors(const ImageMap& map, Span<float> values) {
+    return vectors(values, map.size() / LANES);
+}
 
-// Packed, block by block of channels: biases, then [kernel row][kernel column][input channel] of the block's vectors.
-// Weights are (output, input, kernel, kernel), each output channel times its `scale`.
+// Packed, block by block of channels: biases, then [kernel row][kernel column][input channel] of the block's
+// vectors. Weights are (output, input, kernel, kernel), each output channel times its `scale`.
 inline void pack_image(const ImageConvolution& conv, Span<const float> weights, Span<const float> scale,
                        Span<const float> bias, Span<float> packed) {
     const ptrdiff_t outputs = conv.output.channels, inputs = conv.input.channels, taps = conv.taps();
@@ -45,11 +47,13 @@ inline void pack_image(const ImageConvolution& conv, Span<const float> weights, 
 
 inline void load_image(const uint8_t* image, const ImageMap& map, Span<float> output) {
     for (int y = 0; y < SIDE; ++y)
-        for (int x = 0; x < SIDE; ++x) output[map.at(y, x)] = normalised(static_cast<float>(image[y * SIDE + x]));
+        for (int x = 0; x < SIDE; ++x)
+            output[map.at(y, x)] = normalised(static_cast<float>(image[y * SIDE + x]));
 }
 
 template <int COLUMNS, int VECTORS>
-UNDER20K_INLINE void image_tile(const ImageConvolution& conv, const float* input, const Vec* packed, float* output) {
+UNDER20K_INLINE void image_tile(const ImageConvolution& conv, const float* input, const Vec* packed,
+                                float* output) {
     Vec sum[COLUMNS][VECTORS];
     for (int x = 0; x < COLUMNS; ++x)
         for (int v = 0; v < VECTORS; ++v) sum[x][v] = packed[v];
@@ -74,7 +78,8 @@ UNDER20K_INLINE void image_tile(const ImageConvolution& conv, const float* input
 // The whole map in one block of channels.
 template <int VECTORS>
 void image_block(const ImageConvolution& conv, const float* input, const Vec* packed, float* output) {
-    constexpr int MAX = MAX_IMAGE_SUMS / VECTORS < MAX_IMAGE_COLUMNS ? MAX_IMAGE_SUMS / VECTORS : MAX_IMAGE_COLUMNS;
+    constexpr int MAX =
+        MAX_IMAGE_SUMS / VECTORS < MAX_IMAGE_COLUMNS ? MAX_IMAGE_SUMS / VECTORS : MAX_IMAGE_COLUMNS;
     const Tiling tiles = cut(conv.output.width, MAX);
     for (ptrdiff_t y = 0; y < conv.output.height; ++y)
         for (ptrdiff_t tile = 0; tile < tiles.tiles; ++tile) {
@@ -101,7 +106,8 @@ inline void convolve_image(const ImageConvolution& conv, Span<const float> input
 }
 
 // 2 × 2 max pooling; output may be input.
-inline void pool_image(const ImageMap& from, Span<const float> input, const ImageMap& to, Span<float> output) {
+inline void pool_image(const ImageMap& from, Span<const float> input, const ImageMap& to,
+                       Span<float> output) {
     const Vec* in = vectors(from, input);
     Vec* out = vectors(output, to.size() / LANES);
     const ptrdiff_t count = vectors_of(from);

@@ -1,7 +1,7 @@
 // The gradient of a convolution's weights from one group, for small maps: the lanes are weights, not images.
 //
-// With images in the lanes (weight_gradient.h) each weight's sum has to be added up over the lanes at the end,
-// which on a map of 3 × 3 costs more than the sum itself. Here the input is transposed first, to
+// With images in the lanes (weight_gradient.h) each weight's sum has to be added up over the lanes at the
+// end, which on a map of 3 × 3 costs more than the sum itself. Here the input is transposed first, to
 // [image][row][column][channel]: the weights of one kernel row, column by column with all their channels, are
 // neighbours then, and the output's gradient, one float of one image, is broadcast to them.
 
@@ -27,7 +27,8 @@ struct TransposedSize {
 };
 
 UNDER20K_INLINE TransposedSize transposed_size(const Convolution& conv) {
-    const ptrdiff_t rows = conv.output.height + conv.kernel - 1, columns = conv.output.width + conv.kernel - 1;
+    const ptrdiff_t rows = conv.output.height + conv.kernel - 1,
+                    columns = conv.output.width + conv.kernel - 1;
     const ptrdiff_t row_weights = conv.kernel * conv.input.channels;
     return {.rows = rows,
             .columns = columns,
@@ -72,10 +73,11 @@ UNDER20K_INLINE void transposed_tile(const TransposedTile& tile, Vec (&sum)[CHAN
         }
 }
 
-// The gradients of one kernel row's weights from `first` on, in the order (kernel column, input channel), each to
-// its place in `gradient`.
+// The gradients of one kernel row's weights from `first` on, in the order (kernel column, input channel),
+// each to its place in `gradient`.
 template <int VECTORS, int CHANNELS>
-void transposed_weights(const Convolution& conv, const TransposedTile& tile, ptrdiff_t first, float* gradient) {
+void transposed_weights(const Convolution& conv, const TransposedTile& tile, ptrdiff_t first,
+                        float* gradient) {
     Vec sum[CHANNELS][VECTORS];
     transposed_tile<VECTORS, CHANNELS>(tile, sum);
     const ptrdiff_t inputs = conv.input.channels, taps = conv.taps(), left = conv.kernel * inputs - first;
@@ -106,15 +108,17 @@ inline void transpose(const Convolution& conv, const float* input, float* transp
         }
 }
 
-inline void weight_gradient_transposed(const Convolution& conv, Span<const float> input, Span<const float> z_gradient,
-                                       Span<float> scratch, Span<float> gradient) {
+inline void weight_gradient_transposed(const Convolution& conv, Span<const float> input,
+                                       Span<const float> z_gradient, Span<float> scratch,
+                                       Span<float> gradient) {
     UNDER20K_ASSERT(input.size >= conv.input.size() * LANES && z_gradient.size >= conv.output.size() * LANES);
     UNDER20K_ASSERT(scratch.size >= transposed_scratch(conv) && gradient.size >= conv.weights());
     const Map& out = conv.output;
     const TransposedSize size = transposed_size(conv);
     const ptrdiff_t inputs = conv.input.channels, taps = conv.taps();
     transpose(conv, input.data, scratch.data);
-    const Tiling vectors = cut(size.vectors, MAX_WEIGHT_VECTORS), channels = cut(out.channels, MAX_BROADCASTS);
+    const Tiling vectors = cut(size.vectors, MAX_WEIGHT_VECTORS),
+                 channels = cut(out.channels, MAX_BROADCASTS);
     TransposedTile tile{};
     tile.image = size.image;
     tile.input_column = inputs;

@@ -1,8 +1,8 @@
 // The gradient of a convolution's weights from one group.
 //
-// A weight's gradient is the product of an input map, shifted by the weight's tap, with a gradient map, summed over
-// all pixels. A tile keeps the sums of several taps × several output channels in registers while it runs over a
-// strip of rows; lanes are added up only at the end.
+// A weight's gradient is the product of an input map, shifted by the weight's tap, with a gradient map,
+// summed over all pixels. A tile keeps the sums of several taps × several output channels in registers while
+// it runs over a strip of rows; lanes are added up only at the end.
 
 #pragma once
 
@@ -72,7 +72,8 @@ struct Sliding {
     ptrdiff_t columns;
 };
 
-// Where each of a tile's taps finds its input, counted up like an odometer of (channel, kernel row, kernel column).
+// Where each of a tile's taps finds its input, counted up like an odometer of (channel, kernel row, kernel
+// column).
 struct TapCounter {
     ptrdiff_t channel = 0, ky = 0, kx = 0;
 
@@ -136,8 +137,9 @@ void sum_gradients(const Convolution& conv, const Sliding& maps, Span<float> scr
     sum_all(sums, conv.weights(), gradient);
 }
 
-inline void weight_gradient_directly(const Convolution& conv, Span<const float> input, Span<const float> z_gradient,
-                                     Span<float> scratch, Span<float> gradient) {
+inline void weight_gradient_directly(const Convolution& conv, Span<const float> input,
+                                     Span<const float> z_gradient, Span<float> scratch,
+                                     Span<float> gradient) {
     const Map &in = conv.input, &out = conv.output;
     const Sliding maps{.input = vectors(input, in.size()) + in.at(0, -conv.padding, -conv.padding),
                        .input_row = in.row(),

@@ -1,8 +1,8 @@
 // Convolution with kernels of 3 × 3 at Winograd's points (winograd_points.h), forward and backward.
 //
-// Rows are convolved at the points; over kernel rows and input channels the sum is that of any convolution. So
-// between the transforms run six convolutions with kernels of one column, one for each point, which take half the
-// multiplications.
+// Rows are convolved at the points; over kernel rows and input channels the sum is that of any convolution.
+// So between the transforms run six convolutions with kernels of one column, one for each point, which take
+// half the multiplications.
 //
 // A group's map is cut into strips of rows, whose values at the points stay in the second cache.
 
@@ -47,8 +47,8 @@ inline void pack_at_points(const Convolution& conv, const Weight& weight, Span<f
         for (ptrdiff_t i = 0; i < inputs; ++i)
             for (ptrdiff_t ky = 0; ky < 3; ++ky)
                 for (ptrdiff_t c = first; c < end; ++c)
-                    weights_to_points(weight(c, i, 3 * ky), weight(c, i, 3 * ky + 1), weight(c, i, 3 * ky + 2), next++,
-                                      point);
+                    weights_to_points(weight(c, i, 3 * ky), weight(c, i, 3 * ky + 1),
+                                      weight(c, i, 3 * ky + 2), next++, point);
     }
 }
 
@@ -99,8 +99,8 @@ struct PointRows {
 constexpr auto POINT_ROWS = tile_table<PointRows>();
 
 // A strip's products: of its input with the weights, at every point.
-inline void multiply_at_points(const Convolution& conv, const Vec* points, ptrdiff_t rows, const float* packed,
-                               Vec* products) {
+inline void multiply_at_points(const Convolution& conv, const Vec* points, ptrdiff_t rows,
+                               const float* packed, Vec* products) {
     const ptrdiff_t inputs = conv.input.channels, tiles = tiles_of(conv.output), plane = rows * tiles;
     const Tiling columns = cut(plane, conv.columns.size);
     PointRow row{};
@@ -124,8 +124,8 @@ inline void multiply_at_points(const Convolution& conv, const Vec* points, ptrdi
 }
 
 // One row of one channel back from the points; adds BatchNorm's statistics to `sums`.
-UNDER20K_INLINE void row_from_points(const Vec* products, ptrdiff_t point, ptrdiff_t width, Vec bias, Finish finish,
-                                     Vec pivot, Vec* sums, Vec* __restrict output) {
+UNDER20K_INLINE void row_from_points(const Vec* products, ptrdiff_t point, ptrdiff_t width, Vec bias,
+                                     Finish finish, Vec pivot, Vec* sums, Vec* __restrict output) {
     Vec total{}, squares{};
     const auto store = [&](Vec value, ptrdiff_t x) __attribute__((always_inline)) {
         const Vec deviation = value - pivot;
@@ -169,9 +169,9 @@ inline void convolve_at_points(const Convolution& conv, Span<const float> input,
         const ptrdiff_t plane = rows * tiles, point = out.channels * plane;
         for (ptrdiff_t c = 0; c < out.channels; ++c)
             for (ptrdiff_t r = 0; r < rows; ++r)
-                row_from_points(products + c * plane + r * tiles, point, out.width, broadcast(bias[c]), epilogue.finish,
-                                broadcast(counted ? epilogue.statistics.pivot[c] : 0), sums + 2 * c,
-                                to + out.at(c, first + r, 0));
+                row_from_points(products + c * plane + r * tiles, point, out.width, broadcast(bias[c]),
+                                epilogue.finish, broadcast(counted ? epilogue.statistics.pivot[c] : 0),
+                                sums + 2 * c, to + out.at(c, first + r, 0));
     }
     if (counted) sum_statistics(epilogue.statistics, sums, out.channels);
 }

@@ -1,8 +1,8 @@
 // The gradient of a 3 × 3 convolution's weights at Winograd's points (winograd_points.h), from one group.
 //
-// The output's gradient slides over the input like a kernel: four of its columns are the taps, six columns of the
-// input give three outputs, which are the weights' gradients. Those of one kernel row are summed over all tiles of
-// the map at the points and are transformed back once.
+// The output's gradient slides over the input like a kernel: four of its columns are the taps, six columns of
+// the input give three outputs, which are the weights' gradients. Those of one kernel row are summed over all
+// tiles of the map at the points and are transformed back once.
 
 #pragma once
 
@@ -20,7 +20,8 @@ constexpr int GRADIENT_STRIP_ROWS = 14;
 
 UNDER20K_INLINE ptrdiff_t winograd_gradient_scratch(const Convolution& conv) {
     const StripSize size = strip_size(conv, GRADIENT_STRIP_ROWS);
-    const ptrdiff_t weights = conv.output.channels * conv.input.channels * 3, strip = size.input + size.output;
+    const ptrdiff_t weights = conv.output.channels * conv.input.channels * 3,
+                    strip = size.input + size.output;
     // At the end the three taps' sums are written over the strip.
     return POINTS * weights + (strip > 3 * weights ? strip : 3 * weights);
 }
@@ -39,7 +40,8 @@ struct PointStrip {
 };
 
 template <int INPUTS, int CHANNELS>
-UNDER20K_INLINE void point_gradient_tile(const PointStrip& strip, const Vec* __restrict input, Vec* __restrict sums) {
+UNDER20K_INLINE void point_gradient_tile(const PointStrip& strip, const Vec* __restrict input,
+                                         Vec* __restrict sums) {
     constexpr int TAPS = 3 * INPUTS;
     Vec sum[CHANNELS][TAPS] = {};
     if (!strip.first)
@@ -49,7 +51,8 @@ UNDER20K_INLINE void point_gradient_tile(const PointStrip& strip, const Vec* __r
     for (ptrdiff_t x = 0; x < strip.columns; ++x) {
         Vec value[TAPS];
 #pragma GCC unroll 9
-        for (int t = 0; t < TAPS; ++t) value[t] = keep(input[t / 3 * strip.input_plane + t % 3 * strip.input_row + x]);
+        for (int t = 0; t < TAPS; ++t)
+            value[t] = keep(input[t / 3 * strip.input_plane + t % 3 * strip.input_row + x]);
         add_gradients(value, gradient + x, strip.gradient_plane, sum);
     }
     for (int c = 0; c < CHANNELS; ++c)
@@ -67,11 +70,13 @@ void point_gradient(const PointStrip& strip) {
             point_gradient_tile<1, CHANNELS>(strip, strip.input + i * strip.input_plane, strip.sums + 3 * i);
 }
 
-inline void weight_gradient_at_points(const Convolution& conv, Span<const float> input, Span<const float> z_gradient,
-                                      Span<float> scratch, Span<float> gradient) {
+inline void weight_gradient_at_points(const Convolution& conv, Span<const float> input,
+                                      Span<const float> z_gradient, Span<float> scratch,
+                                      Span<float> gradient) {
     const Map &in = conv.input, &out = conv.output;
     const ptrdiff_t taps = in.channels * 3, weights = out.channels * taps, tiles = tiles_of(out);
-    const Tiling strips = cut(out.height, GRADIENT_STRIP_ROWS), channels = cut(out.channels, MAX_GRADIENT_CHANNELS);
+    const Tiling strips = cut(out.height, GRADIENT_STRIP_ROWS),
+                 channels = cut(out.channels, MAX_GRADIENT_CHANNELS);
     const Vec *from = vectors(input, in.size()), *z = vectors(z_gradient, out.size());
     // [point][output channel][input channel][kernel row]
     Vec* sums = vectors(scratch, winograd_gradient_scratch(conv));
@@ -83,8 +88,8 @@ inline void weight_gradient_at_points(const Convolution& conv, Span<const float>
         input_to_points(conv, from, first - conv.padding, rows + 2, points);
         for (ptrdiff_t c = 0; c < out.channels; ++c)
             for (ptrdiff_t r = 0; r < rows; ++r)
-                row_to_points<TILE>(z + out.at(c, first + r, 0), tiles, out.width, gradients + c * plane + r * tiles,
-                                    out.channels * plane);
+                row_to_points<TILE>(z + out.at(c, first + r, 0), tiles, out.width,
+                                    gradients + c * plane + r * tiles, out.channels * plane);
         PointStrip strip{};
         strip.input_row = tiles;
         strip.input_plane = (rows + 2) * tiles;

@@ -1,11 +1,11 @@
-// Winograd's transforms for rows with three taps, F(4, 3) (Lavin and Gray, 2016, arXiv:1509.09308, here in one
-// dimension): to the points and back.
+// Winograd's transforms for rows with three taps, F(4, 3) (Lavin and Gray, 2016, arXiv:1509.09308, here in
+// one dimension): to the points and back.
 //
-// Four neighbouring outputs of a row need six inputs. Read as polynomials, the product is determined by its values
-// at six points (0, 1, −1, 2, −2 and infinity): six multiplications where a direct convolution takes twelve. The
-// cost is additions before and after, and those are shared: an input's serve all output channels, an output's all
-// input channels. The weights' gradient has four taps (the output's gradient) and three outputs, F(3, 4), and the
-// same points.
+// Four neighbouring outputs of a row need six inputs. Read as polynomials, the product is determined by its
+// values at six points (0, 1, −1, 2, −2 and infinity): six multiplications where a direct convolution takes
+// twelve. The cost is additions before and after, and those are shared: an input's serve all output channels,
+// an output's all input channels. The weights' gradient has four taps (the output's gradient) and three
+// outputs, F(3, 4), and the same points.
 //
 // A strip of a map at the points is [point][channel][row][tile] of vectors, a tile being four columns.
 
@@ -57,7 +57,8 @@ UNDER20K_INLINE void from_points(const Vec* m, ptrdiff_t point, Vec bias, Vec (&
 
 // The sums at the points to the gradients of three taps.
 UNDER20K_INLINE void taps_from_points(const Vec* m, ptrdiff_t point, Vec* taps) {
-    const Vec sum = (m[point] + m[2 * point]) * (-1.0f / 6), difference = (m[point] - m[2 * point]) * (-1.0f / 6);
+    const Vec sum = (m[point] + m[2 * point]) * (-1.0f / 6),
+              difference = (m[point] - m[2 * point]) * (-1.0f / 6);
     const Vec sum2 = (m[3 * point] + m[4 * point]) * (1.0f / 24);
     taps[0] = m[0] * 0.25f + sum + sum2;
     taps[1] = difference + (m[3 * point] - m[4 * point]) * (1.0f / 12);
@@ -74,11 +75,12 @@ UNDER20K_INLINE void weights_to_points(double a, double b, double c, float* at, 
     at[5 * point] = static_cast<float>(c);
 }
 
-// One row to the points, a tile of `TAKEN` values at a time, each TILE after the last; values from `end` on count
-// as 0.
+// One row to the points, a tile of `TAKEN` values at a time, each TILE after the last; values from `end` on
+// count as 0.
 template <int TAKEN>
-UNDER20K_INLINE void row_to_points(const Vec* row, ptrdiff_t tiles, ptrdiff_t end, Vec* __restrict at, ptrdiff_t point) {
-    const auto tile_to_points = [&](const Vec (&values)[TAKEN], ptrdiff_t t) __attribute__((always_inline)) {
+UNDER20K_INLINE void row_to_points(const Vec* row, ptrdiff_t tiles, ptrdiff_t end, Vec* __restrict at,
+                                   ptrdiff_t point) {
+    const auto tile_to_points = [&](const Vec(&values)[TAKEN], ptrdiff_t t) __attribute__((always_inline)) {
         if constexpr (TAKEN == POINTS)
             to_points(values, at + t, point);
         else
@@ -98,7 +100,8 @@ UNDER20K_INLINE void row_to_points(const Vec* row, ptrdiff_t tiles, ptrdiff_t en
 }
 
 // Rows `first` … `first + rows` − 1 of a convolution's input to the points. Rows beyond the map are 0.
-inline void input_to_points(const Convolution& conv, const Vec* input, ptrdiff_t first, ptrdiff_t rows, Vec* points) {
+inline void input_to_points(const Convolution& conv, const Vec* input, ptrdiff_t first, ptrdiff_t rows,
+                            Vec* points) {
     const Map& map = conv.input;
     const ptrdiff_t tiles = tiles_of(conv.output), plane = rows * tiles, point = plane * map.channels;
     for (ptrdiff_t c = 0; c < map.channels; ++c)

@@ -29,8 +29,8 @@ void fill(Span<float> values, float value) { std::fill_n(values.data, values.siz
 
 ChannelValues::ChannelValues(Span<float> memory, ptrdiff_t channels) {
     ptrdiff_t next = 0;
-    for (Span<float>* view : {&initial, &pivot, &scale, &shift, &inverse_sd, &normalised_offset, &grad_scale, &z_scale,
-                              &offset}) {
+    for (Span<float>* view : {&initial, &pivot, &scale, &shift, &inverse_sd, &normalised_offset, &grad_scale,
+                              &z_scale, &offset}) {
         *view = memory.part(next, channels);
         next += channels;
     }
@@ -59,7 +59,8 @@ bool move_far_pivots(const StepSums& sums, const ChannelValues& channels) {
     return moved;
 }
 
-void normalise(const LayerSettings& layer, const StepSums& sums, const ChannelValues& channels, Span<float> weights) {
+void normalise(const LayerSettings& layer, const StepSums& sums, const ChannelValues& channels,
+               Span<float> weights) {
     if (!layer.batch_norm()) {
         fill(channels.scale, 1);
         fill(channels.shift, 0);
@@ -79,8 +80,8 @@ void normalise(const LayerSettings& layer, const StepSums& sums, const ChannelVa
 
         const double bias = layer.has_bias() ? static_cast<double>(weights[layer.bias + c]) : 0;
         const auto move = [](float& running, double value) {
-            running =
-                static_cast<float>((1 - RUNNING_MOMENTUM) * static_cast<double>(running) + RUNNING_MOMENTUM * value);
+            running = static_cast<float>((1 - RUNNING_MOMENTUM) * static_cast<double>(running) +
+                                         RUNNING_MOMENTUM * value);
         };
         move(weights[layer.running_mean + c], mean + bias);
         move(weights[layer.running_variance + c], variance * sums.count / (sums.count - 1));

@@ -6,7 +6,8 @@
 
 namespace under20k {
 
-void Network::learn_from(std::vector<std::unique_ptr<Network>> teachers, double temperature, double fraction) {
+void Network::learn_from(std::vector<std::unique_ptr<Network>> teachers, double temperature,
+                         double fraction) {
     for (auto& teacher : teachers) teacher->pack_for_evaluation(teacher->weights());
     teachers_ = std::move(teachers);
     temperature_ = temperature;

@@ -10,8 +10,8 @@ std::vector<Geometry> geometries(const NetworkSettings& settings) {
         const bool head = i + 1 == settings.layers.size();
         if (head && settings.pool_first) out.height = out.width = 1;
         const ptrdiff_t shrink = layer.kernel - 1 - 2 * layer.padding;
-        // The backward pass is a convolution over z's gradient, which it reads this far beyond the sides. Above
-        // and below, it skips rows instead.
+        // The backward pass is a convolution over z's gradient, which it reads this far beyond the sides.
+        // Above and below, it skips rows instead.
         const ptrdiff_t frame_x = i == 0 ? 0 : layer.kernel - 1 - layer.padding;
         Geometry own{.input = {.channels = out.channels,
                                .height = out.height,
@@ -45,15 +45,16 @@ std::vector<LayerPlan> plan_layers(const NetworkSettings& settings, const Kernel
     for (size_t i = 0; i < all.size(); ++i) {
         const LayerSettings& layer = settings.layers[i];
         const auto& [input, z, out] = all[i];
-        LayerPlan plan{
-            .settings = layer,
-            .forward = kernels.convolution(layer.kernel, layer.padding, input, z, settings.bf16),
-            .evaluation = kernels.convolution(layer.kernel, layer.padding, input, z, false),
-            .backward = kernels.convolution(layer.kernel, layer.kernel - 1 - layer.padding, z, input, settings.bf16),
-            .out = out,
-            .shared_weights = 0};
+        LayerPlan plan{.settings = layer,
+                       .forward = kernels.convolution(layer.kernel, layer.padding, input, z, settings.bf16),
+                       .evaluation = kernels.convolution(layer.kernel, layer.padding, input, z, false),
+                       .backward = kernels.convolution(layer.kernel, layer.kernel - 1 - layer.padding, z,
+                                                       input, settings.bf16),
+                       .out = out,
+                       .shared_weights = 0};
         const bool last = i + 1 == all.size();
-        if (!last && settings.layers[i + 1].weight == layer.weight) plan.shared_weights = plan.forward.weights();
+        if (!last && settings.layers[i + 1].weight == layer.weight)
+            plan.shared_weights = plan.forward.weights();
         plans.push_back(plan);
     }
     return plans;

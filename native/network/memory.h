@@ -1,5 +1,5 @@
-// Zeroed memory on a 64-byte boundary, as vectors need it, and in huge pages where there is much of it: the maps of
-// a batch take thousands of small pages, more than a processor keeps the addresses of.
+// Zeroed memory on a 64-byte boundary, as vectors need it, and in huge pages where there is much of it: the
+// maps of a batch take thousands of small pages, more than a processor keeps the addresses of.
 
 #pragma once
 

@@ -34,8 +34,8 @@ ptrdiff_t scratch_floats(const std::vector<LayerPlan>& layers) {
     return floats;
 }
 
-MemoryPlan plan_memory(const NetworkSettings& settings, const Kernels& kernels, const std::vector<LayerPlan>& layers,
-                       NetworkMemory& memory) {
+MemoryPlan plan_memory(const NetworkSettings& settings, const Kernels& kernels,
+                       const std::vector<LayerPlan>& layers, NetworkMemory& memory) {
     const ptrdiff_t groups = max_groups(settings, kernels), group_lanes = groups * kernels.lanes;
     MemoryPlan plan;
     plan.add("weights", settings.parameters, memory.weights);
@@ -59,12 +59,14 @@ MemoryPlan plan_memory(const NetworkSettings& settings, const Kernels& kernels, 
         plan.add(name + "channels", LAYER_CHANNEL_ARRAYS * channels, own.channels);
         max_channels = std::max(max_channels, layer.forward.input.channels);
         if (layer.settings.dropout_threshold > 0)
-            dropout_elements = std::max(dropout_elements, layer.out.channels * layer.out.height * layer.out.width);
+            dropout_elements =
+                std::max(dropout_elements, layer.out.channels * layer.out.height * layer.out.width);
     }
     plan.add("backward bias", max_channels, memory.zeros);
     plan.add("dropout hashes", dropout_elements, memory.dropout_hashes);
     plan.add("scratch", scratch_floats(layers) * settings.threads, memory.scratch);
-    if (settings.pool_first) plan.add("pooled maps", layers[layers.size() - 2].out.size() * group_lanes, memory.pooled);
+    if (settings.pool_first)
+        plan.add("pooled maps", layers[layers.size() - 2].out.size() * group_lanes, memory.pooled);
     return plan;
 }
 

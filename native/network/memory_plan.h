@@ -4,7 +4,6 @@
 
 #include <functional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "network/layers.h"
@@ -17,8 +16,8 @@ class MemoryPlan {
 public:
     // Plan an array of `count` values for `memory`, which must outlive the plan.
     template <typename T>
-    void add(std::string name, ptrdiff_t count, Memory<T>& memory) {
-        buffers_.push_back({.name = std::move(name),
+    void add(const std::string& name, ptrdiff_t count, Memory<T>& memory) {
+        buffers_.push_back({.name = name,
                             .bytes = count * static_cast<ptrdiff_t>(sizeof(T)),
                             .allocate = [&memory, count] { memory = Memory<T>(count); }});
     }
@@ -51,10 +50,10 @@ struct NetworkMemory {
     std::vector<LayerMemory> layers;
     Floats weights, momentum, average;  // momentum and average are empty where the recipe has none
     Floats partial_gradients;           // [group][parameters]
-    Floats pooled;                      // [group] the last block's output, where global average pooling follows it
-    Floats scratch;                     // [thread] what a convolution needs while it runs
-    Floats zeros;                       // the bias of the backward convolutions
-    Memory<uint32_t> dropout_hashes;    // of the elements of the largest map with dropout
+    Floats pooled;   // [group] the last block's output, where global average pooling follows it
+    Floats scratch;  // [thread] what a convolution needs while it runs
+    Floats zeros;    // the bias of the backward convolutions
+    Memory<uint32_t> dropout_hashes;  // of the elements of the largest map with dropout
 };
 
 // Arrays of one float a channel: a convolution's initial value and BatchNorm's (batch_norm.h).
@@ -67,8 +66,8 @@ ptrdiff_t max_groups(const NetworkSettings& settings, const Kernels& kernels);
 ptrdiff_t scratch_floats(const std::vector<LayerPlan>& layers);
 
 // The plan for a network with these layers.
-MemoryPlan plan_memory(const NetworkSettings& settings, const Kernels& kernels, const std::vector<LayerPlan>& layers,
-                       NetworkMemory& memory);
+MemoryPlan plan_memory(const NetworkSettings& settings, const Kernels& kernels,
+                       const std::vector<LayerPlan>& layers, NetworkMemory& memory);
 
 // Bytes that a Network of these settings will allocate.
 ptrdiff_t network_bytes(const NetworkSettings& settings, const Kernels& kernels);

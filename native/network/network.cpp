@@ -5,7 +5,8 @@
 
 namespace under20k {
 
-Network::LayerState::LayerState(const LayerPlan& plan, const LayerMemory& own, Span<const uint32_t> dropout_hashes)
+Network::LayerState::LayerState(const LayerPlan& plan, const LayerMemory& own,
+                                Span<const uint32_t> dropout_hashes)
     : LayerPlan(plan),
       memory(own),
       channels(own.channels.all(), settings.channels),

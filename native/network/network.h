@@ -1,6 +1,7 @@
 // A network with its training: the order of things. The arithmetic is in the kernels.
 //
-// The class is implemented in network.cpp (memory, packing), training.cpp, distillation.cpp and evaluation.cpp.
+// The class is implemented in network.cpp (memory, packing), training.cpp, distillation.cpp and
+// evaluation.cpp.
 
 #pragma once
 
@@ -28,7 +29,7 @@ struct Epoch {
 };
 
 struct EpochOutcome {
-    double loss;         // summed over the images
+    double loss;  // summed over the images
     ptrdiff_t correct;
     ptrdiff_t diverged;  // the first step whose loss was not finite, or −1
 };
@@ -61,15 +62,17 @@ class Network {
 public:
     Network(const NetworkSettings& settings, const Kernels& kernels);
     ~Network();
+    Network(const Network&) = delete;
+    Network& operator=(const Network&) = delete;
 
-    // From now on `fraction` of the loss is the distillation loss at `temperature`. The teachers must have this
-    // network's kernels and threads; they are not trained.
+    // From now on `fraction` of the loss is the distillation loss at `temperature`. The teachers must have
+    // this network's kernels and threads; they are not trained.
     void learn_from(std::vector<std::unique_ptr<Network>> teachers, double temperature, double fraction);
 
     EpochOutcome train_epoch(const Epoch& epoch, const OnStep& on_step, const Poll& poll);
 
-    // Logits (images, 10), by the averaged weights where there are any. The last bits depend on how many images come
-    // at once: very few go through one by one, which is then faster.
+    // Logits (images, 10), by the averaged weights where there are any. The last bits depend on how many
+    // images come at once: very few go through one by one, which is then faster.
     void logits(const uint8_t* images, ptrdiff_t count, Span<float> out, const Poll& poll);
 
     // Arrays of all parameters: the state of the training. The caller may write to them between calls.
@@ -109,7 +112,9 @@ private:
         return memory_.partial_gradients.row(group, settings_.parameters);
     }
     Span<float> weights_of(const LayerState& layer, Span<float> parameters) const;
-    bool pooled_after(ptrdiff_t index) const { return settings_.pool_first && index + 2 == std::ssize(layers_); }
+    bool pooled_after(ptrdiff_t index) const {
+        return settings_.pool_first && index + 2 == std::ssize(layers_);
+    }
 
     // training.cpp
     void pack();

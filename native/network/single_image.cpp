@@ -80,7 +80,8 @@ void SingleImageNetwork::pack(Span<const float> weights) {
         const Span<float> scale{factors.data(), channels}, constant{bias.data(), channels};
         fold(layer.settings, weights, scale, constant);
         const ptrdiff_t own = layer.conv.taps() * layer.conv.input.channels * channels;
-        kernels_.pack_image(layer.conv, weights.part(layer.settings.weight, own), scale, constant, layer.packed.all());
+        kernels_.pack_image(layer.conv, weights.part(layer.settings.weight, own), scale, constant,
+                            layer.packed.all());
     }
 }
 
@@ -91,7 +92,8 @@ void SingleImageNetwork::logits(const uint8_t* image, Span<float> out) {
         const bool average = i == averaged_, pool = layer.settings.pool;
         const Span<float> z = layer.z.all();
         const Span<float> next = i + 1 == std::ssize(layers_) ? z : layers_[i + 1].input.all();
-        kernels_.convolve_image(layer.conv, layer.input.all(), layer.packed.all(), pool || average ? z : next);
+        kernels_.convolve_image(layer.conv, layer.input.all(), layer.packed.all(),
+                                pool || average ? z : next);
         if (pool) kernels_.pool_image(layer.conv.output, z, layer.out, average ? z : next);
         if (average) kernels_.average_image(layer.out, z, next);
     }

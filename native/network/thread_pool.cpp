@@ -4,8 +4,8 @@ namespace under20k {
 
 namespace {
 
-// Rounds of work follow each other within microseconds, faster than the system wakes a thread; but other programs
-// want the core, too.
+// Rounds of work follow each other within microseconds, faster than the system wakes a thread; but other
+// programs want the core, too.
 constexpr int SPINS = 4000;
 
 void pause() {
@@ -31,7 +31,8 @@ void await_change(const std::atomic<T>& value, T old) {
 ThreadPool::ThreadPool(ptrdiff_t threads) : queues_(static_cast<size_t>(threads)) {
     workers_.reserve(static_cast<size_t>(threads - 1));
     try {
-        for (ptrdiff_t thread = 1; thread < threads; ++thread) workers_.emplace_back([this, thread] { worker(thread); });
+        for (ptrdiff_t thread = 1; thread < threads; ++thread)
+            workers_.emplace_back([this, thread] { worker(thread); });
     } catch (...) {  // the system grants no more threads: end those that have started
         stop();
         throw;
@@ -51,7 +52,8 @@ void ThreadPool::run(ptrdiff_t tasks, Call call, const void* context) {
     const ptrdiff_t count = threads();
     descending_ = !descending_;
     if (count == 1 || tasks == 1) {
-        for (ptrdiff_t index = 0; index < tasks; ++index) call(context, descending_ ? tasks - 1 - index : index, 0);
+        for (ptrdiff_t index = 0; index < tasks; ++index)
+            call(context, descending_ ? tasks - 1 - index : index, 0);
         return;
     }
     for (ptrdiff_t thread = 0; thread < count; ++thread) {
@@ -66,7 +68,8 @@ void ThreadPool::run(ptrdiff_t tasks, Call call, const void* context) {
     round_.fetch_add(1, std::memory_order_release);
     round_.notify_all();
     work(0);
-    for (ptrdiff_t left = busy_.load(std::memory_order_acquire); left != 0; left = busy_.load(std::memory_order_acquire))
+    for (ptrdiff_t left = busy_.load(std::memory_order_acquire); left != 0;
+         left = busy_.load(std::memory_order_acquire))
         await_change(busy_, left);
 }
 

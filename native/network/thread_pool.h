@@ -21,10 +21,10 @@ public:
 
     ptrdiff_t threads() const { return std::ssize(queues_); }
 
-    // Call task(index, thread) for every index below `tasks`. A task must not throw. Each thread starts on a range of
-    // its own, the same every time but alternately forwards and backwards, so that it starts with the data that are
-    // still in its caches; a thread that has finished helps the others. The result must not depend on which thread
-    // does a task, or when.
+    // Call task(index, thread) for every index below `tasks`. A task must not throw. Each thread starts on a
+    // range of its own, the same every time but alternately forwards and backwards, so that it starts with
+    // the data that are still in its caches; a thread that has finished helps the others. The result must not
+    // depend on which thread does a task, or when.
     template <typename Task>
     void run(ptrdiff_t tasks, const Task& task) {
         const Call call = [](const void* context, ptrdiff_t index, ptrdiff_t thread) {

@@ -39,8 +39,8 @@ EpochOutcome Network::train_epoch(const Epoch& epoch, const OnStep& on_step, con
     return outcome;
 }
 
-// A step up to the head's gradients. Each layer waits for the whole batch before the next one starts: BatchNorm
-// needs its mean and variance.
+// A step up to the head's gradients. Each layer waits for the whole batch before the next one starts:
+// BatchNorm needs its mean and variance.
 Loss Network::train_step(const ImageSource& source, ptrdiff_t first, ptrdiff_t images, Pacer& pace) {
     const ptrdiff_t groups = groups_of(images), last = std::ssize(layers_) - 1;
     pack();
@@ -77,7 +77,8 @@ void Network::backward_blocks(const ImageSource& source, ptrdiff_t first, ptrdif
     }
 }
 
-Network::GroupTask Network::task_of(ptrdiff_t first, ptrdiff_t images, ptrdiff_t group, ptrdiff_t thread) const {
+Network::GroupTask Network::task_of(ptrdiff_t first, ptrdiff_t images, ptrdiff_t group,
+                                    ptrdiff_t thread) const {
     const ptrdiff_t offset = group * kernels_.lanes;
     return {.group = {.position = first + offset, .valid_lanes = std::min(kernels_.lanes, images - offset)},
             .index = group,
@@ -86,9 +87,10 @@ Network::GroupTask Network::task_of(ptrdiff_t first, ptrdiff_t images, ptrdiff_t
 
 StepSums Network::step_sums(const LayerState& layer, ptrdiff_t images) const {
     const Map& z = layer.forward.output;
-    return {.values = layer.memory.sums.all(),
-            .groups = groups_of(images),
-            .count = static_cast<double>(images) * static_cast<double>(z.height) * static_cast<double>(z.width)};
+    return {
+        .values = layer.memory.sums.all(),
+        .groups = groups_of(images),
+        .count = static_cast<double>(images) * static_cast<double>(z.height) * static_cast<double>(z.width)};
 }
 
 // Put weights in the order in which the convolutions read them, and set what those start from.
@@ -98,7 +100,8 @@ void Network::pack() {
         const ptrdiff_t index = task / 2;
         const LayerState& layer = layers_[index];
         if (task % 2 == 0) {
-            kernels_.pack_weights(layer.forward, weights_of(layer, weights), {}, layer.memory.packed_forward.all());
+            kernels_.pack_weights(layer.forward, weights_of(layer, weights), {},
+                                  layer.memory.packed_forward.all());
             start_step(layer.settings, weights, layer.channels);
         } else if (index > 0) {
             kernels_.pack_transposed(layer.backward, weights_of(layer, weights),
@@ -116,8 +119,8 @@ void Network::forward(ptrdiff_t index, const ImageSource& source, const GroupTas
     } else {
         const LayerState& previous = layers_[index - 1];
         const Span<float> output = output_of(index - 1, task.index);
-        kernels_.activate(previous.activation, z_of(previous, task.index), output, layer_key(index - 1, source),
-                          task.group.position);
+        kernels_.activate(previous.activation, z_of(previous, task.index), output,
+                          layer_key(index - 1, source), task.group.position);
         if (pooled_after(index - 1)) kernels_.global_average(previous.out, output, input);
     }
     Epilogue epilogue;
@@ -130,8 +133,8 @@ void Network::forward(ptrdiff_t index, const ImageSource& source, const GroupTas
                       z_of(layer, task.index), epilogue, scratch_of(task.thread));
 }
 
-// From the groups' sums to BatchNorm's factors. Where a running mean lags behind, its squares have lost the variance
-// and are counted again about the mean.
+// From the groups' sums to BatchNorm's factors. Where a running mean lags behind, its squares have lost the
+// variance and are counted again about the mean.
 void Network::update_statistics(const LayerState& layer, ptrdiff_t images) {
     const StepSums sums = step_sums(layer, images);
     if (layer.settings.batch_norm() && move_far_pivots(sums, layer.channels))
@@ -186,14 +189,15 @@ void Network::weight_gradient(const LayerState& layer, const GroupTask& task) {
     for (ptrdiff_t i = 0; i < shared; ++i) gradient[i] += own[i];
 }
 
-// The sums of block `index`'s gradient that BatchNorm's backward pass needs, which are also gradients of its own
-// parameters.
+// The sums of block `index`'s gradient that BatchNorm's backward pass needs, which are also gradients of its
+// own parameters.
 void Network::gradient_sums(ptrdiff_t index, const ImageSource& source, const GroupTask& task) {
     const LayerState& layer = layers_[index];
     const LayerSettings& settings = layer.settings;
     const Span<float> sums = sums_of(layer, task.index), gradients = gradients_of(task.index);
     kernels_.activation_sums(layer.activation, layer.channels.activation_gradient(), z_of(layer, task.index),
-                             output_of(index, task.index), layer_key(index, source), task.group.position, sums);
+                             output_of(index, task.index), layer_key(index, source), task.group.position,
+                             sums);
     const auto write = [&](ptrdiff_t offset, const float* values) {
         std::copy_n(values, settings.channels, gradients.part(offset, settings.channels).data);
     };
@@ -215,7 +219,8 @@ void Network::update(ptrdiff_t groups, float learning_rate, float average_decay)
     std::vector<Chunk> chunks;
     for (const ParameterRange& range : settings_.ranges)
         for (ptrdiff_t begin = range.begin; begin < range.end; begin += UPDATE_CHUNK)
-            chunks.push_back({.range = range, .begin = begin, .size = std::min(UPDATE_CHUNK, range.end - begin)});
+            chunks.push_back(
+                {.range = range, .begin = begin, .size = std::min(UPDATE_CHUNK, range.end - begin)});
     pool_.run(std::ssize(chunks), [&](ptrdiff_t index, ptrdiff_t) {
         const auto& [range, begin, size] = chunks[index];
         const Span<float> weights = memory_.weights.all().part(begin, size);
@@ -230,7 +235,8 @@ void Network::update(ptrdiff_t groups, float learning_rate, float average_decay)
             if (memory_.momentum.all()) momentum = memory_.momentum.all().part(begin, size);
             kernels_.update(sgd, gradients, learning_rate, weights, momentum);
         }
-        if (settings_.averages) kernels_.average(average_decay, weights, memory_.average.all().part(begin, size));
+        if (settings_.averages)
+            kernels_.average(average_decay, weights, memory_.average.all().part(begin, size));
     });
 }
 

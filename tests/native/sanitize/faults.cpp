@@ -1,6 +1,7 @@
-// Deliberate faults, in builds with sanitizers only: a sanitizer that does not work would otherwise pass for one that
-// finds nothing. Each is committed by an instruction set's own kernels, on arguments that the network never passes,
-// so the report also proves that those were built with the sanitizer. faults.py looks for it.
+// Deliberate faults, in builds with sanitizers only: a sanitizer that does not work would otherwise pass for
+// one that finds nothing. Each is committed by an instruction set's own kernels, on arguments that the
+// network never passes, so the report also proves that those were built with the sanitizer. faults.py looks
+// for it.
 
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
@@ -33,7 +34,8 @@ void bounds(const Kernels& kernels) {
 // 2⁶⁴ pixels in a ptrdiff_t.
 void signed_overflow(const Kernels& kernels) {
     constexpr ptrdiff_t SIZE = ptrdiff_t{1} << 32;
-    kernels.global_average({.channels = 0, .height = SIZE, .width = SIZE, .frame_y = 0, .frame_x = 0}, {}, {});
+    kernels.global_average({.channels = 0, .height = SIZE, .width = SIZE, .frame_y = 0, .frame_x = 0}, {},
+                           {});
 }
 
 // Two of the engine's own threads write to one array.
@@ -42,8 +44,8 @@ void race(const Kernels& kernels) {
     ThreadPool pool(2);
     std::atomic<int> arrived{0};
     pool.run(2, [&](ptrdiff_t, ptrdiff_t) {
-        // Both tasks must be under way, or one thread might do both in turn. Relaxed, because anything stronger would
-        // order them.
+        // Both tasks must be under way, or one thread might do both in turn. Relaxed, because anything
+        // stronger would order them.
         arrived.fetch_add(1, std::memory_order_relaxed);
         while (arrived.load(std::memory_order_relaxed) < 2) std::this_thread::yield();
         kernels.average(0.5f, weights.all(), average.all());
