@@ -198,6 +198,19 @@ NB_MODULE(_native, m) {
             "momentum"_a, "weight_decay"_a, "nesterov"_a, "label_smoothing"_a, "averages"_a, "threads"_a,
             "bf16"_a);
 
+    // What Python has, too, and native_engine.py compares.
+    nb::dict constants;
+    constants["classes"] = under20k::CLASSES;
+    constants["image side"] = under20k::SIDE;
+    constants["grid"] = under20k::GRID;
+    constants["fraction bits"] = under20k::FRACTION_BITS;
+    constants["surplus bits"] = under20k::SURPLUS_BITS;
+    constants["mean"] = under20k::MEAN;
+    constants["standard deviation"] = under20k::STANDARD_DEVIATION;
+    constants["first hash multiplier"] = under20k::MIX_FIRST;
+    constants["second hash multiplier"] = under20k::MIX_SECOND;
+    m.attr("constants") = constants;
+
     // Which products and sums are contracted into one instruction is the compiler's choice, and decides bits.
 #if defined(__clang__)
     m.attr("compiler") = "Clang " __clang_version__;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from under20k.engine.native_constants import differing
 from under20k.errors import UserError
 
 try:
@@ -50,6 +51,10 @@ def instruction_set(precision: str = "fp32") -> str:
     """
     if reason := unavailable():
         raise UserError(reason)
+    if wrong := differing(getattr(_native, "constants", {})):
+        raise UserError(
+            f"the native engine was compiled from other sources ({'; '.join(wrong)}); reinstall under20k"
+        )
     named = os.environ.get(ISA_VARIABLE, "")
     native_bf16 = precision == "bf16" and not emulated()
     if native_bf16 and named not in ("", BF16_ISA):
