@@ -18,11 +18,10 @@
 #include "kernels/hash.h"
 #include "network/network.h"
 
-#if defined(UNDER20K_SANITIZE)
 namespace under20k {
-void add_faults(nanobind::module_& m);  // faults.cpp
-}
-#endif
+void add_kernel_tests(nanobind::module_& module);  // bindings/kernel_tests.cpp, in test builds
+void add_faults(nanobind::module_& m);             // tests/native/sanitize/faults.cpp, with sanitizers
+}  // namespace under20k
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -285,6 +284,9 @@ NB_MODULE(_native, m) {
              "average_decays"_a.noconvert(), "dropout_seed"_a, "on_step"_a)
         .def("logits", logits, "images"_a.noconvert());
 
+#if defined(UNDER20K_WIDE)
+    under20k::add_kernel_tests(m);
+#endif
 #if defined(UNDER20K_SANITIZE)
     under20k::add_faults(m);
 #endif
