@@ -2,8 +2,9 @@
 
 Of the millions of values that ReLU and pooling decide on, now and then one lies within a rounding of its
 threshold, and float32 decides otherwise than float64; the gradients then differ for a good reason. Such an
-accident depends on the weights, and a defect does not: a case passes when it agrees in every tensor for one
-of a few draws of the weights, since nothing but a right engine agrees by chance.
+accident depends on the weights, and a defect does not: a case passes when it agrees in every tensor for three
+of eight draws of the weights, since only a right engine agrees by chance. The kernels alone are held to every
+number (test_*_kernels.py).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from under20k.recipe.recipe import Augmentation, Distillation, Recipe, Schedule
 from under20k.recipe.weights import Tensors
 
 TOLERANCE = 1e-4  # relative to the largest value of the tensor
-DRAWS = 8
+DRAWS, AGREEING = 8, 3
 BATCH_SIZES = [1, 7, 16, 80, 128, 129]
 
 a_few = settings(
@@ -46,8 +47,8 @@ a_few = settings(
 def assert_agrees(
     recipe: Recipe, data: Split, adjust: Callable[[Tensors], None] = lambda weights: None
 ) -> None:
-    """One epoch from uneven weights, by both engines, ends in the same state for one of a few draws."""
-    far = {}
+    """One epoch from uneven weights, by both engines, ends in the same state for three of eight draws."""
+    agreed, reports = 0, []
     for draw in range(DRAWS):
         weights = uneven_weights(recipe.architecture, draw)
         adjust(weights)
@@ -70,8 +71,14 @@ def assert_agrees(
             np.testing.assert_allclose(
                 native.logits, reference.logits, atol=TOLERANCE * np.abs(reference.logits).max()
             )
-            return
-    raise AssertionError(f"{recipe.architecture}: {far}, loss {loss}")
+            agreed += 1
+            if agreed == AGREEING:
+                return
+        else:
+            reports.append(f"draw {draw}: {far}, loss {loss}")
+            if len(reports) > DRAWS - AGREEING:
+                break
+    raise AssertionError("\n".join([str(recipe.architecture), *reports]))
 
 
 def single_step(recipe: Recipe, batch_size: int) -> Recipe:
