@@ -1,6 +1,8 @@
 # `make help` lists the targets. Everything happens in virtual environments in this folder, made by PYTHON.
 PYTHON     ?= python3
 PYTEST_ARGS ?=
+# A process a core, which gets whole files: a file's tests share what is dear to make, or may not run side by side.
+PARALLEL   := --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 BENCHMARK  ?= benchmark.json
 
 VENV     := .venv
@@ -25,10 +27,10 @@ reproduce: $(VENV)/installed          ## train, check and report the assignment'
 	$(BIN)/under20k reproduce
 
 test: $(VENV)/installed-test          ## run the quick tests; PYTEST_ARGS holds more arguments for pytest
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow" $(PYTEST_ARGS)
 
 test-all: $(VENV)/installed-test      ## run every test
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(PYTEST_ARGS)
 
 CPP = $(wildcard native/*/*.h native/*/*.cpp tests/native/*/*.cpp)
 

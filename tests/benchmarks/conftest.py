@@ -6,10 +6,7 @@ from typing import Any
 import pytest
 
 from benchmarks.amount import Amount
-from tests.support.threads import one_thread
 from under20k.engine.isa import unavailable
-
-__all__ = ["one_thread"]
 
 if (reason := unavailable()) and os.environ.get("CI") != "true":
     pytest.skip(reason, allow_module_level=True)

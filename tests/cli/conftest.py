@@ -1,27 +1,16 @@
 """The command as a process, and a small run that it has finished."""
 
 import shutil
-import signal
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.support import command
 from under20k.data import Mnist
 from under20k.runs.run import Run
-
-
-@pytest.fixture(autouse=True)
-def own_threads_and_signals() -> Iterator[None]:
-    """Trainings within this process choose a number of threads, and the command a way with SIGTERM."""
-    threads, handler = torch.get_num_threads(), signal.getsignal(signal.SIGTERM)
-    yield
-    torch.set_num_threads(threads)
-    signal.signal(signal.SIGTERM, handler)
 
 
 @pytest.fixture

@@ -138,8 +138,18 @@ def test_every_kind_of_stdout_in_every_encoding(place, kind, encoding):
     assert "Receptive field: 40" in text
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
-@pytest.mark.parametrize("name", ["reproduce", "bench", "train"])
+TRAINING = {"reproduce": "ascii", "bench": "cp1252", "train": "gbk"}
+"""Verbs that train, each with the encoding of the quick test."""
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [
+        pytest.param(name, encoding, marks=[] if encoding == quick else pytest.mark.slow)
+        for name, quick in TRAINING.items()
+        for encoding in ENCODINGS
+    ],
+)
 def test_a_verb_that_trains(place, name, encoding):
     code, text = printed(COMMANDS[name], to_pipe, encoding, place)
     assert code == 0, text

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support import command
 from tests.support.command import ARCHITECTURE, assert_refused, same_weights
+from under20k.cli.main import main
 from under20k.engine.base import NUMERICS, Compute
 from under20k.recipe.named import MINIMAL
 from under20k.runs.events import Event, Finished
@@ -83,6 +84,7 @@ def test_teachers_are_trained_first_and_kept(reference):
     assert f"{own + sum(times):,.1f}" in report
 
 
+@pytest.mark.slow
 def test_teachers_matter(reference, tmp_path, under20k):
     """Without them, or with others, it ends elsewhere."""
     path, _ = reference
@@ -101,7 +103,12 @@ def test_teachers_matter(reference, tmp_path, under20k):
 
 
 @pytest.mark.parametrize(
-    ("after", "missing"), [("seed 1000000006: ", 3), ("seed 1000000007: ", 2), ("seed 3: ", 1)]
+    ("after", "missing"),
+    [
+        pytest.param("seed 1000000006: ", 3, marks=pytest.mark.slow),
+        ("seed 1000000007: ", 2),
+        pytest.param("seed 3: ", 1, marks=pytest.mark.slow),
+    ],
 )
 def test_a_stopped_run_goes_on_with_the_teachers_that_it_has(reference, tmp_path, under20k, after, missing):
     process = command.start(tmp_path, *TRAIN)
@@ -118,6 +125,7 @@ def test_a_stopped_run_goes_on_with_the_teachers_that_it_has(reference, tmp_path
     assert len(Run.open(path).session["teachers"]) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "change"),
     [
@@ -139,6 +147,7 @@ def test_what_is_no_teacher_of_this_run_is_trained_anew(reference, tmp_path, und
     assert same_weights(path, reference[0])
 
 
+@pytest.mark.slow
 def test_a_stopped_student_goes_on(reference, tmp_path, under20k):
     """After an epoch of its own, that is, to the bits of one that was not stopped."""
     longer = [*TRAIN, "--epochs", "2"]
@@ -157,6 +166,7 @@ def test_a_stopped_student_goes_on(reference, tmp_path, under20k):
     assert [teacher["seed"] for teacher in run.session["teachers"]] == [1_000_000_006, 1_000_000_007]
 
 
+@pytest.mark.slow
 def test_overwriting_takes_the_teachers_away(reference, tmp_path, under20k):
     path = Path(shutil.copytree(reference[0], tmp_path / "runs" / "taught"))
     (path / "teachers" / TEACHERS[0] / "environment.json").write_text("{")
@@ -170,14 +180,15 @@ def test_overwriting_takes_the_teachers_away(reference, tmp_path, under20k):
     assert "teachers" not in Run.open(path).session
 
 
-def test_damaged_notes_of_teachers(reference, tmp_path, under20k):
+def test_damaged_notes_of_teachers(reference, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     path = Path(shutil.copytree(reference[0], tmp_path / "runs" / "taught"))
     environment = json.loads((path / "environment.json").read_text())
     one = environment["teachers"][0]
     for damage in (None, 3, [{}], [{**one, "time_s": "long"}], [{**one, "time_s": 10**400}]):
         (path / "environment.json").write_text(json.dumps(environment | {"teachers": damage}))
-        done = under20k("compare", "runs/taught")
-        assert_refused(done.returncode, done.stdout, done.stderr, "environment.json is damaged: ", "teacher")
+        code = main(["compare", "runs/taught"])
+        assert_refused(code, *capsys.readouterr(), "environment.json is damaged: ", "teacher")
 
 
 def test_as_json(tmp_path, under20k):
@@ -189,6 +200,7 @@ def test_as_json(tmp_path, under20k):
     assert "teachers" not in json.loads(plain.stdout)
 
 
+@pytest.mark.slow
 def test_a_bench_with_teachers(tmp_path, under20k):
     settings = TRAIN[2 : TRAIN.index("--seed")]
     done = under20k("bench", "minimal", *settings, "--teachers", "1", "--seeds", "3-4", "--json")
@@ -218,10 +230,12 @@ def test_a_worker_elsewhere_returns_the_student(reference, tmp_path):
     assert [(event.run, event.teacher) for event in finished] == [(task.path, 1), (task.path, 2)]
 
 
-def test_what_is_no_teacher(tmp_path, under20k):
+def test_what_is_no_teacher(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+
     def refused(*arguments: str, words: str) -> None:
-        done = under20k("train", "minimal", *arguments)
-        assert_refused(done.returncode, done.stdout, done.stderr, words)
+        code = main(["train", "minimal", *arguments])
+        assert_refused(code, *capsys.readouterr(), words)
 
     refused("--teacher", "minimall", words="there is no recipe 'minimall'; did you mean 'minimal'")
     refused("--teacher", "none.json", words="none.json")
@@ -233,5 +247,5 @@ def test_what_is_no_teacher(tmp_path, under20k):
     (tmp_path / "taught.json").write_text(taught.to_json())
     refused("--teacher", "taught.json", words="has teachers of its own")
     assert not (tmp_path / "runs").exists()
-    done = under20k("bench", "minimal", "--teacher", "wise.json", "--seeds", "499999999-500000000")
-    assert_refused(done.returncode, done.stdout, done.stderr, "seed: 500000000; with 2 teachers")
+    code = main(["bench", "minimal", "--teacher", "wise.json", "--seeds", "499999999-500000000"])
+    assert_refused(code, *capsys.readouterr(), "seed: 500000000; with 2 teachers")

@@ -4,11 +4,8 @@ import os
 
 import pytest
 
-from tests.support.threads import one_thread
 from under20k.engine.isa import ISA_VARIABLE, instruction_set, unavailable
 from under20k.errors import UserError
-
-__all__ = ["one_thread"]
 
 # CI has a compiler, and there a missing engine is a failure.
 if (reason := unavailable()) and os.environ.get("CI") != "true":

@@ -1,22 +1,23 @@
 """``--cpu-time N``: print the CPU seconds of the N dearest tests and of each folder.
 
 Wall time says little where several processes share the cores. A test's seconds are those of its own process
-and of the child processes that have ended meanwhile; a fixture's are its first test's.
+and of the child processes that have ended meanwhile; a fixture's are its first test's. The warm sandbox
+(``warm_sandbox``) ends with the session: its seconds are in no test's sum.
 """
 
-import resource
+import os
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
 KEY = "cpu_time_s"
+START = pytest.StashKey[float]()
 
 
 def cpu_time_s() -> float:
     """Return the CPU seconds of this process and of its ended children so far."""
-    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    return sum(os.times()[:4])
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,6 +51,3 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.section("CPU seconds")
     for name, seconds in [*tests.most_common(number), *folders.most_common(), ("sum", tests.total())]:
         terminalreporter.write_line(f"{seconds:8.1f}  {name}")
-
-
-START = pytest.StashKey[float]()

@@ -1,10 +1,9 @@
 """One process that runs models for the whole session.
 
-Starting one imports torch, seconds of CPU that each test of ``check`` would pay anew. Warm ones are kept
-here and reused for whatever a test asks, as ``check`` itself reuses one for the models of a folder. A test
-that looks at the start, the end or the environment of that process has the mark ``cold_sandbox``; where the
-environment differs from the session's, or the process was stopped or is still busy, a test gets one of its
-own anyway.
+Starting one imports torch, seconds of CPU that each test of ``check`` would pay anew. Idle ones are kept here
+and reused, as ``check`` itself reuses one for the models of a folder. A test that looks at the start, the end
+or the environment of that process has the mark ``cold_sandbox``. Any test gets a process of its own where the
+environment is not the session's.
 """
 
 import os
