@@ -36,7 +36,9 @@ def python(folder: Path, *arguments: str, **variables: str) -> subprocess.Comple
 # Notebooks.
 
 
-@pytest.mark.parametrize("backend", [INLINE, "no such backend", ""])
+@pytest.mark.parametrize(
+    "backend", [INLINE, *(pytest.param(b, marks=pytest.mark.slow) for b in ("no such backend", ""))]
+)
 def test_what_draws_does_not_read_mplbackend(small, tmp_path, backend):
     for arguments in (
         ["train", "minimal", *TINY, "--threads", "1"],
@@ -82,6 +84,7 @@ def test_a_script_without_a_main_guard_gets_one_sentence(tmp_path, mnist):
     assert "memory" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_script_that_trains_before_it_benches_does_not_train_twice(tmp_path, mnist):
     train = 'under20k.train("minimal", epochs=1, architecture="1p,4p|l", batch_size=1000)'
     (tmp_path / "script.py").write_text(f"import under20k\nprint({train}.path, flush=True)\n{BENCH}\n")
@@ -100,6 +103,7 @@ def test_a_script_with_a_main_guard_trains(tmp_path, mnist):
     assert done.stdout.startswith("benches")
 
 
+@pytest.mark.slow
 def test_a_script_that_fails_when_it_is_imported_is_named(tmp_path, mnist):
     (tmp_path / "script.py").write_text(f'import under20k\nopen("once", "x").close()\n{BENCH}\n')
     done = python(tmp_path, "script.py")
@@ -151,6 +155,7 @@ COMMAND_WITHOUT = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lacking", WITHOUT)
 def test_without_semaphores_it_trains_in_processes_all_the_same(tmp_path, mnist, lacking):
     bench = ["bench", "minimal", *TINY, "--seeds", "0-1"]
@@ -179,6 +184,7 @@ def test_with_a_dev_shm_that_may_not_be_written(tmp_path, mnist):
 GONE = "import __main__, sys\n__main__.__file__ = 'gone.py'\nfrom under20k.cli.main import main\n"
 
 
+@pytest.mark.slow
 def test_a_program_that_is_no_file_trains_in_its_own_process(tmp_path, mnist):
     bench = ["bench", "minimal", *TINY, "--seeds", "0-1"]
     done = python(tmp_path, "-c", f"{GONE}sys.exit(main(sys.argv[1:]))", *bench)
@@ -190,7 +196,7 @@ def test_a_program_that_is_no_file_trains_in_its_own_process(tmp_path, mnist):
         assert command.same_weights(run, tmp_path / "here" / run.name)
 
 
-@pytest.mark.parametrize("call", ["main(sys.argv[1:])", "main()"])
+@pytest.mark.parametrize("call", [pytest.param("main(sys.argv[1:])", marks=pytest.mark.slow), "main()"])
 def test_ctrl_c_ends_a_training_in_this_process(tmp_path, mnist, call):
     """Within a step or so, though a thread cannot be ended; the next call goes on."""
     program = [sys.executable, "-c", f"{GONE}sys.exit({call})"]
@@ -208,6 +214,7 @@ def test_ctrl_c_ends_a_training_in_this_process(tmp_path, mnist, call):
     assert run.metrics()
 
 
+@pytest.mark.slow
 def test_a_daemonic_process_trains_in_itself(tmp_path, mnist):
     script = (
         "import multiprocessing, under20k\n"

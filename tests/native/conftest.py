@@ -12,7 +12,7 @@ if (reason := unavailable()) and os.environ.get("CI") != "true":
     pytest.skip(reason, allow_module_level=True)
 
 
-@pytest.fixture(params=["baseline", "avx2", "avx512", "wide"])
+@pytest.fixture(params=["baseline", "avx2", "avx512", pytest.param("wide", marks=pytest.mark.slow)])
 def isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Each instruction set that this processor has; ``wide`` has AVX-512's shape and runs on any."""
     name: str = request.param

@@ -18,6 +18,8 @@ from under20k.checking.sandbox import jail
 from under20k.checking.sandbox.jail import CLONE_NEWNET, CLONE_NEWUSER
 from under20k.checking.sandbox.sandbox import Sandbox, judge_all
 
+pytestmark = pytest.mark.cold_sandbox
+
 ESCAPED = f"u20k-{os.getpid()}"
 """What a process that leaves its group calls itself."""
 FORK = "import ctypes, os, time; libc = ctypes.CDLL(None); pid = libc.fork(); "

@@ -257,6 +257,7 @@ def test_a_missing_argument_is_reported_with_the_sources_own_values(folder):
     assert error == "Net needs width: give --arg width=…; this file calls it with 8, 4"
 
 
+@pytest.mark.slow
 def test_without_fork_each_process_judges_one_model(folder, monkeypatch):
     code = "from under20k.checking.sandbox import worker; worker.FORKS = False; worker.main()"
     monkeypatch.setattr(server, "WORKER", (sys.executable, "-P", "-c", code))
