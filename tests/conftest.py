@@ -20,6 +20,10 @@ pytest_plugins = [
 ]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--reproduced", metavar="RUNS", help="test this folder, the runs of `make reproduce`")
+
+
 def pytest_configure() -> None:
     """Have Ctrl-C work, in the processes that tests start too: a shell's background job ignores it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)

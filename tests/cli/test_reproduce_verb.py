@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import under20k.runs.bench.reproduce
-from tests.support import command
+from tests.support import ROOT, command
 from tests.support.command import assert_refused, contents, same_weights
 from under20k.cli.main import main
 from under20k.data import Mnist
@@ -62,6 +62,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory, mnist: Mnist) -> Path:
 def copied(trained: Path, here: Path) -> Path:
     """A copy of its runs in the current folder."""
     return Path(shutil.copytree(trained / "runs", here / "runs"))
+
+
+@pytest.fixture
+def reproduced(pytestconfig: pytest.Config, tmp_path: Path) -> Path:
+    """A folder with copies of the runs of `make reproduce`, which takes minutes."""
+    runs = pytestconfig.getoption("--reproduced")
+    if runs is None:
+        pytest.skip("tests the runs of `make reproduce`; run it, then pytest --reproduced runs")
+    shutil.copytree(ROOT / runs, tmp_path / "runs")
+    return tmp_path
 
 
 SCRIPT = """
@@ -324,13 +334,14 @@ def test_ctrl_c_is_for_the_command_alone_to_decide(mnist: Mnist, tmp_path):
         command.kill_group(process)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(45 * 60)
-def test_the_four_recipes_in_full(mnist: Mnist, tmp_path):
-    """The main job itself."""
-    process = command.start(tmp_path, "reproduce")
-    out, err = process.communicate(timeout=40 * 60)
-    assert process.returncode == 0, err
+def test_the_four_recipes_in_full(reproduced, monkeypatch, capsys):
+    """The main job itself, done by `make reproduce`: what it trained is reused here."""
+    tmp_path = reproduced
+    monkeypatch.chdir(tmp_path)
+    assert main(["reproduce"]) == 0
+    out, err = capsys.readouterr()
+    names = sorted(f"{recipe.name}-0" for recipe in REPRODUCED)
+    assert sorted(err.splitlines()) == [f"runs/{name} is finished: reused" for name in names]
     dropout = "9 of 10 requirements met; missed: dropout"
     met = {"regularized": "10 of 10 requirements met", "minimal": dropout}
     met |= {f"{name}-plus": text for name, text in met.items()}
