@@ -55,5 +55,5 @@ def _is_named(recipe: Recipe) -> bool:
 
 
 def as_dict(recipe: Recipe) -> dict[str, object]:
-    """A recipe with what can be counted about its architecture, as plain values."""
+    """Return a recipe, and what can be counted about its architecture, as plain values."""
     return {**recipe.to_dict(), **recipe.derived()}
