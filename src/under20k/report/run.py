@@ -67,13 +67,16 @@ def run_claim(run: Run, metrics: Sequence[EpochMetrics]) -> str:
         f"{recipe.architecture.parameters:,} parameters, {percent(accuracy)} validation accuracy {when}, "
         f"seed {run.seed}. That is {verdict} the target of {percent(TARGET_ACCURACY)}."
     )
+    return text + best_epoch_text(metrics)
+
+
+def best_epoch_text(metrics: Sequence[EpochMetrics]) -> str:
+    """Return a sentence on the best epoch, beginning with a space; empty if none beats the last."""
     best = max(metrics, key=lambda epoch: epoch.validation_accuracy)
-    if best.validation_accuracy > accuracy:
-        text += (
-            f" The best epoch, which is not the result, was {best.epoch} with "
-            f"{percent(best.validation_accuracy)}."
-        )
-    return text
+    if best.validation_accuracy <= metrics[-1].validation_accuracy:
+        return ""
+    accuracy = percent(best.validation_accuracy)
+    return f" The best epoch, which is not the result, was {best.epoch} with {accuracy}."
 
 
 def claim_table(run: Run, metrics: Sequence[EpochMetrics]) -> Table:

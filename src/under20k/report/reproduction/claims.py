@@ -10,6 +10,7 @@ from under20k.recipe.named import RECIPES
 from under20k.recipe.recipe import Recipe
 from under20k.report.bench import result_text
 from under20k.report.reproduction.assignment import SPECIFIED
+from under20k.report.run import best_epoch_text
 from under20k.report.words import TARGET, enumeration, of_seeds
 from under20k.runs.bench.bench import Bench
 from under20k.runs.bench.statistics import reaches_target
@@ -45,17 +46,12 @@ def without_dropout(architecture: Architecture) -> Architecture:
 
 def single_claim(bench: Bench) -> str:
     """Return the end of a sentence on one seed's last epoch, and the best epoch if that was another."""
-    last, best = bench.summary.last.mean, bench.summary.best.mean
-    (hit,) = bench.first_hits
-    if reaches_target(last):
+    (seed,), (hit,) = bench.seeds, bench.first_hits
+    if reaches_target(seed.validation_accuracy):
         return f", at or above the target of {TARGET}, first reached in epoch {hit}."
     text = f", below the target of {TARGET}, which "
     text += "no epoch reached." if hit is None else f"epoch {hit} had reached."
-    if best > last:
-        (seed,) = bench.seeds
-        epoch = max(seed.epochs, key=lambda epoch: epoch.validation_accuracy).epoch
-        text += f" The best epoch, which is not the result, was {epoch} with {percent(best)}."
-    return text
+    return text + best_epoch_text(seed.epochs)
 
 
 def seeds_claim(bench: Bench) -> str:
