@@ -73,7 +73,7 @@ def test_other_layouts_are_judged_with_a_note(model, layout, words, change):
     (note,) = result.notes
     assert note.startswith(words)
     line = type(model).forward.__code__.co_firstlineno + 1
-    assert f"{change} at the start of forward, test_inputs.py:{line}, makes it take 1×28×28" in note
+    assert f"{change} at the start of forward, test_input_form.py:{line}, makes it take 1×28×28" in note
     assert next(f for f in result.findings if f.rule == "output").status == "passed"
     assert form_taken(model).layout == layout
 
@@ -106,7 +106,7 @@ class Picky(nn.Module):
         return self.fc(F.max_pool2d(self.c(x), 2).flatten(1))
 
 
-AT = f"test_inputs.py:{Picky.forward.__code__.co_firstlineno + 1}"
+AT = f"test_input_form.py:{Picky.forward.__code__.co_firstlineno + 1}"
 
 
 @pytest.mark.parametrize(
