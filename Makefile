@@ -4,6 +4,8 @@ PYTEST_ARGS ?=
 # A process a core, which gets whole files: a file's tests share what is dear to make, or may not run side by side.
 PARALLEL   := --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 BENCHMARK  ?= benchmark.json
+# For `make records`: runs to compare with the records, rather than train them again.
+RUNS       ?=
 
 VENV     := .venv
 LOWEST   := .venv-lowest
@@ -57,7 +59,7 @@ clean:                                ## remove environments, builds and caches;
 # Numbers in README.md, docs/ and records/.
 
 records: $(VENV)/installed            ## verify every record, and train one seed of one of them again
-	$(BIN)/under20k records verify --rerun 1 --rerun-records 1
+	$(BIN)/under20k records verify --rerun 1 --rerun-records 1 $(if $(RUNS),--reuse-runs $(RUNS))
 
 records-nightly: $(VENV)/installed    ## verify every record, and train three seeds of each again, others every day
 	$(BIN)/under20k records verify --rerun 3 --rerun-from "$$(git rev-parse HEAD) $$(date -u +%F)"

@@ -47,6 +47,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="draw by this text: equal texts draw equal seeds (default: random; if CI is set, the commit)",
     )
     parser.add_argument(
+        "--reuse-runs",
+        type=Path,
+        metavar="FOLDER",
+        help="with --rerun: compare the finished runs in FOLDER that are a record's, not retraining them",
+    )
+    parser.add_argument(
         "--no-models", action="store_true", help="skip evaluating the models, which needs MNIST"
     )
     add_jobs(parser)
@@ -113,9 +119,11 @@ def check_verify_options(arguments: argparse.Namespace) -> None:
         raise UserError(f"--rerun is {arguments.rerun}; give 0 to 1000 seeds")
     if arguments.rerun_records is not None and not 1 <= arguments.rerun_records <= 1000:
         raise UserError(f"--rerun-records is {arguments.rerun_records}; give 1 to 1000")
-    for option in ("rerun_records", "rerun_from"):
+    for option in ("rerun_records", "rerun_from", "reuse_runs"):
         if getattr(arguments, option) is not None and not arguments.rerun:
             raise UserError(f"--{option.replace('_', '-')} chooses what --rerun K retrains; give both")
+    if arguments.reuse_runs is not None and not arguments.reuse_runs.is_dir():
+        raise UserError(f"--reuse-runs: {arguments.reuse_runs} is not a folder")
     if arguments.rerun_from == "":
         raise UserError("--rerun-from is empty; give a text, or leave it out to draw at random")
     jobs_argument(arguments)  # raises if it is wrong
@@ -203,11 +211,20 @@ def train_again(
     with Display("seeds") as display:
         load(arguments.data_dir, on_event=display)
         chosen = draw_records(records, arguments.rerun_records or len(records), source)
-        drawn = [(record, draw(record, arguments.rerun, source)) for record in chosen]
+        drawn = [
+            (record, draw(record, arguments.rerun, source) if record in chosen else []) for record in records
+        ]
         display.line(f"drawn from {source!r}; repeat with {repeat(arguments, source)}:")
         for record, numbers in drawn:
-            display.line(f"  {record.folder}: seed {', '.join(map(str, numbers))}")
-        seeds = rerun(drawn, jobs=arguments.jobs, data_dir=arguments.data_dir, on_event=display)
+            if numbers:
+                display.line(f"  {record.folder}: seed {', '.join(map(str, numbers))}")
+        seeds = rerun(
+            drawn,
+            reuse=arguments.reuse_runs,
+            jobs=arguments.jobs,
+            data_dir=arguments.data_dir,
+            on_event=display,
+        )
         timings = [
             time_again(record, data_dir=arguments.data_dir, on_event=display)
             for record in chosen

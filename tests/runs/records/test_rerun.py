@@ -36,15 +36,20 @@ SEEDS = range(20)
 
 
 @pytest.fixture(scope="module")
-def record(tmp_path_factory: pytest.TempPathFactory, mnist: Mnist) -> Record:
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the record's runs, which ``record`` trains."""
+    return tmp_path_factory.mktemp("trained") / "runs"
+
+
+@pytest.fixture(scope="module")
+def record(runs: Path, tmp_path_factory: pytest.TempPathFactory, mnist: Mnist) -> Record:
     """Return a record of real trainings."""
-    folder = tmp_path_factory.mktemp("trained")
-    trained = bench(TINY, SEEDS, places=Places(folder / "runs", folder / "benches")).bench
-    weights = {seed: weights_sha256(Run.open(folder / "runs" / f"tiny-{seed}").weights()) for seed in SEEDS}
+    trained = bench(TINY, SEEDS, places=Places(runs, runs.parent / "benches")).bench
+    weights = {seed: weights_sha256(Run.open(runs / f"tiny-{seed}").weights()) for seed in SEEDS}
     now = datetime.now(UTC)
     readings = {seed: (Reading(now.isoformat(), 5_000, 10_000),) for seed in SEEDS}
     made = Record("accurate", "tiny", f"{now.date()}", trained, readings, weights)
-    shutil.copy(folder / "runs" / "tiny-0" / "model.safetensors", model_of(tmp_path_factory))
+    shutil.copy(runs / "tiny-0" / "model.safetensors", model_of(tmp_path_factory))
     return changed(made, git="0" * 40)  # a clean commit, whatever the state of these sources
 
 
@@ -68,6 +73,20 @@ def moved(record: Record, accuracies: list[float]) -> Record:
         for seed, accuracy in zip(record.bench.seeds, accuracies, strict=True)
     )
     return replace(record, bench=replace(record.bench, seeds=seeds))
+
+
+def test_runs_that_are_there_are_compared_and_not_retrained(record, runs, tmp_path):
+    (tmp_path / "file").touch()
+    results = rerun([(record, [3])], reuse=runs, data_dir=tmp_path / "file")  # no data to train with
+    assert [again.seed for again in results] == [3, *(seed for seed in SEEDS if seed != 3)]
+    assert all(again.same_bits and again.passed for again in results)
+    # A run of that name, of another recipe, is none of the record's.
+    recipe = replace(TINY.with_changes(momentum=0.5), name="tiny")
+    other = replace(record, bench=replace(record.bench, recipe=recipe))
+    assert rerun([(other, [])], reuse=runs) == []
+    forged = replace(record, weights={**record.weights, 5: record.weights[1]})
+    failed = [again.seed for again in rerun([(forged, [])], reuse=runs) if not again.passed]
+    assert failed == [5]
 
 
 def test_a_rerun_is_bit_exact(record):

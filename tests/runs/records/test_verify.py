@@ -365,6 +365,8 @@ def test_the_command_prints_findings_and_fails(record, capsys, monkeypatch, tmp_
         (["verify", "--jobs", "0"], "--jobs is 0"),
         (["verify", "--rerun-records", "2"], "--rerun-records chooses what --rerun K"),
         (["verify", "--rerun-from", "x"], "--rerun-from chooses what --rerun K"),
+        (["verify", "--reuse-runs", "x"], "--reuse-runs chooses what --rerun K"),
+        (["verify", "--rerun", "1", "--reuse-runs", "nowhere"], "--reuse-runs: nowhere is not a folder"),
         (["verify", "--rerun", "1", "--rerun-records", "0"], "--rerun-records is 0"),
         (["verify", "--rerun", "1", "--rerun-from", ""], "--rerun-from is empty"),
         (["--records-dir", "nowhere"], "there is no folder of records nowhere"),

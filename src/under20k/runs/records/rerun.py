@@ -22,12 +22,13 @@ from under20k.runs.provenance import identity
 from under20k.runs.records.arithmetic import Arithmetic, as_recorded
 from under20k.runs.records.kept_model import weights_sha256
 from under20k.runs.records.record import Record
-from under20k.runs.run import Run
+from under20k.runs.run import Run, run_path
 
 CONFIDENCE = 0.999
 """Probability that an honest seed trained elsewhere falls within the interval that it is held to."""
 TIMES = ("train_time_s", "total_time_s", "images_per_s")
 LOSSES = ("train_loss", "validation_loss")
+ARITHMETIC = ("engine", "precision", "instruction_set")
 LOSS_ROUNDING = 1e-12
 """Relative difference allowed between losses of the same weights."""
 
@@ -58,6 +59,7 @@ class Rerun:
 def rerun(
     drawn: Sequence[tuple[Record, Sequence[int]]],
     *,
+    reuse: Path | None = None,
     jobs: int | None = None,
     data_dir: Path | None = None,
     on_event: OnEvent = ignore,
@@ -72,16 +74,19 @@ def rerun(
 
     Args:
         drawn: records, each with the seeds to train.
+        reuse: folder of runs; finished ones of a record's recipe and seed are compared as they are.
         jobs: trainings at a time; by default as many as there are cores.
         data_dir: holds MNIST; by default the cache folder.
         on_event: called with what the trainings do.
 
     Returns:
-        One result a seed, in the order given.
+        One result a seed, in the order given, then those of ``reuse``.
     """
     with tempfile.TemporaryDirectory(prefix="under20k-rerun-") as folder:
         trainings = _Trainings([record for record, _ in drawn], Path(folder), jobs, data_dir, on_event)
         wanted = [(index, seed) for index, (_, seeds) in enumerate(drawn) for seed in seeds]
+        if reuse is not None:
+            wanted = list(dict.fromkeys([*wanted, *trainings.reuse(reuse)]))
         trainings.train(wanted)
         trainings.train(
             sorted({(key[0], trainings.first(key[0])) for key in wanted if trainings.doubtful(key)})
@@ -107,6 +112,21 @@ class _Trainings:
         """Why seeds could not be trained."""
         self.exact: set[Key] = set()
         """Seeds trained with the record's own arithmetic."""
+
+    def reuse(self, runs: Path) -> list[Key]:
+        """Take the finished runs of a folder that are of a record's recipe and seed; return their seeds."""
+        for index, record in enumerate(self.records):
+            for seed in record.bench.seeds:
+                key, recipe = (index, seed.seed), record.bench.recipe
+                if not (run_path(runs, recipe.name, seed.seed) / "model.safetensors").is_file():
+                    continue
+                run = Run.open(run_path(runs, recipe.name, seed.seed))
+                if (run.recipe, run.seed) == (recipe, seed.seed):
+                    self.runs[key] = run
+                    here, there = identity(run.session), identity(seed.environment)
+                    same = all(here.get(name) == there.get(name) for name in ARITHMETIC)
+                    self.exact |= {key} if same and here["engine"] == "native" else set()
+        return list(self.runs)
 
     def train(self, wanted: Iterable[Key]) -> None:
         """Train what is not trained yet, together if instruction set and precision are the same."""
