@@ -17,6 +17,7 @@ from under20k.data import Mnist
 from under20k.engine import isa as instruction_sets
 from under20k.files import read_json, read_text, write_json
 from under20k.recipe.named import MINIMAL
+from under20k.report.records import write_record_page
 from under20k.runs.bench.run_bench import bench
 from under20k.runs.places import Places
 from under20k.runs.records.checksum import with_checksums
@@ -168,6 +169,7 @@ def test_a_training_that_fails_does_not_pass(record, tmp_path):
 
 def test_the_command_reruns_drawn_seeds(record, tmp_path, capsys, tmp_path_factory):
     path = write_record(record, tmp_path / "records", model_of(tmp_path_factory).read_bytes())
+    write_record_page(record, path)
     assert check(path) == []
     verify = ["records", "verify", str(path), "--rerun", "1"]
     assert main([*verify, "--rerun-from", "a b"]) == 0
