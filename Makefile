@@ -15,7 +15,7 @@ PIP      := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help reproduce test test-all check format readme clean
+.PHONY: help reproduce test test-all check format readme claims clean
 .PHONY: records records-nightly reproduction reproduction-torch benchmark
 .PHONY: test-lowest test-variants check-packages sanitize
 
@@ -49,8 +49,12 @@ format: $(VENV)/installed-lint        ## apply lint fixes and formatting
 	$(BIN)/ruff format .
 	$(BIN)/clang-format -i $(CPP)
 
-readme: $(VENV)/installed             ## write the generated parts of README.md and docs/
+readme: $(VENV)/installed             ## write the generated parts of README.md and docs/, and check what they claim
 	$(BIN)/python -m tools.readme
+	$(BIN)/python -m tools.claims
+
+claims: $(VENV)/installed             ## check that results/ bears out what docs/ says of it
+	$(BIN)/python -m tools.claims
 
 clean:                                ## remove environments, builds and caches; runs/ stays
 	rm -rf $(VENV) $(PACKAGES) $(LOWEST) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
