@@ -28,13 +28,13 @@ PORTABLE = [
         "tests/runs/test_provenance.py",
         "tests/windows",
         "tests/cli/test_help.py",
-        "tests/cli/test_recipes_verb.py",
+        "tests/cli/test_recipes.py",
     ),
     *("tests/report/test_tables.py", "tests/runs/bench/test_statistics.py", "tests/report/test_curves.py"),
 ]
 PRINTING = [
-    *("tests/cli/test_recipes_verb.py", "tests/cli/test_evaluate_verb.py", "tests/cli/test_train_verb.py"),
-    *("tests/cli/test_compare_verb.py", "tests/cli/test_data_verb.py"),
+    *("tests/cli/test_recipes.py", "tests/cli/test_evaluate.py", "tests/cli/test_train.py"),
+    *("tests/cli/test_compare.py", "tests/cli/test_data.py"),
 ]
 DRAWING = [
     "tests/report/test_curves.py",
@@ -90,22 +90,22 @@ VARIANTS = {
     ),
     "jupyter": Variant(
         "a !command of Jupyter or Colab, in an environment without its package",
-        [*DRAWING, "tests/cli/test_evaluate_verb.py", "tests/cli/test_programs.py"],
+        [*DRAWING, "tests/cli/test_evaluate.py", "tests/cli/test_programs.py"],
         {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
     ),
     "homeless": Variant(
         "a service without a home folder",
-        ["tests/cli/test_help.py", "tests/cli/test_recipes_verb.py", "tests/data/test_fetch.py"],
+        ["tests/cli/test_help.py", "tests/cli/test_recipes.py", "tests/data/test_fetch.py"],
         {"HOME": None},
     ),
     "one-core": Variant(
         "a container with a quota of one core",
-        ["tests/engine/test_select.py", "tests/cli/test_train_verb.py", "tests/runs/bench/test_run_bench.py"],
+        ["tests/engine/test_select.py", "tests/cli/test_train.py", "tests/runs/bench/test_run_bench.py"],
         within=one_core,
     ),
     "windows": Variant(
         "Windows, by the double in tests/windows",
-        [*FILES, "tests/recipe/test_recipe_json.py", "tests/cli/test_evaluate_verb.py", "tests/windows"],
+        [*FILES, "tests/recipe/test_recipe_json.py", "tests/cli/test_evaluate.py", "tests/windows"],
         {"PYTHONIOENCODING": "cp1252", "PYTHONPATH": str(DOUBLE)},
         on_disk=True,
     ),
