@@ -10,12 +10,14 @@ import pytest
 from under20k.cli.progress import Display
 from under20k.data.events import Downloaded, FetchWarning, SourceDone, SourceTried
 from under20k.engine.base import Compute
+from under20k.engine.select import choose
 from under20k.recipe.named import MINIMAL, REGULARIZED
 from under20k.runs.events import EpochDone, Failed, Finished, Note, Scheduled, Started, Step
 from under20k.runs.metrics import EpochMetrics
 
 ONE, TWO = Path("runs/minimal-0"), Path("runs/regularized-12")
 SESSION = {"engine": "native", "precision": "fp32", "instruction_set": "avx2", "device": "cpu", "threads": 2}
+TORCH = Compute("torch")
 STUDENT = MINIMAL.with_changes(teacher=REGULARIZED, teachers=3)
 STEP_DOWN = MINIMAL.with_changes(schedule="step", step_epochs=1, epochs=3)
 
@@ -89,7 +91,7 @@ def test_many_trainings_begin_each_line_with_their_name(capsys):
         capsys,
         Finished(Path("runs/minimal-3"), MINIMAL, 0.99, 9.0, reused=True),
         Finished(Path("runs/minimal-4"), MINIMAL, 0.99, 9.0, reused=True, differing="threads 2, now 1"),
-        Scheduled({ONE: STUDENT, TWO: REGULARIZED}, Compute("torch"), "2 at a time"),
+        Scheduled({ONE: STUDENT, TWO: REGULARIZED}, TORCH, "2 at a time"),
         Started(ONE, REGULARIZED, 7, SESSION, teacher=1),
         EpochDone(ONE, epoch(1), teacher=1),
         Step(ONE, 1000, teacher=1),
@@ -107,7 +109,7 @@ def test_many_trainings_begin_each_line_with_their_name(capsys):
         f"{Path('runs/minimal-3')} is finished: reused",
         f"{Path('runs/minimal-4')} is finished: reused, but trained otherwise (threads 2, now 1); "
         "move it away to retrain it",
-        "torch engine: as asked",
+        f"torch engine: {choose(TORCH).reason}",
         "2 trainings, 2 at a time",
     ]
     assert said[4] == "minimal-0       teacher 1 of 3: validation 99.30% after 12 epochs"
@@ -128,7 +130,7 @@ def test_a_bench_is_a_line_a_seed_with_the_mean_so_far(capsys):
     said = lines(
         capsys,
         replace(done[0], reused=True),
-        Scheduled(dict.fromkeys(seeds[1:], MINIMAL), Compute("torch"), "2 at a time"),
+        Scheduled(dict.fromkeys(seeds[1:], MINIMAL), TORCH, "2 at a time"),
         Started(seeds[1], MINIMAL, 1, SESSION),
         Started(seeds[2], MINIMAL, 2, SESSION, (epoch(1),)),
         EpochDone(seeds[1], epoch(1)),
@@ -138,7 +140,7 @@ def test_a_bench_is_a_line_a_seed_with_the_mean_so_far(capsys):
     assert said[0] == "1 run finished before: reused"
     assert said[1].startswith("sources: ")
     assert said[2:6] == [
-        "torch engine: as asked",
+        f"torch engine: {choose(TORCH).reason}",
         "3 trainings, 2 at a time",
         "minimal: 14,116 parameters, 8 epochs",
         "minimal-2  resuming after epoch 1",
@@ -178,7 +180,7 @@ def test_on_a_terminal_a_bar_runs_over_all_images(monkeypatch, shows):
     monkeypatch.setattr("sys.stderr", Terminal())
     with Display(shows) as display:
         if shows != "training":
-            display(Scheduled({ONE: MINIMAL, TWO: MINIMAL}, Compute("torch"), "2 at a time"))
+            display(Scheduled({ONE: MINIMAL, TWO: MINIMAL}, TORCH, "2 at a time"))
         display(Started(ONE, MINIMAL, 0, SESSION, (epoch(1),)))
         bar = display.screen._bar
         assert bar.total == 50_000 * 8 * (1 if shows == "training" else 2)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-import under20k.runs.plausible
+import under20k.runs.metrics
 from under20k.data import Mnist, Split
 from under20k.engine.torch_engine import TorchEngine
 from under20k.recipe.named import MINIMAL
@@ -29,8 +29,8 @@ SEED = 5
 @pytest.fixture
 def few(mnist: Mnist, monkeypatch: pytest.MonkeyPatch) -> Mnist:
     """The first images, of which a run's accuracies are then shares."""
-    monkeypatch.setattr(under20k.runs.plausible, "TRAIN_IMAGES", 352)
-    monkeypatch.setattr(under20k.runs.plausible, "VALIDATION_IMAGES", 160)
+    monkeypatch.setattr(under20k.runs.metrics, "TRAIN_IMAGES", 352)
+    monkeypatch.setattr(under20k.runs.metrics, "VALIDATION_IMAGES", 160)
 
     def first(split: Split, count: int) -> Split:
         return replace(split, images=split.images[:count], labels=split.labels[:count])
