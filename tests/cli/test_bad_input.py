@@ -185,7 +185,7 @@ def test_a_damaged_run_is_not_resumed(refused, unfinished, tmp_path, name, damag
     [
         (truncate, "checkpoint.safetensors is damaged"),
         (other_network, "the state does not fit"),
-        (other_run, "checkpoint.safetensors belongs to another recipe or seed; start anew with --overwrite"),
+        (other_run, "checkpoint.safetensors belongs to another recipe or seed; train again with --overwrite"),
     ],
 )
 def test_a_damaged_checkpoint_is_not_gone_on_from(unfinished, tmp_path, capsys, damage, words):
@@ -216,7 +216,7 @@ def test_a_model_that_is_none_is_not_evaluated(refused, small, damage, words):
 
 
 def test_an_existing_run_is_kept(refused, small):
-    go_on = "go on with --resume, start anew with --overwrite"
+    go_on = "continue it with --resume, replace it with --overwrite"
     refused(*TRAIN, words=[f"runs/small holds a finished run; {go_on}"])
     (small / "model.safetensors").unlink()
     refused(*TRAIN, words=[f"runs/small holds an unfinished run (2 of 2 epochs); {go_on}"])

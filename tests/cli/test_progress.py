@@ -107,7 +107,7 @@ def test_many_trainings_begin_each_line_with_their_name(capsys):
     )
     assert said[:4] == [
         f"{Path('runs/minimal-3')} is finished: reused",
-        f"{Path('runs/minimal-4')} is finished: reused, but trained otherwise (threads 2, now 1); "
+        f"{Path('runs/minimal-4')} is finished: reused, but trained differently (threads 2, now 1); "
         "move it away to retrain it",
         f"torch engine: {choose(TORCH).reason}",
         "2 trainings, 2 at a time",

@@ -186,7 +186,7 @@ def test_what_other_code_has_trained_is_said(copied, capsys):
     lines = sorted(capsys.readouterr().err.splitlines())
     assert lines[0] == "runs/minimal-0 is finished: reused"
     assert lines[1] == (
-        "runs/minimal-1 is finished: reused, but trained otherwise "
+        "runs/minimal-1 is finished: reused, but trained differently "
         f"(numerics unknown (code 0123456789abcdef), now {NUMERICS}); move it away to retrain it"
     )
 

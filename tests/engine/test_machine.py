@@ -216,7 +216,7 @@ def test_torch_with_fewer_cores_gets_a_remedy(tmp_path, one_core):
     one_core()
     with pytest.raises(UserError) as refused:
         train("minimal", 5, **options)
-    assert "may use 1 core (CPU affinity); --threads 2 goes on to the same bits" in str(refused.value)
+    assert "may use 1 core (CPU affinity); --threads 2 gives the same bits" in str(refused.value)
     for threads in (2, 1):
         assert train("minimal", 5, **options | {"compute": Compute("torch", threads=threads)}).finished
 

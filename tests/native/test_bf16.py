@@ -275,7 +275,7 @@ def test_a_seed_of_another_precision_is_not_reused(monkeypatch: pytest.MonkeyPat
     Run.create(task.path, MINIMAL, 0, describe_environment(engine))
     assert fitting(task, local_identity(task.compute), "refuse").existing == "resume"
     expected = local_identity(Compute("native", precision="fp32"))
-    with pytest.raises(UserError, match=r"was trained otherwise \(precision bf16, now fp32\); --overwrite"):
+    with pytest.raises(UserError, match=r"was trained differently \(precision bf16, now fp32\); --overwrite"):
         fitting(task, expected, "refuse")
     assert fitting(task, expected, "replace").existing == "replace"
 

@@ -138,7 +138,7 @@ class Display(AbstractContextManager["Display"]):
         if event.reused:
             self.reused += 1
             if self.shows == "trainings":
-                otherwise = f", but trained otherwise ({event.differing}); move it away to retrain it"
+                otherwise = f", but trained differently ({event.differing}); move it away to retrain it"
                 self.line(f"{event.run} is finished: reused{otherwise if event.differing else ''}")
             return
         self.images[event.run] = event.recipe.epochs * TRAIN_IMAGES

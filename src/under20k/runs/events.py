@@ -86,7 +86,7 @@ class Finished:
     reused: bool = False
     """Whether it was finished before."""
     differing: str = ""
-    """How a reused run was trained otherwise than it would be now: ``precision bf16, now fp32``."""
+    """How a reused run was trained differently from what it would be now: ``precision bf16, now fp32``."""
     teacher: int = 0
 
 

@@ -75,7 +75,7 @@ def read_checkpoint(path: Path, recipe: Recipe, seed: int) -> tuple[Tensors, lis
     _check_owner(path, metadata, recipe, seed)
     metrics = parse_metrics(metadata.get("metrics", "").splitlines(), path, recipe)
     if not metrics:
-        raise UserError(f"{path} is damaged: it holds no epoch; start anew with --overwrite")
+        raise UserError(f"{path} is damaged: it holds no epoch; train again with --overwrite")
     return tensors, metrics
 
 
@@ -89,4 +89,4 @@ def _check_owner(path: Path, metadata: Mapping[str, str], recipe: Recipe, seed: 
     except InvalidValue:
         found = None
     if found != recipe or metadata.get("seed") != str(seed):
-        raise UserError(f"{path} belongs to another recipe or seed; start anew with --overwrite")
+        raise UserError(f"{path} belongs to another recipe or seed; train again with --overwrite")

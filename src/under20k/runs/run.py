@@ -102,7 +102,9 @@ class Run:
         check_seed(seed)
         if path.is_dir() and any(item.name not in (*locks.FILES, TEACHERS) for item in path.iterdir()):
             if not overwrite:
-                raise UserError(f"{path} {describe(path)}; go on with --resume, start anew with --overwrite")
+                raise UserError(
+                    f"{path} {describe(path)}; continue it with --resume, replace it with --overwrite"
+                )
             # The model first: without it, what is left of the run no longer looks finished.
             for name in reversed(FILES):
                 remove(path / name)
@@ -170,7 +172,7 @@ class Run:
             if run.recipe != recipe or run.seed != seed:
                 raise UserError(
                     f"{path} holds {run.recipe.name} with seed {run.seed}, not this recipe and seed; "
-                    "start anew with --overwrite, or name another folder with --runs-dir"
+                    "train again with --overwrite, or name another folder with --runs-dir"
                 )
             if not run.finished:
                 sessions = [*run.environment.get("resumed", ()), environment]

@@ -178,7 +178,7 @@ def resumed_compute(path: Path, compute: Compute) -> Compute:
     if compute.precision not in ("auto", precision):
         raise UserError(
             f"{path} has been trained in {precision}, not {compute.precision}; resume with --precision "
-            f"{precision}, or start anew with --overwrite"
+            f"{precision}, or train again with --overwrite"
         )
     return Compute(engine, compute.device, precision, threads)
 
@@ -195,7 +195,7 @@ def resumed_threads(path: Path, before: dict[str, Any]) -> int | None:
     if before.get("engine") == "torch" and before.get("device") == "cpu":
         raise UserError(
             f"{path} was trained by torch on {threads} threads, on which its bits depend, and this process "
-            f"may use {available.cores_text}; --threads {threads} goes on to the same bits, slowly, "
-            f"--threads {available.amount} to others"
+            f"may use {available.cores_text}; --threads {threads} gives the same bits, slowly, "
+            f"--threads {available.amount} other ones"
         )
     return available.amount

@@ -197,7 +197,7 @@ def test_what_other_code_has_trained_is_not_passed_off(tmp_path):
     on_disk(tmp_path, bench_of(around(0.994, 1), TINY, numerics=NUMERICS + 1))
     task = Task(TINY, 0, Places(tmp_path / "runs"), Compute("torch"))
     expected = portable_identity(task.compute)
-    said = rf"trained otherwise \(numerics {NUMERICS + 1}, now {NUMERICS}\).*--overwrite"
+    said = rf"trained differently \(numerics {NUMERICS + 1}, now {NUMERICS}\).*--overwrite"
     with pytest.raises(UserError, match=said):
         fitting(task, expected, "refuse")
     assert fitting(task, expected, "reuse").existing == "resume"

@@ -61,7 +61,7 @@ def fitting(task: Task, expected: Mapping[str, Any], differing: Differing) -> Ta
     found = differences(run, expected)
     if found and differing == "refuse":
         raise UserError(
-            f"{task.path} was trained otherwise ({found}); --overwrite retrains it, --runs-dir "
+            f"{task.path} was trained differently ({found}); --overwrite retrains it, --runs-dir "
             "names another folder"
         )
     return replace(task, existing="replace" if found else "resume")
@@ -85,7 +85,7 @@ def trained_elsewhere(task: Task, expected: Mapping[str, Any], differing: Differ
     """Return the finished run that another process has left in a task's folder; None where the task is still
     to be trained.
 
-    Raises InUse while it trains, and UserError where the run is of another recipe, or trained otherwise and
+    Raises InUse while it trains, and UserError where the run is of another recipe, or trained differently and
     ``differing`` refuses it.
     """
     with lock(task.path):
@@ -93,5 +93,5 @@ def trained_elsewhere(task: Task, expected: Mapping[str, Any], differing: Differ
         if run and differing != "reuse" and (found := differences(run, expected)):
             if task.existing == "replace":
                 return None
-            raise UserError(f"{task.path} was trained otherwise by another process meanwhile ({found})")
+            raise UserError(f"{task.path} was trained differently by another process meanwhile ({found})")
         return run
