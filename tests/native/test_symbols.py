@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+# The compiler would run under the sanitizer.
+pytestmark = pytest.mark.unsanitized
+
 ROOT = Path(__file__).parents[2]
 AVX512 = ["-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma"]
 FLAGS: dict[str, list[str]] = {"baseline": [], "wide": ["-DUNDER20K_WIDE"]}
