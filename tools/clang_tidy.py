@@ -20,7 +20,11 @@ SCRIPTS = sysconfig.get_path("scripts")
 
 def main() -> None:
     os.environ["PATH"] = SCRIPTS + os.pathsep + os.environ["PATH"]
-    options = ["-DCMAKE_EXPORT_COMPILE_COMMANDS=ON", f"-DPython_EXECUTABLE={sys.executable}"]
+    options = [
+        "-DCMAKE_EXPORT_COMPILE_COMMANDS=ON",
+        "-DUNDER20K_WIDE=ON",
+        f"-DPython_EXECUTABLE={sys.executable}",
+    ]
     _run(["cmake", "-S", str(ROOT / "native"), "-B", str(BUILD), "-G", "Ninja", *options])
     database = BUILD / "compile_commands.json"
     commands = json.loads(database.read_text("utf-8"))

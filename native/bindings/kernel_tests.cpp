@@ -134,8 +134,8 @@ std::tuple<std::string, std::string, std::string> methods(const std::string& isa
 }
 
 nb::tuple convolve(const std::string& isa, const Maps& input, const Maps& weights, const Values& bias,
-                   ptrdiff_t padding, bool bf16, const std::string& finish, std::optional<Values> scale,
-                   std::optional<Values> pivot) {
+                   ptrdiff_t padding, bool bf16, const std::string& finish,
+                   const std::optional<Values>& scale, const std::optional<Values>& pivot) {
     const Kernels& kernels = choose_kernels(isa);
     const ptrdiff_t outputs = extent(weights, 0), kernel = extent(weights, 2), images = extent(input, 0);
     const GroupMap in(kernels, map_of(input, padding, padding));
