@@ -74,7 +74,7 @@ def rerun(
 
     Args:
         drawn: records, each with the seeds to train.
-        reuse: folder of runs; finished ones of a record's recipe and seed are compared as they are.
+        reuse: folder of runs; finished ones of a record's recipe and seed are compared, not trained.
         jobs: trainings at a time; by default as many as there are cores.
         data_dir: holds MNIST; by default the cache folder.
         on_event: called with what the trainings do.
@@ -86,7 +86,7 @@ def rerun(
         trainings = _Trainings([record for record, _ in drawn], Path(folder), jobs, data_dir, on_event)
         wanted = [(index, seed) for index, (_, seeds) in enumerate(drawn) for seed in seeds]
         if reuse is not None:
-            wanted = list(dict.fromkeys([*wanted, *trainings.reuse(reuse)]))
+            wanted = list(dict.fromkeys([*wanted, *trainings.reuse(reuse, wanted)]))
         trainings.train(wanted)
         trainings.train(
             sorted({(key[0], trainings.first(key[0])) for key in wanted if trainings.doubtful(key)})
@@ -113,18 +113,21 @@ class _Trainings:
         self.exact: set[Key] = set()
         """Seeds trained with the record's own arithmetic."""
 
-    def reuse(self, runs: Path) -> list[Key]:
-        """Take the finished runs of a folder that are of a record's recipe and seed; return their seeds."""
+    def reuse(self, runs: Path, drawn: Sequence[Key]) -> list[Key]:
+        """Take the finished runs of a folder that are of a record's recipe and seed; return their seeds.
+
+        A drawn seed's run is left if it has other arithmetic than the record: retraining may have the same.
+        """
         for index, record in enumerate(self.records):
             for seed in record.bench.seeds:
                 key, recipe = (index, seed.seed), record.bench.recipe
                 if not (run_path(runs, recipe.name, seed.seed) / "model.safetensors").is_file():
                     continue
                 run = Run.open(run_path(runs, recipe.name, seed.seed))
-                if (run.recipe, run.seed) == (recipe, seed.seed):
+                here, there = identity(run.session), identity(seed.environment)
+                same = all(here.get(name) == there.get(name) for name in ARITHMETIC)
+                if (run.recipe, run.seed) == (recipe, seed.seed) and (same or key not in drawn):
                     self.runs[key] = run
-                    here, there = identity(run.session), identity(seed.environment)
-                    same = all(here.get(name) == there.get(name) for name in ARITHMETIC)
                     self.exact |= {key} if same and here["engine"] == "native" else set()
         return list(self.runs)
 
