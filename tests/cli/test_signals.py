@@ -52,10 +52,12 @@ class Case:
 
 QUICK = [
     Case("bench", (INT, INT), 0.05, "terminal"),
-    Case("bench", (INT, INT, INT), 0, "group"),
     Case("bench", (TERM, INT, HUP), 0.02, "process"),
-    Case("records", (INT, INT), 0.1, "process"),
     Case("train", (HUP,), 0, "process"),
+]
+SLOW = [
+    Case("bench", (INT, INT, INT), 0, "group"),
+    Case("records", (INT, INT), 0.1, "process"),
     Case("bench", (INT, INT), 0.05, "group", begun=False),
 ]
 
@@ -184,7 +186,7 @@ def test_signals_end_the_command(case, tmp_path, mnist: Mnist):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", drawn(60), ids=str)
+@pytest.mark.parametrize("case", [*SLOW, *drawn(60)], ids=str)
 def test_any_signals_end_the_command(case, tmp_path, mnist: Mnist):
     tried(case, tmp_path)
 
