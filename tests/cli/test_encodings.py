@@ -37,7 +37,7 @@ COMMANDS = {
     "compare": ["compare", "runs/small", "records/small/2026-11-27-shared-weights"],
     "report": ["report", "runs/small"],
     "records": ["records"],
-    "records verify": ["records", "verify"],
+    "records verify": ["records", "verify", "--no-models"],
     "check": ["check", "regularized"],
     "recipes": ["recipes"],
     "recipes NAME": ["recipes", "regularized-plus"],

@@ -16,7 +16,8 @@ from under20k.checking.sandbox.messages import Answer, Request
 
 
 def environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+    """Return the environment without what pytest and its plugins put there as they go."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
 
 
 class Pool:
