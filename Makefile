@@ -36,7 +36,7 @@ test-all: $(VENV)/installed-test      ## run every test
 
 CPP = $(wildcard native/*/*.h native/*/*.cpp tests/native/*/*.cpp)
 
-check: $(VENV)/installed-lint         ## check lint, format, types and which room imports which
+check: $(VENV)/installed-lint         ## check lint, formatting, types and imports between rooms
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -62,10 +62,10 @@ clean:                                ## remove environments, builds and caches;
 
 # Numbers in README.md, docs/ and records/.
 
-records: $(VENV)/installed            ## verify every record, and train one seed of one of them again
+records: $(VENV)/installed            ## verify every record, and retrain one seed of one of them
 	$(BIN)/under20k records verify --rerun 1 --rerun-records 1 $(if $(RUNS),--reuse-runs $(RUNS))
 
-records-nightly: $(VENV)/installed    ## verify every record, and train three seeds of each again, others every day
+records-nightly: $(VENV)/installed    ## verify every record, and retrain three seeds of each, different ones every day
 	$(BIN)/under20k records verify --rerun 3 --rerun-from "$$(git rev-parse HEAD) $$(date -u +%F)"
 
 # One folder per commit, since finished runs are reused whatever code trained them. This takes hours.
@@ -73,7 +73,7 @@ FRESH = runs/$(shell git describe --always --dirty --abbrev=12)
 # The part of a folder's benches that results/ keeps.
 keep = cd $(1)/benches && for bench in *; do mkdir -p "$(CURDIR)/results/$(2)/$$bench" && cp "$$bench/bench.json" "$(CURDIR)/results/$(2)/$$bench/"; done
 
-reproduction: $(VENV)/installed       ## train ten seeds of each recipe; write results/ and docs/reproduction anew (hours)
+reproduction: $(VENV)/installed       ## train ten seeds of each recipe; rewrite results/ and docs/reproduction (hours)
 	mkdir -p $(FRESH)
 	cd $(FRESH) && $(CURDIR)/$(BIN)/under20k reproduce --seeds 10
 	cp $(FRESH)/report/*.md $(FRESH)/report/*.png docs/reproduction/
@@ -105,12 +105,12 @@ test-lowest: $(BIN)/python            ## run quick tests with the lowest version
 	cd $(LOWEST) && bin/python -m pytest --quiet -W default -p no:cacheprovider -m 'not slow' --rootdir .. -c ../pyproject.toml \
 		$(addprefix ../,$(LOWEST_TESTS))
 
-test-variants: $(VENV)/installed-test ## run quick tests in other surroundings: encodings, notebooks, Windows' double
+test-variants: $(VENV)/installed-test ## run quick tests in other environments: encodings, notebooks, simulated Windows
 	$(BIN)/python -m tools.variants
 
 # Students' models among the packages that they import, in an environment of its own: torchvision's stand-in must
 # not reach the other tests. Its torch is the one of the first environment, and no native engine is built.
-check-packages: $(PACKAGES)/installed ## check models among the packages that students import (1.6 GB)
+check-packages: $(PACKAGES)/installed ## check models together with the packages that students import (1.6 GB)
 	$(PACKAGES)/bin/python -m pytest tests/packages tests/checking/test_cases.py tests/checking/test_fuzz.py \
 		tests/checking/sandbox/test_hostile_models.py $(PYTEST_ARGS)
 
