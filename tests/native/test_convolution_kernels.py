@@ -1,8 +1,8 @@
 """Each convolution kernel alone, of every instruction set, method and tile, against PyTorch in float64.
 
 A float32 sum is off by at most a few roundings of the sum of its terms' magnitudes; Winograd's points amplify
-that, and mix the columns of a tile. The factors are three times what is measured; a wrong index, weight, sign
-or tile is off by thousands of them.
+that, and mix the columns of a tile. The factors leave room for other orders of addition; a wrong index,
+weight, sign or tile is off by thousands of them.
 """
 
 from __future__ import annotations
