@@ -66,7 +66,7 @@ def test_random_networks(layers, linear):
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model.eval()(torch.zeros(1, 1, 28, 28))
     assert counter.get_total_flops() == 2 * result.macs
-    json.dumps(result)
+    json.dumps(result.to_json())
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

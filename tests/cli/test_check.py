@@ -57,7 +57,7 @@ def test_minimal_misses_dropout_and_says_so(under20k):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no terminal of this kind")
-@pytest.mark.parametrize("width", [72, 100])
+@pytest.mark.parametrize("width", [72, pytest.param(100, marks=pytest.mark.slow)])
 def test_lines_fit_the_terminal(width):
     """Also those of the layers, of which a narrow one shows fewer columns; a pipe gets them unwrapped."""
     import pty
