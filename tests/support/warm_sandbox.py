@@ -2,17 +2,20 @@
 
 Starting one imports torch, seconds of CPU that each test of ``check`` would pay anew. Idle ones are kept here
 and reused, as ``check`` itself reuses one for the models of a folder. A test that looks at the start, the end
-or the environment of that process has the mark ``cold_sandbox``. Any test gets a process of its own where the
-environment is not the session's.
+or the environment of that process has the mark ``cold_sandbox``. A test gets one that was started in the
+same environment.
 """
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from under20k.checking.sandbox import sandbox, server
 from under20k.checking.sandbox.messages import Answer, Request
+
+MAX_IDLE = 4
 
 
 def environment() -> dict[str, str]:
@@ -21,36 +24,40 @@ def environment() -> dict[str, str]:
 
 
 class Pool:
-    """The servers that are idle, by their jail and whether they read MNIST."""
+    """The servers that are idle. Each serves tests that ask for what it was started with."""
 
     def __init__(self) -> None:
-        self.idle: dict[tuple[str, bool], list[WarmServer]] = {}
+        self.idle: list[WarmServer] = []
         self.cold = False
-        self._about = self._what_a_server_depends_on()
-
-    @staticmethod
-    def _what_a_server_depends_on() -> object:
-        return environment(), server.WORKER, server.FORKS
 
     def server(self, jail: str, *, reads_mnist: bool) -> server.Server:
         """Return an idle server, or a new one."""
-        if self.cold or not server.FORKS or self._about != self._what_a_server_depends_on():
+        if self.cold or not server.FORKS:
             return server.Server(jail, reads_mnist=reads_mnist)
-        idle = self.idle.setdefault((jail, reads_mnist), [])
-        return idle.pop() if idle else WarmServer(idle, jail, reads_mnist)
+        about = jail, reads_mnist, server.WORKER, environment()
+        for warm in self.idle:
+            if warm.about == about:
+                self.idle.remove(warm)
+                return warm
+        return WarmServer(self, about)
+
+    def put(self, warm: "WarmServer") -> None:
+        """Keep a server, of the last few."""
+        self.idle.append(warm)
+        while len(self.idle) > MAX_IDLE:
+            server.Server.close(self.idle.pop(0))
 
     def close(self) -> None:
-        for idle in self.idle.values():
-            for warm in idle:
-                server.Server.close(warm)
+        while self.idle:
+            server.Server.close(self.idle.pop())
 
 
 class WarmServer(server.Server):
     """A server that goes back to the idle ones when it is closed."""
 
-    def __init__(self, idle: "list[WarmServer]", jail: str, reads_mnist: bool) -> None:
-        super().__init__(jail, reads_mnist=reads_mnist)
-        self._idle, self._busy = idle, False
+    def __init__(self, pool: Pool, about: tuple[Any, ...]) -> None:
+        self.about, self._pool, self._busy = about, pool, False
+        super().__init__(about[0], reads_mnist=about[1])
 
     def ask(self, request: Request) -> Answer:
         self._busy = True
@@ -62,7 +69,7 @@ class WarmServer(server.Server):
         if self._busy or self.stopped:
             super().close()
         else:
-            self._idle.append(self)
+            self._pool.put(self)
 
 
 POOL = Pool()
