@@ -99,7 +99,9 @@ class Oracle:
     def chain(self, chain: Chain, tensor: set[Way]) -> set[Way]:
         for layer, join in zip(chain.layers, chain.joins, strict=True):
             made = self.chain(layer, tensor) if isinstance(layer, Chain) else self.layer(layer, tensor)
-            if join:
+            if join and made is tensor:  # x + x, no way around the dropout, but another tensor than x
+                made = set(tensor)
+            elif join:
                 made = self.met({(n, "" if b == "dropout" else b, met) for n, b, met in made | tensor})
             tensor = made
         return tensor
@@ -109,6 +111,7 @@ class Oracle:
 @given(TOKENS)
 @example([("sum", ["norm", "relu", "conv"]), ("sum", ["norm", "relu", "conv"])])  # no BatchNorm at the end
 @example(["conv", ("cat", ["conv"]), "norm", ("sum", ["drop", "conv"])])
+@example(["drop", ("sum", []), "norm"])
 def test_every_path_from_a_convolution_passes_batch_norm(tokens):
     chain = Chain(tokens, 2)
     model = nn.Sequential(
