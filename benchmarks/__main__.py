@@ -1,6 +1,6 @@
 """Measure how fast the native engine is, on two cores, and print it as Markdown.
 
-What the times are compared with, and what they have to show, is in docs/benchmark.md.
+docs/benchmark.md describes the contenders and the requirements.
 """
 
 from __future__ import annotations
@@ -33,12 +33,15 @@ def parser() -> argparse.ArgumentParser:
         "--only", nargs="+", choices=PARTS, metavar="PART", help=f"parts to measure: {', '.join(PARTS)}"
     )
     own.add_argument(
-        "--json", type=Path, metavar="FILE", help="where to write every turn; the tables go beside it, as .md"
+        "--json",
+        type=Path,
+        metavar="FILE",
+        help="file for the values of every turn; the tables go next to it, as .md",
     )
     own.add_argument(
         "--rounds", type=int, metavar="N", help=f"turns of each contender (default: {FULL.rounds})"
     )
-    own.add_argument("--quick", action="store_true", help="see that it works: one turn of a few images")
+    own.add_argument("--quick", action="store_true", help="smoke test: one turn on a few images")
     return own
 
 
@@ -58,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(arguments: argparse.Namespace, command: str) -> None:
-    """Do what the options say. Raises UserError."""
+    """Run the benchmarks. Raises UserError."""
     amount = QUICK if arguments.quick else FULL
     if (rounds := arguments.rounds) is not None:
         if rounds < 1:

@@ -10,7 +10,7 @@ from under20k.runs.records.timing import CORES
 
 @dataclass(frozen=True)
 class Amount:
-    """The sizes that all parts go by."""
+    """The sizes of the measurements in all parts."""
 
     rounds: int = 3
     """Turns of each contender."""
@@ -29,11 +29,11 @@ class Amount:
     kernel_s: float = 0.03
     """Seconds of one measurement of a kernel."""
     train: tuple[str, ...] = ("minimal", "--epochs", "1")
-    """What ``under20k train`` is given where a whole process is looked at."""
+    """Options of ``under20k train`` where a whole process is measured."""
 
 
 def cores_used() -> int:
-    """Two, whatever the machine has; one where that is all."""
+    """Two cores, or one if the machine has no more."""
     return min(CORES, cores().amount)
 
 

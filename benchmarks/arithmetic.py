@@ -1,4 +1,4 @@
-"""The true arithmetic of a training: products that meet the map, counted from the architecture."""
+"""The useful arithmetic of a training: products inside the feature map, counted from the architecture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An epoch of training by the native engine, by plain PyTorch, and by a script such as the specification's.
+"""Time an epoch of training by the native engine, by plain PyTorch, and by a script like the assignment's.
 
 All included: the plan, augmentation, dropout, BatchNorm, the optimiser. The processor's peak has its turn
 among them.

@@ -88,7 +88,7 @@ def measure(amount: Amount, tell: Callable[[str], None]) -> dict[str, Any]:
 
 
 def correct(logits: Logits, images: NDArray[Any], labels: NDArray[np.uint8], batch: int) -> int:
-    """How many images are classified rightly, a batch after the other."""
+    """Return the number of correctly classified images, evaluated batch by batch."""
     starts = range(0, len(labels), batch)
     return sum(
         int((logits(images[i : i + batch]).argmax(axis=1) == labels[i : i + batch]).sum()) for i in starts
@@ -96,7 +96,7 @@ def correct(logits: Logits, images: NDArray[Any], labels: NDArray[np.uint8], bat
 
 
 def agree(contenders: dict[str, Logits], inputs: dict[str, NDArray[Any]], batch: int) -> None:
-    """Raise AssertionError unless all give the same logits but for roundings, of a batch and of one image."""
+    """Raise AssertionError unless all give the same logits except for rounding, for a batch and one image."""
     for images in (batch, 1):
         answers = {name: logits(inputs[name][:images]) for name, logits in contenders.items()}
         expected = answers[NATIVE]
@@ -108,7 +108,7 @@ def agree(contenders: dict[str, Logits], inputs: dict[str, NDArray[Any]], batch:
 def contestants(
     native: Engine, recipe: Recipe, amount: Amount, tell: Callable[[str], None]
 ) -> tuple[dict[str, Logits], dict[str, str]]:
-    """Functions from images to logits by who computes them, and why others cannot take part."""
+    """Return functions from images to logits by contender, and why the other contenders are unavailable."""
     import torch
 
     from under20k.engine.module import Network
@@ -182,7 +182,7 @@ def onnx_runtime(network: Any, threads: int) -> Logits:
     try:
         import onnxruntime
     except ImportError as error:
-        raise Unavailable("not installed; the extra 'benchmark' has it") from error
+        raise Unavailable("not installed; the dependency group 'benchmark' has it") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(exported(network), options, providers=["CPUExecutionProvider"])
@@ -225,10 +225,10 @@ def exported(network: Any) -> bytes:
             model: bytes = program.model_proto.SerializeToString()
             return model
     except ImportError as error:
-        raise Unavailable(f"{first_line(error)}; the extra 'benchmark' has it") from error
+        raise Unavailable(f"{first_line(error)}; the dependency group 'benchmark' has it") from error
 
 
 def first_line(error: Exception) -> str:
-    """What an error says, in short."""
+    """Return the first line of an error's message."""
     lines: Iterator[str] = (line.strip() for line in str(error).splitlines())
     return next(filter(None, lines), type(error).__name__)

@@ -1,4 +1,4 @@
-"""What the measured values say: medians and ratios, computed from a benchmark's JSON.
+"""Medians and ratios of the measured values, computed from a benchmark's JSON.
 
 A figure of a part that was not measured is None.
 """
@@ -42,7 +42,7 @@ def times_faster(benchmark: Benchmark, recipe: str, contender: str, than: str) -
 
 
 def share_of_peak(benchmark: Benchmark, recipe: str, contender: str) -> float | None:
-    """True arithmetic of an epoch over what the processor's float32 peak would do meanwhile."""
+    """Useful arithmetic of an epoch as a fraction of the processor's float32 peak over the same time."""
     time_s = epoch_time(benchmark, recipe, contender)
     if time_s is None:
         return None
@@ -53,7 +53,7 @@ def share_of_peak(benchmark: Benchmark, recipe: str, contender: str) -> float | 
 
 
 def fma_peak(benchmark: Benchmark, threads: int) -> float | None:
-    """The highest peak in float32 that any turn of any part has measured with so many threads, in GFLOP/s.
+    """The highest float32 peak that any turn of any part measured with ``threads`` threads, in GFLOP/s.
 
     Not a median: what disturbs a measurement of the peak makes it lower, and a share of it higher.
     """
@@ -77,7 +77,7 @@ def thread_scaling(benchmark: Benchmark) -> float | None:
 
 
 def process_scaling(benchmark: Benchmark) -> float | None:
-    """How many times the seeds of one process so many train in the same time as there are cores."""
+    """Throughput in seeds of one process per core, relative to that of a single process."""
     measured = part(benchmark, "scaling")
     if measured is None:
         return None
@@ -86,7 +86,7 @@ def process_scaling(benchmark: Benchmark) -> float | None:
 
 
 def seeds_per_hour(benchmark: Benchmark, processes: str) -> float:
-    """Whole trainings in an hour by so many processes of one thread."""
+    """Complete trainings per hour by ``processes`` processes of one thread."""
     measured = benchmark["parts"]["scaling"]
     seed_s: float = median(measured["processes_s"][processes]) * measured["epochs"]
     return int(processes) * 3600 / seed_s
@@ -103,7 +103,7 @@ def most(times: Mapping[str, Any]) -> int:
 
 
 def fastest_torch(measured: Mapping[str, Any], what: str) -> str:
-    """The way of PyTorch with the least median."""
+    """The variant of PyTorch with the smallest median time."""
     times = measured[what]
     return min((name for name in evaluation.TORCH if name in times), key=lambda name: median(times[name]))
 
@@ -120,7 +120,7 @@ def evaluation_ratio(benchmark: Benchmark, what: str, than: str) -> float | None
 
 
 def peak_memory(benchmark: Benchmark) -> float | None:
-    """Bytes that a training held at most, of all turns."""
+    """Peak memory of a training in bytes, over all turns."""
     measured = part(benchmark, "process")
     values = [value for value in measured["peak_bytes"] if value is not None] if measured else []
     return max(values, default=None)

@@ -38,7 +38,7 @@ def measure(amount: Amount, tell: Callable[[str], None]) -> dict[str, Any]:
 
 
 def described(convolution: Convolution) -> dict[str, Any]:
-    """What the table says of it."""
+    """Return a convolution's entries in the table."""
     return {
         "name": convolution.name,
         "inputs": convolution.inputs,
@@ -50,7 +50,7 @@ def described(convolution: Convolution) -> dict[str, Any]:
 
 
 def timer(convolution: Convolution, which: str, time_s: float) -> Callable[[], float]:
-    """A contender: GFLOP/s over about so many seconds."""
+    """Return a contender that measures GFLOP/s over about ``time_s`` seconds."""
     shape = {
         "kernel": convolution.kernel,
         "padding": convolution.padding,

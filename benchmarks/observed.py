@@ -1,4 +1,4 @@
-"""A whole ``under20k`` command that tells at its end what it took: memory, and when training began.
+"""Run an ``under20k`` command and report its memory and the time at which training began.
 
 Usage: python -m benchmarks.observed FILE train minimal ...
 

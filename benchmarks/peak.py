@@ -1,4 +1,4 @@
-"""The processor's peak: multiply-adds of float32 vectors that wait for nothing."""
+"""The processor's peak: independent multiply-adds of float32 vectors in registers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FIRST_ROUNDS = 100_000
 
 
 def fma_peak(threads: int, time_s: float) -> float:
-    """GFLOP/s of so many threads at once, each busy for about ``time_s``; a multiply-add counts two."""
+    """GFLOP/s of several threads at once, each busy for about ``time_s``; a multiply-add counts as two."""
     isa = instruction_set()
     _, first_s = _native.time_multiply_adds(isa, FIRST_ROUNDS)
     rounds = max(1, round(FIRST_ROUNDS * time_s / first_s))

@@ -1,4 +1,4 @@
-"""The specification's own way to train, in plain PyTorch: a Dataset, transforms image by image, a DataLoader.
+"""The assignment's own way to train, in plain PyTorch: a Dataset, a transform of each image, a DataLoader.
 
 Usage: python -m benchmarks.plain_script minimal|regularized [--images N]
 
@@ -29,7 +29,7 @@ from under20k.recipe.recipe import Recipe
 
 
 class Digits(Dataset[tuple[Tensor, int]]):
-    """The images as tensors (1, 28, 28), transformed when they are asked for, and their labels."""
+    """The images as tensors (1, 28, 28), transformed when they are accessed, and their labels."""
 
     def __init__(self, data: Split, images: int, rotation_deg: float) -> None:
         self.images = torch.tensor(data.images[:images])
@@ -63,7 +63,7 @@ class Script:
         self.last_loss = float("nan")
 
     def train_epoch(self) -> int:
-        """One pass over all images; how many were classified rightly on the way."""
+        """Train on all images once; return how many were classified correctly during training."""
         self.network.train()
         correct = 0
         for images, labels in self.loader:
@@ -80,7 +80,7 @@ class Script:
 def main() -> None:
     """Train one epoch and print how long it took."""
     recipes = {recipe.name: recipe for recipe in (MINIMAL, REGULARIZED)}
-    parser = argparse.ArgumentParser(description="One epoch the specification's way.")
+    parser = argparse.ArgumentParser(description="Train one epoch as the assignment does.")
     parser.add_argument("recipe", choices=recipes)
     parser.add_argument("--images", type=int, default=50_000)
     arguments = parser.parse_args()

@@ -1,4 +1,4 @@
-"""What the native engine is asked to show on two cores, and whether a benchmark shows it."""
+"""Requirements on the speed of the native engine on two cores, and whether a benchmark meets them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a second core brings: two threads against one, and two trainings at once against one."""
+"""The gain from a second core: two threads against one, and two trainings at once against one."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Worker:
         self.process.kill()
 
     def wait(self) -> None:
-        """Until it has trained. Raises UserError where it died instead."""
+        """Wait until the process has trained. Raises UserError if it died."""
         try:
             self.pipe.recv()
         except EOFError:
@@ -80,7 +80,7 @@ def one_epoch_each(workers: list[Worker]) -> None:
 
 
 def work(pipe: Connection, amount: Amount) -> None:
-    """A worker's life: an epoch for each word that comes through the pipe, an answer for each epoch."""
+    """Run a worker: train an epoch for each message from the pipe, and answer after each."""
     data = load()
     trained = engine(MINIMAL, 1)
     images = min(WARM_UP, amount.images)

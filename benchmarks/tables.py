@@ -37,24 +37,22 @@ def page(benchmark: Benchmark) -> str:
 
 
 def introduction(benchmark: Benchmark) -> str:
-    """When, how and how well this was measured."""
+    """Return when, how and how precisely this was measured."""
     amount = benchmark["amount"]
     paragraphs = [
-        f"Written by `{benchmark['command']}` on {benchmark['date']}. Everything runs on two cores, the "
-        f"contenders in turns (A B A B), {_turns(amount['rounds'])}; a figure is the median of its turns, a "
-        "ratio the median of the turns' ratios. `make benchmark` measures all of it again."
+        f"Written by `{benchmark['command']}` on {benchmark['date']}. Everything runs on two cores, and "
+        f"contenders alternate (A B A B), {_turns(amount['rounds'])}. A figure is the median of its turns, a "
+        "ratio the median of the turns' ratios. `make benchmark` repeats every measurement."
     ]
     if benchmark["quick"]:
-        paragraphs.append(
-            "**A quick run: it shows that everything works. Its times say little, and decide nothing.**"
-        )
+        paragraphs.append("**A quick run: it only shows that everything works. Its times mean little.**")
     return "\n\n".join(paragraphs)
 
 
 def requirements(benchmark: Benchmark) -> str:
-    """What was asked for, and whether it is so."""
+    """Return the requirements, and whether they are met."""
     rows = tuple(requirement.row(benchmark) for requirement in REQUIREMENTS)
-    table = Table(("What", "", "asked", "measured", "met?"), rows, align="llrrl")
+    table = Table(("Requirement", "", "required", "measured", "met?"), rows, align="llrrl")
     return f"## Requirements\n\n{table.markdown()}"
 
 
@@ -66,21 +64,21 @@ def machine(benchmark: Benchmark) -> str:
     load = own["load_before"]
     rows = (
         ("Processor", f"{own['processor']}, {own['cores']} cores in use, {own['system']}"),
-        ("Instruction sets", ", ".join(own["instruction_sets"]) or "not told"),
-        ("The native engine's", own["native_instruction_set"]),
+        ("Instruction sets", ", ".join(own["instruction_sets"]) or "unknown"),
+        ("Instruction set of the native engine", own["native_instruction_set"]),
         (
             "FMA peak in fp32, the highest measured",
             "; ".join(f"threads: {n}, {_known(peak):,.0f} GFLOP/s" for n, peak in peaks.items()),
         ),
-        ("Load before", "not told" if load is None else f"{load:.1f} processes"),
+        ("Load before", "unknown" if load is None else f"{load:.1f} processes"),
         ("under20k", f"{own['under20k']} ({own['git'] or 'no checkout'})"),
         ("Versions", f"Python {own['python']}, {packages}"),
         *(
-            (f"An epoch of {recipe}", f"{flop / 1e9:,.0f} GFLOP, no padding counted")
+            (f"An epoch of {recipe}", f"{flop / 1e9:,.0f} GFLOP, not counting padding")
             for recipe, flop in own["epoch_flop"].items()
         ),
     )  # fmt: skip
-    return f"## Machine\n\n{Table(('What', ''), rows, align='ll').markdown()}"
+    return f"## Machine\n\n{Table(('Property', ''), rows, align='ll').markdown()}"
 
 
 def epochs(benchmark: Benchmark) -> str:
@@ -101,20 +99,20 @@ def epochs(benchmark: Benchmark) -> str:
                 )
             )
         rows += [(recipe, name, reason, "–", "–", "–") for name, reason in values["unavailable"].items()]
-    header = ("Recipe", "", "an epoch", "torch eager to it", "plain script to it", "of the FMA peak")
+    header = ("Recipe", "", "an epoch", "torch eager ÷ this", "plain script ÷ this", "of the FMA peak")
     table = Table(header, tuple(rows), align="llrrrr")
     return (
         f"## An epoch of training\n\n{table.markdown()}\n\n"
-        f"{_measured_on(measured['images'])} {measured['threads']} threads where nothing else is said. All "
-        "is included: data, augmentation, dropout, BatchNorm, optimiser. *torch eager* keeps the dataset in "
-        "one tensor; *plain script* (`benchmarks/plain_script.py`) is a Dataset with transforms image by "
-        "image and a DataLoader. The share of the peak counts true arithmetic only, and the highest peak "
-        "that was measured with as many threads."
+        f"{_measured_on(measured['images'])} {measured['threads']} threads unless stated otherwise. "
+        "Everything is included: data, augmentation, dropout, BatchNorm, optimiser. *torch eager* keeps the "
+        "dataset in one tensor; *plain script* (`benchmarks/plain_script.py`) has a Dataset with a transform "
+        "of each image and a DataLoader. The fraction of the peak counts useful arithmetic only, relative to "
+        "the highest peak measured with the same number of threads."
     )
 
 
 def scaling(benchmark: Benchmark) -> str:
-    """A second core."""
+    """Return the gain from a second core."""
     measured = benchmark["parts"]["scaling"]
     threads, processes = measured["threads_s"], measured["processes_s"]
     rows = (
@@ -128,7 +126,7 @@ def scaling(benchmark: Benchmark) -> str:
     )
     return (
         f"## Scaling\n\n{Table((measured['recipe'], 'native fp32'), rows).markdown()}\n\n"
-        f"A seed is {measured['epochs']} epochs, each with its validation."
+        f"A seed is {measured['epochs']} epochs, each followed by an evaluation."
     )
 
 
@@ -146,7 +144,7 @@ def evaluations(benchmark: Benchmark) -> str:
     ]
     rows += [(name, reason, "–", "–") for name, reason in measured["unavailable"].items()]
     kinds = ("evaluation_s", "batch_s", "one_image_s")
-    others = (("ONNX Runtime to native", evaluation.ONNX), ("PyTorch's best to native", "torch"))
+    others = (("ONNX Runtime ÷ native", evaluation.ONNX), ("PyTorch's best ÷ native", "torch"))
     for words, than in others:
         ratios = [evaluation_ratio(benchmark, what, than) for what in kinds]
         rows.append((words, *("–" if value is None else f"{value:.1f}×" for value in ratios)))
@@ -159,10 +157,10 @@ def evaluations(benchmark: Benchmark) -> str:
     )
     return (
         f"## Evaluation and logits\n\n{Table(header, tuple(rows)).markdown()}\n\n"
-        f"All on {measured['threads']} threads. Evaluation is of {measured['evaluated']:,} images, "
-        f"{measured['batch']:,} at a time, the right ones counted. The native engine is handed pixels, the "
-        "others images that are normalised already; all give the same logits but for roundings, or nothing "
-        f"is measured. PyTorch's best, column by column: {best}."
+        f"All on {measured['threads']} threads; ratios are of times. Evaluation counts the correct ones of "
+        f"{measured['evaluated']:,} images, {measured['batch']:,} at a time. The native engine starts from "
+        "pixels, the others from normalised images; before timing, all must give the same logits except for "
+        f"rounding. PyTorch's best, column by column: {best}."
     )
 
 
@@ -172,14 +170,14 @@ def process(benchmark: Benchmark) -> str:
     memory = peak_memory(benchmark)
     rows = (
         ("From the command to the first training step", f"{_known(start_time(benchmark)):.2f} s"),
-        ("Memory resident at most", "not told" if memory is None else f"{memory / 1e6:.0f} MB"),
+        ("Peak resident memory", "unknown" if memory is None else f"{memory / 1e6:.0f} MB"),
         ("PyTorch imported", "yes" if measured["torch"] else "no"),
     )
     return f"## A training as a process\n\n{Table((measured['command'], ''), rows).markdown()}"
 
 
 def kernels(benchmark: Benchmark) -> str:
-    """Each convolution by itself."""
+    """Return the speed of each convolution alone."""
     measured = benchmark["parts"]["kernels"]
     peak = _known(fma_peak(benchmark, 1))
     shapes: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
@@ -202,9 +200,9 @@ def kernels(benchmark: Benchmark) -> str:
     header = ("Recipe", "Convolution", "channels, side", "forward", "input gradient", "weight gradient")
     return (
         f"## Kernels\n\n{Table(header, tuple(rows), align='lllrrr').markdown()}\n\n"
-        f"GFLOP/s of true arithmetic, and its share of the FMA peak ({peak:.0f} GFLOP/s): one group of "
-        f"images, one thread, {measured['instruction_set']}, everything in the caches. Winograd's way "
-        "multiplies less than is counted here and can pass the peak."
+        f"GFLOP/s of useful arithmetic, and its fraction of the FMA peak ({peak:.0f} GFLOP/s): one group of "
+        f"images, one thread, {measured['instruction_set']}, all data in the caches. Winograd needs fewer "
+        "multiplications than are counted here and can exceed the peak."
     )
 
 
@@ -222,7 +220,7 @@ def speed(benchmark: Benchmark) -> str:
     """Return docs/native-engine.md's table: an epoch by the native engine and by plain PyTorch."""
     if benchmark["quick"]:
         return (
-            "Not measured yet: [benchmark.md](benchmark.md) holds a quick run, whose times say "
+            "Not measured yet: [benchmark.md](benchmark.md) has a quick run, whose times mean "
             "little. `make benchmark readme BENCHMARK=results/benchmark.json` measures and writes it here."
         )
     measured, own = benchmark["parts"]["epoch"], benchmark["parts"]["machine"]
@@ -247,12 +245,12 @@ def speed(benchmark: Benchmark) -> str:
     header = ("An epoch of 50,000 images", *measured["recipes"])
     return (
         f"{Table(header, tuple(rows)).markdown()}\n\n"
-        f"In turns on {measured['threads']} threads ({_turns(benchmark['amount']['rounds'])}), medians, "
-        "everything included; in brackets, times the native engine's. "
+        f"Alternating on {measured['threads']} threads ({_turns(benchmark['amount']['rounds'])}), medians, "
+        "everything included; in brackets, relative to the native engine. "
         f"{own['processor']}, {own['native_instruction_set']}; torch {own['packages']['torch']}. "
-        f"The {epochs} epochs of the two recipes come to {training_s:.0f} s. "
-        "`make benchmark` measures it, and [benchmark.md](benchmark.md) has the rest: the floors "
-        "and goals that the engine is held to, scaling, evaluation, memory, kernels."
+        f"The {epochs} epochs of the two recipes take {training_s:.0f} s in total. "
+        "`make benchmark` measures this, and [benchmark.md](benchmark.md) has the rest: the engine's "
+        "requirements and goals, scaling, evaluation, memory, kernels."
     )
 
 

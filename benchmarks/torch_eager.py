@@ -1,4 +1,4 @@
-"""Plain PyTorch, eager, float32, with the dataset in one tensor: no DataLoader, no work by the image.
+"""Plain PyTorch, eager, float32, with the dataset in one tensor: no DataLoader, no work per image.
 
 Shapes: N images of the set, n of a batch.
 """
@@ -34,7 +34,7 @@ def rotated(images: Tensor, degrees: float) -> Tensor:
 
 
 class Eager:
-    """Trains one of the specification's recipes: SGD, and a rotation at most."""
+    """Trains one of the assignment's recipes: SGD, with at most a rotation."""
 
     def __init__(self, recipe: Recipe, data: Split) -> None:
         torch.manual_seed(0)
@@ -47,7 +47,7 @@ class Eager:
         )
 
     def train_epoch(self, images: int) -> int:
-        """Train on the first ``images`` in random order; how many were classified rightly on the way."""
+        """Train on the first ``images`` in random order; return how many were classified correctly."""
         self.network.train()
         correct = torch.zeros((), dtype=torch.int64)
         for batch in torch.split(torch.randperm(images), self.recipe.batch_size):

@@ -1,4 +1,4 @@
-"""Measuring in turns, A B A B, so that what else the machine does meets all contenders alike."""
+"""Measure in turns, A B A B, so that other load on the machine affects all contenders alike."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def in_turns(
     rounds: int,
     tell: Callable[[str], None] = lambda text: None,
 ) -> dict[str, list[float]]:
-    """What each contender returns, round by round; in every round each has one turn."""
+    """Return each contender's results, round by round; each contender has one turn per round."""
     values: dict[str, list[float]] = {name: [] for name in contenders}
     for turn in range(rounds):
         for name, measure in contenders.items():
@@ -37,5 +37,5 @@ def in_turns(
 
 
 def ratio(these: Sequence[float], to: Sequence[float]) -> float:
-    """How many times ``to`` these values are: the median over the turns, each against its neighbour."""
+    """Return the median ratio of these values to ``to``, turn by turn."""
     return median(a / b for a, b in zip(these, to, strict=True))

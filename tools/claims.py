@@ -1,4 +1,4 @@
-"""Check that results/ bears out what docs/ says of it: ``python -m tools.claims``.
+"""Check that results/ supports the statements in docs/: ``python -m tools.claims``.
 
 These are statistics of committed data. New results may refute a claim though no code is wrong, so that
 `make claims` checks them, not a test.

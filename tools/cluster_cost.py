@@ -119,7 +119,7 @@ def timed_training(task: Task, topic: str) -> tuple[float, dict[str, bytes]]:
 
 
 def tasks_by_hand(executor: Any, client: Any, count: int, size_bytes: int) -> dict[str, float]:
-    """Seconds a task of so many that give back so many bytes: in all, of the scheduler's CPU, of our own."""
+    """Return seconds per task, wall and CPU of scheduler and client, for tasks that return ``size_bytes``."""
     list(executor.map(bytes, [size_bytes] * PART))  # warm
     before = time.perf_counter(), time.process_time(), client.run_on_scheduler(time.process_time)
     for first in range(0, count, PART):
@@ -133,7 +133,7 @@ def tasks_by_hand(executor: Any, client: Any, count: int, size_bytes: int) -> di
 
 @contextlib.contextmanager
 def started(folder: Path, workers: int) -> Iterator[str]:
-    """A scheduler's address, it and so many workers running as processes for the time of the block."""
+    """Run a scheduler and ``workers`` workers during the block; yield the scheduler's address."""
     dask, file = [sys.executable, "-m", "dask"], folder / "scheduler.json"
     common = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(file)]
     own = ["--nworkers", "1", "--nthreads", "1", "--local-directory", str(folder)]
@@ -155,7 +155,7 @@ def started(folder: Path, workers: int) -> Iterator[str]:
 
 
 def until(condition: Any) -> None:
-    """Wait until the condition is true. Raises TimeoutError where that never comes."""
+    """Wait until the condition is true. Raises TimeoutError if it does not become true in time."""
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
         if time.monotonic() > deadline:
@@ -164,14 +164,14 @@ def until(condition: Any) -> None:
 
 
 def measured_section(path: Path = JSON) -> str:
-    """The page's section; where nobody has measured yet, how to."""
+    """Return the page's section, or how to measure it if there is no measurement."""
     if not path.exists():
         return "Not measured yet: `python -m tools.cluster_cost` does it."
     return section(read_json(path))
 
 
 def section(measured: Mapping[str, Any]) -> str:
-    """What so many trainings cost, and who is the next to be short of time."""
+    """Return the cost of ``TRAININGS`` trainings, and which process becomes the bottleneck."""
     training_s, size = measured["training_s"], measured["result_bytes"]
     loaded = measured["task_with_result"]
     scheduler_s = loaded["scheduler_cpu_s"]
@@ -197,36 +197,36 @@ def section(measured: Mapping[str, Any]) -> str:
     overhead = (scheduler_s + client_s) / training_s
     measured_by = (
         f"`{measured['recipe']}` by the {measured['engine']} engine, "
-        f"{plural(measured['trainings'], 'training')}, and {measured['tasks']:,} tasks that only give back "
-        f"so many bytes, on {plural(measured['workers'], 'worker')} over TCP on loopback; "
+        f"{plural(measured['trainings'], 'training')}, and {measured['tasks']:,} tasks that only return a "
+        f"result of that size, on {plural(measured['workers'], 'worker')} over TCP on loopback; "
         f"{measured['processor']}, {plural(measured['cores'], 'core')}, distributed "
         f"{measured['distributed']}, {measured['date']}.{busy_text(measured)} "
         "`python -m tools.cluster_cost` measures it."
     )
     return (
         f"{table}\n\n{measured_by}\n\n"
-        f"So {TRAININGS:,} trainings take {hours(training_s)} of cores, and {100 * overhead:.2g}% on top of "
-        f"it for scheduler and client. More workers help as long as these keep up: {first} is busy all the "
-        f"time at about {limits[first]:,.0f} workers, {second} at about {limits[second]:,.0f}. Beyond that, "
-        "several clusters, each with seeds of its own, do the same. Not counted: the list of workers, "
-        "which the client asks for once a second and which grows with their number."
+        f"So {TRAININGS:,} trainings take {hours(training_s)} of core time, and scheduler and client add "
+        f"{100 * overhead:.2g}%. More workers help as long as both keep up: {first} is saturated at about "
+        f"{limits[first]:,.0f} workers, {second} at about {limits[second]:,.0f}. Beyond that, use several "
+        "clusters, each with its own seeds. Not counted: the list of workers, which the client requests once "
+        "a second and which grows with their number."
     )
 
 
 def busy_text(measured: Mapping[str, Any]) -> str:
-    """A caveat where other work ran on the machine."""
+    """Return a caveat if other work ran on the machine."""
     if measured["load"] < measured["cores"] / 2:
         return ""
-    return f" Other work ran beside it (a load of {measured['load']:.0f}), so that times are too long."
+    return f" Other work ran at the same time (a load of {measured['load']:.0f}), so times are too long."
 
 
 def each(seconds: float) -> tuple[str, str]:
-    """A task's cost in ms, and that of all."""
+    """Return a task's cost in ms, and the cost of all tasks."""
     return f"{1000 * seconds:.2f} ms", hours(seconds)
 
 
 def hours(seconds: float) -> str:
-    """What so many seconds each come to over all trainings: ``12 s``, ``3.4 min``, ``208 h``."""
+    """Return the total over all trainings of ``seconds`` each: ``12 s``, ``3.4 min``, ``208 h``."""
     total_s = seconds * TRAININGS
     if total_s < 120:
         return f"{total_s:.0f} s"

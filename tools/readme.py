@@ -2,9 +2,9 @@
 
 Usage: python -m tools.readme [--check]
 
-A generated part stands between ``<!-- name -->`` and ``<!-- /name -->``; docs/benchmark.md and
-docs/reproduction/report.md are generated whole, and docs/records.png is drawn with the records' tables. All
-figures come from results/ and records/.
+A generated part is enclosed in ``<!-- name -->`` and ``<!-- /name -->``. docs/benchmark.md and
+docs/reproduction/report.md are generated completely, and docs/records.png is drawn with the records' tables.
+All figures come from results/ and records/.
 """
 
 from __future__ import annotations

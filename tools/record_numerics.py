@@ -48,7 +48,7 @@ def main() -> int:
 def add(folder: Path) -> None:
     """Add NUMERICS to those of a record's environments that name none. Raises UserError unless it holds."""
     if wrong := check(folder):
-        raise UserError(f"{folder} does not hold: {'; '.join(wrong)}")
+        raise UserError(f"{folder} is not valid: {'; '.join(wrong)}")
     values = read_json(folder / "record.json")
     for environment in values["environments"]:
         environment.setdefault("numerics", NUMERICS)

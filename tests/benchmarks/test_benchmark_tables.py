@@ -62,8 +62,8 @@ def test_evaluation(example: Benchmark) -> None:
     table = section(page(example), "Evaluation and logits")
     assert row(table, "native") == ["100,000", "100,000", "100 µs"]
     assert row(table, "torch compile") == ["left out", "–", "–"]
-    assert row(table, "ONNX Runtime to native") == ["3.0×", "3.0×", "0.5×"]
-    assert row(table, "PyTorch's best to native") == ["1.5×", "2.0×", "3.0×"]
+    assert row(table, "ONNX Runtime ÷ native") == ["3.0×", "3.0×", "0.5×"]
+    assert row(table, "PyTorch's best ÷ native") == ["1.5×", "2.0×", "3.0×"]
     assert "PyTorch's best, column by column: channels_last, eager, eager." in table
 
 
@@ -71,10 +71,10 @@ def test_a_process(example: Benchmark) -> None:
     assert figures.start_time(example) == 0.6
     assert figures.peak_memory(example) == 401_000_000  # the most of all turns
     table = section(page(example), "A training as a process")
-    assert row(table, "Memory resident at most") == ["401 MB"]
+    assert row(table, "Peak resident memory") == ["401 MB"]
     assert row(table, "PyTorch imported") == ["no"]
     example["parts"]["process"]["peak_bytes"] = [None] * 3
-    assert row(section(page(example), "A training as a process"), "Memory resident at most") == ["not told"]
+    assert row(section(page(example), "A training as a process"), "Peak resident memory") == ["unknown"]
 
 
 def test_kernels(example: Benchmark) -> None:
@@ -87,7 +87,7 @@ def test_machine(example: Benchmark) -> None:
     assert row(table, "FMA peak in fp32, the highest measured") == [
         "threads: 1, 120 GFLOP/s; threads: 2, 240 GFLOP/s"
     ]
-    assert row(table, "An epoch of minimal") == ["426 GFLOP, no padding counted"]
+    assert row(table, "An epoch of minimal") == ["426 GFLOP, not counting padding"]
     assert row(table, "Versions") == ["Python 3.11.7, numpy 2.0.0, torch 2.13.0"]
 
 
@@ -151,7 +151,7 @@ def test_the_readme_table(example: Benchmark) -> None:
     assert row(text, "native fp32") == ["2.0 s", "2.0 s"]
     assert row(text, "torch eager") == ["20.0 s (9.0×)", "20.0 s (9.0×)"]
     assert row(text, "plain script") == ["22.0 s (12.0×)", "22.0 s (12.0×)"]
-    assert "The 20 epochs of the two recipes come to 40 s." in text
+    assert "The 20 epochs of the two recipes take 40 s in total." in text
     assert "quick run" not in text
 
 

@@ -39,11 +39,11 @@ def test_what_ten_thousand_trainings_cost_by_hand(tmp_path):
     assert cells["of which for a task without a result"] == ["0.50 ms", "5 s"]
     assert cells["the client's writing of the run folder"] == ["8.0 ms", "80 s"]
     # Client: 2 + 8 ms a training of 60 s; scheduler: 2 ms.
-    assert "10,000 trainings take 167 h of cores, and 0.02% on top of it" in text
-    assert "the client is busy all the time at about 6,000 workers" in text
+    assert "10,000 trainings take 167 h of core time, and scheduler and client add 0.02%" in text
+    assert "the client is saturated at about 6,000 workers" in text
     assert "the scheduler at about 30,000" in text
     assert "Other work" not in text
-    assert "Other work ran beside it (a load of 9)" in section({**MEASURED, "load": 9.0})
+    assert "Other work ran at the same time (a load of 9)" in section({**MEASURED, "load": 9.0})
     write_json(tmp_path / "cost.json", MEASURED)
     assert measured_section(tmp_path / "cost.json") == text
     assert measured_section(tmp_path / "none.json").startswith("Not measured yet")
