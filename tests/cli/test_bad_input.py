@@ -67,8 +67,8 @@ def refused(tmp_path, monkeypatch, capsys):
         (["records", "verify", "--jobs=--"], ["--jobs=-- gives no value"]),
         (["train", "minimal", "--runs-dir", ""], ["argument --runs-dir: it is empty; name a file or folder"]),
         (["compare", ""], ["it is empty; name a file or folder"]),
-        (["compare", "a\x1b[31mb"], ["a\\x1b[31mb is no folder"]),
-        (["report", "a\x1b[31mb"], ["a\\x1b[31mb is no folder"]),
+        (["compare", "a\x1b[31mb"], ["a\\x1b[31mb is not a folder"]),
+        (["report", "a\x1b[31mb"], ["a\\x1b[31mb is not a folder"]),
         (["report"], ["the following arguments are required: PATH"]),
         (["train", "minimal", "--name", "../x"], ["--name is '../x'; give a folder's name"]),
         (["train", "minimal", "--name", ".."], ["--name is '..'"]),
@@ -124,7 +124,7 @@ def test_a_missing_gpu(refused):
 def test_a_recipe_file_that_holds_none(refused, tmp_path, text):
     (tmp_path / "own.json").write_text(text)
     for verb in ("train", "recipes", "check"):
-        refused(verb, "own.json", words=["own.json does not hold a recipe: "])
+        refused(verb, "own.json", words=["own.json is not a recipe: "])
 
 
 def truncate(path: Path) -> None:
@@ -159,7 +159,7 @@ def other_run(path: Path) -> None:
 
 DAMAGE = [
     ("recipe.json", Path.unlink, "recipe.json is missing"),
-    ("recipe.json", truncate, "recipe.json does not hold a recipe"),
+    ("recipe.json", truncate, "recipe.json is not a recipe"),
     ("environment.json", Path.unlink, "environment.json is missing"),
     ("environment.json", truncate, "environment.json is not JSON"),
     ("environment.json", other_format, "a run folder of format 7; this version of under20k reads 1"),
@@ -217,11 +217,11 @@ def test_a_model_that_is_none_is_not_evaluated(refused, small, damage, words):
 
 def test_an_existing_run_is_kept(refused, small):
     go_on = "continue it with --resume, replace it with --overwrite"
-    refused(*TRAIN, words=[f"runs/small holds a finished run; {go_on}"])
+    refused(*TRAIN, words=[f"runs/small contains a finished run; {go_on}"])
     (small / "model.safetensors").unlink()
-    refused(*TRAIN, words=[f"runs/small holds an unfinished run (2 of 2 epochs); {go_on}"])
+    refused(*TRAIN, words=[f"runs/small contains an unfinished run (2 of 2 epochs); {go_on}"])
     (small / "recipe.json").unlink()
-    refused(*TRAIN, words=["runs/small holds files that are not a run"])
+    refused(*TRAIN, words=["runs/small contains files that are not a run"])
 
 
 def test_another_recipe_or_seed_does_not_go_on(refused, small):

@@ -51,7 +51,7 @@ def test_minimal_misses_dropout_and_says_so(under20k):
     for words in (
         "14,116: all trainable",
         "after 6 of 6 convolutions before the last",
-        "asked: dropout with p",
+        "requirement: dropout with p",
     ):
         assert words in done.stdout
 

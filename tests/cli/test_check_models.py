@@ -251,7 +251,7 @@ def test_one_model_on_the_screen(capsys):
     assert lines[0] == "work.ipynb:Net: failed, misses dropout"
     assert out.count("work.ipynb") == 1
     rows = {line.partition(" ")[0]: line for line in lines[3:]}
-    assert rows["epochs"] == "epochs claimed 25 (In [2]:3); fewer than 20 are asked"
+    assert rows["epochs"] == "epochs claimed 25 (In [2]:3); the limit is 20"
     assert rows["accuracy"] == "accuracy claimed test 99.41% (In [2], output)"
     assert lines[lines.index("To change:") + 1].startswith("- dropout: ")
     Path("plain.py").write_text(GOOD)
@@ -358,7 +358,7 @@ def test_pytest_takes_a_model():
     assert done.returncode == 1, done.stdout + done.stderr
     rules = len(set(RULES) - {"epochs"})
     assert f"1 failed, {2 * rules - 1} passed" in done.stdout
-    assert "asked: dropout with p above 0; found: nothing is dropped" in done.stdout
+    assert "requirement: dropout with p above 0; found: nothing is dropped" in done.stdout
 
 
 def test_pytest_warns_of_missed_advice_even_under_w_error():
@@ -368,10 +368,8 @@ def test_pytest_warns_of_missed_advice_even_under_w_error():
     assert done.returncode == 0, done.stdout + done.stderr
     assert "good.py:Net::parameters PASSED" in done.stdout
     parameters = 8 * 37 + 16 + 8 * 1440 + 10
-    warned = (
-        f"AdvisedRuleWarning: parameters is advised, and missed: asked: fewer than 100; found: {parameters:,}"
-    )
-    assert warned in done.stdout
+    warned = "AdvisedRuleWarning: parameters is advised, and missed: requirement: fewer than 100"
+    assert f"{warned}; found: {parameters:,}" in done.stdout
 
 
 def test_pytest_refuses_files_without_a_model():

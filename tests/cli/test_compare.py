@@ -271,9 +271,9 @@ def test_damaged_benches_are_one_line(folders, capsys, harm):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere"], "nowhere is no folder"),
-        (["records"], "records holds neither a run, a bench nor a record"),
-        (["records/accurate/2026-01-04-tiny/README.md"], "is no folder"),
+        (["nowhere"], "nowhere is not a folder"),
+        (["records"], "records contains no run, bench or record"),
+        (["records/accurate/2026-01-04-tiny/README.md"], "is not a folder"),
         (["runs/small-1", "--picture", "board.svg"], "end its name with .png"),
         (["runs/small-1", "--picture", "runs/small-1/recipe.json/board.png"], "cannot be written"),
         (["runs/unfinished"], "runs/unfinished is not finished"),

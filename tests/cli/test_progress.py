@@ -117,7 +117,7 @@ def test_many_trainings_begin_each_line_with_their_name(capsys):
     assert said[6].startswith("minimal-0       epoch 2/8")
     assert said[7:] == [
         "regularized-12  worker process died; retrying",
-        "regularized-12  given up: no memory",
+        "regularized-12  failed: no memory",
         "worker tcp://127.0.0.1:1 joins",
     ]
 

@@ -119,7 +119,7 @@ def damaged_record(place: Path) -> None:
     [
         (damaged_run, RUN, "metrics.jsonl is damaged"),
         (damaged_bench, BENCH, "bench.json is not JSON"),
-        (damaged_record, RECORD, "does not hold: statistics.mean is 0.9946"),
+        (damaged_record, RECORD, "is not valid: statistics.mean is 0.9946"),
     ],
 )
 def test_what_is_damaged_gets_no_page(place, capsys, harm: Callable[[Path], None], folder: str, words: str):
@@ -133,9 +133,9 @@ def test_what_is_damaged_gets_no_page(place, capsys, harm: Callable[[Path], None
 @pytest.mark.parametrize(
     ("path", "words"),
     [
-        ("nowhere", "nowhere is no folder"),
-        ("empty", "empty holds neither a run, a bench nor a record"),
-        (f"{RECORD}/README.md", "README.md is no folder"),
+        ("nowhere", "nowhere is not a folder"),
+        ("empty", "empty contains no run, bench or record"),
+        (f"{RECORD}/README.md", "README.md is not a folder"),
     ],
 )
 def test_a_folder_of_nothing_is_one_line(place, capsys, path, words):

@@ -1,9 +1,9 @@
 """Train a recipe over many seeds and report statistics; with --vs, compare two recipes.
 
-Seeds finished by the same engine and numerics are reused and a stopped bench continues, so the same command
-with more seeds trains only the new ones. Every seed counts at its last epoch.
+Seeds finished with the same engine and numerics are reused, and a stopped bench continues, so the same
+command with more seeds trains only the new ones. Every seed counts at its last epoch.
 
-Exit code 1 if a seed failed; the figures are then those of the others.
+Exit code 1 if a seed failed; the statistics then cover the others.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=float,
         nargs="+",
         metavar="POINTS",
-        help="with --vs: effect sizes in percentage points; reports the number of seeds needed to detect "
-        "each (default: 0.01 0.02 0.05)",
+        help="with --vs: effect sizes in percentage points; print the number of seeds needed to detect each "
+        "(default: 0.01 0.02 0.05)",
     )
     where = parser.add_mutually_exclusive_group()
     add_jobs(where)
@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
     jobs = jobs_argument(arguments)
     if arguments.detect is not None:
         if other is None:
-            raise UserError("--detect is about the difference of two recipes; give --vs too")
+            raise UserError("--detect needs the difference of two recipes; give --vs too")
         if wrong := [size for size in arguments.detect if not 0 < size <= 100]:
             raise UserError(f"--detect is {wrong[0]}; give percentage points above 0")
 
@@ -128,7 +128,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def seeds_argument(text: str) -> range:
-    """Return the seeds of a text such as ``0-29``, both ends included. Raises UserError for anything else."""
+    """Return the seeds of a range such as ``0-29``, ends included. Raises UserError for anything else."""
     found = re.fullmatch(r"([0-9]{1,10})-([0-9]{1,10})", text)
     if found is None:
         example = f"0-{int(text) - 1}" if re.fullmatch(r"[1-9][0-9]{0,4}", text) and text != "1" else "0-29"

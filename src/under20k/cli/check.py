@@ -1,9 +1,9 @@
 """Check a recipe, a run or any PyTorch model against the requirements of the assignment.
 
 A model is file.py:Name, package.module:Name or file.ipynb:Name: a class, a factory or an instance. A folder
-is one submission, or holds one in each subfolder and file; the first line says which. A submission passes if
-one of its models does. Without --trust a model's code is only parsed, and the statements that would run are
-listed; with it, the code runs in a process of its own, with limits on time and memory.
+is one submission, or contains one per subfolder and file; the first line says which. A submission passes if
+one of its models does. Without --trust the code of a model is only parsed, and the statements that would run
+are listed; with it, the code runs in a process of its own, with limits on time and memory.
 
 Exit code 0 if every requirement is met, 1 if one is missed or a model is broken, 2 for bad usage or input.
 """
@@ -41,7 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         " file.ipynb:Name, or a folder of submissions",
     )
     parser.add_argument("--json", action="store_true", help="print as JSON")
-    parser.add_argument("--layers", action="store_true", help="print the layers too, after the verdicts")
+    parser.add_argument("--layers", action="store_true", help="also print the layers, after the verdicts")
     parser.add_argument(
         "--profile",
         default="brief",
@@ -50,12 +50,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-parameters", type=int, metavar="N", help="at most N parameters")
     parser.add_argument("--min-receptive-field", type=int, metavar="N", help="at least N pixels per side")
-    parser.add_argument("--max-epochs", type=int, metavar="N", help="at most N epochs (recipes and runs)")
+    parser.add_argument("--max-epochs", type=int, metavar="N", help="at most N epochs (for recipes and runs)")
     for option, text in (
         ("junit", "JUnit XML"),
         ("markdown", "Markdown"),
         ("csv", "CSV"),
-        ("badge", "SVG badge"),
+        ("badge", "an SVG badge"),
     ):
         parser.add_argument(f"--{option}", type=Path, metavar="FILE", help=f"also write {text} to FILE")
     _configure_models(parser)
@@ -65,7 +65,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         dest="is_project",
         action="store_false",
         default=None,
-        help="each subfolder and each file at the top is a submission (default: decided by the files)",
+        help="each subfolder and each file directly in the folder is a submission (default: inferred)",
     )
     folder.add_argument(
         "--project", dest="is_project", action="store_true", default=None, help="the folder is one submission"
@@ -73,26 +73,28 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _configure_models(parser: argparse.ArgumentParser) -> None:
-    model = parser.add_argument_group("models", "for anything but recipes and runs")
+    model = parser.add_argument_group("models", "for anything except recipes and runs")
     model.add_argument("--trust", action="store_true", help="run the model's code")
     model.add_argument(
         "--arg",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="an argument of the constructor, repeatable",
+        help="pass this argument to the constructor; repeatable",
     )
     model.add_argument(
-        "--all", action="store_true", help="judge all model classes of a file; all have to pass"
+        "--all", action="store_true", help="judge every model class of a file; all have to pass"
     )
     model.add_argument(
         "--time-limit",
         type=float,
         default=TIME_LIMIT_S,
         metavar="S",
-        help="seconds per model (default: %(default)g)",
+        help="time limit per model, in seconds (default: %(default)g)",
     )
-    model.add_argument("--jobs", type=int, metavar="N", help="models at a time (default: CPUs)")
+    model.add_argument(
+        "--jobs", type=int, metavar="N", help="models to judge in parallel (default: one per CPU)"
+    )
     model.add_argument(
         "--accuracy",
         type=Path,
@@ -106,13 +108,13 @@ def _configure_models(parser: argparse.ArgumentParser) -> None:
             f"--{option}",
             type=float,
             metavar="X",
-            help=f"with --accuracy: {what} that x/255 was normalised with in training (default: found)",
+            help=f"with --accuracy: {what} that x/255 was normalised with in training (default: inferred)",
         )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run ``under20k check``; return the exit code. Raises UserError."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names and messages may hold characters that stdout cannot
+    if isinstance(sys.stdout, io.TextIOWrapper):  # names and messages may have characters that stdout lacks
         sys.stdout.reconfigure(errors="backslashreplace")
     _check_limits(arguments)
     profile = load_profile(arguments.profile).with_limits(
@@ -132,7 +134,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _check_recipe(arguments: argparse.Namespace, profile: Profile) -> int:
     _normalisation(arguments)
     if arguments.arg or arguments.accuracy or arguments.test or arguments.all:
-        raise UserError("--arg, --all and --accuracy are for a model's file, not for a recipe or a run")
+        raise UserError("--arg, --all and --accuracy apply to a model's file, not to a recipe or a run")
     from under20k.checking.check import judged
 
     target = arguments.target
@@ -142,7 +144,7 @@ def _check_recipe(arguments: argparse.Namespace, profile: Profile) -> int:
 
 def _check_file(arguments: argparse.Namespace, profile: Profile) -> int:
     if arguments.all and arguments.accuracy:
-        raise UserError("--accuracy is for one model, not for --all of a file")
+        raise UserError("--accuracy evaluates one model; leave out --all")
     sandbox = _sandbox(arguments, profile)
     if not arguments.all:
         target = parse(arguments.target)
@@ -171,21 +173,21 @@ def _normalisation(arguments: argparse.Namespace) -> tuple[float, float] | None:
     if mean is None and std is None:
         return None
     if arguments.accuracy is None or mean is None or std is None:
-        raise UserError("--mean and --std go together, with --accuracy")
+        raise UserError("--mean and --std are only valid together, and with --accuracy")
     if not math.isfinite(mean) or not math.isfinite(std) or std == 0:
-        raise UserError(f"--mean {mean:g} --std {std:g}; give numbers, --std other than 0")
+        raise UserError(f"--mean {mean:g} --std {std:g}; give finite numbers, and --std other than 0")
     return mean, std
 
 
 def _check_folder(arguments: argparse.Namespace, profile: Profile) -> int:
     if arguments.accuracy or arguments.test:
-        raise UserError("--accuracy is for one model, not for a folder")
+        raise UserError("--accuracy evaluates one model; name it instead of a folder")
     sandbox, jobs = replace(_sandbox(arguments, profile), only_where_taken=True), _jobs(arguments)
     found = find(Path(arguments.target), arguments.is_project, every=arguments.all)
     models = [model for submission in found.submissions for model in submission.models]
     if not models:
         count = plural(len(found.without_model), "Python file or notebook")
-        raise UserError(f"{found.folder} holds no model: {count} without a class of nn.Module")
+        raise UserError(f"{found.folder} contains no model: {count} without a subclass of nn.Module")
     if not arguments.trust:
         print(heading(found))
         return show_code(models)
@@ -213,7 +215,7 @@ def _is_model(target: str) -> bool:
     folder = Path(target)
     if not folder.is_dir() or (folder / "recipe.json").exists():
         return False
-    # A damaged run is still a run, and the error names what is missing; a class may keep a report.md too.
+    # A damaged run is still a run, and the error names the missing file; a class may keep a report.md too.
     return not any((folder / name).exists() for name in FILES) or holds_code(folder)
 
 
@@ -235,7 +237,7 @@ def _sandbox(arguments: argparse.Namespace, profile: Profile) -> Sandbox:
         if arguments.test:
             load_test()
     elif arguments.test:
-        raise UserError("--test says what --accuracy measures; name the weights with --accuracy")
+        raise UserError("--test selects the images for --accuracy; name the weights with --accuracy")
     limit_s: float = arguments.time_limit
     if not 0 < limit_s <= MAX_TIME_LIMIT_S:
         raise UserError(f"--time-limit is {limit_s:g}; give seconds above 0, at most {MAX_TIME_LIMIT_S:,}")

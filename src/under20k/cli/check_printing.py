@@ -56,7 +56,7 @@ def show_folder(arguments: argparse.Namespace, found: Found, results: Sequence[R
 
 
 def show_code(models: Iterable[Model]) -> int:
-    """Print what would run for each model, then refuse to run it."""
+    """Print the statements that would run for each model, then refuse to run them."""
     for model in models:
         if model.target is None:
             print(f"{model.text}: broken, {model.error}")
@@ -69,7 +69,7 @@ def show_code(models: Iterable[Model]) -> int:
 
 
 def heading(found: Found) -> str:
-    """Return what the folder was taken for, and the option that says otherwise."""
+    """Return how the folder was interpreted, and the option that overrides it."""
     what = "one submission" if found.is_project else plural(len(found.submissions), "submission")
     if not found.why:
         return f"{found.folder}: {what}"

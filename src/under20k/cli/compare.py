@@ -1,6 +1,6 @@
-"""Print a leaderboard over runs, benches and records: size, accuracy over seeds, time, test accuracy.
+"""Print a leaderboard of runs, benches and records: size, accuracy over seeds, time, test accuracy.
 
-Test accuracy is shown where every seed read the test set.
+Test accuracy is shown if every seed read the test set.
 """
 
 from __future__ import annotations
@@ -21,16 +21,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "paths", type=Path, nargs="+", metavar="RUN|BENCH|RECORD", help="folders, in any order"
     )
     parser.add_argument(
-        "--sort", choices=SORTS, default="accuracy", help="the best first (default: %(default)s)"
+        "--sort",
+        choices=SORTS,
+        default="accuracy",
+        help="best first; share: fraction of seeds at the target (default: %(default)s)",
     )
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--format", choices=FORMATS, default="table", help="(default: %(default)s)")
+    form.add_argument(
+        "--format", choices=FORMATS, default="table", help="format of the output (default: %(default)s)"
+    )
     form.add_argument("--json", action="store_true", help="the same as --format json")
     parser.add_argument(
         "--paired",
         action="store_true",
-        help="of two folders, also the first minus the second, paired by seed: two recipes, or one recipe by "
-        "two engines or in two precisions",
+        help="also print the difference of two folders, the first minus the second, paired by seed: two "
+        "recipes, or one recipe with two engines or precisions",
     )
     parser.add_argument(
         "--picture",
@@ -41,7 +46,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what the options say; return the exit code. Raises UserError."""
+    """Run the command; return the exit code. Raises UserError."""
     picture = arguments.picture
     if picture is not None and picture.suffix.lower() != ".png":
         raise UserError(f"--picture is {str(picture)!r}; the file is a PNG, so end its name with .png")

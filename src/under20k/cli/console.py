@@ -1,6 +1,6 @@
-"""Standard streams that take any text, whatever their encoding, even if they are closed.
+"""Make the standard streams accept any text in any encoding, even if they are closed.
 
-Output keeps the encoding of the terminal or the system; a character that the encoding lacks is replaced:
+Output uses the encoding of the terminal or the system; a character that the encoding lacks is replaced:
 ``+/-`` for ``±``.
 """
 
@@ -55,7 +55,7 @@ PLAIN = {
 def any_text() -> Iterator[None]:
     """Let the block print any text to stdout and stderr; closed streams discard it.
 
-    Afterwards the streams are as they were.
+    Afterwards the streams are restored.
     """
     codecs.register_error(HANDLER, _in_plain_signs)
     with contextlib.ExitStack() as restoring:
@@ -66,12 +66,12 @@ def any_text() -> Iterator[None]:
                 nowhere = restoring.enter_context(open(os.devnull, "w", encoding="utf-8"))
                 setattr(sys, name, nowhere)
                 restoring.callback(setattr, sys, name, None)
-            elif isinstance(stream, io.TextIOWrapper):  # of a notebook's own it is for the notebook to say
+            elif isinstance(stream, io.TextIOWrapper):  # a notebook handles encodings of its own streams
                 errors = stream.errors
                 stream.reconfigure(errors=HANDLER)
                 restoring.callback(_restore, stream, errors)
                 if os.name == "nt":
-                    # Data are the same bytes on every system, and a CSV has its line ends already.
+                    # Write the same bytes on every system; a CSV already contains its line ends.
                     stream.reconfigure(newline="\n")
                     restoring.callback(stream.reconfigure, newline=None)
         yield
@@ -79,12 +79,12 @@ def any_text() -> Iterator[None]:
 
 def _restore(stream: io.TextIOWrapper, errors: str | None) -> None:
     if not stream.closed:
-        with contextlib.suppress(OSError):  # it flushes, and the reader may have gone
+        with contextlib.suppress(OSError):  # it flushes, and the reader may have exited
             stream.reconfigure(errors=errors)
 
 
 def _occupy_descriptors() -> None:
-    """Open closed standard descriptors, lest the next file opened become a child's stdout."""
+    """Open closed standard descriptors, so that the next file opened does not become a child's stdout."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -103,7 +103,7 @@ def _in_plain_signs(error: UnicodeError) -> tuple[str | bytes, int]:
         raise error
     sign = error.object[error.start]
     if "\udc80" <= sign <= "\udcff" and os.name != "nt" and "16" not in error.encoding:
-        # A byte of a file's name that is no text: as it came, so that the name still names the file.
+        # A byte of a file name that is not valid text stays as it is, so that the name stays usable.
         return bytes([ord(sign) - 0xDC00]), error.start + 1
     if sign in PLAIN:
         return PLAIN[sign], error.start + 1

@@ -1,4 +1,4 @@
-"""Download and verify MNIST, show where it is and where it came from, draw a contact sheet."""
+"""Download and verify MNIST, show where it is and where it came from, and draw a contact sheet."""
 
 from __future__ import annotations
 
@@ -43,7 +43,9 @@ def run(arguments: argparse.Namespace) -> int:
     if not 1 <= arguments.samples <= MAX_SAMPLES:
         raise UserError(f"--samples is {arguments.samples}; give 1 to {MAX_SAMPLES}")
     if arguments.output.suffix.lower() != ".png":
-        raise UserError(f"--output is {str(arguments.output)!r}; the sheet is a PNG, so end it with .png")
+        raise UserError(
+            f"--output is {str(arguments.output)!r}; the contact sheet is a PNG, so end its name with .png"
+        )
 
     from under20k.cli.progress import Display
     from under20k.data import locate, mnist_from
@@ -65,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def summary(files: Mapping[IdxFile, Found], splits: list[Split], sheet: Path | None) -> dict[str, Any]:
-    """Return the result as ``--json`` prints it. The test images are verified and counted, not looked at."""
+    """Return the result as ``--json`` prints it. The test images are verified and counted, but not opened."""
     from under20k.data import TEST
 
     counts: dict[str, Any] = {
@@ -98,7 +100,7 @@ def as_text(result: dict[str, Any]) -> str:
     lines += ["", f"{'split':<10}  {'images':>6}" + "".join(f"  {digit:>5}" for digit in range(10))]
     for name, split in result["splits"].items():
         classes = split["class_counts"]
-        cells = "  not looked at" if classes is None else "".join(f"  {count:>5,}" for count in classes)
+        cells = "  not opened" if classes is None else "".join(f"  {count:>5,}" for count in classes)
         lines.append(f"{name:<10}  {split['images']:>6,}{cells}")
     if result["contact_sheet"]:
         lines += ["", f"contact sheet  {result['contact_sheet']}"]

@@ -1,6 +1,6 @@
 """Evaluate a finished run: accuracy, loss, figures per class, confusion matrix, misclassified images.
 
-Pictures and figures go into the run folder. Each reading of the test set is recorded there. A note on stderr
+Figures and pictures go into the run folder, which also records each reading of the test set. A note on stderr
 says if the validation accuracy differs from that of the run's last epoch.
 """
 
@@ -21,10 +21,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--test",
         action="store_true",
-        help="use the 10,000 test images in place of the 10,000 validation images",
+        help="evaluate on the 10,000 test images instead of the 10,000 validation images",
     )
     parser.add_argument(
-        "--output", type=Path, metavar="FOLDER", help="folder of the files written (default: the run folder)"
+        "--output", type=Path, metavar="FOLDER", help="folder for the files (default: the run folder)"
     )
     add_engine(parser, "CPU threads (default: all cores)", trains=False)
     add_data_dir(parser)

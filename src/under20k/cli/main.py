@@ -27,16 +27,16 @@ VERBS = {
     "reproduce": "train, check, compare and report the models of the assignment",
     "train": "train a recipe with one seed, into a run folder",
     "bench": "train a recipe over many seeds, with statistics; compare two recipes",
-    "evaluate": "figures, confusions and misclassified images of a run",
-    "compare": "a leaderboard over runs, benches and records",
-    "report": "write the pages and pictures of runs, benches and records again",
-    "records": "print the records, verify them, submit a bench as one",
+    "evaluate": "evaluate a run: accuracy, confusion matrix, misclassified images",
+    "compare": "print a leaderboard of runs, benches and records",
+    "report": "regenerate the pages and pictures of runs, benches and records",
+    "records": "print the records, verify them, or submit a bench as one",
     "check": "check a recipe, a run or any PyTorch model against the assignment",
     "recipes": "list the recipes, or show one's layers and settings",
-    "data": "download and verify MNIST, show where it is, draw a contact sheet",
+    "data": "download, verify and locate MNIST; draw a contact sheet",
 }
 
-ONE_LINE_LIMIT = 2000  # characters of an error message; more would hide what matters
+ONE_LINE_LIMIT = 2000  # characters of an error message; more would bury the cause
 
 
 class Parser(argparse.ArgumentParser):
@@ -69,11 +69,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run a command line, and return its exit code; signals pass."""
+    """Run a command line, and return its exit code; signals propagate."""
     try:
         try:
             code = dispatch(argv)
-        except (UserError, SystemExit):  # argparse leaves by the latter when it has printed help
+        except (UserError, SystemExit):  # argparse raises the latter after printing help
             sys.stdout.flush()
             raise
         sys.stdout.flush()
@@ -81,7 +81,7 @@ def run(argv: Sequence[str]) -> int:
     except UserError as error:
         return fail(str(error))
     except BrokenPipeError:
-        # The reader of our stdout (head, less) has gone: no one is left to tell.
+        # The reader of stdout (head, less) has exited: nobody is left to report to.
         give_up_stdout()
         return 0
     except OSError as error:  # such as a full disk
@@ -90,7 +90,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def give_up_stdout() -> None:
-    """Discard unwritable output in stdout's buffer, which Python would try again, and report, at exit."""
+    """Discard unwritable output in stdout's buffer, which Python would retry, and report, at exit."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -101,7 +101,7 @@ def give_up_stdout() -> None:
 
 def dispatch(argv: Sequence[str]) -> int:
     """Run the verb that the first word of ``argv`` names."""
-    # Asked for help, argparse shows the verbs; a verb's own options live in its own file.
+    # This parser only prints the verbs as help; each verb declares its options in its own file.
     top = Parser(
         prog="under20k",
         description="Train, prove and ship MNIST digit classifiers with fewer than 20,000 parameters.",
@@ -110,7 +110,7 @@ def dispatch(argv: Sequence[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="under20k VERB [OPTION ...]",
     )
-    top.add_argument("-h", "--help", action="help", help="show this and exit")
+    top.add_argument("-h", "--help", action="help", help="show this help and exit")
     top.add_argument("--version", action="version", version=f"under20k {__version__}")
     if not argv:
         top.print_help()
@@ -130,7 +130,7 @@ def dispatch(argv: Sequence[str]) -> int:
     )
     module.configure(parser)
     for argument in itertools.takewhile(lambda argument: argument != "--", rest):
-        if re.fullmatch("--[a-z0-9-]+=--", argument):  # argparse takes it for no value, or for a list
+        if re.fullmatch("--[a-z0-9-]+=--", argument):  # argparse reads it as no value, or as a list
             raise UserError(f"{argument} gives no value; see '{parser.prog} --help'")
     code: int = module.run(parser.parse_args(rest))
     return code

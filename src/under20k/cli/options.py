@@ -1,4 +1,4 @@
-"""Options that several verbs share, and what they say."""
+"""Options that several verbs share, and their values."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from under20k.runs.places import Places
 
 MAX_JOBS = 1024
+ENGINE = "native (C++, on the CPU) or torch (PyTorch) (default: auto: native where it was built, else torch)"
 THREADS = (
     "CPU threads per training (default: the faster of one training on all cores and several in parallel, as "
     "measured; 1 for the torch engine)"
@@ -52,11 +53,11 @@ def add_engine(parser: argparse.ArgumentParser, threads: str, *, trains: bool = 
     Args:
         parser: gets the options.
         threads: the help text of ``--threads``.
-        trains: add ``--precision`` too, which evaluation does not know.
+        trains: add ``--precision`` too, which only training uses.
     """
     from under20k.engine.base import ENGINES, PRECISIONS  # with NumPy, which not every verb needs
 
-    parser.add_argument("--engine", choices=ENGINES, default="auto", help="training backend (default: auto)")
+    parser.add_argument("--engine", choices=ENGINES, default="auto", help=ENGINE)
     parser.add_argument(
         "--device",
         default="auto",
@@ -76,7 +77,7 @@ def add_engine(parser: argparse.ArgumentParser, threads: str, *, trains: bool = 
 
 
 def compute_argument(arguments: argparse.Namespace) -> Compute:
-    """Return the values of ``add_engine``'s options. Raises UserError for one that no machine has."""
+    """Return the values of ``add_engine``'s options. Raises UserError for one that is invalid everywhere."""
     from under20k.engine.base import Compute
 
     precision = getattr(arguments, "precision", "auto")
@@ -98,7 +99,7 @@ def add_jobs(parser: argparse._ActionsContainer) -> None:
 
 
 def jobs_argument(arguments: argparse.Namespace) -> int | None:
-    """Return ``--jobs``. Raises UserError for a number that makes no sense."""
+    """Return ``--jobs``. Raises UserError if it is out of range."""
     jobs: int | None = arguments.jobs
     if jobs is not None and not 1 <= jobs <= MAX_JOBS:
         raise UserError(f"--jobs is {jobs}; give 1 to {MAX_JOBS}")
@@ -138,7 +139,7 @@ def add_recipe_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def recipe_changes(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the given settings of a recipe. Raises UserError for an unknown teacher."""
+    """Return the settings given on the command line. Raises UserError for an unknown teacher."""
     changes = {
         name: getattr(arguments, name)
         for name in ("architecture", "teacher", *settings())
@@ -156,4 +157,4 @@ def recipe_argument(text: str) -> Recipe:
     try:
         return Recipe.from_json(read_text(Path(text)))
     except ValueError as error:
-        raise UserError(f"{text} does not hold a recipe: {error}") from error
+        raise UserError(f"{text} is not a recipe: {error}") from error

@@ -1,4 +1,4 @@
-"""What trainings and downloads show on stderr: a live bar on a terminal, and plain lines everywhere."""
+"""Show trainings and downloads on stderr: a live bar on a terminal, and plain lines everywhere."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from under20k.runs.provenance import sources_text
 
 
 class Display(AbstractContextManager["Display"]):
-    """Prints events; call it with each.
+    """Prints events; call it with each one.
 
-    It shows one ``training``, a line an epoch; many ``trainings`` at once, each line beginning with its run's
-    name; or the ``seeds`` of a bench, a line each with the mean so far.
+    It shows one ``training``, with a line for each epoch; many ``trainings`` at once, where each line begins
+    with the run's name; or the ``seeds`` of a bench, with a line for each and the mean so far.
     """
 
     def __init__(
@@ -36,17 +36,17 @@ class Display(AbstractContextManager["Display"]):
         self.screen = Screen()
         self.shows = shows
         self.choice = choice
-        """A line on what trains, printed before the first training."""
+        """The chosen engine, a line printed before the first training."""
         self.recipes: dict[Path, Recipe] = {}
-        """Of the runs that are scheduled, or the one that trains."""
+        """Recipes of the scheduled runs, or of the one that trains."""
         self.previous: dict[Path, EpochMetrics] = {}
         """The last epoch of each run."""
         self.images: dict[Path, int] = {}
-        """The images that each run has trained."""
+        """Number of images that each run has trained on."""
         self.accuracies: dict[str, list[float]] = {}
-        """Of the finished runs of a recipe."""
+        """Validation accuracies of the finished runs, by recipe."""
         self.total: dict[str, int] = {}
-        """The runs of a recipe, finished or scheduled."""
+        """Number of runs, finished or scheduled, by recipe."""
         self.reused = 0
         self.download = ""
 
@@ -74,7 +74,7 @@ class Display(AbstractContextManager["Display"]):
             case Finished():
                 self._finished(event)
             case Failed(run=run, reason=reason, retry=retry):
-                self._line(run, f"{reason}; retrying" if retry else f"given up: {reason}")
+                self._line(run, f"{reason}; retrying" if retry else f"failed: {reason}")
             case Note(text=text):
                 self.line(text)
             case _:
@@ -194,15 +194,15 @@ class Display(AbstractContextManager["Display"]):
 
 
 def choice_text(compute: Compute = Compute()) -> str:
-    """Return which engine ``compute`` comes to, and why. Raises UserError where this machine lacks it."""
+    """Return the engine that ``compute`` selects, and why. Raises UserError if this machine lacks it."""
     choice = choose(compute)
     return f"{choice.engine} engine: {choice.reason}"
 
 
 def start_text(recipe: Recipe, session: Mapping[str, Any]) -> str:
-    """Return what trains: ``14,116 parameters, 8 epochs; native engine, fp32 with avx2, cpu, 2 threads``.
+    """Describe a training: ``14,116 parameters, 8 epochs; native engine, fp32 with avx2, cpu, 2 threads``.
 
-    Where the process may not use the whole machine, what limits it stands behind it.
+    If the process may not use the whole machine, its limits follow in brackets.
     """
     instruction_set = f" with {session['instruction_set']}" if session.get("instruction_set") else ""
     threads = f", {plural(session['threads'], 'thread')}" if session["device"] == "cpu" else ""
@@ -224,17 +224,17 @@ def sessions(environment: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def fewer_threads(run: Path, environment: Mapping[str, Any]) -> str:
-    """Return that a run is resumed on fewer threads than before, if it is."""
+    """Return a note if a run is resumed on fewer threads than before, else an empty text."""
     threads = [session.get("threads") for session in sessions(environment)[-2:]]
     before, now = threads[0], threads[-1]
     if not isinstance(before, int) or not isinstance(now, int) or now >= before:
         return ""
-    same = ", to the same bits" if sessions(environment)[-1].get("engine") == "native" else ""
+    same = ", with the same bits" if sessions(environment)[-1].get("engine") == "native" else ""
     return f"{run}: resuming with {plural(now, 'thread')} instead of {before}{same}"
 
 
 def epoch_line(recipe: Recipe, metrics: EpochMetrics, previous: EpochMetrics | None) -> str:
-    """Return an epoch's figures, a drop of the learning rate marked."""
+    """Return an epoch's figures; ``↓`` marks a drop of the learning rate."""
     width = len(str(recipe.epochs))
     dropped = previous is not None and bool(learning_rate_drops(recipe, [previous, metrics]))
     return (

@@ -1,6 +1,6 @@
 """List the recipes, or show one: its layers with parameters, MACs and receptive field, and its settings.
 
-What would train them on this machine, with which instruction set and precision, is said beside.
+stderr names the engine, instruction set and precision that would train them on this machine.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what the options say; returns the exit code. Raises UserError."""
+    """Run the command; return the exit code. Raises UserError."""
     from under20k.cli.progress import choice_text
     from under20k.report.tables import architecture_table, recipes_overview
 
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     for name, value in recipe.flat().items():
         option = name.replace("_", "-")
         if name == "teacher" and not _is_named(recipe):
-            value = f'{value}.json, a file with what "teacher" is in --json'
+            value = f'{value}.json, a file with the value of "teacher" in --json'
         if isinstance(value, bool):
             print(f"  --{option}" if value else f"  --no-{option}")
         else:
@@ -55,5 +55,5 @@ def _is_named(recipe: Recipe) -> bool:
 
 
 def as_dict(recipe: Recipe) -> dict[str, object]:
-    """Return a recipe, and what can be counted about its architecture, as plain values."""
+    """Return a recipe and its architecture's counts as plain values."""
     return {**recipe.to_dict(), **recipe.derived()}

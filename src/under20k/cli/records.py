@@ -1,4 +1,4 @@
-"""Records: results that anyone can check, each a folder in records/, by track.
+"""Print, verify and submit records: results that anyone can check, each a folder in records/, by track.
 
   under20k records                      print the tables; update the records' pages and records/README.md
   under20k records verify [RECORD ...]  check records and evaluate their models; --rerun K retrains K random
@@ -6,7 +6,7 @@
   under20k records submit BENCH --track TRACK
                                         make a record of a bench, unless it breaks a rule
 
-Exit code 1 if a record does not hold.
+Exit code 1 if a record is not valid.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     records_verify.configure(verify)
     submit = verbs.add_parser(
         "submit",
-        help="make a record of a bench",
-        description="Make a record of a bench. If it breaks no rule, each seed reads the test set once.",
+        help="make a bench a record",
+        description="Create a record from a bench. If it breaks no rule, each seed reads the test set once.",
     )
     submit.add_argument("bench", type=Path, metavar="BENCH", help="a bench folder")
     submit.add_argument(
         "--track",
         required=True,
-        help="accurate, small, fast or reference; docs/records.md has the rules of each",
+        help="accurate, small, fast or reference; docs/records.md lists their rules",
     )
     submit.add_argument("--name", help="the record's name (default: the recipe's)")
     submit.add_argument(
@@ -52,7 +52,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--turns",
         type=int,
         metavar="N",
-        help="track fast: trainings to time, in turns with as many of the reference (default: 3)",
+        help="track fast: number of trainings to time, alternating with the reference (default: 3)",
     )
     for verb in (verify, submit):
         add_common(verb, argparse.SUPPRESS)
@@ -68,7 +68,7 @@ def day(text: str) -> date:
 
 
 def add_common(parser: argparse.ArgumentParser, folder: Path | str) -> None:
-    """Add the options that may stand before or after the action."""
+    """Add the options that may come before or after the action."""
     parser.add_argument(
         "--records-dir",
         type=Path,
@@ -117,7 +117,7 @@ def show(arguments: argparse.Namespace) -> int:
         # A new page would hide the damage of a damaged record.
         if not check(folder) and (missing_views(folder) or stale_page(record, folder)):
             write_record_page(record, folder)
-            print(f"renewed {folder / PAGE}", file=sys.stderr)
+            print(f"updated {folder / PAGE}", file=sys.stderr)
     if arguments.json:
         values = [
             {"folder": record.folder, **record.expected(of_record)}
@@ -132,12 +132,12 @@ def show(arguments: argparse.Namespace) -> int:
         after = filled(before, {"records": records_markdown(records)})
         if after != before:
             write_text(readme, after)
-            print(f"renewed the tables in {readme}", file=sys.stderr)
+            print(f"updated the tables in {readme}", file=sys.stderr)
     return 0
 
 
 def submit(arguments: argparse.Namespace) -> int:
-    """Make a record of a bench."""
+    """Create a record from a bench."""
     if arguments.turns is not None and not 1 <= arguments.turns <= 100:
         raise UserError(f"--turns is {arguments.turns}; give 1 to 100")
 

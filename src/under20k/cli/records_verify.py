@@ -35,22 +35,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         metavar="K",
-        help="retrain K random seeds of each record: bit-exact if processor and numerics are the record's, "
-        "else within the spread of its seeds; in the track fast, repeat the timing too",
+        help="retrain K random seeds of each record: the result must be bit-exact if processor and numerics "
+        "are the record's, else within the spread of its seeds; in the track fast, also repeat the timing",
     )
     parser.add_argument(
-        "--rerun-records", type=int, metavar="N", help="retrain seeds of N random records only (default: all)"
+        "--rerun-records", type=int, metavar="N", help="only retrain seeds of N random records (default: all)"
     )
     parser.add_argument(
         "--rerun-from",
         metavar="TEXT",
-        help="draw by this text: equal texts draw equal seeds (default: random; if CI is set, the commit)",
+        help="seed the draw with this text: equal texts draw equal seeds (default: random; if CI is set, the "
+        "commit's hash)",
     )
     parser.add_argument(
         "--reuse-runs",
         type=Path,
         metavar="FOLDER",
-        help="with --rerun: compare the finished runs in FOLDER that are a record's, not retraining them",
+        help="with --rerun: compare the finished runs in FOLDER with their records; do not retrain them",
     )
     parser.add_argument(
         "--no-models", action="store_true", help="skip evaluating the models, which needs MNIST"
@@ -63,19 +64,19 @@ class Verified:
     """The outcome of a verification, by record folder."""
 
     wrong: Mapping[Path, Sequence[str]]
-    """Findings; empty if a record holds."""
+    """Findings; empty if a record is valid."""
     model: Mapping[Path, str]
-    """Accuracy of the kept model, in words; empty if it was not evaluated."""
+    """Accuracy of the kept model, as text; empty if it was not evaluated."""
     sound: Mapping[Path, Record]
     """The records without findings."""
     source: str | None
-    """The text that seeds were drawn by, if any were retrained."""
+    """The text that seeded the draw, if any seeds were retrained."""
     seeds: Sequence[Rerun]
     timings: Sequence[Retiming]
 
     @property
     def held(self) -> list[Path]:
-        """The folders of records that hold, retrained seeds and timings included."""
+        """The folders of valid records, taking retrained seeds and timings into account."""
         failed = {again.record for again in self.seeds if not again.passed}
         failed |= {timed.record for timed in self.timings if not timed.passed}
         return [folder for folder, record in self.sound.items() if record.folder not in failed]
@@ -114,7 +115,7 @@ def verify(arguments: argparse.Namespace) -> int:
 
 
 def check_verify_options(arguments: argparse.Namespace) -> None:
-    """Raise UserError for options of ``verify`` that make no sense."""
+    """Raise UserError for invalid options of ``verify``."""
     if not 0 <= arguments.rerun <= 1000:
         raise UserError(f"--rerun is {arguments.rerun}; give 0 to 1000 seeds")
     if arguments.rerun_records is not None and not 1 <= arguments.rerun_records <= 1000:
@@ -165,7 +166,7 @@ def print_verified(verified: Verified, arguments: argparse.Namespace) -> None:
                 print(f"  {text}")
             continue
         model = verified.model[folder]
-        print(f"{folder}: holds{f'; {model}' if model else ''}")
+        print(f"{folder}: valid{f'; {model}' if model else ''}")
         for text in remarks(verified.sound[folder]):
             print(f"  unusual: {text}")
     for again in verified.seeds:
@@ -174,11 +175,11 @@ def print_verified(verified: Verified, arguments: argparse.Namespace) -> None:
         print(f"{timed.record}, timing: {'' if timed.passed else 'FAILED: '}{timed.text}")
     if verified.source:
         print(f"drawn from {verified.source!r}; {repeat(arguments, verified.source)} draws the same")
-    print(f"{len(verified.held)} of {len(verified.wrong)} records hold")
+    print(f"{len(verified.held)} of {len(verified.wrong)} records valid")
 
 
 def findings(folder: Path) -> list[str]:
-    """Return what is wrong with a record and its page, a sentence each; empty if it holds."""
+    """Return the faults of a record and its page, a sentence each; empty if it is valid."""
     from under20k.report.records import missing_views, stale_page
     from under20k.runs.records.record import Record
     from under20k.runs.records.verify import check
@@ -194,7 +195,7 @@ def train_again(
 
     Args:
         arguments: of the command line.
-        records: those that hold so far.
+        records: those found valid so far.
         source: the text to draw by.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Write the pages and pictures of runs, benches and records again, from their data.
+"""Regenerate the pages and pictures of runs, benches and records from their data.
 
   run     report.md and curves.png
   bench   bench.md and bench.png
@@ -33,21 +33,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "paths", type=Path, nargs="+", metavar="PATH", help="a run, a bench, a record, or a folder of several"
     )
-    parser.add_argument("--json", action="store_true", help="print what was written as JSON")
+    parser.add_argument("--json", action="store_true", help="print the files written as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what the options say; return the exit code. Raises UserError."""
+    """Run the command; return the exit code. Raises UserError."""
     from under20k.runs.leaderboard import kind_of
 
     found: dict[Path, str] = {}
     for path in arguments.paths:
         below = folders(path)
         if not below:
-            what = "holds neither a run, a bench nor a record" if path.is_dir() else "is no folder"
+            what = "contains no run, bench or record" if path.is_dir() else "is not a folder"
             raise UserError(f"{path} {what}")
         found |= {folder: kind_of(folder) or "" for folder in below}
-    # Whatever is damaged is reported before anything is written.
+    # Report damage before writing anything.
     writers = {
         folder: writer(folder, kind, named=folder in arguments.paths) for folder, kind in found.items()
     }
@@ -79,7 +79,7 @@ def folders(path: Path, levels: int = LEVELS) -> list[Path]:
 
 
 def writer(folder: Path, kind: str, *, named: bool) -> Callable[[], None] | None:
-    """Open what a folder holds, and return what writes its page and picture.
+    """Open the run, bench or record in a folder, and return a function that writes its page and picture.
 
     Args:
         folder: A run's, a bench's or a record's.
@@ -90,7 +90,7 @@ def writer(folder: Path, kind: str, *, named: bool) -> Callable[[], None] | None
         None for a run without a finished epoch that is not named.
 
     Raises:
-        UserError: It is damaged, a record that does not hold, or a named run without a finished epoch.
+        UserError: It is damaged, an invalid record, or a named run without a finished epoch.
     """
     if kind == "record":
         from under20k.report.records import write_record_page
@@ -99,7 +99,7 @@ def writer(folder: Path, kind: str, *, named: bool) -> Callable[[], None] | None
 
         # The page of a damaged record stays as it is: it would hide the damage.
         if wrong := check(folder):
-            raise UserError(f"{folder} does not hold: {wrong[0]}; see 'under20k records verify'")
+            raise UserError(f"{folder} is not valid: {wrong[0]}; see 'under20k records verify'")
         return partial(write_record_page, Record.open(folder), folder)
     if kind == "bench":
         from under20k.report.bench import write_bench_report

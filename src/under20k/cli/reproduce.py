@@ -1,10 +1,10 @@
 """Reproduce the assignment: train its two models, as it does and better; check, compare and report them.
 
-Four recipes: regularized and minimal as the assignment has them, and regularized-plus and minimal-plus, the
-same architectures in the same epochs. The last lines say which reach 99.40% and which do not.
+Four recipes: the assignment's own, regularized and minimal, and regularized-plus and minimal-plus, which
+train the same architectures better in as many epochs. The last lines say which reach 99.40%.
 
-Finished runs are reused and stopped ones resume, so the same command again costs little. A reused run that
-another engine or other numerics trained is named. Each recipe's seeds are kept in benches/ too.
+Finished runs are reused and stopped ones resumed, so repeating the command costs little. A note names each
+reused run that another engine or other numerics trained. Each recipe's seeds also become a bench in benches/.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def trained(seeds: int, compute: Compute, places: Places, jobs: int | None) -> l
 
     Args:
         seeds: How many, from 0.
-        compute: What to train on.
+        compute: Engine, device, precision and threads.
         places: Of the runs, the benches, and MNIST.
         jobs: Trainings at a time.
 
@@ -103,7 +103,7 @@ def trained(seeds: int, compute: Compute, places: Places, jobs: int | None) -> l
 
 
 def show(benches: Sequence[Bench], verdicts: Mapping[str, Sequence[Finding]], page: Path) -> None:
-    """Print the comparison, who reaches the target, the requirements met, and where the report is."""
+    """Print the comparison, the recipes at the target, the requirements met, and the report's path."""
     from under20k.checking.findings import missed, unmet_advice
     from under20k.report.reproduction.page import reproduction_text
 

@@ -1,4 +1,4 @@
-"""Lines on stderr, and on a terminal a bar below them."""
+"""Print lines on stderr, and on a terminal a progress bar below them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from under20k.errors import shown
 
 
 class Screen(AbstractContextManager["Screen"]):
-    """Stderr: lines, with at most one bar below them where it is a terminal."""
+    """Prints lines on stderr, with at most one progress bar below them on a terminal."""
 
     def __init__(self) -> None:
         self.terminal = sys.stderr.isatty()
@@ -27,7 +27,7 @@ class Screen(AbstractContextManager["Screen"]):
             print(shown(text), file=sys.stderr, flush=True)
 
     def begin_line(self, text: str) -> None:
-        """Print the beginning of a line that ``end_line`` ends; on a terminal, a line of its own."""
+        """Print the beginning of a line that ``end_line`` completes; on a terminal, a line of its own."""
         if self.terminal:
             self.line(text)
             return
@@ -36,18 +36,18 @@ class Screen(AbstractContextManager["Screen"]):
         self._line_open = True
 
     def end_line(self, text: str) -> None:
-        """Print the end of the line begun last; on a terminal, indented on a line of its own."""
+        """Complete the line that ``begin_line`` began; on a terminal, print an indented line instead."""
         self._line_open = False
         self.line(f"  {text}" if self.terminal else text)
 
     def start_bar(self, total: int, done: int = 0, *, unit: str, name: str = "") -> None:
-        """Show a bar in place of any before it.
+        """Show a bar, replacing any previous one.
 
         Args:
-            total: where it ends.
-            done: where it begins.
-            unit: of both.
-            name: written before it.
+            total: value at the end of the bar.
+            done: value at the start.
+            unit: unit of both.
+            name: text before the bar.
         """
         self.end_bar()
         if self.terminal:

@@ -1,8 +1,8 @@
-"""How Ctrl-C, SIGTERM and a hang-up end the command: the first one, once, whatever follows it.
+"""End the command on the first Ctrl-C, SIGTERM or hang-up; ignore later ones.
 
-The first signal raises ``Ended`` in the main thread, so that every ``with`` and ``finally`` on the way tidies
-up: workers are killed, temporaries removed. Later ones are not heard. Should the way out take too long, or
-never begin, since code that is not Python's holds the main thread, a thread of its own ends the process.
+The first signal raises ``Ended`` in the main thread, so that every ``with`` and ``finally`` cleans up:
+workers are killed, temporary files removed. If that takes too long, or cannot start because native code
+occupies the main thread, a watchdog thread ends the process.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 GRACE_S = 1.2
-"""For tidying up after a signal."""
+"""Time allowed for cleaning up after a signal."""
 WORDS = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "hung up"}
 LATER_S = 0.01
 STDERR = 2
@@ -34,22 +34,22 @@ class Ended(KeyboardInterrupt):
 
 
 class Signals:
-    """The signals of one command, from ``heard`` on."""
+    """Signal handling for one command; ``heard`` installs it."""
 
     def __init__(self, own: bool) -> None:
         self.own = own
-        """Whether the process is there for this command alone, and may end with it."""
+        """Whether the process runs only this command, and may end with it."""
         self.first: int | None = None
         self.said = threading.Lock()
         self.finished = False
 
     @contextlib.contextmanager
     def heard(self) -> Iterator[None]:
-        """Have the first signal in the block raise ``Ended``; ignored ones stay ignored, as with ``nohup``.
+        """Raise ``Ended`` on the first signal in the block; ignored signals stay ignored, as with ``nohup``.
 
-        Afterwards handlers are as before, unless the process is the command's own.
+        Afterwards the previous handlers are restored, unless the process runs only this command.
 
-        Python allows no handlers off the main thread: there the signals stay the program's.
+        Python allows handlers in the main thread only; in another thread this is a no-op.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -71,7 +71,7 @@ class Signals:
                 signal.signal(number, handler)
 
     def end(self, error: KeyboardInterrupt) -> int:
-        """Say once what has ended the command, and return its exit code; the command's own process ends."""
+        """Print once what ended the command, and return its exit code; if the process is its own, end it."""
         number = error.number if isinstance(error, Ended) else int(signal.SIGINT)
         self.first = number
         if self.own:
@@ -94,9 +94,9 @@ class Signals:
     def _watch(self) -> None:
         """Start a thread that ends the process if a signal does not."""
         reading, writing = os.pipe()
-        if hasattr(os, "set_blocking"):  # not on Windows before Python 3.12, where it is not asked for
+        if hasattr(os, "set_blocking"):  # missing, and not required, on Windows before Python 3.12
             os.set_blocking(writing, False)
-        # Written by C's own handler, when Python's may have long to wait.
+        # The C handler writes to it at once, while Python's handler may have to wait.
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         threading.Thread(target=self._await, args=(reading,), daemon=True).start()
         sys.unraisablehook = self._unraisable
@@ -122,21 +122,21 @@ class Signals:
         timer.start()
 
     def _end(self, number: int) -> NoReturn:
-        """End this process and those that it has started, without Python's own way out, which waits for
-        threads, and in which a signal would be a traceback.
+        """End this process and its descendants without Python's own shutdown, which waits for threads and
+        would answer another signal with a traceback.
         """
         kill_descendants()
-        # Past Python's own stream, which the main thread may hold, and never into one that is full.
+        # Bypass Python's stream, which the main thread may hold, and never block on a full pipe.
         if self.said.acquire(blocking=False):
             with contextlib.suppress(OSError, ValueError):
-                # Windows selects among sockets only.
+                # select takes only sockets on Windows.
                 if os.name == "nt" or select.select([], [STDERR], [], 0)[1]:
                     os.write(STDERR, f"{word(number)}\n".encode())
         os._exit(128 + number)
 
 
 def word(number: int) -> str:
-    """``interrupted``."""
+    """Return the word for a signal, such as ``interrupted``."""
     return WORDS[signal.Signals(number).name]
 
 
@@ -144,7 +144,7 @@ def kill_descendants() -> None:
     """Kill all descendants of this process; without ``/proc``, the workers."""
     import multiprocessing
 
-    with contextlib.suppress(Exception):  # it is not for the main thread only, but says so nowhere
+    with contextlib.suppress(Exception):  # not documented as safe outside the main thread
         for process in multiprocessing.active_children():
             process.kill()
     for pid in descendants(os.getpid()):
@@ -159,7 +159,7 @@ def descendants(pid: int) -> list[int]:
         try:
             state, parent, *_ = status.read_text(errors="replace").rpartition(")")[2].split()
         except (OSError, ValueError):
-            continue  # ended meanwhile
+            continue  # it has ended
         if state != "Z":
             parents.setdefault(int(parent), []).append(int(status.parent.name))
     found: list[Any] = [pid]

@@ -1,4 +1,4 @@
-"""A stderr that cannot fail: what is said there is talk, and no reason to end a training."""
+"""A stderr that cannot fail: a lost progress message is no reason to end a training."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 
 class Unfailing:
-    """A text stream that passes everything on, and drops what cannot be written: on a full disk, to a reader
-    that has gone, to a stream that is closed.
+    """A text stream that forwards everything, and drops text that cannot be written: to a full disk, to a
+    reader that has exited, or to a closed stream.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -37,7 +37,7 @@ class Unfailing:
 
 @contextlib.contextmanager
 def unfailing_stderr() -> Iterator[None]:
-    """In the block, ``sys.stderr`` is ``Unfailing``."""
+    """Make ``sys.stderr`` an ``Unfailing`` stream during the block."""
     before = sys.stderr
     sys.stderr = Unfailing(before)
     try:

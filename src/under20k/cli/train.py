@@ -1,7 +1,7 @@
 """Train a recipe with one seed, into a run folder.
 
-Ctrl-C, SIGTERM or a crash loses the current epoch at most; --resume continues from there, and gives the same
-bits as an uninterrupted training.
+Ctrl-C, SIGTERM or a crash loses at most the current epoch; --resume continues after the last finished one,
+and gives the same bits as an uninterrupted training.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     from under20k.runs.train import train
 
     compute = compute_argument(arguments)
-    # A resumed run keeps its engine, whatever would be chosen now.
+    # A resumed run keeps its engine, even if another one would be chosen now.
     choice = "" if arguments.resume else choice_text(compute)
     with Display(choice=choice) as display:
         try:
