@@ -7,14 +7,14 @@ from difflib import get_close_matches
 
 
 class UserError(Exception):
-    """Bad input or environment. The message says what was wrong, with the value, and what to do next.
+    """Bad input or environment. The message names the fault, with the value, and what to do next.
 
     The command line prints it as one line and exits with code 2; a traceback is a defect.
     """
 
 
 class InvalidValue(UserError, ValueError):
-    """A field has a value that it does not allow; the message names field, value and what was expected."""
+    """A field has an invalid value; the message names field, value and the values expected."""
 
 
 def in_words(error: Exception) -> str:

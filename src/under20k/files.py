@@ -53,7 +53,7 @@ def write_json(path: Path, value: Any) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``, with its suffix; after the block it replaces ``path``.
+    """Yield a temporary path next to ``path``, with its suffix; after the block it replaces ``path``.
 
     If the block fails, the temporary file is removed and ``path`` stays as it was.
     """
@@ -111,7 +111,7 @@ def once_free(operation: Callable[[], object]) -> None:
 
 
 def reason(error: OSError, path: Path) -> str:
-    """Describe why an operation on ``path`` failed, with what Windows' own message leaves out."""
+    """Describe why an operation on ``path`` failed, with details that Windows' own message omits."""
     text = error.strerror or str(error)
     if os.name != "nt":
         return text
@@ -240,7 +240,7 @@ def check_format(value: Any, known: Sequence[int], what: str) -> dict[str, Any]:
     """Return ``value`` if it is an object whose ``format`` is one of those this version reads.
 
     Args:
-        value: what a JSON file holds.
+        value: the content of a JSON file.
         known: the formats that this version reads.
         what: begins the message, such as ``runs/minimal-0 is a run folder``.
 

@@ -138,4 +138,4 @@ def test_the_files_are_written_for_recipes_too(tmp_path, capsys):
 @pytest.mark.parametrize("option", [["--arg", "width=3"], ["--accuracy", "w.safetensors"]])
 def test_model_options_are_refused_for_recipes(capsys, option):
     assert main(["check", "minimal", *option]) == 2
-    assert "not for a recipe or a run" in capsys.readouterr().err
+    assert "not to a recipe or a run" in capsys.readouterr().err

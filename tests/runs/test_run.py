@@ -99,7 +99,7 @@ def test_overwriting_removes_the_run_and_nothing_else(tmp_path):
 
 def test_a_folder_of_other_things_is_refused(tmp_path):
     (tmp_path / "thesis.doc").write_text("")
-    with pytest.raises(UserError, match="holds files that are not a run"):
+    with pytest.raises(UserError, match="contains files that are not a run"):
         Run.create(tmp_path, SMALL, 0, {})
     with pytest.raises(UserError, match="cannot be written: File exists"):
         Run.create(tmp_path / "thesis.doc", SMALL, 0, {})

@@ -66,7 +66,7 @@ def test_a_damaged_seed(tmp_path, seed):
 def test_a_damaged_recipe(tmp_path, content):
     run = new_run(tmp_path / "run")
     (run.path / "recipe.json").write_bytes(content)
-    with pytest.raises(UserError, match=r"recipe\.json (does not hold a recipe|is not text)"):
+    with pytest.raises(UserError, match=r"recipe\.json (is not a recipe|is not text)"):
         Run.open(run.path)
 
 

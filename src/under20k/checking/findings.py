@@ -21,11 +21,11 @@ class Finding:
     status: str
     """``passed``, ``failed``, or ``warning`` for an advised rule that is missed."""
     evidence: str
-    """What was found in the model, whether it passes or not."""
+    """Facts about the model behind the verdict, passed or not."""
     remark: str = ""
     """A note that changes no verdict, such as an unusual order of layers."""
     fix: str = ""
-    """For a rule that is missed: what to change, where, and what it costs."""
+    """For a missed rule: the change, its location, and its cost."""
 
     @property
     def passed(self) -> bool:
@@ -39,7 +39,7 @@ class Finding:
 
     @property
     def advice(self) -> list[str]:
-        """The fix and the remark, where there are any."""
+        """The fix and the remark, if any."""
         return [text for text in (self.fix, self.remark) if text]
 
 

@@ -74,7 +74,7 @@ class Accuracy:
 
     @classmethod
     def from_json(cls, row: object) -> Accuracy:
-        """Read what ``to_json`` gives; raise Malformed for anything else."""
+        """Invert ``to_json``. Raises Malformed for anything else."""
         if not isinstance(row, dict):
             raise Malformed("accuracy is not an object")
         names = [field.name for field in fields(cls)]

@@ -37,7 +37,7 @@ class Profile:
 
 
 def load_profile(name: str) -> Profile:
-    """Load the profile of that name or TOML file; what it leaves out is as in the assignment.
+    """Load the profile of that name or TOML file; limits and rules that it leaves out are the assignment's.
 
     Raises UserError if there is none, or if it sets an unknown limit or rule.
     """

@@ -96,7 +96,7 @@ class RuleItem(pytest.Item):
             self.warn(AdvisedRuleWarning(f"{self.finding.rule} is advised, and missed: {self._words()}"))
 
     def _words(self) -> str:
-        words = f"asked: {self.finding.requirement}; found: {self.finding.evidence}"
+        words = f"requirement: {self.finding.requirement}; found: {self.finding.evidence}"
         return f"{words}\n{self.finding.fix}" if self.finding.fix else words
 
     def repr_failure(self, excinfo: Any, style: Any = None) -> str:

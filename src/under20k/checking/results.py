@@ -24,13 +24,13 @@ class Result:
     """As the user would name it."""
     judgement: Judgement
     limits: Mapping[str, int] = field(default_factory=dict)
-    """Of the profile: claimed figures are compared with them."""
+    """The profile's limits, which claimed figures are compared with."""
     file: str | None = None
     """Path within the submission; empty where the submission is that file."""
     submission: str | None = None
     submission_result: str = ""
     decides: bool = True
-    """Whether the submission has its result from this model."""
+    """Whether this model decides the submission's result."""
 
     @property
     def title(self) -> str:
@@ -44,7 +44,7 @@ class Result:
         return ":".join(filter(None, (self.file, self.judgement.model)))
 
     def claims(self) -> list[tuple[str, str]]:
-        """Return what the source states about ``epochs`` and ``accuracy``, unverified, with the places.
+        """Return the source's unverified claims about ``epochs`` and ``accuracy``, with their locations.
 
         Empty for recipes and for models whose source could not be read.
         """
@@ -54,8 +54,8 @@ class Result:
         epochs, accuracies = [], []
         if claim := claimed.epochs:
             limit = self.limits.get("epochs")
-            asked = f"; fewer than {limit} are asked" if limit is not None and claim.value >= limit else ""
-            epochs.append(f"{claim.value:g} ({claim.place}){asked}")
+            limit_text = f"; the limit is {limit}" if limit is not None and claim.value >= limit else ""
+            epochs.append(f"{claim.value:g} ({claim.place}){limit_text}")
         for kind, claim, best in (
             ("test", claimed.test_accuracy, claimed.best_test_accuracy),
             ("train", claimed.train_accuracy, None),
@@ -93,7 +93,7 @@ def submitted(name: str, results: Sequence[Result], *, every: bool) -> list[Resu
     def rank(at: int) -> tuple[int, int, bool, int]:
         judgement = results[at].judgement
         old = bool(_OLD.search(results[at].target))
-        # Of equals the last: later versions have later names.
+        # Ties go to the last: later versions have later names.
         return RANKS.index(judgement.word), len(judgement.missed_rules), old, -at
 
     models = [at for at, result in enumerate(results) if result.judgement.no_model is None] or [0]

@@ -32,7 +32,7 @@ class SourceDone:
 
 @dataclass(frozen=True)
 class FetchWarning:
-    """Something the user should mend, although the images may be found elsewhere."""
+    """A problem the user should fix, although the images may be found elsewhere."""
 
     text: str
 

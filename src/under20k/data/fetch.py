@@ -61,7 +61,7 @@ def obtain(
         data_dir: the given folder; by default the one that the environment variable names, if any. It comes
             first, then the cache folder, then ``sources``. Downloads are added to it, or to the cache folder
             if there is no given folder or it cannot be written. Its files are never changed.
-        on_event: called with what the download does.
+        on_event: called with the events of the download.
         sources: where to download from, in this order.
 
     Raises:

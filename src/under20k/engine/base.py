@@ -176,4 +176,4 @@ class Engine(Protocol):
         """
 
     def load_state(self, state: Tensors) -> None:
-        """Resume from what ``state`` returned. Raises UserError if it does not fit the recipe."""
+        """Resume from a result of ``state``. Raises UserError if it does not fit the recipe."""

@@ -36,7 +36,7 @@ def library() -> Path | None:
 
 
 def compiler() -> str | None:
-    """Return what compiled the engine, such as ``GCC 12.2.0``; None if there is no engine.
+    """Return the compiler of the engine, such as ``GCC 12.2.0``; None if there is no engine.
 
     GCC and Clang fuse different multiply-adds, so their bits differ. GCC 11 and 12 agree.
     """

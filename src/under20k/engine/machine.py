@@ -26,7 +26,7 @@ class Available:
     amount: int
     """Cores, or bytes."""
     limit: str = ""
-    """What limits it below the machine's own; empty if nothing does."""
+    """The limit below the machine's own amount; empty if there is none."""
 
     @property
     def cores_text(self) -> str:

@@ -1,4 +1,4 @@
-"""An architecture as a PyTorch module: the readable reference for what every engine computes.
+"""An architecture as a PyTorch module: the readable reference for every engine.
 
 Shapes: N images, C channels, H rows, W columns.
 """

@@ -1,4 +1,4 @@
-"""Engines: what trains a recipe. ``create`` chooses one."""
+"""Choose and create the engine that trains or evaluates a recipe."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from under20k.recipe.recipe import Recipe
 from under20k.recipe.weights import Tensors, initial_weights
 
 BESIDE_TORCH_BYTES = 300 * 2**20
-"""Memory of a training process beside a batch's activations: Python, torch, MNIST; measured."""
+"""Memory of a training process apart from a batch's activations: Python, torch, MNIST; measured."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Choice:
 
 
 def choose(compute: Compute = Compute()) -> Choice:
-    """Return what ``auto`` comes to here, without importing torch.
+    """Resolve ``auto`` for this machine, without importing torch.
 
     Raises UserError for an engine or a precision that this machine lacks.
     """
@@ -68,13 +68,13 @@ def create(
     """Return an engine for ``recipe``.
 
     Args:
-        recipe: what it trains or evaluates.
+        recipe: the recipe to train or evaluate.
         seed: of the initial weights.
         compute: the engine, device, precision and threads; all cores where it names no number.
         weights: in place of the initial ones.
 
     Raises:
-        UserError: for what this machine lacks.
+        UserError: for an engine, device, precision or resource that this machine lacks.
     """
     choice, threads = choose(compute), compute.threads
     weights = weights or initial_weights(recipe.architecture, seed)

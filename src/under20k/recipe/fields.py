@@ -138,8 +138,8 @@ def json_fields(data: object, owner: type, what: str, also: Collection[str] = ()
     Args:
         data: a value read from JSON.
         owner: the dataclass; its fields with a default may be missing.
-        what: what to call the object in the error.
-        also: names that are allowed beside the fields.
+        what: name of the object in the error.
+        also: names that are allowed in addition to the fields.
 
     Raises:
         InvalidValue: where ``data`` is not an object, a field is unknown, or a required one is missing.

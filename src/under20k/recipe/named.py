@@ -1,4 +1,4 @@
-"""The named recipes, each with what the assignment claims or how it differs."""
+"""The named recipes, each with the assignment's claim or how it differs."""
 
 from __future__ import annotations
 

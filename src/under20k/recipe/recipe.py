@@ -166,7 +166,7 @@ class Distillation(Validated):
 
     @classmethod
     def from_dict(cls, data: object) -> Distillation:
-        """Read what ``to_dict`` returns. Raises InvalidValue for anything else."""
+        """Invert ``to_dict``. Raises InvalidValue for anything else."""
         values = json_fields(data, cls, "distillation")
         # Before it is read: a thousand nested teachers would overflow the stack.
         if isinstance(values["teacher"], dict) and "distillation" in values["teacher"]:
@@ -180,7 +180,7 @@ class Recipe(Validated):
 
     name: str
     architecture: Architecture
-    epochs: int = setting(8, "passes over the training images", low=1, high=1000)
+    epochs: int = setting(8, "number of passes over the training images", low=1, high=1000)
     batch_size: int = setting(128, "images per step; a shorter last batch is kept", low=1, high=TRAIN_IMAGES)
     learning_rate: float = setting(0.1, "peak learning rate", low=0, high=100)
     momentum: float = setting(0.9, "SGD momentum", low=0, below=1)
@@ -319,7 +319,7 @@ class Recipe(Validated):
 
     @classmethod
     def from_dict(cls, data: object) -> Recipe:
-        """Read what ``to_dict`` returns, optionally with the values of ``derived``.
+        """Invert ``to_dict``, optionally with the values of ``derived``.
 
         Raises InvalidValue for anything else, and for a derived value that contradicts the architecture.
         """
@@ -348,7 +348,7 @@ class Recipe(Validated):
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:
-        """Read what ``to_json`` returns. Raises InvalidValue for anything else."""
+        """Invert ``to_json``. Raises InvalidValue for anything else."""
         try:
             data = parse_json(text)
         except ValueError as error:

@@ -138,7 +138,7 @@ def bench_document(bench: Bench) -> Document:
     picture = seeds_picture(bench, PICTURE, bench.recipe.name)
     lead: list[Block] = [Text(claim(bench)), bench_table([bench])]
     if bench.failures:
-        lead.append(Text("Seeds that failed, not counted in any figure:"))
+        lead.append(Text("Seeds that failed, which no figure counts:"))
         lead.append(Bullets(bench.failures))
     lead += [Text("The command that trained it:"), Code(bench.command)]
     environment = environment_table(bench.recipe.name, [seed.environment for seed in bench.seeds])
@@ -176,8 +176,8 @@ def claim(bench: Bench) -> str:
         return f"{result_text(bench)}."
     return (
         f"{result_text(bench)} (mean ± sd); {reached_text(bench.summary.reached_at_last, bench)} seeds at or "
-        f"above {TARGET}; one-sided t-test, mean > {TARGET}: "
-        f"p = {p_text(bench.statistics.p_exceeds_target)}."
+        f"above {TARGET}; p-value {p_text(bench.statistics.p_exceeds_target)} (one-sided t-test, "
+        f"H₀: mean ≤ {TARGET})."
     )
 
 

@@ -27,7 +27,7 @@ from under20k.runs.bench.statistics import reaches_target
 WIDTH_IN, HEIGHT_IN = 9.6, 4.6
 FONT_POINTS = 9
 TITLE_WIDTH = 100  # characters a line
-MARGIN = 0.06  # of what the right axis shows, beyond the seeds and the target
+MARGIN = 0.06  # of the right axis's range, beyond the seeds and the target
 
 
 def seeds_figure(bench: Bench, name: str) -> Figure:
@@ -68,7 +68,7 @@ def _curves(axes: Axes, bench: Bench) -> None:
 
 
 def _last_epochs(axes: Axes, bench: Bench) -> None:
-    """Accuracies are whole numbers of images, so seeds that agree stand beside each other."""
+    """Accuracies are whole numbers of images, so seeds with equal accuracy are drawn side by side."""
     last, statistics = bench.last, bench.statistics
     seen: Counter[float] = Counter()
     for value in last:

@@ -19,7 +19,7 @@ LEFT_OUT_FIRST = ("Source", "Type", "Jump", "MACs")
 
 
 def verdicts_table(findings: Sequence[Finding], caption: str = "") -> Table:
-    """Return a row for each rule: its requirement, the verdict, and what was found."""
+    """Return a row for each rule: its requirement, the verdict, and the evidence."""
     rows = tuple((f.rule, f.requirement, f.status, f.evidence) for f in findings)
     return Table(("Rule", "Requirement", "Result", "Evidence"), rows, caption=caption, align="llll")
 
@@ -79,13 +79,13 @@ def _summary(judgement: Judgement) -> str:
 
 
 def _advice(target: str, findings: Sequence[Finding], width: int | None) -> list[str]:
-    """Return what to change for each rule that is missed, what is advised, and remarks."""
+    """Return the fixes for missed rules, then advice, then remarks."""
     texts: dict[str, list[str]] = {"To change:": [], "Advised:": [], "Remarks:": []}
     for finding in findings:
         if not finding.passed:
             title = "To change:" if finding.status == "failed" else "Advised:"
-            asked = f"asked: {finding.requirement}"
-            text = f"{finding.fix} ({asked})" if finding.fix else asked
+            required = f"requirement: {finding.requirement}"
+            text = f"{finding.fix} ({required})" if finding.fix else required
             texts[title].append(f"{finding.rule}: {text}")
         if finding.remark:
             texts["Remarks:"].append(f"{finding.rule}: {finding.remark}")
@@ -105,7 +105,7 @@ def _short(text: str, target: str) -> str:
 
 
 def layers_table(layers: Sequence[Layer]) -> Table:
-    """Return a row for each layer: output, cost, receptive field, what follows it, and its line."""
+    """Return a row for each layer: output, cost, receptive field, layers that follow, and its line."""
     rows = tuple(
         (
             layer.name,

@@ -52,7 +52,7 @@ def _suite(suites: ElementTree.Element, result: Result) -> None:
         _element(case, "error" if broken else "skipped", message=judgement.reason)
     for finding in judgement.findings:
         case = _element(suite, "testcase", name=finding.rule, classname=result.target)
-        details = [f"asked: {finding.requirement}", *finding.advice]
+        details = [f"requirement: {finding.requirement}", *finding.advice]
         if finding.status == "failed":
             _element(case, "failure", "\n".join(details), message=finding.evidence)
         else:

@@ -15,7 +15,7 @@ GAP = 6
 MARGIN = 28
 HEADING = 64  # height of the title's band
 GUTTER = 104  # width of the labels' column
-LEAST_WIDTH = 360  # what the heading needs
+LEAST_WIDTH = 360  # for the heading
 PAPER, INK, QUIET = 255, 24, 120  # grey levels
 
 

@@ -233,7 +233,7 @@ def _below(figure: Figure, axes: Axes, curves: Sequence[Series], lower: float) -
     """Mark values below the axis: a triangle at its edge, and the value in a line below the figure."""
     hidden = [series for series in curves if series.centre[0] < lower]
     for index, series in enumerate(hidden):
-        # Beside each other, or one triangle would cover the other.
+        # Side by side, or one triangle would cover the other.
         aside = 0.02 * len(series.centre) * (index - (len(hidden) - 1) / 2)
         axes.plot(
             [1 + aside], [lower], marker="v", markersize=8, color=series.colour, clip_on=False,

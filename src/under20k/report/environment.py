@@ -1,4 +1,4 @@
-"""What runs were trained on and by, as rows of a table."""
+"""The hardware and software that trained runs, as rows of a table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def environment_table(title: str, environments: Sequence[Mapping[str, Any]]) -> 
 
 
 def environment_rows(environments: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
-    """Return names and values, distinct values side by side; what no environment says is left out."""
+    """Return names and values, distinct values side by side; entries missing everywhere are left out."""
     columns = {
         "Engine": lambda read: _joined(read, "engine", "instruction_set", "precision"),
         "Device": lambda read: _joined(read, "device"),

@@ -35,8 +35,8 @@ LABELLED = 20  # more names would cover each other
 LONGEST, LONGEST_ROW = 32, 60  # characters of a name in the picture, and in the table
 TICKS = (500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000)
 CAPTION = (
-    "Anchors are public figures of a single run each; crosses were watched or selected on the test set, "
-    "the plus on\nits own validation set. They stand beside, not on, our scale: "
+    "Anchors are public figures of a single run each; crosses were monitored or selected on the test set, "
+    "the plus on\nits own validation set. They are not comparable with our scale: "
     "validation accuracy on our split, mean over seeds."
 )
 BOTTOM = 0.989  # of the axis, lower where an entry is

@@ -36,7 +36,7 @@ def filled(text: str, parts: Mapping[str, str]) -> str:
 
 
 def results_part(benches: Sequence[Bench], report: str) -> str:
-    """Return README's table: what the assignment reports, then every bench, and how they were trained.
+    """Return README's table: the assignment's own figures, then every bench, and how they were trained.
 
     Args:
         benches: Of one command.

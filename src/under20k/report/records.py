@@ -183,7 +183,7 @@ def timing_text(timing: Timing) -> str:
     reference = ", ".join(f"{seconds:.1f}" for seconds in timing.reference_s)
     return (
         f"From the start of the process to the trained model on disk, on {timing.cores} cores: "
-        f"{timing.median_s:.2f} s (in turns {subject}), against {reference} s of the reference "
+        f"{timing.median_s:.2f} s (in turns {subject}), against {reference} s for the reference "
         f"({timing.reference}): {timing.ratio:.1f} times faster. {timing.processor}."
     )
 

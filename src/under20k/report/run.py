@@ -29,7 +29,9 @@ def write_run_report(run: Run) -> None:
     """
     metrics = run.metrics()
     if not metrics:
-        raise UserError(f"{run.path} has no finished epoch to report; go on with 'under20k train … --resume'")
+        raise UserError(
+            f"{run.path} has no finished epoch to report; continue it with 'under20k train … --resume'"
+        )
     curves = Picture("curves.png", png(curves_figure([metrics], run.recipe)), curves_alt(run, metrics))
     document = run_document(run, metrics, curves)
     write_bytes(run.path / curves.file, curves.png)
@@ -41,7 +43,7 @@ def run_document(run: Run, metrics: Sequence[EpochMetrics], curves: Picture) -> 
     command = run.environment.get("command")
     lead: list[Block] = [Text(run_claim(run, metrics)), claim_table(run, metrics)]
     if command:
-        lead += [Text("The command that gave it:"), Code(str(command))]
+        lead += [Text("The command that trained it:"), Code(str(command))]
     pixels = {"Input": f"{INPUT}, of pixels x from 0 (background) to 255"}
     return Document(
         f"{run.recipe.name}, seed {run.seed}",

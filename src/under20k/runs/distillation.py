@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def is_fit(folder: Path, recipe: Recipe, seed: int, taught: Run) -> bool:
-    """Return whether the folder holds a run of recipe and seed with the identity of ``taught``."""
+    """Return whether the folder has a run of recipe and seed with the identity of the student's run."""
     try:
         run = Run.open(run_path(folder, recipe.name, seed))
     except UserError:  # there is none, or a damaged one
@@ -50,9 +50,9 @@ def note(teachers: Sequence[Run]) -> list[dict[str, Any]]:
 
 
 def noted(environment: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    """Return what ``note`` put into an environment; nothing if it names no teachers.
+    """Return the entry that ``note`` made in an environment; nothing if it names no teachers.
 
-    Raises UserError if it is anything else.
+    Raises UserError if the entry is damaged.
     """
     teachers = environment.get(TEACHERS, [])
     whole = isinstance(teachers, list) and all(
@@ -68,6 +68,6 @@ def noted(environment: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 
 def training_time_s(epochs: Iterable[EpochMetrics], environment: Mapping[str, Any]) -> float:
-    """Return the seconds that a training took, evaluation and teachers included."""
+    """Return the seconds that a training took, including evaluation and teachers."""
     own = sum(epoch.total_time_s for epoch in epochs)
     return own + float(sum(teacher["time_s"] for teacher in noted(environment)))

@@ -33,9 +33,9 @@ def evaluate(
     Args:
         run: the run, or its folder.
         split: ``validation`` or ``test``.
-        compute: what computes the logits.
+        compute: engine, device and threads.
         places: ``data`` holds MNIST.
-        on_event: called with what a download does.
+        on_event: called with the events of a download.
 
     Returns:
         The figures, with the logits that they come from.

@@ -1,4 +1,4 @@
-"""What happens while networks train: frozen, picklable values, handed to one callable.
+"""Events of trainings: frozen, picklable values, passed to one callable.
 
 A run is named by its folder. The events of a teacher carry the run that it teaches and the teacher's number,
 counted from 1.
@@ -57,7 +57,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Step:
-    """Some images of the running epoch are done."""
+    """Some images of the current epoch are done."""
 
     run: Path
     images: int
@@ -84,9 +84,9 @@ class Finished:
     time_s: float
     """Of the training, its teachers included."""
     reused: bool = False
-    """Whether it was finished before."""
+    """Whether it had been finished before this command."""
     differing: str = ""
-    """How a reused run was trained differently from what it would be now: ``precision bf16, now fp32``."""
+    """How the training of a reused run differed from one now: ``precision bf16, now fp32``."""
     teacher: int = 0
 
 
@@ -97,12 +97,12 @@ class Failed:
     run: Path
     reason: str
     retry: bool = False
-    """Whether it is tried again."""
+    """Whether it is retried."""
 
 
 @dataclass(frozen=True)
 class Note:
-    """A line for whoever waits."""
+    """A line to show to the user."""
 
     text: str
 

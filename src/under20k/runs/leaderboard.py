@@ -32,7 +32,7 @@ class Entry:
     epochs: int
     statistics: Statistics
     test: Sample | None
-    """Test accuracy, where every seed's was read."""
+    """Test accuracy, if every seed read the test set."""
     times_differ_in: str = ""
     """As in ``Bench``."""
 
@@ -133,7 +133,7 @@ def kind_of(path: Path) -> str | None:
 
 
 def _opened(path: Path) -> tuple[str, str, Sample | None, Bench]:
-    """Return name, kind, test accuracy and seeds of what a folder holds."""
+    """Return name, kind, test accuracy and seeds of the run, bench or record in a folder."""
     kind = kind_of(path)
     if kind == "record":
         record = Record.open(path)
@@ -146,7 +146,7 @@ def _opened(path: Path) -> tuple[str, str, Sample | None, Bench]:
         run = Run.open(path)
         bench = Bench.of([run])
         return f"{run.recipe.name}, seed {run.seed}", "run", test_of([readings_of(run)]), bench
-    what = "holds neither a run, a bench nor a record" if path.is_dir() else "is no folder"
+    what = "contains no run, bench or record" if path.is_dir() else "is not a folder"
     raise UserError(f"{path} {what}")
 
 
@@ -172,7 +172,7 @@ def test_of(readings: Sequence[Sequence[float]]) -> Sample | None:
 
 
 def pareto(entries: Sequence[Entry]) -> list[Entry]:
-    """Return the Pareto front by parameters: nothing smaller is as accurate, nothing as small more so."""
+    """Return the Pareto front: no other entry has at most as many parameters and a higher accuracy."""
     front: list[Entry] = []
     for entry in sorted(entries, key=lambda each: (each.parameters, -each.validation.mean)):
         if not front or entry.validation.mean > front[-1].validation.mean:

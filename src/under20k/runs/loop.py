@@ -15,7 +15,7 @@ from under20k.recipe.recipe import Recipe
 from under20k.runs.metrics import EpochMetrics
 
 SHORTEST_S = 1e-6
-"""Of an epoch, should a virtual machine's clock stand still or go back."""
+"""Time of an epoch if a virtual machine's clock stands still or goes back."""
 
 
 def train_epochs(
@@ -27,11 +27,11 @@ def train_epochs(
     done: int = 0,
     on_step: Callable[[int], None] = ignore,
 ) -> Iterator[EpochMetrics]:
-    """Train the epochs that are left, yielding the metrics of each when it is done.
+    """Train the remaining epochs, yielding the metrics of each when it is done.
 
     Args:
         recipe: what to train.
-        seed: of everything random.
+        seed: determines all random choices.
         data: trained on ``data.train``, evaluated on ``data.validation``.
         engine: in the state after ``done`` epochs.
         done: epochs trained before.

@@ -51,7 +51,7 @@ def parse_metrics(lines: list[str], path: Path, recipe: Recipe) -> list[EpochMet
     """Invert ``metrics_lines``.
 
     Args:
-        lines: a JSON line an epoch.
+        lines: a JSON line for each epoch.
         path: the file that they come from, for the error.
         recipe: what was trained.
 

@@ -11,11 +11,11 @@ class Places:
     """The folders that trainings read and write."""
 
     runs: Path
-    """Holds a folder for each run."""
+    """Parent of the run folders."""
     benches: Path
-    """Holds a folder for each bench."""
+    """Parent of the bench folders."""
     data: Path | None
-    """Holds MNIST; None for ``UNDER20K_DATA_DIR`` or the platform's cache folder."""
+    """Folder with MNIST; None for ``UNDER20K_DATA_DIR`` or the platform's cache folder."""
 
     def __init__(
         self, runs: Path | str = "runs", benches: Path | str = "benches", data: Path | str | None = None

@@ -1,4 +1,4 @@
-"""What trained a run: engine, versions, processor, command, commit."""
+"""The provenance of a run: engine, versions, processor, command, commit."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def describe_environment(engine: Engine, command_line: str | None = None) -> dic
 
 
 def available() -> dict[str, Any]:
-    """Return the cores and the memory that this process may use, and what limits them, if anything."""
+    """Return the cores and the memory that this process may use, and their limits, if any."""
     cores, memory = machine.cores(), machine.memory()
     found: dict[str, Any] = {"cores": os.cpu_count()}
     if cores.limit:
@@ -67,7 +67,7 @@ def available() -> dict[str, Any]:
 
 
 def identity(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an environment says that decides a training's bits, apart from recipe and seed.
+    """Return the entries of an environment that determine a training's bits, apart from recipe and seed.
 
     The native engine is bit-exact for any number of threads, torch is not.
     """
@@ -139,7 +139,7 @@ def command() -> str:
 
 
 def processor() -> str:
-    """Return the processor's model name, or what Python says if the system has none."""
+    """Return the processor's model name, or Python's own description if the system has none."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
@@ -204,7 +204,7 @@ def _changes(*commits: str) -> str | None:
 
 
 def sources_text() -> str:
-    """Return a line on the commit that a record of a bench would name, or why there is none."""
+    """Return a line naming the commit for a record of a bench, or the reason why there is none."""
     commit, reason = git_state()
     if commit is None:
         return f"sources: no commit, so no record can be made ({reason})"

@@ -67,7 +67,7 @@ FILES = (
 )
 
 Existing = Literal["refuse", "resume", "replace"]
-"""What to do if a run exists already."""
+"""Treatment of a run that exists already."""
 
 
 class InUse(UserError):
@@ -105,7 +105,7 @@ class Run:
                 raise UserError(
                     f"{path} {describe(path)}; continue it with --resume, replace it with --overwrite"
                 )
-            # The model first: without it, what is left of the run no longer looks finished.
+            # The model first: without it, the remaining files no longer look like a finished run.
             for name in reversed(FILES):
                 remove(path / name)
         environment = {"format": FORMAT, "seed": seed, **environment}
@@ -126,7 +126,7 @@ class Run:
         try:
             recipe = Recipe.from_json(read_text(path / "recipe.json"))
         except InvalidValue as error:
-            raise UserError(f"{path / 'recipe.json'} does not hold a recipe: {error}") from error
+            raise UserError(f"{path / 'recipe.json'} is not a recipe: {error}") from error
         try:
             seed = check_seed(environment.get("seed"))
         except UserError as error:
@@ -197,7 +197,7 @@ class Run:
 
     @property
     def session(self) -> dict[str, Any]:
-        """The environment of the process that trained last, or trains."""
+        """The environment of the last process to train the run."""
         return self.sessions[-1]
 
     @property
@@ -294,12 +294,12 @@ def run_path(runs_dir: Path, name: str, seed: int) -> Path:
 
 
 def describe(path: Path) -> str:
-    """Return what a folder holds, to end a sentence that begins with its name."""
+    """Describe a folder's content, as the end of a sentence that begins with its name."""
     try:
         run = Run.open(path)
         finished, done = run.finished, len(run.metrics())
     except UserError:
-        return "holds files that are not a run of this version, or a damaged one"
+        return "contains files that are not a run of this version, or a damaged one"
     if finished:
-        return "holds a finished run"
-    return f"holds an unfinished run ({done} of {run.recipe.epochs} epochs)"
+        return "contains a finished run"
+    return f"contains an unfinished run ({done} of {run.recipe.epochs} epochs)"

@@ -43,7 +43,7 @@ def train(
 
     Args:
         recipe: a Recipe, or the name of one.
-        seed: of everything random: initial weights, shuffling, augmentation, dropout.
+        seed: determines all random choices: initial weights, shuffling, augmentation, dropout.
         compute: engine, device, precision and threads; by default all cores.
         places: ``runs`` will hold the run folder; ``data`` holds MNIST.
         name: of the run folder; by default the recipe's name and the seed.
@@ -54,7 +54,7 @@ def train(
         **changes: settings that replace the recipe's own.
 
     Raises:
-        UserError: for whatever is wrong.
+        UserError: for any invalid argument or damaged file.
     """
     end_if_only_imported()
     recipe = (named(recipe) if isinstance(recipe, str) else recipe).with_changes(**changes)
@@ -68,7 +68,7 @@ def train(
     engine = create(recipe, seed, compute)
     check_training_memory(engine, recipe)
     environment = describe_environment(engine, command_line)
-    # Before the folder is made: without data, nothing is left that a second call would trip over.
+    # Load before creating the folder: if the data are missing, nothing remains to block a second call.
     done = existing == "resume" and is_present(path / "model.safetensors")
     data = None if done else load(places.data, on_event=on_event)
 
@@ -90,7 +90,7 @@ def train(
 
 
 def train_run(run: Run, data: Mnist, engine: Engine, on_event: OnEvent = ignore) -> list[EpochMetrics]:
-    """Train ``run`` to its last epoch, from its checkpoint if it has one, and return all epochs.
+    """Train ``run`` to its last epoch, from its checkpoint if there is one, and return all epochs.
 
     After each epoch the state is on disk; an exception loses the running epoch only.
 
@@ -151,7 +151,7 @@ def _teachers(
 
 
 def _as_teacher(on_event: OnEvent, taught: Path, number: int) -> Callable[[Event], None]:
-    """Return what passes a teacher's events on as those of the run that it teaches."""
+    """Return a callable that forwards a teacher's events as events of its student's run."""
 
     def pass_on(event: Event) -> None:
         if isinstance(event, Started):

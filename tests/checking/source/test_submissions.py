@@ -171,7 +171,7 @@ def test_invalid_python_is_broken_only_if_it_may_hold_a_model():
 def test_a_folder_without_a_model_is_refused(capsys):
     write({"amy/train.py": "x = 1"})
     assert main(["check", "class", "--trust"]) == 2
-    assert "class holds no model: 1 Python file or notebook without" in capsys.readouterr().err
+    assert "class contains no model: 1 Python file or notebook without" in capsys.readouterr().err
     Path("none").mkdir()
     with pytest.raises(UserError, match=r"none holds no \.py or \.ipynb file"):
         find(Path("none"))

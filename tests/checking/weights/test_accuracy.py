@@ -196,8 +196,8 @@ def test_the_accuracy_of_a_runs_weights_equals_evaluate(tmp_path, monkeypatch, c
         (["--accuracy", "damaged.safetensors"], "the weights file has an unknown format"),
         (["--accuracy", "other.safetensors"], "the weights are not the model's: the file lacks a.weight"),
         (["--accuracy", "whole.pth"], "holds a whole pickled object, torch.nn.modules.linear.Linear, which"),
-        (["--accuracy", "other.safetensors", "--mean", "0"], "--mean and --std go together"),
-        (["--mean", "0", "--std", "1"], "--mean and --std go together, with --accuracy"),
+        (["--accuracy", "other.safetensors", "--mean", "0"], "--mean and --std"),
+        (["--mean", "0", "--std", "1"], "--mean and --std are only valid together, and with --accuracy"),
         (["--accuracy", "other.safetensors", "--mean", "0", "--std", "0"], "--std other than 0"),
     ],
 )

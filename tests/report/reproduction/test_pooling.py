@@ -21,7 +21,7 @@ def test_the_specified_heads_save_nothing():
 
 def test_what_is_said_of_the_specified_head():
     assert HeadCost.of(MINIMAL.architecture).sentences() == (
-        "The last block gives 24×3×3 maps. A fully connected layer on them has 2,170 parameters, this head "
+        "The last block outputs 24×3×3 maps. A fully connected layer on them has 2,170 parameters, this head "
         "2,170: global average pooling, here of 1×1 maps, saves none. The head's convolution already covers "
         "the whole map. Pooled first, with a 1×1 convolution after it, the head would have 250. A fully "
         "connected layer on the 16×7×7 maps of the last max pooling would have 7,850; the layers after that "

@@ -375,5 +375,5 @@ def test_a_seed_that_fails_is_reported_and_the_others_kept(tmp_path, mnist: Mnis
     assert [seed["seed"] for seed in values["seeds"]] == [0, 2]
     (failure,) = values["failures"]
     assert f"{name}-1 is a file" in failure
-    assert "given up: " in err
+    assert "failed: " in err
     assert "Traceback" not in err

@@ -182,10 +182,10 @@ def test_the_command_reruns_drawn_seeds(record, tmp_path, capsys, tmp_path_facto
     assert main([*verify, "--rerun-from", "a b"]) == 0
     out, err = capsys.readouterr()
     (drawn,) = draw(record, 1, "a b")
-    assert "holds; its model of seed 0 " in out
+    assert "valid; its model of seed 0 " in out
     assert f"tiny, seed {drawn}: " in out
     assert "bit-exact" in out
-    assert "drawn from 'a b'; --rerun 1 --rerun-from 'a b' draws the same\n1 of 1 records hold\n" in out
+    assert "drawn from 'a b'; --rerun 1 --rerun-from 'a b' draws the same\n1 of 1 records valid\n" in out
     assert f"{record.folder}: seed {drawn}\n" in err
     # Invented weights, with a checksum that matches.
     values = read_json(path / "record.json")
@@ -200,4 +200,4 @@ def test_the_command_reruns_drawn_seeds(record, tmp_path, capsys, tmp_path_facto
     assert (shown["records"][0]["wrong"], shown["records"][0]["passed"]) == ([], False)
     assert [again["same_bits"] for again in shown["reruns"]] == [False]
     assert main([*verify, "--rerun-from", text]) == 1
-    assert capsys.readouterr().out.endswith("\n0 of 1 records hold\n")
+    assert capsys.readouterr().out.endswith("\n0 of 1 records valid\n")

@@ -148,14 +148,16 @@ def test_small_and_fast_require_the_target(track):
     assert low == (
         [
             "the mean is 99.350%; 99.40% is needed",
-            "one-sided t-test, mean > 99.40%: p = 1.0, not below 0.01",
+            "p-value 1.0 (one-sided t-test, H₀: mean ≤ 99.40%); it must be below 0.01",
         ]
         if needed
         else []
     )
     # t = 1 image / (3.078 / √20): p is 0.08.
     by_chance = judged(track, bench_of(around(0.9941), recipe))
-    assert by_chance == (["one-sided t-test, mean > 99.40%: p = 0.081, not below 0.01"] if needed else [])
+    assert by_chance == (
+        ["p-value 0.081 (one-sided t-test, H₀: mean ≤ 99.40%); it must be below 0.01"] if needed else []
+    )
 
 
 def test_a_mean_exactly_at_the_target_only_lacks_significance():
@@ -174,7 +176,7 @@ def test_reference_takes_the_assignments_recipes_only():
     ("timing", "words"),
     [
         (None, "training was not timed against the reference"),
-        (replace(TIMING, cores=4), "timed on 4 cores; the rule is 2"),
+        (replace(TIMING, cores=4), "timed on 4 cores; 2 are required"),
         (replace(TIMING, reference="minimal, native engine, fp32"), f"the reference is {REFERENCE}"),
         (replace(TIMING, subject_s=(2.0,), reference_s=(90.0,)), "in 1 turns; at least 3 are needed"),
     ],

@@ -188,7 +188,7 @@ def test_every_rule_that_is_broken_is_named_at_once(tmp_path, trusted, timed):
         "12 seeds; at least 20 are needed",
         "uncommitted sources",
         "the mean is 99.300%; 99.40% is needed",
-        "one-sided t-test, mean > 99.40%: p = 1.0, not below 0.01",
+        "p-value 1.0 (one-sided t-test, H₀: mean ≤ 99.40%); it must be below 0.01",
     ):
         assert words in message
     assert trusted == []
@@ -302,7 +302,7 @@ def test_the_command(tmp_path, trusted, capsys, monkeypatch):
     assert out.endswith(f"record: records/small/{today}-tiny\n")
     assert "reading the test set" in err
     assert main(["records", "verify", "--no-models"]) == 0
-    assert capsys.readouterr().out == f"records/small/{today}-tiny: holds\n1 of 1 records hold\n"
+    assert capsys.readouterr().out == f"records/small/{today}-tiny: valid\n1 of 1 records valid\n"
     assert main([*command(bench, "--track", "small", "--date", today, "--name", "tiny")]) == 2
     assert "already exists" in capsys.readouterr().err
 

@@ -343,14 +343,14 @@ def test_the_command_prints_findings_and_fails(record, capsys, monkeypatch, tmp_
     monkeypatch.chdir(tmp_path)
     verify = ["records", "verify", "--no-models"]
     assert main(verify) == 0
-    assert capsys.readouterr().out == "records/fast/2026-01-04-tiny: holds\n1 of 1 records hold\n"
+    assert capsys.readouterr().out == "records/fast/2026-01-04-tiny: valid\n1 of 1 records valid\n"
     values = read_json(record / "record.json")
     values["statistics"]["mean"] += 0.0001
     write_json(record / "record.json", values)
     assert main(verify) == 1
     out = capsys.readouterr().out
     assert "records/fast/2026-01-04-tiny: DOES NOT HOLD\n  statistics.mean is 0.9946" in out
-    assert out.endswith("0 of 1 records hold\n")
+    assert out.endswith("0 of 1 records valid\n")
     assert main([*verify, "--json"]) == 1
     shown = json.loads(capsys.readouterr().out)
     assert (shown["passed"], len(shown["records"][0]["wrong"])) == (False, 1)
@@ -393,7 +393,7 @@ def test_tables_and_pages_are_updated(record, capsys, monkeypatch, tmp_path):
     assert "45.0×" in out
     assert read_text(record / "README.md") == page
     assert "2026-01-04-tiny" in read_text(tmp_path / "records" / "README.md")
-    assert err.count("renewed") == 2
+    assert err.count("updated") == 2
     assert main(["records", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["folder"] == "fast/2026-01-04-tiny"
 
@@ -440,6 +440,6 @@ def test_numerics_are_added_only_to_an_old_record_that_holds(record):
     without_numerics(record)
     before = read_text(record / "record.json").replace('"processor": "A processor"', '"processor": "Another"')
     write_text(record / "record.json", before)
-    with pytest.raises(UserError, match="does not hold"):
+    with pytest.raises(UserError, match="is not valid"):
         record_numerics.add(record)
     assert read_text(record / "record.json") == before

@@ -1,4 +1,4 @@
-"""A recorded computation as a graph: which node takes whose result, and which nodes are gates."""
+"""A recorded computation as a graph: the edges between nodes, and which nodes are gates."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class Recorder(TorchFunctionMode):
             and result is args[0]
             and not _in_place(func, args, kwargs)
         ):
-            # If off, it returns its input: a view tells the two apart, lest a discarded result seem used.
+            # If off, it returns its input: a view distinguishes them, or a discarded result would seem used.
             result = given = result.view_as(result)
         outputs = list(tensors_in(given))
         if outputs and not (len(outputs) == 1 and id(outputs[0]) in self.parameters):
@@ -170,7 +170,7 @@ class Recorder(TorchFunctionMode):
         """Return the tensors that a weight is computed from and that are not parameters."""
         leaves = self._made_of(weight)
         others = {i: t for i, t in leaves.items() if i not in self.parameters}
-        # Pruning keeps a mask of zeros and ones beside its parameter.
+        # Pruning keeps a mask of zeros and ones next to its parameter.
         pruned = len(others) < len(leaves)
         return {i: t for i, t in others.items() if not (pruned and bool(((t == 0) | (t == 1)).all()))}
 

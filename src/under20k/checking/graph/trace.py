@@ -1,4 +1,4 @@
-"""Record what a PyTorch model computes while it runs on one small batch.
+"""Record the computation of a PyTorch model on one small batch.
 
 A ``TorchFunctionMode`` sees every call of a torch function with its arguments, whether a module or the
 model's own code makes it. ``torch.fx`` and ``torch.export`` refuse branches on values, and a graph exported

@@ -97,7 +97,7 @@ def _before_batch_norm(required: set[int], convolutions: Sequence[Node], graph: 
 def _ways(convolution: Node, graph: Graph, own: set[int]) -> Ways:
     ways = Ways()
     # Node, activation or dropout passed on the way, whether the path met the last convolution's output:
-    # then it may go on without BatchNorm, as at the end of a residual network.
+    # then it may continue without BatchNorm, as at the end of a residual network.
     left: list[tuple[Node, Node | None, bool]] = [(convolution, None, False)]
     seen = set()
     while left:

@@ -91,7 +91,7 @@ def _first_of_pooling(node: Node) -> Node:
 
 
 def _larger_field(into: Node, missing: int) -> str:
-    """Say how many more 3×3 convolutions it takes, and what each costs with its BatchNorm."""
+    """Return how many more 3×3 convolutions are needed, and the cost of each with its BatchNorm."""
     source = into.images[0]
     if source.positions == 1 or not source.shape:
         return "pool or stride earlier"
@@ -111,7 +111,7 @@ def _is_final(node: Node, graph: Graph) -> bool:
 
 
 def _kind(node: Node, graph: Graph) -> str:
-    """Describe the head that a node may be, empty if it is none."""
+    """Describe the head that a node may be, empty if it is not one."""
     taken = times(node.input_shape)
     if averages_whole_map(node):
         scaled = any(taker.kind in SCALINGS for taker in graph.takers(node))

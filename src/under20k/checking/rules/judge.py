@@ -1,4 +1,4 @@
-"""Judge a model: run it, apply every rule to what it computes, and list its layers."""
+"""Judge a model: run it, apply every rule to its computation, and list its layers."""
 
 from __future__ import annotations
 

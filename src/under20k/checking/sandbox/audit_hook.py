@@ -1,6 +1,6 @@
 """A Python audit hook that refuses forbidden acts of a model's code.
 
-A refused act fails as an ordinary PermissionError at its line, so that code that handles it goes on.
+A refused operation raises an ordinary PermissionError at its line, so code that handles it continues.
 Installed packages may, while they are being imported, do what imports do: read any file and start a process.
 
 The hook lives in the process that it watches, so code that sets out to can get past it; ``jail`` holds then.
@@ -18,7 +18,7 @@ from under20k.checking.ownership import Ownership, folder_of, installed_folders
 from under20k.checking.sandbox.file_access import CHANGES, SYSTEM, refused_change, refused_open
 
 MAX_REFUSALS = 1000
-"""A process that is refused this often does not cope: it is ended."""
+"""A process that is refused this often does not handle the errors, and is killed."""
 EVENTS = {
     **dict.fromkeys(
         (
@@ -72,7 +72,7 @@ class AuditHook:
         self._mode = ""
 
     def imports(self) -> None:
-        """Allow what imports do: installed packages are imported."""
+        """Allow the operations of imports: installed packages are imported."""
         self._mode = "imports"
 
     def model(

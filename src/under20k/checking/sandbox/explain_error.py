@@ -28,7 +28,7 @@ class Explainer:
     """Folders of the student's own modules."""
     hook: AuditHook | None = None
     failures: dict[str, BaseException] = field(default_factory=dict)
-    """Names that could not be made, and why."""
+    """Names that could not be defined, and why."""
 
     def why_not_whole(self, error: BaseException) -> str:
         """Return why a source did not run to its end."""
@@ -129,7 +129,7 @@ class Explainer:
 
 
 def _jailed(error: BaseException) -> str:
-    """Return what the kernel refused rather than the audit hook: acts of Python's libraries in C."""
+    """Describe an operation that the kernel refused, not the audit hook: one of Python's C libraries."""
     if not isinstance(error, OSError) or error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
         return ""
     frames = traceback.extract_tb(error.__traceback__)
@@ -147,7 +147,7 @@ def _words(error: BaseException) -> str:
 
 
 def needs_gpu(error: BaseException) -> bool:
-    """Return whether torch says that this machine has no GPU."""
+    """Return whether torch reports that this machine has no GPU."""
     text = _words(error)
     words = ("not compiled", "No CUDA", "NVIDIA driver", "available")
     return (

@@ -84,7 +84,7 @@ def refused_open(
 
 
 def refused_change(event: str, arguments: tuple[Any, ...], scratch: str, paths: Any = os.path) -> str:
-    """Return what an event would change outside the scratch folder, or empty."""
+    """Describe the change that an event would make outside the scratch folder, or return empty."""
     index, folder = CHANGES[event]
     for path in arguments[:2] if event == "os.rename" else arguments[index : index + 1]:
         if issubclass(type(path), int):

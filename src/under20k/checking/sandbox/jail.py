@@ -86,7 +86,7 @@ def _version() -> int:
 
 
 def _restrict(attributes: bytes, writable: list[tuple[str, int]] | None = None) -> None:
-    """Enter a Landlock domain: what ``attributes`` name is refused, except below the ``writable`` paths."""
+    """Enter a Landlock domain that refuses the rights in ``attributes`` except below ``writable`` paths."""
     libc = _libc()
     rules = libc.syscall(_CREATE_RULESET, attributes, len(attributes), 0)
     if rules < 0:

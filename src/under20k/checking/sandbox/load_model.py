@@ -43,7 +43,7 @@ class Loader:
     arguments: dict[str, Any]
     """For the constructor."""
     missing: str
-    """The arguments that the constructor needs besides ``arguments``, and how the source calls it."""
+    """Required constructor arguments missing from ``arguments``, and how the source passes them."""
     explain: Explainer
     notes: list[str] = field(default_factory=list)
     """Remarks on how the source ran, for the student."""
@@ -75,7 +75,7 @@ class Loader:
         return self._model(getattr(module, self.name))
 
     def run_definitions(self, module: types.ModuleType, pieces: Sequence[Piece], name: str) -> None:
-        """Run the definitions that ``name`` needs, one by one; keep why some of them fail."""
+        """Run the definitions that ``name`` needs, one by one; keep the reasons of those that fail."""
         failures = self.explain.failures
         for step in definitions(pieces, name):
             try:
@@ -88,7 +88,7 @@ class Loader:
                     failures.pop(made, None)
 
     def _run_whole(self, module: types.ModuleType, limit_s: float) -> str:
-        """Run the source as it stands; return why it could not, empty if it could."""
+        """Run the whole source; return why that failed, empty if it succeeded."""
         try:
             with time_limit(limit_s):
                 for place, source in self.pieces:
@@ -114,7 +114,7 @@ class Loader:
         return found
 
     def _missing_arguments(self, found: Any) -> str:
-        """Return the arguments that the constructor still needs, with how the source gives them."""
+        """Return the missing required arguments of the constructor, with how the source passes them."""
         try:
             parameters = inspect.signature(found).parameters.values()
         except (TypeError, ValueError):

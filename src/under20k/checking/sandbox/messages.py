@@ -29,7 +29,7 @@ class Request:
     pieces: Sequence[Piece]
     name: str
     missing: str
-    """The arguments that the constructor needs besides ``arguments``, and how the source calls it."""
+    """Required constructor arguments missing from ``arguments``, and how the source passes them."""
     losses: Sequence[str]
     arguments: dict[str, object]
     profile: Profile
@@ -39,7 +39,7 @@ class Request:
     weights: str | None
     split: str
     normalisation: tuple[float, float] | None
-    """Mean and standard deviation, or None to find them."""
+    """Mean and standard deviation, or None to infer them."""
     jail: str
     whole: bool
     """Whether the source runs whole before its definitions are tried."""
@@ -54,7 +54,7 @@ class Request:
 
     @classmethod
     def read(cls, line: str) -> Request:
-        """Read what ``line`` gives."""
+        """Invert ``line``."""
         row = json.loads(line)
         given = row["normalisation"]
         row |= {"profile": Profile(**row["profile"]), "normalisation": tuple(given) if given else None}
@@ -82,7 +82,7 @@ class Answer:
 
     @classmethod
     def read(cls, line: bytes, report: bytes) -> Answer:
-        """Read what ``lines`` gives; raise ValueError or TypeError for anything else."""
+        """Invert ``lines``. Raises ValueError or TypeError for anything else."""
         return cls(**json.loads(line), report=report)
 
 

@@ -17,7 +17,7 @@ FILE_LIMIT_BYTES = 64 * 2**20
 
 
 def adopt_orphans() -> None:
-    """Adopt what a model leaves running, for ``end_children`` to end it (Linux)."""
+    """Adopt processes that a model leaves running, so that ``end_children`` can kill them (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
@@ -29,7 +29,7 @@ def end_with_parent() -> None:
 
 
 def end_children(rounds: int = 1000) -> None:
-    """Kill every child, and what they leave, until there is none or ``rounds`` have passed (Linux)."""
+    """Kill every child, and the processes they leave, until none remain or ``rounds`` pass (Linux)."""
     for _ in range(rounds):
         if not (children := _children()):
             return

@@ -1,4 +1,4 @@
-"""Judge a student's code in a process of its own, with limits. ``docs/check.md`` says what holds where."""
+"""Judge a student's code in a process of its own, with limits. ``docs/check.md`` has the details."""
 
 from __future__ import annotations
 

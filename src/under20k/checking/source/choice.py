@@ -1,4 +1,4 @@
-"""The choice of a source's model: the one that it makes and trains, else its last class that can be one."""
+"""Choose a source's model: the one that it creates and trains, else its last class that can be one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from under20k.checking.source.top_level import Unit
 
 
 class Models:
-    """The models of a source, and how it makes them."""
+    """The models of a source, and how it creates them."""
 
     def __init__(self, units: Sequence[Unit], path: Path, roots: Sequence[Path] = ()) -> None:
         """Read the top-level statements of the source at ``path``; imports are looked up in ``roots``."""
@@ -55,7 +55,7 @@ class Models:
         return {choice.name, *[m.choice.name for m in makings if m.variable == choice.name][-1:]}
 
     def places(self, choice: Choice) -> set[str] | None:
-        """Return the pieces from the last that makes the model to the next that makes another; None: all."""
+        """Return the pieces from the last that creates the model to the next that creates another."""
         names = self.made_by(choice)
         order = {
             place: at for at, place in enumerate(dict.fromkeys(unit.place for unit in self.declared.units))

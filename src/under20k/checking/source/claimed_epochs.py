@@ -22,7 +22,7 @@ MAX_EPOCHS = 10_000
 
 
 def epochs(pieces: Iterable[Piece]) -> tuple[int, str] | None:
-    """Return the number of epochs and where it stands; None without a number or with several that differ."""
+    """Return the number of epochs and its location; None if there is none, or several that differ."""
     found = _Search()
     for place, text in pieces:
         try:

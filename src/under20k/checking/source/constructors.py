@@ -28,7 +28,7 @@ class Constructor:
     """The arguments for each parameter, as text."""
 
     def missing(self, given: Iterable[str] = ()) -> str:
-        """Say which required parameters are not given, how to give them, and what the source gives.
+        """Describe the missing required parameters, how to give them, and the values in the source.
 
         Empty if none is missing.
         """
@@ -82,7 +82,7 @@ def constructor(declared: Declarations, choice: Choice) -> Constructor:
 
 
 class _Literals:
-    """The literal values that expressions have, as far as the source says."""
+    """The literal values of expressions, as far as the source determines them."""
 
     def __init__(self, declared: Declarations) -> None:
         self.top: dict[str, list[ast.expr]] = {}

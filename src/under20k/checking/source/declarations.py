@@ -40,7 +40,7 @@ OF_TORCH = (
 
 
 class Declarations:
-    """The top level of a source, and the files beside it that its imports name."""
+    """The top level of a source, and the files next to it that it imports."""
 
     def __init__(self, units: Sequence[Unit], path: Path, roots: Sequence[Path] = ()) -> None:
         """Read the top-level statements of the source at ``path``; imports are looked up in ``roots``."""
@@ -80,7 +80,7 @@ class Declarations:
         return found
 
     def node_of(self, name: str) -> ast.ClassDef | Function | None:
-        """Return the class or function of this name, here or in a file beside the source."""
+        """Return the class or function of this name, here or in a file next to the source."""
         if node := self.classes.get(name) or self.functions.get(name):
             return node
         local = self.local(name)
@@ -102,7 +102,7 @@ class Declarations:
         )
 
     def _is_model(self, name: str) -> bool:
-        """Return whether a class derives from nn.Module, by its bases here and in files beside the source."""
+        """Return whether a class derives from nn.Module, by bases here and in files next to the source."""
         if is_model(name, self.classes):
             return True
         elsewhere = (base for base in bases_of(name, self.classes) if base in self.imports)
@@ -179,7 +179,7 @@ class Declarations:
         return self.classes[name].bases != [] and method_of(name, "forward", self.classes) is not None
 
     def local(self, name: str) -> Found | None:
-        """Return what a file beside the source defines under an imported name."""
+        """Return the definition of an imported name in a file next to the source."""
         if name not in self._found:
             nodes = [self.imports[name]] if name in self.imports else self.stars
             found = (find_local(node, name, self.path, self.roots) for node in nodes)

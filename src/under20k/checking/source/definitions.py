@@ -43,7 +43,7 @@ class Step:
     """The compiler's, of ``from __future__`` imports that hold there."""
 
     def compile(self) -> CodeType:
-        """Compile the statement. Raises what ``compile`` does: SyntaxError, ValueError, RecursionError …"""
+        """Compile the statement. Raises SyntaxError, ValueError, RecursionError … as ``compile`` does."""
         code: CodeType = compile(self.code, self.place, "exec", self.flags, dont_inherit=True)
         return code
 
@@ -234,7 +234,7 @@ def _package(node: ast.stmt) -> str:
 
 
 def _in_order(steps: list[Step]) -> list[Step]:
-    """Move what a required step needs before it, if it comes after (cells run in another order)."""
+    """Move a required step's dependencies before it if they come after (cells run in another order)."""
     makers: dict[str, list[int]] = {}
     for index, step in enumerate(steps):
         for name in step.defines:

@@ -1,4 +1,4 @@
-"""Find the classes and functions that a source imports from files beside it. Only parsed."""
+"""Find the classes and functions that a source imports from files next to it, by parsing alone."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Found:
 def find_local(
     node: ast.ImportFrom, name: str, path: Path, roots: Iterable[Path], depth: int = DEPTH
 ) -> Found | None:
-    """Find what ``node`` imports as ``name``, if a file beside the source defines it.
+    """Find the definition that ``node`` imports as ``name``, if it is in a file next to the source.
 
     Args:
         node: the import.

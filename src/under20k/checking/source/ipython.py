@@ -1,4 +1,4 @@
-"""The lines of a notebook that are not Python: magics, shell commands, and what exports make of them."""
+"""The lines of a notebook that are not Python: magics, shell commands, and their exported forms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a source makes models, and which of them it trains."""
+"""Where a source creates models, and which of them it trains."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INSTANCES = re.compile(r"(?i)^(my_?)?(net|model|network|cnn|classifier)(_?\w{1,3
 NOT_MAKING = ("isinstance", "issubclass", "super", "type", "print", "hasattr", "getattr", "setattr")
 TRAINED_BY = ("parameters", "named_parameters", "train", "fit")
 DEPTH = 8
-"""Depth of functions that return what another makes."""
+"""Depth of functions that return the result of another."""
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class Choice:
     node: ast.ClassDef | Function | None = None
     """Its definition, if that is known."""
     file: Path | None = None
-    """File of the definition, if it is imported from one beside the source."""
+    """File of the definition, if it is imported from one next to the source."""
 
 
 @dataclass
 class Making:
-    """A call that makes a model."""
+    """A call that creates a model."""
 
     choice: Choice
     call: ast.Call
@@ -45,7 +45,7 @@ class Making:
 
     @property
     def is_guess(self) -> bool:
-        """Whether only a variable's name says that it is a model."""
+        """Whether only a variable's name suggests that it is a model."""
         return self.choice.kind == "instance" and last_name(self.call.func) != "Sequential"
 
 
@@ -141,7 +141,7 @@ class Makings:
         return None
 
     def _choice(self, call: ast.Call, variable: str) -> Choice | None:
-        """Return the model that a call makes, None if it makes none."""
+        """Return the model that a call creates, None if it creates none."""
         name = call.func.id if isinstance(call.func, ast.Name) else ""
         name = self.declared.aliases.get(name, name)
         if name in self.declared.classes:
@@ -189,7 +189,7 @@ class Makings:
         return None
 
     def returns(self, name: str, depth: int = DEPTH) -> Choice | None:
-        """Return what a local function makes: a class without arguments, else the function itself."""
+        """Return the model of a local function: a class without arguments, else the function itself."""
         if name in self._returned or depth == 0:
             return self._returned.get(name)
         self._returned[name] = None  # for functions that call each other

@@ -45,7 +45,7 @@ class Names:
     """Attributes, and texts that could name one (``getattr``)."""
 
     def add(self, other: Names) -> None:
-        """Add what ``other`` reads, as code of the same scope."""
+        """Add the names that ``other`` reads, as code of the same scope."""
         self.now |= other.now
         self.later |= other.later
         self.globals |= other.globals
@@ -132,7 +132,7 @@ def _scan(nodes: Iterable[ast.AST], lazy: bool, in_function: bool) -> Names:
 
 
 def body_of(function: Function, lazy: bool = False) -> Names:
-    """Return what a function reads from outside when it is called; ``globals``: what it binds there."""
+    """Return the outside names that a function reads when called; ``globals``: those that it binds."""
     inner = _scan(function.body, lazy, True)
     local = (inner.binds | _parameters(function.args)) - inner.globals
     return Names(

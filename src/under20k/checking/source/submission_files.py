@@ -85,7 +85,7 @@ class File:
 
     @property
     def may_hold_model(self) -> bool:
-        """Whether the text, Python or not, names what a model is made of."""
+        """Whether the text, Python or not, names the parts of a model."""
         return bool(re.search(rb"\bnn\b|Module|Sequential", self.path.read_bytes()))
 
     @property
@@ -115,7 +115,7 @@ class File:
         return list(found.values())
 
     def origin(self, name: str, depth: int = 8) -> tuple[File, str] | None:
-        """Return the file that defines what is called ``name`` here, and its name there."""
+        """Return the file that defines the object called ``name`` here, and its name there."""
         self._resolve()
         assert self._names is not None
         if name in self.defined:
@@ -129,7 +129,7 @@ class File:
         return None
 
     def is_borrowed(self, name: str) -> bool:
-        """Return whether another file defines what is called ``name`` here, or what makes it."""
+        """Return whether another file defines the object called ``name`` here, or its factory."""
         node = self.defined.get(name)
         if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Call):
             found = self._called(node.value)
@@ -139,7 +139,7 @@ class File:
 
     @cached_property
     def calls(self) -> list[tuple[Path, str, bool]]:
-        """Calls of what other files define: the file, the name, and whether a model's class calls it."""
+        """Calls of other files' definitions: the file, the name, and whether a model's class calls it."""
         return list(self._calls())
 
     def _calls(self) -> Iterator[tuple[Path, str, bool]]:

@@ -1,4 +1,4 @@
-"""A folder as people have it: whose its files are, which of them hold a model, and which models are the same.
+"""A folder of submissions: the authors of its files, the files with models, and identical models.
 
 Files are parsed and nothing of them runs.
 """
@@ -17,12 +17,12 @@ from under20k.checking.source.target import SUFFIXES, NoModel, Target, parse, pa
 from under20k.errors import UserError
 
 SKIPPED = frozenset({"venv", "env", "node_modules", "site-packages", "lightning_logs", "wandb", "mlruns"})
-"""Folders without work of the author, besides those whose name begins with ``.`` or ``__``."""
+"""Folders without the author's work, in addition to those whose name begins with ``.`` or ``__``."""
 PROJECT_FILES = (
     *(".git", ".gitignore", ".github", "pyproject.toml", "setup.py", "setup.cfg"),
     *("requirements.txt", "environment.yml", "Pipfile", "__init__.py"),
 )
-"""Files at the top of one author's project, and hardly at the top of a class's folder."""
+"""Files typical of the top of one author's project, but not of a class's folder."""
 
 
 @dataclass(frozen=True)
@@ -221,7 +221,7 @@ Models = dict[Path, list[Model]]
 
 
 def _lend(found: Models, parsed: Models, files: Files) -> None:
-    """Give each model what the files that make it say about it: losses, claims, calls."""
+    """Add to each model the losses, claims and calls from the files that create it."""
     for path, models in found.items():
         if models:
             continue
@@ -238,7 +238,7 @@ def _lend(found: Models, parsed: Models, files: Files) -> None:
 
 
 def _with(target: Target, file: File, models: Iterable[Model] = ()) -> Target:
-    """Return the target with what another file says about its class."""
+    """Return the target with another file's losses, claims and calls for its class."""
     calls, claimed = dict.fromkeys(target.calls), claims(file.source)
     for model in models:
         if model.target is not None and model.target.name == target.name:
@@ -258,10 +258,10 @@ def _with(target: Target, file: File, models: Iterable[Model] = ()) -> Target:
 
 
 def _distinct(models: list[Model], files: Files) -> list[Model]:
-    """Drop a class that stands in several files, unless they name different losses."""
+    """Drop copies of a class in several files, unless the files name different losses."""
     imported = {other.path for file in files.values() for other in file.imports()}
     kept: dict[str, tuple[Model, str]] = {}
-    # A module that others import goes before copies of its classes.
+    # A module that others import takes precedence over copies of its classes.
     for model in sorted(models, key=lambda model: model.target is None or model.target.path not in imported):
         target = model.target
         if target is None:

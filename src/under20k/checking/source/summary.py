@@ -1,4 +1,4 @@
-"""The statements of a source that run before its model is called, besides definitions and constants."""
+"""Statements other than definitions and constants that run before a source's model is called."""
 
 from __future__ import annotations
 

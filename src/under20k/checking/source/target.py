@@ -47,7 +47,7 @@ class Target:
     folders: tuple[str, ...] = ()
     """Folders to look in next; in a folder of submissions, those up to the file's submission."""
     package: str = ""
-    """Package of a file beside an ``__init__.py`` or of a dotted name, for its relative imports."""
+    """Package of a file next to an ``__init__.py`` or of a dotted name, for its relative imports."""
     is_notebook: bool = False
     """Whether only its definitions run."""
     others: tuple[str, ...] = ()
@@ -69,7 +69,7 @@ class Target:
         return self.constructor.missing(given)
 
     def summary(self) -> list[str]:
-        """Return what would run before the model is called: the imports, and every other statement."""
+        """Return the code that would run before the model is called: imports and every other statement."""
         imports, runs = [], []
         parts: list[tuple[str, ast.Module]] = []
         if self.is_notebook:
@@ -213,7 +213,7 @@ def _file(place: str) -> tuple[Path, str]:
 
 
 def _package(path: Path) -> str:
-    """Return the package of a file beside an ``__init__.py``; a notebook has none."""
+    """Return the package of a file next to an ``__init__.py``; a notebook has none."""
     folder, parts = path.absolute().parent, list[str]()
     while path.suffix == ".py" and folder.name.isidentifier() and (folder / "__init__.py").is_file():
         parts.append(folder.name)

@@ -34,7 +34,7 @@ class Unit:
     node: ast.stmt
     flags: int
     guarded: bool
-    """Whether it stands below ``if __name__ == "__main__"``."""
+    """Whether it is below ``if __name__ == "__main__"``."""
     names: Names
     binds: set[str]
     changes: set[str]

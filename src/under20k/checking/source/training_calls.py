@@ -18,7 +18,7 @@ LOADERS = re.compile(r"(?i)load(er)?s?$|_dl$|^dl_|dataset|^data$")
 
 
 def trains(node: ast.AST, training: Iterable[str] = (), known: Iterable[str] = ()) -> bool:
-    """Return whether the code that runs with ``node`` trains or goes through a data set, by its calls.
+    """Return whether the code that runs with ``node`` trains or iterates over a data set, by its calls.
 
     Args:
         node: a statement.

@@ -22,7 +22,7 @@ DEPTH = 8
 ADVICE = "save model.state_dict() with torch.save or safetensors"
 NAMES_SHOWN = 3
 STANDS_FOR = "_stands_for"
-"""Attribute with the name of the class that a dictionary stands for."""
+"""Attribute with the name of the class that a dictionary replaces."""
 
 
 class WeightsError(UserError):

@@ -1,1 +1,1 @@
-"""The assignment's own figures, and the page that stands beside them."""
+"""The assignment's own figures, and the page that compares the reproduction with them."""

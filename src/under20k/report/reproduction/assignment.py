@@ -16,7 +16,7 @@ DROP_EPOCH = 7
 
 @dataclass(frozen=True)
 class SpecifiedModel:
-    """What the assignment reports of one model. Accuracies are fractions."""
+    """The assignment's report on one model. Accuracies are fractions."""
 
     parameters: int
     epochs: tuple[tuple[float, float], ...]

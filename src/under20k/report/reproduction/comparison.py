@@ -1,4 +1,4 @@
-"""Recipes side by side, each with what the assignment reports of it."""
+"""Recipes side by side, each with the assignment's own figures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from under20k.report.words import NOTHING, TARGET, enumeration, mark, of_seeds
 from under20k.runs.bench.bench import Bench
 from under20k.runs.bench.statistics import reaches_target
 
-CAPTION = "Measured, beside what the assignment reports"
+CAPTION = "Measured, and as the assignment reports"
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Row:
 
 
 def comparison_table(benches: Sequence[Bench]) -> Table:
-    """Return the recipes beside each other and beside the assignment."""
+    """Return the recipes side by side, with the assignment."""
     single = all(bench.single for bench in benches)
     mean = "" if single else ", mean"
     rows = [

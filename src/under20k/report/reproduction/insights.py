@@ -1,4 +1,4 @@
-"""The assignment's insights, and what the seeds' numbers say about each."""
+"""The assignment's insights, and the evidence from the seeds for each."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Drop:
 
     @property
     def gain(self) -> float:
-        """By how much validation accuracy rose."""
+        """Increase of validation accuracy."""
         return self.after - self.before
 
 
@@ -115,7 +115,7 @@ def drop_insight(benches: Sequence[Bench]) -> str:
 
 
 def speed_insight(benches: Sequence[Bench]) -> str:
-    """Return who reached the target when, and the accuracies after equally many epochs."""
+    """Return when each recipe reached the target, and the accuracies after equally many epochs."""
     hits = [(bench.recipe.name, first_epoch_text(bench)) for bench in benches]
     parts = [f"{'in no epoch' if hit == 'none' else f'in epoch {hit}'} by {name}" for name, hit in hits]
     text = f"Epochs to {TARGET}: reached first {enumeration(parts)}."

@@ -1,4 +1,4 @@
-"""The report of ``under20k reproduce``: each recipe beside what the assignment reports of it."""
+"""The report of ``under20k reproduce``: each recipe next to the assignment's own figures."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def write_reproduction(benches: Sequence[Bench], verdicts: Verdicts, folder: Pat
 
 
 def reproduction_text(benches: Sequence[Bench]) -> str:
-    """Return what the command prints: the assignment's recipes beside it, then who reaches the target."""
+    """Return the command's output: recipes next to the assignment, then which of them reach the target."""
     specified = [bench for bench in benches if bench.recipe.name in SPECIFIED]
     parts = [
         *([comparison_table(specified).text()] if specified else []),
@@ -108,7 +108,7 @@ def reproduction(
 
 
 def overview(benches: Sequence[Bench], command: str) -> tuple[Block, ...]:
-    """Return who reaches the target, each recipe's result in a sentence or two, and the command."""
+    """Return which recipes reach the target, each one's result in a sentence or two, and the command."""
     return (
         Text(target_text(benches)),
         target_table(benches),
@@ -123,21 +123,21 @@ def overview(benches: Sequence[Bench], command: str) -> tuple[Block, ...]:
 
 
 def structure(benches: Sequence[Bench]) -> tuple[Block, ...]:
-    """Return every layer of every architecture, and its receptive field beside the assignment's."""
+    """Return every layer of every architecture, and its receptive field next to the assignment's."""
     fields = {bench.recipe.architecture.receptive_field for bench in benches}
     counted = " and ".join(f"{side}×{side}" for side in sorted(fields))
-    covers = "It covers" if min(fields) >= IMAGE_SIDE else "It does not in every model cover"
+    covers = "It covers" if min(fields) >= IMAGE_SIDE else "Not in every model does it cover"
     return (
         *(architecture_table(of[0].recipe, names_of(of)) for of in by_architecture(benches)),
         Text(
             f"The assignment states a receptive field of {RECEPTIVE_FIELD}×{RECEPTIVE_FIELD} pixels. "
-            f"Counted, padding included, it is {counted}. {covers} the {IMAGE_SIDE}×{IMAGE_SIDE} image."
+            f"Including padding, it is {counted}. {covers} the {IMAGE_SIDE}×{IMAGE_SIDE} image."
         ),
     )
 
 
 def requirements(benches: Sequence[Bench], verdicts: Verdicts) -> tuple[Block, ...]:
-    """Return each requirement with its evidence, after what each model misses."""
+    """Return the rules that each model misses, then each requirement with its evidence."""
     summaries, tables = [], []
     for name in (bench.recipe.name for bench in benches):
         checked = verdicts.get(name, ())
@@ -156,7 +156,7 @@ def requirements(benches: Sequence[Bench], verdicts: Verdicts) -> tuple[Block, .
 
 
 def configuration_table(benches: Sequence[Bench]) -> Table:
-    """Return how each recipe trains, beside the settings that the assignment gives."""
+    """Return each recipe's training settings next to the assignment's."""
     columns = []
     for bench in benches:
         columns.append((bench.recipe.name, settings(bench)))
@@ -190,7 +190,7 @@ def stated_settings(specified: SpecifiedModel) -> dict[str, str]:
 
 
 def seeds_epochs_table(bench: Bench) -> Table:
-    """Return a row an epoch over the seeds, the learning-rate drop marked, the assignment's beside it."""
+    """Return a row per epoch over the seeds, with learning-rate drops and the assignment's figures."""
     specified = SPECIFIED.get(bench.recipe.name)
     stated = specified.epochs if specified else ()
     dropped = {drop.epoch for drop in drops(bench)}
@@ -245,7 +245,7 @@ def curves(bench: Bench, *, drawn: bool = True) -> Picture:
 
 
 def times_table(benches: Sequence[Bench]) -> Table:
-    """Return what the seeds ran on, and how long each recipe took."""
+    """Return the seeds' hardware and software, and how long each recipe took."""
     rows = environment_rows([seed.environment for bench in benches for seed in bench.seeds])
     for bench in benches:
         mean = "" if bench.single else ", mean of a seed"

@@ -29,11 +29,11 @@ class HeadCost:
     connected: int
     """A fully connected layer on ``maps``, in place of the head."""
     pooled_maps: tuple[int, ...] | None
-    """Output of the last max pooling; None where there is none, or only the head follows it."""
+    """Output of the last max pooling; None if there is none, or only the head follows it."""
     after_pool: int
     """All layers after the last max pooling, the head included."""
     connected_after_pool: int
-    """A fully connected layer on ``pooled_maps``, in their place."""
+    """A fully connected layer on ``pooled_maps``, replacing these layers."""
     pooled_head: int
     """A head that pools ``maps`` first and then has a 1×1 convolution."""
 
@@ -72,7 +72,7 @@ class HeadCost:
         maps, averaged = shape_text(self.maps), shape_text(self.averaged[1:])
         saved = f"{self.saved:,}" if self.saved > 0 else "none"
         text = (
-            f"The last block gives {maps} maps. A fully connected layer on them has {self.connected:,} "
+            f"The last block outputs {maps} maps. A fully connected layer on them has {self.connected:,} "
             f"parameters, this head {self.head:,}: "
         )
         text += f"global average pooling, here of {averaged} maps, saves {saved}. "

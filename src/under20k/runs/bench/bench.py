@@ -38,11 +38,11 @@ DIGEST = "sha256"
 
 
 TIMED_BY = ("engine", "precision", "instruction_set", "device", "threads", "processor")
-"""Entries of an environment that a training's seconds depend on, beside the recipe."""
+"""Entries of an environment that a training's seconds depend on, apart from the recipe."""
 
 
 def timed_differently(environments: Iterable[Mapping[str, Any]]) -> str:
-    """Return how trainings differ in what their seconds depend on: ``threads 1 and 2``; empty if they do not.
+    """Return how trainings differ in entries that affect their time: ``threads 1 and 2``; else empty.
 
     A mean of seconds measured differently is marked wherever it is shown.
     """
@@ -181,7 +181,7 @@ class Bench:
     recipe: Recipe
     seeds: tuple[SeedResult, ...]
     failures: tuple[str, ...] = ()
-    """Why trainings were given up; no figure counts them."""
+    """Reasons of the trainings that failed; no figure counts them."""
     command: str = ""
     date: str = ""
 
@@ -211,7 +211,7 @@ class Bench:
             raise UserError("no run to report")
         for run in runs:
             if not run.finished:
-                raise UserError(f"{run.path} is not finished; go on with 'under20k train … --resume'")
+                raise UserError(f"{run.path} is not finished; continue it with 'under20k train … --resume'")
             if differences := run.recipe.differences(runs[0].recipe):
                 raise UserError(
                     f"{run.path} differs from {runs[0].path} in {', '.join(differences)}; "
@@ -307,7 +307,7 @@ class Bench:
 
     @classmethod
     def from_dict(cls, data: Any) -> Bench:
-        """Return the bench of plain values, or of what ``bench.json`` holds, in format 1 or 2.
+        """Return the bench of plain values, or of the content of ``bench.json``, in format 1 or 2.
 
         The first versions wrote no digest. Raises UserError for anything else.
         """
@@ -355,7 +355,7 @@ class Bench:
 
     @classmethod
     def open(cls, path: Path) -> Bench:
-        """Return the bench in a folder. Raises UserError where there is none, or it is damaged."""
+        """Return the bench in a folder. Raises UserError if it is missing or damaged."""
         if not is_present(path / FILE):
             raise UserError(f"there is no bench in {path}; make one with 'under20k bench'")
         try:

@@ -1,4 +1,4 @@
-"""``bench.json``: a line a seed, its epochs as columns; what all seeds have in common stands once."""
+"""``bench.json``: a line per seed, with epochs as columns; entries common to all seeds are stored once."""
 
 from __future__ import annotations
 

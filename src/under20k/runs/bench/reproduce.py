@@ -43,7 +43,7 @@ def reproduce(
         compute: What to train on; ``threads`` are those of each training.
         places: Of the runs, the benches, and MNIST.
         jobs: Trainings in parallel; by default what is measured to be fastest.
-        existing: What to do with runs that another engine or code version has trained, as in ``bench``.
+        existing: Treatment of runs that another engine or other numerics trained, as in ``bench``.
         on_event: Called with every event of ``runs.events``.
 
     Returns:
@@ -57,7 +57,7 @@ def reproduce(
         raise UserError(f"seeds: {seeds}; allowed are whole numbers from 1 to {MAX_SEEDS}")
     recipes = REPRODUCED if recipes is None else recipes
     load(places.data, on_event=on_event)  # once, rather than in every process at the same time
-    # The longest trainings first: what is left at the end is short.
+    # The longest trainings first, so that short ones remain at the end.
     by_length = sorted(recipes, key=lambda recipe: -recipe.epochs)
     tasks = [Task(recipe, seed, places, compute) for recipe in by_length for seed in range(seeds)]
     outcome = train_all(tasks, differing=DIFFERING[existing], jobs=jobs, on_event=on_event)

@@ -1,4 +1,4 @@
-"""Train a recipe over many seeds, and collect what they show together.
+"""Train a recipe over many seeds, and collect their statistics.
 
 A bench folder holds ``bench.json``: the recipe, every seed's epochs and environment, the statistics. The run
 folders stay where they are.
@@ -35,12 +35,12 @@ DIFFERING: dict[str, Differing] = {"resume": "refuse", "replace": "replace", "re
 
 @dataclass(frozen=True)
 class BenchResult:
-    """What ``bench`` returns."""
+    """The result of ``bench``."""
 
     bench: Bench
     folder: Path
     other: Bench | None = None
-    """What it was compared with, by ``versus``."""
+    """The bench of the recipe ``versus``."""
     other_folder: Path | None = None
 
 
@@ -77,7 +77,7 @@ def bench(
         **changes: settings that replace the recipe's own.
 
     Raises:
-        UserError: for whatever is wrong, and where no seed is left.
+        UserError: for any invalid argument, and if no seed succeeds.
     """
     end_if_only_imported()
     recipe = (named(recipe) if isinstance(recipe, str) else recipe).with_changes(**changes)
@@ -107,17 +107,17 @@ def bench(
 
 
 def check_names(recipes: Sequence[Recipe]) -> None:
-    """Raise UserError where the runs of two recipes would share folders."""
+    """Raise UserError if the runs of two recipes would share folders."""
     for one, other in combinations([recipe.name for recipe in recipes], 2):
         if folded(safe_name(one)) == folded(safe_name(other)):
             same = f"the recipes {one} and {other} would share run folders"
             if one == other:
                 same = f"both recipes are called {one}"
-            raise UserError(f"{same}; compare two, or give the one in a file another name")
+            raise UserError(f"{same}; compare different recipes, or give the one in a file another name")
 
 
 def collect(recipe: Recipe, outcome: Outcome, folder: Path) -> Bench | None:
-    """Return the bench of a recipe's finished runs, which ``folder`` will hold; None where there are none."""
+    """Return the bench of a recipe's finished runs, to be saved in ``folder``; None if there are none."""
     runs = [run for run in outcome.runs.values() if run.recipe == recipe]
     failures = [failure for failure in outcome.failures if failure.task.recipe == recipe]
     if not runs:
@@ -132,7 +132,7 @@ def collect(recipe: Recipe, outcome: Outcome, folder: Path) -> Bench | None:
 
 
 def check_seeds(seeds: Sequence[int]) -> None:
-    """Raise UserError unless they are consecutive whole numbers, at least one."""
+    """Raise UserError unless the seeds are consecutive whole numbers, at least one."""
     if not seeds:
         raise UserError("no seed to train; give a range such as 0-29")
     if len(seeds) > MAX_SEEDS:

@@ -100,7 +100,7 @@ class DaskWorkers:
         return BackendLost(f"the scheduler at {self._address} is gone")
 
     def _look(self) -> Iterator[str]:
-        """Yield notes on workers that have gone."""
+        """Yield notes on lost workers."""
         from under20k.runs.parallel import dask_worker
 
         try:
@@ -128,7 +128,7 @@ class DaskWorkers:
 
 
 def perform_away(task: Task, topic: str, command_line: str) -> dict[str, bytes]:
-    """Perform a task on a worker of a cluster, logging its events under ``topic``; return the run's files."""
+    """Perform a task on a worker of a cluster, log its events under ``topic``, and return the run's files."""
     from distributed import get_worker
 
     worker = get_worker()
@@ -177,7 +177,7 @@ def adopt(task: Task, files: Mapping[str, bytes]) -> None:
 
 
 def reach(address: str) -> None:
-    """Raise OSError if nothing listens at the address, or stays silent: Dask would wait for ever."""
+    """Raise OSError unless something answers at the address: Dask would wait forever."""
     from distributed.comm import get_address_host_port, parse_address
 
     scheme = parse_address(address)[0]

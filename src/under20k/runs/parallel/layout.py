@@ -35,7 +35,7 @@ from under20k.runs.parallel.task import Task
 from under20k.runs.provenance import native_build, processor
 
 FORMAT = 1
-MAX_KEPT = 200  # answers in the file
+MAX_KEPT = 200  # measurements in the file
 BUDGET_S = 1.5  # for a measurement
 BUDGET_FRACTION = 0.02  # of the time of all trainings that it may take
 MACS_PER_S = 5e10  # to estimate that time
@@ -62,9 +62,9 @@ class Speeds:
     one_s: float
     """A network alone, on all cores."""
     several_s: float
-    """Several networks at once, which share the cores, each on as many images."""
+    """Several networks at once, which share the cores, each on the same number of images."""
     reliable: bool = True
-    """Whether they were measured for long enough and beside no other work: only then are they remembered."""
+    """Whether they were measured for long enough, on an idle machine: only then are they remembered."""
 
 
 Measure = Callable[[Recipe, Compute, int, int, float], Speeds]
@@ -167,7 +167,7 @@ def why_in_this_process() -> str:
     main = sys.modules["__main__"]
     file = getattr(main, "__file__", None)
     if file is not None and getattr(main, "__spec__", None) is None and not os.path.exists(file):
-        return f"others would import its program, {file}, which is no file"
+        return f"others would import its program, {file}, which is not a file"
     return ""
 
 
@@ -240,7 +240,7 @@ def remembered(
 
 
 def cache_file() -> Path | None:
-    """Return the file of earlier answers; None where this user has no home folder."""
+    """Return the file of earlier measurements; None if this user has no home folder."""
     try:
         return cache_folder().with_name("layouts.json")
     except UserError:

@@ -1,4 +1,4 @@
-"""An executor of worker processes that can be killed at any moment.
+"""An executor of worker processes that can be killed at any time.
 
 A worker performs one call after the other and has a pipe of its own to its parent, so one that dies takes no
 other with it. There is no lock, queue or semaphore that a killed worker could leave held, and nothing that
@@ -96,7 +96,7 @@ class SeparateProcesses(Executor):
             process.join(JOIN_S)
 
     def _serve(self) -> None:
-        """Perform one call after the other on a worker; the life of a thread."""
+        """Perform one call after the other on a worker; the main loop of a thread."""
         process, connection = None, None
         while (call := self._calls.get()) is not None:
             future, work = call
@@ -202,7 +202,7 @@ def _main_script() -> str | None:
 def interrupts_held() -> Iterator[None]:
     """Block Ctrl-C and hang-ups during the block, and for good in the threads and processes it starts.
 
-    They reach every process of the terminal, but this one alone decides, and ends the workers.
+    They reach every process of the terminal, but only this one handles them, and ends the workers.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield

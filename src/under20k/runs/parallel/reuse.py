@@ -1,4 +1,4 @@
-"""Which runs are reused rather than trained again."""
+"""Decide which runs are reused instead of retrained."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from under20k.runs.provenance import identity
 from under20k.runs.run import Run, lock
 
 Differing = Literal["reuse", "refuse", "replace"]
-"""What to do with a run that another engine or code version trained, in part or whole."""
+"""Treatment of a run that another engine or other numerics trained, in part or whole."""
 
 
 def finished(task: Task) -> Run | None:
     """Return the finished run of a task, if any.
 
-    Raises UserError where another run takes its place, or it is damaged.
+    Raises UserError if another run occupies its folder, or it is damaged.
     """
     if not is_present(task.path / "model.safetensors"):
         return None
@@ -73,7 +73,7 @@ def differences(run: Run, expected: Mapping[str, Any]) -> str:
     """
     trained = [identity(session) for session in run.sessions]
     parts = []
-    # What cannot be known before has to be the same in all sessions.
+    # Entries that are only known after training have to be the same in all sessions.
     for name, value in (trained[-1] | dict(expected)).items():
         others = [by.get(name) for by in trained if by.get(name) != value]
         if others:

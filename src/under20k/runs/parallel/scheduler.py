@@ -25,7 +25,7 @@ from under20k.runs.run import InUse, Run
 from under20k.runs.train import finished_event
 
 POLL_S = 0.1
-LOOK_S = 1.0  # between two checks of what another process trains
+LOOK_S = 1.0  # between two checks of a run that another process trains
 ATTEMPTS = 2  # at a training whose worker dies
 
 Expect = Callable[[Task], Mapping[str, Any]]
@@ -34,7 +34,7 @@ Expect = Callable[[Task], Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Failure:
-    """A training that was given up, and why."""
+    """A training that failed for good, and why."""
 
     task: Task
     reason: str
@@ -45,7 +45,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of many trainings."""
+    """The outcome of many trainings."""
 
     runs: Mapping[Path, Run]
     """The finished ones, by their folder, in the order of the tasks."""
@@ -78,7 +78,7 @@ def train_all(
         on_event: called, from the calling thread, with every event.
 
     Raises:
-        UserError: for what no training could do with, and for runs that ``differing`` refuses.
+        UserError: for arguments with which no training can start, and for runs that ``differing`` refuses.
     """
     end_if_only_imported()
     for task in tasks:
@@ -137,7 +137,7 @@ def _placed(
 
 
 class _Schedule:
-    """The trainings that are left to do, and what has been tried."""
+    """The remaining trainings, and the attempts so far."""
 
     def __init__(
         self,
@@ -151,7 +151,7 @@ class _Schedule:
         self.left = {task.path: task for task in tasks}
         self.attempts = dict.fromkeys(self.left, 0)
         self.elsewhere: dict[Path, float] = {}
-        """When to look again at what other processes train."""
+        """When to check again on the runs that other processes train."""
         self.ended: SimpleQueue[tuple[Task, Future[Any]]] = SimpleQueue()
         self.failures: list[Failure] = []
 
@@ -211,7 +211,7 @@ class _Schedule:
             self._take(task, run)
 
     def _look_elsewhere(self) -> None:
-        """Take what other processes have finished, and train what they have left unfinished."""
+        """Reuse runs that other processes have finished, and train those that they left unfinished."""
         for path in [path for path, due in self.elsewhere.items() if monotonic() >= due]:
             task = self.left[path]
             try:

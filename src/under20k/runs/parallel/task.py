@@ -50,7 +50,7 @@ class Backend(Protocol):
 
     @property
     def retryable(self) -> tuple[type[BaseException], ...]:
-        """What ``collect`` raises for a worker that died."""
+        """The exception that ``collect`` raises if a worker died."""
 
     def submit(self, task: Task) -> Future[Any]:
         """Train a task when a worker is free."""
@@ -63,7 +63,7 @@ class Backend(Protocol):
 
 
 class BackendLost(UserError):
-    """No training can go on."""
+    """The backend is gone, and no training can continue."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(f"{reason}; finished runs are kept; run the command again to continue")
@@ -89,7 +89,7 @@ def perform(task: Task, on_event: OnEvent, command_line: str | None = None) -> N
 
 
 def sparing(on_event: OnEvent) -> OnEvent:
-    """Return what passes a training's events on, except for steps in quick succession.
+    """Return a callable that forwards a training's events, except for steps in quick succession.
 
     The end of a task itself is left to the scheduler, which has to collect the run first. What is wrong with
     the files of MNIST, the scheduler's process has said.

@@ -59,7 +59,7 @@ def _seed_of(run: Run, folder: Path) -> SeedResult:
 
 
 def committed(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an environment; its commit is the current one if that is what trained, committed only later."""
+    """Return an environment; its commit is the current one if its sources were committed after training."""
     if not (committed_since(environment) and built_as_here(environment)):
         return dict(environment)
     return {name: value for name, value in environment.items() if name != "git_diff"} | {"git": git_hash()}

@@ -60,7 +60,7 @@ def checksum_mismatch(recorded: Mapping[str, Any], expected: Mapping[str, Any]) 
 
 
 def _primary(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``record.json`` without the checksums and without what follows from the rest."""
+    """Return ``record.json`` without the checksums and the derived entries."""
     primary = _without(values, *DERIVED, CHECKSUM, PARTS)
     primary["seeds"] = [_without(seed, "validation_accuracy", "time_s") for seed in values["seeds"]]
     if "timing" in values:

@@ -1,6 +1,6 @@
 """Compare a record's numbers with each other: figures, seeds, dates, times.
 
-``inconsistencies`` lists what no training gives, ``remarks`` what hardly any gives; each a sentence.
+``inconsistencies`` lists impossible figures, ``remarks`` possible but unlikely ones; each as a sentence.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from under20k.runs.records.record import Record
 CLOCK_SKEW = timedelta(days=1)  # a clock may be wrong, or in another time zone
 CLOCK_ERROR_S = 2.0  # times are whole seconds, and a clock may be set during a training, …
 CLOCK_ERROR_FRACTION = 0.01  # … or be off by a fraction of its time
-MAX_FLOPS = 2e12  # per second and thread: several times what a core of today computes
+MAX_FLOPS = 2e12  # per second and thread: several times the peak of a core today
 TIMING_FACTOR = 3.0  # between the CPU seconds of a timed training and those of the record's seeds
 MAX_START_S = 10.0  # for a timed process to start
 LOSS_ROUNDING = 1e-9
@@ -33,7 +33,7 @@ OUTLIER_SD = 10.0  # distance from the other seeds, in standard deviations
 
 
 def inconsistencies(record: Record, now: datetime | None = None) -> list[str]:
-    """Return what is wrong between a record's numbers. ``now`` defaults to the current time."""
+    """Return the contradictions between a record's numbers. ``now`` defaults to the current time."""
     recipe = record.bench.recipe
     return [
         *(text for seed in record.bench.seeds for text in _curve(recipe, seed)),
@@ -44,7 +44,7 @@ def inconsistencies(record: Record, now: datetime | None = None) -> list[str]:
 
 
 def _curve(recipe: Recipe, seed: SeedResult) -> Iterator[str]:
-    """Yield what is wrong within a seed's curve beyond ``metrics.epoch_faults``."""
+    """Yield the faults of a seed's curve that ``metrics.epoch_faults`` does not cover."""
     for epoch in seed.epochs:
         for text in (*_losses(recipe, epoch), *_speed(recipe, seed, epoch)):
             yield f"seed {seed.seed}, epoch {epoch.epoch}: {text}"
@@ -95,7 +95,7 @@ def _copies(record: Record) -> Iterator[str]:
 
 
 def _marks(record: Record, seed: SeedResult) -> Iterator[tuple[str, tuple[object, ...]]]:
-    """Yield what tells a seed's training from any other: in words, and as a value to compare."""
+    """Yield properties unique to each seed's training: as text, and as a value to compare."""
     yield "weights", ("weights", record.weights.get(seed.seed))
     times = ((epoch.train_time_s, epoch.total_time_s) for epoch in seed.epochs)
     yield "times in every epoch", ("times", *times)
@@ -133,7 +133,7 @@ def _dates(record: Record, now: datetime) -> Iterator[str]:
 
 
 def _timing(record: Record) -> Iterator[str]:
-    """Yield where the timing does not fit the machine and the times of the seeds."""
+    """Yield contradictions between the timing and the machine and times of the seeds."""
     timing = record.timing
     if timing is None:
         return
@@ -167,7 +167,7 @@ def _timing(record: Record) -> Iterator[str]:
 
 
 def remarks(record: Record) -> list[str]:
-    """Return what is unusual about a record, but possible: outliers, a test set far from validation.
+    """Return unusual but possible figures of a record: outliers, test accuracy far from validation accuracy.
 
     Also says if the record's numerics are not today's, so that reruns cannot give its bits.
     """

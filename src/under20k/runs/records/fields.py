@@ -40,12 +40,12 @@ def expect(name: str, value: Any, valid: bool, allowed: str) -> None:
 
     Args:
         name: of the field.
-        value: what the field holds.
-        valid: whether that is allowed.
-        allowed: what is allowed, in words.
+        value: the field's value.
+        valid: whether it is allowed.
+        allowed: the allowed values, as text.
 
     Raises:
-        InvalidValue: names the field, its value and what is allowed.
+        InvalidValue: names the field, its value and the allowed values.
     """
     if not valid:
         raise InvalidValue(f"{name} is {value!r:.80}; expected {allowed}")
@@ -70,12 +70,12 @@ ENVIRONMENT: dict[str, tuple[Callable[[Any], bool], str]] = {
     "cores": (lambda value: is_count(value, 1, MAX_CORES), f"a whole number from 1 to {MAX_CORES}"),
     "threads": (lambda value: is_count(value, 1, MAX_THREADS), f"a whole number from 1 to {MAX_THREADS}"),
 }
-"""A test for each field that a seed's environment must have, and what it allows in words."""
+"""A test for each field that a seed's environment must have, and the allowed values as text."""
 
 
 def check_environment(environment: Mapping[str, Any]) -> None:
     """Raise InvalidValue for a field of a seed's environment that no training writes."""
-    # A record says that a seed was resumed, not by whom.
+    # A record says whether a seed was resumed, without the later sessions.
     for fault in environment_faults(
         {name: value for name, value in environment.items() if name != "resumed"}
     ):

@@ -75,9 +75,9 @@ def rerun(
     Args:
         drawn: records, each with the seeds to train.
         reuse: folder of runs; finished ones of a record's recipe and seed are compared, not trained.
-        jobs: trainings at a time; by default as many as there are cores.
+        jobs: trainings in parallel; by default one per core.
         data_dir: holds MNIST; by default the cache folder.
-        on_event: called with what the trainings do.
+        on_event: called with the events of the trainings.
 
     Returns:
         One result a seed, in the order given, then those of ``reuse``.
@@ -132,7 +132,7 @@ class _Trainings:
         return list(self.runs)
 
     def train(self, wanted: Iterable[Key]) -> None:
-        """Train what is not trained yet, together if instruction set and precision are the same."""
+        """Train the remaining seeds, together if instruction set and precision are the same."""
         groups: dict[tuple[Any, ...], list[Key]] = {}
         for key in wanted:
             if key not in self.runs and key not in self.failures:
@@ -176,7 +176,7 @@ class _Trainings:
         if self._same_bits(key):
             return result(measured, True, True, f"{both}: bit-exact")
         here, there = _machine(run.session), _machine(recorded.environment)
-        # torch does not record a device that it chose itself, so only what both name decides.
+        # torch does not record a device that it chose itself, so compare only entries that both have.
         differing = [name for name in here if here[name] != there.get(name)]
         witness = self._witness(key)
         if witness is not None or not differing:

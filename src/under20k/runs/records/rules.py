@@ -29,7 +29,7 @@ ASSIGNMENT = (REGULARIZED, MINIMAL)
 REFERENCE, REFERENCE_ENGINE = MINIMAL, "torch"
 """The training that the track ``fast`` is timed against."""
 EQUAL = ("engine", "precision", "device", "numerics")
-"""What all seeds of a record must have in common."""
+"""Entries of an environment that all seeds of a record must have in common."""
 
 
 def broken(
@@ -64,7 +64,7 @@ def broken(
 
 
 def recipe_rules(track: str, bench: Bench) -> list[str]:
-    """Return what the recipe and its teachers break; the track ``reference`` allows no change at all."""
+    """Return the rules that recipe and teachers break; the track ``reference`` allows no change at all."""
     recipe = bench.recipe
     wrong = network_rules(recipe)
     if recipe.distillation:
@@ -76,7 +76,7 @@ def recipe_rules(track: str, bench: Bench) -> list[str]:
 
 
 def network_rules(recipe: Recipe) -> list[str]:
-    """Return what a recipe breaks of the rules for every network: size, epochs, BatchNorm."""
+    """Return the rules for every network that a recipe breaks: size, epochs, BatchNorm."""
     wrong = []
     if (parameters := recipe.architecture.parameters) >= PARAMETER_LIMIT:
         wrong.append(f"{parameters:,} parameters; fewer than {PARAMETER_LIMIT:,} are allowed")
@@ -89,7 +89,7 @@ def network_rules(recipe: Recipe) -> list[str]:
 
 
 def seed_rules(bench: Bench) -> list[str]:
-    """Return what the seeds break: their number and order, equal trainings, committed sources."""
+    """Return the rules that the seeds break: their number and order, equal trainings, committed sources."""
     wrong = [f"a seed failed: {failure}" for failure in bench.failures]
     wrong += teacher_rules(bench)
     numbers = [seed.seed for seed in bench.seeds]
@@ -135,12 +135,12 @@ def test_rules(test_readings: Mapping[int, int]) -> list[str]:
 
 
 def timing_rules(timing: Timing | None) -> list[str]:
-    """Return what the timing breaks: the cores, the reference, the number of turns."""
+    """Return the rules that the timing breaks: the cores, the reference, the number of turns."""
     if timing is None:
         return ["training was not timed against the reference"]
     wrong = []
     if timing.cores != CORES:
-        wrong.append(f"timed on {timing.cores} cores; the rule is {CORES}")
+        wrong.append(f"timed on {timing.cores} cores; {CORES} are required")
     if timing.reference != (expected := reference_text(REFERENCE, REFERENCE_ENGINE)):
         wrong.append(f"timed against {timing.reference}; the reference is {expected}")
     if len(timing.subject_s) < TURNS:
@@ -149,7 +149,7 @@ def timing_rules(timing: Timing | None) -> list[str]:
 
 
 def target_rules(bench: Bench) -> list[str]:
-    """Return whether the mean misses the target, or may reach it by chance."""
+    """Return faults if the mean misses the target, or may reach it by chance."""
     statistics = bench.statistics
     mean, p = statistics.summary.last.mean, statistics.p_exceeds_target
     wrong = []
@@ -158,6 +158,7 @@ def target_rules(bench: Bench) -> list[str]:
     if p is None or p >= SIGNIFICANCE:
         shown = "unknown" if p is None else f"{p:#.2g}"
         wrong.append(
-            f"one-sided t-test, mean > {percent(statistics.target)}: p = {shown}, not below {SIGNIFICANCE}"
+            f"p-value {shown} (one-sided t-test, H₀: mean ≤ {percent(statistics.target)}); it must be below "
+            f"{SIGNIFICANCE}"
         )
     return wrong

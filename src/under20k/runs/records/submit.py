@@ -1,4 +1,4 @@
-"""Make a record of a bench, with the one reading of the test set that belongs to it."""
+"""Create a record from a bench, with its one reading of the test set."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def submit(
     data_dir: Path | None = None,
     on_event: OnEvent = ignore,
 ) -> Path:
-    """Make a record of a bench and return its folder, to which ``report.records`` adds the page.
+    """Create a record from a bench and return its folder, to which ``report.records`` adds the page.
 
     If no rule is broken, each seed's model is evaluated again on validation, the test set is read, unless it
     was, and in the track ``fast`` the training is timed against the reference.
@@ -55,7 +55,7 @@ def submit(
         records_dir: holds all records.
         turns: trainings to time in the track ``fast``.
         data_dir: holds MNIST; by default the cache folder.
-        on_event: called with what is going on.
+        on_event: called with the events of timing, evaluation and download.
 
     Raises:
         UserError: names every rule that is broken.
@@ -72,7 +72,7 @@ def submit(
     if taken := existing(records_dir / record.folder):
         raise UserError(f"{taken} already exists; give another --name")
     refuse(track, obstacles(record, turns))
-    on_event(Note("evaluating every model again on validation"))
+    on_event(Note("evaluating every model again on the validation images"))
     for run, seed in zip(runs, bench.seeds, strict=True):
         confirm(run, seed.validation_accuracy, data_dir, on_event)
     for run in runs:
@@ -87,7 +87,7 @@ def submit(
 
 
 def refuse(track: str, wrong: Sequence[str]) -> None:
-    """Raise UserError with everything that is wrong, if anything is."""
+    """Raise UserError with all faults, if there are any."""
     if wrong:
         raise UserError(f"not a record of the track {track}: {'; '.join(wrong)}")
 
@@ -132,7 +132,7 @@ def confirm(run: Run, recorded: float, data_dir: Path | None, on_event: OnEvent)
         run: finished.
         recorded: validation accuracy of its last epoch, as a fraction.
         data_dir: holds MNIST.
-        on_event: called with what a download does.
+        on_event: called with the events of a download.
 
     Raises:
         UserError: the model's accuracy is another one.

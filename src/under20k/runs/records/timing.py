@@ -162,7 +162,7 @@ def timed(
         started = time.perf_counter()
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)
         try:
-            # The model appears complete, by a rename; what the process writes later is not training.
+            # A rename makes the complete model appear; the process's later writes are not training.
             while not model.exists() and process.poll() is None:
                 time.sleep(POLL_S)
             seconds = time.perf_counter() - started

@@ -29,7 +29,7 @@ MISSING = object()
 
 
 def check(path: Path) -> list[str]:
-    """Return what is wrong with the record in a folder, a sentence each; empty if it holds."""
+    """Return the faults of the record in a folder, a sentence each; empty if it is valid."""
     try:
         files = RecordFiles.read(path)
         record = Record.from_files(files)
@@ -59,10 +59,10 @@ def evaluated(path: Path, data_dir: Path | None = None, on_event: OnFetch = igno
     Args:
         path: the record's folder.
         data_dir: holds MNIST; by default the cache folder.
-        on_event: called with what a download does.
+        on_event: called with the events of a download.
 
     Returns:
-        What is wrong, and if nothing is, the result in a sentence.
+        The faults, and if there are none, the result in a sentence.
 
     Raises:
         UserError: MNIST is not available.
@@ -80,11 +80,11 @@ def evaluated(path: Path, data_dir: Path | None = None, on_event: OnFetch = igno
     model = f"its model of seed {seed.seed}"
     result = f"{model} classifies {found.correct:,} of {found.images:,} validation images correctly"
     if abs(found.correct - expected) > tolerance:
-        return [f"{result}; its last epoch says {expected:,}"], ""
+        return [f"{result}; its last epoch records {expected:,}"], ""
     if not math.isclose(found.loss, loss, rel_tol=LOSS_TOLERANCE):
-        return [f"{model} has a validation loss of {found.loss:.6f}; its last epoch says {loss:.6f}"], ""
+        return [f"{model} has a validation loss of {found.loss:.6f}; its last epoch records {loss:.6f}"], ""
     if found.correct == expected:
-        return [], f"{result}, as its last epoch says"
+        return [], f"{result}, as its last epoch records"
     return [], f"{result}, within {IMAGES_TOLERANCE} of the {expected:,} recorded"
 
 
@@ -92,8 +92,8 @@ def differences(recorded: Any, expected: Any, where: str = "") -> list[str]:
     """Return where two plain values differ: numbers by more than rounding, anything else at all.
 
     Args:
-        recorded: what a record's file holds.
-        expected: what it should hold.
+        recorded: the content of a record's file.
+        expected: its expected content.
         where: both, in the file: ``seeds[3].time_s``.
 
     Returns:
