@@ -149,7 +149,7 @@ def test_python_examples_run(folder, monkeypatch):
     assert float(share) / 100 == pytest.approx(run.metrics()[-1].validation_accuracy, abs=0.0003)
 
 
-def test_what_a_network_takes_is_said_wherever_its_weights_are(tmp_path):
+def test_saved_weights_always_name_their_normalisation(tmp_path):
     run = train("minimal", architecture="4p,6p|l", epochs=1, places=Places(tmp_path))
     with safe_open(run.path / "model.safetensors", "numpy") as file:
         metadata = file.metadata()

@@ -128,7 +128,7 @@ def test_a_rounded_value_does_not_meet_what_the_value_misses(example: Benchmark)
 
 
 @pytest.mark.parametrize("missing", ["machine", "epoch", "scaling", "evaluation", "process", "kernels"])
-def test_what_was_not_measured_is_said(example: Benchmark, missing: str) -> None:
+def test_missing_measurements_are_marked(example: Benchmark, missing: str) -> None:
     before = page(example)
     del example["parts"][missing]
     after = page(example)
@@ -155,7 +155,7 @@ def test_the_readme_table(example: Benchmark) -> None:
     assert "quick run" not in text
 
 
-def test_a_quick_run_says_so(example: Benchmark) -> None:
+def test_a_quick_run_is_labelled(example: Benchmark) -> None:
     changed = copy.deepcopy(example) | {"quick": True}
     assert "A quick run" in page(changed)
     assert "A quick run" not in page(example)

@@ -57,6 +57,6 @@ def test_the_full_amount_is_whole_epochs() -> None:
     assert replace(command.QUICK, compile=True) == command.QUICK  # a quick run leaves nobody out
 
 
-def test_a_training_that_fails_is_told() -> None:
+def test_a_training_that_fails_is_reported() -> None:
     with pytest.raises(UserError, match="mimimal"):
         observe(["train", "mimimal"])

@@ -82,7 +82,7 @@ def check(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     ("name", "code"),
     [("plain.py", 0), ("no_norm.py", 1), ("needs_package.py", 1), ("imports_local.ipynb", 0)],
 )
-def test_the_command_says_the_same(results, tmp_path, name, code):
+def test_the_command_agrees_with_the_function(results, tmp_path, name, code):
     (case,) = [case for case in CASES if case.name == name]
     path = case.write(tmp_path)
     done = check(path.parent, path.name, "--json")

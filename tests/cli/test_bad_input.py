@@ -121,7 +121,7 @@ def test_a_missing_gpu(refused):
         json.dumps(MINIMAL.to_dict() | {"epoch": 1}),
     ],
 )
-def test_a_recipe_file_that_holds_none(refused, tmp_path, text):
+def test_a_file_without_a_recipe_is_refused(refused, tmp_path, text):
     (tmp_path / "own.json").write_text(text)
     for verb in ("train", "recipes", "check"):
         refused(verb, "own.json", words=["own.json is not a recipe: "])
@@ -245,7 +245,7 @@ def test_a_place_that_cannot_be_written(refused, tmp_path, runs):
     refused("reproduce", "--output", "file", words=["file is a file; name a folder for the report"])
 
 
-def test_a_run_whose_place_is_taken_by_a_file(refused, tmp_path):
+def test_a_file_in_place_of_a_run_folder_is_refused(refused, tmp_path):
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "small").write_text("mine")
     refused(*TRAIN, words=["runs/small is a file"])

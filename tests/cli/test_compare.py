@@ -39,7 +39,7 @@ def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     return {"bench": bench, "run": run, "record": record}
 
 
-def test_a_row_says_what_its_folder_holds(folders):
+def test_a_row_matches_its_folder(folders):
     bench, run, record = compare([folders["bench"], folders["run"], folders["record"]], sort="accuracy")[::1]
     # Accuracies 99.43 (one seed), 99.42 (two) and 99.30: the best first.
     bench, run = run, bench
@@ -100,7 +100,7 @@ def test_the_commands_orders_are_those_there_are():
     assert tuple(KEYS) == SORTS
 
 
-def test_every_form_says_the_same(folders, capsys):
+def test_every_format_has_the_same_figures(folders, capsys):
     paths = list(map(str, folders.values()))
     shown = {}
     for form in FORMATS:
@@ -144,7 +144,7 @@ def test_one_recipe_in_two_ways_is_paired_by_seed(folders, tmp_path, capsys):
         assert "+0.000" in out
 
 
-def test_the_front_is_what_nobody_beats():
+def test_no_entry_dominates_the_pareto_front():
     def entry(parameters: int, mean: float):
         recipe = replace(TINY, name=f"{parameters}-{mean}")
         bench = bench_of([mean, mean], recipe)

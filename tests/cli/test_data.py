@@ -42,7 +42,7 @@ def test_it_tells_where_the_files_are_and_draws_the_sheet(here, capsys):
     assert os.listdir(here) == ["mnist-samples.png"]
 
 
-def test_json_says_the_same(here, capsys, mnist: Mnist):
+def test_json_has_the_same_figures(here, capsys, mnist: Mnist):
     assert main(["data", "--json", "--output", "sheets/a.png", "--samples", "2"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert set(result) == {"folder", "source", "files", "splits", "contact_sheet"}
@@ -131,7 +131,7 @@ def test_off_a_terminal_a_fetch_is_a_line_a_source_and_failure_is_no_traceback(t
     assert list(tmp_path.iterdir()) == []
 
 
-def test_damage_is_told_once(tmp_path, server, mnist: Mnist):
+def test_damage_is_reported_once(tmp_path, server, mnist: Mnist):
     for found in under20k.data.locate().values():
         (tmp_path / found.file.name).symlink_to(found.path)
     damaged = tmp_path / MNIST[1].name

@@ -173,7 +173,7 @@ def test_every_verb_is_among_them():
         ("utf-16-le", "± ≥ × – → é 日 \\udcff\n".encode("utf-16-le")),
     ],
 )
-def test_what_an_encoding_lacks_is_written_in_what_it_has(monkeypatch, encoding, expected):
+def test_characters_that_an_encoding_lacks_are_replaced(monkeypatch, encoding, expected):
     raw = io.BytesIO()
     stream = io.TextIOWrapper(raw, encoding)
     monkeypatch.setattr(sys, "stdout", stream)

@@ -116,7 +116,7 @@ def test_every_reading_of_the_test_set_is_written_into_the_run(small, recount, c
     assert "The test set was read 2 times." in (small / "report.md").read_text()
 
 
-def test_training_anew_leaves_no_figures_of_the_model_before(small, monkeypatch):
+def test_overwriting_removes_the_previous_models_figures(small, monkeypatch):
     for options in ([], ["--test"]):
         assert main([*EVALUATE, *options]) == 0
     monkeypatch.setattr("under20k.runs.train.train_epochs", interrupt)

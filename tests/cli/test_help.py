@@ -76,7 +76,7 @@ def test_the_version_is_the_packages(capsys):
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["trian"], ["--nothing"], []])
-def test_what_trains_nothing_imports_nothing_heavy(arguments):
+def test_verbs_that_do_not_train_import_nothing_heavy(arguments):
     _, loaded = loaded_by(ending(*arguments))
     assert loaded == set()
 
@@ -88,7 +88,7 @@ def test_a_verbs_help_imports_neither_torch_nor_matplotlib(verb):
     assert not loaded & {"torch", "matplotlib", "multiprocessing"}
 
 
-def test_a_mistyped_option_of_train_is_told_before_torch_loads():
+def test_an_invalid_option_is_refused_before_torch_loads():
     _, loaded = loaded_by(ending("train", "minimal", "--epochs", "0"))
     assert not loaded & {"torch", "matplotlib"}
 

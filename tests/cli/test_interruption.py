@@ -36,7 +36,7 @@ def assert_as_never_interrupted(path: Path, reference: Path) -> None:
         (signal.SIGINT, 130, "interrupted", "1 thread"),
     ],
 )
-def test_a_signal_leaves_a_run_that_goes_on(under20k, finished, tmp_path, number, code, word, after):
+def test_a_signal_leaves_a_run_that_can_be_resumed(under20k, finished, tmp_path, number, code, word, after):
     process = command.start(tmp_path, *TRAIN)
     command.read_until(process, after)
     ended = command.end(process, number)

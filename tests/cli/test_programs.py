@@ -39,7 +39,7 @@ def python(folder: Path, *arguments: str, **variables: str) -> subprocess.Comple
 @pytest.mark.parametrize(
     "backend", [INLINE, *(pytest.param(b, marks=pytest.mark.slow) for b in ("no such backend", ""))]
 )
-def test_what_draws_does_not_read_mplbackend(small, tmp_path, backend):
+def test_drawing_does_not_read_mplbackend(small, tmp_path, backend):
     for arguments in (
         ["train", "minimal", *TINY, "--threads", "1"],
         ["evaluate", "runs/small", "--threads", "1"],

@@ -160,7 +160,7 @@ def test_everything_is_trained_and_reported(trained):
 
 
 @pytest.mark.slow
-def test_again_it_reuses_what_is_there(copied, here, capsys):
+def test_a_second_call_reuses_finished_runs(copied, here, capsys):
     before = contents(copied)
     assert main(["reproduce", "--seeds", "2", "--json"]) == 0
     out, err = capsys.readouterr()
@@ -176,7 +176,7 @@ def test_again_it_reuses_what_is_there(copied, here, capsys):
 
 
 @pytest.mark.slow
-def test_what_other_code_has_trained_is_said(copied, capsys):
+def test_runs_of_other_numerics_are_named(copied, capsys):
     path = copied / "minimal-1" / "environment.json"
     sessions = path.read_text()
     own = f'"numerics": {NUMERICS}'
@@ -192,7 +192,7 @@ def test_what_other_code_has_trained_is_said(copied, capsys):
 
 
 @pytest.mark.slow
-def test_what_is_missing_is_made_up_for(copied, trained, capsys):
+def test_missing_runs_are_trained(copied, trained, capsys):
     (copied / "regularized-1" / "model.safetensors").unlink()  # killed before its end
     shutil.rmtree(copied / "minimal-0")
     assert main(["reproduce", "--seeds", "2", "--jobs", "1"]) == 0

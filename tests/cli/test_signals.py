@@ -192,7 +192,7 @@ def test_any_signals_end_the_command(case, tmp_path, mnist: Mnist):
 
 
 @pytest.mark.slow
-def test_a_bench_that_was_hit_twice_goes_on(tmp_path, mnist: Mnist):
+def test_a_bench_interrupted_twice_resumes(tmp_path, mnist: Mnist):
     """Its seeds are as if nothing had happened."""
     arguments = ["bench", "minimal", *LONG[:-1], "2", "--seeds", "0-1", "--jobs", "2", "--json"]
     whole = command.run(tmp_path, *arguments, "--runs-dir", "whole")

@@ -110,7 +110,7 @@ def test_teachers_matter(reference, tmp_path, under20k):
         pytest.param("seed 3: ", 1, marks=pytest.mark.slow),
     ],
 )
-def test_a_stopped_run_goes_on_with_the_teachers_that_it_has(reference, tmp_path, under20k, after, missing):
+def test_a_stopped_run_resumes_with_its_existing_teachers(reference, tmp_path, under20k, after, missing):
     process = command.start(tmp_path, *TRAIN)
     command.read_until(process, after)
     code, _, _ = command.end(process, signal.SIGTERM)
@@ -134,7 +134,7 @@ def test_a_stopped_run_goes_on_with_the_teachers_that_it_has(reference, tmp_path
         ("recipe.json", {"learning_rate": 0.05}),
     ],
 )
-def test_what_is_no_teacher_of_this_run_is_trained_anew(reference, tmp_path, under20k, name, change):
+def test_teachers_of_another_run_are_retrained(reference, tmp_path, under20k, name, change):
     """Of other numerics, damaged, or of a recipe that has the name of the teachers'."""
     process = command.start(tmp_path, *TRAIN)
     command.read_until(process, "seed 3: ")
@@ -148,7 +148,7 @@ def test_what_is_no_teacher_of_this_run_is_trained_anew(reference, tmp_path, und
 
 
 @pytest.mark.slow
-def test_a_stopped_student_goes_on(reference, tmp_path, under20k):
+def test_a_stopped_student_resumes(reference, tmp_path, under20k):
     """After an epoch of its own, that is, to the bits of one that was not stopped."""
     longer = [*TRAIN, "--epochs", "2"]
     straight = under20k(*longer, "--name", "straight")

@@ -129,7 +129,7 @@ def test_resuming_a_run_killed_before_its_report_writes_it(small, capsys):
     assert after == before
 
 
-def test_going_on_says_after_which_epoch(unfinished, capsys):
+def test_resuming_prints_the_last_finished_epoch(unfinished, capsys):
     # A kill between two files leaves the metrics one epoch behind the checkpoint, which decides.
     metrics = unfinished / "metrics.jsonl"
     first, second = metrics.read_text().splitlines(keepends=True)

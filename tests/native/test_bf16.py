@@ -238,7 +238,7 @@ def without_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(instruction_sets._native, "isa", isa)
 
 
-def test_a_processor_without_it_is_told_what_to_do(without_bf16: None) -> None:
+def test_a_processor_without_bf16_gets_advice(without_bf16: None) -> None:
     message = "precision: 'bf16', but this CPU has no bf16 instructions .*use --precision fp32"
     for engine in ("auto", "native"):
         with pytest.raises(UserError, match=message):
@@ -280,7 +280,7 @@ def test_a_seed_of_another_precision_is_not_reused(monkeypatch: pytest.MonkeyPat
     assert fitting(task, expected, "replace").existing == "replace"
 
 
-def test_precision_is_recorded_and_part_of_what_a_seed_is_known_by(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_precision_is_recorded_and_part_of_a_seeds_identity(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(EMULATION_VARIABLE, "1")
     own = {}
     for precision in ("fp32", "bf16"):

@@ -339,7 +339,7 @@ def test_two_calls_at_once_are_refused(some: Split) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_a_fork_is_told_that_it_has_no_engine(some: Split) -> None:
+def test_a_forked_process_cannot_use_the_engine(some: Split) -> None:
     engine = start(MINIMAL)
 
     def use(errors: multiprocessing.SimpleQueue[str]) -> None:

@@ -129,7 +129,7 @@ def test_what_surrounds_a_model(surrounded, plain, case: Surrounding):
 
 
 @pytest.mark.slow
-def test_nothing_of_it_was_done(surrounded, tmp_path_factory):
+def test_no_side_effect_remains(surrounded, tmp_path_factory):
     base = tmp_path_factory.getbasetemp()
     assert surrounded
     (folder,) = [path for path in base.glob("surrounded*") if not path.is_symlink()]
@@ -208,7 +208,7 @@ def test_a_model_made_with_the_packages(tmp_path, plain):
 
 
 @pytest.mark.slow
-def test_a_model_that_needs_a_gpu_is_told_the_line(tmp_path, plain):
+def test_a_model_that_needs_a_gpu_gets_an_error_with_the_line(tmp_path, plain):
     result = judge(tmp_path, {"cuda": {"model.py": lazily("x = x.cuda()")}})["cuda"]
     line = next(n for n, line in enumerate(lazily("x = x.cuda()").splitlines(), 1) if ".cuda()" in line)
     if result.error is not None:

@@ -55,7 +55,7 @@ def test_every_kind_of_event_is_tried():
     assert {type(event) for event in EVENTS} == set(get_args(Event))
 
 
-def test_a_training_says_what_it_does_in_order(tmp_path, mnist: Mnist):
+def test_a_training_sends_its_events_in_order(tmp_path, mnist: Mnist):
     events: list[Event] = []
     options = {"places": Places(tmp_path), "compute": Compute(threads=1), "on_event": events.append}
     run = train("minimal", name="run", **options, **TINY)

@@ -30,7 +30,7 @@ def test_they_travel_to_workers(value):
     "given",
     [{"engine": "Native"}, {"device": "gpu"}, {"precision": "fp16"}, {"threads": 0}, {"threads": 1.5}],
 )
-def test_what_no_machine_has_is_refused_when_it_is_written_down(given):
+def test_impossible_values_are_refused_on_construction(given):
     (name,) = given
     with pytest.raises(under20k.UserError, match=name):
         under20k.Compute(**given)

@@ -21,7 +21,7 @@ def test_numerics_or_the_code_of_older_runs():
     assert numerics({}) == "unknown"
 
 
-def test_identity_has_what_decides_bits_and_nothing_else():
+def test_identity_contains_only_entries_that_determine_bits():
     native = {
         "engine": "native",
         "precision": "fp32",

@@ -69,7 +69,7 @@ def test_names_that_windows_refuses_are_refused(command, tmp_path, name):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="its own machines may have turned long paths on")
-def test_a_path_that_is_too_long_is_said_before_training(command, tmp_path):
+def test_a_path_that_is_too_long_is_refused_before_training(command, tmp_path):
     folder = "f" * (230 - len(str(tmp_path)))
     done = command("train", *TINY, "--runs-dir", folder, "--name", "small", code=2)
     assert "is longer than the 259 that Windows allows; use a shorter folder or name" in done.stderr

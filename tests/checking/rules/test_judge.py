@@ -229,7 +229,7 @@ def test_an_average_of_a_part_is_explained():
     assert findings(model)["head"].fix == fix
 
 
-def test_the_receptive_field_is_that_of_what_goes_into_the_global_pooling():
+def test_the_receptive_field_is_that_of_the_global_poolings_input():
     # 3, 4 after pooling, 8, 10 after pooling; a 5×5 kernel on every fourth pixel adds 16.
     whole = (False, "10×10 before the last layer, 8, 34×34 with it")
     assert verdict(network(*head()), "receptive_field") == whole  # an average of 1×1 is none

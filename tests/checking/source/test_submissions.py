@@ -127,7 +127,7 @@ def test_a_class(files, why):
     assert (found.is_project, found.why) == (False, why)
 
 
-def test_what_other_files_import_is_judged_once_and_by_their_losses():
+def test_an_imported_model_is_judged_once_with_the_importers_losses():
     write({"amy/model.py": GOOD, "amy/train.py": TRAIN, "amy/main.py": "from train import *\nnet = Net()\n"})
     (submission,) = find(Path("class")).submissions
     (model,) = submission.models

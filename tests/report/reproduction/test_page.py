@@ -261,7 +261,7 @@ def test_the_page_needs_nothing_but_itself(report, outline_of):
     assert set(targets) <= ids
 
 
-def test_the_twin_says_the_same(report, outline_of):
+def test_the_twin_gives_the_same_text(report, outline_of):
     markdown, page = report()
     outline = outline_of(page)
     lead = f"## lead\n{markdown.split('## ')[0]}"
@@ -355,7 +355,7 @@ def test_comparison_table_is_what_the_report_shows(report, tmp_path):
     assert [list(table.header), *map(list, table.rows)] == shown
 
 
-def test_specified_figures_are_consistent():
+def test_the_assignments_figures_are_consistent():
     # What the assignment says in its summary follows from its own epochs.
     for name, parameters, first, last in (("regularized", 19_204, 12, 0.994), ("minimal", 14_116, 8, 0.9941)):
         specified = SPECIFIED[name]

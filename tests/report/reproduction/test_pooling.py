@@ -3,7 +3,7 @@ from under20k.recipe.named import MINIMAL, REGULARIZED
 from under20k.report.reproduction.pooling import HeadCost
 
 
-def test_the_specified_heads_save_nothing():
+def test_the_assignments_heads_save_nothing():
     # minimal: 24 maps of 3×3. A 3×3 convolution and a fully connected layer both hold 24·9·10 + 10.
     minimal = HeadCost.of(MINIMAL.architecture)
     assert (minimal.maps, minimal.averaged) == ((24, 3, 3), (10, 1, 1))
@@ -19,7 +19,7 @@ def test_the_specified_heads_save_nothing():
     assert regularized.connected_after_pool == 20 * 7 * 7 * 10 + 10
 
 
-def test_what_is_said_of_the_specified_head():
+def test_the_sentences_on_the_assignments_head():
     assert HeadCost.of(MINIMAL.architecture).sentences() == (
         "The last block outputs 24×3×3 maps. A fully connected layer on them has 2,170 parameters, this head "
         "2,170: global average pooling, here of 1×1 maps, saves none. The head's convolution already covers "

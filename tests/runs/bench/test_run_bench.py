@@ -157,7 +157,7 @@ def test_seeds_are_a_range(text, seeds):
         ("", "give the first and the last seed"),
     ],
 )
-def test_what_is_no_range_is_refused(text, words):
+def test_an_invalid_range_is_refused(text, words):
     with pytest.raises(UserError, match=re.escape(words)):
         seeds_argument(text)
 
@@ -193,7 +193,7 @@ def test_bad_usage_is_one_line(tmp_path, monkeypatch, capsys, arguments, words):
 # What is trained again.
 
 
-def test_what_other_code_has_trained_is_not_passed_off(tmp_path):
+def test_runs_of_other_numerics_are_not_reused_silently(tmp_path):
     on_disk(tmp_path, bench_of(around(0.994, 1), TINY, numerics=NUMERICS + 1))
     task = Task(TINY, 0, Places(tmp_path / "runs"), Compute("torch"))
     expected = portable_identity(task.compute)
@@ -282,7 +282,7 @@ def started(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 
 
 @pytest.mark.slow
-def test_a_killed_bench_goes_on_where_it_was(tmp_path, mnist: Mnist):
+def test_a_killed_bench_resumes(tmp_path, mnist: Mnist):
     """Killed when the first of three seeds is done; wherever the others are, nothing is lost."""
     write_text(tmp_path / "tiny.json", TINY.to_json())
     killed = started(tmp_path, "--seeds", "0-2", "--jobs", "1")

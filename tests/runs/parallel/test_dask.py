@@ -159,7 +159,7 @@ def test_workers_that_do_not_fit_get_nothing(cluster, client, tmp_path):
         assert {future.result(timeout=300) for future in asked} == {fit.pid}
 
 
-def test_where_no_worker_fits_it_says_why(cluster, client, tmp_path):
+def test_the_error_says_why_no_worker_fits(cluster, client, tmp_path):
     cluster.add_worker(UNFIT["other numerics"][0])
     cluster.wait_for_workers(client, 1)
     with pytest.raises(UserError, match=r"no worker of .* fits: .* has numerics 0; the client has "):

@@ -49,7 +49,7 @@ def tasks(count: int, recipe=MINIMAL) -> list[Task]:
 
 
 @needs_native
-def test_the_faster_layout_is_taken_and_said(cache):
+def test_the_faster_layout_is_chosen_and_printed(cache):
     # Eight trainings: 8 × 1.0 s one by one, two rounds of 4.8 s four by four.
     one = local_layout(tasks(8), Compute(), None, Measured(1.0, 4.8))
     assert (one.jobs, one.threads) == (1, 4)
@@ -124,7 +124,7 @@ def test_answers_are_remembered_by_what_they_depend_on(cache):
 @pytest.mark.parametrize(
     "content", [b"", b"{", b"[]", b"\xff", b'{"format": 1}', b'{"format": 9, "seconds": {}}', None]
 )
-def test_a_damaged_file_is_made_anew(cache, content):
+def test_a_damaged_file_is_replaced(cache, content):
     measured = Measured(1.0, 2.0)
     local_layout(tasks(8), Compute(), None, measured)
     whole = json.loads(cache.read_text())

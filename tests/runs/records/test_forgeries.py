@@ -26,7 +26,7 @@ def unchanged(forged: Forged) -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_an_unchanged_copy_by_the_forger_holds(folder, tmp_path):
+def test_an_unchanged_copy_by_the_forger_is_valid(folder, tmp_path):
     """So that the tests below find the change and nothing else."""
     path = forge(folder, tmp_path, unchanged)
     assert check(path) == []

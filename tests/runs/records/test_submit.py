@@ -79,7 +79,7 @@ def refused(folder: Path, bench: Path, track: str, **options) -> str:
     return str(error.value)
 
 
-def test_a_record_holds_what_the_bench_says(tmp_path, trusted):
+def test_a_record_matches_its_bench(tmp_path, trusted):
     bench = on_disk(tmp_path, bench_of(around(0.9945)))
     path = submit(bench, "small", name="tiny", records_dir=tmp_path / "records")
     assert path.parent == tmp_path / "records" / "small"

@@ -117,7 +117,7 @@ def nudged(number: float) -> float:
     return number + 1 if isinstance(number, int) else number * (1 + 1e-9) + 1e-12
 
 
-def test_an_unchanged_record_holds(record):
+def test_an_unchanged_record_is_valid(record):
     assert findings(record) == []
 
 
@@ -330,7 +330,7 @@ def test_a_record_in_another_folder_is_found(record, tmp_path):
     assert "belongs in fast/2026-01-04-tiny" in only
 
 
-def test_a_recipe_without_a_later_setting_holds(record, monkeypatch):
+def test_a_record_without_a_later_setting_is_valid(record, monkeypatch):
     """A record keeps the recipe as written; a setting that it does not name has its default."""
     values = read_json(record / "record.json")
     curves = read_text(record / "curves.jsonl")
@@ -422,7 +422,7 @@ def without_numerics(record: Path) -> None:
     write_json(record / "record.json", with_checksums(values, read_text(record / "curves.jsonl")))
 
 
-def test_a_record_without_numerics_holds_with_a_remark(record, capsys):
+def test_a_record_without_numerics_is_valid_with_a_remark(record, capsys):
     without_numerics(record)
     assert check(record) == []
     assert main(["records", "verify", "--no-models", str(record)]) == 0
@@ -431,7 +431,7 @@ def test_a_record_without_numerics_holds_with_a_remark(record, capsys):
     assert "need not be bit-exact" in out
 
 
-def test_numerics_are_added_only_to_an_old_record_that_holds(record):
+def test_numerics_are_added_only_to_a_valid_old_record(record):
     without_numerics(record)
     record_numerics.add(record)
     assert check(record) == []
