@@ -180,7 +180,7 @@ def test_the_picture(folders, capsys):
     assert list(crosses.get_xdata()) == [anchor.parameters for anchor in selected]
     assert list(crosses.get_ydata()) == pytest.approx([100 * anchor.accuracy for anchor in selected])
     assert list(pluses.get_xdata()) == [18_614]
-    assert "single run each; crosses were watched or selected on the test set" in figure.texts[0].get_text()
+    assert "single run each; crosses were monitored or selected on the test set" in figure.texts[0].get_text()
     (front,) = (line for line in axes.lines if line.get_label() == "Pareto front of these")
     assert list(front.get_xdata()) == [TINY.architecture.parameters, SMALL.architecture.parameters]
     names = {text.get_text() for text in axes.texts}

@@ -61,7 +61,7 @@ def test_one_training_is_a_line_an_epoch(capsys):
 def test_a_resumed_training_prints_its_folder_and_threads(capsys):
     environment = {**SESSION, "resumed": [{**SESSION, "threads": 1}]}
     said = lines(capsys, Started(ONE, MINIMAL, 0, environment, (epoch(1), epoch(2))))
-    assert said[0] == f"{ONE}: resuming with 1 thread instead of 2, to the same bits"
+    assert said[0] == f"{ONE}: resuming with 1 thread instead of 2, with the same bits"
     assert said[1].endswith(f"cpu, 1 thread → {ONE}; resuming after epoch 2")
 
 

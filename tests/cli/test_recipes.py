@@ -124,7 +124,7 @@ def test_a_teacher_is_an_option_by_its_name_or_by_a_file(capsys, tmp_path, monke
     if named:
         assert option.split() == ["--teacher", "minimal-plus"]
         return
-    assert f'{teacher.name}.json, a file with what "teacher" is in --json' in option
+    assert f'{teacher.name}.json, a file with the value of "teacher" in --json' in option
     assert main(["recipes", "own.json", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
     assert Recipe.from_dict(shown["distillation"]["teacher"]) == teacher
