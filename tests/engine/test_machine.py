@@ -204,7 +204,7 @@ def test_resume_with_fewer_cores_gives_the_same_bits(tmp_path, one_core, capsys)
     one_core()
     with Display() as display:
         run = train("minimal", 5, on_event=display, **options)
-    assert f"{run.path}: resuming with 1 thread instead of 2, to the same bits\n" in capsys.readouterr().err
+    assert f"{run.path}: resuming with 1 thread instead of 2, with the same bits\n" in capsys.readouterr().err
     assert [session["threads"] for session in run.sessions] == [2, 1]
     whole = train("minimal", 5, **options | {"places": Places(tmp_path / "b")})
     assert (run.path / "model.safetensors").read_bytes() == (whole.path / "model.safetensors").read_bytes()
