@@ -75,7 +75,7 @@ def test_evaluation(tiny: Amount) -> None:
         for values in part[kind].values():
             assert_turns(values, tiny)
     assert part["unavailable"][evaluation.COMPILE] == "left out"
-    if importlib.util.find_spec("onnxruntime"):  # of the extra 'benchmark'
+    if importlib.util.find_spec("onnxruntime"):  # of the dependency group 'benchmark'
         assert evaluation.ONNX in part["evaluation_s"]
     else:
         assert "not installed" in part["unavailable"][evaluation.ONNX]
@@ -98,7 +98,7 @@ def test_bf16_takes_part_where_the_engine_has_it(monkeypatch: pytest.MonkeyPatch
         native.engine(MINIMAL, 1, "bf16")
     with pytest.raises(UserError):  # without fp32 there is nothing to measure
         native.engine(MINIMAL, 1)
-    # Whatever else may be the reason is told.
+    # Any other reason is reported.
     monkeypatch.setattr(native, "multiplies_bf16", lambda: True)
     with pytest.raises(native.Unavailable, match="but not so"):
         native.engine(MINIMAL, 1, "bf16")
