@@ -12,10 +12,11 @@ from benchmarks import epoch, evaluation, native
 from benchmarks.amount import Amount
 from benchmarks.arithmetic import convolutions, epoch_flop
 from benchmarks.tables import SECTIONS
-from under20k.engine.base import Engine
+from under20k.engine.base import Compute, Engine
 from under20k.engine.machine import cores
 from under20k.errors import UserError
 from under20k.recipe.named import MINIMAL, REGULARIZED
+from under20k.recipe.recipe import Recipe
 
 CORES = sorted({"1", str(cores().amount)})
 
@@ -87,8 +88,8 @@ def test_bf16_takes_part_where_the_engine_has_it(monkeypatch: pytest.MonkeyPatch
     def refuse(*arguments: Any, **options: Any) -> Engine:
         raise UserError("precision: 'bf16', but not so")
 
-    def accept(*arguments: Any, **options: Any) -> Any:
-        asked.append(options["precision"])
+    def accept(recipe: Recipe, seed: int, compute: Compute) -> Any:
+        asked.append(compute.precision)
         return "an engine"
 
     monkeypatch.delenv("UNDER20K_EMULATE_BF16", raising=False)
