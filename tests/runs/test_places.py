@@ -1,6 +1,7 @@
 """The values that say where and on what to train."""
 
 import pickle
+import re
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
@@ -39,3 +40,37 @@ def test_impossible_values_are_refused_on_construction(given):
 def test_they_are_part_of_the_public_face():
     assert under20k.Compute is Compute
     assert under20k.Places is Places
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments", "given", "words"),
+    [
+        ("train", [3], {}, "recipe: 3; expected a Recipe"),
+        ("train", ["minimal"], {"name": 3}, "name: 3"),
+        ("train", ["minimal"], {"existing": "overwrite"}, "existing: 'overwrite'; expected one of refuse"),
+        ("train", ["minimal"], {"compute": "native"}, "compute: 'native'; expected a Compute"),
+        ("train", ["minimal"], {"places": "runs"}, "places: 'runs'; expected a Places"),
+        ("bench", [None, [0]], {}, "recipe: None; expected a Recipe"),
+        ("bench", ["minimal", 3], {}, "seeds: 3; expected a sequence"),
+        ("bench", ["minimal", [0]], {"versus": 3}, "versus: 3; expected a Recipe"),
+        ("bench", ["minimal", [0]], {"existing": "refuse"}, "existing: 'refuse'; expected one of resume"),
+        ("bench", ["minimal", [0]], {"compute": {}}, "compute: {}; expected a Compute"),
+        ("bench", ["minimal", [0]], {"places": {}}, "places: {}; expected a Places"),
+        ("reproduce", ["2"], {}, "seeds: '2'; expected a whole number"),
+        ("reproduce", [0], {}, "seeds: 0; expected a whole number"),
+        ("reproduce", [1], {"existing": "refuse"}, "existing: 'refuse'"),
+        ("reproduce", [1], {"compute": 3}, "compute: 3"),
+        ("evaluate", [3], {}, "run: 3; expected a Run"),
+        ("evaluate", ["run", "train"], {}, "split: 'train'; expected one of validation, test"),
+        ("evaluate", ["run"], {"compute": "torch"}, "compute: 'torch'"),
+        ("check", [3], {}, "target: 3; expected a recipe"),
+        ("check", ["minimal", None], {}, "profile: None; expected the name of a profile"),
+        ("Compute", ["auto", None], {}, "device: None; expected one of auto"),
+    ],
+)
+def test_a_wrong_argument_is_a_user_error(tmp_path, monkeypatch, verb, arguments, given, words):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(under20k.UserError, match=f"^{re.escape(words)}") as error:
+        getattr(under20k, verb)(*arguments, **given)
+    assert "\n" not in str(error.value)
+    assert not [*tmp_path.iterdir()]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from under20k.checking.findings import Finding
 from under20k.checking.profiles import Profile, load_profile
 from under20k.errors import UserError, nearest
+from under20k.recipe.fields import instance
 from under20k.recipe.named import RECIPES
 from under20k.recipe.recipe import Recipe
 from under20k.runs.run import Run
@@ -22,6 +23,8 @@ def check(target: Recipe | Run | Path | str, profile: str = "brief") -> list[Fin
     ``target`` may be a recipe's name or a run's folder; a finished run is checked with its weights.
     ``profile`` is a name or a TOML file. Raises UserError if there is no such recipe, run or profile.
     """
+    instance("target", target, Recipe | Run | Path | str, "a recipe, a run, or the name or folder of one")
+    instance("profile", profile, str, "the name of a profile or of a TOML file")
     return list(judged(target, load_profile(profile)).findings)
 
 

@@ -62,7 +62,7 @@ class Compute:
 
     def __post_init__(self) -> None:
         choice("engine", self.engine, ENGINES)
-        if re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,4})?", self.device) is None:
+        if re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,4})?", str(self.device)) is None:
             raise InvalidValue(f"device: {self.device!r}; expected one of auto, cpu, cuda, cuda:N, mps")
         choice("precision", self.precision, PRECISIONS)
         if self.threads is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass, field, fields
+from types import UnionType
 from typing import Any
 
 from under20k.errors import InvalidValue, nearest
@@ -71,6 +72,22 @@ def choice(name: str, value: object, choices: Collection[str]) -> str:
     if not isinstance(value, str) or value not in choices:
         raise _invalid(name, value, f"one of {', '.join(choices)}")
     return value
+
+
+def instance(name: str, value: object, kinds: type | UnionType, expected: str) -> None:
+    """Check the type of a function's argument.
+
+    Args:
+        name: the argument's name in the error.
+        value: the value to check, of any type.
+        kinds: the allowed types.
+        expected: these types in words.
+
+    Raises:
+        InvalidValue: for a value of another type.
+    """
+    if not isinstance(value, kinds):
+        raise _invalid(name, value, expected)
 
 
 def _invalid(name: str, value: object, expected: str) -> InvalidValue:

@@ -7,6 +7,7 @@ from typing import Any
 
 from under20k.errors import UserError, nearest
 from under20k.recipe.architecture import Architecture
+from under20k.recipe.fields import instance
 from under20k.recipe.recipe import Augmentation, Recipe, Schedule
 
 # The assignment: ±5° rotation (nearest neighbour) and 5% dropout for one, neither for the other;
@@ -72,3 +73,9 @@ def named(name: str) -> Recipe:
         return RECIPES[name]
     except KeyError:
         raise UserError(f"there is no recipe {name!r}; {nearest(name, RECIPES)}") from None
+
+
+def as_recipe(name: str, recipe: Recipe | str) -> Recipe:
+    """Return the recipe that a function's argument ``name`` gives. Raises UserError if it gives none."""
+    instance(name, recipe, Recipe | str, "a Recipe or the name of one")
+    return named(recipe) if isinstance(recipe, str) else recipe

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from under20k.data import Split, load, load_test
 from under20k.data.events import OnFetch, ignore
@@ -13,7 +13,8 @@ from under20k.engine.base import Compute
 from under20k.engine.evaluation import Evaluation
 from under20k.engine.evaluation import evaluate as evaluate_logits
 from under20k.engine.select import create
-from under20k.runs.places import Places
+from under20k.recipe.fields import choice, instance
+from under20k.runs.places import Places, check_compute_and_places
 from under20k.runs.provenance import command
 from under20k.runs.run import Run
 
@@ -43,6 +44,9 @@ def evaluate(
     Raises:
         UserError: if the run has no model that fits, or the reading cannot be recorded.
     """
+    choice("split", split, get_args(SplitName))
+    check_compute_and_places(compute, places)
+    instance("run", run, Run | Path | str, "a Run or the folder of one")
     run = run if isinstance(run, Run) else Run.open(Path(run))
     engine = create(run.recipe, run.seed, compute, weights=run.weights())
     images = load_split(split, places.data, on_event)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from under20k.engine.base import Compute
+from under20k.recipe.fields import instance
+
 
 @dataclass(frozen=True, init=False)
 class Places:
@@ -23,3 +26,9 @@ class Places:
         object.__setattr__(self, "runs", Path(runs))
         object.__setattr__(self, "benches", Path(benches))
         object.__setattr__(self, "data", None if data is None else Path(data))
+
+
+def check_compute_and_places(compute: object, places: object) -> None:
+    """Raise UserError for arguments of another type, such as ``compute="native"``."""
+    instance("compute", compute, Compute, "a Compute, such as Compute(engine='native')")
+    instance("places", places, Places, "a Places, such as Places(runs='runs')")

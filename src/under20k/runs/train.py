@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from under20k.data import Mnist, load
 from under20k.engine.base import Compute, Engine, Teacher
@@ -13,7 +13,8 @@ from under20k.engine.machine import cores
 from under20k.engine.select import check_training_memory, create
 from under20k.errors import UserError
 from under20k.files import is_present
-from under20k.recipe.named import named
+from under20k.recipe.fields import choice, instance
+from under20k.recipe.named import as_recipe
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.seeds import check_seed
 from under20k.runs.distillation import is_fit, note, remove_teachers, training_time_s
@@ -22,7 +23,7 @@ from under20k.runs.loop import train_epochs
 from under20k.runs.main_guard import end_if_only_imported
 from under20k.runs.metrics import EpochMetrics
 from under20k.runs.names import check_name
-from under20k.runs.places import Places
+from under20k.runs.places import Places, check_compute_and_places
 from under20k.runs.provenance import PRECISION, describe_environment
 from under20k.runs.run import TEACHERS, Existing, Run, run_path
 
@@ -57,9 +58,12 @@ def train(
         UserError: for any invalid argument or damaged file.
     """
     end_if_only_imported()
-    recipe = (named(recipe) if isinstance(recipe, str) else recipe).with_changes(**changes)
+    recipe = as_recipe("recipe", recipe).with_changes(**changes)
+    check_compute_and_places(compute, places)
+    choice("existing", existing, get_args(Existing))
     path = run_path(places.runs, recipe.name, seed)
     if name:
+        instance("name", name, str, "text")
         path = path.with_name(check_name(name, "name"))
     if recipe.distillation:
         recipe.distillation.seeds(check_seed(seed))  # raises where there are none for it

@@ -98,5 +98,5 @@ def test_readings_of_the_test_set_are_counted(places, monkeypatch):
 
 @pytest.mark.parametrize("seeds", [0, -1, 1001])
 def test_a_number_of_seeds_that_makes_no_sense(places, seeds):
-    with pytest.raises(UserError, match=f"seeds: {seeds}; allowed are whole numbers from 1 to 1000"):
+    with pytest.raises(UserError, match=f"seeds: {seeds}; expected a whole number from 1 to 1000"):
         reproduce(seeds, places=places)

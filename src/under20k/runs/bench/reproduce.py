@@ -7,7 +7,7 @@ from typing import Literal
 
 from under20k.data import load
 from under20k.engine.base import Compute
-from under20k.errors import UserError
+from under20k.recipe.fields import choice, whole_number
 from under20k.recipe.named import MINIMAL, MINIMAL_PLUS, REGULARIZED, REGULARIZED_PLUS
 from under20k.recipe.recipe import Recipe
 from under20k.runs.bench.bench import Bench
@@ -16,7 +16,7 @@ from under20k.runs.events import OnEvent, ignore
 from under20k.runs.main_guard import end_if_only_imported
 from under20k.runs.parallel.scheduler import train_all
 from under20k.runs.parallel.task import Task
-from under20k.runs.places import Places
+from under20k.runs.places import Places, check_compute_and_places
 
 REPRODUCED = (REGULARIZED, MINIMAL, REGULARIZED_PLUS, MINIMAL_PLUS)
 """The assignment's two, and the same two architectures in the same epochs trained better."""
@@ -53,8 +53,9 @@ def reproduce(
         UserError: A training failed, or an argument is wrong; finished runs are kept.
     """
     end_if_only_imported()
-    if not 1 <= seeds <= MAX_SEEDS:
-        raise UserError(f"seeds: {seeds}; allowed are whole numbers from 1 to {MAX_SEEDS}")
+    whole_number("seeds", seeds, 1, MAX_SEEDS)
+    check_compute_and_places(compute, places)
+    choice("existing", existing, tuple(DIFFERING))
     recipes = REPRODUCED if recipes is None else recipes
     load(places.data, on_event=on_event)  # once, rather than in every process at the same time
     # The longest trainings first, so that short ones remain at the end.

@@ -16,7 +16,8 @@ from typing import Any, Literal
 from under20k.data import load
 from under20k.engine.base import Compute
 from under20k.errors import UserError
-from under20k.recipe.named import named
+from under20k.recipe.fields import choice, instance
+from under20k.recipe.named import as_recipe
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.seeds import check_seed
 from under20k.runs.bench.bench import Bench
@@ -26,7 +27,7 @@ from under20k.runs.names import folded, safe_name
 from under20k.runs.parallel.reuse import Differing
 from under20k.runs.parallel.scheduler import Outcome, train_all
 from under20k.runs.parallel.task import Task
-from under20k.runs.places import Places
+from under20k.runs.places import Places, check_compute_and_places
 from under20k.runs.provenance import command
 
 MAX_SEEDS = 100_000
@@ -80,8 +81,10 @@ def bench(
         UserError: for any invalid argument, and if no seed succeeds.
     """
     end_if_only_imported()
-    recipe = (named(recipe) if isinstance(recipe, str) else recipe).with_changes(**changes)
-    other = named(versus) if isinstance(versus, str) else versus
+    recipe = as_recipe("recipe", recipe).with_changes(**changes)
+    other = None if versus is None else as_recipe("versus", versus)
+    check_compute_and_places(compute, places)
+    choice("existing", existing, tuple(DIFFERING))
     check_seeds(seeds)
     recipes = [recipe] if other is None else [recipe, other]
     check_names(recipes)
@@ -133,6 +136,7 @@ def collect(recipe: Recipe, outcome: Outcome, folder: Path) -> Bench | None:
 
 def check_seeds(seeds: Sequence[int]) -> None:
     """Raise UserError unless the seeds are consecutive whole numbers, at least one."""
+    instance("seeds", seeds, Sequence, "a sequence of seeds, such as range(30)")
     if not seeds:
         raise UserError("no seed to train; give a range such as 0-29")
     if len(seeds) > MAX_SEEDS:
@@ -140,7 +144,7 @@ def check_seeds(seeds: Sequence[int]) -> None:
     check_seed(seeds[0])
     check_seed(seeds[-1])
     if list(seeds) != list(range(seeds[0], seeds[-1] + 1)):
-        raise UserError(f"seeds: {list(seeds)}; allowed are consecutive ones, so that none can be picked")
+        raise UserError(f"seeds: {list(seeds)}; expected consecutive ones, so that none can be picked")
 
 
 def bench_path(benches_dir: Path, name: str, seeds: Sequence[int]) -> Path:
