@@ -48,6 +48,11 @@ def test_identity_contains_only_entries_that_determine_bits():
     assert identity(on_torch | {"compiler": None, "instruction_set": None}) == identity(on_torch)
 
 
+@pytest.mark.parametrize("compiler", [None, "", " "])
+def test_a_run_may_have_recorded_no_compiler(compiler):
+    assert identity({"engine": "native", "compiler": compiler})["compiler"] is None
+
+
 STATE = """
 import sys
 # An editable install would precede the path.

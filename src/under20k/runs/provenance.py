@@ -78,8 +78,10 @@ def identity(environment: Mapping[str, Any]) -> dict[str, Any]:
         "numerics": numerics(environment),
     }
     if own["engine"] == "native":
-        compiler = str(environment.get("compiler")).split()[0]
-        return own | {"instruction_set": environment.get("instruction_set"), "compiler": compiler}
+        return own | {
+            "instruction_set": environment.get("instruction_set"),
+            "compiler": _brand(environment.get("compiler")),
+        }
     return own | {
         "threads": environment.get("threads"),
         "torch": (environment.get("packages") or {}).get("torch"),
@@ -107,7 +109,7 @@ def local_identity(compute: Compute) -> dict[str, Any]:
     if expected["engine"] == "native":
         return expected | {
             "instruction_set": isa.instruction_set(expected["precision"]),
-            "compiler": str(isa.compiler()).split()[0],
+            "compiler": _brand(isa.compiler()),
         }
     return expected | {"threads": compute.threads, "torch": _version("torch")}
 
@@ -121,6 +123,11 @@ def portable_identity(compute: Compute) -> dict[str, Any]:
         "numerics": NUMERICS,
     }
     return expected if compute.device == "auto" else expected | {"device": compute.device}
+
+
+def _brand(compiler: str | None) -> str | None:
+    """Return ``GCC`` for ``GCC 12.2.0``; None where no compiler is recorded."""
+    return compiler.split()[0] if compiler and compiler.strip() else None
 
 
 @cache

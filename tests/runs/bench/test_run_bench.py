@@ -28,11 +28,11 @@ from under20k.report.bench import bench_table, bench_text, versus_table
 from under20k.report.bench_figure import seeds_figure
 from under20k.runs.bench.bench import Bench
 from under20k.runs.bench.run_bench import bench, check_seeds
-from under20k.runs.parallel.reuse import fitting
+from under20k.runs.parallel.reuse import differences, fitting
 from under20k.runs.parallel.scheduler import train_all
 from under20k.runs.parallel.task import Task
 from under20k.runs.places import Places
-from under20k.runs.provenance import portable_identity
+from under20k.runs.provenance import identity, portable_identity
 from under20k.runs.run import Run
 
 TINY = replace(MINIMAL.with_changes(architecture="1p,4pd0.1|l", batch_size=1000, epochs=2), name="tiny")
@@ -223,6 +223,16 @@ def test_a_run_that_two_engines_have_trained_is_neithers(tmp_path):
     write_json(task.path / "environment.json", {**first, "engine": "native", "resumed": [first]})
     with pytest.raises(UserError, match="engine native, now torch"):
         fitting(task, same, "refuse")
+
+
+def test_what_an_older_run_has_not_recorded_is_named_as_such(tmp_path):
+    on_disk(tmp_path, bench_of(around(0.994, 1), TINY))
+    path = Places(tmp_path / "runs").runs
+    run = Run.open(Task(TINY, 0, Places(path), Compute("native")).path)
+    native = identity({"engine": "native", "instruction_set": "avx2"})
+    old = {"engine": "native", "instruction_set": "avx2", "code": "0123456789abcdef"}
+    found = differences(replace(run, environment=old), native | {"numerics": 1, "compiler": "GCC"})
+    assert found == "numerics unknown (code 0123456789abcdef), now 1; compiler not recorded, now GCC"
 
 
 class TrainsNothing:

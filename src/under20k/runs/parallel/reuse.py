@@ -77,7 +77,8 @@ def differences(run: Run, expected: Mapping[str, Any]) -> str:
     for name, value in (trained[-1] | dict(expected)).items():
         others = [by.get(name) for by in trained if by.get(name) != value]
         if others:
-            parts.append(f"{name} {others[0]}, now {value}")
+            before = "not recorded" if others[0] is None else others[0]
+            parts.append(f"{name} {before}, now {value}")
     return "; ".join(parts)
 
 
