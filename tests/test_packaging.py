@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -200,3 +201,12 @@ def test_an_issue_form_asks_for_what_is_needed(name):
     if name == "record":
         (track,) = [item for item in fields if item["id"] == "track"]
         assert track["attributes"]["options"] == list(TRACKS)
+
+
+def test_the_changelog_has_every_entry_once_and_whole():
+    text = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    entries = re.findall(r"^- (.*(?:\n  .*)*)", text, flags=re.MULTILINE)
+    assert len(entries) > 30
+    assert [entry for entry in entries if not entry.endswith(".")] == []
+    beginnings = Counter(entry[:24] for entry in entries)
+    assert [beginning for beginning, times in beginnings.items() if times > 1] == []
