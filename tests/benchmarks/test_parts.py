@@ -46,6 +46,7 @@ def test_machine(tiny: Amount) -> None:
     assert part["packages"]["torch"].startswith("2.")
 
 
+@pytest.mark.slow
 def test_epoch(tiny: Amount) -> None:
     tiny = replace(tiny, images=130)
     part = measured("epoch", tiny)

@@ -96,7 +96,7 @@ def refused(tmp_path, monkeypatch, capsys):
         (["train", "minimal", "--device", "cpu:7"], ["device: 'cpu:7'; expected one of auto, cpu"]),
         (["train", "minimal", "--device", "tpu"], ["device: 'tpu'; expected one of auto, cpu"]),
         (["evaluate", "runs/none"], ["there is no run folder runs/none; train one with 'under20k train'"]),
-        (["reproduce", "--seeds", "0"], ["seeds: 0; allowed are whole numbers from 1 to 1000"]),
+        (["reproduce", "--seeds", "0"], ["seeds: 0; expected a whole number from 1 to 1000"]),
         (["reproduce", "--seeds", "-1"], ["seeds: -1"]),
         (["reproduce", "--seeds", "100000"], ["seeds: 100000"]),
         (["reproduce", "--jobs", "0"], ["--jobs is 0; give 1 to 1024"]),

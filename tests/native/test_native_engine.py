@@ -166,6 +166,7 @@ def test_an_exception_from_on_step_ends_the_epoch_and_leaves_a_working_engine(so
 
 
 # Eight gigabytes, and the sanitizers take several times as much; sanitize/exercise.py does it with less.
+@pytest.mark.slow
 @pytest.mark.unsanitized
 def test_ctrl_c_answers_in_the_middle_of_a_step(mnist: Mnist) -> None:
     recipe = MINIMAL.with_changes(batch_size=50_000)  # a single step, which takes seconds

@@ -49,7 +49,8 @@ def shared_code(file: Path, isa: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "isa", [pytest.param(isa, marks=pytest.mark.slow) if isa == "wide" else isa for isa in FLAGS]
+    "isa",
+    [pytest.param(isa, marks=pytest.mark.slow) if isa not in ("baseline", "avx2") else isa for isa in FLAGS],
 )
 def test_kernels_share_no_code_even_when_nothing_is_inlined(isa: str, tmp_path: Path) -> None:
     assert shared_code(compiled(ROOT / "native/kernels/kernels.cpp", isa, tmp_path), isa) == []

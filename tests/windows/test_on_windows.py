@@ -25,6 +25,7 @@ def command(windows, mnist):
     return run
 
 
+@pytest.mark.slow
 def test_from_a_training_to_a_leaderboard(command, tmp_path):
     """Every file is written, replaced, read again; every line is printed in cp1252."""
     command("train", *TINY, "--name", "small")

@@ -177,7 +177,14 @@ def test_a_folder_without_a_model_is_refused(capsys):
         find(Path("none"))
 
 
-@pytest.mark.parametrize(("place", "target"), [(".", "class"), ("class", "."), ("class/ben", "..")])
+@pytest.mark.parametrize(
+    ("place", "target"),
+    [
+        (".", "class"),
+        pytest.param("class", ".", marks=pytest.mark.slow),
+        pytest.param("class/ben", "..", marks=pytest.mark.slow),
+    ],
+)
 def test_imports_are_looked_up_in_the_submission_from_any_folder(capsys, monkeypatch, place, target):
     """From the file's own folder up to the submission's, or by its package; never in another's."""
     net = GOOD.replace("width=4", "width=WIDTH")
