@@ -159,7 +159,7 @@ def print_verified(verified: Verified, arguments: argparse.Namespace) -> None:
 
     for folder, wrong in verified.wrong.items():
         if wrong:
-            print(f"{folder}: DOES NOT HOLD")
+            print(f"{folder}: NOT VALID")
             more = len(wrong) - MAX_SHOWN
             shown = wrong[: MAX_SHOWN if more > 1 else None]
             for text in [*shown, *([f"and {more} more findings; --json lists them"] if more > 1 else [])]:

@@ -73,7 +73,7 @@ def test_figures_that_the_kept_model_contradicts_are_found(kind, tmp_path, capsy
     assert main(["records", "verify", str(path)]) == 1
     out = capsys.readouterr().out
     assert out.endswith("0 of 1 records valid\n")
-    assert ": valid" not in out
+    assert f"{path}: NOT VALID\n" in out
 
 
 def test_two_images_may_differ_with_another_instruction_set(tmp_path, monkeypatch, mnist: Mnist):
