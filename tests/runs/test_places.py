@@ -63,6 +63,8 @@ def test_they_are_part_of_the_public_face():
         ("evaluate", [3], {}, "run: 3; expected a Run"),
         ("evaluate", ["run", "train"], {}, "split: 'train'; expected one of validation, test"),
         ("evaluate", ["run"], {"compute": "torch"}, "compute: 'torch'"),
+        ("compare", ["runs"], {}, "paths: 'runs'; expected a list of folders"),
+        ("compare", [[3]], {}, "paths: 3; expected a list of folders"),
         ("check", [3], {}, "target: 3; expected a recipe"),
         ("check", ["minimal", None], {}, "profile: None; expected the name of a profile"),
         ("Compute", ["auto", None], {}, "device: None; expected one of auto"),

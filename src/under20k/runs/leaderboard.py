@@ -12,6 +12,7 @@ from typing import Any
 
 from under20k.errors import UserError, nearest
 from under20k.files import is_present
+from under20k.recipe.fields import instance
 from under20k.runs.bench.bench import FILE, Bench, SeedResult, Statistics
 from under20k.runs.bench.significance import Difference
 from under20k.runs.bench.statistics import Sample
@@ -82,6 +83,9 @@ def compare(paths: Sequence[Path | str], sort: str = "accuracy") -> list[Entry]:
     """
     if sort not in KEYS:
         raise UserError(f"a leaderboard cannot be sorted by {sort!r}; {nearest(sort, KEYS)}")
+    instance("paths", paths, list | tuple, "a list of folders")
+    for path in paths:
+        instance("paths", path, Path | str, "a list of folders")
     if not paths:
         raise UserError("nothing to compare; name runs, benches or records")
     entries = [entry_of(Path(path)) for path in paths]
