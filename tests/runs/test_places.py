@@ -76,3 +76,13 @@ def test_a_wrong_argument_is_a_user_error(tmp_path, monkeypatch, verb, arguments
         getattr(under20k, verb)(*arguments, **given)
     assert "\n" not in str(error.value)
     assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize(
+    ("option", "argument"),
+    [("engine", "Compute(engine"), ("data_dir", "Places(data"), ("resume", 'existing="resume"')],
+)
+@pytest.mark.parametrize("function", [under20k.train, under20k.bench])
+def test_an_option_of_the_command_line_names_its_argument_in_python(function, option, argument):
+    with pytest.raises(under20k.UserError, match=re.escape(argument)):
+        function("minimal", **{option: "x"})

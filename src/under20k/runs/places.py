@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from under20k.engine.base import Compute
+from under20k.errors import InvalidValue
 from under20k.recipe.fields import instance
 
 
@@ -32,3 +34,18 @@ def check_compute_and_places(compute: object, places: object) -> None:
     """Raise UserError for arguments of another type, such as ``compute="native"``."""
     instance("compute", compute, Compute, "a Compute, such as Compute(engine='native')")
     instance("places", places, Places, "a Places, such as Places(runs='runs')")
+
+
+_ARGUMENTS = {
+    **{name: f"compute=Compute({name}=…)" for name in ("engine", "device", "precision", "threads")},
+    **{f"{name}_dir": f"places=Places({name}=…)" for name in ("runs", "benches", "data")},
+    "resume": 'existing="resume"',
+    "overwrite": 'existing="replace"',
+}
+
+
+def check_settings(names: Collection[str]) -> None:
+    """Raise InvalidValue for an option of the command line that Python takes as another argument."""
+    for name in names:
+        if name in _ARGUMENTS:
+            raise InvalidValue(f"recipes have no setting {name!r}; use {_ARGUMENTS[name]}")

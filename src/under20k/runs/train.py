@@ -23,7 +23,7 @@ from under20k.runs.loop import train_epochs
 from under20k.runs.main_guard import end_if_only_imported
 from under20k.runs.metrics import EpochMetrics
 from under20k.runs.names import check_name
-from under20k.runs.places import Places, check_compute_and_places
+from under20k.runs.places import Places, check_compute_and_places, check_settings
 from under20k.runs.provenance import PRECISION, describe_environment
 from under20k.runs.run import TEACHERS, Existing, Run, run_path
 
@@ -58,6 +58,7 @@ def train(
         UserError: for any invalid argument or damaged file.
     """
     end_if_only_imported()
+    check_settings(changes)
     recipe = as_recipe("recipe", recipe).with_changes(**changes)
     check_compute_and_places(compute, places)
     choice("existing", existing, get_args(Existing))

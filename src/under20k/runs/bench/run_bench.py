@@ -27,7 +27,7 @@ from under20k.runs.names import folded, safe_name
 from under20k.runs.parallel.reuse import Differing
 from under20k.runs.parallel.scheduler import Outcome, train_all
 from under20k.runs.parallel.task import Task
-from under20k.runs.places import Places, check_compute_and_places
+from under20k.runs.places import Places, check_compute_and_places, check_settings
 from under20k.runs.provenance import command
 
 MAX_SEEDS = 100_000
@@ -81,6 +81,7 @@ def bench(
         UserError: for any invalid argument, and if no seed succeeds.
     """
     end_if_only_imported()
+    check_settings(changes)
     recipe = as_recipe("recipe", recipe).with_changes(**changes)
     other = None if versus is None else as_recipe("versus", versus)
     check_compute_and_places(compute, places)
