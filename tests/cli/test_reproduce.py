@@ -69,7 +69,7 @@ def reproduced(pytestconfig: pytest.Config, tmp_path: Path) -> Path:
     """A folder with copies of the runs of `make reproduce`, which takes minutes."""
     runs = pytestconfig.getoption("--reproduced")
     if runs is None:
-        pytest.skip("tests the runs of `make reproduce`; run it, then pytest --reproduced runs")
+        pytest.skip("tests the runs of `make reproduce`; run it, then pytest --reproduced=runs")
     shutil.copytree(ROOT / runs, tmp_path / "runs")
     return tmp_path
 
