@@ -59,7 +59,7 @@ def test_it_measures(mnist: Mnist):
     measured = measure(TINY, seeds=2, tasks=20, workers=1)
     assert measured.keys() - {"command"} == MEASURED.keys()
     assert (measured["recipe"], measured["trainings"], measured["workers"]) == ("tiny", 2, 1)
-    assert measured["result_bytes"] > 20_000  # two pictures' worth, at least
+    assert measured["result_bytes"] > 5_000  # the weights and their momentum, at least
     assert measured["training_s"] > measured["adopting_s"] > 0
     for of in (measured["empty_task"], measured["task_with_result"]):
         assert of.keys() == MEASURED["empty_task"].keys()
