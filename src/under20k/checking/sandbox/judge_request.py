@@ -45,6 +45,8 @@ def judge_request(request: Request, out: int, hook: AuditHook, scratch: Path, im
         scratch: folder below which the model may write.
         imported: top-level names of packages imported for this and earlier models.
     """
+    with contextlib.suppress(OSError):  # then it is where this process began
+        os.chdir(request.current)
     weights = _read_weights(request, out)
     folders = module_folders(request)
     _prepare(request, folders, scratch, imported)
@@ -137,8 +139,6 @@ def _prepare(request: Request, folders: Sequence[Path], scratch: Path, imported:
     sys.path[:0] = [str(folder) for folder in folders if str(folder) != beside or beside == request.root]
     sys.path.append(beside)
     sys.argv = [request.path]
-    with contextlib.suppress(OSError):  # then it is where this process began
-        os.chdir(request.current)
     move_home(scratch)
     with contextlib.suppress(ImportError):  # Windows
         process_limits.limit(request.memory_limit_bytes)
