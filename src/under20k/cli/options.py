@@ -94,7 +94,10 @@ def places_argument(arguments: argparse.Namespace, benches: Path = Path("benches
 def add_jobs(parser: argparse._ActionsContainer) -> None:
     """Add ``--jobs``, which ``jobs_argument`` checks."""
     parser.add_argument(
-        "--jobs", type=int, metavar="N", help="trainings in parallel (default: measured, see --threads)"
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="trainings in parallel (default: as many as are measured fastest)",
     )
 
 
