@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from under20k.cli.progress import Display
 from under20k.engine import machine
 from under20k.engine.base import Compute
 from under20k.engine.select import check_training_memory, create
 from under20k.errors import UserError
+from under20k.interactive.progress import Display
 from under20k.recipe.named import MINIMAL
 from under20k.runs.events import EpochDone, Event
 from under20k.runs.parallel.layout import fitting_jobs

@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
         if wrong := [size for size in arguments.detect if not 0 < size <= 100]:
             raise UserError(f"--detect is {wrong[0]}; give percentage points above 0")
 
-    from under20k.cli.progress import Display
+    from under20k.interactive.progress import Display
     from under20k.report.bench import DETECTABLE, bench_text, write_bench_report
     from under20k.runs.bench.run_bench import bench
 

@@ -47,8 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
             f"--output is {str(arguments.output)!r}; the contact sheet is a PNG, so end its name with .png"
         )
 
-    from under20k.cli.progress import Display
     from under20k.data import locate, mnist_from
+    from under20k.interactive.progress import Display
 
     with Display() as display:
         files = locate(arguments.data_dir, on_event=display)

@@ -40,8 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
     run.weights()
     last = run.metrics()[-1]
 
-    from under20k.cli.progress import Display
     from under20k.files import write_json
+    from under20k.interactive.progress import Display
     from under20k.report.evaluation import beside_last_epoch, draw_confusion, draw_gallery, evaluation_text
     from under20k.report.run import write_run_report
     from under20k.runs.evaluate import SplitName, evaluate, load_split

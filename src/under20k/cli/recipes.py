@@ -22,7 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit code. Raises UserError."""
-    from under20k.cli.progress import choice_text
+    from under20k.interactive.progress import choice_text
     from under20k.report.tables import architecture_table, recipes_overview
 
     if arguments.recipe is None:

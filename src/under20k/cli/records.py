@@ -141,7 +141,7 @@ def submit(arguments: argparse.Namespace) -> int:
     if arguments.turns is not None and not 1 <= arguments.turns <= 100:
         raise UserError(f"--turns is {arguments.turns}; give 1 to 100")
 
-    from under20k.cli.progress import Display
+    from under20k.interactive.progress import Display
     from under20k.report.bench import claim
     from under20k.report.records import write_record_page
     from under20k.runs.records.record import Record

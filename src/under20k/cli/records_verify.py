@@ -86,7 +86,7 @@ def verify(arguments: argparse.Namespace) -> int:
     """Check records; retrain some of their seeds."""
     check_verify_options(arguments)
 
-    from under20k.cli.progress import Display
+    from under20k.interactive.progress import Display
     from under20k.runs.records.folders import record_folders
     from under20k.runs.records.record import Record
     from under20k.runs.records.verify import evaluated
@@ -201,8 +201,8 @@ def train_again(
     Returns:
         The results by seed, and by timed record.
     """
-    from under20k.cli.progress import Display
     from under20k.data import load
+    from under20k.interactive.progress import Display
     from under20k.runs.records.draw import draw, draw_records
     from under20k.runs.records.rerun import rerun
     from under20k.runs.records.retiming import time_again

@@ -91,7 +91,7 @@ def trained(seeds: int, compute: Compute, places: Places, jobs: int | None) -> l
     Raises:
         UserError: As ``runs.bench.reproduce.reproduce`` does.
     """
-    from under20k.cli.progress import Display
+    from under20k.interactive.progress import Display
     from under20k.runs.bench.reproduce import reproduce
 
     with Display("trainings") as display:

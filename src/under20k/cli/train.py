@@ -53,8 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
     if (name := arguments.name) is not None:
         check_name(name, "--name")
 
-    from under20k.cli.progress import Display, choice_text
     from under20k.formatting import percent
+    from under20k.interactive.progress import Display, choice_text
     from under20k.runs.distillation import noted, training_time_s
     from under20k.runs.train import train
 

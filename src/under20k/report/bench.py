@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from under20k.files import write_bytes, write_text
+from under20k.files import write_text
 from under20k.formatting import percent
 from under20k.recipe.limits import PARAMETER_LIMIT
 from under20k.report.bench_figure import seeds_figure
@@ -128,8 +128,7 @@ def bench_text(bench: Bench, other: Bench | None, detectable: Sequence[float] = 
 def write_bench_report(bench: Bench, folder: Path) -> None:
     """Write ``bench.png`` and ``bench.md``. Raises UserError where they cannot be written."""
     document = bench_document(bench)
-    for picture in document.pictures:
-        write_bytes(folder / picture.file, picture.png)
+    document.write_pictures(folder)
     write_text(folder / "bench.md", document.markdown())
 
 

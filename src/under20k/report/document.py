@@ -6,10 +6,12 @@ import base64
 import re
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from under20k.files import write_bytes
 from under20k.report.markdown import escape_block, escape_label
 from under20k.report.tables import Table
 
@@ -49,12 +51,29 @@ class Picture:
     png: bytes
     alt: str
     """Alternative text."""
+    dark_png: bytes = b""
+    """The same for a dark page; empty where there is none."""
     kind = "picture"
+
+    @property
+    def dark_file(self) -> str:
+        """Name of ``dark_png``'s file: ``curves.png`` gives ``curves-dark.png``."""
+        return f"{self.file.removesuffix('.png')}-dark.png"
 
     @property
     def data_uri(self) -> str:
         """The image as a data URI."""
-        return "data:image/png;base64," + base64.b64encode(self.png).decode("ascii")
+        return _data_uri(self.png)
+
+    @property
+    def dark_data_uri(self) -> str:
+        """The dark image as a data URI."""
+        return _data_uri(self.dark_png)
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """The PNGs by name of file."""
+        return {self.file: self.png} | ({self.dark_file: self.dark_png} if self.dark_png else {})
 
 
 Block = Text | Bullets | Code | Picture | Table
@@ -88,6 +107,12 @@ class Document:
         blocks = [*self.lead, *(block for section in self.sections for block in section.blocks)]
         return [block for block in blocks if isinstance(block, Picture)]
 
+    def write_pictures(self, folder: Path) -> None:
+        """Write every picture into ``folder``. Raises UserError where a file cannot be written."""
+        for picture in self.pictures:
+            for name, png in picture.files.items():
+                write_bytes(folder / name, png)
+
     def html(self) -> str:
         """Return one self-contained page."""
         return _environment().get_template("document.html.j2").render(document=self)
@@ -95,6 +120,10 @@ class Document:
     def markdown(self) -> str:
         """Return the same in Markdown, which needs the files of ``pictures`` beside it."""
         return _environment().get_template("document.md.j2").render(document=self).rstrip() + "\n"
+
+
+def _data_uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
 @cache

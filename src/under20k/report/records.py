@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from under20k.files import read_text, write_bytes, write_text
+from under20k.files import read_text, write_text
 from under20k.formatting import percent
 from under20k.report.bench import bench_table, claim, in_points, seeds_picture, seeds_text
 from under20k.report.document import Block, Code, Document, Section, Text
@@ -119,8 +119,7 @@ def records_markdown(records: Sequence[Record]) -> str:
 def write_record_page(record: Record, folder: Path) -> None:
     """Write ``README.md`` and ``curves.png``. Raises UserError where they cannot be written."""
     document = record_document(record)
-    for picture in document.pictures:
-        write_bytes(folder / picture.file, picture.png)
+    document.write_pictures(folder)
     write_text(folder / PAGE, document.markdown())
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from under20k.checking.findings import Finding, missed, unmet_advice
-from under20k.files import write_bytes, write_text
+from under20k.files import write_text
 from under20k.formatting import percent
 from under20k.recipe.architecture import IMAGE_SIDE
 from under20k.recipe.limits import EPOCH_LIMIT, PARAMETER_LIMIT, TRAIN_IMAGES, VALIDATION_IMAGES
@@ -60,8 +60,7 @@ def write_reproduction(benches: Sequence[Bench], verdicts: Verdicts, folder: Pat
         UserError: A file cannot be written.
     """
     document = reproduction(benches, verdicts, command)
-    for picture in document.pictures:
-        write_bytes(folder / picture.file, picture.png)
+    document.write_pictures(folder)
     write_text(folder / "report.md", document.markdown())
     # Written last: once the page exists, so do its pictures.
     page = folder / "report.html"

@@ -8,12 +8,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from under20k.cli.screen import Screen
 from under20k.data.events import Downloaded, FetchEvent, FetchWarning, SourceDone, SourceTried
 from under20k.engine.base import Compute
 from under20k.engine.machine import size_text
 from under20k.engine.select import choose
 from under20k.formatting import percent
+from under20k.interactive.screen import Screen
 from under20k.recipe.limits import TRAIN_IMAGES
 from under20k.recipe.recipe import Recipe
 from under20k.report.words import plural

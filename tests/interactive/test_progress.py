@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from under20k.cli.progress import Display
 from under20k.data.events import Downloaded, FetchWarning, SourceDone, SourceTried
 from under20k.engine.base import Compute
 from under20k.engine.select import choose
+from under20k.interactive.progress import Display
 from under20k.recipe.named import MINIMAL, REGULARIZED
 from under20k.runs.events import EpochDone, Failed, Finished, Note, Scheduled, Started, Step
 from under20k.runs.metrics import EpochMetrics

@@ -1,0 +1,31 @@
+"""Colour for a terminal, by ANSI escape sequences; signs and words alone are enough to read the output."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+GREEN, RED, YELLOW, BOLD, DIM = "32", "31", "33", "1", "2"
+
+
+def has_colour(stream: Any) -> bool:
+    """Return whether ``stream`` is a terminal that shows colour, and the user allows it.
+
+    NO_COLOR, of any value but the empty one, forbids it (no-color.org); so does TERM=dumb.
+    """
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    try:
+        return bool(stream.isatty())
+    except (AttributeError, ValueError):  # closed, or none
+        return False
+
+
+def styled(text: str, code: str, stream: Any) -> str:
+    """Return ``text`` in a colour or weight of the constants above where ``stream`` shows it."""
+    return f"\033[{code}m{text}\033[0m" if text and has_colour(stream) else text
+
+
+def verdict(passed: bool, stream: Any) -> str:
+    """Return a green ✓ or a red ✗; the words beside it must say the same."""
+    return styled("✓", GREEN, stream) if passed else styled("✗", RED, stream)
