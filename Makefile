@@ -75,14 +75,14 @@ keep = cd $(1)/benches && for bench in *; do mkdir -p "$(CURDIR)/results/$(2)/$$
 
 reproduction: $(VENV)/installed       ## train ten seeds of each recipe; rewrite results/ and docs/reproduction (hours)
 	mkdir -p $(FRESH)
-	cd $(FRESH) && $(CURDIR)/$(BIN)/under20k reproduce --seeds 10
+	cd $(FRESH) && $(CURDIR)/$(BIN)/under20k reproduce --seeds 0-9
 	cp $(FRESH)/report/*.md $(FRESH)/report/*.png docs/reproduction/
 	$(call keep,$(FRESH),reproduction)
 	$(BIN)/python -m tools.readme
 
 reproduction-torch: $(VENV)/installed ## the same with the torch engine, for docs/native-engine.md (hours)
 	mkdir -p $(FRESH)-torch
-	cd $(FRESH)-torch && $(CURDIR)/$(BIN)/under20k reproduce --seeds 10 --engine torch
+	cd $(FRESH)-torch && $(CURDIR)/$(BIN)/under20k reproduce --seeds 0-9 --engine torch
 	$(call keep,$(FRESH)-torch,reproduction-torch)
 	$(BIN)/python -m tools.readme
 

@@ -50,7 +50,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def trained(tmp_path_factory: pytest.TempPathFactory, mnist: Mnist) -> Path:
     """A folder in which two seeds were reproduced, not to be changed; what was printed lies beside."""
     folder = tmp_path_factory.mktemp("reproduced")
-    process = command.start(folder, "--seeds", "2", command=script(SMALL))
+    process = command.start(folder, "--seeds", "0-1", command=script(SMALL))
     out, err = process.communicate(timeout=2 * command.TIMEOUT_S)
     assert process.returncode == 0, err
     (folder / "stdout").write_text(out)
@@ -162,7 +162,7 @@ def test_everything_is_trained_and_reported(trained):
 @pytest.mark.slow
 def test_a_second_call_reuses_finished_runs(copied, here, capsys):
     before = contents(copied)
-    assert main(["reproduce", "--seeds", "2", "--json"]) == 0
+    assert main(["reproduce", "--seeds", "0-1", "--json"]) == 0
     out, err = capsys.readouterr()
     assert sorted(err.splitlines()) == [f"runs/{name} is finished: reused" for name in NAMES]
     assert contents(copied) == before
@@ -182,7 +182,7 @@ def test_runs_of_other_numerics_are_named(copied, capsys):
     own = f'"numerics": {NUMERICS}'
     assert own in sessions
     path.write_text(sessions.replace(own, '"code": "0123456789abcdef"'))  # as before there were numerics
-    assert main(["reproduce", "--seeds", "2"]) == 0
+    assert main(["reproduce", "--seeds", "0-1"]) == 0
     lines = sorted(capsys.readouterr().err.splitlines())
     assert lines[0] == "runs/minimal-0 is finished: reused"
     assert lines[1] == (
@@ -195,7 +195,7 @@ def test_runs_of_other_numerics_are_named(copied, capsys):
 def test_missing_runs_are_trained(copied, trained, capsys):
     (copied / "regularized-1" / "model.safetensors").unlink()  # killed before its end
     shutil.rmtree(copied / "minimal-0")
-    assert main(["reproduce", "--seeds", "2", "--jobs", "1"]) == 0
+    assert main(["reproduce", "--seeds", "0-1", "--jobs", "1"]) == 0
     err = capsys.readouterr().err
     assert re.findall(r"^runs/(.*) is finished: reused$", err, re.M) == ["regularized-0", "minimal-1"]
     assert f"reused\n{choose().engine} engine: " in err
@@ -212,7 +212,7 @@ def test_a_training_that_fails_is_one_line_and_the_others_are_kept(copied, here,
     checkpoint = copied / "regularized-1" / "checkpoint.safetensors"
     checkpoint.write_bytes(checkpoint.read_bytes()[:-10])
     before = contents(here)
-    code = main(["reproduce", "--seeds", "2"])
+    code = main(["reproduce", "--seeds", "0-1"])
     out, err = capsys.readouterr()
     line = err.splitlines(keepends=True)[-1]
     assert_refused(code, out, line, "runs/regularized-1/checkpoint.safetensors is damaged")

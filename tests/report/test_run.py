@@ -42,7 +42,7 @@ def test_the_report_claims_what_the_run_did(make_run):
         "Versions": "under20k 0.1.0, Python 3.11.9, numpy 2.0.0, torch 2.13.0",
         "Date": "2025-03-04",
     }
-    assert "\n    under20k reproduce --seeds 2\n" in report
+    assert "\n    under20k reproduce --seeds 0-1\n" in report
     assert "![Training and validation accuracy by epoch of minimal, seed 3: 99.85% and 99.41%" in report
     assert "The test set was not read." in report
     assert (run.path / "curves.png").read_bytes().startswith(b"\x89PNG")

@@ -14,7 +14,7 @@ from under20k.runs.run import Run, run_path
 
 ENVIRONMENT = {
     "started": "2025-03-04T05:06:07+00:00",
-    "command": "under20k reproduce --seeds 2",
+    "command": "under20k reproduce --seeds 0-1",
     "engine": "torch",
     "precision": "fp32",
     "device": "cpu",

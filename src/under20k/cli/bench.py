@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +28,7 @@ from under20k.cli.options import (
     recipe_changes,
 )
 from under20k.errors import UserError, shown
-from under20k.recipe.seeds import MAX_SEED
+from under20k.recipe.seeds import parse_seeds
 
 if TYPE_CHECKING:
     from under20k.runs.bench.run_bench import BenchResult
@@ -39,7 +38,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``under20k bench``."""
     parser.add_argument("recipe", metavar="RECIPE", help="a recipe's name, or a recipe.json")
     parser.add_argument(
-        "--seeds", default="0-29", metavar="A-B", help="train seeds A to B (default: %(default)s)"
+        "--seeds",
+        default="0-29",
+        metavar="SEEDS",
+        help="such as 5, 0-9, 1,4,7 or 0-4,7; a claim needs consecutive ones from 0 (default: %(default)s)",
     )
     parser.add_argument(
         "--vs",
@@ -84,7 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Train, write the report, and return the exit code. Raises UserError."""
     recipe = recipe_argument(arguments.recipe).with_changes(**recipe_changes(arguments))
     other = None if arguments.vs is None else recipe_argument(arguments.vs)
-    seeds = seeds_argument(arguments.seeds)
+    seeds = parse_seeds(arguments.seeds)
     jobs = jobs_argument(arguments)
     if arguments.detect is not None:
         if other is None:
@@ -125,20 +127,6 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"bench: {shown(str(folder))}")
     failed = [*result.bench.failures, *(result.other.failures if result.other else ())]
     return 1 if failed else 0
-
-
-def seeds_argument(text: str) -> range:
-    """Return the seeds of a range such as ``0-29``, ends included. Raises UserError for anything else."""
-    found = re.fullmatch(r"([0-9]{1,10})-([0-9]{1,10})", text)
-    if found is None:
-        example = f"0-{int(text) - 1}" if re.fullmatch(r"[1-9][0-9]{0,4}", text) and text != "1" else "0-29"
-        raise UserError(f"--seeds is {text!r}; give the first and the last seed, such as {example}")
-    first, last = int(found[1]), int(found[2])
-    if first > last:
-        raise UserError(f"--seeds is {text!r}: the first seed comes after the last")
-    if last > MAX_SEED:
-        raise UserError(f"--seeds is {text!r}; seeds go up to {MAX_SEED}")
-    return range(first, last + 1)
 
 
 def as_dict(result: BenchResult, detectable: Sequence[float]) -> dict[str, object]:

@@ -26,6 +26,7 @@ from under20k.cli.options import (
     places_argument,
 )
 from under20k.errors import UserError, shown
+from under20k.recipe.seeds import consecutive_from_0, parse_seeds, seeds_as_typed
 
 if TYPE_CHECKING:
     from under20k.checking.findings import Finding
@@ -37,7 +38,10 @@ if TYPE_CHECKING:
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``under20k reproduce``."""
     parser.add_argument(
-        "--seeds", type=int, default=1, metavar="N", help="train seeds 0 to N−1 (default: %(default)s)"
+        "--seeds",
+        default="0",
+        metavar="SEEDS",
+        help="consecutive seeds from 0, such as 0-9 (default: %(default)s)",
     )
     add_jobs(parser)
     add_runs_dir(parser)
@@ -55,7 +59,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, check and report; return the exit code. Raises UserError."""
-    jobs, compute, places = jobs_argument(arguments), compute_argument(arguments), places_argument(arguments)
+    seeds, jobs = seeds_argument(arguments.seeds), jobs_argument(arguments)
+    compute, places = compute_argument(arguments), places_argument(arguments)
     if arguments.output.exists() and not arguments.output.is_dir():
         raise UserError(f"{arguments.output} is a file; name a folder for the report with --output")
 
@@ -66,10 +71,10 @@ def run(arguments: argparse.Namespace) -> int:
     from under20k.runs.provenance import command
     from under20k.runs.run import run_path
 
-    benches = trained(arguments.seeds, compute, places, jobs)
+    benches = trained(seeds, compute, places, jobs)
     verdicts = {bench.recipe.name: check(run_path(places.runs, bench.recipe.name, 0)) for bench in benches}
     for bench in benches:
-        write_bench_report(bench, bench_path(places.benches, bench.recipe.name, range(arguments.seeds)))
+        write_bench_report(bench, bench_path(places.benches, bench.recipe.name, seeds))
     page = write_reproduction(benches, verdicts, arguments.output, command())
     if arguments.json:
         recipes = {bench.recipe.name: bench.to_dict() for bench in benches}
@@ -79,11 +84,23 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def trained(seeds: int, compute: Compute, places: Places, jobs: int | None) -> list[Bench]:
+def seeds_argument(text: str) -> tuple[int, ...]:
+    """Return the seeds of ``--seeds``. Raises UserError unless they are consecutive from 0."""
+    seeds = parse_seeds(text)
+    if consecutive_from_0(seeds):
+        return seeds
+    if len(seeds) == 1 and text.isdigit():
+        wanted = f"it is the one seed {text}; for {text} of them give {seeds_as_typed(range(seeds[0]))}"
+    else:
+        wanted = f"they have to be consecutive from 0; give {seeds_as_typed(range(seeds[-1] + 1))}"
+    raise UserError(f"--seeds is {text!r}: {wanted}")
+
+
+def trained(seeds: Sequence[int], compute: Compute, places: Places, jobs: int | None) -> list[Bench]:
     """Return a bench per recipe, trained where it is not finished.
 
     Args:
-        seeds: How many, from 0.
+        seeds: Consecutive ones from 0.
         compute: Engine, device, precision and threads.
         places: Of the runs, the benches, and MNIST.
         jobs: Trainings at a time.

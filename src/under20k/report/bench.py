@@ -120,9 +120,10 @@ def difference_table(
 
 def bench_text(bench: Bench, other: Bench | None, detectable: Sequence[float] = DETECTABLE) -> str:
     """Return what ``under20k bench`` prints."""
+    note = f"\n\n{not_a_claim(bench)}" if bench.not_a_claim else ""
     if other is None:
-        return bench_table([bench]).text()
-    return f"{bench_table([bench, other]).text()}\n\n{versus_table(bench, other, detectable).text()}"
+        return f"{bench_table([bench]).text()}{note}"
+    return f"{bench_table([bench, other]).text()}\n\n{versus_table(bench, other, detectable).text()}{note}"
 
 
 def write_bench_report(bench: Bench, folder: Path) -> None:
@@ -136,6 +137,8 @@ def bench_document(bench: Bench) -> Document:
     """Return the report of a bench."""
     picture = seeds_picture(bench, PICTURE, bench.recipe.name)
     lead: list[Block] = [Text(claim(bench)), bench_table([bench])]
+    if bench.not_a_claim:
+        lead.insert(1, Text(not_a_claim(bench)))
     if bench.failures:
         lead.append(Text("Seeds that failed, which no figure counts:"))
         lead.append(Bullets(bench.failures))
@@ -178,6 +181,11 @@ def claim(bench: Bench) -> str:
         f"above {TARGET}; p-value {p_text(bench.statistics.p_exceeds_target)} (one-sided t-test, "
         f"H₀: mean ≤ {TARGET})."
     )
+
+
+def not_a_claim(bench: Bench) -> str:
+    """Return the sentence that a bench's figures are not a claim."""
+    return f"Not a claim: {bench.not_a_claim}."
 
 
 def seeds_table(bench: Bench) -> Table:

@@ -1,5 +1,6 @@
 """``reproduce`` as a function: one scheduler for all recipes, a bench for each."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -50,7 +51,7 @@ def scheduled(monkeypatch: pytest.MonkeyPatch, scheduler: Scheduler) -> Schedule
 
 def test_one_scheduler_gets_every_seed_the_longest_first(places, monkeypatch):
     scheduler = scheduled(monkeypatch, Scheduler())
-    reproduce(3, recipes=[SHORT, LONG], places=places)
+    reproduce(range(3), recipes=[SHORT, LONG], places=places)
     assert [task.path.name for task in scheduler.tasks] == [
         *(f"long-{seed}" for seed in range(3)),
         *(f"short-{seed}" for seed in range(3)),
@@ -59,7 +60,7 @@ def test_one_scheduler_gets_every_seed_the_longest_first(places, monkeypatch):
 
 def test_a_bench_per_recipe_in_their_order(places, monkeypatch):
     scheduled(monkeypatch, Scheduler())
-    benches = reproduce(3, recipes=[SHORT, LONG], places=places)
+    benches = reproduce(range(3), recipes=[SHORT, LONG], places=places)
     assert [bench.recipe for bench in benches] == [SHORT, LONG]
     for bench in benches:
         assert bench.last == LAST
@@ -76,14 +77,14 @@ def test_a_bench_per_recipe_in_their_order(places, monkeypatch):
 )
 def test_runs_of_other_code_are_reused_unless_asked_otherwise(places, monkeypatch, options, differing):
     scheduler = scheduled(monkeypatch, Scheduler())
-    reproduce(1, recipes=[SHORT], places=places, **options)
+    reproduce((0,), recipes=[SHORT], places=places, **options)
     assert scheduler.differing == differing
 
 
 def test_a_failure_leaves_no_bench(places, monkeypatch):
     scheduled(monkeypatch, Scheduler(fails=True))
     with pytest.raises(UserError, match="out of memory"):
-        reproduce(3, recipes=[SHORT, LONG], places=places)
+        reproduce(range(3), recipes=[SHORT, LONG], places=places)
     assert not places.benches.exists()
 
 
@@ -92,11 +93,19 @@ def test_readings_of_the_test_set_are_counted(places, monkeypatch):
     run = Run.open(places.runs / "short-1")
     for _ in range(2):
         run.add_test_reading({"read": "2026-01-02T00:00:00+00:00", "correct": 9_900, "images": 10_000})
-    (bench,) = reproduce(3, recipes=[SHORT], places=places)
+    (bench,) = reproduce(range(3), recipes=[SHORT], places=places)
     assert [seed.test_readings for seed in bench.seeds] == [0, 2, 0]
 
 
-@pytest.mark.parametrize("seeds", [0, -1, 1001])
-def test_a_number_of_seeds_that_makes_no_sense(places, seeds):
-    with pytest.raises(UserError, match=f"seeds: {seeds}; expected a whole number from 1 to 1000"):
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [
+        (10, "seeds: 10; expected a sequence of seeds, such as range(10)"),
+        (range(0), "seeds: 0 of them; expected 1 to 1,000"),
+        (range(1001), "seeds: 1,001 of them; expected 1 to 1,000"),
+        ([1, 1], "seeds: 1 comes twice"),
+    ],
+)
+def test_seeds_that_make_no_sense(places, seeds, words):
+    with pytest.raises(UserError, match=re.escape(words)):
         reproduce(seeds, places=places)

@@ -1,7 +1,6 @@
 """``under20k bench``: what it says of its seeds, what it trains again and what it does not."""
 
 import json
-import re
 import signal
 import subprocess
 import sys
@@ -17,17 +16,16 @@ from scipy import stats
 from tests.support.benches import ENVIRONMENT, SMALL, around, bench_of, on_disk
 from tests.support.dask_cluster import PATIENCE_S, wait_for
 from tests.support.printed import ENCODING
-from under20k.cli.bench import seeds_argument
 from under20k.cli.main import main
 from under20k.data import Mnist
 from under20k.engine.base import NUMERICS, Compute
 from under20k.errors import UserError
 from under20k.files import read_json, read_text, write_json, write_text
 from under20k.recipe.named import MINIMAL
-from under20k.report.bench import bench_table, bench_text, versus_table
+from under20k.report.bench import bench_table, bench_text, versus_table, write_bench_report
 from under20k.report.bench_figure import seeds_figure
 from under20k.runs.bench.bench import Bench
-from under20k.runs.bench.run_bench import bench, check_seeds
+from under20k.runs.bench.run_bench import bench, bench_path
 from under20k.runs.parallel.reuse import differences, fitting
 from under20k.runs.parallel.scheduler import train_all
 from under20k.runs.parallel.task import Task
@@ -139,33 +137,38 @@ def test_the_picture_has_every_seed_the_mean_and_the_target():
 
 
 @pytest.mark.parametrize(
-    ("text", "seeds"), [("0-29", range(30)), ("7-7", range(7, 8)), ("100-105", range(100, 106))]
-)
-def test_seeds_are_a_range(text, seeds):
-    assert seeds_argument(text) == seeds
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
+    ("seeds", "name"),
     [
-        ("20", "such as 0-19"),
-        ("5-2", "the first seed comes after the last"),
-        ("1,2", "give the first and the last seed"),
-        ("-1-3", "give the first and the last seed"),
-        ("0-99999999999", "give the first and the last seed"),
-        ("0-9999999999", "seeds go up to"),
-        ("", "give the first and the last seed"),
+        (range(10), "minimal-seeds-0-9"),
+        ((100, 101), "minimal-seeds-100-101"),
+        ((5,), "minimal-seeds-5-5"),
+        ((1, 4, 7), "minimal-seeds-1,4,7"),
+        ((0, 1, 2, 7), "minimal-seeds-0-2,7"),
     ],
 )
-def test_an_invalid_range_is_refused(text, words):
-    with pytest.raises(UserError, match=re.escape(words)):
-        seeds_argument(text)
+def test_a_bench_folder_is_named_after_its_seeds(seeds, name):
+    assert bench_path(Path("benches"), "minimal", seeds) == Path("benches", name)
 
 
-@pytest.mark.parametrize("seeds", [[], [0, 2], [1, 0], range(0, 10, 2), range(200_000)])
-def test_no_seed_can_be_picked(seeds):
-    with pytest.raises(UserError):
-        check_seeds(seeds)
+def test_other_seeds_than_those_from_0_on_are_said_to_be_no_claim(tmp_path):
+    said = "Not a claim: the seeds are not consecutive from 0, so some could have been picked."
+    picked = bench_of(around(0.995, 3), first=1)
+    write_bench_report(picked, tmp_path)
+    assert said in bench_text(picked, None)
+    assert said in read_text(tmp_path / "bench.md")
+    assert picked.to_dict()["not_a_claim"] in said
+    picked.write(tmp_path)
+    assert Bench.open(tmp_path) == picked
+    whole = bench_of(around(0.995, 3))
+    write_bench_report(whole, tmp_path)
+    assert "claim" not in bench_text(whole, None) + read_text(tmp_path / "bench.md")
+    assert "not_a_claim" not in whole.to_dict()
+
+
+def test_many_scattered_seeds_make_a_name_of_bounded_length_and_their_own():
+    one, other = (bench_path(Path(), "minimal", range(0, end, 2)).name for end in (1000, 1002))
+    assert one != other
+    assert len(one) < 70
 
 
 @pytest.mark.parametrize(
@@ -176,8 +179,8 @@ def test_no_seed_can_be_picked(seeds):
         (["minimal", "--detect", "0.1"], "give --vs too"),
         (["minimal", "--vs", "regularized", "--detect", "0"], "--detect is 0.0"),
         (["minimal", "--jobs", "0"], "--jobs is 0"),
-        (["minimal", "--threads", "0"], "threads: 0"),
-        (["minimal", "--seeds", "9"], "--seeds is '9'"),
+        (["minimal", "--threads", "0"], "--threads is 0"),
+        (["minimal", "--seeds", "9-"], "--seeds is '9-'; expected seeds from 0"),
         (["missing.json"], "missing.json cannot be read"),
     ],
 )

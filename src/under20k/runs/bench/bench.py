@@ -16,7 +16,7 @@ from under20k.errors import UserError, in_words
 from under20k.files import check_format, is_present, read_json, write_text
 from under20k.recipe.limits import TARGET_ACCURACY
 from under20k.recipe.recipe import Recipe
-from under20k.recipe.seeds import check_seed
+from under20k.recipe.seeds import NOT_CONSECUTIVE, check_seed, consecutive_from_0
 from under20k.runs.bench import bench_file
 from under20k.runs.bench.significance import (
     Difference,
@@ -263,6 +263,11 @@ class Bench:
         return timed_differently(seed.environment for seed in self.seeds)
 
     @property
+    def not_a_claim(self) -> str:
+        """Why the mean is not a claim: seeds that could have been picked; empty for seeds from 0 on."""
+        return "" if consecutive_from_0([seed.seed for seed in self.seeds]) else NOT_CONSECUTIVE
+
+    @property
     def last(self) -> list[float]:
         """Each seed's validation accuracy at the last epoch."""
         return [seed.validation_accuracy for seed in self.seeds]
@@ -289,6 +294,7 @@ class Bench:
             "macs": self.recipe.architecture.macs,
             "statistics": self.statistics.to_dict(),
             **({"times_differ_in": self.times_differ_in} if self.times_differ_in else {}),
+            **({"not_a_claim": self.not_a_claim} if self.not_a_claim else {}),
             "failures": list(self.failures),
             "seeds": [
                 {

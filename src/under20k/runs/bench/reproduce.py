@@ -7,9 +7,10 @@ from typing import Literal
 
 from under20k.data import load
 from under20k.engine.base import Compute
-from under20k.recipe.fields import choice, whole_number
+from under20k.recipe.fields import choice
 from under20k.recipe.named import MINIMAL, MINIMAL_PLUS, REGULARIZED, REGULARIZED_PLUS
 from under20k.recipe.recipe import Recipe
+from under20k.recipe.seeds import check_seeds
 from under20k.runs.bench.bench import Bench
 from under20k.runs.bench.run_bench import DIFFERING, bench_path, collect
 from under20k.runs.events import OnEvent, ignore
@@ -24,7 +25,7 @@ MAX_SEEDS = 1000
 
 
 def reproduce(
-    seeds: int = 1,
+    seeds: Sequence[int] = (0,),
     *,
     recipes: Sequence[Recipe] | None = None,
     compute: Compute = Compute(),
@@ -33,12 +34,12 @@ def reproduce(
     existing: Literal["resume", "replace", "reuse"] = "reuse",
     on_event: OnEvent = ignore,
 ) -> list[Bench]:
-    """Train recipes with seeds 0 to ``seeds`` − 1, all by one scheduler, and write a bench of each.
+    """Train recipes over seeds, all by one scheduler, and write a bench of each.
 
     In a script, call this under ``if __name__ == "__main__":``, since its processes import the script.
 
     Args:
-        seeds: How many, 1 to ``MAX_SEEDS``.
+        seeds: Different ones, at most ``MAX_SEEDS``; a claim needs consecutive ones from 0, as ``range(10)``.
         recipes: By default ``REPRODUCED``.
         compute: What to train on; ``threads`` are those of each training.
         places: Of the runs, the benches, and MNIST.
@@ -53,19 +54,19 @@ def reproduce(
         UserError: A training failed, or an argument is wrong; finished runs are kept.
     """
     end_if_only_imported()
-    whole_number("seeds", seeds, 1, MAX_SEEDS)
+    seeds = check_seeds(seeds, MAX_SEEDS)
     check_compute_and_places(compute, places)
     choice("existing", existing, tuple(DIFFERING))
     recipes = REPRODUCED if recipes is None else recipes
     load(places.data, on_event=on_event)  # once, rather than in every process at the same time
     # The longest trainings first, so that short ones remain at the end.
     by_length = sorted(recipes, key=lambda recipe: -recipe.epochs)
-    tasks = [Task(recipe, seed, places, compute) for recipe in by_length for seed in range(seeds)]
+    tasks = [Task(recipe, seed, places, compute) for recipe in by_length for seed in seeds]
     outcome = train_all(tasks, differing=DIFFERING[existing], jobs=jobs, on_event=on_event)
     outcome.raise_first()
     benches = []
     for recipe in recipes:
-        folder = bench_path(places.benches, recipe.name, range(seeds))
+        folder = bench_path(places.benches, recipe.name, seeds)
         bench = collect(recipe, outcome, folder)
         assert bench is not None  # every seed is finished
         bench.write(folder)

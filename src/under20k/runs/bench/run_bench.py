@@ -16,10 +16,10 @@ from typing import Any, Literal
 from under20k.data import load
 from under20k.engine.base import Compute
 from under20k.errors import UserError
-from under20k.recipe.fields import choice, instance
+from under20k.recipe.fields import choice
 from under20k.recipe.named import as_recipe
 from under20k.recipe.recipe import Recipe
-from under20k.recipe.seeds import check_seed
+from under20k.recipe.seeds import check_seeds, seeds_as_typed
 from under20k.runs.bench.bench import Bench
 from under20k.runs.events import OnEvent, ignore
 from under20k.runs.main_guard import end_if_only_imported
@@ -30,7 +30,8 @@ from under20k.runs.parallel.task import Task
 from under20k.runs.places import Places, check_compute_and_places, check_settings
 from under20k.runs.provenance import command
 
-MAX_SEEDS = 100_000
+MAX_SEEDS_TEXT = 40
+"""Bytes of a bench folder's name for the seeds; more are cut, and end in a digest."""
 DIFFERING: dict[str, Differing] = {"resume": "refuse", "replace": "replace", "reuse": "reuse"}
 
 
@@ -65,7 +66,7 @@ def bench(
 
     Args:
         recipe: a Recipe, or the name of one.
-        seeds: consecutive.
+        seeds: different ones, in any order; a claim needs consecutive ones from 0.
         versus: another recipe, trained on the same seeds.
         compute: what to train on; ``threads`` are those of each training.
         places: of the runs, the benches, and MNIST.
@@ -86,7 +87,7 @@ def bench(
     other = None if versus is None else as_recipe("versus", versus)
     check_compute_and_places(compute, places)
     choice("existing", existing, tuple(DIFFERING))
-    check_seeds(seeds)
+    seeds = check_seeds(seeds)
     recipes = [recipe] if other is None else [recipe, other]
     check_names(recipes)
     if cluster is None:
@@ -135,19 +136,13 @@ def collect(recipe: Recipe, outcome: Outcome, folder: Path) -> Bench | None:
     )
 
 
-def check_seeds(seeds: Sequence[int]) -> None:
-    """Raise UserError unless the seeds are consecutive whole numbers, at least one."""
-    instance("seeds", seeds, Sequence, "a sequence of seeds, such as range(30)")
-    if not seeds:
-        raise UserError("no seed to train; give a range such as 0-29")
-    if len(seeds) > MAX_SEEDS:
-        raise UserError(f"{len(seeds)} seeds; at most {MAX_SEEDS} are trained at once")
-    check_seed(seeds[0])
-    check_seed(seeds[-1])
-    if list(seeds) != list(range(seeds[0], seeds[-1] + 1)):
-        raise UserError(f"seeds: {list(seeds)}; expected consecutive ones, so that none can be picked")
-
-
 def bench_path(benches_dir: Path, name: str, seeds: Sequence[int]) -> Path:
-    """Return the folder of the bench of a recipe called ``name``."""
-    return benches_dir / f"{safe_name(name)}-seeds-{seeds[0]}-{seeds[-1]}"
+    """Return the folder of the bench of a recipe called ``name`` over ascending ``seeds``.
+
+    It is named after them: ``minimal-seeds-0-9``, or ``minimal-seeds-1,4,7`` if they are not consecutive.
+    """
+    if seeds[-1] - seeds[0] == len(seeds) - 1:
+        text = f"{seeds[0]}-{seeds[-1]}"
+    else:
+        text = safe_name(seeds_as_typed(seeds), MAX_SEEDS_TEXT)
+    return benches_dir / f"{safe_name(name)}-seeds-{text}"
