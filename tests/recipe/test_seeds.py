@@ -87,7 +87,10 @@ def test_one_seed(text, seed):
         ("1,4", "expected one seed, but these are 2"),
         ("-1", f"seed: -1; expected a whole number from 0 to {MAX_SEED}"),
         (str(MAX_SEED + 1), f"expected a whole number from 0 to {MAX_SEED}"),
-        ("x", "such as 5"),
+        *(
+            (text, f"seed: '{text}'; expected a whole number from 0 to {MAX_SEED}")
+            for text in ("x", "1.5", "")
+        ),
     ],
 )
 def test_no_or_several_seeds_are_refused_where_one_is_needed(text, words):

@@ -27,6 +27,7 @@ from under20k.cli.options import (
     recipe_argument,
     recipe_changes,
 )
+from under20k.cli.verdict import limits_warning
 from under20k.errors import UserError, shown
 from under20k.recipe.seeds import parse_seeds
 
@@ -100,6 +101,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     compute = compute_argument(arguments)
     with Display("seeds") as display:
+        for warning in filter(None, map(limits_warning, filter(None, (recipe, other)))):
+            display.line(warning)
         try:
             result = bench(
                 recipe,

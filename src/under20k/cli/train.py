@@ -1,13 +1,17 @@
 """Train a recipe with one seed, into a run folder.
 
-Ctrl-C, SIGTERM or a crash loses at most the current epoch; --resume continues after the last finished one,
-and gives the same bits as an uninterrupted training.
+Ctrl-C, SIGTERM or a crash loses at most the current epoch: the same command continues after the last
+finished one, and gives the same bits as an uninterrupted training. A finished run is reused.
+
+The last lines say whether validation accuracy reached 99.40% with fewer than 20,000 parameters in fewer
+than 20 epochs.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 from dataclasses import asdict
 
 from under20k.cli.options import (
@@ -20,8 +24,10 @@ from under20k.cli.options import (
     recipe_argument,
     recipe_changes,
 )
-from under20k.errors import shown
-from under20k.recipe.seeds import check_seed
+from under20k.cli.verdict import bench_command, closing_lines, limits_warning, target_values
+from under20k.errors import InvalidValue, UserError
+from under20k.files import is_present
+from under20k.recipe.seeds import parse_seed, parse_seeds
 from under20k.runs.names import check_name
 
 
@@ -30,16 +36,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("recipe", metavar="RECIPE", help="a recipe's name, or a recipe.json")
     parser.add_argument(
         "--seed",
-        type=int,
-        default=0,
+        default="0",
+        metavar="SEED",
         help="random seed: initial weights, shuffling, augmentation, dropout (default: %(default)s)",
     )
     add_runs_dir(parser)
     parser.add_argument("--name", help="name of the run folder (default: the recipe's name and the seed)")
     existing = parser.add_mutually_exclusive_group()
-    existing.add_argument("--resume", action="store_true", help="continue an unfinished run")
-    existing.add_argument("--overwrite", action="store_true", help="replace an existing run")
-    add_engine(parser, "CPU threads (default: all cores; with --resume, as many as before)")
+    existing.add_argument("--resume", action="store_true", help="require a run to continue or reuse")
+    existing.add_argument("--overwrite", action="store_true", help="train again, replacing the run")
+    add_engine(parser, "CPU threads (default: all cores; resuming, as many as before)")
     add_data_dir(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     add_recipe_settings(parser)
@@ -49,27 +55,34 @@ def run(arguments: argparse.Namespace) -> int:
     """Train, and return the exit code. Raises UserError."""
     # Check the options before torch takes seconds to load.
     recipe = recipe_argument(arguments.recipe).with_changes(**recipe_changes(arguments))
-    check_seed(arguments.seed)
+    seed = seed_argument(arguments)
     if (name := arguments.name) is not None:
         check_name(name, "--name")
 
-    from under20k.formatting import percent
     from under20k.interactive.progress import Display, choice_text
     from under20k.runs.distillation import noted, training_time_s
+    from under20k.runs.run import run_path
     from under20k.runs.train import train
 
-    compute = compute_argument(arguments)
+    compute, places = compute_argument(arguments), places_argument(arguments)
+    path = run_path(places.runs, recipe.name, seed)
+    path = path.with_name(name) if name else path
+    begun = is_present(path / "environment.json")
+    if arguments.resume and not begun and not is_present(path / "recipe.json"):
+        raise UserError(f"there is no run in {path} to resume; leave out --resume to train it")
     # A resumed run keeps its engine, even if another one would be chosen now.
-    choice = "" if arguments.resume else choice_text(compute)
+    choice = "" if begun and not arguments.overwrite else choice_text(compute)
     with Display(choice=choice) as display:
+        if warning := limits_warning(recipe):
+            display.line(warning)
         try:
             run = train(
                 recipe,
-                arguments.seed,
+                seed,
                 compute=compute,
-                places=places_argument(arguments),
+                places=places,
                 name=name,
-                existing="resume" if arguments.resume else "replace" if arguments.overwrite else "refuse",
+                existing="replace" if arguments.overwrite else "resume",
                 on_event=display,
             )
         except KeyboardInterrupt:
@@ -82,19 +95,33 @@ def run(arguments: argparse.Namespace) -> int:
 
         write_run_report(run)
     metrics = run.metrics()
+    time_s, following = training_time_s(metrics, run.session), bench_command(arguments)
     if arguments.json:
         result = {
             "path": str(run.path),
             "recipe": run.recipe.to_dict(),
             "seed": run.seed,
+            "target": target_values(run),
+            "time_s": time_s,
+            "next": following,
             "epochs": [asdict(epoch) for epoch in metrics],
         }
         if run.recipe.distillation:
             result["teachers"] = noted(run.session)
         print(json.dumps(result, indent=2))
     else:
-        print(
-            f"{percent(metrics[-1].validation_accuracy)} validation accuracy at the last epoch, "
-            f"{metrics[-1].epoch}; {training_time_s(metrics, run.session):,.1f} s\n{shown(str(run.path))}"
-        )
+        print(*closing_lines(run, time_s, following, sys.stdout), sep="\n")
     return 0
+
+
+def seed_argument(arguments: argparse.Namespace) -> int:
+    """Return ``--seed``. Raises UserError unless it is one seed."""
+    text: str = arguments.seed
+    try:
+        several = len(parse_seeds(text)) > 1
+    except InvalidValue:
+        several = False
+    if several:
+        command = bench_command(arguments, text)
+        raise UserError(f"--seed is {text!r}, and train takes one seed; for several: {command}")
+    return parse_seed(text)

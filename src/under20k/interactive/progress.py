@@ -129,6 +129,9 @@ class Display(AbstractContextManager["Display"]):
 
     def _finished(self, event: Finished) -> None:
         if self.shows == "training":
+            if event.reused and not event.teacher:
+                otherwise = f"; it was trained differently ({event.differing}), --overwrite trains it again"
+                self.line(f"{event.run} finished before: reused{otherwise if event.differing else ''}")
             return
         if event.teacher:
             self._teacher_finished(event)

@@ -55,7 +55,10 @@ def parse_seed(text: str, name: str = "seed") -> int:
     """Return the one seed that a text names. Raises InvalidValue for another text and several seeds."""
     if re.fullmatch("-?[0-9]{1,100}", text):
         return whole_number(name, int(text), 0, MAX_SEED)
-    seeds = parse_seeds(text, name)
+    try:
+        seeds = parse_seeds(text, name)
+    except InvalidValue:
+        raise InvalidValue(f"{name}: {text!r:.80}; expected a whole number from 0 to {MAX_SEED}") from None
     if len(seeds) > 1:
         raise InvalidValue(f"{name}: {text!r:.80}; expected one seed, but these are {len(seeds):,}")
     return seeds[0]

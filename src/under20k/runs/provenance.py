@@ -8,7 +8,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -86,6 +86,21 @@ def identity(environment: Mapping[str, Any]) -> dict[str, Any]:
         "threads": environment.get("threads"),
         "torch": (environment.get("packages") or {}).get("torch"),
     }
+
+
+def session_differences(sessions: Iterable[Mapping[str, Any]], expected: Mapping[str, Any]) -> str:
+    """Return how recorded environments differ from an expected ``identity``, such as
+    ``precision bf16, now fp32``; empty if they do not.
+    """
+    trained = [identity(session) for session in sessions]
+    parts = []
+    # Entries that are only known after training have to be the same in all sessions.
+    for name, value in (trained[-1] | dict(expected)).items():
+        others = [by.get(name) for by in trained if by.get(name) != value]
+        if others:
+            before = "not recorded" if others[0] is None else others[0]
+            parts.append(f"{name} {before}, now {value}")
+    return "; ".join(parts)
 
 
 def numerics(environment: Mapping[str, Any]) -> int | str:

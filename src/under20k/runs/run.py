@@ -68,6 +68,7 @@ FILES = (
 
 Existing = Literal["refuse", "resume", "replace"]
 """Treatment of a run that exists already."""
+REPLACE = "replace it with --overwrite, or name another folder with --runs-dir or --name"
 
 
 class InUse(UserError):
@@ -102,9 +103,7 @@ class Run:
         check_seed(seed)
         if path.is_dir() and any(item.name not in (*locks.FILES, TEACHERS) for item in path.iterdir()):
             if not overwrite:
-                raise UserError(
-                    f"{path} {describe(path)}; continue it with --resume, replace it with --overwrite"
-                )
+                raise UserError(f"{path} {describe(path)}")
             # The model first: without it, the remaining files no longer look like a finished run.
             for name in reversed(FILES):
                 remove(path / name)
@@ -164,15 +163,16 @@ class Run:
                 is_present(path / f"{part}.safetensors") for part in ("checkpoint", "model")
             )
             if not begun:
-                # A run killed before the end of its first epoch has nothing to lose.
                 empty = existing == "resume" and (path / "recipe.json").exists()
+                if empty and (lost := _without_checkpoint(path)):
+                    raise UserError(f"{path} has {lost}, but no checkpoint to resume from; {REPLACE}")
                 yield cls.create(path, recipe, seed, environment, existing == "replace" or empty)
                 return
             run = cls.open(path)
             if run.recipe != recipe or run.seed != seed:
                 raise UserError(
-                    f"{path} holds {run.recipe.name} with seed {run.seed}, not this recipe and seed; "
-                    "train again with --overwrite, or name another folder with --runs-dir"
+                    f"{path} holds {run.recipe.name} with seed {run.seed}, not this recipe and seed "
+                    f"({run.differences(recipe, seed)}); {REPLACE}"
                 )
             if not run.finished:
                 sessions = [*run.environment.get("resumed", ()), environment]
@@ -189,6 +189,17 @@ class Run:
             environment[TEACHERS] = noted
         write_json(self.path / "environment.json", environment)
         return replace(self, environment=environment)
+
+    def differences(self, recipe: Recipe, seed: int) -> str:
+        """Return how this run's recipe and seed differ from others: ``learning_rate 0.1, now 0.2``."""
+        mine, now = self.recipe.flat() | {"seed": self.seed}, recipe.flat() | {"seed": seed}
+        parts = [
+            f"{name} {mine.get(name, 'none')}, now {now.get(name, 'none')}"
+            for name in dict.fromkeys([*mine, *now])
+            if mine.get(name) != now.get(name)
+        ]
+        names = f"called {self.recipe.name}, now {recipe.name}"
+        return "; ".join(parts) or ("other teachers" if self.recipe.name == recipe.name else names)
 
     @property
     def finished(self) -> bool:
@@ -299,7 +310,12 @@ def describe(path: Path) -> str:
         run = Run.open(path)
         finished, done = run.finished, len(run.metrics())
     except UserError:
-        return "contains files that are not a run of this version, or a damaged one"
-    if finished:
-        return "contains a finished run"
-    return f"contains an unfinished run ({done} of {run.recipe.epochs} epochs)"
+        return f"contains files that are not a run of this version, or a damaged one; {REPLACE}"
+    kind = "a finished run" if finished else f"an unfinished run ({done} of {run.recipe.epochs} epochs)"
+    return f"contains {kind}; continue it with --resume, replace it with --overwrite"
+
+
+def _without_checkpoint(path: Path) -> str:
+    """Return a file of a run that would be lost if it began again; empty if no epoch was finished."""
+    begun = ("recipe.json", "environment.json")
+    return next((name for name in FILES if name not in begun and is_present(path / name)), "")

@@ -18,13 +18,13 @@ from under20k.recipe.named import as_recipe
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.seeds import check_seed
 from under20k.runs.distillation import is_fit, note, remove_teachers, training_time_s
-from under20k.runs.events import EpochDone, Event, Finished, OnEvent, Started, Step, ignore
+from under20k.runs.events import EpochDone, Event, Finished, Note, OnEvent, Started, Step, ignore
 from under20k.runs.loop import train_epochs
 from under20k.runs.main_guard import end_if_only_imported
 from under20k.runs.metrics import EpochMetrics
 from under20k.runs.names import check_name
 from under20k.runs.places import Places, check_compute_and_places, check_settings
-from under20k.runs.provenance import PRECISION, describe_environment
+from under20k.runs.provenance import PRECISION, describe_environment, identity, session_differences
 from under20k.runs.run import TEACHERS, Existing, Run, run_path
 
 
@@ -35,7 +35,7 @@ def train(
     compute: Compute = Compute(),
     places: Places = Places(),
     name: str | None = None,
-    existing: Existing = "refuse",
+    existing: Existing = "resume",
     on_event: OnEvent = ignore,
     command_line: str | None = None,
     **changes: Any,
@@ -48,14 +48,15 @@ def train(
         compute: engine, device, precision and threads; by default all cores.
         places: ``runs`` will hold the run folder; ``data`` holds MNIST.
         name: of the run folder; by default the recipe's name and the seed.
-        existing: what to do with a run of that name. ``refuse`` it; ``resume`` it with the engine, precision
-            and threads of before, or return it if it is finished; ``replace`` it.
+        existing: what to do with a run of this recipe and seed that is there. ``resume`` it with the engine,
+            precision and threads of before, or return it if it is finished; ``replace`` it; ``refuse`` it.
         on_event: called with every event of ``runs.events``.
         command_line: recorded in the run; by default this process's own.
         **changes: settings that replace the recipe's own.
 
     Raises:
-        UserError: for any invalid argument or damaged file.
+        UserError: for any invalid argument or damaged file, and a run of another recipe or seed in that
+            folder, unless it is replaced.
     """
     end_if_only_imported()
     check_settings(changes)
@@ -83,8 +84,11 @@ def train(
         if run.finished:
             run.metrics()
             run.weights()  # raise where they are damaged
-            on_event(finished_event(run, reused=True))
+            differing = session_differences(run.sessions, identity(environment))
+            on_event(finished_event(run, reused=True, differing=differing))
             return run
+        if differing := session_differences(run.sessions, identity(environment)):
+            on_event(Note(f"{path}: resuming a run that was trained differently ({differing})"))
         if recipe.distillation:
             teachers = _teachers(run, engine, places, on_event, command_line)
             engine.learn_from([Teacher(one.recipe.architecture, one.weights()) for one in teachers])

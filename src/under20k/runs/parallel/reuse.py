@@ -9,7 +9,7 @@ from typing import Any, Literal
 from under20k.errors import UserError
 from under20k.files import is_present
 from under20k.runs.parallel.task import Task
-from under20k.runs.provenance import identity
+from under20k.runs.provenance import session_differences
 from under20k.runs.run import Run, lock
 
 Differing = Literal["reuse", "refuse", "replace"]
@@ -71,15 +71,7 @@ def differences(run: Run, expected: Mapping[str, Any]) -> str:
     """Return how the run's recorded environment differs from the expected one, such as
     ``precision bf16, now fp32``; empty if it does not.
     """
-    trained = [identity(session) for session in run.sessions]
-    parts = []
-    # Entries that are only known after training have to be the same in all sessions.
-    for name, value in (trained[-1] | dict(expected)).items():
-        others = [by.get(name) for by in trained if by.get(name) != value]
-        if others:
-            before = "not recorded" if others[0] is None else others[0]
-            parts.append(f"{name} {before}, now {value}")
-    return "; ".join(parts)
+    return session_differences(run.sessions, expected)
 
 
 def trained_elsewhere(task: Task, expected: Mapping[str, Any], differing: Differing) -> Run | None:
