@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import itertools
 import os
-import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NoReturn
+from importlib import metadata
 
 from under20k import __version__
 from under20k.cli.console import any_text
 from under20k.cli.signals import Signals
 from under20k.cli.streams import unfailing_stderr
+from under20k.cli.usage import Parser, as_typed, check_options
 from under20k.errors import UserError, in_words, nearest, shown
 
 # A verb is the module under20k.cli.<verb> with configure(parser) and run(arguments) -> exit code.
@@ -37,24 +35,6 @@ VERBS = {
 }
 
 ONE_LINE_LIMIT = 2000  # characters of an error message; more would bury the cause
-
-
-class Parser(argparse.ArgumentParser):
-    """An ArgumentParser that raises UserError for bad usage and refuses empty paths."""
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.register("type", Path, named_path)
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; see '{self.prog} --help'")
-
-
-def named_path(text: str) -> Path:
-    """Return a path. Raises ArgumentTypeError for an empty one, which would be the current folder."""
-    if not text:
-        raise argparse.ArgumentTypeError("it is empty; name a file or folder")
-    return Path(text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -111,16 +91,31 @@ def dispatch(argv: Sequence[str]) -> int:
         usage="under20k VERB [OPTION ...]",
     )
     top.add_argument("-h", "--help", action="help", help="show this help and exit")
-    top.add_argument("--version", action="version", version=f"under20k {__version__}")
+    top.add_argument("--version", action="store_true", help="show the version and the engine, and exit")
     if not argv:
         top.print_help()
         return 2
     verb, *rest = argv
     if verb.startswith("-"):
-        top.parse_args(argv)
+        check_options(top, argv)
+        if top.parse_args(argv).version:
+            print(version_text())
         return 0
     if verb not in VERBS:
         raise UserError(f"there is no verb {verb!r}; {nearest(verb, VERBS)}")
+    module = importlib.import_module(f"under20k.cli.{verb}")
+    parser = verb_parser(verb)
+    check_options(parser, rest)
+    arguments = parser.parse_args(rest)
+    try:
+        code: int = module.run(arguments)
+    except UserError as error:
+        raise UserError(as_typed(str(error), rest)) from error
+    return code
+
+
+def verb_parser(verb: str) -> Parser:
+    """Return the parser of a verb's options."""
     module = importlib.import_module(f"under20k.cli.{verb}")
     parser = Parser(
         prog=f"under20k {verb}",
@@ -129,11 +124,22 @@ def dispatch(argv: Sequence[str]) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     module.configure(parser)
-    for argument in itertools.takewhile(lambda argument: argument != "--", rest):
-        if re.fullmatch("--[a-z0-9-]+=--", argument):  # argparse reads it as no value, or as a list
-            raise UserError(f"{argument} gives no value; see '{parser.prog} --help'")
-    code: int = module.run(parser.parse_args(rest))
-    return code
+    return parser
+
+
+def version_text() -> str:
+    """Return ``under20k 0.1.0 (native engine, avx512; torch 2.13.0)``, without importing torch."""
+    from under20k.engine import isa
+
+    if missing := isa.unavailable():
+        engine = f"torch engine: {missing}"
+    else:
+        engine = f"native engine, {isa.instruction_set()}"
+    try:
+        torch = f"torch {metadata.version('torch')}"
+    except metadata.PackageNotFoundError:
+        torch = "no torch"
+    return f"under20k {__version__} ({engine}; {torch})"
 
 
 def overview() -> str:

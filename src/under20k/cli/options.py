@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from under20k.errors import UserError
 from under20k.files import read_text
+from under20k.recipe.architecture import Architecture
 from under20k.recipe.named import named
 from under20k.recipe.recipe import Recipe, settings
 
@@ -142,14 +143,21 @@ def add_recipe_settings(parser: argparse.ArgumentParser) -> None:
 
 
 def recipe_changes(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the settings given on the command line. Raises UserError for an unknown teacher."""
+    """Return the settings given on the command line. Raises UserError for no architecture or teacher."""
     changes = {
         name: getattr(arguments, name)
         for name in ("architecture", "teacher", *settings())
         if hasattr(arguments, name)
     }
-    if "teacher" in changes:
-        changes["teacher"] = recipe_argument(changes["teacher"])
+    try:
+        option = "--architecture"
+        if "architecture" in changes:
+            changes["architecture"] = Architecture.parse(changes["architecture"])
+        option = "--teacher"
+        if "teacher" in changes:
+            changes["teacher"] = recipe_argument(changes["teacher"])
+    except UserError as error:
+        raise UserError(f"{option}: {error}") from error
     return changes
 
 

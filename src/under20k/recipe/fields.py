@@ -12,6 +12,7 @@ from types import UnionType
 from typing import Any
 
 from under20k.errors import InvalidValue, nearest
+from under20k.recipe.customary import suggestion
 
 
 def whole_number(name: str, value: object, low: int, high: int) -> int:
@@ -166,7 +167,8 @@ def json_fields(data: object, owner: type, what: str, also: Collection[str] = ()
     known = {item.name: item for item in fields(owner)}
     for name in data:
         if name not in known and name not in also:
-            raise InvalidValue(f"{what}: unknown field {name!r:.80}; {nearest(name, known)}")
+            also = suggestion(name, known) or nearest(name, known)
+            raise InvalidValue(f"{what}: unknown field {name!r:.80}; {also}")
     for name, item in known.items():
         if name not in data and item.default is dataclasses.MISSING:
             raise InvalidValue(f"{what}: the field {name!r} is missing")

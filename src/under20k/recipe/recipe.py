@@ -14,6 +14,7 @@ from typing import Any
 from under20k.errors import InvalidValue, nearest
 from under20k.files import parse_json
 from under20k.recipe.architecture import Architecture
+from under20k.recipe.customary import suggestion
 from under20k.recipe.fields import Setting, Validated, json_fields, setting, settings_of
 from under20k.recipe.limits import TRAIN_IMAGES
 
@@ -216,7 +217,7 @@ class Recipe(Validated):
             raise InvalidValue(f"distillation: {self.distillation!r} is not a Distillation")
         if self.nesterov and not self.momentum:
             raise InvalidValue(
-                f"nesterov: {self.nesterov!r} needs a momentum above 0, but it is {self.momentum!r}"
+                f"nesterov: {self.nesterov!r}, but it needs a momentum above 0, and that is {self.momentum!r}"
             )
 
     def learning_rate_at(self, step: int, steps_per_epoch: int) -> float:
@@ -238,7 +239,8 @@ class Recipe(Validated):
             elif name == "teacher":
                 nested["distillation"][name] = value
             elif name not in known:
-                raise InvalidValue(f"recipes have no setting {name!r}; {nearest(name, known)}")
+                also = suggestion(name, (*known, "architecture", "teacher")) or nearest(name, known)
+                raise InvalidValue(f"recipes have no setting {name!r}; {also}")
             elif (owner := known[name].owner) is Recipe:
                 own[name] = value
             else:
@@ -263,7 +265,7 @@ class Recipe(Validated):
             return replace(self.distillation, **changes)
         if "teacher" not in changes:
             name, value = next(iter(changes.items()))
-            raise InvalidValue(f"{name}: {value!r} needs a teacher; name its recipe with --teacher")
+            raise InvalidValue(f"{name}: {value!r}, but there is no teacher; name its recipe with --teacher")
         return Distillation(**changes)
 
     def differences(self, other: Recipe) -> dict[str, Any]:

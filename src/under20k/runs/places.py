@@ -39,6 +39,11 @@ def check_compute_and_places(compute: object, places: object) -> None:
 _ARGUMENTS = {
     **{name: f"compute=Compute({name}=…)" for name in ("engine", "device", "precision", "threads")},
     **{f"{name}_dir": f"places=Places({name}=…)" for name in ("runs", "benches", "data")},
+    **dict.fromkeys(("gpu", "cuda"), "compute=Compute(device='cuda')"),
+    **dict.fromkeys(("output", "output_dir", "out_dir", "save_dir"), "places=Places(runs=…)"),
+    **dict.fromkeys(("data", "dataset", "data_path", "root"), "places=Places(data=…)"),
+    **dict.fromkeys(("workers", "num_workers", "n_jobs"), "jobs=…, which bench and reproduce take"),
+    "seeds": "bench(…, seeds=…) for several, or seed=…",
     "resume": 'existing="resume"',
     "overwrite": 'existing="replace"',
 }

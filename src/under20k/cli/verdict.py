@@ -1,0 +1,119 @@
+"""Whether a training reached the target within the limits: the warning before it, the lines after it."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from under20k.errors import shown
+from under20k.formatting import percent
+from under20k.recipe.limits import EPOCH_LIMIT, PARAMETER_LIMIT, TARGET_ACCURACY
+from under20k.recipe.recipe import Recipe, settings
+
+if TYPE_CHECKING:
+    from under20k.runs.run import Run
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """A figure of a run against what the assignment asks."""
+
+    value: str
+    label: str
+    met: bool
+    words: str
+    """The verdict; it says the same as the sign before it."""
+
+    def line(self, sign: str) -> str:
+        """Return ``✗ 99.33%  validation accuracy, last epoch  missed 99.40%``."""
+        return f"{sign} {self.value:>6}  {self.label:<31}  {self.words}"
+
+
+def limits_warning(recipe: Recipe) -> str:
+    """Return the limits that a recipe exceeds, a line for stderr; empty if none."""
+    parameters, epochs = recipe.architecture.parameters, recipe.epochs
+    over = []
+    if parameters >= PARAMETER_LIMIT:
+        over.append(f"{parameters:,} parameters, where the assignment allows fewer than {PARAMETER_LIMIT:,}")
+    if epochs >= EPOCH_LIMIT:
+        over.append(f"{epochs} epochs, where the assignment allows fewer than {EPOCH_LIMIT}")
+    return f"warning: {recipe.name} has {'; and '.join(over)}" if over else ""
+
+
+def target_values(run: Run) -> dict[str, Any]:
+    """Return accuracy, parameters and epochs of a finished run against target and limits, for JSON."""
+    from under20k.runs.bench.statistics import reaches_target
+
+    accuracy = run.metrics()[-1].validation_accuracy
+    parameters, epochs = run.recipe.architecture.parameters, run.recipe.epochs
+    return {
+        "validation_accuracy": {
+            "value": accuracy,
+            "at_least": TARGET_ACCURACY,
+            "met": reaches_target(accuracy),
+        },
+        "parameters": {
+            "value": parameters,
+            "fewer_than": PARAMETER_LIMIT,
+            "met": parameters < PARAMETER_LIMIT,
+        },
+        "epochs": {"value": epochs, "fewer_than": EPOCH_LIMIT, "met": epochs < EPOCH_LIMIT},
+    }
+
+
+def requirements(run: Run) -> list[Requirement]:
+    """Return ``target_values`` in words."""
+    values = target_values(run)
+    accuracy = values["validation_accuracy"]
+    found = [
+        Requirement(
+            percent(accuracy["value"]),
+            "validation accuracy, last epoch",
+            accuracy["met"],
+            f"{'reached' if accuracy['met'] else 'missed'} {percent(TARGET_ACCURACY)}",
+        )
+    ]
+    for name in ("parameters", "epochs"):
+        of = values[name]
+        words = f"{'' if of['met'] else 'not '}below {of['fewer_than']:,}"
+        found.append(Requirement(f"{of['value']:,}", name, of["met"], words))
+    return found
+
+
+def closing_lines(run: Run, time_s: float, following: str, stream: Any) -> list[str]:
+    """Return the lines that end ``under20k train``.
+
+    Args:
+        run: finished.
+        time_s: seconds of the training.
+        following: the command to run next.
+        stream: where they are printed, which may show colour.
+    """
+    from under20k.interactive.style import verdict
+
+    return [
+        *(each.line(verdict(each.met, stream)) for each in requirements(run)),
+        f"run: {shown(str(run.path))}, {time_s:,.1f} s",
+        "One seed is no claim. The mean over ten:",
+        f"  {shown(following)}",
+    ]
+
+
+def bench_command(arguments: argparse.Namespace, seeds: str = "0-9") -> str:
+    """Return the command that benches what ``under20k train`` trains, with the settings typed for it."""
+    words = ["under20k", "bench", arguments.recipe, "--seeds", seeds]
+    for name in ("architecture", "teacher", *settings()):
+        if hasattr(arguments, name):
+            value, option = getattr(arguments, name), f"--{name.replace('_', '-')}"
+            if isinstance(value, bool):
+                words.append(option if value else f"--no-{option[2:]}")
+            else:
+                words += [option, str(value)]
+    defaults = {"engine": "auto", "device": "auto", "precision": "auto", "runs_dir": Path("runs")}
+    for name, default in {**defaults, "data_dir": None}.items():
+        if (value := getattr(arguments, name)) != default:
+            words += [f"--{name.replace('_', '-')}", str(value)]
+    return shlex.join(words)
