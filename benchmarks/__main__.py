@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks.amount import FULL, QUICK
 from benchmarks.tables import COMMAND, SECTIONS, page
 from under20k.cli.console import any_text
-from under20k.cli.main import Parser
+from under20k.cli.usage import Parser
 from under20k.errors import UserError
 from under20k.files import write_json, write_text
 from under20k.runs.records.timing import CORES, only_cores

@@ -19,15 +19,18 @@ from under20k.cli.options import (
     add_data_dir,
     add_engine,
     add_jobs,
+    add_quiet,
     add_recipe_settings,
     add_runs_dir,
     compute_argument,
+    display,
     jobs_argument,
     places_argument,
     recipe_argument,
     recipe_changes,
 )
-from under20k.cli.verdict import limits_warning
+from under20k.cli.signals import advise
+from under20k.cli.verdict import warn_of_limits
 from under20k.errors import UserError, shown
 from under20k.recipe.seeds import parse_seeds
 
@@ -80,6 +83,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_engine(parser, THREADS)
     add_data_dir(parser)
     parser.add_argument("--json", action="store_true", help="print every figure as JSON")
+    add_quiet(parser)
     add_recipe_settings(parser)
 
 
@@ -95,29 +99,25 @@ def run(arguments: argparse.Namespace) -> int:
         if wrong := [size for size in arguments.detect if not 0 < size <= 100]:
             raise UserError(f"--detect is {wrong[0]}; give percentage points above 0")
 
-    from under20k.interactive.progress import Display
     from under20k.report.bench import DETECTABLE, bench_text, write_bench_report
     from under20k.runs.bench.run_bench import bench
 
     compute = compute_argument(arguments)
-    with Display("seeds") as display:
-        for warning in filter(None, map(limits_warning, filter(None, (recipe, other)))):
-            display.line(warning)
-        try:
-            result = bench(
-                recipe,
-                seeds,
-                versus=other,
-                compute=compute,
-                places=places_argument(arguments, arguments.output),
-                jobs=jobs,
-                cluster=arguments.cluster,
-                existing="replace" if arguments.overwrite else "resume",
-                on_event=display,
-            )
-        except KeyboardInterrupt:
-            display.line("stopped; run the same command to continue after the last finished epochs")
-            raise
+    advise("run the same command again to continue after the last finished epochs")
+    for each in filter(None, (recipe, other)):
+        warn_of_limits(each)
+    with display(arguments, "seeds") as shown_by:
+        result = bench(
+            recipe,
+            seeds,
+            versus=other,
+            compute=compute,
+            places=places_argument(arguments, arguments.output),
+            jobs=jobs,
+            cluster=arguments.cluster,
+            existing="replace" if arguments.overwrite else "resume",
+            on_event=shown_by,
+        )
     write_bench_report(result.bench, result.folder)
     if result.other and result.other_folder:
         write_bench_report(result.other, result.other_folder)

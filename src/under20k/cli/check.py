@@ -24,7 +24,7 @@ from under20k.checking.source.submissions import Model, find, holds_code
 from under20k.checking.source.target import argument, parse, parse_all
 from under20k.cli import check_folder
 from under20k.cli.check_printing import heading, show_code, show_folder, show_models
-from under20k.cli.options import recipe_argument
+from under20k.cli.options import add_quiet, recipe_argument
 from under20k.engine.machine import cores
 from under20k.errors import UserError
 from under20k.report.words import plural
@@ -41,6 +41,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         " file.ipynb:Name, or a folder of submissions",
     )
     parser.add_argument("--json", action="store_true", help="print as JSON")
+    add_quiet(parser)
     parser.add_argument("--layers", action="store_true", help="also print the layers, after the verdicts")
     parser.add_argument(
         "--profile",
@@ -191,7 +192,7 @@ def _check_folder(arguments: argparse.Namespace, profile: Profile) -> int:
     if not arguments.trust:
         print(heading(found))
         return show_code(models)
-    results = check_folder.judge(found, sandbox, jobs, every=arguments.all)
+    results = check_folder.judge(found, sandbox, jobs, every=arguments.all, quiet=arguments.quiet)
     return show_folder(arguments, found, results)
 
 

@@ -13,7 +13,7 @@ from under20k.checking.sandbox.sandbox import Sandbox, judge_all
 from under20k.checking.source.submissions import Found, Submission
 
 
-def judge(found: Found, sandbox: Sandbox, jobs: int, *, every: bool) -> list[Result]:
+def judge(found: Found, sandbox: Sandbox, jobs: int, *, every: bool, quiet: bool = False) -> list[Result]:
     """Judge all models of a folder, submission by submission.
 
     Args:
@@ -21,10 +21,11 @@ def judge(found: Found, sandbox: Sandbox, jobs: int, *, every: bool) -> list[Res
         sandbox: limits and profile.
         jobs: models at a time.
         every: whether all models of a submission have to pass; otherwise one is enough.
+        quiet: show no progress.
     """
     results: list[Result] = []
     with (
-        contextlib.closing(_Progress(found.submissions)) as progress,
+        contextlib.closing(_Progress(found.submissions, quiet)) as progress,
         contextlib.closing(_judged(found, sandbox, jobs, progress)) as judged,
     ):
         for submission, models in judged:
@@ -55,12 +56,12 @@ def _judged(
 
 
 class _Progress:
-    """A bar over the models on a terminal, otherwise a line for each submission."""
+    """A bar over the models on a terminal, otherwise a line for each submission; nothing if ``quiet``."""
 
-    def __init__(self, submissions: tuple[Submission, ...]) -> None:
-        self.count, self.done = len(submissions), 0
+    def __init__(self, submissions: tuple[Submission, ...], quiet: bool) -> None:
+        self.count, self.done, self.quiet = len(submissions), 0, quiet
         self.bar: Any = None
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not quiet:
             from tqdm import tqdm
 
             total = sum(len(submission.models) for submission in submissions)
@@ -72,7 +73,7 @@ class _Progress:
 
     def submission(self, result: Result) -> None:
         self.done += 1
-        if self.bar is None:
+        if self.bar is None and not self.quiet:
             missed = ", ".join(result.judgement.missed_rules)
             words = result.judgement.word + (f", misses {missed}" if missed else "")
             print(f"{self.done}/{self.count} {result.submission}: {words}", file=sys.stderr, flush=True)

@@ -9,6 +9,7 @@ import argparse
 import json
 from pathlib import Path
 
+from under20k.cli.options import add_quiet
 from under20k.errors import UserError
 
 SORTS = ("accuracy", "parameters", "macs", "sd", "share", "p", "seconds", "test")
@@ -31,6 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--format", choices=FORMATS, default="table", help="format of the output (default: %(default)s)"
     )
     form.add_argument("--json", action="store_true", help="the same as --format json")
+    add_quiet(parser)
     parser.add_argument(
         "--paired",
         action="store_true",

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from under20k.cli.options import add_data_dir
+from under20k.cli.options import add_data_dir, add_quiet, display
 from under20k.errors import UserError
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-sheet", action="store_true", help="draw no contact sheet")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    add_quiet(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -48,10 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
         )
 
     from under20k.data import locate, mnist_from
-    from under20k.interactive.progress import Display
 
-    with Display() as display:
-        files = locate(arguments.data_dir, on_event=display)
+    with display(arguments) as shown_by:
+        files = locate(arguments.data_dir, on_event=shown_by)
     mnist = mnist_from(files)
     sheet: Path | None = None
     if not arguments.no_sheet:

@@ -8,10 +8,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
-from under20k.cli.options import add_data_dir, add_engine, compute_argument, places_argument
+from under20k.cli.options import (
+    add_data_dir,
+    add_engine,
+    add_quiet,
+    compute_argument,
+    display,
+    note,
+    places_argument,
+)
 from under20k.errors import shown
 
 
@@ -29,6 +36,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_engine(parser, "CPU threads (default: all cores)", trains=False)
     add_data_dir(parser)
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    add_quiet(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -41,16 +49,15 @@ def run(arguments: argparse.Namespace) -> int:
     last = run.metrics()[-1]
 
     from under20k.files import write_json
-    from under20k.interactive.progress import Display
     from under20k.report.evaluation import beside_last_epoch, draw_confusion, draw_gallery, evaluation_text
     from under20k.report.run import write_run_report
     from under20k.runs.evaluate import SplitName, evaluate, load_split
 
     split: SplitName = "test" if arguments.test else "validation"
     compute, places = compute_argument(arguments), places_argument(arguments)
-    with Display() as display:
-        evaluation = evaluate(run, split, compute=compute, places=places, on_event=display)
-        images = load_split(split, places.data, display)
+    with display(arguments) as shown_by:
+        evaluation = evaluate(run, split, compute=compute, places=places, on_event=shown_by)
+        images = load_split(split, places.data, shown_by)
     if split == "test":
         write_run_report(run)  # which names every reading of the test set
     folder = arguments.output or run.path
@@ -63,8 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
     draw_confusion(evaluation, files["confusion matrix"])
     assert evaluation.logits is not None
     draw_gallery(images.images, images.labels, evaluation.logits, files["misclassified"])
-    if split == "validation" and (note := beside_last_epoch(evaluation, last)):
-        print(f"note: {note}", file=sys.stderr)
+    if split == "validation" and (beside := beside_last_epoch(evaluation, last)):
+        note(arguments, f"note: {beside}")
     if arguments.json:
         print(json.dumps(evaluation.to_dict(), indent=2))
     else:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from under20k.errors import UserError
+from under20k.errors import UserError, shown
 from under20k.files import read_text
 from under20k.recipe.architecture import Architecture
 from under20k.recipe.named import named
@@ -14,6 +15,8 @@ from under20k.recipe.recipe import Recipe, settings
 
 if TYPE_CHECKING:
     from under20k.engine.base import Compute
+    from under20k.interactive.progress import Display
+    from under20k.interactive.quiet import Quiet
     from under20k.runs.places import Places
 
 MAX_JOBS = 1024
@@ -108,6 +111,36 @@ def jobs_argument(arguments: argparse.Namespace) -> int | None:
     if jobs is not None and not 1 <= jobs <= MAX_JOBS:
         raise UserError(f"--jobs is {jobs}; give 1 to {MAX_JOBS}")
     return jobs
+
+
+def add_quiet(parser: argparse._ActionsContainer, default: bool | str = False) -> None:
+    """Add ``--quiet``, which ``display`` and ``note`` heed."""
+    parser.add_argument(
+        "-q",
+        "--quiet",
+        action="store_true",
+        default=default,
+        help="print no progress and no notes on stderr, only warnings and errors",
+    )
+
+
+def display(
+    arguments: argparse.Namespace,
+    shows: Literal["training", "trainings", "seeds"] = "training",
+    *,
+    choice: str = "",
+) -> Display | Quiet:
+    """Return a display of events, which ``--quiet`` silences; the arguments are a ``Display``'s."""
+    from under20k.interactive.progress import Display
+    from under20k.interactive.quiet import Quiet
+
+    return Quiet() if arguments.quiet else Display(shows, choice=choice)
+
+
+def note(arguments: argparse.Namespace, text: str) -> None:
+    """Print a note on stderr, unless ``--quiet`` is given."""
+    if not arguments.quiet:
+        print(shown(text), file=sys.stderr)
 
 
 def add_recipe_settings(parser: argparse.ArgumentParser) -> None:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 
-from under20k.cli.options import recipe_argument
+from under20k.cli.options import add_quiet, note, recipe_argument
 from under20k.recipe.named import RECIPES
 from under20k.recipe.recipe import Recipe
 
@@ -18,6 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``under20k recipes``."""
     parser.add_argument("recipe", nargs="?", metavar="RECIPE", help="a recipe's name, or a recipe.json")
     parser.add_argument("--json", action="store_true", help="print as JSON")
+    add_quiet(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(json.dumps({name: as_dict(recipe) for name, recipe in RECIPES.items()}, indent=2))
         else:
             print(recipes_overview(RECIPES.values()).text())
-            print(f"here by the {choice_text()}", file=sys.stderr)
+            note(arguments, f"here by the {choice_text()}")
         return 0
     recipe = recipe_argument(arguments.recipe)
     if arguments.json:

@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from datetime import date
 from pathlib import Path
 
 from under20k.cli import records_verify
-from under20k.cli.options import add_data_dir
+from under20k.cli.options import add_data_dir, add_quiet, display, note
 from under20k.errors import UserError
 
 
@@ -82,6 +81,7 @@ def add_common(parser: argparse.ArgumentParser, folder: Path | str) -> None:
         default=argparse.SUPPRESS if isinstance(folder, str) else False,
         help="print as JSON",
     )
+    add_quiet(parser, argparse.SUPPRESS if isinstance(folder, str) else False)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -117,7 +117,7 @@ def show(arguments: argparse.Namespace) -> int:
         # A new page would hide the damage of a damaged record.
         if not check(folder) and (missing_views(folder) or stale_page(record, folder)):
             write_record_page(record, folder)
-            print(f"updated {folder / PAGE}", file=sys.stderr)
+            note(arguments, f"updated {folder / PAGE}")
     if arguments.json:
         values = [
             {"folder": record.folder, **record.expected(of_record)}
@@ -132,7 +132,7 @@ def show(arguments: argparse.Namespace) -> int:
         after = filled(before, {"records": records_markdown(records)})
         if after != before:
             write_text(readme, after)
-            print(f"updated the tables in {readme}", file=sys.stderr)
+            note(arguments, f"updated the tables in {readme}")
     return 0
 
 
@@ -141,14 +141,13 @@ def submit(arguments: argparse.Namespace) -> int:
     if arguments.turns is not None and not 1 <= arguments.turns <= 100:
         raise UserError(f"--turns is {arguments.turns}; give 1 to 100")
 
-    from under20k.interactive.progress import Display
     from under20k.report.bench import claim
     from under20k.report.records import write_record_page
     from under20k.runs.records.record import Record
     from under20k.runs.records.submit import submit as submit_bench
     from under20k.runs.records.timing import TURNS
 
-    with Display() as display:
+    with display(arguments) as shown_by:
         path = submit_bench(
             arguments.bench,
             arguments.track,
@@ -157,7 +156,7 @@ def submit(arguments: argparse.Namespace) -> int:
             records_dir=arguments.records_dir,
             turns=arguments.turns or TURNS,
             data_dir=arguments.data_dir,
-            on_event=display,
+            on_event=shown_by,
         )
     record = Record.open(path)
     write_record_page(record, path)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from under20k.cli.options import add_jobs, jobs_argument
+from under20k.cli.options import add_jobs, display, jobs_argument
 from under20k.errors import UserError
 
 if TYPE_CHECKING:
@@ -86,7 +86,6 @@ def verify(arguments: argparse.Namespace) -> int:
     """Check records; retrain some of their seeds."""
     check_verify_options(arguments)
 
-    from under20k.interactive.progress import Display
     from under20k.runs.records.folders import record_folders
     from under20k.runs.records.record import Record
     from under20k.runs.records.verify import evaluated
@@ -99,10 +98,10 @@ def verify(arguments: argparse.Namespace) -> int:
     wrong = {folder: findings(folder) for folder in folders}
     model = dict.fromkeys(folders, "")
     if not arguments.no_models:
-        with Display() as display:
+        with display(arguments) as shown:
             for folder in folders:
                 if not wrong[folder]:
-                    wrong[folder], model[folder] = evaluated(folder, arguments.data_dir, display)
+                    wrong[folder], model[folder] = evaluated(folder, arguments.data_dir, shown)
     sound = {folder: Record.open(folder) for folder in folders if not wrong[folder]}
     source = draw_source(arguments) if arguments.rerun else None
     seeds, timings = train_again(arguments, list(sound.values()), source) if source else ([], [])
@@ -202,32 +201,31 @@ def train_again(
         The results by seed, and by timed record.
     """
     from under20k.data import load
-    from under20k.interactive.progress import Display
     from under20k.runs.records.draw import draw, draw_records
     from under20k.runs.records.rerun import rerun
     from under20k.runs.records.retiming import time_again
 
     if not records:
         return [], []
-    with Display("seeds") as display:
-        load(arguments.data_dir, on_event=display)
+    with display(arguments, "seeds") as shown:
+        load(arguments.data_dir, on_event=shown)
         chosen = draw_records(records, arguments.rerun_records or len(records), source)
         drawn = [
             (record, draw(record, arguments.rerun, source) if record in chosen else []) for record in records
         ]
-        display.line(f"drawn from {source!r}; repeat with {repeat(arguments, source)}:")
+        shown.line(f"drawn from {source!r}; repeat with {repeat(arguments, source)}:")
         for record, numbers in drawn:
             if numbers:
-                display.line(f"  {record.folder}: seed {', '.join(map(str, numbers))}")
+                shown.line(f"  {record.folder}: seed {', '.join(map(str, numbers))}")
         seeds = rerun(
             drawn,
             reuse=arguments.reuse_runs,
             jobs=arguments.jobs,
             data_dir=arguments.data_dir,
-            on_event=display,
+            on_event=shown,
         )
         timings = [
-            time_again(record, data_dir=arguments.data_dir, on_event=display)
+            time_again(record, data_dir=arguments.data_dir, on_event=shown)
             for record in chosen
             if record.timing is not None
         ]

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from under20k.cli.options import add_quiet, note
 from under20k.errors import UserError, shown
 
 FILES = {
@@ -34,6 +34,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "paths", type=Path, nargs="+", metavar="PATH", help="a run, a bench, a record, or a folder of several"
     )
     parser.add_argument("--json", action="store_true", help="print the files written as JSON")
+    add_quiet(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -54,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     written = []
     for folder, write in writers.items():
         if write is None:
-            print(f"{folder} has no finished epoch: skipped", file=sys.stderr)
+            note(arguments, f"{folder} has no finished epoch: skipped")
             continue
         write()
         files = [str(folder / file) for file in FILES[found[folder]]]

@@ -20,19 +20,20 @@ from under20k.cli.options import (
     add_data_dir,
     add_engine,
     add_jobs,
+    add_quiet,
     add_runs_dir,
     compute_argument,
+    display,
     jobs_argument,
     places_argument,
 )
+from under20k.cli.signals import advise
 from under20k.errors import UserError, shown
 from under20k.recipe.seeds import consecutive_from_0, parse_seeds, seeds_as_typed
 
 if TYPE_CHECKING:
     from under20k.checking.findings import Finding
-    from under20k.engine.base import Compute
     from under20k.runs.bench.bench import Bench
-    from under20k.runs.places import Places
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +56,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_engine(parser, THREADS)
     add_data_dir(parser)
     parser.add_argument("--json", action="store_true", help="print every figure as JSON")
+    add_quiet(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -67,11 +69,14 @@ def run(arguments: argparse.Namespace) -> int:
     from under20k.checking.check import check
     from under20k.report.bench import write_bench_report
     from under20k.report.reproduction.page import write_reproduction
+    from under20k.runs.bench.reproduce import reproduce
     from under20k.runs.bench.run_bench import bench_path
     from under20k.runs.provenance import command
     from under20k.runs.run import run_path
 
-    benches = trained(seeds, compute, places, jobs)
+    advise("run the same command again to continue after the last finished epochs")
+    with display(arguments, "trainings") as shown_by:
+        benches = reproduce(seeds, compute=compute, places=places, jobs=jobs, on_event=shown_by)
     verdicts = {bench.recipe.name: check(run_path(places.runs, bench.recipe.name, 0)) for bench in benches}
     for bench in benches:
         write_bench_report(bench, bench_path(places.benches, bench.recipe.name, seeds))
@@ -94,29 +99,6 @@ def seeds_argument(text: str) -> tuple[int, ...]:
     else:
         wanted = f"they have to be consecutive from 0; give {seeds_as_typed(range(seeds[-1] + 1))}"
     raise UserError(f"--seeds is {text!r}: {wanted}")
-
-
-def trained(seeds: Sequence[int], compute: Compute, places: Places, jobs: int | None) -> list[Bench]:
-    """Return a bench per recipe, trained where it is not finished.
-
-    Args:
-        seeds: Consecutive ones from 0.
-        compute: Engine, device, precision and threads.
-        places: Of the runs, the benches, and MNIST.
-        jobs: Trainings at a time.
-
-    Raises:
-        UserError: As ``runs.bench.reproduce.reproduce`` does.
-    """
-    from under20k.interactive.progress import Display
-    from under20k.runs.bench.reproduce import reproduce
-
-    with Display("trainings") as display:
-        try:
-            return reproduce(seeds, compute=compute, places=places, jobs=jobs, on_event=display)
-        except KeyboardInterrupt:
-            display.line("stopped; run the same command to continue after the last finished epochs")
-            raise
 
 
 def show(benches: Sequence[Bench], verdicts: Mapping[str, Sequence[Finding]], page: Path) -> None:

@@ -24,6 +24,14 @@ WORDS = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "hung up"}
 LATER_S = 0.01
 STDERR = 2
 
+_advice = ""
+
+
+def advise(text: str) -> None:
+    """Set what to do after a signal has ended this command; it is printed with the signal's word."""
+    global _advice
+    _advice = text
+
 
 class Ended(KeyboardInterrupt):
     """A signal that ends the command."""
@@ -37,6 +45,7 @@ class Signals:
     """Signal handling for one command; ``heard`` installs it."""
 
     def __init__(self, own: bool) -> None:
+        advise("")
         self.own = own
         """Whether the process runs only this command, and may end with it."""
         self.first: int | None = None
@@ -80,7 +89,7 @@ class Signals:
             with contextlib.suppress(OSError, ValueError):
                 sys.stderr.flush()
             self._end(number)
-        print(word(number), file=sys.stderr)
+        print(line(number), file=sys.stderr)
         return 128 + number
 
     def _raise(self, number: int, frame: FrameType | None) -> None:
@@ -131,13 +140,13 @@ class Signals:
             with contextlib.suppress(OSError, ValueError):
                 # select takes only sockets on Windows.
                 if os.name == "nt" or select.select([], [STDERR], [], 0)[1]:
-                    os.write(STDERR, f"{word(number)}\n".encode())
+                    os.write(STDERR, f"{line(number)}\n".encode())
         os._exit(128 + number)
 
 
-def word(number: int) -> str:
-    """Return the word for a signal, such as ``interrupted``."""
-    return WORDS[signal.Signals(number).name]
+def line(number: int) -> str:
+    """Return the word for a signal and the advice: ``interrupted; run the same command again …``."""
+    return "; ".join(filter(None, (WORDS[signal.Signals(number).name], _advice)))
 
 
 def kill_descendants() -> None:

@@ -17,14 +17,17 @@ from dataclasses import asdict
 from under20k.cli.options import (
     add_data_dir,
     add_engine,
+    add_quiet,
     add_recipe_settings,
     add_runs_dir,
     compute_argument,
+    display,
     places_argument,
     recipe_argument,
     recipe_changes,
 )
-from under20k.cli.verdict import bench_command, closing_lines, limits_warning, target_values
+from under20k.cli.signals import advise
+from under20k.cli.verdict import bench_command, closing_lines, target_values, warn_of_limits
 from under20k.errors import InvalidValue, UserError
 from under20k.files import is_present
 from under20k.recipe.seeds import parse_seed, parse_seeds
@@ -48,6 +51,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_engine(parser, "CPU threads (default: all cores; resuming, as many as before)")
     add_data_dir(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    add_quiet(parser)
     add_recipe_settings(parser)
 
 
@@ -59,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     if (name := arguments.name) is not None:
         check_name(name, "--name")
 
-    from under20k.interactive.progress import Display, choice_text
+    from under20k.interactive.progress import choice_text
     from under20k.runs.distillation import noted, training_time_s
     from under20k.runs.run import run_path
     from under20k.runs.train import train
@@ -72,24 +76,19 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError(f"there is no run in {path} to resume; leave out --resume to train it")
     # A resumed run keeps its engine, even if another one would be chosen now.
     choice = "" if begun and not arguments.overwrite else choice_text(compute)
-    with Display(choice=choice) as display:
-        if warning := limits_warning(recipe):
-            display.line(warning)
-        try:
-            run = train(
-                recipe,
-                seed,
-                compute=compute,
-                places=places,
-                name=name,
-                existing="replace" if arguments.overwrite else "resume",
-                on_event=display,
-            )
-        except KeyboardInterrupt:
-            display.line(
-                "stopped; run the same command with --resume to continue after the last finished epoch"
-            )
-            raise
+    same = "the same command without --overwrite" if arguments.overwrite else "the same command again"
+    advise(f"run {same} to continue after the last finished epoch")
+    warn_of_limits(recipe)
+    with display(arguments, choice=choice) as shown:
+        run = train(
+            recipe,
+            seed,
+            compute=compute,
+            places=places,
+            name=name,
+            existing="replace" if arguments.overwrite else "resume",
+            on_event=shown,
+        )
     if not (run.path / "report.md").is_file():  # a finished run has it already
         from under20k.report.run import write_run_report  # Matplotlib takes a while to load
 

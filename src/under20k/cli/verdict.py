@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,8 +33,14 @@ class Requirement:
         return f"{sign} {self.value:>6}  {self.label:<31}  {self.words}"
 
 
+def warn_of_limits(recipe: Recipe) -> None:
+    """Say on stderr, in a line, which limits a recipe exceeds, if any; it is trained all the same."""
+    if warning := limits_warning(recipe):
+        print(shown(warning), file=sys.stderr)
+
+
 def limits_warning(recipe: Recipe) -> str:
-    """Return the limits that a recipe exceeds, a line for stderr; empty if none."""
+    """Return the limits that a recipe exceeds as a line; empty if none."""
     parameters, epochs = recipe.architecture.parameters, recipe.epochs
     over = []
     if parameters >= PARAMETER_LIMIT:
