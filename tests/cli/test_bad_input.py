@@ -15,8 +15,10 @@ from tests.support import command
 from tests.support.command import ARCHITECTURE, SETTINGS, TRAIN, assert_refused, contents
 from under20k.cli.main import main
 from under20k.data import load_test
+from under20k.errors import UserError
 from under20k.recipe.named import MINIMAL
 from under20k.runs.run import Run
+from under20k.runs.train import train
 
 ONCE = ["train", "minimal", *SETTINGS, "--threads", "1"]
 
@@ -43,7 +45,7 @@ def refused(tmp_path, monkeypatch, capsys):
         (["--nothing"], ["--nothing", "see 'under20k --help'"]),
         (["train"], ["RECIPE", "see 'under20k train --help'"]),
         (["train", "minimal", "--nothing"], ["--nothing", "see 'under20k train --help'"]),
-        (["train", "minimal", "--epoch", "3"], ["--epoch 3"]),
+        (["train", "minimal", "--epoch", "3"], ["there is no option --epoch; did you mean --epochs?"]),
         (
             ["train", "minimal", "--resume", "--overwrite"],
             ["--overwrite: not allowed with argument --resume"],
@@ -52,7 +54,7 @@ def refused(tmp_path, monkeypatch, capsys):
         *(
             (
                 [*verb, "--engine", "torch", "--precision", "bf16"],
-                ["precision: 'bf16'", "use --precision fp32"],
+                ["--precision is 'bf16'", "use --precision fp32"],
             )
             for verb in (["train", "minimal"], ["bench", "minimal", "--seeds", "0-1"], ["reproduce"])
         ),
@@ -75,32 +77,61 @@ def refused(tmp_path, monkeypatch, capsys):
         (["train", "minimal", "--name", "."], ["--name is '.'"]),
         (["train", "minimal", "--name", "x/"], ["--name is 'x/'"]),
         (["train", "minimal", "--name", ""], ["--name is ''"]),
-        (["train", "minimal", "--seed", "-1"], ["seed: -1; expected a whole number from 0 to 4294967295"]),
-        (["train", "minimal", "--seed", "4294967296"], ["seed: 4294967296"]),
+        (
+            ["train", "minimal", "--seed", "-1"],
+            ["--seed is -1; expected a whole number from 0 to 4294967295"],
+        ),
+        (["train", "minimal", "--seed", "4294967296"], ["--seed is 4294967296; expected"]),
         (["train", "minimal", "--seed", "9" * 5000], ["--seed"]),
-        (["train", "minimal", "--seed", "1.5"], ["--seed: invalid int value: '1.5'"]),
-        (["train", "minimal", "--epochs", "0"], ["epochs: 0; expected a whole number from 1 to 1000"]),
-        (["train", "minimal", "--epochs", "x"], ["--epochs: invalid int value: 'x'"]),
-        (["train", "minimal", "--learning-rate", "nan"], ["learning_rate: nan; expected a number from 0"]),
-        (["train", "minimal", "--momentum", "1"], ["momentum: 1.0; expected a number from 0 up to, but not"]),
-        (["train", "minimal", "--nesterov", "--momentum", "0"], ["nesterov: True needs a momentum above 0"]),
-        (["train", "minimal", "--schedule", "linear"], ["--schedule: invalid choice: 'linear'"]),
-        (["train", "minimal", "--architecture", "8,12"], ["'8,12' has no head; end it with |3v"]),
+        (["train", "minimal", "--seed", "1.5"], ["--seed is '1.5'; expected a whole number from 0"]),
+        (["train", "minimal", "--epochs", "0"], ["--epochs is 0; expected a whole number from 1 to 1000"]),
+        (["train", "minimal", "--epochs", "x"], ["--epochs is 'x'; expected a whole number"]),
+        (
+            ["train", "minimal", "--learning-rate", "nan"],
+            ["--learning-rate is nan; expected a number from 0"],
+        ),
+        (
+            ["train", "minimal", "--momentum", "1"],
+            ["--momentum is 1.0; expected a number from 0 up to, but not"],
+        ),
+        (
+            ["train", "minimal", "--nesterov", "--momentum", "0"],
+            ["--nesterov is True, but it needs a momentum above 0"],
+        ),
+        (
+            ["train", "minimal", "--schedule", "linear"],
+            ["--schedule is 'linear'; expected one of constant, step, one-cycle"],
+        ),
+        (
+            ["train", "minimal", "--architecture", "8,12"],
+            ["--architecture: '8,12' has no head; end it with |3v"],
+        ),
         (["train", "minimal", "--architecture", "8x|3"], ["block '8x': expected the number of channels"]),
         (
             ["train", "minimal", "--architecture", "8p,8p,8p,8p,8p|3"],
             ["pooling does not fit a feature map of 1×1"],
         ),
-        (["train", "minimal", "--threads", "0"], ["threads: 0; expected a whole number from 1"]),
-        (["train", "minimal", "--engine", "jax"], ["--engine: invalid choice: 'jax'"]),
-        (["train", "minimal", "--device", "cpu:7"], ["device: 'cpu:7'; expected one of auto, cpu"]),
-        (["train", "minimal", "--device", "tpu"], ["device: 'tpu'; expected one of auto, cpu"]),
+        (["train", "minimal", "--threads", "0"], ["--threads is 0; expected a whole number from 1"]),
+        (["train", "minimal", "--teacher", "wise"], ["--teacher: there is no recipe 'wise'"]),
+        (
+            ["train", "minimal", "--resume"],
+            ["there is no run in runs/minimal-0 to resume; leave out --resume"],
+        ),
+        (
+            ["train", "minimal", "--seed", "0-3", "--epochs", "2"],
+            ["--seed is '0-3', and train takes one seed", "under20k bench minimal --seeds 0-3 --epochs 2"],
+        ),
+        (["train", "minimal", "--engine", "jax"], ["--engine is 'jax'; expected one of auto, native, torch"]),
+        (["train", "minimal", "--device", "cpu:7"], ["--device is 'cpu:7'; expected one of auto, cpu"]),
+        (["train", "minimal", "--device", "tpu"], ["--device is 'tpu'; expected one of auto, cpu"]),
         (["evaluate", "runs/none"], ["there is no run folder runs/none; train one with 'under20k train'"]),
-        (["reproduce", "--seeds", "0"], ["seeds: 0; expected a whole number from 1 to 1000"]),
-        (["reproduce", "--seeds", "-1"], ["seeds: -1"]),
-        (["reproduce", "--seeds", "100000"], ["seeds: 100000"]),
+        (["reproduce", "--seeds", "10"], ["--seeds is '10': it is the one seed 10; for 10 of them give 0-9"]),
+        (["reproduce", "--seeds", "1,4"], ["--seeds is '1,4': they have to be consecutive from 0; give 0-4"]),
+        (["reproduce", "--seeds", "-1"], ["--seeds is '-1'; expected seeds from 0"]),
+        (["reproduce", "--seeds", "0-1000"], ["--seeds is 1,001 of them; expected 1 to 1,000"]),
+        (["bench", "minimal", "--seeds", "0-4,3"], ["--seeds is '0-4,3'; seed 3 comes twice"]),
         (["reproduce", "--jobs", "0"], ["--jobs is 0; give 1 to 1024"]),
-        (["reproduce", "--threads", "0"], ["threads: 0; expected a whole number from 1"]),
+        (["reproduce", "--threads", "0"], ["--threads is 0; expected a whole number from 1"]),
         (["reproduce", "extra"], ["unrecognized arguments: extra"]),
     ],
 )
@@ -110,7 +141,13 @@ def test_arguments(refused, arguments, words):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_missing_gpu(refused):
-    refused("train", "minimal", "--device", "cuda", words=["'cuda'", "sees 0 CUDA devices", "--device cpu"])
+    refused(
+        "train",
+        "minimal",
+        "--device",
+        "cuda",
+        words=["--device is 'cuda'", "sees 0 CUDA devices", "--device cpu"],
+    )
 
 
 @pytest.mark.parametrize(
@@ -217,16 +254,27 @@ def test_a_model_that_is_none_is_not_evaluated(refused, small, damage, words):
 
 def test_an_existing_run_is_kept(refused, small):
     go_on = "continue it with --resume, replace it with --overwrite"
-    refused(*TRAIN, words=[f"runs/small contains a finished run; {go_on}"])
-    (small / "model.safetensors").unlink()
-    refused(*TRAIN, words=[f"runs/small contains an unfinished run (2 of 2 epochs); {go_on}"])
+    with pytest.raises(UserError, match=f"runs/small contains a finished run; {go_on}"):
+        train("minimal", name="small", existing="refuse")
+    for name in ("model.safetensors", "checkpoint.safetensors"):
+        (small / name).unlink()
+    lost = "runs/small has metrics.jsonl, but no checkpoint to resume from; replace it with --overwrite"
+    refused(*TRAIN, words=[lost])
     (small / "recipe.json").unlink()
+    refused(*TRAIN, words=["runs/small is not a run folder, or a damaged one: recipe.json is missing"])
+    (small / "environment.json").unlink()
     refused(*TRAIN, words=["runs/small contains files that are not a run"])
 
 
 def test_another_recipe_or_seed_does_not_go_on(refused, small):
-    for other in (["--seed", "1"], ["--epochs", "3"], ["--learning-rate", "0.2"]):
-        refused(*TRAIN, *other, "--resume", words=["runs/small holds", "not this recipe and seed", "--over"])
+    for *other, differing in (
+        ("--seed", "1", "(seed 0, now 1)"),
+        ("--epochs", "3", "(epochs 2, now 3)"),
+        ("--learning-rate", "0.2", "(learning_rate 0.1, now 0.2)"),
+    ):
+        for how in ([], ["--resume"]):
+            words = ["runs/small holds", "not this recipe and seed", differing, "--overwrite"]
+            refused(*TRAIN, *other, *how, words=words)
 
 
 def test_another_precision_does_not_go_on(refused, small):

@@ -1,12 +1,14 @@
 import re
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
 import under20k
 from tests.support.printed import ENCODING
 from under20k.cli.main import VERBS, main
+from under20k.engine import isa
 
 HEAVY = {"torch", "numpy", "matplotlib", "safetensors", "PIL", "multiprocessing"}
 
@@ -70,12 +72,29 @@ def test_as_a_process(under20k):
 
 
 def test_the_version_is_the_packages(capsys):
-    with pytest.raises(SystemExit):
-        main(["--version"])
-    assert capsys.readouterr().out == f"under20k {under20k.__version__}\n"
+    assert main(["--version"]) == 0
+    engine = (
+        f"native engine, {isa.instruction_set()}" if isa.unavailable() is None else "torch engine: the native"
+    )
+    out = capsys.readouterr().out
+    assert out.startswith(f"under20k {under20k.__version__} ({engine}")
+    assert out.endswith(f"; torch {metadata.version('torch')})\n")
+    assert out.count("\n") == 1
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["trian"], ["--nothing"], []])
+def test_the_version_says_that_there_is_no_native_engine(capsys, monkeypatch):
+    monkeypatch.setattr(isa, "_native", None)
+    monkeypatch.setattr(isa, "_missing", "", raising=False)
+    assert main(["--version"]) == 0
+    assert "(torch engine: the native engine was not built" in capsys.readouterr().out
+
+
+def test_the_version_imports_neither_torch_nor_matplotlib():
+    _, loaded = loaded_by(ending("--version"))
+    assert not loaded & {"torch", "matplotlib", "multiprocessing"}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["trian"], ["--nothing"], []])
 def test_verbs_that_do_not_train_import_nothing_heavy(arguments):
     _, loaded = loaded_by(ending(*arguments))
     assert loaded == set()

@@ -40,13 +40,13 @@ def test_a_signal_leaves_a_run_that_can_be_resumed(under20k, finished, tmp_path,
     process = command.start(tmp_path, *TRAIN)
     command.read_until(process, after)
     ended = command.end(process, number)
-    hint = "stopped; run the same command with --resume to continue after the last finished epoch"
-    assert ended == (code, "", f"{hint}\n{word}\n")
+    hint = "run the same command again to continue after the last finished epoch"
+    assert ended == (code, "", f"{word}; {hint}\n")
     path = tmp_path / "runs" / "small"
     assert not (path / "model.safetensors").exists()
     assert (path / "checkpoint.safetensors").exists() == (after == "epoch 1/2")
     assert not list(path.glob(".*-*"))
-    done = under20k(*TRAIN, "--resume")
+    done = under20k(*TRAIN)
     assert done.returncode == 0, done.stderr
     head, *epochs = done.stderr.splitlines()
     assert head.endswith("; resuming after epoch 1") == (after == "epoch 1/2")
@@ -60,7 +60,7 @@ def test_kills_at_any_moment(under20k, finished, tmp_path):
     moments = random.Random(20_000)
     # Several kills on the same run: while it starts, in the first epoch, after an epoch, as it ends.
     for line, longest_s in ((None, 2), (" engine, ", 2), (None, 5), ("epoch ", 0.2), ("epoch ", 4)):
-        process = command.start(tmp_path, *TRAIN, "--resume")
+        process = command.start(tmp_path, *TRAIN)
         assert process.stderr is not None
         if line:
             any(line in shown for shown in process.stderr)  # or it has ended
@@ -108,9 +108,7 @@ def test_kills_between_the_files(under20k, finished, tmp_path):
         ("curves.png", "before"),
         ("curves.png", "after"),
     ):
-        process = command.start(
-            tmp_path, *TRAIN, "--resume", command=[sys.executable, "-c", KILLED, name, when]
-        )
+        process = command.start(tmp_path, *TRAIN, command=[sys.executable, "-c", KILLED, name, when])
         _, err = process.communicate(timeout=command.TIMEOUT_S)
         assert process.returncode == -signal.SIGKILL, err
         assert bool(list(path.glob(".*-*"))) == (when == "before")  # what it was about to put in place
@@ -118,5 +116,5 @@ def test_kills_between_the_files(under20k, finished, tmp_path):
         epochs_done.append(len(checkpoint[1]) if checkpoint else 0)
     assert epochs_done == [0, 0, 0, 0, 1, 1, 2, 2, 2, 2, 2]
     done = under20k(*TRAIN, "--resume")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, "runs/small finished before: reused\n")
     assert_as_never_interrupted(path, finished.path)

@@ -234,7 +234,7 @@ def test_a_run_of_another_recipe_in_the_way(finished, here, capsys):
 def test_options_that_every_training_would_refuse(here, capsys):
     code = main(["reproduce", "--device", "cpu:7"])
     out, err = capsys.readouterr()
-    assert_refused(code, out, err.splitlines(keepends=True)[-1], "device: 'cpu:7'")
+    assert_refused(code, out, err.splitlines(keepends=True)[-1], "--device is 'cpu:7'")
     assert "Traceback" not in err
     assert contents(here) == {}
 
@@ -281,15 +281,15 @@ def holders(lock: Path) -> set[str]:
     return found
 
 
-HINT = "stopped; run the same command to continue after the last finished epochs"
+HINT = "run the same command again to continue after the last finished epochs"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "group", "after", "code", "tail"),
     [
-        (signal.SIGTERM, False, "regularized-0  ", 143, f"{HINT}\nterminated\n"),
-        (signal.SIGINT, True, "2 trainings", 130, f"{HINT}\ninterrupted\n"),  # as a terminal sends it
+        (signal.SIGTERM, False, "regularized-0  ", 143, f"terminated; {HINT}\n"),
+        (signal.SIGINT, True, "2 trainings", 130, f"interrupted; {HINT}\n"),  # as a terminal sends it
         (signal.SIGKILL, False, "minimal-0      epoch 1/1", -signal.SIGKILL, ""),  # one worker is idle
     ],
 )

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import subprocess
 import termios
 from pathlib import Path
@@ -25,6 +26,7 @@ from tests.support.command import (
 )
 from under20k.cli.main import main
 from under20k.data import Mnist
+from under20k.engine.base import NUMERICS
 from under20k.engine.module import build
 from under20k.engine.select import choose
 from under20k.recipe.named import MINIMAL
@@ -83,9 +85,35 @@ def test_one_plain_line_an_epoch_off_a_terminal(finished):
         assert found[5] == f"{100 * row['validation_accuracy']:.2f}"
         assert found[6] == f"{row['images_per_s']:,.0f}"
         assert found[7] == f"{row['total_time_s']:.1f}"
-    accuracy, path = finished.done.stdout.splitlines()
-    assert accuracy.startswith(f"{metrics[-1]['validation_accuracy']:.2%} validation accuracy at the last")
-    assert path == "runs/small"
+
+
+def test_the_last_lines_say_whether_it_made_it(finished):
+    last = lines_of(finished.path)[-1]
+    *verdicts, run, why, following = finished.done.stdout.splitlines()
+    parameters = Run.open(finished.path).recipe.architecture.parameters
+    assert [re.sub(" +", " ", line).lstrip("✓✗+x ") for line in verdicts] == [
+        f"{last['validation_accuracy']:.2%} validation accuracy, last epoch missed 99.40%",
+        f"{parameters} parameters below 20,000",
+        "2 epochs below 20",
+    ]
+    assert [line[0] for line in verdicts] in (["✗", "✓", "✓"], ["x", "+", "+"])
+    assert max(map(len, verdicts)) <= 60
+    assert re.fullmatch(r"run: runs/small, [\d.]+ s", run)
+    assert why == "One seed is no claim. The mean over ten:"
+    words = shlex.split(following)
+    assert words[:5] == ["under20k", "bench", "minimal", "--seeds", "0-9"]
+    assert sorted(words[5:]) == sorted(SETTINGS)
+
+
+def test_a_larger_network_and_more_epochs_are_said_to_miss(tmp_path, monkeypatch, capsys, mnist: Mnist):
+    monkeypatch.chdir(tmp_path)
+    settings = ["--architecture", "1p,1p,1p,950|l", "--epochs", "20", "--batch-size", "1000"]
+    assert main(["train", "minimal", *settings, "--quiet"]) == 0
+    out, err = capsys.readouterr()
+    assert err.count("\n") == 1
+    assert "parameters, where the assignment allows fewer than 20,000; and 20 epochs, where" in err
+    assert "parameters                       not below 20,000" in out
+    assert "epochs                           not below 20\n" in out
 
 
 def test_the_weights_give_the_reported_accuracy_in_plain_pytorch(finished, mnist: Mnist):
@@ -111,19 +139,51 @@ def test_resuming_a_finished_run_trains_nothing_and_prints_its_json(small, tmp_p
     before = contents(tmp_path)
     assert main([*TRAIN, "--resume", "--json"]) == 0
     out, err = capsys.readouterr()
-    assert err == ""
+    assert err == "runs/small finished before: reused\n"
     result = json.loads(out)
     assert result["epochs"] == lines_of(small)
+    accuracy = result["epochs"][-1]["validation_accuracy"]
+    assert result["target"] == {
+        "validation_accuracy": {"value": accuracy, "at_least": 0.994, "met": False},
+        "parameters": {
+            "value": Run.open(small).recipe.architecture.parameters,
+            "fewer_than": 20_000,
+            "met": True,
+        },
+        "epochs": {"value": 2, "fewer_than": 20, "met": True},
+    }
+    assert result["next"].startswith("under20k bench minimal --seeds 0-9 --architecture")
     assert result["recipe"] == json.loads((small / "recipe.json").read_text())
     assert (result["seed"], result["path"]) == (0, "runs/small")
     assert contents(tmp_path) == before
+
+
+def test_the_same_command_again_reuses_a_finished_run(small, tmp_path, capsys):
+    before = contents(tmp_path)
+    assert main(TRAIN) == 0
+    out, err = capsys.readouterr()
+    assert err == "runs/small finished before: reused\n"
+    assert "validation accuracy, last epoch" in out
+    assert contents(tmp_path) == before
+
+
+def test_a_finished_run_of_other_numerics_is_reused_and_named(small, capsys):
+    path = small / "environment.json"
+    path.write_text(path.read_text().replace(f'"numerics": {NUMERICS}', f'"numerics": {NUMERICS + 1}'))
+    assert main([*TRAIN, "-q"]) == 0
+    assert capsys.readouterr().err == ""
+    assert main(TRAIN) == 0
+    assert capsys.readouterr().err == (
+        f"runs/small finished before: reused; it was trained differently (numerics {NUMERICS + 1}, now "
+        f"{NUMERICS}), --overwrite trains it again\n"
+    )
 
 
 def test_resuming_a_run_killed_before_its_report_writes_it(small, capsys):
     (small / "report.md").unlink()
     before = contents(small)
     assert main([*TRAIN, "--resume"]) == 0
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == "runs/small finished before: reused\n"
     after = contents(small)
     assert "The test set was not read." in after.pop("report.md").decode()
     assert after == before
@@ -134,9 +194,12 @@ def test_resuming_prints_the_last_finished_epoch(unfinished, capsys):
     metrics = unfinished / "metrics.jsonl"
     first, second = metrics.read_text().splitlines(keepends=True)
     metrics.write_text(first)
-    assert main(["train", "runs/small/recipe.json", "--name", "small", "--resume"]) == 0
-    head, line = capsys.readouterr().err.splitlines()
+    assert main(["train", "runs/small/recipe.json", "--name", "small"]) == 0
+    differing, head, line = capsys.readouterr().err.splitlines()
     assert re.search(rf", 1 thread{LIMIT} (→|->) runs/small; resuming after epoch 2$", head)
+    assert differing.startswith(
+        "runs/small: resuming a run that was trained differently (engine not recorded"
+    )
     assert line.startswith("epoch 3/3  lr 0.001  ↓")
     assert metrics.read_text().startswith(first + second)
     assert len(lines_of(unfinished)) == 3
@@ -209,7 +272,7 @@ def test_a_live_bar_on_a_terminal(tmp_path, mnist: Mnist):
             shown += chunk
     out, _ = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0
-    assert b"validation accuracy at the last epoch, 1;" in out
+    assert b"validation accuracy, last epoch  missed 99.40%" in out
     text = shown.decode()
     assert re.search(r"\r +\d+%\|.*?\| [\d.]+k/50\.0k \[.* images/s\]", text)
     # The epoch's line stands by itself, above the bar.

@@ -181,7 +181,8 @@ def test_other_refusals():
         dataclasses.replace(MINIMAL, name=3)
     with pytest.raises(InvalidValue, match=r"architecture: '8\|3' is not of type Architecture"):
         dataclasses.replace(MINIMAL, architecture="8|3")
-    with pytest.raises(InvalidValue, match=r"nesterov: True needs a momentum above 0, but it is 0\.0"):
+    words = r"nesterov: True, but it needs a momentum above 0, and that is 0\.0"
+    with pytest.raises(InvalidValue, match=words):
         dataclasses.replace(MINIMAL, nesterov=True, momentum=0)
 
 
@@ -237,7 +238,7 @@ def test_changes_add_and_remove_teachers():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"temperature": 4}, "temperature: 4 needs a teacher; name its recipe with --teacher"),
+        ({"temperature": 4}, "temperature: 4, but there is no teacher; name its recipe with --teacher"),
         ({"teacher": "minimal"}, "teacher: 'minimal' is not a Recipe"),
         (
             {"teacher": MINIMAL.with_changes(teacher=MINIMAL)},
