@@ -1,6 +1,7 @@
 """Print a leaderboard of runs, benches and records: size, accuracy over seeds, time, test accuracy.
 
-Test accuracy is shown if every seed read the test set.
+Without folders it shows all in ./runs, ./benches and ./records, and names unfinished runs below. Test
+accuracy is shown if every seed read the test set.
 """
 
 from __future__ import annotations
@@ -10,16 +11,21 @@ import json
 from pathlib import Path
 
 from under20k.cli.options import add_quiet
-from under20k.errors import UserError
+from under20k.errors import UserError, shown
 
 SORTS = ("accuracy", "parameters", "macs", "sd", "share", "p", "seconds", "test")
+PLACES = ("runs", "benches", "records")
 FORMATS = ("table", "markdown", "csv", "json")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``under20k compare``."""
     parser.add_argument(
-        "paths", type=Path, nargs="+", metavar="RUN|BENCH|RECORD", help="folders, in any order"
+        "paths",
+        type=Path,
+        nargs="*",
+        metavar="RUN|BENCH|RECORD",
+        help="folders, in any order (default: all in ./runs, ./benches and ./records)",
     )
     parser.add_argument(
         "--sort",
@@ -60,22 +66,31 @@ def run(arguments: argparse.Namespace) -> int:
 
     from under20k.report.bench import DETECTABLE, difference_table
     from under20k.report.leaderboard import draw_leaderboard, leaderboard_table
-    from under20k.runs.leaderboard import as_csv, compare, paired
+    from under20k.runs.leaderboard import as_csv, compare, found_below, paired
 
-    entries = compare(arguments.paths, arguments.sort)
+    paths: list[Path] = arguments.paths
+    left_out: list[tuple[Path, str]] = []
+    if not paths:
+        paths, left_out = found_below(Path())
+        if not paths and not left_out:
+            raise UserError(f"nothing in {', '.join(PLACES)} yet; train something: under20k train minimal")
+    entries = compare(paths, arguments.sort) if paths else []
     difference = paired(*arguments.paths) if arguments.paired else None
-    if picture is not None:
+    if picture is not None and entries:
         draw_leaderboard(entries, picture)
     if form == "json":
         rows = [entry.to_dict() for entry in entries]
         values = rows if difference is None else {"rows": rows, "difference": difference.to_dict(DETECTABLE)}
         print(json.dumps(values, indent=2))
     elif form == "csv":
-        print(as_csv(entries), end="")
+        print(as_csv(entries) if entries else "", end="")
     else:
-        tables = [leaderboard_table(entries)]
+        tables = [leaderboard_table(entries)] if entries else []
         if difference is not None:
             ours, theirs = map(str, arguments.paths)
             tables.append(difference_table(difference, ours, theirs))
-        print("\n\n".join(table.markdown() if form == "markdown" else table.text() for table in tables))
+        texts = [table.markdown() if form == "markdown" else table.text() for table in tables]
+        if left_out:
+            texts.append("\n".join(f"{shown(str(path))}: {why}" for path, why in left_out))
+        print("\n\n".join(texts))
     return 0

@@ -19,12 +19,12 @@ from under20k.cli.options import (
     note,
     places_argument,
 )
-from under20k.errors import shown
+from under20k.errors import UserError, shown
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``under20k evaluate``."""
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run folder")
+    parser.add_argument("run", type=Path, nargs="?", metavar="RUN", help="a run folder")
     parser.add_argument(
         "--test",
         action="store_true",
@@ -44,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     from under20k.runs.run import Run
 
     # Check the folder before torch takes seconds to load.
+    check_run_folder(arguments.run)
     run = Run.open(arguments.run)
     run.weights()
     last = run.metrics()[-1]
@@ -80,3 +81,13 @@ def run(arguments: argparse.Namespace) -> int:
         for what, path in files.items():
             print(f"{what:<17} {shown(str(path))}")
     return 0
+
+
+def check_run_folder(path: Path | None) -> None:
+    """Raise UserError, with the run that may be meant, if there is no such folder or none was named."""
+    from under20k.runs.leaderboard import suggested
+
+    if path is None:
+        raise UserError(f"name the run to evaluate; {suggested(Path('minimal-0'))}")
+    if not path.is_dir():
+        raise UserError(f"there is no run folder {path}; {suggested(path)}")

@@ -31,7 +31,7 @@ LEVELS = 2
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``under20k report``."""
     parser.add_argument(
-        "paths", type=Path, nargs="+", metavar="PATH", help="a run, a bench, a record, or a folder of several"
+        "paths", type=Path, nargs="*", metavar="PATH", help="a run, a bench, a record, or a folder of several"
     )
     parser.add_argument("--json", action="store_true", help="print the files written as JSON")
     add_quiet(parser)
@@ -39,14 +39,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit code. Raises UserError."""
-    from under20k.runs.leaderboard import kind_of
+    from under20k.runs.leaderboard import kind_of, suggested
 
+    if not arguments.paths:
+        raise UserError(f"name a run, bench or record, or a folder of several; {suggested(Path('minimal-0'))}")
     found: dict[Path, str] = {}
     for path in arguments.paths:
         below = folders(path)
         if not below:
-            what = "contains no run, bench or record" if path.is_dir() else "is not a folder"
-            raise UserError(f"{path} {what}")
+            if path.is_dir():
+                raise UserError(f"{path} contains no run, bench or record")
+            raise UserError(f"{path} is not a folder; {suggested(path)}")
         found |= {folder: kind_of(folder) or "" for folder in below}
     # Report damage before writing anything.
     writers = {

@@ -7,6 +7,7 @@ import io
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from under20k.runs.bench.significance import Difference
 from under20k.runs.bench.statistics import Sample
 from under20k.runs.records.record import Record
 from under20k.runs.run import Run
+
+SUGGESTED = 3
+"""Runs that an error names."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,45 @@ def compare(paths: Sequence[Path | str], sort: str = "accuracy") -> list[Entry]:
         return value is None, 0.0 if value is None else value, -entry.validation.mean
 
     return sorted(entries, key=order)
+
+
+def found_below(top: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
+    """Return the folders to compare in ``runs``, ``benches`` and ``records`` below ``top``.
+
+    Unfinished or damaged ones are returned apart, each with the reason. Those of other kinds are left out.
+    """
+    whole: list[Path] = []
+    left_out: list[tuple[Path, str]] = []
+    for folder in (*_folders(top / "runs"), *_folders(top / "benches"), *_folders(top / "records", levels=2)):
+        if kind_of(folder) is None:
+            continue
+        try:
+            if kind_of(folder) == "run" and not (run := Run.open(folder)).finished:
+                left_out.append((folder, f"unfinished, {len(run.metrics())} of {run.recipe.epochs} epochs"))
+                continue
+            entry_of(folder)
+        except UserError as error:
+            left_out.append((folder, f"damaged, {error}"))
+        else:
+            whole.append(folder)
+    return whole, left_out
+
+
+def _folders(parent: Path, levels: int = 1) -> list[Path]:
+    """Return the folders ``levels`` below a folder by name, hidden ones apart; none if it does not exist."""
+    inside = sorted(path for path in parent.iterdir() if path.name[0] != ".") if parent.is_dir() else []
+    folders = [path for path in inside if path.is_dir()]
+    return folders if levels == 1 else [below for path in folders for below in _folders(path, levels - 1)]
+
+
+def suggested(path: Path) -> str:
+    """Return the end of an error message for a folder that is no run: the runs that its name may mean."""
+    runs = [each for each in _folders(Path("runs")) if kind_of(each) == "run"]
+    if close := get_close_matches(path.name, [each.name for each in runs], n=1, cutoff=0.4):
+        return f"did you mean {Path('runs', close[0])}?"
+    if not runs:
+        return "train one with 'under20k train'"
+    return f"there {'is' if len(runs) == 1 else 'are'} {', '.join(map(str, runs[:SUGGESTED]))}{', …' if len(runs) > SUGGESTED else ''}"
 
 
 def paired(ours: Path | str, theirs: Path | str) -> Difference:
