@@ -15,7 +15,7 @@ from under20k.errors import UserError
 from under20k.files import write_text
 from under20k.report.check import folder_text, model_text
 from under20k.report.check_formats import badge, comma_separated, junit, markdown
-from under20k.report.tables import wrapped
+from under20k.report.text_lines import wrapped
 from under20k.report.words import plural
 
 DETAILED = 3

@@ -10,7 +10,8 @@ from pathlib import PurePath
 from under20k.checking.findings import Finding
 from under20k.checking.judgement import Accuracy, Judgement, Layer
 from under20k.checking.results import NOT_CLAIMED, Result
-from under20k.report.tables import Table, wrapped
+from under20k.report.tables import Table
+from under20k.report.text_lines import wrapped
 from under20k.report.words import NOTHING, enumeration
 
 LAYERS = ("Layer", "Type", "Output", "Params", "MACs", "Field", "Jump", "BN", "Activation", "Source")

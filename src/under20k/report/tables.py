@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count, zip_longest
-from textwrap import wrap
+from itertools import count
 
 from under20k.recipe.architecture import IMAGE_SIDE
 from under20k.recipe.recipe import Recipe
 from under20k.report.markdown import escape, escape_block, escape_cell, one_line
+from under20k.report.text_lines import columns, padded
+from under20k.report.text_table import table_text
 from under20k.report.words import augmentation_text, recipe_settings, schedule_text
-
-GAP = "  "
-NARROWEST = 8
-"""Characters that a wrapped column keeps at least."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +27,14 @@ class Table:
     """Lines below the table: totals, remarks."""
     marked: frozenset[int] = frozenset()
     """Indices of rows that stand out where the output allows; their text must say why."""
+    optional: tuple[str, ...] = ()
+    """Headings of the columns that a narrow terminal goes without, the least important first."""
+    shortens: tuple[str, ...] = ()
+    """Headings of the columns whose cells a narrow terminal shows without their middle: names, hashes."""
+    groups: tuple[int, ...] = ()
+    """Sizes of the groups of columns after the first, between which a narrow terminal splits the table.
+
+    Without, each row becomes a block of lines where the columns do not fit."""
 
     kind = "table"
 
@@ -44,6 +49,10 @@ class Table:
         for row in (self.align, *self.rows):
             if len(row) != len(self.header):
                 raise ValueError(f"{len(row)} cells under {len(self.header)} headings: {row!r}")
+        if unknown := {*self.optional, *self.shortens} - {*self.header}:
+            raise ValueError(f"no column is called {', '.join(sorted(unknown))}")
+        if self.groups and sum(self.groups) != len(self.header) - 1:
+            raise ValueError(f"groups of {self.groups} columns after the first of {len(self.header)}")
 
     @property
     def html_header(self) -> list[tuple[str, str]]:
@@ -60,23 +69,9 @@ class Table:
     def text(self, width: int | None = None) -> str:
         """Return columns two spaces apart, a rule under the header; no line break at the end.
 
-        Lines have at most ``width`` characters: the text of left-aligned columns is wrapped, the widest
-        first. Columns of figures are never wrapped, so a table with many may be wider.
+        Lines take at most ``width`` columns of a terminal, which is at least 40; None does not limit them.
         """
-        widths = _widths(self.header, self.rows)
-        if width is not None:
-            least = [
-                max(NARROWEST, len(title)) if side == "l" else full
-                for title, side, full in zip(self.header, self.align, widths, strict=True)
-            ]
-            widths = _narrowed(widths, least, width - len(GAP) * (len(widths) - 1))
-        rule = GAP.join("─" * width for width in widths)
-        lines = [*self._lines(self.header, widths), rule]
-        for row in self.rows:
-            lines += self._lines(row, widths)
-        if self.notes:
-            lines += [rule, *(line for note in self.notes for line in wrapped(one_line(note), width))]
-        return "\n".join([one_line(self.caption)] * bool(self.caption) + [line.rstrip() for line in lines])
+        return table_text(self, width)
 
     def markdown(self) -> str:
         """Return a Markdown table that also reads well as text, caption and notes around it."""
@@ -87,24 +82,16 @@ class Table:
             "-" * (width - 1) + (":" if side == "r" else "-")
             for width, side in zip(widths, self.align, strict=True)
         )
-        lines = [self._line(header, widths, " | "), " | ".join(rule)]
-        lines += [self._line(row, widths, " | ") for row in rows]
+        lines = [self._line(header, widths), " | ".join(rule)]
+        lines += [self._line(row, widths) for row in rows]
         body = "\n".join(f"| {line} |" for line in lines)
         parts = [f"**{escape(self.caption)}**"] * bool(self.caption) + [body]
         # Two spaces at the end of a line are a line break.
         parts += ["  \n".join(map(escape_block, self.notes))] * bool(self.notes)
         return "\n\n".join(parts)
 
-    def _lines(self, cells: Sequence[str], widths: Sequence[int]) -> list[str]:
-        """Return a row's lines: as many as its tallest cell takes."""
-        columns = [wrapped(cell, width) for cell, width in zip(cells, widths, strict=True)]
-        return [self._line(line, widths) for line in zip_longest(*columns, fillvalue="")]
-
-    def _line(self, cells: Sequence[str], widths: Sequence[int], gap: str = GAP) -> str:
-        sides = {"l": str.ljust, "r": str.rjust}
-        return gap.join(
-            sides[side](cell, width) for cell, width, side in zip(cells, widths, self.align, strict=True)
-        )
+    def _line(self, cells: Sequence[str], widths: Sequence[int]) -> str:
+        return " | ".join(map(padded, cells, widths, self.align))
 
 
 def architecture_table(recipe: Recipe, name: str = "") -> Table:
@@ -175,25 +162,4 @@ def recipes_overview(recipes: Iterable[Recipe]) -> Table:
 
 
 def _widths(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[int]:
-    return [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-
-
-def _narrowed(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]:
-    """Return widths that add up to ``room``, or as near as ``least`` allows; the widest shrink first."""
-    narrowed = list(widths)
-    while sum(narrowed) > room:
-        given = [(width, i) for i, width in enumerate(narrowed) if width > least[i]]
-        if not given:
-            break
-        narrowed[max(given)[1]] -= 1
-    return narrowed
-
-
-def wrapped(text: str, width: int | None, indent: str = "") -> list[str]:
-    """Return the lines of a text of at most ``width`` characters, all but the first after ``indent``.
-
-    At least one line; a word is broken only where it is longer than a line.
-    """
-    if width is None:
-        return [text]
-    return wrap(text, width, subsequent_indent=indent, break_on_hyphens=False) or [""]
+    return [max(map(columns, column)) for column in zip(header, *rows, strict=True)]

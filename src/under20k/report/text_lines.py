@@ -1,0 +1,75 @@
+"""Text on a terminal: how wide it is, wrapped to a width, shortened in the middle.
+
+A width counts columns of a terminal: a Chinese character takes two, a combining accent none.
+"""
+
+from __future__ import annotations
+
+import re
+
+from wcwidth import wcswidth
+
+# A long word may go on in the next line after one of these.
+_PIECE = re.compile(r"[^-/\\_,;:+=|.&]*[-/\\_,;:+=|.&]+|[^-/\\_,;:+=|.&]+")
+
+
+def columns(text: str) -> int:
+    """Return how many columns a line takes on a terminal."""
+    return len(text) if text.isascii() else max(wcswidth(text), 0)
+
+
+def padded(text: str, width: int, side: str) -> str:
+    """Return ``text`` with spaces to ``width`` columns, at its left (``l``) or right (``r``) edge."""
+    spaces = " " * (width - columns(text))
+    return spaces + text if side == "r" else text + spaces
+
+
+def pieces(word: str) -> list[str]:
+    """Return a word cut after each of its separators: ``runs/``, ``minimal-``, ``0``."""
+    return _PIECE.findall(word)
+
+
+def wrapped(text: str, width: int | None, indent: str = "") -> list[str]:
+    """Return the lines of a text of at most ``width`` columns, all but the first after ``indent``.
+
+    At least one line. A word is broken only where it is longer than a line: after a separator if possible.
+    """
+    if width is None:
+        return [text]
+    lines, line = [], re.match(r" *", text)[0]  # type: ignore[index]
+    empty = line
+    for word in text.split():
+        parts = [word]
+        if columns(indent + word) > width:
+            parts = [part for piece in pieces(word) for part in _broken(piece, width - columns(indent))]
+        for number, part in enumerate(parts):
+            gap = " " if line != empty and not number else ""
+            if line != empty and columns(line + gap + part) > width:
+                lines.append(line)
+                line, empty, gap = indent, indent, ""
+            line += gap + part
+    return [*lines, line]
+
+
+def _broken(word: str, width: int) -> list[str]:
+    """Return a word in parts of at most ``width`` columns, each as long as possible."""
+    if columns(word) <= width:
+        return [word]
+    parts = [""]
+    for sign in word:
+        if parts[-1] and columns(parts[-1] + sign) > width:
+            parts.append("")
+        parts[-1] += sign
+    return parts
+
+
+def shortened(text: str, width: int | None) -> str:
+    """Return a text of at most ``width`` columns, its middle left out: both ends name settings."""
+    if width is None or columns(text) <= width:
+        return text
+    head, tail = "", text
+    while head != text and columns(head + text[len(head)]) <= (width - 1) * 2 // 3:
+        head += text[len(head)]
+    while tail and columns(f"{head}…{tail}") > width:
+        tail = tail[1:]
+    return f"{head}…{tail}"
