@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -13,6 +11,7 @@ from under20k.checking.results import Result, deciding, tally
 from under20k.checking.source.submissions import Found, Model
 from under20k.errors import UserError
 from under20k.files import write_text
+from under20k.interactive.terminal import say, terminal_width
 from under20k.report.check import folder_text, model_text
 from under20k.report.check_formats import badge, comma_separated, junit, markdown
 from under20k.report.text_lines import wrapped
@@ -31,8 +30,8 @@ def show_models(arguments: argparse.Namespace, results: Sequence[Result]) -> int
     else:
         if arguments.all:  # the others have texts of their own
             results = [replace(result, judgement=replace(result.judgement, others=())) for result in results]
-        texts = [model_text(result, _width(), layers=arguments.layers) for result in results]
-        print("\n\n".join(texts))
+        width = terminal_width()
+        say("\n\n".join(model_text(result, width, layers=arguments.layers) for result in results))
     return _exit_code(results)
 
 
@@ -51,7 +50,7 @@ def show_folder(arguments: argparse.Namespace, found: Found, results: Sequence[R
         }
         print(json.dumps({**facts, "results": [result.to_json() for result in results]}, indent=2))
     else:
-        print(_folder_report(arguments, found, summary, results))
+        say(_folder_report(arguments, found, summary, results))
     return _exit_code(deciding(results))
 
 
@@ -59,12 +58,13 @@ def show_code(models: Iterable[Model]) -> int:
     """Print the statements that would run for each model, then refuse to run them."""
     for model in models:
         if model.target is None:
-            print(f"{model.text}: broken, {model.error}")
+            say(f"{model.text}: broken, {model.error}")
             continue
         target = model.target
         lines = sum(len(source.splitlines()) for _, source in target.pieces)
-        print(f"{model.text}: would run {target.path}, {lines} lines, and call {target.name}")
-        print("".join(f"  {line}\n" for line in target.summary()), end="")
+        say(f"{model.text}: would run {target.path}, {lines} lines, and call {target.name}")
+        for line in target.summary():
+            say(f"  {line}", indent="    ")
     raise UserError("nothing was run; read the code, then give --trust to run it")
 
 
@@ -95,7 +95,7 @@ def _folder_report(
     arguments: argparse.Namespace, found: Found, summary: str, results: Sequence[Result]
 ) -> str:
     """Return the table of a folder, and the details of a few models or of a project's own."""
-    width = _width()
+    width = terminal_width()
     parts = ["\n".join(wrapped(heading(found), width))]
     if len(results) > 1:
         parts.append(folder_text(results, width))
@@ -110,11 +110,6 @@ def _folder_report(
 
 def _exit_code(results: Sequence[Result]) -> int:
     return int(any(result.judgement.word in ("failed", "broken") for result in results))
-
-
-def _width() -> int | None:
-    """Return the terminal's width, or None where stdout is a file or a pipe."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def _write(

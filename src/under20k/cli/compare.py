@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 from under20k.cli.options import add_quiet
@@ -64,6 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.paired and form == "csv":
         raise UserError("--paired prints a second table, which CSV cannot hold; use --json")
 
+    from under20k.interactive.style import coloured
+    from under20k.interactive.terminal import terminal_width
     from under20k.report.bench import DETECTABLE, difference_table
     from under20k.report.leaderboard import draw_leaderboard, leaderboard_table
     from under20k.runs.leaderboard import as_csv, compare, found_below, paired
@@ -89,8 +92,9 @@ def run(arguments: argparse.Namespace) -> int:
         if difference is not None:
             ours, theirs = map(str, arguments.paths)
             tables.append(difference_table(difference, ours, theirs))
-        texts = [table.markdown() if form == "markdown" else table.text() for table in tables]
+        width = terminal_width()
+        texts = [table.markdown() if form == "markdown" else table.text(width) for table in tables]
         if left_out:
             texts.append("\n".join(f"{shown(str(path))}: {why}" for path, why in left_out))
-        print("\n\n".join(texts))
+        print(coloured("\n\n".join(texts), sys.stdout))
     return 0

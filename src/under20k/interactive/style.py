@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 
 GREEN, RED, YELLOW, BOLD, DIM = "32", "31", "33", "1", "2"
+_VERDICT = re.compile(r"([✓✗])(?: (?:passed|failed|broken|valid|invalid)\b)?")
 
 
 def has_colour(stream: Any) -> bool:
@@ -29,3 +31,11 @@ def styled(text: str, code: str, stream: Any) -> str:
 def verdict(passed: bool, stream: Any) -> str:
     """Return a green ✓ or a red ✗; the words beside it must say the same."""
     return styled("✓", GREEN, stream) if passed else styled("✗", RED, stream)
+
+
+def coloured(text: str, stream: Any) -> str:
+    """Return ``text``, laid out before, with ✓, ✗ and the word after each in their colours."""
+    if not has_colour(stream):
+        return text
+    colours = {"✓": GREEN, "✗": RED}
+    return _VERDICT.sub(lambda found: styled(found[0], colours[found[1]], stream), text)

@@ -4,19 +4,34 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import PurePath
 
 from under20k.checking.findings import Finding
 from under20k.checking.judgement import Accuracy, Judgement, Layer
 from under20k.checking.results import NOT_CLAIMED, Result
-from under20k.report.tables import Table
+from under20k.report.tables import NetworkRow, Table, network_table
 from under20k.report.text_lines import wrapped
-from under20k.report.words import NOTHING, enumeration
+from under20k.report.words import NOTHING, enumeration, plural, signed
 
-LAYERS = ("Layer", "Type", "Output", "Params", "MACs", "Field", "Jump", "BN", "Activation", "Source")
-LEFT_OUT_FIRST = ("Source", "Type", "Jump", "MACs")
-"""Columns of layers that a narrow terminal goes without."""
+
+
+MODULES = {
+    "log_softmax": "LogSoftmax",
+    "relu": "ReLU",
+    "relu6": "ReLU6",
+    "leaky_relu": "LeakyReLU",
+    "rrelu": "RReLU",
+    "prelu": "PReLU",
+    "elu": "ELU",
+    "celu": "CELU",
+    "selu": "SELU",
+    "gelu": "GELU",
+    "silu": "SiLU",
+    "glu": "GLU",
+    **{name: name.capitalize() for name in ("dropout", "flatten", "linear", "mish", "sigmoid", "softmax", "tanh")},
+}
+"""Modules of torch.nn by their function, as tables of layers write them."""
+_SPATIAL = re.compile(r"[a-z_]+[123]d")
 
 
 def verdicts_table(findings: Sequence[Finding], caption: str = "") -> Table:
@@ -45,13 +60,13 @@ def model_text(result: Result, width: int | None = None, *, layers: bool = False
         lines += ["", Table(("Rule", "Result", "Evidence"), cells, align="lll").text(width)]
     lines += _advice(target, judgement.findings, width)
     if layers and judgement.layers:
-        lines += ["", _fitting(layers_table(judgement.layers), width).text(width)]
+        lines += ["", network_table(layer_rows(judgement.layers), width).text(width)]
     return "\n".join(lines)
 
 
 def _verdicts(result: Result) -> list[tuple[str, str, str]]:
     """Return rule, result and evidence of the findings, then of the claims and the measured accuracy."""
-    rows = [(finding.rule, finding.word, finding.evidence) for finding in result.judgement.findings]
+    rows = [(finding.rule, _signed(finding.word), finding.evidence) for finding in result.judgement.findings]
     for name, text in result.claims():
         if text != NOT_CLAIMED:
             rows.append((name, "claimed", text))
@@ -60,6 +75,11 @@ def _verdicts(result: Result) -> list[tuple[str, str, str]]:
     if measured := result.judgement.accuracy:
         rows.append(("accuracy", *_measured(measured)))
     return rows
+
+
+def _signed(word: str) -> str:
+    """Return a result after its sign; advice that is not met has none."""
+    return signed(word == "passed", word) if word in ("passed", "failed", "broken") else word
 
 
 def _measured(measured: Accuracy) -> tuple[str, str]:
@@ -74,9 +94,11 @@ def _measured(measured: Accuracy) -> tuple[str, str]:
 
 def _summary(judgement: Judgement) -> str:
     if judgement.word in ("broken", "no model"):
-        return f"{judgement.word}: {judgement.reason}"
-    rules = judgement.missed_rules
-    return f"failed, misses {enumeration(rules)}" if rules else "passed, meets every requirement"
+        return signed(False, f"{judgement.word}: {judgement.reason}")
+    if rules := judgement.missed_rules:
+        count = f"{len(rules)} of {plural(len(judgement.findings), 'requirement')}"
+        return signed(False, f"failed, misses {count}: {enumeration(rules)}")
+    return signed(True, "passed, meets every requirement")
 
 
 def _advice(target: str, findings: Sequence[Finding], width: int | None) -> list[str]:
@@ -105,48 +127,30 @@ def _short(text: str, target: str) -> str:
     return re.sub(rf"(?<![\w/]){file} (?=In \[|cell )", "", text)
 
 
-def layers_table(layers: Sequence[Layer]) -> Table:
-    """Return a row for each layer: output, cost, receptive field, layers that follow, and its line."""
-    rows = tuple(
-        (
+def layer_rows(layers: Sequence[Layer]) -> list[NetworkRow]:
+    """Return the judged model's layers in the form of a recipe's."""
+    return [
+        NetworkRow(
             layer.name,
-            layer.type,
-            "×".join(map(str, layer.shape)),
-            f"{layer.parameters:,}",
-            f"{layer.macs:,}",
-            str(layer.receptive_field),
-            f"{layer.jump:g}",
-            {True: "yes", False: "no", None: ""}[layer.batch_norm_after],
-            layer.activation or "",
+            module_name(layer),
+            layer.shape,
+            layer.parameters,
+            layer.macs,
+            layer.receptive_field,
+            layer.jump,
             layer.source,
         )
         for layer in layers
-    )
-    return Table(LAYERS, rows, align="lllrrrrlll")
+    ]
 
 
-def _fitting(table: Table, width: int | None) -> Table:
-    """Drop the columns that are empty, and more where ``width`` is too small."""
-    empty = [title for at, title in enumerate(table.header) if not any(row[at] for row in table.rows)]
-    left_out: list[str] = []
-    kept = _without(table, empty)
-    for title in LEFT_OUT_FIRST:
-        if width is None or max(map(len, kept.text().splitlines())) <= width:
-            break
-        if title in kept.header:
-            left_out.append(title)
-            kept = _without(table, [*empty, *left_out])
-    note = f"no room for {', '.join(left_out)}; --json has all"
-    return replace(kept, notes=(note,)) if left_out else kept
-
-
-def _without(table: Table, titles: Sequence[str]) -> Table:
-    kept = [at for at, title in enumerate(table.header) if title not in titles]
-    return Table(
-        tuple(table.header[at] for at in kept),
-        tuple(tuple(row[at] for at in kept) for row in table.rows),
-        align="".join(table.align[at] for at in kept),
-    )
+def module_name(layer: Layer) -> str:
+    """Return ``Conv2d`` for the operation ``conv2d``; one that has no module keeps its name."""
+    if layer.type == "batch_norm":
+        return f"BatchNorm{max(len(layer.shape) - 1, 1)}d"
+    if _SPATIAL.fullmatch(layer.type):
+        return "".join(part.capitalize() for part in layer.type.split("_"))
+    return MODULES.get(layer.type, layer.type)
 
 
 def folder_text(results: Sequence[Result], width: int | None = None) -> str:
@@ -158,14 +162,15 @@ def folder_text(results: Sequence[Result], width: int | None = None) -> str:
         name = result.target if result.submission is None else result.submission
         model = result.place or NOTHING
         count = "" if judgement.parameters is None else f"{judgement.parameters:,}"
-        first = (name, judgement.word, model) if result.decides else ("", judgement.word, f"└ {model}")
+        word = _signed(judgement.word)
+        first = (name, word, model) if result.decides else ("", word, f"└ {model}")
         rows.append((*first, count, ", ".join(judgement.missed_rules)))
         if judgement.error:
             reason, line = _parted(judgement.error, result.target)
             place = "/".join(filter(None, (name, result.file)))
             broken.setdefault(reason, []).append(f"{place}{line}")
     header = ("Submission", "Result", "Model", "Parameters", "Missed")
-    lines = [Table(header, tuple(rows), align="lllrl").text(width)]
+    lines = [Table(header, tuple(rows), align="lllrl", optional=("Parameters",)).text(width)]
     if broken:
         lines += ["", "Broken:"]
         for reason, places in broken.items():

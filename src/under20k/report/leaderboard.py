@@ -9,7 +9,6 @@ from under20k.files import write_bytes
 from under20k.formatting import percent
 from under20k.recipe.limits import TARGET_ACCURACY
 from under20k.report.anchors import ANCHORS, Anchor
-from under20k.report.bench import in_points
 from under20k.report.figures import (
     BLUE,
     FAINT,
@@ -26,13 +25,13 @@ from under20k.report.figures import (
     png,
 )
 from under20k.report.tables import Table
-from under20k.report.words import NOTHING, P_VALUE, mark, mark_notes, p_text, shortened
+from under20k.report.words import NOTHING, P_VALUE, TARGET, mark, mark_notes, marked, p_text, shortened
 from under20k.runs.leaderboard import Entry, pareto
 
 WIDTH_IN, HEIGHT_IN = 9.0, 5.6
 FONT_POINTS = 9
 LABELLED = 20  # more names would cover each other
-LONGEST, LONGEST_ROW = 32, 60  # characters of a name in the picture, and in the table
+LONGEST = 32  # characters of a name
 TICKS = (500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000)
 CAPTION = (
     "Anchors are public figures of a single run each; crosses were monitored or selected on the test set, "
@@ -46,38 +45,39 @@ def leaderboard_table(entries: Sequence[Entry]) -> Table:
     """Return a row an entry, in the order given."""
     rows = tuple(
         (
-            shortened(entry.name, LONGEST_ROW),
-            entry.kind,
-            f"{entry.parameters:,}",
-            f"{entry.macs:,}",
-            str(entry.epochs),
-            str(entry.validation.n),
-            percent(entry.validation.mean, 3 if entry.validation.n > 1 else 2),
-            in_points(entry.validation.sd),
+            entry.name,
+            marked(entry.validation.mean, str(entry.validation)),
             f"{entry.statistics.summary.reached_at_last} of {entry.validation.n}",
-            p_text(entry.statistics.p_exceeds_target),
+            f"{entry.parameters:,}",
+            str(entry.epochs),
             f"{entry.statistics.time_s.mean:,.1f}{mark(entry.times_differ_in)}",
+            p_text(entry.statistics.p_exceeds_target),
+            entry.kind,
             NOTHING if entry.test is None else str(entry.test),
+            f"{entry.macs:,}",
         )
         for entry in entries
     )
-    target = percent(TARGET_ACCURACY)
     header = (
         "Name",
-        "Kind",
-        "Parameters",
-        "MACs",
-        "Epochs",
-        "n",
         "Validation, last epoch",
-        "sd, points",
-        f"≥ {target}",
-        P_VALUE,
+        f"Seeds ≥ {TARGET}",
+        "Parameters",
+        "Epochs",
         "Seconds",
+        P_VALUE,
+        "Kind",
         "Test",
+        "MACs",
     )
-    notes = mark_notes({shortened(entry.name, LONGEST_ROW): entry.times_differ_in for entry in entries})
-    return Table(header, rows, align="ll" + "r" * 10, notes=notes)
+    return Table(
+        header,
+        rows,
+        align="lrrrrrrlrr",
+        notes=mark_notes({entry.name: entry.times_differ_in for entry in entries}),
+        optional=("MACs", "Test", "Kind", P_VALUE, "Seconds", "Epochs"),
+        shortens=("Name",),
+    )
 
 
 def draw_leaderboard(entries: Sequence[Entry], path: Path) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
+from math import prod
 
 from under20k.recipe.architecture import IMAGE_SIDE
 from under20k.recipe.recipe import Recipe
 from under20k.report.markdown import escape, escape_block, escape_cell, one_line
 from under20k.report.text_lines import columns, padded
 from under20k.report.text_table import table_text
-from under20k.report.words import augmentation_text, recipe_settings, schedule_text
+from under20k.report.words import augmentation_text, recipe_settings, schedule_text, shape_text
 
 
 @dataclass(frozen=True)
@@ -94,45 +94,86 @@ class Table:
         return " | ".join(map(padded, cells, widths, self.align))
 
 
-def architecture_table(recipe: Recipe, name: str = "") -> Table:
-    """Return the layers of a recipe's network for one image, in torchsummary's columns and two more.
+@dataclass(frozen=True)
+class NetworkRow:
+    """A layer of a network, for one image."""
 
-    ``name`` heads the table, by default the recipe's.
+    name: str
+    kind: str
+    """The module of ``torch.nn`` that does the same."""
+    shape: tuple[int, ...]
+    """Of the output, without N."""
+    parameters: int
+    macs: int
+    receptive_field: int
+    """Side in pixels of the input square that an output element depends on."""
+    jump: float
+    """Distance in pixels between the squares of neighbouring elements."""
+    source: str = ""
+    """``file:line``, or empty."""
 
-    The receptive field is the side in pixels of the input square that an output element depends on; the
-    jump is the distance in pixels between the squares of neighbouring elements.
+
+def network_table(layers: Iterable[NetworkRow], caption: str = "", notes: Sequence[str] = ()) -> Table:
+    """Return a row a layer and the totals.
+
+    Args:
+        layers: In the order of computation.
+        caption: Line above the table.
+        notes: Lines after the totals.
     """
-    layers = list(recipe.architecture.layers())
-    numbers = count(1)
+    layers = list(layers)
+    has_source = any(layer.source for layer in layers)
     rows = tuple(
         (
-            f"{layer.kind}-{next(numbers)}",
             layer.name,
-            # -1 stands for any number of images, as torchsummary writes it.
-            str([-1, *layer.shape]),
+            layer.kind,
+            shape_text(layer.shape),
             f"{layer.parameters:,}",
             f"{layer.macs:,}",
             str(layer.receptive_field),
-            str(layer.jump),
+            f"{layer.jump:g}",
+            *((layer.source,) if has_source else ()),
         )
         for layer in layers
     )
-    parameters = recipe.architecture.parameters
-    activations = sum(layer.activation_bytes for layer in layers)
-    side = recipe.architecture.receptive_field
+    parameters, activations = (
+        sum(layer.parameters for layer in layers),
+        sum(prod(layer.shape) for layer in layers),
+    )
+    source = ("Source",) if has_source else ()
     return Table(
-        ("Layer (type)", "Name", "Output Shape", "Param #", "MACs", "Receptive field", "Jump"),
+        ("Layer", "Type", "Output", "Parameters", "MACs", "Receptive field", "Jump", *source),
         rows,
-        caption=f"{name or recipe.name}: {recipe.architecture}",
-        align="lllrrrr",
+        caption=caption,
+        align="lllrrrr" + "l" * has_source,
         notes=(
-            f"Total params: {parameters:,}",
-            f"Trainable params: {parameters:,}",
-            f"Multiply-accumulates (MACs): {recipe.architecture.macs:,}",
-            f"Activations (float32, one image): {activations / 1000:,.1f} kB",
-            f"Params size (float32): {4 * parameters / 1000:,.1f} kB",
-            f"Receptive field: {side}×{side} pixels; the image has {IMAGE_SIDE}×{IMAGE_SIDE}",
+            f"Parameters: {parameters:,}, {4 * parameters / 1000:,.1f} kB as float32",
+            f"Multiply-accumulates (MACs), one image: {sum(layer.macs for layer in layers):,}",
+            f"Activations, one image: {4 * activations / 1000:,.1f} kB as float32",
+            *notes,
         ),
+        optional=(*source, "Jump", "Type", "MACs"),
+    )
+
+
+def architecture_table(recipe: Recipe, name: str = "") -> Table:
+    """Return the layers of a recipe's network and the totals; ``name`` heads them, by default the recipe's."""
+    side = recipe.architecture.receptive_field
+    return network_table(
+        (
+            NetworkRow(
+                layer.name,
+                layer.kind,
+                layer.shape,
+                layer.parameters,
+                layer.macs,
+                layer.receptive_field,
+                layer.jump,
+            )
+            for layer in recipe.architecture.layers()
+        ),
+        caption=f"{name or recipe.name}: {recipe.architecture}",
+        notes=(f"Receptive field: {side}×{side} pixels; the image has {IMAGE_SIDE}×{IMAGE_SIDE}",),
     )
 
 
@@ -157,8 +198,13 @@ def recipes_overview(recipes: Iterable[Recipe]) -> Table:
         )
         for recipe in recipes
     )
-    header = ("Recipe", "Param #", "MACs", "Epochs", "Batch", "Learning rate", "Augmentation", "Architecture")
-    return Table(header, rows, align="lrrrrlll")
+    header = ("Recipe", "Parameters", "MACs", "Epochs", "Batch", "Learning rate", "Augmentation", "Architecture")
+    return Table(
+        header,
+        rows,
+        align="lrrrrlll",
+        optional=("Batch", "MACs", "Learning rate", "Augmentation", "Architecture"),
+    )
 
 
 def _widths(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[int]:

@@ -61,15 +61,3 @@ def _broken(word: str, width: int) -> list[str]:
             parts.append("")
         parts[-1] += sign
     return parts
-
-
-def shortened(text: str, width: int | None) -> str:
-    """Return a text of at most ``width`` columns, its middle left out: both ends name settings."""
-    if width is None or columns(text) <= width:
-        return text
-    head, tail = "", text
-    while head != text and columns(head + text[len(head)]) <= (width - 1) * 2 // 3:
-        head += text[len(head)]
-    while tail and columns(f"{head}…{tail}") > width:
-        tail = tail[1:]
-    return f"{head}…{tail}"

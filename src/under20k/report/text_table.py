@@ -11,7 +11,8 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from under20k.report.markdown import one_line
-from under20k.report.text_lines import columns, padded, pieces, shortened, wrapped
+from under20k.report.text_lines import columns, padded, pieces, wrapped
+from under20k.report.words import shortened
 
 if TYPE_CHECKING:
     from under20k.report.tables import Table

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from under20k.formatting import percent
 from under20k.recipe.limits import TARGET_ACCURACY
 from under20k.recipe.recipe import Augmentation, Distillation, Recipe
+from under20k.report.text_lines import columns
+from under20k.runs.bench.statistics import reaches_target
 
 TARGET = percent(TARGET_ACCURACY)
 P_VALUE = f"p-value (H₀: mean ≤ {TARGET})"
@@ -110,12 +112,26 @@ def shape_text(shape: Sequence[int]) -> str:
     return "×".join(map(str, shape))
 
 
-def shortened(name: str, width: int) -> str:
-    """Return a name of at most ``width`` characters, its middle left out: both ends name settings."""
-    if len(name) <= width:
-        return name
-    head = (width - 1) * 2 // 3
-    return f"{name[:head]}…{name[head - width + 1 :]}"
+def shortened(text: str, width: int | None) -> str:
+    """Return a text of at most ``width`` columns, its middle left out: both ends name settings."""
+    if width is None or columns(text) <= width:
+        return text
+    head, tail = "", text
+    while head != text and columns(head + text[len(head)]) <= (width - 1) * 2 // 3:
+        head += text[len(head)]
+    while tail and columns(f"{head}…{tail}") > width:
+        tail = tail[1:]
+    return f"{head}…{tail}"
+
+
+def signed(passed: bool, text: str) -> str:
+    """Return a text after ✓ or ✗."""
+    return f"{'✓' if passed else '✗'} {text}"
+
+
+def marked(accuracy: float, text: str) -> str:
+    """Return the text of an accuracy, a fraction, after ✓ where it reaches the target, else after ✗."""
+    return signed(reaches_target(accuracy), text)
 
 
 def of_seeds(count: int, n: int) -> str:
