@@ -99,6 +99,7 @@ def run(arguments: argparse.Namespace) -> int:
         if wrong := [size for size in arguments.detect if not 0 < size <= 100]:
             raise UserError(f"--detect is {wrong[0]}; give percentage points above 0")
 
+    from under20k.interactive.terminal import say, terminal_width
     from under20k.report.bench import DETECTABLE, bench_text, write_bench_report
     from under20k.runs.bench.run_bench import bench
 
@@ -125,9 +126,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(as_dict(result, detect), indent=2))
     else:
-        print(bench_text(result.bench, result.other, detect))
+        say(bench_text(result.bench, result.other, detect, terminal_width()))
         for folder in filter(None, (result.folder, result.other_folder)):
-            print(f"bench: {shown(str(folder))}")
+            say(f"bench: {shown(str(folder))}")
     failed = [*result.bench.failures, *(result.other.failures if result.other else ())]
     return 1 if failed else 0
 

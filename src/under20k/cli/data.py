@@ -49,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
 
     from under20k.data import locate, mnist_from
+    from under20k.interactive.terminal import terminal_width
 
     with display(arguments) as shown_by:
         files = locate(arguments.data_dir, on_event=shown_by)
@@ -62,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         write_bytes(sheet, contact_sheet(mnist.train, arguments.samples))
 
     result = summary(files, [mnist.train, mnist.validation], sheet)
-    print(json.dumps(result, indent=2) if arguments.json else as_text(result))
+    print(json.dumps(result, indent=2) if arguments.json else as_text(result, terminal_width()))
     return 0
 
 
@@ -92,16 +93,34 @@ def summary(files: Mapping[IdxFile, Found], splits: list[Split], sheet: Path | N
     }
 
 
-def as_text(result: dict[str, Any]) -> str:
-    """Return ``summary`` as text."""
-    lines = [f"folder  {result['folder']}", f"source  {result['source']}", ""]
-    lines.append(f"{'file':<24}  {'bytes':>10}  SHA-256, verified")
-    lines += [f"{file['name']:<24}  {file['size_bytes']:>10,}  {file['sha256']}" for file in result["files"]]
-    lines += ["", f"{'split':<10}  {'images':>6}" + "".join(f"  {digit:>5}" for digit in range(10))]
-    for name, split in result["splits"].items():
-        classes = split["class_counts"]
-        cells = "  not opened" if classes is None else "".join(f"  {count:>5,}" for count in classes)
-        lines.append(f"{name:<10}  {split['images']:>6,}{cells}")
-    if result["contact_sheet"]:
-        lines += ["", f"contact sheet  {result['contact_sheet']}"]
-    return "\n".join(lines)
+def as_text(result: Mapping[str, Any], width: int | None) -> str:
+    """Return ``summary`` as text, in lines of at most ``width`` columns; None does not limit them."""
+    from under20k.report.tables import Table
+    from under20k.report.text_lines import wrapped
+    from under20k.report.words import NOTHING
+
+    facts = {"folder": result["folder"], "source": result["source"], "contact sheet": result["contact_sheet"]}
+    lines = [
+        line for name, value in facts.items() if value for line in wrapped(f"{name}  {value}", width, "  ")
+    ]
+    files = Table(
+        ("File", "Bytes", "SHA-256, verified"),
+        tuple((file["name"], f"{file['size_bytes']:,}", file["sha256"]) for file in result["files"]),
+        align="lrl",
+        shortens=("SHA-256, verified",),
+    )
+    rows = tuple(
+        (
+            name,
+            f"{split['images']:,}",
+            *([NOTHING] * 10 if split["class_counts"] is None else map("{:,}".format, split["class_counts"])),
+        )
+        for name, split in result["splits"].items()
+    )
+    splits = Table(
+        ("Split", "Images", *map(str, range(10))),
+        rows,
+        notes=("The test images are verified and counted, but not opened.",),
+        groups=(1,) * 11,
+    )
+    return "\n\n".join(("\n".join(lines), splits.text(width), files.text(width)))

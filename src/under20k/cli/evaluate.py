@@ -50,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     last = run.metrics()[-1]
 
     from under20k.files import write_json
+    from under20k.interactive.terminal import say, terminal_width
     from under20k.report.evaluation import beside_last_epoch, draw_confusion, draw_gallery, evaluation_text
     from under20k.report.run import write_run_report
     from under20k.runs.evaluate import SplitName, evaluate, load_split
@@ -76,10 +77,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(evaluation.to_dict(), indent=2))
     else:
-        print(evaluation_text(evaluation))
-        print()
+        say(f"{evaluation_text(evaluation, terminal_width())}\n")
         for what, path in files.items():
-            print(f"{what:<17} {shown(str(path))}")
+            say(f"{what + ':':<17} {shown(str(path))}")
     return 0
 
 

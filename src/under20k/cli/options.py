@@ -140,7 +140,9 @@ def display(
 def note(arguments: argparse.Namespace, text: str) -> None:
     """Print a note on stderr, unless ``--quiet`` is given."""
     if not arguments.quiet:
-        print(shown(text), file=sys.stderr)
+        from under20k.interactive.terminal import say
+
+        say(shown(text), sys.stderr)
 
 
 def add_recipe_settings(parser: argparse.ArgumentParser) -> None:

@@ -23,29 +23,30 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit code. Raises UserError."""
     from under20k.interactive.progress import choice_text
+    from under20k.interactive.terminal import say, terminal_width
     from under20k.report.tables import architecture_table, recipes_overview
 
     if arguments.recipe is None:
         if arguments.json:
             print(json.dumps({name: as_dict(recipe) for name, recipe in RECIPES.items()}, indent=2))
         else:
-            print(recipes_overview(RECIPES.values()).text())
+            print(recipes_overview(RECIPES.values()).text(terminal_width()))
             note(arguments, f"here by the {choice_text()}")
         return 0
     recipe = recipe_argument(arguments.recipe)
     if arguments.json:
         print(json.dumps(as_dict(recipe), indent=2))
         return 0
-    print(architecture_table(recipe).text())
+    print(architecture_table(recipe).text(terminal_width()))
     print("\nSettings, each an option of 'under20k train'")
     for name, value in recipe.flat().items():
         option = name.replace("_", "-")
         if name == "teacher" and not _is_named(recipe):
             value = f'{value}.json, a file with the value of "teacher" in --json'
         if isinstance(value, bool):
-            print(f"  --{option}" if value else f"  --no-{option}")
+            say(f"  --{option}" if value else f"  --no-{option}")
         else:
-            print(f"  --{option:<18} {value}")
+            say(f"  --{option:<18} {value}", indent=" " * 23)
     return 0
 
 

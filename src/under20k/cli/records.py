@@ -96,6 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
 def show(arguments: argparse.Namespace) -> int:
     """Print the tables; update the records' pages and the tables of the folder's README."""
     from under20k.files import read_text, write_text
+    from under20k.interactive.terminal import say, terminal_width
     from under20k.report.pages import filled, has_part
     from under20k.report.records import (
         PAGE,
@@ -126,7 +127,8 @@ def show(arguments: argparse.Namespace) -> int:
         print(json.dumps(values, indent=2))
     else:
         tables = record_tables(records)
-        print("\n\n".join(table.text() for table in tables.values()) or "no records yet")
+        width = terminal_width()
+        print("\n\n".join(table.text(width) for table in tables.values()) or "no records yet")
     readme = arguments.records_dir / "README.md"
     if readme.is_file() and has_part(before := read_text(readme), "records"):
         after = filled(before, {"records": records_markdown(records)})
@@ -141,6 +143,7 @@ def submit(arguments: argparse.Namespace) -> int:
     if arguments.turns is not None and not 1 <= arguments.turns <= 100:
         raise UserError(f"--turns is {arguments.turns}; give 1 to 100")
 
+    from under20k.interactive.terminal import say
     from under20k.report.bench import claim
     from under20k.report.records import write_record_page
     from under20k.runs.records.record import Record
@@ -163,5 +166,5 @@ def submit(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps({"path": str(path), **record.to_dict()}, indent=2))
     else:
-        print(f"{claim(record.bench)}\nrecord: {path}")
+        say(f"{claim(record.bench)}\nrecord: {path}")
     return 0

@@ -153,28 +153,38 @@ def verified_values(verified: Verified) -> dict[str, object]:
 
 
 def print_verified(verified: Verified, arguments: argparse.Namespace) -> None:
-    """Print a verification: a line a record with its findings, then retrained seeds and timings."""
+    """Print a verification: the tally, a line a record with its findings, then retrained seeds and timings."""
+    from under20k.interactive.terminal import say
+    from under20k.report.words import plural, signed
     from under20k.runs.records.consistency import remarks
 
+    held, count = len(verified.held), len(verified.wrong)
+    say(signed(held == count, f"{held} of {plural(count, 'record')} valid"))
     for folder, wrong in verified.wrong.items():
         if wrong:
-            print(f"{folder}: NOT VALID")
+            say(f"{folder}: {signed(False, 'invalid')}")
             more = len(wrong) - MAX_SHOWN
             shown = wrong[: MAX_SHOWN if more > 1 else None]
             for text in [*shown, *([f"and {more} more findings; --json lists them"] if more > 1 else [])]:
-                print(f"  {text}")
+                say(f"  {text}", indent="    ")
             continue
         model = verified.model[folder]
-        print(f"{folder}: valid{f'; {model}' if model else ''}")
+        say(f"{folder}: {signed(True, 'valid')}{f'; {model}' if model else ''}")
         for text in remarks(verified.sound[folder]):
-            print(f"  unusual: {text}")
+            say(f"  unusual: {text}", indent="    ")
     for again in verified.seeds:
-        print(f"{again.record}, seed {again.seed}: {'' if again.passed else 'FAILED: '}{again.text}")
+        say(f"{again.record}, seed {again.seed}: {_outcome(again)}")
     for timed in verified.timings:
-        print(f"{timed.record}, timing: {'' if timed.passed else 'FAILED: '}{timed.text}")
+        say(f"{timed.record}, timing: {_outcome(timed)}")
     if verified.source:
-        print(f"drawn from {verified.source!r}; {repeat(arguments, verified.source)} draws the same")
-    print(f"{len(verified.held)} of {len(verified.wrong)} records valid")
+        say(f"drawn from {verified.source!r}; {repeat(arguments, verified.source)} draws the same")
+
+
+def _outcome(again: Rerun | Retiming) -> str:
+    """Return what a retraining gave, and whether it passed."""
+    from under20k.report.words import signed
+
+    return signed(again.passed, again.text if again.passed else f"failed: {again.text}")
 
 
 def findings(folder: Path) -> list[str]:

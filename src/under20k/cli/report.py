@@ -39,6 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit code. Raises UserError."""
+    from under20k.interactive.terminal import say
     from under20k.runs.leaderboard import kind_of, suggested
 
     if not arguments.paths:
@@ -64,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         files = [str(folder / file) for file in FILES[found[folder]]]
         written.append({"folder": str(folder), "kind": found[folder], "files": files})
         if not arguments.json:
-            print(*map(shown, files), sep="\n")
+            say("\n".join(map(shown, files)))
     if arguments.json:
         print(json.dumps(written, indent=2))
     return 0

@@ -104,13 +104,15 @@ def seeds_argument(text: str) -> tuple[int, ...]:
 def show(benches: Sequence[Bench], verdicts: Mapping[str, Sequence[Finding]], page: Path) -> None:
     """Print the comparison, the recipes at the target, the requirements met, and the report's path."""
     from under20k.checking.findings import missed, unmet_advice
+    from under20k.interactive.terminal import say, terminal_width
     from under20k.report.reproduction.page import reproduction_text
+    from under20k.report.words import signed
 
-    print(reproduction_text(benches))
+    say(f"{reproduction_text(benches, terminal_width())}\n")
     for name, findings in verdicts.items():
         count = f"{sum(finding.passed for finding in findings)} of {len(findings)} requirements met"
         rules, advice = missed(findings), unmet_advice(findings)
         count += f"; missed: {', '.join(rules)}" if rules else ""
         count += f"; advised and not met: {', '.join(advice)}" if advice else ""
-        print(f"{name}: {count}")
-    print(f"report: {shown(str(page.absolute()))}")
+        say(f"{name}: {signed(not rules, count)}")
+    say(f"report: {shown(str(page.absolute()))}")

@@ -16,11 +16,15 @@ from under20k.formatting import percent
 from under20k.interactive.screen import Screen
 from under20k.recipe.limits import TRAIN_IMAGES
 from under20k.recipe.recipe import Recipe
-from under20k.report.words import plural
+from under20k.report.text_lines import columns, padded
+from under20k.report.words import plural, shortened
 from under20k.runs.bench.statistics import Sample
 from under20k.runs.events import EpochDone, Event, Failed, Finished, Note, Scheduled, Started, Step
 from under20k.runs.metrics import EpochMetrics, learning_rate_drops
 from under20k.runs.provenance import sources_text
+
+NAME_OF_WIDTH = 3
+"""A name at the start of a line takes at most one part in this many of the terminal."""
 
 
 class Display(AbstractContextManager["Display"]):
@@ -96,7 +100,7 @@ class Display(AbstractContextManager["Display"]):
         if self.shows == "seeds":
             for recipe in {recipe.name: recipe for recipe in event.runs.values()}.values():
                 parameters = f"{recipe.architecture.parameters:,} parameters"
-                self.line(f"{recipe.name}: {parameters}, {plural(recipe.epochs, 'epoch')}")
+                self.line(f"{self._short(recipe.name)}: {parameters}, {plural(recipe.epochs, 'epoch')}")
 
     def _started(self, event: Started) -> None:
         what = [start_text(event.recipe, sessions(event.environment)[-1])]
@@ -107,7 +111,8 @@ class Display(AbstractContextManager["Display"]):
                 self.line(line)
             self.choice = ""
             self.recipes[event.run] = event.recipe
-            self.line("; ".join([f"{event.recipe.name}, seed {event.seed}: {what[0]} → {folder}", *resumed]))
+            name = self._short(event.recipe.name)
+            self.line("; ".join([f"{name}, seed {event.seed}: {what[0]} → {folder}", *resumed]))
             self._start_bar(event.recipe.epochs, len(event.history))
         elif event.teacher:
             return
@@ -123,7 +128,7 @@ class Display(AbstractContextManager["Display"]):
             return
         if self.shows != "seeds":
             recipe, previous = self.recipes[event.run], self.previous.get(event.run)
-            self._line(event.run, epoch_line(recipe, event.metrics, previous))
+            self._line(event.run, *epoch_lines(recipe, event.metrics, previous))
         self.previous[event.run] = event.metrics
         self._move(event.run, 0)
 
@@ -147,11 +152,14 @@ class Display(AbstractContextManager["Display"]):
         self.images[event.run] = event.recipe.epochs * TRAIN_IMAGES
         self.screen.move_bar(sum(self.images.values()))
         if self.shows == "seeds":
-            so_far = f"mean {Sample.of(accuracies)}" if len(accuracies) > 1 else ""
+            accuracy, count = percent(event.validation_accuracy), len(accuracies)
+            total = self.total[event.recipe.name]
+            mean = f"  mean {Sample.of(accuracies)}" if count > 1 else ""
             self._line(
                 event.run,
-                f"validation {percent(event.validation_accuracy)}  {event.time_s:>6.1f} s"
-                f"  {len(accuracies)} of {self.total[event.recipe.name]}  {so_far}".rstrip(),
+                f"validation {accuracy}  {event.time_s:>6.1f} s  {count} of {total}{mean}",
+                f"val {accuracy}  {count} of {total}{mean}",
+                f"{accuracy}  {count}/{total}{mean}",
             )
 
     def _teacher_finished(self, event: Finished) -> None:
@@ -178,13 +186,21 @@ class Display(AbstractContextManager["Display"]):
             case FetchWarning(text=text):
                 self.line(f"warning: {text}")
 
-    def _line(self, run: Path, text: str) -> None:
-        """Print a line about one of many runs, which begins with its name."""
-        if self.shows == "training":
-            self.line(text)
-        else:
-            width = max(len(path.name) for path in self.recipes)
-            self.line(f"{run.name:<{width}}  {text}")
+    def _line(self, run: Path, *forms: str) -> None:
+        """Print a line about a run, with its name if there are many: the first of ``forms`` that fits."""
+        width, name = self.screen.width, ""
+        if self.shows != "training":
+            longest = max(columns(path.name) for path in self.recipes)
+            if width is not None:
+                longest = min(longest, width // NAME_OF_WIDTH)
+            name = padded(shortened(run.name, longest), longest, "l") + "  "
+        fitting = (form for form in forms if width is None or columns(name + form) <= width)
+        self.line(name + next(fitting, forms[-1]))
+
+    def _short(self, name: str) -> str:
+        """Return a recipe's name, on a terminal without the middle of a long one."""
+        width = self.screen.width
+        return shortened(name, None if width is None else width // 2)
 
     def _start_bar(self, epochs: int, done: int = 0) -> None:
         self.screen.start_bar(epochs * TRAIN_IMAGES, done * TRAIN_IMAGES, unit=" images")
@@ -236,15 +252,19 @@ def fewer_threads(run: Path, environment: Mapping[str, Any]) -> str:
     return f"{run}: resuming with {plural(now, 'thread')} instead of {before}{same}"
 
 
-def epoch_line(recipe: Recipe, metrics: EpochMetrics, previous: EpochMetrics | None) -> str:
-    """Return an epoch's figures; ``↓`` marks a drop of the learning rate."""
+def epoch_lines(recipe: Recipe, metrics: EpochMetrics, previous: EpochMetrics | None) -> tuple[str, ...]:
+    """Return an epoch's figures, each text shorter than the last; ``↓`` marks a drop of the learning rate."""
     width = len(str(recipe.epochs))
     dropped = previous is not None and bool(learning_rate_drops(recipe, [previous, metrics]))
+    epoch = f"epoch {metrics.epoch:>{width}}/{recipe.epochs}"
+    rate = f"  lr {metrics.learning_rate:<7.4g}{'↓' if dropped else ' '}"
+    train, validation = percent(metrics.train_accuracy), percent(metrics.validation_accuracy)
+    speed, time = f"  {metrics.images_per_s:>9,.0f} images/s", f"  {metrics.total_time_s:>6.1f} s"
     return (
-        f"epoch {metrics.epoch:>{width}}/{recipe.epochs}"
-        f"  lr {metrics.learning_rate:<7.4g}{'↓' if dropped else ' '}"
-        f"  train {percent(metrics.train_accuracy)}"
-        f"  validation {percent(metrics.validation_accuracy)}"
-        f"  {metrics.images_per_s:>9,.0f} images/s"
-        f"  {metrics.total_time_s:>6.1f} s"
+        f"{epoch}{rate}  train {train}  validation {validation}{speed}{time}",
+        f"{epoch}{rate}  train {train}  validation {validation}{time}",
+        f"{epoch}{rate}  train {train}  val {validation}{time}",
+        f"{epoch}  train {train}  val {validation}{time}",
+        f"{epoch}  train {train}  val {validation}",
+        f"{epoch}  val {validation}",
     )

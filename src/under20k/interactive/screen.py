@@ -8,6 +8,8 @@ from types import TracebackType
 from typing import Any
 
 from under20k.errors import shown
+from under20k.interactive.terminal import INDENT, terminal_width
+from under20k.report.text_lines import wrapped
 
 
 class Screen(AbstractContextManager["Screen"]):
@@ -18,13 +20,19 @@ class Screen(AbstractContextManager["Screen"]):
         self._bar: Any = None
         self._line_open = False
 
+    @property
+    def width(self) -> int | None:
+        """The terminal's columns; None where stderr is a file or a pipe, which gets whole lines."""
+        return terminal_width(sys.stderr) if self.terminal else None
+
     def line(self, text: str) -> None:
-        """Print a line, above the bar."""
+        """Print a line above the bar, wrapped to the terminal's width."""
         self._end_line()
+        text = "\n".join(wrapped(shown(text), self.width, INDENT))
         if self._bar is not None:
-            self._bar.write(shown(text), file=sys.stderr)
+            self._bar.write(text, file=sys.stderr)
         else:
-            print(shown(text), file=sys.stderr, flush=True)
+            print(text, file=sys.stderr, flush=True)
 
     def begin_line(self, text: str) -> None:
         """Print the beginning of a line that ``end_line`` completes; on a terminal, a line of its own."""

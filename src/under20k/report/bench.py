@@ -13,6 +13,7 @@ from under20k.report.document import Block, Bullets, Code, Document, Picture, Se
 from under20k.report.environment import environment_table
 from under20k.report.figures import png
 from under20k.report.tables import Table
+from under20k.report.text_lines import wrapped
 from under20k.report.words import (
     NOTHING,
     P_DIFFERENCE,
@@ -20,9 +21,11 @@ from under20k.report.words import (
     TARGET,
     mark,
     mark_notes,
+    marked,
     p_text,
     plural,
     ranges,
+    shortened,
 )
 from under20k.runs.bench.bench import Bench
 from under20k.runs.bench.significance import (
@@ -36,6 +39,8 @@ from under20k.runs.bench.significance import (
 from under20k.runs.bench.statistics import Sample
 
 PICTURE = "bench.png"
+NAME_COLUMNS = 40
+"""Columns of a recipe's name on a terminal; a longer one lacks its middle."""
 DETECTABLE = (0.0001, 0.0002, 0.0005)
 """Effect sizes, as fractions, for which the number of seeds needed is reported."""
 
@@ -78,7 +83,12 @@ def bench_table(benches: Sequence[Bench], names: Sequence[str] = ()) -> Table:
     row("Images/s, training", (time_text(b, b.statistics.images_per_s, 0) for b in benches))
     notes = tuple(f"not counted: {failure}" for bench in benches for failure in bench.failures)
     differing = dict(zip(titles, (bench.times_differ_in for bench in benches), strict=True))
-    return Table(("Validation, over seeds", *titles), tuple(rows), notes=notes + mark_notes(differing))
+    return Table(
+        ("Validation, over seeds", *titles),
+        tuple(rows),
+        notes=notes + mark_notes(differing),
+        groups=(1,) * len(titles),
+    )
 
 
 def versus_table(bench: Bench, other: Bench, detectable: Sequence[float] = DETECTABLE) -> Table:
@@ -118,12 +128,30 @@ def difference_table(
     return Table(("Difference", "Validation, last epoch"), tuple(rows), caption=caption, notes=notes)
 
 
-def bench_text(bench: Bench, other: Bench | None, detectable: Sequence[float] = DETECTABLE) -> str:
-    """Return what ``under20k bench`` prints."""
-    note = f"\n\n{not_a_claim(bench)}" if bench.not_a_claim else ""
-    if other is None:
-        return f"{bench_table([bench]).text()}{note}"
-    return f"{bench_table([bench, other]).text()}\n\n{versus_table(bench, other, detectable).text()}{note}"
+def bench_text(
+    bench: Bench,
+    other: Bench | None,
+    detectable: Sequence[float] = DETECTABLE,
+    width: int | None = None,
+) -> str:
+    """Return what ``under20k bench`` prints: the claims, the paired difference, and every figure.
+
+    Args:
+        bench: The recipe's seeds.
+        other: Those of the recipe that it is compared with.
+        detectable: Effect sizes, as fractions.
+        width: Columns of the terminal; None for a file or a pipe.
+    """
+    benches = [bench, *([other] if other else [])]
+    longest = None if width is None else NAME_COLUMNS
+    names = [shortened(each.recipe.name, longest) for each in benches]
+    claims = [f"{name}: {verdict_text(each)}" for name, each in zip(names, benches, strict=True)]
+    parts = ["\n".join(line for text in claims for line in wrapped(text, width, "  "))]
+    if other:
+        parts.append(difference_table(bench.versus(other), names[0], names[1], detectable).text(width))
+    if bench.not_a_claim:
+        parts.append("\n".join(wrapped(not_a_claim(bench), width)))
+    return "\n\n".join([*parts, bench_table(benches, names).text(width)])
 
 
 def write_bench_report(bench: Bench, folder: Path) -> None:
@@ -186,6 +214,11 @@ def claim(bench: Bench) -> str:
 def not_a_claim(bench: Bench) -> str:
     """Return the sentence that a bench's figures are not a claim."""
     return f"Not a claim: {bench.not_a_claim}."
+
+
+def verdict_text(bench: Bench) -> str:
+    """Return whether a bench's mean reaches the target, then the claim."""
+    return marked(bench.summary.last.mean, claim(bench))
 
 
 def seeds_table(bench: Bench) -> Table:

@@ -14,7 +14,6 @@ from under20k.report.text_lines import wrapped
 from under20k.report.words import NOTHING, enumeration, plural, signed
 
 
-
 MODULES = {
     "log_softmax": "LogSoftmax",
     "relu": "ReLU",
@@ -28,7 +27,10 @@ MODULES = {
     "gelu": "GELU",
     "silu": "SiLU",
     "glu": "GLU",
-    **{name: name.capitalize() for name in ("dropout", "flatten", "linear", "mish", "sigmoid", "softmax", "tanh")},
+    **{
+        name: name.capitalize()
+        for name in ("dropout", "flatten", "linear", "mish", "sigmoid", "softmax", "tanh")
+    },
 }
 """Modules of torch.nn by their function, as tables of layers write them."""
 _SPATIAL = re.compile(r"[a-z_]+[123]d")

@@ -16,7 +16,8 @@ from under20k.formatting import percent
 from under20k.recipe.architecture import CLASSES, IMAGE_SIDE
 from under20k.report.figures import BLUE, FAINT, INK, Figure, default_style, new_figure, png
 from under20k.report.tables import Table
-from under20k.report.words import plural
+from under20k.report.text_lines import wrapped
+from under20k.report.words import NOTHING, TARGET, marked, plural
 from under20k.runs.metrics import EpochMetrics
 
 GALLERY_LIMIT = 100
@@ -28,13 +29,17 @@ ROUNDED_IMAGES = 2
 """Images that rounding on another processor may classify otherwise."""
 
 
-def evaluation_text(evaluation: Evaluation) -> str:
+def evaluation_text(evaluation: Evaluation, width: int | None = None) -> str:
     """Return accuracy, loss, precision and recall by class, and the confusion matrix."""
+    accuracy = f"{percent(evaluation.accuracy)} {evaluation.split} accuracy"
+    if evaluation.split == "validation":  # the target holds for this split alone
+        accuracy = f"{marked(evaluation.accuracy, accuracy)} (target {TARGET})"
+    counts = f"{evaluation.correct:,} of {evaluation.images:,} images correct, loss {evaluation.loss:.4f}"
     return "\n\n".join(
         (
-            f"{evaluation.split}: {headline(evaluation)}, loss {evaluation.loss:.4f}",
-            class_table(evaluation).text(),
-            confusion_table(evaluation).text(),
+            "\n".join(wrapped(f"{accuracy}: {counts}", width, "  ")),
+            class_table(evaluation).text(width),
+            confusion_table(evaluation).text(width),
         )
     )
 
@@ -68,14 +73,14 @@ def class_table(evaluation: Evaluation) -> Table:
     rows = tuple(
         (
             str(label),
+            percent(evaluation.recall[label]) if images[label] else NOTHING,
+            percent(evaluation.precision[label]) if predicted[label] else NOTHING,
             f"{images[label]:,}",
             f"{predicted[label]:,}",
-            percent(evaluation.precision[label]) if predicted[label] else "–",
-            percent(evaluation.recall[label]) if images[label] else "–",
         )
         for label in range(CLASSES)
     )
-    return Table(("Class", "Images", "Predicted", "Precision", "Recall"), rows)
+    return Table(("Class", "Recall", "Precision", "Images", "Predicted"), rows)
 
 
 def confusion_table(evaluation: Evaluation) -> Table:
@@ -85,7 +90,7 @@ def confusion_table(evaluation: Evaluation) -> Table:
         for label, row in enumerate(evaluation.confusion.tolist())
     )
     header = ("True \\ predicted", *map(str, range(CLASSES)))
-    return Table(header, rows)
+    return Table(header, rows, groups=(1,) * CLASSES)
 
 
 def draw_confusion(evaluation: Evaluation, path: Path) -> None:

@@ -25,7 +25,17 @@ from under20k.report.figures import (
     png,
 )
 from under20k.report.tables import Table
-from under20k.report.words import NOTHING, P_VALUE, TARGET, mark, mark_notes, marked, p_text, shortened
+from under20k.report.words import (
+    NOTHING,
+    P_VALUE,
+    TARGET,
+    TARGET_MARKS,
+    mark,
+    mark_notes,
+    marked,
+    p_text,
+    shortened,
+)
 from under20k.runs.leaderboard import Entry, pareto
 
 WIDTH_IN, HEIGHT_IN = 9.0, 5.6
@@ -74,7 +84,10 @@ def leaderboard_table(entries: Sequence[Entry]) -> Table:
         header,
         rows,
         align="lrrrrrrlrr",
-        notes=mark_notes({entry.name: entry.times_differ_in for entry in entries}),
+        notes=(
+            TARGET_MARKS,
+            *mark_notes({entry.name: entry.times_differ_in for entry in entries}),
+        ),
         optional=("MACs", "Test", "Kind", P_VALUE, "Seconds", "Epochs"),
         shortens=("Name",),
     )

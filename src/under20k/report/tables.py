@@ -158,7 +158,7 @@ def network_table(layers: Iterable[NetworkRow], caption: str = "", notes: Sequen
 
 def architecture_table(recipe: Recipe, name: str = "") -> Table:
     """Return the layers of a recipe's network and the totals; ``name`` heads them, by default the recipe's."""
-    side = recipe.architecture.receptive_field
+    parameters, side = recipe.architecture.parameters, recipe.architecture.receptive_field
     return network_table(
         (
             NetworkRow(
@@ -172,7 +172,7 @@ def architecture_table(recipe: Recipe, name: str = "") -> Table:
             )
             for layer in recipe.architecture.layers()
         ),
-        caption=f"{name or recipe.name}: {recipe.architecture}",
+        caption=f"{name or recipe.name}: {parameters:,} parameters; {recipe.architecture}",
         notes=(f"Receptive field: {side}×{side} pixels; the image has {IMAGE_SIDE}×{IMAGE_SIDE}",),
     )
 
@@ -198,7 +198,16 @@ def recipes_overview(recipes: Iterable[Recipe]) -> Table:
         )
         for recipe in recipes
     )
-    header = ("Recipe", "Parameters", "MACs", "Epochs", "Batch", "Learning rate", "Augmentation", "Architecture")
+    header = (
+        "Recipe",
+        "Parameters",
+        "MACs",
+        "Epochs",
+        "Batch",
+        "Learning rate",
+        "Augmentation",
+        "Architecture",
+    )
     return Table(
         header,
         rows,

@@ -17,6 +17,7 @@ P_DIFFERENCE = "p-value (H₀: no difference)"
 """Heading of a two-sided p-value of a paired difference."""
 NOTHING = "–"
 """Placeholder for a missing value."""
+TARGET_MARKS = f"✓ the mean is at or above {TARGET}; ✗ it is below"
 
 
 def optimiser_text(recipe: Recipe) -> str:

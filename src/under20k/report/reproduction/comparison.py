@@ -85,14 +85,16 @@ def seed_rows(single: bool) -> list[Row]:
 
 def side_by_side(rows: Sequence[Row], benches: Sequence[Bench]) -> Table:
     """Return a column for each recipe, and one for the assignment where it reports that recipe."""
-    header = ["Measure"]
+    header, groups = ["Measure"], []
     cells = [[row.label] for row in rows]
     for bench in benches:
         specified = SPECIFIED.get(bench.recipe.name)
-        header += [bench.recipe.name, *["assignment"] * bool(specified)]
+        titles = [bench.recipe.name, *["assignment"] * bool(specified)]
+        header += titles
+        groups.append(len(titles))
         for row, line in zip(rows, cells, strict=True):
             line += [row.ours(bench), *([row.specified(specified)] if specified else [])]
-    return Table(tuple(header), tuple(map(tuple, cells)), caption=CAPTION)
+    return Table(tuple(header), tuple(map(tuple, cells)), caption=CAPTION, groups=tuple(groups))
 
 
 def first_epoch_text(bench: Bench) -> str:

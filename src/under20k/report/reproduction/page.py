@@ -29,6 +29,7 @@ from under20k.report.reproduction.comparison import by_architecture, comparison_
 from under20k.report.reproduction.insights import drops, insights, insights_table
 from under20k.report.reproduction.target import target_table, target_text
 from under20k.report.tables import Table, architecture_table
+from under20k.report.text_lines import wrapped
 from under20k.report.words import (
     NOTHING,
     TARGET,
@@ -68,13 +69,13 @@ def write_reproduction(benches: Sequence[Bench], verdicts: Verdicts, folder: Pat
     return page
 
 
-def reproduction_text(benches: Sequence[Bench]) -> str:
-    """Return the command's output: recipes next to the assignment, then which of them reach the target."""
+def reproduction_text(benches: Sequence[Bench], width: int | None = None) -> str:
+    """Return the command's output: which recipes reach the target, then each next to the assignment."""
     specified = [bench for bench in benches if bench.recipe.name in SPECIFIED]
     parts = [
-        *([comparison_table(specified).text()] if specified else []),
-        target_table(benches).text(),
-        target_text(benches),
+        "\n".join(wrapped(target_text(benches), width)),
+        target_table(benches).text(width),
+        *([comparison_table(specified).text(width)] if specified else []),
     ]
     return "\n\n".join(parts)
 
