@@ -28,12 +28,12 @@ def test_regularized_meets_everything(capsys):
     assert main(["check", "regularized"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert out.startswith("regularized: passed, meets every requirement\n\nRule ")
-    assert "conv2d" not in out
+    assert out.startswith("regularized: ✓ passed, meets every requirement\n\nRule ")
+    assert "Conv2d" not in out
     assert main(["check", "regularized", "--layers"]) == 0
     layers = capsys.readouterr().out.removeprefix(out)
     for name, count in (("blocks.5.conv", "6,076"), ("head.conv", "2,530")):
-        assert any(line.split()[:2] == [name, "conv2d"] and count in line for line in layers.splitlines())
+        assert any(line.split()[:2] == [name, "Conv2d"] and count in line for line in layers.splitlines())
     _, found = checked(capsys, "regularized")
     assert {finding["status"] for finding in found.values()} == {"passed"}
     assert found["parameters"]["evidence"] == "19,204: all trainable; 96.0% of the limit"
@@ -44,9 +44,9 @@ def test_regularized_meets_everything(capsys):
 def test_minimal_misses_dropout_and_says_so(under20k):
     done = under20k("check", "minimal")
     assert (done.returncode, done.stderr) == (1, "")
-    assert done.stdout.startswith("minimal: failed, misses dropout\n")
+    assert done.stdout.startswith("minimal: ✗ failed, misses 1 of 10 requirements: dropout\n")
     (row,) = [line for line in done.stdout.splitlines() if " failed " in line]
-    assert " ".join(row.split()) == "dropout failed nothing is dropped in training"
+    assert " ".join(row.split()) == "dropout ✗ failed nothing is dropped in training"
     assert "\nTo change:\n- dropout: " in done.stdout
     for words in (
         "14,116: all trainable",
@@ -77,7 +77,7 @@ def test_lines_fit_the_terminal(width):
     lines = shown.decode().splitlines()
     assert process.returncode == 1
     assert width - 12 < max(map(len, lines)) <= width
-    assert any(line.startswith("no room for ") for line in lines) == (width == 72)
+    assert any(line.startswith("hidden at this width: ") for line in lines) == (width == 72)
     piped = subprocess.run(command, capture_output=True, text=True).stdout
     assert " ".join(piped.split())[:40] == " ".join(shown.decode().split())[:40]
     assert max(map(len, piped.splitlines())) > 100

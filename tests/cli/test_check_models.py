@@ -215,13 +215,13 @@ def test_a_folder_on_the_screen(capsys):
     assert lines[2:7] == [
         "Submission Result Model Parameters Missed",
         lines[3],
-        f"amy passed v2.py:Later {PARAMETERS:,}",
-        f"passed └ v1.py:Net {PARAMETERS:,}",
-        "ben broken net.py:Net",
+        f"amy ✓ passed v2.py:Later {PARAMETERS:,}",
+        f"✓ passed └ v1.py:Net {PARAMETERS:,}",
+        "ben ✗ broken net.py:Net",
     ]
     reason = "needs the package not_installed_anywhere, which is not installed here"
     assert lines[8:10] == ["Broken:", f"- ben/net.py:1: {reason}"]
-    assert "class/amy/v1.py:Net: passed, meets every requirement" in lines
+    assert "class/amy/v1.py:Net: ✓ passed, meets every requirement" in lines
     assert "others in this file: Net (--all judges them too)" in lines
     assert lines[-1] == "1 of 2 passed; broken: 1; 1 file without a model left out"
     for name in "cd":
@@ -248,7 +248,7 @@ def test_one_model_on_the_screen(capsys):
     assert main(["check", "work.ipynb", "--trust"]) == 1
     out = capsys.readouterr().out
     lines = [" ".join(line.split()) for line in out.splitlines()]
-    assert lines[0] == "work.ipynb:Net: failed, misses dropout"
+    assert lines[0] == "work.ipynb:Net: ✗ failed, misses 1 of 9 requirements: dropout"
     assert out.count("work.ipynb") == 1
     rows = {line.partition(" ")[0]: line for line in lines[3:]}
     assert rows["epochs"] == "epochs claimed 25 (In [2]:3); the limit is 20"
@@ -275,7 +275,7 @@ def test_a_file_that_breaks_the_parser_does_not_stop_the_others(monkeypatch):
 def test_text_that_cannot_be_encoded_is_printed(capsys):
     Path("half.py").write_text(GOOD.replace("super().__init__()", r"raise ValueError('\ud800')"))
     assert main(["check", "half.py:Net", "--trust", "--junit", "half.xml"]) == 1
-    assert capsys.readouterr().out == "half.py:Net: broken: ValueError: \\ud800 (line 9)\n"
+    assert capsys.readouterr().out == "half.py:Net: ✗ broken: ValueError: \\ud800 (line 9)\n"
     assert ElementTree.parse("half.xml").getroot()[0].get("errors") == "1"
 
 

@@ -43,19 +43,16 @@ def test_the_table_of_a_recipe(capsys, recipe):
     assert main(["recipes", recipe.name]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    shown = re.findall(
-        r"^(\w+)-(\d+) +([\w.]+) +\[-1, ([\d, ]+)\] +([\d,]+) +([\d,]+) +(\d+) +(\d+)$", out, re.M
-    )
+    shown = re.findall(r"^([\w.]+) +(\w+) +([\d×]+) +([\d,]+) +([\d,]+) +(\d+) +(\d+)$", out, re.M)
     layers = layers_of(recipe)
-    assert [int(row[1]) for row in shown] == list(range(1, len(layers) + 1))
     assert [
-        (row[0], row[2], [int(side) for side in row[3].split(",")], int(row[4].replace(",", "")))
+        (row[1], row[0], [int(side) for side in row[2].split("×")], int(row[3].replace(",", "")))
         for row in shown
     ] == layers
     total = sum(parameter.numel() for parameter in build(recipe.architecture).parameters())
-    assert f"Total params: {total:,}\n" in out
-    assert sum(int(row[5].replace(",", "")) for row in shown) == macs_of(recipe)
-    assert f"MACs): {macs_of(recipe):,}\n" in out
+    assert f"Parameters: {total:,}, {4 * total / 1000:.1f} kB as float32\n" in out
+    assert sum(int(row[4].replace(",", "")) for row in shown) == macs_of(recipe)
+    assert f"(MACs), one image: {macs_of(recipe):,}\n" in out
     assert "Receptive field: 40×40 pixels; the image has 28×28" in out
 
 

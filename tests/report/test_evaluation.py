@@ -37,21 +37,22 @@ def test_text_of_an_evaluation(predictions):
     evaluation = evaluate("validation", logits, labels)
     text = evaluation_text(evaluation)
     assert text.startswith(
-        f"validation: 18 of 20 images correct (90.00%), loss {evaluation.loss:.4f}\n\nClass  Images"
+        "✗ 90.00% validation accuracy (target 99.40%): 18 of 20 images correct, loss "
+        f"{evaluation.loss:.4f}\n\nClass   Recall"
     )
     # Of class 8: two images, three predictions. Of class 3: two images, one prediction.
-    assert class_table(evaluation).rows[8] == ("8", "2", "3", "66.67%", "100.00%")
-    assert class_table(evaluation).rows[3] == ("3", "2", "1", "100.00%", "50.00%")
+    assert class_table(evaluation).rows[8] == ("8", "100.00%", "66.67%", "2", "3")
+    assert class_table(evaluation).rows[3] == ("3", "50.00%", "100.00%", "2", "1")
     assert confusion_table(evaluation).rows[4] == ("4", *"····1····1")
 
 
 def test_a_class_without_images_has_no_figures():
     logits = np.eye(10, dtype=np.float32)[[0, 1]]
     table = class_table(evaluate("test", logits, np.array([0, 2], np.uint8)))
-    assert table.rows[0] == ("0", "1", "1", "100.00%", "100.00%")
-    assert table.rows[1] == ("1", "0", "1", "0.00%", "–")
-    assert table.rows[2] == ("2", "1", "0", "–", "0.00%")
-    assert table.rows[3] == ("3", "0", "0", "–", "–")
+    assert table.rows[0] == ("0", "100.00%", "100.00%", "1", "1")
+    assert table.rows[1] == ("1", "–", "0.00%", "0", "1")
+    assert table.rows[2] == ("2", "0.00%", "–", "1", "0")
+    assert table.rows[3] == ("3", "–", "–", "0", "0")
 
 
 def test_errors_come_most_confident_first(predictions):

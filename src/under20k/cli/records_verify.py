@@ -153,13 +153,13 @@ def verified_values(verified: Verified) -> dict[str, object]:
 
 
 def print_verified(verified: Verified, arguments: argparse.Namespace) -> None:
-    """Print a verification: the tally, a line a record with its findings, then retrained seeds and timings."""
+    """Print a verification: the tally, each record with its findings, then retrained seeds and timings."""
     from under20k.interactive.terminal import say
-    from under20k.report.words import plural, signed
+    from under20k.report.words import signed
     from under20k.runs.records.consistency import remarks
 
     held, count = len(verified.held), len(verified.wrong)
-    say(signed(held == count, f"{held} of {plural(count, 'record')} valid"))
+    say(signed(held == count, f"{held} of {count} records valid"))
     for folder, wrong in verified.wrong.items():
         if wrong:
             say(f"{folder}: {signed(False, 'invalid')}")

@@ -13,7 +13,6 @@ from under20k.report.tables import NetworkRow, Table, network_table
 from under20k.report.text_lines import wrapped
 from under20k.report.words import NOTHING, enumeration, plural, signed
 
-
 MODULES = {
     "log_softmax": "LogSoftmax",
     "relu": "ReLU",
@@ -62,7 +61,7 @@ def model_text(result: Result, width: int | None = None, *, layers: bool = False
         lines += ["", Table(("Rule", "Result", "Evidence"), cells, align="lll").text(width)]
     lines += _advice(target, judgement.findings, width)
     if layers and judgement.layers:
-        lines += ["", network_table(layer_rows(judgement.layers), width).text(width)]
+        lines += ["", network_table(layer_rows(judgement.layers)).text(width)]
     return "\n".join(lines)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from under20k.files import write_bytes
-from under20k.formatting import percent
 from under20k.recipe.limits import TARGET_ACCURACY
 from under20k.report.anchors import ANCHORS, Anchor
 from under20k.report.figures import (

@@ -157,7 +157,7 @@ def network_table(layers: Iterable[NetworkRow], caption: str = "", notes: Sequen
 
 
 def architecture_table(recipe: Recipe, name: str = "") -> Table:
-    """Return the layers of a recipe's network and the totals; ``name`` heads them, by default the recipe's."""
+    """Return the layers of a recipe's network; ``name`` heads them, by default the recipe's."""
     parameters, side = recipe.architecture.parameters, recipe.architecture.receptive_field
     return network_table(
         (

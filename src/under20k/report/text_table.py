@@ -137,7 +137,7 @@ def _lines(
 
 
 def _split(table: Table, width: int) -> list[str]:
-    """Return as few tables as fit, each with the first column; empty where none fit, or it cannot be split."""
+    """Return as few tables as fit, each with the first column; empty where none fit or there are no groups."""
     first, groups = 1, []
     for size in table.groups:
         groups.append(range(first, first + size))

@@ -49,7 +49,7 @@ def test_unusual_values_are_reported_and_fail_nothing(kind, tmp_path, capsys):
     assert check(path) == []
     (remark,) = remarks(Record.open(path))
     assert main(["records", "verify", str(path), "--no-models"]) == 0
-    assert f"valid\n  unusual: {remark}\n1 of 1 records valid\n" in capsys.readouterr().out
+    assert capsys.readouterr().out == (f"✓ 1 of 1 records valid\n{path}: ✓ valid\n  unusual: {remark}\n")
     assert main(["records", "verify", str(path), "--no-models", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["records"][0]["remarks"] == [remark]
 
@@ -72,8 +72,8 @@ def test_figures_that_the_kept_model_contradicts_are_found(kind, tmp_path, capsy
     assert "its model of seed 0" in found
     assert main(["records", "verify", str(path)]) == 1
     out = capsys.readouterr().out
-    assert out.endswith("0 of 1 records valid\n")
-    assert f"{path}: NOT VALID\n" in out
+    assert out.startswith("✗ 0 of 1 records valid\n")
+    assert f"{path}: ✗ invalid\n" in out
 
 
 def test_two_images_may_differ_with_another_instruction_set(tmp_path, monkeypatch, mnist: Mnist):

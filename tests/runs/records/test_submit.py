@@ -302,7 +302,7 @@ def test_the_command(tmp_path, trusted, capsys, monkeypatch):
     assert out.endswith(f"record: records/small/{today}-tiny\n")
     assert "reading the test set" in err
     assert main(["records", "verify", "--no-models"]) == 0
-    assert capsys.readouterr().out == f"records/small/{today}-tiny: valid\n1 of 1 records valid\n"
+    assert capsys.readouterr().out == (f"✓ 1 of 1 records valid\nrecords/small/{today}-tiny: ✓ valid\n")
     assert main([*command(bench, "--track", "small", "--date", today, "--name", "tiny")]) == 2
     assert "already exists" in capsys.readouterr().err
 

@@ -347,14 +347,14 @@ def test_the_command_prints_findings_and_fails(record, capsys, monkeypatch, tmp_
     monkeypatch.chdir(tmp_path)
     verify = ["records", "verify", "--no-models"]
     assert main(verify) == 0
-    assert capsys.readouterr().out == "records/fast/2026-01-04-tiny: valid\n1 of 1 records valid\n"
+    assert capsys.readouterr().out == "✓ 1 of 1 records valid\nrecords/fast/2026-01-04-tiny: ✓ valid\n"
     values = read_json(record / "record.json")
     values["statistics"]["mean"] += 0.0001
     write_json(record / "record.json", values)
     assert main(verify) == 1
     out = capsys.readouterr().out
-    assert "records/fast/2026-01-04-tiny: NOT VALID\n  statistics.mean is 0.9946" in out
-    assert out.endswith("0 of 1 records valid\n")
+    assert "records/fast/2026-01-04-tiny: ✗ invalid\n  statistics.mean is 0.9946" in out
+    assert out.startswith("✗ 0 of 1 records valid\n")
     assert main([*verify, "--json"]) == 1
     shown = json.loads(capsys.readouterr().out)
     assert (shown["passed"], len(shown["records"][0]["wrong"])) == (False, 1)
