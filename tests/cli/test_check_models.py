@@ -212,25 +212,25 @@ def test_a_folder_on_the_screen(capsys):
     assert err == "1/2 amy: passed\n2/2 ben: broken\n"
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert lines[0] == "class: 2 submissions (a subfolder each; --project judges it as one)"
-    assert lines[2:7] == [
+    assert lines[1] == "1 of 2 passed; broken: 1; 1 file without a model left out"
+    assert lines[3:8] == [
         "Submission Result Model Parameters Missed",
-        lines[3],
+        lines[4],
         f"amy ✓ passed v2.py:Later {PARAMETERS:,}",
         f"✓ passed └ v1.py:Net {PARAMETERS:,}",
         "ben ✗ broken net.py:Net",
     ]
     reason = "needs the package not_installed_anywhere, which is not installed here"
-    assert lines[8:10] == ["Broken:", f"- ben/net.py:1: {reason}"]
+    assert lines[9:11] == ["Broken:", f"- ben/net.py:1: {reason}"]
     assert "class/amy/v1.py:Net: ✓ passed, meets every requirement" in lines
     assert "others in this file: Net (--all judges them too)" in lines
-    assert lines[-1] == "1 of 2 passed; broken: 1; 1 file without a model left out"
     for name in "cd":
         Path(f"class/{name}").mkdir()
         Path(f"class/{name}/net.py").write_text(GOOD)
     assert main(["check", "class", "--trust"]) == 1
     out = capsys.readouterr().out
     assert "meets every" not in out
-    assert out.endswith("; the verdicts on one model: under20k check FILE:NAME --trust\n")
+    assert out.endswith("\nthe verdicts on one model: under20k check FILE:NAME --trust\n")
 
 
 def test_one_model_on_the_screen(capsys):

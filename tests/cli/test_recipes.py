@@ -50,7 +50,7 @@ def test_the_table_of_a_recipe(capsys, recipe):
         for row in shown
     ] == layers
     total = sum(parameter.numel() for parameter in build(recipe.architecture).parameters())
-    assert f"Parameters: {total:,}, {4 * total / 1000:.1f} kB as float32\n" in out
+    assert f"Parameters: {total:,} ({4 * total / 1000:.1f} kB as float32)\n" in out
     assert sum(int(row[4].replace(",", "")) for row in shown) == macs_of(recipe)
     assert f"(MACs), one image: {macs_of(recipe):,}\n" in out
     assert "Receptive field: 40×40 pixels; the image has 28×28" in out

@@ -88,7 +88,7 @@ def test_architecture_table_adds_up(recipe):
     numbers = {name: [int(cell.replace(",", "")) for cell in column[name]] for name in ("Parameters", "MACs")}
     assert sum(numbers["Parameters"]) == recipe.architecture.parameters
     assert sum(numbers["MACs"]) == recipe.architecture.macs
-    assert any(note.startswith(f"Parameters: {recipe.architecture.parameters:,}, ") for note in table.notes)
+    assert any(note.startswith(f"Parameters: {recipe.architecture.parameters:,} (") for note in table.notes)
     assert f"Multiply-accumulates (MACs), one image: {recipe.architecture.macs:,}" in table.notes
 
 
@@ -101,9 +101,9 @@ def test_architecture_table_of_the_minimal_model():
     assert lines[3].split() == ["blocks.0.conv", "Conv2d", "8×28×28", "80", "56,448", "3", "1"]
     assert lines[-8].split() == ["head.conv", "Conv2d", "10×1×1", "2,170", "2,160", "40", "4"]
     assert lines[-4:] == [
-        "Parameters: 14,116, 56.5 kB as float32",
+        "Parameters: 14,116 (56.5 kB as float32)",
         "Multiply-accumulates (MACs), one image: 1,538,352",
-        f"Activations, one image: {4 * outputs / 1000:.1f} kB as float32",
+        f"Activations, one image: {outputs:,} ({4 * outputs / 1000:.1f} kB as float32)",
         "Receptive field: 40×40 pixels; the image has 28×28",
     ]
 

@@ -11,7 +11,7 @@ from under20k.checking.results import Result, deciding, tally
 from under20k.checking.source.submissions import Found, Model
 from under20k.errors import UserError
 from under20k.files import write_text
-from under20k.interactive.terminal import say, terminal_width
+from under20k.interactive.terminal import INDENT, say, terminal_width
 from under20k.report.check import folder_text, model_text
 from under20k.report.check_formats import badge, comma_separated, junit, markdown
 from under20k.report.text_lines import wrapped
@@ -94,9 +94,9 @@ def _left_out(found: Found) -> list[str]:
 def _folder_report(
     arguments: argparse.Namespace, found: Found, summary: str, results: Sequence[Result]
 ) -> str:
-    """Return the table of a folder, and the details of a few models or of a project's own."""
+    """Return the tally and the table of a folder, and the details of a few models or of a project's own."""
     width = terminal_width()
-    parts = ["\n".join(wrapped(heading(found), width))]
+    parts = ["\n".join(wrapped(heading(found), width) + wrapped(summary, width, INDENT))]
     if len(results) > 1:
         parts.append(folder_text(results, width))
     shown = [result for result in results if result.judgement.word != "no model"]
@@ -104,8 +104,8 @@ def _folder_report(
         shown = deciding(shown) if found.is_project else []
     parts += [model_text(result, width, layers=arguments.layers) for result in shown]
     if len(results) > len(shown):
-        summary += "; the verdicts on one model: under20k check FILE:NAME --trust"
-    return "\n\n".join([*parts, "\n".join(wrapped(summary, width))])
+        parts.append("\n".join(wrapped("the verdicts on one model: under20k check FILE:NAME --trust", width)))
+    return "\n\n".join(parts)
 
 
 def _exit_code(results: Sequence[Result]) -> int:

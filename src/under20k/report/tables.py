@@ -147,9 +147,9 @@ def network_table(layers: Iterable[NetworkRow], caption: str = "", notes: Sequen
         caption=caption,
         align="lllrrrr" + "l" * has_source,
         notes=(
-            f"Parameters: {parameters:,}, {4 * parameters / 1000:,.1f} kB as float32",
+            f"Parameters: {parameters:,} ({4 * parameters / 1000:,.1f} kB as float32)",
             f"Multiply-accumulates (MACs), one image: {sum(layer.macs for layer in layers):,}",
-            f"Activations, one image: {4 * activations / 1000:,.1f} kB as float32",
+            f"Activations, one image: {activations:,} ({4 * activations / 1000:,.1f} kB as float32)",
             *notes,
         ),
         optional=(*source, "Jump", "Type", "MACs"),
@@ -212,7 +212,7 @@ def recipes_overview(recipes: Iterable[Recipe]) -> Table:
         header,
         rows,
         align="lrrrrlll",
-        optional=("Batch", "MACs", "Learning rate", "Augmentation", "Architecture"),
+        optional=("Batch", "MACs", "Architecture", "Augmentation", "Learning rate"),
     )
 
 

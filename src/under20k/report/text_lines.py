@@ -9,6 +9,7 @@ import re
 
 from wcwidth import wcswidth
 
+_WORD = re.compile(r"(\s*)(\S+)")
 # A long word may go on in the next line after one of these.
 _PIECE = re.compile(r"[^-/\\_,;:+=|.&]*[-/\\_,;:+=|.&]+|[^-/\\_,;:+=|.&]+")
 
@@ -34,20 +35,18 @@ def wrapped(text: str, width: int | None, indent: str = "") -> list[str]:
 
     At least one line. A word is broken only where it is longer than a line: after a separator if possible.
     """
-    if width is None:
+    if width is None or columns(text) <= width:
         return [text]
-    lines, line = [], re.match(r" *", text)[0]  # type: ignore[index]
-    empty = line
-    for word in text.split():
+    lines, line, empty = [], "", True
+    for gap, word in _WORD.findall(text):
         parts = [word]
         if columns(indent + word) > width:
             parts = [part for piece in pieces(word) for part in _broken(piece, width - columns(indent))]
-        for number, part in enumerate(parts):
-            gap = " " if line != empty and not number else ""
-            if line != empty and columns(line + gap + part) > width:
+        for part in parts:
+            if not empty and columns(line + gap + part) > width:
                 lines.append(line)
-                line, empty, gap = indent, indent, ""
-            line += gap + part
+                line, gap = indent, ""
+            line, gap, empty = line + gap + part, "", False
     return [*lines, line]
 
 

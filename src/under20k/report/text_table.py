@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from under20k.report.tables import Table
 
 GAP = "  "
-LONGEST_WORD = 24
+LONGEST_WORD = 26
 """Columns up to which a cell's word stays whole; a longer one may be cut after its separators."""
-COMFORTABLE, NARROWEST = 24, 14
+COMFORTABLE, NARROWEST = 20, 14
 """Columns that a wrapped cell keeps while others can be hidden, and after that."""
 INDENT = "  "
 
@@ -137,7 +137,7 @@ def _lines(
 
 
 def _split(table: Table, width: int) -> list[str]:
-    """Return as few tables as fit, each with the first column; empty where none fit or there are no groups."""
+    """Return as few tables as fit, each with the first column; empty if none fit or there are no groups."""
     first, groups = 1, []
     for size in table.groups:
         groups.append(range(first, first + size))
