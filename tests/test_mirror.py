@@ -10,7 +10,7 @@ TOPICS = {
     "checking/source": {"notebook"},
     "cli": {
         *("bad_input", "check_models", "damaged_runs", "encodings", "help", "interruption", "programs"),
-        "teachers",
+        *("teachers", "widths"),
     },
     "data": {"search"},
     "engine": {"engine_state", "golden_bits", "planned_dropout", "rotation"},

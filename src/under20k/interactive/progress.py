@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -23,6 +24,8 @@ from under20k.runs.events import EpochDone, Event, Failed, Finished, Note, Sched
 from under20k.runs.metrics import EpochMetrics, learning_rate_drops
 from under20k.runs.provenance import sources_text
 
+MEAN_COLUMNS = len("mean 99.123 ± 0.123 %")
+_HASH = re.compile(r"\b([0-9a-f]{10})[0-9a-f]{30}\b")
 NAME_OF_WIDTH = 3
 """A name at the start of a line takes at most one part in this many of the terminal."""
 
@@ -88,7 +91,8 @@ class Display(AbstractContextManager["Display"]):
         if self.shows == "seeds":
             if self.reused:
                 self.line(f"{plural(self.reused, 'run')} finished before: reused")
-            self.line(sources_text())
+            sources = sources_text()
+            self.line(sources if self.screen.width is None else _HASH.sub(r"\1", sources))
         self.recipes = dict(event.runs)
         self.previous, self.images = {}, {}
         self.line(choice_text(event.compute))
@@ -154,7 +158,8 @@ class Display(AbstractContextManager["Display"]):
         if self.shows == "seeds":
             accuracy, count = percent(event.validation_accuracy), len(accuracies)
             total = self.total[event.recipe.name]
-            mean = f"  mean {Sample.of(accuracies)}" if count > 1 else ""
+            mean = f"mean {Sample.of(accuracies)}" if count > 1 else ""
+            mean = f"  {mean:<{MEAN_COLUMNS}}"  # the first line leaves room, so that the next ones look alike
             self._line(
                 event.run,
                 f"validation {accuracy}  {event.time_s:>6.1f} s  {count} of {total}{mean}",
@@ -195,7 +200,7 @@ class Display(AbstractContextManager["Display"]):
                 longest = min(longest, width // NAME_OF_WIDTH)
             name = padded(shortened(run.name, longest), longest, "l") + "  "
         fitting = (form for form in forms if width is None or columns(name + form) <= width)
-        self.line(name + next(fitting, forms[-1]))
+        self.line((name + next(fitting, forms[-1])).rstrip())
 
     def _short(self, name: str) -> str:
         """Return a recipe's name, on a terminal without the middle of a long one."""

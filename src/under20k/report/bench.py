@@ -109,12 +109,12 @@ def difference_table(
     """
     sd = difference.sample.sd
     rows = [
-        ("Pairs of seeds", str(difference.sample.n)),
         ("Mean difference, points", in_points(difference.sample.mean, sign=True)),
-        ("Standard deviation", in_points(sd)),
         (f"{CONFIDENCE:.0%} interval", points_interval(difference)),
         (f"{P_DIFFERENCE}, paired t-test", p_text(difference.t_test_p)),
         (f"{P_DIFFERENCE}, sign-flip test", p_text(difference.sign_flip_p)),
+        ("Pairs of seeds", str(difference.sample.n)),
+        ("Standard deviation, points", in_points(sd)),
     ]
     if sd is not None:
         rows += [
@@ -217,8 +217,17 @@ def not_a_claim(bench: Bench) -> str:
 
 
 def verdict_text(bench: Bench) -> str:
-    """Return whether a bench's mean reaches the target, then the claim."""
-    return marked(bench.summary.last.mean, claim(bench))
+    """Return whether the accuracy reaches the target, then what it is of."""
+    last, recipe = bench.summary.last, bench.recipe
+    size = f"{recipe.architecture.parameters:,} parameters, {plural(recipe.epochs, 'epoch')}"
+    accuracy = marked(last.mean, f"{last} validation accuracy at the last epoch")
+    if bench.single:
+        return f"{accuracy}, {seeds_text(bench)}; {size}"
+    reached = reached_text(bench.summary.reached_at_last, bench)
+    return (
+        f"{accuracy}, mean ± sd over {seeds_text(bench)}; {reached} at or above {TARGET}; "
+        f"{P_VALUE} {p_text(bench.statistics.p_exceeds_target)}; {size}"
+    )
 
 
 def seeds_table(bench: Bench) -> Table:

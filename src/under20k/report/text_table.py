@@ -6,6 +6,7 @@ least important first; the table is split into several, or each row becomes a bl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
     from under20k.report.tables import Table
 
 GAP = "  "
-LONGEST_WORD = 26
-"""Columns up to which a cell's word stays whole; a longer one may be cut after its separators."""
-COMFORTABLE, NARROWEST = 20, 14
-"""Columns that a wrapped cell keeps while others can be hidden, and after that."""
+COMFORTABLE, NARROWEST = 18, 14
+"""Columns that a wrapped cell keeps: while other columns can be hidden, and after that."""
+LONG_WORD = {COMFORTABLE: 26, NARROWEST: 16}
+"""Columns above which a cell's word, such as a name, may go on in the next line after a separator."""
 INDENT = "  "
 
 
@@ -30,7 +31,7 @@ def table_text(table: Table, width: int | None) -> str:
     body, hidden = _body(table, width)
     notes = list(map(one_line, table.notes))
     if hidden:
-        names = ", ".join(table.header[at] for at in hidden)
+        names = ", ".join(re.split(r"[,(]", table.header[at])[0].strip() for at in hidden)
         notes.append(f"hidden at this width: {names}; widen the terminal, pipe the output or use --json")
     lines = wrapped(one_line(table.caption), width) if table.caption else []
     lines += body
@@ -76,27 +77,40 @@ def _fitting(table: Table, kept: Sequence[int], width: int, least: int) -> list[
     cells, floors = [], []
     for at in kept:
         whole = max((columns(row[at]) for row in table.rows), default=0)
-        heading = _longest([table.header[at]])
+        heading = _longest([table.header[at]], LONG_WORD[least])
         cells.append(max(whole, heading))
         if table.header[at] in table.shortens:
-            floors.append(max(min(whole, LONGEST_WORD), heading))
+            floors.append(max(min(whole, LONG_WORD[least]), heading))
         elif table.align[at] == "l":
-            floors.append(max(min(whole, least), _longest(row[at] for row in table.rows), heading))
+            longest = _longest((row[at] for row in table.rows), LONG_WORD[least])
+            floors.append(max(min(whole, least), longest, heading))
         else:
             floors.append(cells[-1])
     widths = _narrowed([natural[at] for at in kept], cells, room)
     widths = _narrowed(widths, floors, room)
-    return widths if sum(widths) <= room else None
+    if sum(widths) > room:
+        return None
+    return [_used(table, at, width) for at, width in zip(kept, widths, strict=True)]
 
 
-def _longest(texts: Iterable[str]) -> int:
-    """Return the columns of the longest part that no wrapping should cut."""
-    widest = 0
-    for text in texts:
-        for word in text.split():
-            parts = pieces(word) if columns(word) > LONGEST_WORD else [word]
-            widest = max(widest, *(min(columns(part), LONGEST_WORD) for part in parts))
-    return widest
+def _used(table: Table, at: int, width: int) -> int:
+    """Return the columns that the lines of a column take, of ``width`` that they may."""
+    cells = [table.header[at], *(row[at] for row in table.rows)]
+    return max(columns(line) for cell in cells for line in _cell(table, at, cell, width))
+
+
+def _cell(table: Table, at: int, text: str, width: int) -> list[str]:
+    """Return the lines of a cell of column ``at``."""
+    if table.header[at] in table.shortens and text != table.header[at]:
+        return [shortened(text, width)]
+    return wrapped(text, width)
+
+
+def _longest(texts: Iterable[str], long: int) -> int:
+    """Return the columns of the longest part that stays whole; words above ``long`` have several."""
+    words = (word for text in texts for word in text.split())
+    parts = (part for word in words for part in (pieces(word) if columns(word) > long else [word]))
+    return max(map(columns, parts), default=0)
 
 
 def _narrowed(widths: Sequence[int], least: Sequence[int], room: int) -> list[int]:
@@ -117,10 +131,7 @@ def _grid(table: Table, kept: Sequence[int], widths: Sequence[int]) -> list[str]
     lines = _lines(table, kept, widths, [[""] * (height - len(lines)) + lines for lines in headings])
     lines.append(GAP.join("─" * width for width in widths))
     for row in table.rows:
-        cells = [
-            [shortened(row[at], width)] if table.header[at] in table.shortens else wrapped(row[at], width)
-            for at, width in zip(kept, widths, strict=True)
-        ]
+        cells = [_cell(table, at, row[at], width) for at, width in zip(kept, widths, strict=True)]
         lines += _lines(table, kept, widths, cells)
     return lines
 
