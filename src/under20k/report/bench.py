@@ -224,9 +224,10 @@ def verdict_text(bench: Bench) -> str:
     if bench.single:
         return f"{accuracy}, {seeds_text(bench)}; {size}"
     reached = reached_text(bench.summary.reached_at_last, bench)
+    p = p_text(bench.statistics.p_exceeds_target)
     return (
         f"{accuracy}, mean ± sd over {seeds_text(bench)}; {reached} at or above {TARGET}; "
-        f"{P_VALUE} {p_text(bench.statistics.p_exceeds_target)}; {size}"
+        f"{P_VALUE.replace(' ', f' {p} ', 1)}; {size}"
     )
 
 
