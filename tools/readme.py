@@ -1,9 +1,10 @@
 """Write the generated parts of README.md and the pages in docs/, or with --check only report stale ones.
 
-Usage: python -m tools.readme [--check]
+Usage: python -m tools.readme [--check | --pictures]
 
 A generated part is enclosed in ``<!-- name -->`` and ``<!-- /name -->``. docs/benchmark.md and
-docs/reproduction/report.md are generated completely, and docs/records.png is drawn with the records' tables.
+docs/reproduction/report.md are generated completely. The pictures in docs/ are drawn again if
+a page that shows their data changed, or with --pictures; --check leaves them: their bytes depend on Matplotlib.
 All figures come from results/ and records/.
 """
 
@@ -16,9 +17,10 @@ from benchmarks.tables import page, speed
 from tools.cluster_cost import measured_section
 from under20k.checking.check import check
 from under20k.cli.main import VERBS
-from under20k.files import read_json, read_text, write_text
+from under20k.files import read_json, read_text, write_bytes, write_text
 from under20k.recipe.named import RECIPES
-from under20k.report.leaderboard import draw_leaderboard
+from under20k.report.figures import themed
+from under20k.report.leaderboard_figure import leaderboard_figure
 from under20k.report.pages import Pairs, engines_part, filled, precisions_part, results_part
 from under20k.report.records import records_markdown
 from under20k.report.reproduction.page import reproduction
@@ -33,7 +35,7 @@ ROOT = Path(__file__).parent.parent
 README, DOCS, RECORDS, RESULTS = (ROOT / name for name in ("README.md", "docs", "records", "results"))
 REPORT = DOCS / "reproduction" / "report.md"
 BENCHMARK_PAGE = DOCS / "benchmark.md"
-PICTURE = DOCS / "records.png"
+PICTURES = DOCS / "records.png", DOCS / "records-dark.png"
 TEN, TWENTY = range(10), range(20)
 FP32 = {
     "regularized": RECORDS / "reference" / "2026-11-26-regularized",
@@ -129,10 +131,21 @@ def main(arguments: list[str]) -> int:
         return 1 if stale else 0
     for path, text in stale.items():
         write_text(path, text)
-    if RECORDS / "README.md" in stale or not PICTURE.exists():
-        folders = [RECORDS / record.folder for record in read_records(RECORDS)]
-        draw_leaderboard(compare(folders), PICTURE)
+    drawn = "--pictures" in arguments
+    if drawn or RECORDS / "README.md" in stale or not all(map(Path.exists, PICTURES)):
+        draw_records()
+    if drawn or REPORT in stale:
+        reproduction(reproduced(), {}, "").write_pictures(REPORT.parent)
     return 0
+
+
+def draw_records() -> None:
+    """Draw the picture of the records, for a light page and for a dark one."""
+    entries = compare([RECORDS / record.folder for record in read_records(RECORDS)])
+    for path, png in zip(
+        PICTURES, themed(lambda theme: leaderboard_figure(entries, theme=theme)), strict=True
+    ):
+        write_bytes(path, png)
 
 
 if __name__ == "__main__":

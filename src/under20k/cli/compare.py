@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     from under20k.interactive.style import coloured
     from under20k.interactive.terminal import terminal_width
     from under20k.report.bench import DETECTABLE, difference_table
-    from under20k.report.leaderboard import draw_leaderboard, leaderboard_table
+    from under20k.report.leaderboard import leaderboard_table
     from under20k.runs.leaderboard import as_csv, compare, found_below, paired
 
     paths: list[Path] = arguments.paths
@@ -80,6 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
     entries = compare(paths, arguments.sort) if paths else []
     difference = paired(*arguments.paths) if arguments.paired else None
     if picture is not None and entries:
+        from under20k.report.leaderboard_figure import draw_leaderboard
+
         draw_leaderboard(entries, picture)
     if form == "json":
         rows = [entry.to_dict() for entry in entries]

@@ -1,8 +1,8 @@
 """Regenerate the pages and pictures of runs, benches and records from their data.
 
-  run     report.md and curves.png
-  bench   bench.md and bench.png
-  record  README.md and curves.png
+  run     report.md, curves.png and curves-dark.png
+  bench   bench.md, bench.png and bench-dark.png
+  record  README.md, curves.png and curves-dark.png
 
 A folder that holds several of these, such as runs, benches or records, stands for all of them. In such a
 folder, a run without a finished epoch is skipped. The files written are printed.
@@ -20,9 +20,9 @@ from under20k.cli.options import add_quiet, note
 from under20k.errors import UserError, shown
 
 FILES = {
-    "run": ("report.md", "curves.png"),
-    "bench": ("bench.md", "bench.png"),
-    "record": ("README.md", "curves.png"),
+    "run": ("report.md", "curves.png", "curves-dark.png"),
+    "bench": ("bench.md", "bench.png", "bench-dark.png"),
+    "record": ("README.md", "curves.png", "curves-dark.png"),
 }
 LEVELS = 2
 """Below a folder that is searched: records lie in ``records/TRACK/``."""

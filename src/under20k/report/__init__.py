@@ -3,13 +3,18 @@
 ====================== =================================================================================
 tables, markdown       rows as aligned text and Markdown; the tables of architectures and recipes
 words                  settings, counts and p-values in words
-figures, curves        Matplotlib without global state; training curves as PNG
+fonts, figures         Matplotlib, imported silently; themes, sizes, PNGs
+layout                 a figure's title, notes and axes, in inches
+accuracy_axis          the axis about the target, with what lies below it
+placement, short_names where a point's label covers nothing; names that are short and differ
+curves                 training curves
 document               a report as sections, rendered to HTML and to Markdown by the templates
 environment            what runs were trained on and by
-run                    ``report.md`` and ``curves.png`` of a run
+run                    ``report.md`` and the curves of a run
 evaluation             one evaluation: text, confusion matrix, gallery of the misclassified
 bench, bench_figure    the report of ``under20k bench``: its tables, its picture
-leaderboard, anchors   ``under20k compare``: its table and picture, and the public figures in it
+leaderboard            ``under20k compare``: its table
+leaderboard_figure     its picture, with the public figures of ``anchors``
 records                the records' tables and pages
 pages                  generated parts of README and docs
 check                  the findings of ``under20k check``

@@ -11,7 +11,7 @@ from under20k.recipe.limits import PARAMETER_LIMIT
 from under20k.report.bench_figure import seeds_figure
 from under20k.report.document import Block, Bullets, Code, Document, Picture, Section, Text
 from under20k.report.environment import environment_table
-from under20k.report.figures import png
+from under20k.report.figures import NOT_DRAWN, themed
 from under20k.report.tables import Table
 from under20k.report.text_lines import wrapped
 from under20k.report.words import (
@@ -155,7 +155,7 @@ def bench_text(
 
 
 def write_bench_report(bench: Bench, folder: Path) -> None:
-    """Write ``bench.png`` and ``bench.md``. Raises UserError where they cannot be written."""
+    """Write ``bench.png``, its dark twin and ``bench.md``. Raises UserError where they cannot be written."""
     document = bench_document(bench)
     document.write_pictures(folder)
     write_text(folder / "bench.md", document.markdown())
@@ -186,10 +186,11 @@ def seeds_picture(bench: Bench, file: str, name: str, *, drawn: bool = True) -> 
         bench: The seeds.
         file: Name of the PNG.
         name: Of the recipe or record, for the title.
-        drawn: Without, the picture is empty: Markdown does not show it.
+        drawn: Without, there is no PNG: Markdown only names its file.
     """
     alt = f"Validation accuracy of {name} by epoch, {claim(bench)}"
-    return Picture(file, png(seeds_figure(bench, name)) if drawn else b"", alt)
+    light, dark = themed(lambda theme: seeds_figure(bench, name, theme)) if drawn else NOT_DRAWN
+    return Picture(file, light, alt, dark)
 
 
 def result_text(bench: Bench) -> str:

@@ -14,17 +14,34 @@ from under20k.engine.evaluation import Evaluation, log_softmax
 from under20k.files import write_bytes
 from under20k.formatting import percent
 from under20k.recipe.architecture import CLASSES, IMAGE_SIDE
-from under20k.report.figures import BLUE, FAINT, INK, Figure, default_style, new_figure, png
+from under20k.report.figures import (
+    LIGHT,
+    MEDIUM,
+    SMALL_PT,
+    THIN,
+    WIDTH_IN,
+    Axes,
+    Figure,
+    Theme,
+    default_style,
+    matplotlib,
+    mixed,
+    png,
+)
+from under20k.report.layout import MARGIN_IN, laid_out
 from under20k.report.tables import Table
 from under20k.report.text_lines import wrapped
 from under20k.report.words import NOTHING, TARGET, marked, plural
 from under20k.runs.metrics import EpochMetrics
 
-GALLERY_LIMIT = 100
+GALLERY_LIMIT = 70  # more would exceed PICTURE_BYTES
 COLUMNS = 10
-CELL_PX = (IMAGE_SIDE + 20, IMAGE_SIDE + 14)  # rows and columns of an image with its caption and margins
-INCHES_PER_PX = 0.95 / CELL_PX[1]
-HEADER_IN = 0.5
+CELL_PX = (IMAGE_SIDE + 33, IMAGE_SIDE + 7)  # rows and columns of an image with its caption and margins
+PX_IN = 1 / 60  # of an image's pixel: two of the picture's where it has 120 dots per inch
+MATRIX_LEFT_IN, MATRIX_ABOVE_IN = 0.62, 0.55  # for the classes, and the axes' names
+MATRIX_IN = WIDTH_IN - MATRIX_LEFT_IN - MARGIN_IN
+DIAGONAL = 0.12  # of the diagonal's blue
+LIGHTEST, DARKEST = 0.15, 0.55  # of the errors' shades: the text reads on each
 ROUNDED_IMAGES = 2
 """Images that rounding on another processor may classify otherwise."""
 
@@ -93,43 +110,56 @@ def confusion_table(evaluation: Evaluation) -> Table:
     return Table(header, rows, groups=(1,) * CLASSES)
 
 
-def draw_confusion(evaluation: Evaluation, path: Path) -> None:
+def draw_confusion(evaluation: Evaluation, path: Path, theme: Theme = LIGHT) -> None:
     """Draw the confusion matrix as PNG at ``path``. Raises UserError where it cannot be written."""
-    write_bytes(path, png(confusion_figure(evaluation)))
+    write_bytes(path, png(confusion_figure(evaluation, theme)))
 
 
-def confusion_figure(evaluation: Evaluation) -> Figure:
-    """Draw the counts; only the errors are shaded, since the diagonal would outshine them."""
+def confusion_figure(evaluation: Evaluation, theme: Theme = LIGHT) -> Figure:
+    """Draw the counts; only the errors are shaded by them, since the diagonal would outshine them."""
     counts = evaluation.confusion
-    errors = counts - np.diag(counts.diagonal())
-    most = max(int(errors.max()), 1)
-    with default_style():
-        figure = new_figure(6.4, 6.4)
-        axes = figure.add_axes((0.1, 0.05, 0.86, 0.82))
-        # Half of the scale at most, so that black text reads on every cell.
-        axes.imshow(np.ma.masked_equal(errors, 0), cmap="Oranges", vmin=0, vmax=2 * most)
+    most = max(int((counts - np.diag(counts.diagonal())).max()), 1)
+    shades = np.full((CLASSES, CLASSES, 3), mixed(theme, theme.page, 1))
+    with default_style(theme, evaluation.split):
+        layout = laid_out(
+            theme,
+            "Confusion matrix",
+            [f"{evaluation.split}: {headline(evaluation)}"],
+            MATRIX_ABOVE_IN + MATRIX_IN,
+        )
+        axes = layout.axes(MATRIX_LEFT_IN, MARGIN_IN, MATRIX_ABOVE_IN, 0)
         for true, predicted in np.ndindex(counts.shape):
-            count, right = counts[true, predicted], true == predicted
+            count, right = int(counts[true, predicted]), true == predicted
+            if right:
+                shades[true, predicted] = mixed(theme, theme.blue, DIAGONAL)
+            elif count:
+                shade = LIGHTEST + (DARKEST - LIGHTEST) * count / most
+                shades[true, predicted] = mixed(theme, theme.accent, shade)
             if count or right:
                 axes.text(
-                    predicted, true, f"{count:,}", ha="center", va="center", fontsize=9.5,
-                    color=BLUE if right else INK, fontweight="bold" if right else "normal",
+                    predicted, true, f"{count:,}", ha="center", va="center_baseline",
+                    color=theme.blue if right else theme.ink, fontweight="bold" if right else "normal",
                 )  # fmt: skip
-        axes.set_xticks(range(CLASSES))
-        axes.set_yticks(range(CLASSES))
-        axes.xaxis.tick_top()
-        axes.xaxis.set_label_position("top")
-        axes.set_xlabel("predicted class", fontsize=10.5)
-        axes.set_ylabel("true class", fontsize=10.5)
-        axes.tick_params(length=0, labelsize=10)
-        edges = np.arange(CLASSES + 1) - 0.5
-        axes.hlines(edges, edges[0], edges[-1], colors="#d3d9df", linewidth=0.6)
-        axes.vlines(edges, edges[0], edges[-1], colors="#d3d9df", linewidth=0.6)
-        axes.spines[:].set_visible(False)
-        axes.set_title(
-            f"{evaluation.split}: {headline(evaluation)}", loc="left", fontsize=11, parse_math=False, pad=10
-        )
-    return figure
+        axes.imshow(shades, interpolation="nearest", aspect="auto")
+        _rule(axes, theme)
+    return layout.figure
+
+
+def _rule(axes: Axes, theme: Theme) -> None:
+    """Draw the borders of all cells and the frame, and name the classes."""
+    axes.grid(visible=False)
+    axes.set_xticks(range(CLASSES))
+    axes.set_yticks(range(CLASSES))
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
+    axes.set_xlabel("predicted class", labelpad=4)
+    axes.set_ylabel("true class", labelpad=4)
+    axes.tick_params(length=0)
+    edges = np.arange(1, CLASSES) - 0.5
+    axes.hlines(edges, -0.5, CLASSES - 0.5, colors=theme.grid, linewidth=THIN)
+    axes.vlines(edges, -0.5, CLASSES - 0.5, colors=theme.grid, linewidth=THIN)
+    axes.spines[:].set_visible(True)
+    axes.spines[:].set_linewidth(MEDIUM)
 
 
 def draw_gallery(
@@ -138,6 +168,7 @@ def draw_gallery(
     logits: NDArray[np.float32],
     path: Path,
     limit: int = GALLERY_LIMIT,
+    theme: Theme = LIGHT,
 ) -> None:
     """Draw misclassified images, the most confident errors first, as PNG.
 
@@ -147,11 +178,12 @@ def draw_gallery(
         logits: (N, 10).
         path: Of the PNG.
         limit: Images drawn at most.
+        theme: Colours.
 
     Raises:
         UserError: The file cannot be written.
     """
-    write_bytes(path, png(gallery_figure(images, labels, logits, limit)))
+    write_bytes(path, png(gallery_figure(images, labels, logits, limit, theme)))
 
 
 def misclassified(
@@ -166,21 +198,26 @@ def misclassified(
 
 
 def gallery_figure(
-    images: NDArray[np.uint8], labels: NDArray[np.uint8], logits: NDArray[np.float32], limit: int
+    images: NDArray[np.uint8],
+    labels: NDArray[np.uint8],
+    logits: NDArray[np.float32],
+    limit: int = GALLERY_LIMIT,
+    theme: Theme = LIGHT,
 ) -> Figure:
     """Return the figure of ``draw_gallery``."""
     order, predicted, confidence = misclassified(labels, logits)
     shown = min(limit, len(order))
     rows = -(-shown // COLUMNS)
     height, width = CELL_PX
-    height_in = rows * height * INCHES_PER_PX + HEADER_IN
-    with default_style():
-        figure = new_figure(COLUMNS * width * INCHES_PER_PX, height_in)
-        title = gallery_title(shown, len(order), len(labels))
-        figure.text(0.01, 1 - 0.32 / height_in, title, fontsize=11.5)
+    facts = [gallery_title(shown, len(order), len(labels))]
+    if shown:
+        facts.append("true → predicted class, index in the split, confidence")
+    with default_style(theme):
+        layout = laid_out(theme, "Misclassified images", facts, 0.1 + rows * height * PX_IN if shown else 0)
         if not shown:
-            return figure
-        axes = figure.add_axes((0, 0, 1, 1 - HEADER_IN / height_in))
+            return layout.figure
+        side_in = (WIDTH_IN - COLUMNS * width * PX_IN) / 2
+        axes = layout.axes(side_in, side_in, 0.1, 0)
         axes.set_axis_off()
         # One picture holds all images: a hundred axes take seconds to draw.
         sheet = np.zeros((rows * height, COLUMNS * width), np.uint8)
@@ -188,27 +225,27 @@ def gallery_figure(
         for position in range(shown):
             row, column = divmod(position, COLUMNS)
             top, left = row * height + 1, column * width + margin
-            sheet[top : top + IMAGE_SIDE, left : left + IMAGE_SIDE] = images[order[position]]
-            axes.text(
-                left + IMAGE_SIDE / 2, top + IMAGE_SIDE + 1,
-                f"{labels[order[position]]} → {predicted[position]}", ha="center", va="top", fontsize=9,
-                fontweight="bold", color=INK,
-            )  # fmt: skip
-            axes.text(
-                left + IMAGE_SIDE / 2, top + IMAGE_SIDE + 9, percent(confidence[position], 1),
-                ha="center", va="top", fontsize=8, color=FAINT,
-            )  # fmt: skip
-        # Black ink on white, which prints better than MNIST's white on black.
-        axes.imshow(sheet, cmap="gray_r", vmin=0, vmax=255, aspect="auto", interpolation="nearest")
-    return figure
+            index = int(order[position])
+            sheet[top : top + IMAGE_SIDE, left : left + IMAGE_SIDE] = images[index]
+            lines = (
+                (f"{labels[index]} → {predicted[position]}", 1, SMALL_PT, theme.ink, "bold"),
+                (f"#{index}", 10.5, SMALL_PT, theme.faint, "normal"),
+                (percent(confidence[position], 1), 20, SMALL_PT, theme.faint, "normal"),
+            )
+            for text, below, points, colour, weight in lines:
+                axes.text(
+                    left + IMAGE_SIDE / 2, top + IMAGE_SIDE + below, text, ha="center", va="top",
+                    fontsize=points, color=colour, fontweight=weight,
+                )  # fmt: skip
+        # Ink on the page, which prints better than MNIST's white on black.
+        inks = matplotlib.colors.LinearSegmentedColormap.from_list("ink", [theme.page, theme.ink])
+        axes.imshow(sheet, cmap=inks, vmin=0, vmax=255, aspect="auto", interpolation="nearest")
+    return layout.figure
 
 
 def gallery_title(shown: int, wrong: int, images: int) -> str:
-    """Return how many are shown of how many, and how to read the captions."""
+    """Return how many are shown of how many."""
     if not wrong:
         return f"None of {plural(images, 'image')} is misclassified."
     count = f"All {wrong:,}" if shown == wrong else f"{shown:,} of {wrong:,}"
-    return (
-        f"{count} misclassified of {plural(images, 'image')}, most confident errors first: "
-        "true → predicted, confidence"
-    )
+    return f"{count} misclassified of {plural(images, 'image')}, most confident errors first"

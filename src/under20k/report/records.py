@@ -17,7 +17,7 @@ from under20k.runs.records.record import Record
 from under20k.runs.records.rules import TRACKS
 from under20k.runs.records.timing import Timing
 
-PAGE, PICTURE = "README.md", "curves.png"
+PAGE, PICTURE, DARK_PICTURE = "README.md", "curves.png", "curves-dark.png"
 STALE = f"{PAGE} does not follow from record.json; 'under20k report' writes it again"
 
 # Sort key of each track, the best first.
@@ -127,28 +127,28 @@ def records_markdown(records: Sequence[Record]) -> str:
 
 
 def write_record_page(record: Record, folder: Path) -> None:
-    """Write ``README.md`` and ``curves.png``. Raises UserError where they cannot be written."""
+    """Write ``README.md`` and its picture, light and dark. Raises UserError where they cannot be written."""
     document = record_document(record)
     document.write_pictures(folder)
     write_text(folder / PAGE, document.markdown())
 
 
 def missing_views(folder: Path) -> list[str]:
-    """Return a finding for the page and the picture of a record, each where it is missing."""
-    return [f"{file} is missing" for file in (PICTURE, PAGE) if not (folder / file).is_file()]
+    """Return a finding for the page and the pictures of a record, each where it is missing."""
+    return [f"{file} is missing" for file in (PICTURE, DARK_PICTURE, PAGE) if not (folder / file).is_file()]
 
 
 def stale_page(record: Record, folder: Path) -> list[str]:
     """Return a finding if the page of a record is not the one that its data give.
 
-    The picture is not compared: its bytes depend on the version of Matplotlib.
+    The pictures are not compared: their bytes depend on the version of Matplotlib.
     """
     made = record_document(record, drawn=False).markdown()
     return [] if read_text(folder / PAGE) == made else [STALE]
 
 
 def record_document(record: Record, *, drawn: bool = True) -> Document:
-    """Return a record's own page; not ``drawn``, its picture is empty, which Markdown does not show."""
+    """Return a record's own page; not ``drawn``, its picture has no PNG, which Markdown only names."""
     bench = record.bench
     lead: list[Block] = [Text(claim(bench)), Text(test_text(record.test))]
     if record.timing is not None:

@@ -1,4 +1,4 @@
-"""``curves.png`` and ``report.md`` in a run folder: the result of one training, and its epochs."""
+"""``report.md`` and ``curves.png``, light and dark, in a run folder: a training's result and its epochs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 from under20k.engine.base import INPUT
 from under20k.errors import UserError
-from under20k.files import write_bytes, write_text
+from under20k.files import write_text
 from under20k.formatting import percent, points
 from under20k.recipe.limits import TARGET_ACCURACY
 from under20k.report.curves import curves_figure
 from under20k.report.document import Block, Code, Document, Picture, Section, Text
 from under20k.report.environment import environment_rows
-from under20k.report.figures import png
+from under20k.report.figures import themed
 from under20k.report.tables import Table, recipe_table
 from under20k.report.words import plural
 from under20k.runs.bench.statistics import reaches_target
@@ -23,7 +23,7 @@ from under20k.runs.run import Run
 
 
 def write_run_report(run: Run) -> None:
-    """Write ``curves.png`` and ``report.md`` into the folder of a run of at least one epoch.
+    """Write ``curves.png``, its dark twin and ``report.md`` into the folder of a run of at least one epoch.
 
     Raises UserError where there is no epoch yet, or a file cannot be written.
     """
@@ -32,9 +32,10 @@ def write_run_report(run: Run) -> None:
         raise UserError(
             f"{run.path} has no finished epoch to report; continue it with 'under20k train … --resume'"
         )
-    curves = Picture("curves.png", png(curves_figure([metrics], run.recipe)), curves_alt(run, metrics))
+    light, dark = themed(lambda theme: curves_figure([metrics], run.recipe, theme))
+    curves = Picture("curves.png", light, curves_alt(run, metrics), dark)
     document = run_document(run, metrics, curves)
-    write_bytes(run.path / curves.file, curves.png)
+    document.write_pictures(run.path)
     write_text(run.path / "report.md", document.markdown())
 
 

@@ -10,7 +10,7 @@
       model.safetensors       the trained weights under PyTorch's names: written last, so that it exists if
                               and only if the run is finished
       test_readings.jsonl     a line for each time the test set was read
-      curves.png, report.md   generated from the files above
+      curves.png, report.md   generated from the files above; curves-dark.png, for a dark page
       teachers/               the runs of the teachers, if there are any
       validation.json, …      what ``under20k evaluate`` writes: figures, confusions, misclassified images
 
@@ -57,6 +57,7 @@ FILES = (
     "model.safetensors",
     "test_readings.jsonl",
     "curves.png",
+    "curves-dark.png",
     "report.md",
     # They describe the model and must not outlive it.
     *(

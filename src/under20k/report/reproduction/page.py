@@ -16,7 +16,7 @@ from under20k.report.check import verdicts_table
 from under20k.report.curves import curves_figure
 from under20k.report.document import Block, Bullets, Code, Document, Picture, Section, Text
 from under20k.report.environment import environment_rows
-from under20k.report.figures import png
+from under20k.report.figures import NOT_DRAWN, themed
 from under20k.report.reproduction.assignment import (
     CONFIGURATION,
     PROVENANCE,
@@ -89,7 +89,7 @@ def reproduction(
         benches: Each of another recipe.
         verdicts: What was checked, by recipe name.
         command: The command line that trained the seeds.
-        drawn: Without, the pictures are empty: Markdown does not show them.
+        drawn: Without, there are no PNGs: Markdown only names their files.
     """
     return Document(
         f"MNIST with fewer than {PARAMETER_LIMIT:,} parameters: {names_of(benches)}",
@@ -231,7 +231,7 @@ def _epoch_notes(bench: Bench, epoch: int, dropped: bool) -> str:
 
 
 def curves(bench: Bench, *, drawn: bool = True) -> Picture:
-    """Return the training curves of one recipe; not ``drawn``, the picture is empty."""
+    """Return the training curves of one recipe; not ``drawn``, it has no PNG."""
     recipe, last = bench.recipe, bench.recipe.epochs
     file = "curves-{}.png".format(re.sub(r"[^\w+=,.-]", "_", recipe.name))
     mean = "" if bench.single else "mean "
@@ -240,8 +240,9 @@ def curves(bench: Bench, *, drawn: bool = True) -> Picture:
         f"of {TARGET}. After epoch {last}, {mean}training accuracy is {percent(bench.training(last).mean)} "
         f"and {mean}validation accuracy {bench.summary.last}."
     )
-    figure = png(curves_figure([seed.epochs for seed in bench.seeds], recipe)) if drawn else b""
-    return Picture(file, figure, alt)
+    runs = [seed.epochs for seed in bench.seeds]
+    light, dark = themed(lambda theme: curves_figure(runs, recipe, theme)) if drawn else NOT_DRAWN
+    return Picture(file, light, alt, dark)
 
 
 def times_table(benches: Sequence[Bench]) -> Table:
