@@ -4,7 +4,7 @@ Usage: python -m tools.readme [--check | --pictures]
 
 A generated part is enclosed in ``<!-- name -->`` and ``<!-- /name -->``. docs/benchmark.md and
 docs/reproduction/report.md are generated completely. The pictures in docs/ are drawn again if
-a page that shows their data changed, or with --pictures; --check leaves them: their bytes depend on Matplotlib.
+a page of theirs changed, or with --pictures; --check leaves them, since their bytes depend on Matplotlib.
 All figures come from results/ and records/.
 """
 

@@ -6,12 +6,13 @@ from PIL import Image
 
 from under20k.data import Mnist, Split
 from under20k.report.contact_sheet import GAP, GUTTER, HEADING, MARGIN, TILE, contact_sheet
+from under20k.report.figures import PICTURE_BYTES
 
 
 def read(png: bytes) -> np.ndarray:
     with Image.open(io.BytesIO(png)) as image:
         assert image.format == "PNG"
-        return np.asarray(image)
+        return np.asarray(image.convert("L"))
 
 
 def tile(sheet: np.ndarray, row: int, column: int) -> np.ndarray:
@@ -49,6 +50,10 @@ def test_nothing_is_cut_off(samples, mnist: Mnist):
     for edge in (sheet[0], sheet[-1], sheet[:, 0], sheet[:, -1]):
         assert (edge == 255).all()
     assert sheet.shape[1] >= MARGIN + GUTTER + samples * TILE
+
+
+def test_a_sheet_is_small(mnist: Mnist):
+    assert len(contact_sheet(mnist.train, 20)) <= PICTURE_BYTES
 
 
 def test_a_class_with_fewer_images_than_asked_has_a_short_row():

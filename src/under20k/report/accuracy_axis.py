@@ -1,4 +1,4 @@
-"""The axis of accuracies: about the target, not about the early epochs far below it, which are written under it."""
+"""The axis of accuracies: about the target; the early epochs far below it are written under it."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def below_axis(means: Mapping[str, Sequence[float]], lower: float) -> dict[str, 
 
 
 def draw_below_axis(axes: Axes, rows: Mapping[str, Mapping[int, float]], colours: Mapping[str, str]) -> None:
-    """Write the values of ``below_axis`` under the axis, a row a curve; where they are dense, not every one."""
+    """Write the values of ``below_axis`` under the axis, a row a curve; of dense ones, not every one."""
     low, high = axes.get_xlim()
     epoch_in = axes_in(axes)[0] / (high - low)
     each = int(axes.get_xticks()[1] - axes.get_xticks()[0]) if len(axes.get_xticks()) > 1 else 1

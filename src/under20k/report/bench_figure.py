@@ -54,7 +54,7 @@ def seeds_figure(bench: Bench, name: str, theme: Theme = LIGHT) -> Figure:
     """
     curves = [[100 * epoch.validation_accuracy for epoch in seed.epochs] for seed in bench.seeds]
     mean = [statistics.fmean(values) for values in zip(*curves, strict=True)]
-    ends = axis_range(_shown(bench, mean))
+    ends = axis_range(_shown(bench, curves))
     below = below_axis({"mean" if len(curves) > 1 else "below": mean}, ends[0])
     below_in = TICKS_IN + ROW_PT / 72 * len(below)
     with default_style(theme, name):
@@ -80,14 +80,14 @@ def _facts(bench: Bench) -> list[str]:
     ]
 
 
-def _shown(bench: Bench, mean: Sequence[float]) -> list[float]:
-    """Return the accuracies that lie on the axis: the last epochs' means, the seeds' last ones, the interval."""
-    last = [100 * value for value in bench.last]
-    bound = statistics.median(last) - OUTLIER
+def _shown(bench: Bench, curves: Sequence[Sequence[float]]) -> list[float]:
+    """Return the accuracies on the axis: the last epochs' medians, the seeds' last ones, the interval."""
+    medians = [statistics.median(values) for values in zip(*curves, strict=True)]
+    last = [curve[-1] for curve in curves if curve[-1] >= medians[-1] - OUTLIER]
     interval = [100 * end for end in bench.statistics.interval or ()]
     if interval and interval[1] - interval[0] > WIDEST:
         interval = []
-    return [*(value for value in (*last, *interval) if value >= bound), *shown_epochs(mean)]
+    return [*last, *interval, *shown_epochs(medians)]
 
 
 def _curves(axes: Axes, curves: Sequence[Sequence[float]], mean: Sequence[float], theme: Theme) -> None:
@@ -100,7 +100,7 @@ def _curves(axes: Axes, curves: Sequence[Sequence[float]], mean: Sequence[float]
 
 
 def _last_epochs(axes: Axes, bench: Bench, ends: tuple[float, float], theme: Theme) -> None:
-    """Draw the mean with its interval, and a dot a seed, equal ones side by side; the horizontal axis is points."""
+    """Draw the mean with its interval, and a dot a seed; across, the axis is in points."""
     width_pt = 72 * DOTS_IN
     axes.set_xlim(0, width_pt)
     axes.set_xticks([])

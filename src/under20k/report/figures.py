@@ -1,4 +1,4 @@
-"""Figures by Matplotlib's object API, without its global state: themes, sizes, PNGs that depend on content only."""
+"""Figures by Matplotlib's object API, without its global state: themes, sizes, reproducible PNGs."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ from matplotlib.figure import Figure  # isort: skip
 from matplotlib.text import Text  # isort: skip
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator  # isort: skip
 
-__all__ = [
-    "Axes", "Figure", "FuncFormatter", "MaxNLocator", "NullLocator", "Text", "drawable", "families", "matplotlib"
-]  # fmt: skip
+__all__ = ["Axes", "Figure", "FuncFormatter", "MaxNLocator", "NullLocator", "Text", "drawable", "matplotlib"]
 
 
 @dataclass(frozen=True)
@@ -36,8 +34,8 @@ class Theme:
     accent: str
 
 
-# The pages' own colours, with Okabe and Ito's blue and vermilion: told apart by every kind of colour vision. On
-# white both are darkened, on the dark page lightened, to a contrast of 4.5 or more.
+# The pages' own colours, with Okabe and Ito's blue and vermilion: told apart by every kind of colour vision.
+# On white both are darkened, on the dark page lightened, to a contrast of 4.5 or more.
 LIGHT = Theme("#ffffff", "#1b1f24", "#59636e", "#e3e7eb", "#00538a", "#c04a00")
 DARK = Theme("#14181c", "#e4e8ec", "#a3adb8", "#2c343c", "#6cb8f0", "#ff9a52")
 
@@ -119,8 +117,8 @@ def png(figure: Figure) -> bytes:
 def _pngs(figures: Sequence[Figure]) -> list[bytes]:
     """Return the figures as PNGs, by the first of ``QUALITIES`` that keeps each within ``PICTURE_BYTES``.
 
-    A palette makes them a third as large: records and docs keep their pictures in the repository. It has the inks
-    of the figure's theme, and their shades.
+    A palette makes them a third as large: records and docs keep their pictures in the repository. It has the
+    inks of the figure's theme, and their shades.
     """
     drawn: dict[int, list[Image.Image]] = {}
     for dpi, shades in QUALITIES:

@@ -1,8 +1,8 @@
 """Matplotlib, imported without a word on stderr, and the letters that its typeface can draw.
 
-Every module that draws takes Matplotlib from here, by ``figures``. Nothing is shown on a screen, so MPLBACKEND is
-not read: Jupyter and Colab set it for their ``!commands``, and importing Matplotlib fails where it names a
-backend that is not installed.
+Every module that draws takes Matplotlib from here, by ``figures``. Nothing is shown on a screen, so
+MPLBACKEND is not read: Jupyter and Colab set it for their ``!commands``, and importing Matplotlib fails where
+it names a backend that is not installed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from functools import cache
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Matplotlib from telling that it lists the fonts, has no folder for the list, or found no bold one."""
+    """Keep Matplotlib from telling that it lists the fonts, or has no folder for that, or no bold font."""
     logger = logging.getLogger("matplotlib")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -82,7 +82,7 @@ def _family_with(code: int) -> str | None:
 
 @cache
 def _characters(family: str) -> frozenset[int]:
-    """Return the codes that a family's normal and its bold font can draw; none of a font that cannot be read."""
+    """Return the codes that both a family's normal and its bold font can draw; none if one is unreadable."""
     found = []
     for weight in ("normal", "bold"):
         wanted = font_manager.FontProperties(family=[family], weight=weight)

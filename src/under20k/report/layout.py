@@ -147,7 +147,7 @@ def wrapped(
 
 
 def fitted(figure: Figure, text: str, width_in: float, points: float, weight: str = "normal") -> str:
-    """Return the text, its middle left out as far as it is wider than ``width_in``: both ends name settings."""
+    """Return the text, its middle left out where it is wider than ``width_in``: both ends may differ."""
 
     def fits(length: int) -> bool:
         return size_in(figure, shortened(text, length), points, weight)[0] <= width_in

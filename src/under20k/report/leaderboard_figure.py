@@ -48,8 +48,8 @@ LONGEST_INTERVAL = 0.3  # points; a longer one may leave the axis
 SELECTED, VALIDATED = "public figure, selected on the test set", "public figure, on a validation set"
 FRONT = "Pareto front of these"
 CAPTION = (
-    "Public figures are of a single run each, and not comparable with ours: validation accuracy on our split, "
-    "mean over seeds."
+    "Public figures are of a single run each, and not comparable with ours: validation accuracy on our "
+    "split, mean over seeds."
 )
 
 
