@@ -1,5 +1,6 @@
 """The picture of a leaderboard: every entry named, nothing covered, with one entry or many."""
 
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,11 @@ BENCHES = sorted(path.parent for path in (ROOT / "results").glob("*/*/bench.json
 def entry(name: str, parameters: int, mean: float, seeds: int = 10, folder: str = "benches") -> Entry:
     bench = bench_of(around(mean, seeds) if seeds > 1 else [mean], MINIMAL)
     return Entry(name, "bench", f"{folder}/{name[:9]}", parameters, 1, 8, bench.statistics, None)
+
+
+@cache
+def records() -> list[Entry]:
+    return compare(RECORDS)
 
 
 def crowd(count: int) -> list[Entry]:
@@ -46,7 +52,10 @@ BOARDS = {
     "one run": [entry("minimal, seed 3", 14_116, 0.9932, seeds=1)],
     "two at the same point": [entry("minimal", 14_116, 0.9942), entry("other", 14_116, 0.9942)],
     "eight at the same point": [entry("minimal", 14_116, 0.9942, folder=f"{n}") for n in range(8)],
-    "an outlier": [*(entry(f"recipe-{n}", 9_000 + 999 * n, 0.994) for n in range(5)), entry("bad", 400, 0.95)],
+    "an outlier": [
+        *(entry(f"recipe-{n}", 9_000 + 999 * n, 0.994) for n in range(5)),
+        entry("bad", 400, 0.95),
+    ],
     "at chance": [entry("nothing", 14_116, 0.1), entry("nothing else", 5_000, 0.11)],
     "perfect": [entry("perfect", 14_116, 0.9997), entry("tiny", 5, 0.9997)],
 }
@@ -68,7 +77,7 @@ def test_any_name_is_clear(name):
     "count", [6, 19, pytest.param(26, marks=pytest.mark.slow), pytest.param(38, marks=pytest.mark.slow)]
 )
 def test_the_records_and_many_benches_are_clear_small_and_named(count):
-    entries = compare(RECORDS) if count == 6 else crowd(count)
+    entries = records() if count == 6 else crowd(count)
     figure = leaderboard_figure(entries)
     assert_clear(figure)
     shown = "\n".join(texts_of(figure)).replace("\N{NO-BREAK SPACE}", " ")
@@ -88,19 +97,19 @@ def test_each_number_stands_at_a_point_and_in_the_key():
 
 
 def test_the_six_records_need_no_key():
-    texts = {text.get_text() for text in leaderboard_figure(compare(RECORDS)).axes[0].texts}
+    texts = {text.get_text() for text in leaderboard_figure(records()).axes[0].texts}
     assert {"regularized-plus", "shared-weights", "eight-convolutions", "four-epochs", "minimal"} <= texts
     assert not any(text.isdigit() for text in texts)
 
 
 def test_public_figures_are_named():
-    texts = "\n".join(texts_of(leaderboard_figure(compare(RECORDS))))
+    texts = "\n".join(texts_of(leaderboard_figure(records())))
     assert all(anchor.name in texts for anchor in ANCHORS)
     assert "Below the axis: JoshWarn (697 parameters, 99.03%)" in texts
 
 
 def test_the_axis_is_about_the_target():
-    low, high = leaderboard_figure(compare(RECORDS)).axes[0].get_ylim()
+    low, high = leaderboard_figure(records()).axes[0].get_ylim()
     assert (low, high) == (99.2, 99.7)
 
 
@@ -112,7 +121,7 @@ def test_an_outlier_is_marked_at_the_axis_with_its_accuracy():
 
 
 def test_the_themes_differ_only_in_colour():
-    entries = compare(RECORDS)
+    entries = records()
     figures = [leaderboard_figure(entries, theme=theme) for theme in (LIGHT, DARK)]
     light, dark = ([(text.get_text(), box.bounds) for text, box in boxes(figure)] for figure in figures)
     assert light == dark

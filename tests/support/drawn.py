@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
@@ -63,21 +64,14 @@ def struck(figure: Figure, box: Bbox) -> list[Line2D]:
     for axes in figure.axes:
         for line in axes.lines:
             path = line.get_transform().transform_path(line.get_path())
-            points = [point for point, _ in path.iter_segments(simplify=False)]
+            points = np.array([point for point, _ in path.iter_segments(simplify=False)])
             if line.get_linestyle() not in ("None", "none"):
-                ends = itertools.pairwise(points)
-                if any(_cuts(box, axes.bbox, first, second) for first, second in ends):
-                    found.append(line)
-            elif any(box.x0 < x < box.x1 and box.y0 < y < box.y1 for x, y in points):
+                steps = np.linspace(0, 1, 200)[:, None, None]
+                points = (points[None, :-1] * (1 - steps) + points[None, 1:] * steps).reshape(-1, 2)
+            x, y = points[:, 0], points[:, 1]
+            inside = (box.x0 + 1 < x) & (x < box.x1 - 1) & (box.y0 + 1 < y) & (y < box.y1 - 1)
+            clip = axes.bbox
+            inside &= (clip.x0 <= x) & (x <= clip.x1) & (clip.y0 <= y) & (y <= clip.y1)
+            if inside.any():
                 found.append(line)
     return found
-
-
-def _cuts(box: Bbox, clip: Bbox, first, second, steps: int = 200) -> bool:
-    """Whether a segment passes through a box, by many points of it."""
-    for step in range(steps + 1):
-        x = first[0] + (second[0] - first[0]) * step / steps
-        y = first[1] + (second[1] - first[1]) * step / steps
-        if box.x0 + 1 < x < box.x1 - 1 and box.y0 + 1 < y < box.y1 - 1 and clip.contains(x, y):
-            return True
-    return False

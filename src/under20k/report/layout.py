@@ -24,7 +24,7 @@ from under20k.report.words import shortened
 
 MARGIN_IN = 0.15  # about everything
 LEADING = 1.4  # distance of two lines, in heights of the letters
-SETTING_LINES, KEY_LINES = 5, 40
+SETTING_LINES, NAME_LINES, KEY_LINES = 5, 8, 40  # at most
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def laid_out(
     if header[0][0] == title:
         small = wrapped(figure, settings, room, SMALL_PT, SETTING_LINES, between="  ")
     else:
-        small = wrapped(figure, list(drawable(name)), room, SMALL_PT, SETTING_LINES, between="")
+        small = wrapped(figure, list(drawable(name)), room, SMALL_PT, NAME_LINES, between="")
     header += [(line, SMALL_PT, theme.faint, "normal") for line in small]
     header += [
         (line, TEXT_PT, theme.ink, "normal")
@@ -130,20 +130,25 @@ def wrapped(
         lines: At most.
         between: Two items of a line.
     """
-    filled: list[str] = []
+    filled: list[list[str]] = []
     for index, item in enumerate(items):
         whole = fitted(figure, item, width_in, points)
-        longer = f"{filled[-1]}{between}{whole}" if filled else whole
-        if filled and size_in(figure, longer, points)[0] <= width_in:
-            filled[-1] = longer
+        if filled and size_in(figure, between.join([*filled[-1], whole]), points)[0] <= width_in:
+            filled[-1].append(whole)
         elif len(filled) < lines:
-            filled.append(whole)
+            filled.append([whole])
         else:
-            more = f"{between}… and {len(items) - index} more"
-            room = width_in - size_in(figure, more, points)[0]
-            filled[-1] = fitted(figure, filled[-1], room, points) + more
+            left_out = len(items) - index
+            while size_in(figure, between.join([*filled[-1], _more(left_out)]), points)[0] > width_in:
+                filled[-1].pop()
+                left_out += 1
+            filled[-1].append(_more(left_out))
             break
-    return filled
+    return [between.join(line) for line in filled]
+
+
+def _more(count: int) -> str:
+    return f"… and {count} more"
 
 
 def fitted(figure: Figure, text: str, width_in: float, points: float, weight: str = "normal") -> str:
