@@ -33,7 +33,10 @@ from under20k.recipe.seeds import consecutive_from_0, parse_seeds, seeds_as_type
 
 if TYPE_CHECKING:
     from under20k.checking.findings import Finding
+    from under20k.engine.base import Compute
+    from under20k.report.reproduction.mistakes import Mistakes
     from under20k.runs.bench.bench import Bench
+    from under20k.runs.places import Places
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
     verdicts = {bench.recipe.name: check(run_path(places.runs, bench.recipe.name, 0)) for bench in benches}
     for bench in benches:
         write_bench_report(bench, bench_path(places.benches, bench.recipe.name, seeds))
-    page = write_reproduction(benches, verdicts, arguments.output, command())
+    mistakes = evaluated(benches, compute, places)
+    page = write_reproduction(benches, verdicts, arguments.output, command(), mistakes)
     if arguments.json:
         recipes = {bench.recipe.name: bench.to_dict() for bench in benches}
         print(json.dumps({"command": command(), "recipes": recipes}, indent=2))
@@ -99,6 +103,19 @@ def seeds_argument(text: str) -> tuple[int, ...]:
     else:
         wanted = f"they have to be consecutive from 0; give {seeds_as_typed(range(seeds[-1] + 1))}"
     raise UserError(f"--seeds is {text!r}: {wanted}")
+
+
+def evaluated(benches: Sequence[Bench], compute: Compute, places: Places) -> Mistakes:
+    """Return what the models of seed 0 predict for the validation images. Raises UserError."""
+    from under20k.report.reproduction.mistakes import Mistakes
+    from under20k.runs.evaluate import evaluate, load_split
+    from under20k.runs.run import run_path
+
+    names = [bench.recipe.name for bench in benches]
+    evaluations = {
+        name: evaluate(run_path(places.runs, name, 0), compute=compute, places=places) for name in names
+    }
+    return Mistakes(0, load_split("validation", places.data), evaluations)
 
 
 def show(benches: Sequence[Bench], verdicts: Mapping[str, Sequence[Finding]], page: Path) -> None:

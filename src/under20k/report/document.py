@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,10 @@ from markupsafe import Markup
 from under20k.files import write_bytes
 from under20k.report.markdown import escape_block, escape_label
 from under20k.report.tables import Table
+from under20k.report.words import NOTHING
+
+PASSED, MISSED = "✓ ", "✗ "
+"""What the text of a cell begins with where a requirement is met, and where it is not; a word follows."""
 
 # A block's ``kind`` chooses its form in the templates.
 
@@ -76,7 +81,54 @@ class Picture:
         return {self.file: self.png} | ({self.dark_file: self.dark_png} if self.dark_png else {})
 
 
-Block = Text | Bullets | Code | Picture | Table
+@dataclass(frozen=True)
+class Grid:
+    """Pictures side by side where there is room for two."""
+
+    pictures: tuple[Picture, ...]
+    kind = "grid"
+
+
+@dataclass(frozen=True)
+class Cards:
+    """A table whose rows the HTML shows as cards: the first cell, the verdict, the figure, then the rest."""
+
+    table: Table
+    verdict: str
+    """Heading of the column whose cells begin with ``PASSED`` or ``MISSED``."""
+    figure: str
+    """Heading of the column that is written large."""
+    kind = "cards"
+
+    @property
+    def cards(self) -> list[tuple[str, str, str, list[tuple[str, str]]]]:
+        """For each row: name, verdict, figure, and the other cells by heading unless they are empty."""
+        verdict, figure = map(self.table.header.index, (self.verdict, self.figure))
+        return [
+            (
+                row[0],
+                row[verdict],
+                row[figure],
+                [
+                    (heading, cell)
+                    for i, (heading, cell) in enumerate(zip(self.table.header, row, strict=True))
+                    if i not in (0, verdict, figure) and cell not in ("", NOTHING)
+                ],
+            )
+            for row in self.table.rows
+        ]
+
+
+@dataclass(frozen=True)
+class Details:
+    """Blocks that are folded away on a screen, and shown in print."""
+
+    summary: str
+    blocks: tuple[Block, ...]
+    kind = "details"
+
+
+Block = Text | Bullets | Code | Picture | Table | Grid | Cards | Details
 
 
 @dataclass(frozen=True)
@@ -104,8 +156,9 @@ class Document:
     @property
     def pictures(self) -> list[Picture]:
         """All pictures, in order."""
-        blocks = [*self.lead, *(block for section in self.sections for block in section.blocks)]
-        return [block for block in blocks if isinstance(block, Picture)]
+        return list(
+            _pictures([*self.lead, *(block for section in self.sections for block in section.blocks)])
+        )
 
     def write_pictures(self, folder: Path) -> None:
         """Write every picture into ``folder``. Raises UserError where a file cannot be written."""
@@ -120,6 +173,17 @@ class Document:
     def markdown(self) -> str:
         """Return the same in Markdown, which needs the files of ``pictures`` beside it."""
         return _environment().get_template("document.md.j2").render(document=self).rstrip() + "\n"
+
+
+def _pictures(blocks: Iterable[Block]) -> Iterator[Picture]:
+    for block in blocks:
+        match block:
+            case Picture():
+                yield block
+            case Grid(pictures):
+                yield from pictures
+            case Details(_, inner):
+                yield from _pictures(inner)
 
 
 def _data_uri(png: bytes) -> str:
@@ -137,6 +201,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.tests["passed"] = lambda cell: cell.startswith(PASSED)
+    environment.tests["missed"] = lambda cell: cell.startswith(MISSED)
     environment.filters["md"] = lambda text: Markup(escape_block(text))
     environment.filters["md_label"] = lambda text: Markup(escape_label(text))
     environment.filters["md_table"] = lambda table: Markup(table.markdown())

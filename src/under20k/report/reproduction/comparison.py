@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from under20k.formatting import percent, points
 from under20k.recipe.architecture import Architecture
 from under20k.recipe.limits import PARAMETER_LIMIT
-from under20k.report.bench import fraction_of_limit
+from under20k.report.bench import fraction_of_limit, in_points
+from under20k.report.document import MISSED, PASSED
 from under20k.report.reproduction.assignment import SPECIFIED, SpecifiedModel
 from under20k.report.tables import Table
 from under20k.report.words import NOTHING, TARGET, enumeration, mark, of_seeds
@@ -54,7 +55,7 @@ def comparison_table(benches: Sequence[Bench]) -> Table:
         ),
         Row(
             "Training − validation, points",
-            lambda b: points(b.gap),
+            lambda b: points_of(b, b.gap),
             lambda s: points(s.last_training - s.last_validation),
         ),
         Row("Seconds per training", lambda b: f"{b.statistics.time_s.mean:,.1f}{mark(b.times_differ_in)}"),
@@ -68,8 +69,8 @@ def seed_rows(single: bool) -> list[Row]:
     if single:
         reached = Row(
             f"≥ {TARGET} at the last epoch",
-            lambda b: "yes" if b.summary.reached_at_last else "no",
-            lambda s: "yes" if reaches_target(s.last_validation) else "no",
+            lambda b: yes_or_no(b.summary.reached_at_last == b.summary.n),
+            lambda s: yes_or_no(reaches_target(s.last_validation)),
         )
         return [reached, best]
     return [
@@ -95,6 +96,16 @@ def side_by_side(rows: Sequence[Row], benches: Sequence[Bench]) -> Table:
         for row, line in zip(rows, cells, strict=True):
             line += [row.ours(bench), *([row.specified(specified)] if specified else [])]
     return Table(tuple(header), tuple(map(tuple, cells)), caption=CAPTION, groups=tuple(groups))
+
+
+def yes_or_no(reached: bool) -> str:
+    """Return ``✓ yes`` or ``✗ no``."""
+    return f"{PASSED}yes" if reached else f"{MISSED}no"
+
+
+def points_of(bench: Bench, difference: float) -> str:
+    """Return a difference of a bench's accuracies, or of their means, to as many digits as these have."""
+    return points(difference) if bench.single else in_points(difference, sign=True)
 
 
 def first_epoch_text(bench: Bench) -> str:

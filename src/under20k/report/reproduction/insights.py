@@ -12,12 +12,14 @@ from under20k.report.reproduction.comparison import (
     by_architecture,
     first_epoch_text,
     names_of,
+    points_of,
     side_by_side,
 )
 from under20k.report.reproduction.pooling import HeadCost
 from under20k.report.tables import Table
 from under20k.report.words import NOTHING, TARGET, enumeration
 from under20k.runs.bench.bench import Bench
+from under20k.runs.bench.statistics import Sample
 from under20k.runs.metrics import learning_rate_drops
 
 
@@ -27,20 +29,20 @@ class Drop:
 
     epoch: int
     """The first epoch at the lower rate."""
-    before: float
-    after: float
-    """Accuracies after the last epoch at the higher rate and the first at the lower, means over the seeds."""
+    before: Sample
+    after: Sample
+    """The seeds' accuracies after the last epoch at the higher rate and the first at the lower."""
 
     @property
     def gain(self) -> float:
-        """Increase of validation accuracy."""
-        return self.after - self.before
+        """Increase of mean validation accuracy."""
+        return self.after.mean - self.before.mean
 
 
 def drops(bench: Bench) -> list[Drop]:
     """Return where the learning rate dropped, and the accuracies around each drop."""
     return [
-        Drop(after.epoch, bench.validation(before.epoch).mean, bench.validation(after.epoch).mean)
+        Drop(after.epoch, bench.validation(before.epoch), bench.validation(after.epoch))
         for before, after in learning_rate_drops(bench.recipe, bench.seeds[0].epochs)
     ]
 
@@ -62,22 +64,22 @@ def insights_table(benches: Sequence[Bench]) -> Table:
         ),
         Row(
             "Validation before the drop",
-            at_drop(lambda d: percent(d.before)),
+            at_drop(lambda d: str(d.before)),
             lambda s: percent(s.validation_around_drop[0]),
         ),
         Row(
             "Validation after the drop",
-            at_drop(lambda d: percent(d.after)),
+            at_drop(lambda d: str(d.after)),
             lambda s: percent(s.validation_around_drop[1]),
         ),
         Row(
             "Change at the drop, points",
-            at_drop(lambda d: points(d.gain)),
+            lambda b: points_of(b, found[0].gain) if (found := drops(b)) else NOTHING,
             lambda s: points(s.validation_around_drop[1] - s.validation_around_drop[0]),
         ),
         Row(
             "Training − validation at the last epoch, points",
-            lambda b: points(b.gap),
+            lambda b: points_of(b, b.gap),
             lambda s: points(s.last_training - s.last_validation),
         ),
         Row("Parameters of the head", of_head(lambda h: f"{h.head:,}")),
@@ -106,7 +108,7 @@ def insights(benches: Sequence[Bench]) -> list[str]:
 def drop_insight(benches: Sequence[Bench]) -> str:
     """Return how validation changed when the learning rate dropped; empty where it never did."""
     parts = [
-        f"from {percent(drop.before)} to {percent(drop.after)} ({points(drop.gain)} "
+        f"from {drop.before} to {drop.after} ({points_of(bench, drop.gain)} "
         f"points) in epoch {drop.epoch} for {bench.recipe.name}"
         for bench in benches
         for drop in drops(bench)
@@ -122,13 +124,13 @@ def speed_insight(benches: Sequence[Bench]) -> str:
     if len({bench.recipe.epochs for bench in benches}) < 2:
         return text
     common = min(bench.recipe.epochs for bench in benches)
-    equal = [f"{percent(bench.validation(common).mean)} for {bench.recipe.name}" for bench in benches]
+    equal = [f"{bench.validation(common)} for {bench.recipe.name}" for bench in benches]
     return f"{text} After epoch {common}, the last that all trained, validation is {enumeration(equal)}."
 
 
 def gap_insight(benches: Sequence[Bench]) -> str:
     """Return how far training accuracy is above validation accuracy, and the assignment's words for it."""
-    gaps = [f"{points(bench.gap)} points for {bench.recipe.name}" for bench in benches]
+    gaps = [f"{points_of(bench, bench.gap)} points for {bench.recipe.name}" for bench in benches]
     text = (
         f"Overfitting: training minus validation accuracy at the last epoch is {enumeration(gaps)}. "
         "Training accuracy is counted in training mode, where dropout and augmentation lower it."

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from under20k.checking.findings import Finding, missed, unmet_advice
 from under20k.files import write_text
 from under20k.formatting import percent
 from under20k.recipe.architecture import IMAGE_SIDE
 from under20k.recipe.limits import EPOCH_LIMIT, PARAMETER_LIMIT, TRAIN_IMAGES, VALIDATION_IMAGES
 from under20k.report.bench import seeds_text
-from under20k.report.check import verdicts_table
 from under20k.report.curves import curves_figure
-from under20k.report.document import Block, Bullets, Code, Document, Picture, Section, Text
+from under20k.report.document import Block, Bullets, Code, Details, Document, Grid, Picture, Section, Text
 from under20k.report.environment import environment_rows
 from under20k.report.figures import NOT_DRAWN, themed
 from under20k.report.reproduction.assignment import (
@@ -27,13 +24,14 @@ from under20k.report.reproduction.assignment import (
 from under20k.report.reproduction.claims import recipe_claim
 from under20k.report.reproduction.comparison import by_architecture, comparison_table, names_of
 from under20k.report.reproduction.insights import drops, insights, insights_table
-from under20k.report.reproduction.target import target_table, target_text
+from under20k.report.reproduction.mistakes import Mistakes, file_part, mistakes_blocks
+from under20k.report.reproduction.requirements import Verdicts, requirements
+from under20k.report.reproduction.target import headline, target_cards, target_table, target_text
 from under20k.report.tables import Table, architecture_table
 from under20k.report.text_lines import wrapped
 from under20k.report.words import (
     NOTHING,
     TARGET,
-    enumeration,
     mark,
     mark_notes,
     plural,
@@ -41,18 +39,22 @@ from under20k.report.words import (
 )
 from under20k.runs.bench.bench import Bench
 
-Verdicts = Mapping[str, Sequence[Finding]]
-"""Findings of the check, by recipe name."""
 
-
-def write_reproduction(benches: Sequence[Bench], verdicts: Verdicts, folder: Path, command: str) -> Path:
-    """Write ``report.html``, ``report.md`` and a PNG of curves per recipe.
+def write_reproduction(
+    benches: Sequence[Bench],
+    verdicts: Verdicts,
+    folder: Path,
+    command: str,
+    mistakes: Mistakes | None = None,
+) -> Path:
+    """Write ``report.html``, ``report.md`` and their pictures.
 
     Args:
         benches: At least one, each of another recipe.
         verdicts: What was checked, by recipe name.
         folder: Where the files go; made where it is missing.
         command: The command line that trained the seeds.
+        mistakes: Evaluations to draw.
 
     Returns:
         The path of ``report.html``.
@@ -60,7 +62,7 @@ def write_reproduction(benches: Sequence[Bench], verdicts: Verdicts, folder: Pat
     Raises:
         UserError: A file cannot be written.
     """
-    document = reproduction(benches, verdicts, command)
+    document = reproduction(benches, verdicts, command, mistakes)
     document.write_pictures(folder)
     write_text(folder / "report.md", document.markdown())
     # Written last: once the page exists, so do its pictures.
@@ -81,7 +83,12 @@ def reproduction_text(benches: Sequence[Bench], width: int | None = None) -> str
 
 
 def reproduction(
-    benches: Sequence[Bench], verdicts: Verdicts, command: str, *, drawn: bool = True
+    benches: Sequence[Bench],
+    verdicts: Verdicts,
+    command: str,
+    mistakes: Mistakes | None = None,
+    *,
+    drawn: bool = True,
 ) -> Document:
     """Return the report of at least one recipe.
 
@@ -89,29 +96,43 @@ def reproduction(
         benches: Each of another recipe.
         verdicts: What was checked, by recipe name.
         command: The command line that trained the seeds.
+        mistakes: Evaluations to draw; without any, the report has no section on misclassified images.
         drawn: Without, there are no PNGs: Markdown only names their files.
     """
+    wrong = mistakes_blocks(benches, mistakes) if mistakes else ()
+    epochs = tuple(
+        Details(f"{bench.recipe.name}, {seeds_text(bench)}", (seeds_epochs_table(bench),))
+        for bench in benches
+    )
     return Document(
-        f"MNIST with fewer than {PARAMETER_LIMIT:,} parameters: {names_of(benches)}",
-        overview(benches, command),
+        f"MNIST with fewer than {PARAMETER_LIMIT:,} parameters",
+        overview(benches, drawn=drawn),
         (
-            Section("Network structure", structure(benches)),
+            Section("Results", results(benches, command)),
             Section("Requirements", requirements(benches, verdicts)),
-            Section("Training configuration", (configuration_table(benches),)),
-            Section("Epochs", tuple(seeds_epochs_table(bench) for bench in benches)),
-            Section("Training curves", tuple(curves(bench, drawn=drawn) for bench in benches)),
+            *([Section("Misclassified images", wrong)] if wrong else []),
             Section("Model comparison", (comparison_table(benches),)),
             Section("Insights", (insights_table(benches), Bullets(tuple(insights(benches))))),
+            Section("Epochs", epochs),
+            Section("Training configuration", (configuration_table(benches),)),
+            Section("Network structure", structure(benches)),
             Section("Environment", (times_table(benches),)),
         ),
     )
 
 
-def overview(benches: Sequence[Bench], command: str) -> tuple[Block, ...]:
-    """Return which recipes reach the target, each one's result in a sentence or two, and the command."""
+def overview(benches: Sequence[Bench], *, drawn: bool) -> tuple[Block, ...]:
+    """Return which recipes reach the target, and their curves."""
     return (
-        Text(target_text(benches)),
-        target_table(benches),
+        Text(headline(benches)),
+        target_cards(benches),
+        Grid(tuple(curves(bench, drawn=drawn) for bench in benches)),
+    )
+
+
+def results(benches: Sequence[Bench], command: str) -> tuple[Block, ...]:
+    """Return each recipe's result in a sentence or two, the target, and the command."""
+    return (
         Bullets(tuple(map(recipe_claim, benches))),
         Text(
             f"The target is {TARGET} validation accuracy with fewer than {PARAMETER_LIMIT:,} parameters in "
@@ -127,32 +148,21 @@ def structure(benches: Sequence[Bench]) -> tuple[Block, ...]:
     fields = {bench.recipe.architecture.receptive_field for bench in benches}
     counted = " and ".join(f"{side}×{side}" for side in sorted(fields))
     covers = "It covers" if min(fields) >= IMAGE_SIDE else "Not in every model does it cover"
+    layers = []
+    for of in by_architecture(benches):
+        table, parameters = (
+            architecture_table(of[0].recipe, names_of(of)),
+            of[0].recipe.architecture.parameters,
+        )
+        summary = f"Layers of {names_of(of)}: {parameters:,} parameters"
+        layers.append(Details(summary, (table,)))
     return (
-        *(architecture_table(of[0].recipe, names_of(of)) for of in by_architecture(benches)),
         Text(
             f"The assignment states a receptive field of {RECEPTIVE_FIELD}×{RECEPTIVE_FIELD} pixels. "
             f"Including padding, it is {counted}. {covers} the {IMAGE_SIDE}×{IMAGE_SIDE} image."
         ),
+        *layers,
     )
-
-
-def requirements(benches: Sequence[Bench], verdicts: Verdicts) -> tuple[Block, ...]:
-    """Return the rules that each model misses, then each requirement with its evidence."""
-    summaries, tables = [], []
-    for name in (bench.recipe.name for bench in benches):
-        checked = verdicts.get(name, ())
-        if not checked:
-            summaries.append(f"{name}: no requirement was checked.")
-            continue
-        met = sum(finding.passed for finding in checked)
-        text = f"{name} meets {met} of {plural(len(checked), 'requirement')}"
-        if rules := missed(checked):
-            text += f"; missed: {enumeration(rules)}"
-        if advice := unmet_advice(checked):
-            text += f"; advised and not met: {enumeration(advice)}"
-        summaries.append(f"{text}.")
-        tables.append(verdicts_table(checked, name))
-    return (Bullets(tuple(summaries)), *tables)
 
 
 def configuration_table(benches: Sequence[Bench]) -> Table:
@@ -194,7 +204,7 @@ def seeds_epochs_table(bench: Bench) -> Table:
     specified = SPECIFIED.get(bench.recipe.name)
     stated = specified.epochs if specified else ()
     dropped = {drop.epoch for drop in drops(bench)}
-    mean = "" if bench.single else ", mean"
+    mean = "" if bench.single else ", mean ± sd"
     header = ["Epoch", "Learning rate", f"Training{mean}", f"Validation{mean}"]
     header += [] if bench.single else ["Lowest and highest"]
     rows = []
@@ -208,7 +218,6 @@ def seeds_epochs_table(bench: Bench) -> Table:
     return Table(
         (*header, "Note"),
         tuple(rows),
-        caption=f"{bench.recipe.name}, {seeds_text(bench)}",
         align="r" * len(header) + "l",
         marked=frozenset(epoch - 1 for epoch in dropped),
     )
@@ -217,9 +226,9 @@ def seeds_epochs_table(bench: Bench) -> Table:
 def _epoch_cells(bench: Bench, epoch: int) -> list[str]:
     """Return learning rate, training and validation accuracy, and of several seeds the range."""
     training, validation = bench.training(epoch), bench.validation(epoch)
-    rate = f"{bench.seeds[0].epochs[epoch - 1].learning_rate:g}"
+    rate = f"{bench.seeds[0].epochs[epoch - 1].learning_rate:.3g}"
     spread = [] if bench.single else [validation.range]
-    return [rate, percent(training.mean), str(validation), *spread]
+    return [rate, str(training), str(validation), *spread]
 
 
 def _epoch_notes(bench: Bench, epoch: int, dropped: bool) -> str:
@@ -233,11 +242,11 @@ def _epoch_notes(bench: Bench, epoch: int, dropped: bool) -> str:
 def curves(bench: Bench, *, drawn: bool = True) -> Picture:
     """Return the training curves of one recipe; not ``drawn``, it has no PNG."""
     recipe, last = bench.recipe, bench.recipe.epochs
-    file = "curves-{}.png".format(re.sub(r"[^\w+=,.-]", "_", recipe.name))
+    file = f"curves-{file_part(recipe.name)}.png"
     mean = "" if bench.single else "mean "
     alt = (
         f"Training and validation accuracy by epoch of {recipe.name}, {seeds_text(bench)}, with the target "
-        f"of {TARGET}. After epoch {last}, {mean}training accuracy is {percent(bench.training(last).mean)} "
+        f"of {TARGET}. After epoch {last}, {mean}training accuracy is {bench.training(last)} "
         f"and {mean}validation accuracy {bench.summary.last}."
     )
     runs = [seed.epochs for seed in bench.seeds]

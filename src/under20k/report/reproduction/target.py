@@ -5,19 +5,46 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from under20k.formatting import percent
+from under20k.report.document import MISSED, PASSED, Cards
 from under20k.report.reproduction.assignment import SPECIFIED
 from under20k.report.tables import Table
 from under20k.report.words import NOTHING, P_VALUE, TARGET, enumeration, p_text, plural
 from under20k.runs.bench.bench import Bench
 from under20k.runs.bench.statistics import reaches_target
 
+ACCURACY = "Validation accuracy, last epoch"
+VERDICT = f"Target {TARGET}"
+
+
+def headline(benches: Sequence[Bench]) -> str:
+    """Return how many recipes reach the target, and which do not, in a sentence; at least one recipe."""
+    missed = [bench.recipe.name for bench in benches if not reaches_target(bench.summary.last.mean)]
+    reached, n = len(benches) - len(missed), len(benches)
+    if n == 1:
+        subject = f"{benches[0].recipe.name} {'misses' if missed else 'reaches'}"
+    elif not missed or not reached:
+        subject = f"{'None' if missed else 'All'} of the {n} recipes reach"
+    else:
+        subject = f"{reached} of {n} recipes {'reaches' if reached == 1 else 'reach'}"
+    text = f"{subject} {TARGET} validation accuracy at the last epoch, {_over(benches)}"
+    return (
+        f"{text}; {enumeration(missed)} {'misses' if len(missed) == 1 else 'miss'} it."
+        if reached and missed
+        else f"{text}."
+    )
+
+
+def target_cards(benches: Sequence[Bench]) -> Cards:
+    """Return ``target_table`` as cards."""
+    return Cards(target_table(benches), VERDICT, ACCURACY)
+
 
 def target_table(benches: Sequence[Bench]) -> Table:
     """Return a row a recipe: its last epochs, and how they compare to the target."""
     header = (
         "Recipe",
-        "Validation accuracy, last epoch",
-        f"Reaches {TARGET}",
+        ACCURACY,
+        VERDICT,
         f"Seeds ≥ {TARGET}, last epoch",
         "Parameters",
         "Epochs",
@@ -37,7 +64,7 @@ def _row(bench: Bench) -> tuple[str, ...]:
     return (
         recipe.name,
         str(summary.last),
-        "yes" if reaches_target(summary.last.mean) else "no",
+        f"{PASSED}reached" if reaches_target(summary.last.mean) else f"{MISSED}missed",
         f"{summary.reached_at_last} of {summary.n}",
         f"{recipe.architecture.parameters:,}",
         str(recipe.epochs),
@@ -49,10 +76,6 @@ def _row(bench: Bench) -> tuple[str, ...]:
 
 def target_text(benches: Sequence[Bench]) -> str:
     """Return which recipes reach the target and which do not, a sentence each; at least one recipe."""
-    sizes = sorted({bench.summary.n for bench in benches})
-    over = (
-        "one seed each" if sizes == [1] else f"by the mean over {enumeration([str(n) for n in sizes])} seeds"
-    )
     reached, missed = (
         [
             f"{bench.recipe.name} ({_last(bench)})"
@@ -62,8 +85,16 @@ def target_text(benches: Sequence[Bench]) -> str:
         for reaches in (True, False)
     )
     return (
-        f"At or above {TARGET} at the last epoch, {over}: {enumeration(reached or ['none'])}. "
+        f"At or above {TARGET} at the last epoch, {_over(benches)}: {enumeration(reached or ['none'])}. "
         f"Below it: {enumeration(missed or ['none'])}."
+    )
+
+
+def _over(benches: Sequence[Bench]) -> str:
+    """Return ``one seed each`` or ``by the mean over 10 seeds``."""
+    sizes = sorted({bench.summary.n for bench in benches})
+    return (
+        "one seed each" if sizes == [1] else f"by the mean over {enumeration([str(n) for n in sizes])} seeds"
     )
 
 
