@@ -13,6 +13,7 @@ from tests.support import ROOT
 from under20k.data import Mnist, load
 
 pytest_plugins = [
+    "tests.support.browser",
     "tests.support.cpu_time",
     "tests.support.downloads",
     "tests.support.pages",

@@ -15,6 +15,7 @@ TOPICS = {
     "data": {"search"},
     "engine": {"engine_state", "golden_bits", "planned_dropout", "rotation"},
     "recipe": {"affine", "dropout_masks", "recipe_json", "schedule"},
+    "report": {"browser"},
     "report/reproduction": {"committed"},
     "runs": {"run_damage"},
     "runs/bench": {"pairs"},

@@ -32,6 +32,14 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Heading:
+    """A heading within a section."""
+
+    text: str
+    kind = "heading"
+
+
+@dataclass(frozen=True)
 class Bullets:
     """A list of plain texts."""
 
@@ -66,6 +74,13 @@ class Picture:
         return f"{self.file.removesuffix('.png')}-dark.png"
 
     @property
+    def size(self) -> tuple[int, int] | None:
+        """Width and height of ``png`` in pixels; None where it is not drawn."""
+        if len(self.png) < 24:
+            return None
+        return int.from_bytes(self.png[16:20]), int.from_bytes(self.png[20:24])
+
+    @property
     def data_uri(self) -> str:
         """The image as a data URI."""
         return _data_uri(self.png)
@@ -83,7 +98,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Grid:
-    """Pictures side by side where there is room for two."""
+    """Pictures side by side where there is room for two, at the same scale."""
 
     pictures: tuple[Picture, ...]
     kind = "grid"
@@ -128,7 +143,7 @@ class Details:
     kind = "details"
 
 
-Block = Text | Bullets | Code | Picture | Table | Grid | Cards | Details
+Block = Text | Heading | Bullets | Code | Picture | Table | Grid | Cards | Details
 
 
 @dataclass(frozen=True)
@@ -190,6 +205,13 @@ def _data_uri(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
 
 
+def _unbroken(text: str) -> str:
+    """Keep ``99.417 ± 0.036 %`` on one line."""
+    return re.sub(
+        r"(?<=\d) ± ([\d.]+) %", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}\\1\N{NO-BREAK SPACE}%", text
+    )
+
+
 @cache
 def _environment() -> Environment:
     # Autoescape applies to Markdown too: text that no filter below has escaped comes out as entities.
@@ -201,6 +223,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["unbroken"] = _unbroken
     environment.tests["passed"] = lambda cell: cell.startswith(PASSED)
     environment.tests["missed"] = lambda cell: cell.startswith(MISSED)
     environment.filters["md"] = lambda text: Markup(escape_block(text))

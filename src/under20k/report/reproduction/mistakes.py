@@ -10,7 +10,7 @@ import numpy as np
 
 from under20k.data import Split
 from under20k.engine.evaluation import Evaluation
-from under20k.report.document import Block, Grid, Picture, Text
+from under20k.report.document import Block, Grid, Heading, Picture, Text
 from under20k.report.evaluation import confusion_figure, gallery_figure, headline
 from under20k.report.figures import png
 from under20k.report.words import enumeration, plural
@@ -37,9 +37,8 @@ def mistakes_blocks(benches: Sequence[Bench], mistakes: Mistakes) -> tuple[Block
     blocks: list[Block] = []
     for name in (bench.recipe.name for bench in benches):
         if evaluation := mistakes.evaluations.get(name):
-            blocks.append(
-                Text(f"{name}, seed {mistakes.seed}: {headline(evaluation)}. {confusions(evaluation)}")
-            )
+            blocks.append(Heading(f"{name}, seed {mistakes.seed}"))
+            blocks.append(Text(f"{headline(evaluation)}. {confusions(evaluation)}"))
             blocks.append(
                 Grid((confusion_picture(name, evaluation), gallery_picture(name, evaluation, mistakes)))
             )
