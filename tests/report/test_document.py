@@ -3,8 +3,20 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markupsafe import escape
 
-from under20k.report.document import Bullets, Code, Document, Picture, Section, Text
+from under20k.report.document import (
+    Bullets,
+    Cards,
+    Code,
+    Details,
+    Document,
+    Grid,
+    Heading,
+    Picture,
+    Section,
+    Text,
+)
 from under20k.report.markdown import one_line
 from under20k.report.tables import Table
 
@@ -30,7 +42,70 @@ def test_html_names_rows_and_columns(outline_of):
     scopes = [attributes.get("scope") for tag, attributes in outline.tags if tag == "th"]
     assert scopes == ["col", "col", "row", "row"]
     assert ("html", {"lang": "en"}) in outline.tags
-    assert [attributes for tag, attributes in outline.tags if tag == "tr"] == [{}, {}, {"class": "marked"}]
+    row = {"role": "row"}
+    rows = [attributes for tag, attributes in outline.tags if tag == "tr"]
+    assert rows == [row, row, {**row, "class": "marked"}]
+    labels = [attributes["data-label"] for tag, attributes in outline.tags if tag == "td"]
+    assert labels == ["b", "b"]
+
+
+def test_what_is_met_and_missed_has_a_class_of_its_own(outline_of):
+    table = Table(("a", "b", "c"), (("r", "✓ passed", "✗ failed"), ("s", "passed ✓", "–")))
+    outline = outline_of(Document("t", (table,)).html())
+    assert [attributes["class"] for tag, attributes in outline.tags if tag == "td"] == [
+        "r pass",
+        "r fail",
+        "r",
+        "r none",
+    ]
+
+
+def test_cards_are_a_table_in_markdown_and_leave_out_what_is_missing(outline_of):
+    table = Table(
+        ("Recipe", "Epochs", "Accuracy", "Target", "p"), (("small", "2", "99.41%", "✓ reached", "–"),)
+    )
+    document = Document("t", (Cards(table, verdict="Target", figure="Accuracy"),))
+    assert document.markdown() == f"# t\n\n{table.markdown()}\n"
+    outline = outline_of(document.html())
+    assert outline.of("p") == ["small", "✓ reached", "99.41%"]
+    assert (outline.of("dt"), outline.of("dd")) == (["Epochs"], ["2"])
+    assert ("li", {"class": "card pass"}) in outline.tags
+
+
+def test_details_are_folded_in_both(outline_of, hostile):
+    table = Table(("a", "b"), (("c", "1"),))
+    document = Document("t", (), (Section("S", (Details(hostile, (Heading("H"), Text("*x*"), table)),)),))
+    outline = outline_of(document.html())
+    assert outline.of("summary") == [hostile]
+    assert outline.of("h3") == ["H"]
+    assert document.markdown() == (
+        f"# t\n\n## S\n\n<details>\n<summary>{escape(hostile)}</summary>\n\n### H\n\n\\*x\\*\n\n"
+        f"{table.markdown()}\n\n</details>\n"
+    )
+
+
+def test_dark_pictures_in_both(outline_of, tmp_path):
+    light, dark = b"\x89PNG1", b"\x89PNG2"
+    folded = Details("d", (Picture("c.png", light, "C"),))
+    pictures = Grid((Picture("a b.png", light, '"A"', dark), Picture("b.png", light, "B")))
+    document = Document("t", (pictures, folded))
+    assert document.markdown() == (
+        '# t\n\n<picture><source media="(prefers-color-scheme: dark)" srcset="a%20b-dark.png">'
+        '<img src="a%20b.png" alt="&#34;A&#34;"></picture>\n\n![B](b.png)\n\n'
+        "<details>\n<summary>d</summary>\n\n![C](c.png)\n\n</details>\n"
+    )
+    tags = outline_of(document.html()).tags
+    (source,) = [attributes for tag, attributes in tags if tag == "source"]
+    assert source["media"] == "screen and (prefers-color-scheme: dark)"  # on paper all are light
+    assert source["srcset"] == pictures.pictures[0].dark_data_uri
+    assert [attributes["alt"] for tag, attributes in tags if tag == "img"] == ['"A"', "B", "C"]
+    document.write_pictures(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        "a b.png": light,
+        "a b-dark.png": dark,
+        "b.png": light,
+        "c.png": light,
+    }
 
 
 def test_contents_link_to_the_sections(outline_of):

@@ -78,7 +78,7 @@ def make_run(tmp_path: Path, metrics_of: Callable[..., list[EpochMetrics]]) -> C
 
 HOSTILE = """<script>alert("1")</script> & 'a' | `b` *c* [d](http://e) ![f](g) {{ h }} ~~i~~ <!-- \\ -->"""
 
-VOID = {"meta", "br", "img"}
+VOID = {"meta", "br", "img", "source"}
 
 
 class Outline(html.parser.HTMLParser):

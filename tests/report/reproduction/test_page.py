@@ -5,12 +5,14 @@ from dataclasses import replace
 
 import pytest
 
+from tests.support.benches import bench_of
 from under20k.checking.findings import Finding
 from under20k.errors import UserError
 from under20k.recipe.named import MINIMAL, MINIMAL_PLUS, REGULARIZED, REGULARIZED_PLUS
 from under20k.report.reproduction.assignment import SPECIFIED
 from under20k.report.reproduction.comparison import comparison_table
 from under20k.report.reproduction.page import reproduction_text, write_reproduction
+from under20k.report.reproduction.target import headline
 from under20k.runs.bench.bench import Bench
 from under20k.runs.run import Run
 
@@ -44,7 +46,8 @@ def report(make_run, tmp_path):
         page = write_reproduction(benches, VERDICTS, tmp_path / "report", COMMAND)
         assert page == tmp_path / "report" / "report.html"
         markdown = (tmp_path / "report" / "report.md").read_text(encoding="utf-8")
-        return markdown, page.read_text(encoding="utf-8")
+        # Figures that the page keeps on one line.
+        return markdown, page.read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
 
     return write
 
@@ -94,7 +97,7 @@ def test_the_comparison_agrees_with_the_runs(report):
         "Epochs": ["12", "12", "8", "8"],
         "First epoch ≥ 99.40%": ["12", "12", "none", "8"],
         "Last-epoch validation accuracy": ["99.40%", "99.40%", "99.39%", "99.41%"],
-        "≥ 99.40% at the last epoch": ["yes", "yes", "no", "yes"],
+        "≥ 99.40% at the last epoch": ["✓ yes", "✓ yes", "✗ no", "✓ yes"],
         "Best-epoch validation (selected, not the result)": ["99.40%", "–", "99.39%", "–"],
         "Last-epoch training accuracy": ["99.74%", "99.74%", "99.86%", "99.85%"],
         "Training − validation, points": ["+0.34", "+0.34", "+0.47", "+0.44"],
@@ -122,11 +125,32 @@ def test_who_reaches_the_target_comes_first(report):
     markdown, page = report()
     for text in (markdown, page):
         assert (
-            "At or above 99.40% at the last epoch, one seed each: regularized (99.40%). Below it: minimal "
-            "(99.39%)."
+            "1 of 2 recipes reaches 99.40% validation accuracy at the last epoch, one seed each; minimal "
+            "misses it."
         ) in text
+        verdicts = [text.index(sign) for sign in ("✓ reached", "✗ missed")]
+        assert text.index("1 of 2 recipes") < min(verdicts)
+        assert max(verdicts) < min(text.index("regularized: 19,204"), text.index("Requirements"))
     lead = markdown.split("## ")[0]
-    assert lead.index("At or above 99.40%") < lead.index("- regularized: ")
+    assert re.search(r"^\| regularized .* 99.40% \| +✓ reached \|", lead, re.MULTILINE)
+    assert re.search(r"^\| minimal .* 99.39% \| +✗ missed \|", lead, re.MULTILINE)
+    assert lead.index("✗ missed") < lead.index("![Training and validation accuracy")
+
+
+def test_the_headline_counts_recipes():
+    good, bad = 0.9941, 0.9939
+
+    def line(*last: float) -> str:
+        recipes = (REGULARIZED, MINIMAL, REGULARIZED_PLUS)
+        return headline([bench_of([value], recipe) for recipe, value in zip(recipes, last, strict=False)])
+
+    end = "99.40% validation accuracy at the last epoch, one seed each"
+    assert line(good, good, good) == f"All 3 recipes reach {end}."
+    assert line(bad, bad, bad) == f"None of the 3 recipes reaches {end}."
+    assert line(good, bad, good) == f"2 of 3 recipes reach {end}; minimal misses it."
+    assert line(bad, bad, good) == f"1 of 3 recipes reaches {end}; regularized and minimal miss it."
+    assert line(good) == f"regularized reaches {end.removesuffix(' each')}."
+    assert line(bad) == f"regularized misses {end.removesuffix(' each')}."
 
 
 def test_who_reaches_the_target_over_seeds(make_run, tmp_path):
@@ -143,20 +167,24 @@ def test_who_reaches_the_target_over_seeds(make_run, tmp_path):
     page = write_reproduction(benches, {}, tmp_path / "report", COMMAND)
     text = page.with_suffix(".md").read_text(encoding="utf-8")
     assert (
+        "3 of 4 recipes reach 99.40% validation accuracy at the last epoch, by the mean over 3 seeds; "
+        "minimal misses it."
+    ) in text
+    assert (
         "At or above 99.40% at the last epoch, by the mean over 3 seeds: regularized (99.420 ± 0.010 %; 3 of "
         "3 seeds), regularized-plus (99.410 ± 0.010 %; 3 of 3 seeds) and minimal-plus (99.400 ± 0.000 %; 3 "
         "of 3 seeds). Below it: minimal (99.397 ± 0.021 %; 1 of 3 seeds)."
-    ) in text
+    ) in reproduction_text(benches)
     rows = {
         cells[0]: [cells[2], cells[3], *cells[6:]]
         for line in text.split("## ")[0].splitlines()
         if line.startswith("| ") and (cells := [cell.strip() for cell in line.strip("|").split("|")])
     }
     # t = 0.02 / (0.01 / √3) has p = (1 − t / √(t² + 2)) / 2 with two degrees of freedom.
-    assert rows["regularized"] == ["yes", "3 of 3", "3 of 3", "0.037", "99.40%"]
-    assert rows["regularized-plus"] == ["yes", "3 of 3", "3 of 3", "0.11", "–"]
-    assert rows["minimal-plus"] == ["yes", "3 of 3", "3 of 3", "1.0", "–"]
-    assert rows["minimal"][:3] == ["no", "1 of 3", "1 of 3"]
+    assert rows["regularized"] == ["✓ reached", "3 of 3", "3 of 3", "0.037", "99.40%"]
+    assert rows["regularized-plus"] == ["✓ reached", "3 of 3", "3 of 3", "0.11", "–"]
+    assert rows["minimal-plus"] == ["✓ reached", "3 of 3", "3 of 3", "1.0", "–"]
+    assert rows["minimal"][:3] == ["✗ missed", "1 of 3", "1 of 3"]
     assert rows["minimal"][4] == "99.41%"
     for name in ("regularized", "minimal"):
         assert f"The architecture is that of {name}; the assignment trains it otherwise." in text
@@ -245,7 +273,14 @@ def test_several_seeds(report):
     assert measured["Seeds ≥ 99.40% at any epoch"] == ["3 of 3 seeds", "–", "2 of 3 seeds", "–"]
     assert measured["First epoch ≥ 99.40%"][2] == "7–8 (2 of 3 seeds)"
     _, table = tables(markdown, "Epochs")
-    assert table[8][:5] == ["8", "0.01", "99.88%", "99.400 ± 0.036 %", "99.37–99.44%"]
+    # Training 99.86, 99.88 and 99.90: mean 99.88, deviations −2, 0 and 2.
+    assert table[8][:5] == ["8", "0.01", "99.880 ± 0.020 %", "99.400 ± 0.036 %", "99.37–99.44%"]
+    assert measured["Training − validation, points"][2] == "+0.480"
+    before, after = (
+        measures(markdown, "Insights")[f"Validation {when} the drop"][2] for when in ("before", "after")
+    )
+    assert (before, after) == ("99.020 ± 0.000 %", "99.383 ± 0.023 %")
+    assert measures(markdown, "Insights")["Change at the drop, points"][2] == "+0.363"
     assert table[8][5:] == ["99.85%", "99.41%", "first ≥ 99.40%: 1 seed"]
     assert table[7][7] == "learning rate drop, first ≥ 99.40%: 1 seed"
 
@@ -263,6 +298,13 @@ def test_the_page_needs_nothing_but_itself(report, outline_of):
     assert set(targets) <= ids
 
 
+def texts_of(page: str, name: str) -> list[str]:
+    """The texts of paragraphs of a class, without what screen readers alone are told."""
+    found = re.findall(rf'<p class="{name}">(?:<span class="heard">.*?</span>)?(.*?)</p>', page)
+    assert found
+    return found
+
+
 def test_the_twin_gives_the_same_text(report, outline_of):
     markdown, page = report()
     outline = outline_of(page)
@@ -271,6 +313,13 @@ def test_the_twin_gives_the_same_text(report, outline_of):
         *tables(lead, "lead"),
         *(table for title in outline.of("h2") for table in tables(markdown, title)),
     ]
+    # The first is shown as cards.
+    cards, *shown = shown
+    facts = dict(zip(outline.of("dt"), outline.of("dd"), strict=True))
+    headings, *recipes = cards
+    assert [row[3] for row in recipes] == texts_of(page, "figure")
+    assert [row[4] for row in recipes] == texts_of(page, "verdict")
+    assert facts["Parameters"] == dict(zip(headings, recipes[-1], strict=True))["Parameters"] == "14,116"
     assert len(shown) == sum(tag == "table" for tag, _ in outline.tags)
     # In a row's order: the HTML writes the same cells, but for those that are empty.
     cells = [cell for table in shown for row in table for cell in row if cell]

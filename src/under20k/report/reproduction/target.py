@@ -17,21 +17,20 @@ VERDICT = f"Target {TARGET}"
 
 
 def headline(benches: Sequence[Bench]) -> str:
-    """Return how many recipes reach the target, and which do not, in a sentence; at least one recipe."""
+    """Return how many recipes reach the target, and which miss it, in a sentence; at least one recipe."""
+    names = [bench.recipe.name for bench in benches]
     missed = [bench.recipe.name for bench in benches if not reaches_target(bench.summary.last.mean)]
-    reached, n = len(benches) - len(missed), len(benches)
-    if n == 1:
-        subject = f"{benches[0].recipe.name} {'misses' if missed else 'reaches'}"
-    elif not missed or not reached:
-        subject = f"{'None' if missed else 'All'} of the {n} recipes reach"
+    reached, rest = len(names) - len(missed), ""
+    if len(names) == 1:
+        subject = f"{names[0]} {'misses' if missed else 'reaches'}"
+    elif not missed:
+        subject = f"All {len(names)} recipes reach"
+    elif not reached:
+        subject = f"None of the {len(names)} recipes reaches"
     else:
-        subject = f"{reached} of {n} recipes {'reaches' if reached == 1 else 'reach'}"
-    text = f"{subject} {TARGET} validation accuracy at the last epoch, {_over(benches)}"
-    return (
-        f"{text}; {enumeration(missed)} {'misses' if len(missed) == 1 else 'miss'} it."
-        if reached and missed
-        else f"{text}."
-    )
+        subject = f"{reached} of {len(names)} recipes {'reaches' if reached == 1 else 'reach'}"
+        rest = f"; {enumeration(missed)} {'misses' if len(missed) == 1 else 'miss'} it"
+    return f"{subject} {TARGET} validation accuracy at the last epoch, {_over(benches)}{rest}."
 
 
 def target_cards(benches: Sequence[Bench]) -> Cards:
@@ -93,9 +92,9 @@ def target_text(benches: Sequence[Bench]) -> str:
 def _over(benches: Sequence[Bench]) -> str:
     """Return ``one seed each`` or ``by the mean over 10 seeds``."""
     sizes = sorted({bench.summary.n for bench in benches})
-    return (
-        "one seed each" if sizes == [1] else f"by the mean over {enumeration([str(n) for n in sizes])} seeds"
-    )
+    if sizes == [1]:
+        return "one seed each" if len(benches) > 1 else "one seed"
+    return f"by the mean over {enumeration([str(n) for n in sizes])} seeds"
 
 
 def _last(bench: Bench) -> str:
