@@ -17,7 +17,7 @@ PIP      := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 .DELETE_ON_ERROR:
 .PHONY: help reproduce test test-all check format readme claims clean
 .PHONY: records records-nightly reproduction reproduction-torch benchmark
-.PHONY: test-lowest test-variants check-packages sanitize
+.PHONY: browser test-lowest test-variants check-packages sanitize
 
 help:                                 ## list the targets
 	@awk -F ':.*## *' '/^[a-z-]+:.*## / { printf "%-20s%s\n", $$1, $$2 }' Makefile
@@ -76,7 +76,7 @@ keep = cd $(1)/benches && for bench in *; do mkdir -p "$(CURDIR)/results/$(2)/$$
 reproduction: $(VENV)/installed       ## train ten seeds of each recipe; rewrite results/ and docs/reproduction (hours)
 	mkdir -p $(FRESH)
 	cd $(FRESH) && $(CURDIR)/$(BIN)/under20k reproduce --seeds 0-9
-	cp $(FRESH)/report/*.md $(FRESH)/report/*.png docs/reproduction/
+	cp $(FRESH)/report/report.md $(FRESH)/report/curves-*.png docs/reproduction/
 	$(call keep,$(FRESH),reproduction)
 	$(BIN)/python -m tools.readme
 
@@ -91,6 +91,15 @@ benchmark: $(VENV)/installed-benchmark ## time the native engine against PyTorch
 
 
 # Tests in other environments.
+
+BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
+
+# The tests of pages skip without one. With UNDER20K_BROWSER=required they fail.
+browser:                              ## install Chromium for the tests of pages, where no browser is and apt-get may
+	@for name in $(BROWSERS); do command -v $$name && exit; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+		apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends chromium fonts-dejavu-core; \
+	else echo "no Chromium or Chrome is on PATH; install one" >&2; exit 1; fi
 
 # Without the native engine: all that it needs of the dependencies is NumPy, as the rest does.
 LOWEST_TESTS = tests/runs/test_run.py tests/runs/test_locks.py tests/runs/test_provenance.py tests/report/test_contact_sheet.py \

@@ -112,8 +112,9 @@ def test_everything_is_trained_and_reported(trained):
     runs = {name: Run.open(trained / "runs" / name) for name in NAMES}
     assert all({file.name for file in run.path.iterdir()} == command.TRAINED for run in runs.values())
     files = {path.name for path in (trained / "report").iterdir()}
-    pictures = {"curves-regularized.png", "curves-minimal.png"}
-    assert files == {"report.html", "report.md"} | pictures
+    kinds = ("curves", "confusion", "misclassified")
+    pictures = {f"{kind}-{name}.png" for kind in kinds for name in ("regularized", "minimal")}
+    assert {name.replace("-dark.png", ".png") for name in files} == {"report.html", "report.md"} | pictures
 
     results = ["regularized", "minimal"]
     folders = {path.name for path in (trained / "benches").iterdir()}
@@ -157,6 +158,10 @@ def test_everything_is_trained_and_reported(trained):
         text = (trained / "report" / f"report.{kind}").read_text()
         assert "This is not the recipe regularized" in text
         assert f"{50 * sum(accuracies):.3f}" in text
+        # The models of seed 0, evaluated again.
+        for name in results:
+            right = round(10_000 * runs[f"{name}-0"].metrics()[-1].validation_accuracy)
+            assert f"{right:,} of 10,000 images correct ({right / 10_000:.2%}). Most often confused: " in text
 
 
 @pytest.mark.slow
