@@ -1,6 +1,7 @@
 """The reports in a browser: nothing is cut off, on wide screens and narrow ones, light, dark and in print."""
 
 import io
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,8 @@ from under20k.report.reproduction.page import write_reproduction
 WIDTHS = (1280, 1024, 768, 390, 360)
 PHONE = 390
 SCREEN = (1280, 800)
+A4 = 703
+"""Pixels across a sheet between margins of 12 mm."""
 CONTRAST = 4.5
 """Least ratio of luminances of text and its ground: AA of WCAG 2."""
 WHITE, BLACK = [255, 255, 255], [0, 0, 0]
@@ -103,6 +106,31 @@ def test_nothing_is_cut_off(opened, report, width):
     assert page.evaluate("document.documentElement.scrollWidth") == width
     assert page.locator("table").count() >= 12
     assert page.evaluate(CUT) == []
+
+
+# Words of tables that stand on two lines; a hyphen may end a line, as may a slash.
+BROKEN = """() => {
+  const found = [], range = document.createRange();
+  for (const cell of document.querySelectorAll('th, td')) {
+    const text = cell.firstChild;
+    if (!text || getComputedStyle(cell.closest('thead') ?? cell).clipPath !== 'none') continue;
+    for (const word of text.data.matchAll(/[^\\s\\-–—/]+/g)) {
+      range.setStart(text, word.index);
+      range.setEnd(text, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map(box => Math.round(box.top))).size > 1) found.push(word[0]);
+    }
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize(("width", "media"), [*((width, "screen") for width in WIDTHS), (A4, "print")])
+def test_no_word_of_a_table_is_broken(opened, report, width, media):
+    page = opened(report, width)
+    page.emulate_media(media=media)
+    # A commit's hash is longer than a phone's line.
+    broken = [word for word in page.evaluate(BROKEN) if not re.fullmatch("[0-9a-f]{40}", word)]
+    assert broken == []
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -268,9 +296,9 @@ def test_print_unfolds_everything_on_white(opened, two_pictures):
 
 
 def test_a_printed_page_cuts_no_table(opened, report):
-    page = opened(report, width=703, unfold=False)  # an A4 sheet between margins of 12 mm
+    page = opened(report, A4, unfold=False)
     page.emulate_media(media="print")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 703
+    assert page.evaluate("document.documentElement.scrollWidth") <= A4
     assert page.evaluate(CUT) == []
     assert page.pdf(format="A4").startswith(b"%PDF")
 
