@@ -164,7 +164,7 @@ def write_bench_report(bench: Bench, folder: Path) -> None:
 def bench_document(bench: Bench) -> Document:
     """Return the report of a bench."""
     picture = seeds_picture(bench, PICTURE, bench.recipe.name)
-    lead: list[Block] = [Text(claim(bench)), bench_table([bench])]
+    lead: list[Block] = [Text(claim(bench)), picture, bench_table([bench])]
     if bench.not_a_claim:
         lead.insert(1, Text(not_a_claim(bench)))
     if bench.failures:
@@ -175,7 +175,7 @@ def bench_document(bench: Bench) -> Document:
     return Document(
         f"{bench.recipe.name}, {plural(len(bench.seeds), 'seed')}",
         tuple(lead),
-        (Section("Seeds", (picture, seeds_table(bench))), Section("Environment", (environment,))),
+        (Section("Seeds", (seeds_table(bench),)), Section("Environment", (environment,))),
     )
 
 

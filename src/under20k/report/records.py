@@ -154,6 +154,7 @@ def record_document(record: Record, *, drawn: bool = True) -> Document:
     if record.timing is not None:
         lead.append(Text(timing_text(record.timing)))
     lead += [
+        seeds_picture(bench, PICTURE, record.name, drawn=drawn),
         bench_table([bench], [record.name]),
         Text("The command that trained it:"),
         Code(bench.command),
@@ -167,13 +168,12 @@ def record_document(record: Record, *, drawn: bool = True) -> Document:
         "Parameters": f"{bench.recipe.architecture.parameters:,}",
         "Multiply-accumulates": f"{bench.recipe.architecture.macs:,}",
     }
-    picture = seeds_picture(bench, PICTURE, record.name, drawn=drawn)
     return Document(
         f"{record.track}: {record.name}",
         tuple(lead),
         (
             Section("Recipe", (recipe_table(bench.recipe, facts),)),
-            Section("Seeds", (picture, record_seeds_table(record))),
+            Section("Seeds", (record_seeds_table(record),)),
             Section("Environment", (environment,)),
         ),
     )

@@ -42,7 +42,7 @@ def write_run_report(run: Run) -> None:
 def run_document(run: Run, metrics: Sequence[EpochMetrics], curves: Picture) -> Document:
     """Return the report of a run of at least one epoch."""
     command = run.environment.get("command")
-    lead: list[Block] = [Text(run_claim(run, metrics)), claim_table(run, metrics)]
+    lead: list[Block] = [Text(run_claim(run, metrics)), curves, claim_table(run, metrics)]
     if command:
         lead += [Text("The command that trained it:"), Code(str(command))]
     pixels = {"Input": f"{INPUT}, of pixels x from 0 (background) to 255"}
@@ -50,7 +50,7 @@ def run_document(run: Run, metrics: Sequence[EpochMetrics], curves: Picture) -> 
         f"{run.recipe.name}, seed {run.seed}",
         tuple(lead),
         (
-            Section("Epochs", (epochs_table(run, metrics), curves)),
+            Section("Epochs", (epochs_table(run, metrics),)),
             Section("Recipe", (recipe_table(run.recipe, pixels),)),
             Section("Test set", readings_blocks(run.test_readings())),
         ),
