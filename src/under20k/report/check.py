@@ -35,12 +35,6 @@ MODULES = {
 _SPATIAL = re.compile(r"[a-z_]+[123]d")
 
 
-def verdicts_table(findings: Sequence[Finding], caption: str = "") -> Table:
-    """Return a row for each rule: its requirement, the verdict, and the evidence."""
-    rows = tuple((f.rule, f.requirement, f.status, f.evidence) for f in findings)
-    return Table(("Rule", "Requirement", "Result", "Evidence"), rows, caption=caption, align="llll")
-
-
 def model_text(result: Result, width: int | None = None, *, layers: bool = False) -> str:
     """Return the verdicts on one model, then what to change.
 

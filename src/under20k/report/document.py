@@ -66,14 +66,7 @@ class Picture:
     """Alternative text."""
     dark_png: bytes = b""
     """The same for a dark page; empty where there is none."""
-    dark_beside: bool = False
-    """Whether ``dark_file`` lies beside the Markdown, though ``dark_png`` is not drawn here."""
     kind = "picture"
-
-    @property
-    def has_dark_file(self) -> bool:
-        """Whether the Markdown may name ``dark_file``."""
-        return self.dark_beside or bool(self.dark_png)
 
     @property
     def dark_file(self) -> str:
