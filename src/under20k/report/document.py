@@ -206,9 +206,11 @@ def _data_uri(png: bytes) -> str:
 
 
 def _unbroken(text: str) -> str:
-    """Keep ``99.417 ± 0.036 %`` on one line."""
+    """Keep ``99.417 ± 0.036 %`` and ``✓ passed`` on one line."""
     return re.sub(
-        r"(?<=\d) ± ([\d.]+) %", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}\\1\N{NO-BREAK SPACE}%", text
+        rf"(?<=\d) ± [\d.]+ %|^(?:{PASSED}|{MISSED})",
+        lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"),
+        text,
     )
 
 
