@@ -23,7 +23,8 @@ reproduction/          the report of ``under20k reproduce``
 ====================== =================================================================================
 
 Within reproduction/: assignment (its own figures, as data), page, target and claims (who reaches 99.40%, in a
-table and in words), comparison (recipes beside the assignment), insights and pooling.
+table and in words), requirements, mistakes (what the models misclassify), comparison (recipes beside the
+assignment), insights and pooling.
 
 Import from these modules: plots and templates load only where they are drawn and filled.
 """

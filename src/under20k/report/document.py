@@ -98,7 +98,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Grid:
-    """Pictures side by side where there is room for two, at the same scale."""
+    """Pictures, two side by side where there is room."""
 
     pictures: tuple[Picture, ...]
     kind = "grid"

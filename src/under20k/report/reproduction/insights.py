@@ -50,8 +50,8 @@ def drops(bench: Bench) -> list[Drop]:
 def insights_table(benches: Sequence[Bench]) -> Table:
     """Return the learning-rate drop, the gap and the pooling, in numbers."""
 
-    def at_drop(text: Callable[[Drop], str]) -> Callable[[Bench], str]:
-        return lambda bench: text(found[0]) if (found := drops(bench)) else NOTHING
+    def at_drop(text: Callable[[Bench, Drop], str]) -> Callable[[Bench], str]:
+        return lambda bench: text(bench, found[0]) if (found := drops(bench)) else NOTHING
 
     def of_head(text: Callable[[HeadCost], str]) -> Callable[[Bench], str]:
         return lambda bench: text(HeadCost.of(bench.recipe.architecture))
@@ -59,22 +59,22 @@ def insights_table(benches: Sequence[Bench]) -> Table:
     rows = [
         Row(
             "First epoch at a lower learning rate",
-            at_drop(lambda d: str(d.epoch)),
+            at_drop(lambda _, d: str(d.epoch)),
             lambda s: str(DROP_EPOCH),
         ),
         Row(
             "Validation before the drop",
-            at_drop(lambda d: str(d.before)),
+            at_drop(lambda _, d: str(d.before)),
             lambda s: percent(s.validation_around_drop[0]),
         ),
         Row(
             "Validation after the drop",
-            at_drop(lambda d: str(d.after)),
+            at_drop(lambda _, d: str(d.after)),
             lambda s: percent(s.validation_around_drop[1]),
         ),
         Row(
             "Change at the drop, points",
-            lambda b: points_of(b, found[0].gain) if (found := drops(b)) else NOTHING,
+            at_drop(lambda b, d: points_of(b, d.gain)),
             lambda s: points(s.validation_around_drop[1] - s.validation_around_drop[0]),
         ),
         Row(

@@ -148,14 +148,13 @@ def structure(benches: Sequence[Bench]) -> tuple[Block, ...]:
     fields = {bench.recipe.architecture.receptive_field for bench in benches}
     counted = " and ".join(f"{side}×{side}" for side in sorted(fields))
     covers = "It covers" if min(fields) >= IMAGE_SIDE else "Not in every model does it cover"
-    layers = []
-    for of in by_architecture(benches):
-        table, parameters = (
-            architecture_table(of[0].recipe, names_of(of)),
-            of[0].recipe.architecture.parameters,
+    layers = [
+        Details(
+            f"Layers of {names_of(group)}: {group[0].recipe.architecture.parameters:,} parameters",
+            (architecture_table(group[0].recipe, names_of(group)),),
         )
-        summary = f"Layers of {names_of(of)}: {parameters:,} parameters"
-        layers.append(Details(summary, (table,)))
+        for group in by_architecture(benches)
+    ]
     return (
         Text(
             f"The assignment states a receptive field of {RECEPTIVE_FIELD}×{RECEPTIVE_FIELD} pixels. "

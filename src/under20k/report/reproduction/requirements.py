@@ -44,9 +44,8 @@ def verdicts_matrix(verdicts: Verdicts) -> Table:
         rows.append((*key, *cells))
         if len(set(cells)) > 1:
             differing.append(index)
-    note = (
-        f"The recipes differ in: {enumeration([rows[index][0] for index in differing])}." if differing else ""
-    )
+    rules = [rows[index][0] for index in differing]
+    note = f"The recipes differ in: {enumeration(rules)}." if rules else ""
     return Table(
         ("Rule", "Requirement", *verdicts),
         tuple(rows),
