@@ -13,20 +13,15 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from under20k.checking.check import check
-    from under20k.data import load, load_test
     from under20k.engine.base import Compute
     from under20k.errors import UserError
+    from under20k.interactive.calls import bench, check, evaluate, load, load_test, reproduce, train
     from under20k.recipe.architecture import Architecture
     from under20k.recipe.named import RECIPES
     from under20k.recipe.recipe import Recipe
-    from under20k.runs.bench.reproduce import reproduce
-    from under20k.runs.bench.run_bench import bench
-    from under20k.runs.evaluate import evaluate
     from under20k.runs.leaderboard import compare
     from under20k.runs.places import Places
     from under20k.runs.run import Run
-    from under20k.runs.train import train
 
 __all__ = [
     "RECIPES",
@@ -56,14 +51,14 @@ _HOMES = {
     "Recipe": "recipe.recipe",
     "Run": "runs.run",
     "UserError": "errors",
-    "bench": "runs.bench.run_bench",
-    "check": "checking.check",
+    "bench": "interactive.calls",
+    "check": "interactive.calls",
     "compare": "runs.leaderboard",
-    "evaluate": "runs.evaluate",
-    "load": "data",
-    "load_test": "data",
-    "reproduce": "runs.bench.reproduce",
-    "train": "runs.train",
+    "evaluate": "interactive.calls",
+    "load": "interactive.calls",
+    "load_test": "interactive.calls",
+    "reproduce": "interactive.calls",
+    "train": "interactive.calls",
 }
 
 

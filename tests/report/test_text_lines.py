@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from under20k.report.text_lines import columns, padded, pieces, wrapped
-from under20k.report.words import shortened
+from under20k.formatting import columns, shortened
+from under20k.report.text_lines import padded, pieces, wrapped
 
 WORD = st.text(st.sampled_from("ab9王あ\u0301é€"), min_size=1, max_size=30).filter(
     lambda word: word[0] != "\u0301"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from under20k.checking.findings import Finding
+from under20k.checking.findings import Findings
 from under20k.checking.profiles import Profile, load_profile
 from under20k.errors import UserError, nearest
 from under20k.recipe.fields import instance
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from under20k.checking.judgement import Judgement
 
 
-def check(target: Recipe | Run | Path | str, profile: str = "brief") -> list[Finding]:
+def check(target: Recipe | Run | Path | str, profile: str = "brief") -> Findings:
     """Check a recipe or a run against the requirements and return the findings.
 
     ``target`` may be a recipe's name or a run's folder; a finished run is checked with its weights.
@@ -25,7 +25,7 @@ def check(target: Recipe | Run | Path | str, profile: str = "brief") -> list[Fin
     """
     instance("target", target, Recipe | Run | Path | str, "a recipe, a run, or the name or folder of one")
     instance("profile", profile, str, "the name of a profile or of a TOML file")
-    return list(judged(target, load_profile(profile)).findings)
+    return Findings(judged(target, load_profile(profile)).findings)
 
 
 def judged(target: Recipe | Run | Path | str, profile: Profile) -> Judgement:

@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
 def show(arguments: argparse.Namespace) -> int:
     """Print the tables; update the records' pages and the tables of the folder's README."""
     from under20k.files import read_text, write_text
-    from under20k.interactive.terminal import say, terminal_width
+    from under20k.interactive.terminal import terminal_width
     from under20k.report.pages import filled, has_part
     from under20k.report.records import (
         PAGE,

@@ -29,6 +29,9 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __repr__(self) -> str:
+        return f"Split({self.name}: {len(self):,} images)"
+
     def class_counts(self) -> NDArray[np.int64]:
         """Count the images of each class, (10,)."""
         return np.bincount(self.labels, minlength=10).astype(np.int64)
@@ -42,6 +45,9 @@ class Mnist:
     """50,000 images."""
     validation: Split
     """10,000 images."""
+
+    def __repr__(self) -> str:
+        return f"Mnist({self.train!r}, {self.validation!r})"
 
 
 def load(data_dir: Path | None = None, *, on_event: OnFetch = ignore) -> Mnist:

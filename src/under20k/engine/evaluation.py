@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from under20k.drawing import Drawable
+from under20k.formatting import percent
 from under20k.recipe.architecture import CLASSES
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Drawable):
     """A model's figures on one split. Accuracy, precision and recall are fractions, exact counts over N."""
 
     split: str
@@ -26,6 +28,10 @@ class Evaluation:
     """(10, 10) Number of images by true class (row) and predicted class (column)."""
     logits: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
     """(N, 10), where they are kept."""
+
+    def __repr__(self) -> str:
+        counts = f"{self.correct:,} of {self.images:,} images correct, {percent(self.accuracy)}"
+        return f"Evaluation({self.split}: {counts})"
 
     @property
     def accuracy(self) -> float:

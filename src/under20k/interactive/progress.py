@@ -13,12 +13,12 @@ from under20k.data.events import Downloaded, FetchEvent, FetchWarning, SourceDon
 from under20k.engine.base import Compute
 from under20k.engine.machine import size_text
 from under20k.engine.select import choose
-from under20k.formatting import percent
+from under20k.formatting import columns, percent, shortened
 from under20k.interactive.screen import Screen
 from under20k.recipe.limits import TRAIN_IMAGES
 from under20k.recipe.recipe import Recipe
-from under20k.report.text_lines import columns, padded
-from under20k.report.words import plural, shortened
+from under20k.report.text_lines import padded
+from under20k.report.words import plural
 from under20k.runs.bench.statistics import Sample
 from under20k.runs.events import EpochDone, Event, Failed, Finished, Note, Scheduled, Started, Step
 from under20k.runs.metrics import EpochMetrics, learning_rate_drops

@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 
+from under20k.drawing import Drawable
 from under20k.errors import InvalidValue
 from under20k.recipe import notation
 from under20k.recipe.fields import flag, number, whole_number
@@ -96,7 +97,7 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True)
-class Architecture:
+class Architecture(Drawable):
     """Blocks that start from the image (1, 28, 28), then a head that ends in 10 log-probabilities."""
 
     blocks: tuple[Conv, ...]
@@ -111,6 +112,9 @@ class Architecture:
 
     def __str__(self) -> str:
         return ",".join(map(str, self.blocks)) + "|" + str(self.head)
+
+    def __repr__(self) -> str:
+        return f"Architecture({self}: {self.parameters:,} parameters)"
 
     @classmethod
     def parse(cls, text: str) -> Architecture:

@@ -9,11 +9,14 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Unpack
 
+from under20k.drawing import Drawable
 from under20k.errors import InvalidValue, nearest
 from under20k.files import parse_json
+from under20k.formatting import title
 from under20k.recipe.architecture import Architecture
+from under20k.recipe.changes import RecipeChanges
 from under20k.recipe.customary import suggestion
 from under20k.recipe.fields import Setting, Validated, json_fields, setting, settings_of
 from under20k.recipe.limits import TRAIN_IMAGES
@@ -176,7 +179,7 @@ class Distillation(Validated):
 
 
 @dataclass(frozen=True)
-class Recipe(Validated):
+class Recipe(Validated, Drawable):
     """Everything about a training except its seed: SGD on the mean cross-entropy of each batch."""
 
     name: str
@@ -220,11 +223,15 @@ class Recipe(Validated):
                 f"nesterov: {self.nesterov!r}, but it needs a momentum above 0, and that is {self.momentum!r}"
             )
 
+    def __repr__(self) -> str:
+        epochs = f"{self.epochs} epoch{'s' * (self.epochs > 1)}"
+        return f"Recipe({title(self.name)}: {self.architecture.parameters:,} parameters, {epochs})"
+
     def learning_rate_at(self, step: int, steps_per_epoch: int) -> float:
         """Return the learning rate of ``step``, counted from 0 over the whole training."""
         return self.learning_rate * self.schedule.factor(step, steps_per_epoch, self.epochs)
 
-    def with_changes(self, **changes: Any) -> Recipe:
+    def with_changes(self, **changes: Unpack[RecipeChanges]) -> Recipe:
         """Return a copy with some settings, its parts' included, replaced; its name lists the changes.
 
         ``teacher`` is a Recipe, or None for no distillation. Raises InvalidValue for an unknown setting or

@@ -14,7 +14,7 @@ from under20k.report.environment import environment_table
 from under20k.report.figures import NOT_DRAWN, themed
 from under20k.report.tables import Table
 from under20k.report.text_lines import wrapped
-from under20k.report.words import (
+
     NOTHING,
     P_DIFFERENCE,
     P_VALUE,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from under20k.formatting import shortened
 from under20k.report.figures import (
     SMALL_PT,
     TEXT_PT,
@@ -20,7 +21,6 @@ from under20k.report.figures import (
     new_figure,
 )
 from under20k.report.short_names import split_name
-from under20k.report.words import shortened
 
 MARGIN_IN = 0.15  # about everything
 LEADING = 1.4  # distance of two lines, in heights of the letters

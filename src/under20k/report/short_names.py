@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from under20k.report.words import plural, shortened
+from under20k.formatting import shortened
+from under20k.report.words import plural
 from under20k.runs.leaderboard import Entry
 
 SETTING = re.compile(r"\+(?=[a-z][a-z_]*=)")  # between two of a changed recipe's settings

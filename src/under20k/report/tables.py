@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
+from under20k.formatting import columns
 from under20k.recipe.architecture import IMAGE_SIDE
 from under20k.recipe.recipe import Recipe
 from under20k.report.markdown import escape, escape_block, escape_cell, one_line
-from under20k.report.text_lines import columns, padded
+from under20k.report.text_lines import padded
 from under20k.report.text_table import table_text
 from under20k.report.words import augmentation_text, recipe_settings, schedule_text, shape_text
 

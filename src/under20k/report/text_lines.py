@@ -1,22 +1,17 @@
-"""Text on a terminal: how wide it is, wrapped to a width, shortened in the middle.
+"""Text on a terminal, padded and wrapped to a width.
 
-A width counts columns of a terminal: a Chinese character takes two, a combining accent none.
+A width counts columns of a terminal, as ``formatting.columns`` does.
 """
 
 from __future__ import annotations
 
 import re
 
-from wcwidth import wcswidth
+from under20k.formatting import columns
 
 _WORD = re.compile(r"(\s*)(\S+)")
 # A long word may go on in the next line after one of these.
 _PIECE = re.compile(r"[^-/\\_,;:+=|.&]*[-/\\_,;:+=|.&]+|[^-/\\_,;:+=|.&]+")
-
-
-def columns(text: str) -> int:
-    """Return how many columns a line takes on a terminal."""
-    return len(text) if text.isascii() else max(wcswidth(text), 0)
 
 
 def padded(text: str, width: int, side: str) -> str:

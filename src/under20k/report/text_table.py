@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from under20k.formatting import columns, shortened
 from under20k.report.markdown import one_line
-from under20k.report.text_lines import columns, padded, pieces, wrapped
-from under20k.report.words import shortened
+from under20k.report.text_lines import padded, pieces, wrapped
 
 if TYPE_CHECKING:
     from under20k.report.tables import Table

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from under20k.formatting import percent
 from under20k.recipe.limits import TARGET_ACCURACY
 from under20k.recipe.recipe import Augmentation, Distillation, Recipe
-from under20k.report.text_lines import columns
 from under20k.runs.bench.statistics import reaches_target
 
 TARGET = percent(TARGET_ACCURACY)
@@ -111,18 +110,6 @@ def p_text(p: float | None) -> str:
 def shape_text(shape: Sequence[int]) -> str:
     """Return ``24×3×3``."""
     return "×".join(map(str, shape))
-
-
-def shortened(text: str, width: int | None) -> str:
-    """Return a text of at most ``width`` columns, its middle left out: both ends name settings."""
-    if width is None or columns(text) <= width:
-        return text
-    head, tail = "", text
-    while head != text and columns(head + text[len(head)]) <= (width - 1) * 2 // 3:
-        head += text[len(head)]
-    while tail and columns(f"{head}…{tail}") > width:
-        tail = tail[1:]
-    return f"{head}…{tail}"
 
 
 def signed(passed: bool, text: str) -> str:

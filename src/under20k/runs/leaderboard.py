@@ -11,8 +11,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from under20k.drawing import Drawable
 from under20k.errors import UserError, nearest
 from under20k.files import is_present
+from under20k.formatting import title
 from under20k.recipe.fields import instance
 from under20k.runs.bench.bench import FILE, Bench, SeedResult, Statistics
 from under20k.runs.bench.significance import Difference
@@ -22,6 +24,8 @@ from under20k.runs.run import Run
 
 SUGGESTED = 3
 """Runs that an error names."""
+SHOWN = 3
+"""Entries that a leaderboard names in its one line."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,11 @@ class Entry:
     """Test accuracy, if every seed read the test set."""
     times_differ_in: str = ""
     """As in ``Bench``."""
+
+    def __repr__(self) -> str:
+        seeds = f" of {self.validation.n} seeds" if self.kind != "run" else ""
+        figures = f"{self.parameters:,} parameters, validation {self.validation}"
+        return f"Entry({title(self.name)}: {self.kind}{seeds}, {figures})"
 
     @property
     def validation(self) -> Sample:
@@ -67,6 +76,14 @@ class Entry:
         }
 
 
+class Leaderboard(Drawable, list[Entry]):
+    """A list of entries, which a notebook shows as a table and a picture."""
+
+    def __repr__(self) -> str:
+        shown = [f"{title(entry.name)} {entry.validation}" for entry in self[:SHOWN]]
+        return f"Leaderboard({', '.join(shown + ['…'] * (len(self) > SHOWN))})"
+
+
 # Sort keys, each with the best first; missing values come last.
 KEYS: dict[str, Callable[[Entry], float | None]] = {
     "accuracy": lambda entry: -entry.validation.mean,
@@ -80,7 +97,7 @@ KEYS: dict[str, Callable[[Entry], float | None]] = {
 }
 
 
-def compare(paths: Sequence[Path | str], sort: str = "accuracy") -> list[Entry]:
+def compare(paths: Sequence[Path | str], sort: str = "accuracy") -> Leaderboard:
     """Return the runs, benches and records in these folders, sorted by one of ``KEYS``, the best first.
 
     Raises UserError for a folder that holds none, or an unfinished run.
@@ -99,7 +116,7 @@ def compare(paths: Sequence[Path | str], sort: str = "accuracy") -> list[Entry]:
         value = key(entry)
         return value is None, 0.0 if value is None else value, -entry.validation.mean
 
-    return sorted(entries, key=order)
+    return Leaderboard(sorted(entries, key=order))
 
 
 def found_below(top: Path) -> tuple[list[Path], list[tuple[Path, str]]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from under20k.errors import UserError, in_words
 from under20k.files import parse_json
+from under20k.formatting import percent
 from under20k.recipe.limits import TRAIN_IMAGES, VALIDATION_IMAGES
 from under20k.recipe.recipe import Recipe
 from under20k.runs.plausible import AMOUNT, accuracy_faults, is_amount, is_figure
@@ -40,6 +41,10 @@ class EpochMetrics:
     """Seconds of the whole epoch, with drawing the plan and evaluating."""
     images_per_s: float
     """Training images divided by ``train_time_s``."""
+
+    def __repr__(self) -> str:
+        accuracies = f"train {percent(self.train_accuracy)}, validation {percent(self.validation_accuracy)}"
+        return f"EpochMetrics(epoch {self.epoch}: {accuracies}, {self.total_time_s:.1f} s)"
 
 
 def metrics_lines(metrics: list[EpochMetrics]) -> str:

@@ -26,7 +26,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from under20k.errors import InvalidValue, UserError
+from under20k.drawing import Drawable
+from under20k.errors import InvalidValue, UserError, shown
 from under20k.files import (
     check_format,
     check_room,
@@ -39,6 +40,7 @@ from under20k.files import (
     write_json,
     write_text,
 )
+from under20k.formatting import percent, title
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.seeds import check_seed
 from under20k.recipe.weights import Tensors
@@ -77,13 +79,24 @@ class InUse(UserError):
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Drawable):
     """A run folder on disk."""
 
     path: Path
     recipe: Recipe
     seed: int
     environment: dict[str, Any]
+
+    def __repr__(self) -> str:
+        try:
+            metrics = self.metrics()
+        except UserError:  # damaged, or gone: the path says where to look
+            state = ["not readable"]
+        else:
+            state = [f"{len(metrics)} of {self.recipe.epochs} epochs"]
+            state += [f"validation {percent(epoch.validation_accuracy)}" for epoch in metrics[-1:]]
+        name, folder = title(self.recipe.name), shown(str(self.path))
+        return f"Run({', '.join([name, f'seed {self.seed}', *state, folder])})"
 
     @classmethod
     def create(

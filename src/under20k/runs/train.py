@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Unpack, get_args
 
 from under20k.data import Mnist, load
 from under20k.engine.base import Compute, Engine, Teacher
@@ -13,6 +13,7 @@ from under20k.engine.machine import cores
 from under20k.engine.select import check_training_memory, create
 from under20k.errors import UserError
 from under20k.files import is_present
+from under20k.recipe.changes import RecipeChanges
 from under20k.recipe.fields import choice, instance
 from under20k.recipe.named import as_recipe
 from under20k.recipe.recipe import Recipe
@@ -38,7 +39,7 @@ def train(
     existing: Existing = "resume",
     on_event: OnEvent = ignore,
     command_line: str | None = None,
-    **changes: Any,
+    **changes: Unpack[RecipeChanges],
 ) -> Run:
     """Train a recipe, its teachers first, and return the run; an exception leaves one that can be resumed.
 

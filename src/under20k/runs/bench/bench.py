@@ -12,8 +12,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from under20k.drawing import Drawable
 from under20k.errors import UserError, in_words
 from under20k.files import check_format, is_present, read_json, write_text
+from under20k.formatting import percent, title
 from under20k.recipe.limits import TARGET_ACCURACY
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.seeds import NOT_CONSECUTIVE, check_seed, consecutive_from_0
@@ -66,6 +68,10 @@ class SeedResult:
     """Its run folder, relative to the bench folder."""
     test_readings: int = 0
     """How often the test set had been read when this was written down."""
+
+    def __repr__(self) -> str:
+        epochs = f"{len(self.epochs)} epoch{'s' * (len(self.epochs) > 1)}"
+        return f"SeedResult(seed {self.seed}: validation {percent(self.validation_accuracy)} after {epochs})"
 
     @property
     def validation_accuracy(self) -> float:
@@ -175,7 +181,7 @@ def digest(values: Mapping[str, Any]) -> str:
 
 
 @dataclass(frozen=True)
-class Bench:
+class Bench(Drawable):
     """A recipe's finished seeds, in their order; at least one."""
 
     recipe: Recipe
@@ -184,6 +190,12 @@ class Bench:
     """Reasons of the trainings that failed; no figure counts them."""
     command: str = ""
     date: str = ""
+
+    def __repr__(self) -> str:
+        numbers = [seed.seed for seed in self.seeds]
+        seeds = f"seed {numbers[0]}" if self.single else f"{len(numbers)} seeds {numbers[0]}–{numbers[-1]}"
+        failed = f", {len(self.failures)} failed" if self.failures else ""
+        return f"Bench({title(self.recipe.name)}, {seeds}{failed}, validation {self.summary.last})"
 
     @classmethod
     def of(
@@ -368,3 +380,11 @@ class Bench:
             return cls.from_dict(read_json(path / FILE))
         except UserError as error:
             raise UserError(f"{path / FILE}: {error}") from error
+
+
+class Benches(Drawable, list[Bench]):
+    """A list of benches, which a notebook shows as a table."""
+
+    def __repr__(self) -> str:
+        shown = [f"{title(bench.recipe.name)} {bench.summary.last}" for bench in self]
+        return f"Benches({', '.join(shown)})"

@@ -11,7 +11,7 @@ from under20k.recipe.fields import choice
 from under20k.recipe.named import MINIMAL, MINIMAL_PLUS, REGULARIZED, REGULARIZED_PLUS
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.seeds import check_seeds
-from under20k.runs.bench.bench import Bench
+from under20k.runs.bench.bench import Benches
 from under20k.runs.bench.run_bench import DIFFERING, bench_path, collect
 from under20k.runs.events import OnEvent, ignore
 from under20k.runs.main_guard import end_if_only_imported
@@ -33,7 +33,7 @@ def reproduce(
     jobs: int | None = None,
     existing: Literal["resume", "replace", "reuse"] = "reuse",
     on_event: OnEvent = ignore,
-) -> list[Bench]:
+) -> Benches:
     """Train recipes over seeds, all by one scheduler, and write a bench of each.
 
     In a script, call this under ``if __name__ == "__main__":``, since its processes import the script.
@@ -64,7 +64,7 @@ def reproduce(
     tasks = [Task(recipe, seed, places, compute) for recipe in by_length for seed in seeds]
     outcome = train_all(tasks, differing=DIFFERING[existing], jobs=jobs, on_event=on_event)
     outcome.raise_first()
-    benches = []
+    benches = Benches()
     for recipe in recipes:
         folder = bench_path(places.benches, recipe.name, seeds)
         bench = collect(recipe, outcome, folder)

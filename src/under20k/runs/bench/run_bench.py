@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, Unpack
 
 from under20k.data import load
+from under20k.drawing import Drawable
 from under20k.engine.base import Compute
-from under20k.errors import UserError
+from under20k.errors import UserError, shown
+from under20k.recipe.changes import RecipeChanges
 from under20k.recipe.fields import choice
 from under20k.recipe.named import as_recipe
 from under20k.recipe.recipe import Recipe
@@ -36,7 +38,7 @@ DIFFERING: dict[str, Differing] = {"resume": "refuse", "replace": "replace", "re
 
 
 @dataclass(frozen=True)
-class BenchResult:
+class BenchResult(Drawable):
     """The result of ``bench``."""
 
     bench: Bench
@@ -44,6 +46,10 @@ class BenchResult:
     other: Bench | None = None
     """The bench of the recipe ``versus``."""
     other_folder: Path | None = None
+
+    def __repr__(self) -> str:
+        versus = f" versus {self.other!r}" if self.other else ""
+        return f"BenchResult({self.bench!r}{versus}, {shown(str(self.folder))})"
 
 
 def bench(
@@ -57,7 +63,7 @@ def bench(
     cluster: str | None = None,
     existing: Literal["resume", "replace", "reuse"] = "resume",
     on_event: OnEvent = ignore,
-    **changes: Any,
+    **changes: Unpack[RecipeChanges],
 ) -> BenchResult:
     """Train a recipe once for each of many seeds, and collect the results.
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from under20k.data.split import split_indices
+from under20k.drawing import Drawable
 from under20k.errors import UserError, in_words
 from under20k.recipe.recipe import Recipe
 from under20k.runs.bench.bench import Bench
@@ -41,7 +42,7 @@ from under20k.runs.records.timing import Timing
 
 
 @dataclass(frozen=True)
-class Record:
+class Record(Drawable):
     """A bench submitted to a track."""
 
     track: str
@@ -55,6 +56,9 @@ class Record:
     """Checksum of the trained weights, by seed."""
     timing: Timing | None = None
     """Only in the track ``fast``."""
+
+    def __repr__(self) -> str:
+        return f"Record({self.folder}: {self.bench!r})"
 
     @property
     def folder(self) -> str:

@@ -1,0 +1,89 @@
+"""The functions of ``under20k`` as a notebook calls them: the same ones, with progress shown in the cell.
+
+Outside of a kernel, and with an ``on_event`` of the caller's, they do what they wrap and no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, cast
+
+from under20k.checking.check import check as _check
+from under20k.data import load as _load
+from under20k.data import load_test as _load_test
+from under20k.errors import UserError
+from under20k.interactive.kernel import in_kernel
+from under20k.runs.bench.reproduce import reproduce as _reproduce
+from under20k.runs.bench.run_bench import bench as _bench
+from under20k.runs.evaluate import evaluate as _evaluate
+from under20k.runs.train import train as _train
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def live(function: Callable[P, R], shows: str, *, has_events: bool = True) -> Callable[P, R]:
+    """Return ``function`` with progress shown where a kernel calls it; signature and docstring are its own.
+
+    Args:
+        function: to call; it takes ``on_event`` if it ``has_events``.
+        shows: name of the ``Viewed``: a key of ``_viewed``.
+        has_events: whether the progress is told by events.
+    """
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if "on_event" in kwargs or not in_kernel():
+            return function(*args, **kwargs)
+        from under20k.interactive.cell import Cell
+
+        cell = Cell(_viewed(shows), _again(kwargs))
+        events = {"on_event": cell} if has_events else {}
+        try:
+            with cell:
+                returned = cast(Callable[..., R], function)(*args, **kwargs, **events)
+                cell.show_result(returned)
+        except (KeyboardInterrupt, UserError) as error:
+            # The way there says nothing that the message does not, and would fill the cell.
+            raise error.with_traceback(None) from None
+        return returned
+
+    call.__module__ = "under20k"  # where pickle finds it
+    return call
+
+
+def _viewed(shows: str) -> Any:
+    """Return a new ``Viewed``. What it needs to draw loads only in a kernel."""
+    match shows:
+        case "training":
+            from under20k.interactive.training_view import TrainingView
+
+            return TrainingView()
+        case "bench":
+            from under20k.interactive.bench_view import BenchView
+
+            return BenchView()
+        case "check":
+            from under20k.interactive.check_view import CheckView
+
+            return CheckView()
+    from under20k.interactive.download_view import DownloadView
+
+    return DownloadView()
+
+
+def _again(arguments: Mapping[str, Any]) -> str:
+    """Return how a call that is interrupted goes on."""
+    if arguments.get("existing") in ("refuse", "replace"):
+        return 'call it with existing="resume" to continue'
+    return "run the cell again to continue"
+
+
+train = live(_train, "training")
+bench = live(_bench, "bench")
+reproduce = live(_reproduce, "bench")
+check = live(_check, "check", has_events=False)
+evaluate = live(_evaluate, "download")
+load = live(_load, "download")
+load_test = live(_load_test, "download")
