@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import sys
 from time import monotonic
+from types import TracebackType
 from typing import Any
 
 UPDATE_S = 0.2  # between two updates of an output
@@ -15,8 +16,35 @@ def in_kernel() -> bool:
 
     Neither is a terminal's IPython, nor a worker process that a kernel has started.
     """
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return getattr(shell, "kernel", None) is not None and multiprocessing.parent_process() is None
+    return getattr(_shell(), "kernel", None) is not None and multiprocessing.parent_process() is None
+
+
+def shortened(error: BaseException) -> BaseException:
+    """Return an exception whose traceback in the cell ends where the cell, or what it calls, called under20k.
+
+    The frames within say nothing that the message does not, and would fill the cell.
+    """
+
+    def render() -> list[str]:
+        last = whole = error.__traceback__
+        while last and last.tb_next and not _is_ours(last.tb_next):
+            last = last.tb_next
+        if last:
+            last.tb_next = None
+        lines: list[str] = _shell().InteractiveTB.structured_traceback(type(error), error, whole, tb_offset=1)
+        return lines
+
+    error._render_traceback_ = render  # type: ignore[attr-defined]  # IPython asks for it
+    return error.with_traceback(None)
+
+
+def _is_ours(trace: TracebackType) -> bool:
+    return str(trace.tb_frame.f_globals.get("__name__")).startswith("under20k.")
+
+
+def _shell() -> Any:
+    """Return the shell of IPython; None where this is not one."""
+    return getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
 
 
 class Output:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypedDict
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
 
 if TYPE_CHECKING:
     from under20k.recipe.architecture import Architecture
     from under20k.recipe.recipe import Recipe
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class RecipeChanges(TypedDict, total=False):
@@ -40,3 +44,31 @@ class RecipeChanges(TypedDict, total=False):
     teachers: int
     temperature: float
     teacher_share: float
+
+
+class _Unchanged:
+    """The default of every change, in a signature."""
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+def lists_changes(function: F) -> F:
+    """Have a function that takes ``**changes: Unpack[RecipeChanges]`` name each of them in its signature.
+
+    An editor reads them off the annotation; a notebook's kernel completes what ``inspect.signature`` lists.
+    """
+    signature = inspect.signature(function)
+    *parameters, rest = signature.parameters.values()
+    named = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=_Unchanged(),
+            annotation=getattr(kind, "__forward_arg__", kind),
+        )
+        for name, kind in RecipeChanges.__annotations__.items()
+    ]
+    listed = signature.replace(parameters=[*parameters, *named, rest])
+    function.__signature__ = listed  # type: ignore[attr-defined]
+    return function

@@ -16,7 +16,7 @@ from under20k.errors import InvalidValue, nearest
 from under20k.files import parse_json
 from under20k.formatting import title
 from under20k.recipe.architecture import Architecture
-from under20k.recipe.changes import RecipeChanges
+from under20k.recipe.changes import RecipeChanges, lists_changes
 from under20k.recipe.customary import suggestion
 from under20k.recipe.fields import Setting, Validated, json_fields, setting, settings_of
 from under20k.recipe.limits import TRAIN_IMAGES
@@ -231,6 +231,7 @@ class Recipe(Validated, Drawable):
         """Return the learning rate of ``step``, counted from 0 over the whole training."""
         return self.learning_rate * self.schedule.factor(step, steps_per_epoch, self.epochs)
 
+    @lists_changes
     def with_changes(self, **changes: Unpack[RecipeChanges]) -> Recipe:
         """Return a copy with some settings, its parts' included, replaced; its name lists the changes.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from under20k.files import write_text
-from under20k.formatting import percent
+from under20k.formatting import percent, shortened
 from under20k.recipe.limits import PARAMETER_LIMIT
 from under20k.report.bench_figure import seeds_figure
 from under20k.report.document import Block, Bullets, Code, Document, Picture, Section, Text
@@ -14,7 +14,7 @@ from under20k.report.environment import environment_table
 from under20k.report.figures import NOT_DRAWN, themed
 from under20k.report.tables import Table
 from under20k.report.text_lines import wrapped
-
+from under20k.report.words import (
     NOTHING,
     P_DIFFERENCE,
     P_VALUE,
@@ -25,7 +25,6 @@ from under20k.report.text_lines import wrapped
     p_text,
     plural,
     ranges,
-    shortened,
 )
 from under20k.runs.bench.bench import Bench
 from under20k.runs.bench.significance import (

@@ -30,7 +30,7 @@ def joined(parts: Iterable[str]) -> Markup:
 
 def box(*parts: str) -> Markup:
     """Return a cell's output."""
-    return Markup('<div style="max-width:60em">{}</div>').format(joined(parts))
+    return Markup("<div>{}</div>").format(joined(parts))
 
 
 def beside(*parts: str) -> Markup:
@@ -41,12 +41,15 @@ def beside(*parts: str) -> Markup:
 
 def line(text: str, style: str = "") -> Markup:
     """Return a paragraph."""
-    return Markup('<div style="margin:.25em 0;{}">{}</div>').format(style, signed(text))
+    return Markup('<div style="margin:.25em 0;max-width:60em;{}">{}</div>').format(style, signed(text))
 
 
 def headline(title: str, text: str = "") -> Markup:
     """Return a name in bold and what there is to say of it."""
-    return Markup('<div style="margin:.25em 0"><b>{}</b> {}</div>').format(title, signed(text))
+    sign, rest = (text[:1], text[1:]) if text[:1] in SIGNS else ("", text)
+    return Markup('<div style="margin:.25em 0;max-width:60em"><b>{}</b> {}{}</div>').format(
+        title, signed(sign), rest
+    )
 
 
 def folded(summary: str, *parts: str) -> Markup:
@@ -113,6 +116,11 @@ def bar_html(fraction: float | None, text: str) -> Markup:
 
 def _cell(tag: str, text: str, side: str, more: str = "") -> Markup:
     align = "right" if side == "r" else "left"
-    space = "normal;max-width:32em" if len(text) > LONG else "nowrap"
-    style = f"text-align:{align};vertical-align:top;padding:.15em .8em .15em 0;white-space:{space};{more}"
+    space = "nowrap"
+    if tag == "th":
+        space = "normal"
+    elif len(text) > LONG:
+        space = f"normal;max-width:32em;min-width:{LONG // 2}em;overflow-wrap:anywhere"
+    place = f"text-align:{align};vertical-align:{'bottom' if tag == 'th' else 'top'}"
+    style = f"{place};padding:.15em .8em .15em 0;min-width:1.5em;white-space:{space};{more}"
     return Markup('<{0} style="{1}">{2}</{0}>').format(Markup(tag), style, signed(text))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import singledispatch
 from typing import TYPE_CHECKING
 
@@ -76,7 +77,7 @@ def _run(run: Run) -> str:
     if not metrics:
         return box(headline(title, f"no epoch of {run.recipe.epochs} is finished yet"), place)
     curves = Picture("curves.png", png(curves_figure([metrics], run.recipe)), curves_alt(run, metrics))
-    epochs = _few(table_html(epochs_table(run, metrics)), "Epochs", len(metrics))
+    epochs = _few(table_html(_filled(epochs_table(run, metrics))), "Epochs", len(metrics))
     environment = folded("Environment", table_html(claim_table(run, metrics)))
     return box(headline(title, run_claim(run, metrics)), picture_html(curves), epochs, environment, place)
 
@@ -184,6 +185,17 @@ def _of_benches(benches: Sequence[Bench], *, drawn: bool = True) -> list[Markup]
         picture = [] if drawn else [pictures[index]]
         parts.append(folded(f"Seeds of {name}", *picture, table_html(seeds_table(bench))))
     return parts
+
+
+def _filled(table: Table) -> Table:
+    """Return a table without its empty columns."""
+    kept = [at for at in range(len(table.header)) if any(row[at] for row in table.rows)]
+    return replace(
+        table,
+        header=tuple(table.header[at] for at in kept),
+        rows=tuple(tuple(row[at] for at in kept) for row in table.rows),
+        align="".join(table.align[at] for at in kept),
+    )
 
 
 def _few(table: Markup, title: str, rows: int) -> Markup:

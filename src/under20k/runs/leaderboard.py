@@ -29,7 +29,7 @@ SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Entry:
+class Entry(Drawable):
     """A row of the leaderboard. Accuracies are fractions; validation is at the last epoch."""
 
     name: str

@@ -13,7 +13,7 @@ from under20k.engine.machine import cores
 from under20k.engine.select import check_training_memory, create
 from under20k.errors import UserError
 from under20k.files import is_present
-from under20k.recipe.changes import RecipeChanges
+from under20k.recipe.changes import RecipeChanges, lists_changes
 from under20k.recipe.fields import choice, instance
 from under20k.recipe.named import as_recipe
 from under20k.recipe.recipe import Recipe
@@ -29,6 +29,7 @@ from under20k.runs.provenance import PRECISION, describe_environment, identity, 
 from under20k.runs.run import TEACHERS, Existing, Run, run_path
 
 
+@lists_changes
 def train(
     recipe: Recipe | str,
     seed: int = 0,

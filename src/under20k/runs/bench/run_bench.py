@@ -17,7 +17,7 @@ from under20k.data import load
 from under20k.drawing import Drawable
 from under20k.engine.base import Compute
 from under20k.errors import UserError, shown
-from under20k.recipe.changes import RecipeChanges
+from under20k.recipe.changes import RecipeChanges, lists_changes
 from under20k.recipe.fields import choice
 from under20k.recipe.named import as_recipe
 from under20k.recipe.recipe import Recipe
@@ -52,6 +52,7 @@ class BenchResult(Drawable):
         return f"BenchResult({self.bench!r}{versus}, {shown(str(self.folder))})"
 
 
+@lists_changes
 def bench(
     recipe: Recipe | str,
     seeds: Sequence[int] = range(30),

@@ -1,0 +1,169 @@
+"""Calls in a notebook with a real kernel: what its cells show, and what running them again does."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.notebooks import TIMEOUT_S, Notebook, notebook
+
+SMALL = 'architecture="1p,4p|l", batch_size=1000'
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory) -> Notebook:
+    """One kernel for all tests of this file: its start and the first training in it take seconds."""
+    path = tmp_path_factory.mktemp("notebook")
+    with notebook(path) as opened:
+        opened.run("import under20k")
+        yield opened
+
+
+def texts(outputs: list) -> list[str]:
+    """The outputs' plain texts; each must be one line, and have HTML beside it."""
+    for output in outputs:
+        assert output.output_type in ("display_data", "execute_result"), output
+        assert output.data["text/html"].startswith("<div>")
+        assert "\n" not in output.data["text/plain"]
+    return [output.data["text/plain"] for output in outputs]
+
+
+def test_a_training_is_one_output_and_again_shows_what_is_there(cells):
+    call = f'run = under20k.train("minimal", seed=1, epochs=2, {SMALL})'
+    (output,) = cells.run(call)
+    (text,) = texts([output])
+    accuracy = r"\d\d\.\d\d%"
+    assert re.fullmatch(
+        rf"minimal\+\S+, seed 1 ✗ {accuracy} validation accuracy at the last of 2 epochs, "
+        r"below the target of 99\.40%",
+        text,
+    )
+    rows = re.findall(r"<tr .*?</tr>", output.data["text/html"])
+    assert len(rows) == 2
+    model = next(cells.path.glob("runs/*-1/model.safetensors"))
+    written = model.stat().st_mtime_ns
+    (again,) = cells.run(call)
+    assert "finished before" in again.data["text/html"]
+    assert text.split("✗")[1] == texts([again])[0].split("✗")[1]
+    assert model.stat().st_mtime_ns == written
+
+
+def test_a_running_training_shows_a_bar(cells):
+    # The outputs as they come: an output that is updated keeps its last content only.
+    (_, printed) = cells.run(
+        "from under20k.interactive import kernel\n"
+        "shown, show = [], kernel.Output.show\n"
+        "def noted(self, html, text): shown.append((html, text)); show(self, html, text)\n"
+        "kernel.Output.show = noted\n"
+        f'under20k.train("minimal", seed=2, epochs=3, {SMALL})\n'
+        "kernel.Output.show = show\n"
+        "print(*[text for html, text in shown if 'role=\"progressbar\"' in html], sep='\\n')"
+    )
+    bars = printed.text.splitlines()
+    assert any(re.search(r"seed 2; epoch 1 of 3 · \d+%", bar) for bar in bars)
+    assert any(re.search(r"seed 2; epoch 3 of 3 · 67%", bar) for bar in bars)
+
+
+def test_values_draw_themselves_and_print_in_a_line(cells):
+    cells.run(f'run = under20k.train("minimal", seed=1, epochs=2, {SMALL})')
+    values = {
+        "run.recipe": r"Recipe\(minimal\+\S+: 110 parameters, 2 epochs\)",
+        "run.recipe.architecture": r"Architecture\(1p,4p\|l: 110 parameters\)",
+        "run": r"Run\(minimal\+\S+, seed 1, 2 of 2 epochs, validation \S+%, runs/\S+-1\)",
+        "under20k.evaluate(run)": r"Evaluation\(validation: [\d,]+ of 10,000 images correct, \S+%\)",
+        "under20k.compare([run.path])": r"Leaderboard\(minimal.*, seed 1 \S+%\)",
+        "under20k.compare([run.path])[0]": r"Entry\(minimal.*: run, 110 parameters, validation \S+%\)",
+        "under20k.check(run)[0]": r"Finding\(parameters passed: 110.*\)",
+    }
+    for source, expected in values.items():
+        *_, output = cells.run(source)
+        assert re.fullmatch(expected, *texts([output])), source
+        assert "<table" in output.data["text/html"]
+    (output,) = cells.run("run")
+    assert 'src="data:image/png;base64,' in output.data["text/html"]
+
+
+def test_a_check_shows_its_verdict_and_its_findings(cells):
+    verdict, findings = texts(cells.run('under20k.check("regularized")'))
+    assert verdict == "Checked: ✓ meets every requirement"
+    assert re.fullmatch(r"Findings\((\d+) of \1 rules passed\)", findings)
+    verdict, findings = texts(cells.run('under20k.check("minimal")'))
+    assert verdict == "Checked: ✗ misses dropout"
+    assert re.fullmatch(r"Findings\(\d+ of \d+ rules passed; failed: dropout\)", findings)
+
+
+def test_a_bench_trains_in_processes_that_do_not_run_the_notebook(cells):
+    shown, result = cells.run(
+        f'open("times-run", "a").write("."); under20k.bench("minimal", range(2), jobs=2, epochs=1, {SMALL})'
+    )
+    texts([shown, result])
+    assert (cells.path / "times-run").read_text() == "."
+    assert shown.data["text/plain"].startswith("Finished 2 of 2 trainings")
+    assert result.data["text/plain"].startswith("BenchResult(Bench(minimal+")
+    assert 'src="data:image/png;base64,' in result.data["text/html"]
+
+
+def test_an_interrupt_says_how_to_continue_and_the_same_cell_does(cells):
+    call = f'under20k.train("minimal", seed=3, epochs=12, {SMALL}).finished'
+
+    def begun() -> bool:
+        return any(path.read_text().count("\n") > 1 for path in cells.path.glob("runs/*-3/metrics.jsonl"))
+
+    (output,), error = cells.interrupted(call, begun)
+    assert re.search(
+        r"interrupted after epoch \d+ of 12; run the cell again to continue", output.data["text/plain"]
+    )
+    assert "progressbar" not in output.data["text/html"]
+    assert error.ename == "KeyboardInterrupt"
+    trace = "\n".join(error.traceback)
+    assert "runs/train.py" not in trace
+    assert len(trace.splitlines()) < 8
+    (folder,) = cells.path.glob("runs/*-3")
+    done = (folder / "metrics.jsonl").read_text().splitlines()
+    assert 1 < len(done) < 12
+    assert not (folder / "model.safetensors").exists()
+
+    *_, finished = cells.run(call)
+    assert finished.data["text/plain"] == "True"
+    assert (folder / "metrics.jsonl").read_text().splitlines()[: len(done)] == done
+
+
+def test_a_mistake_is_told_without_the_frames_of_the_package(cells):
+    outputs, error = cells.failing('under20k.train("minimla")')
+    assert outputs == []
+    assert (error.ename, error.evalue) == (
+        "UserError",
+        "there is no recipe 'minimla'; did you mean 'minimal'?",
+    )
+    assert str(Path(os.sep, "under20k", "")) not in "\n".join(error.traceback)
+
+
+def test_a_thread_in_the_background_trains_too(cells):
+    outputs = cells.run(
+        "import threading\n"
+        f"arguments = dict(seed=4, epochs=1, {SMALL})\n"
+        'thread = threading.Thread(target=lambda: under20k.train("minimal", **arguments))\n'
+        "thread.start(); thread.join()"
+    )
+    assert "validation accuracy at the last of 1 epoch" in texts(outputs)[0]
+
+
+def test_a_caller_with_events_of_its_own_sees_nothing_else(cells):
+    outputs = cells.run(
+        "events = []\n"
+        f'under20k.train("minimal", seed=5, epochs=1, on_event=events.append, {SMALL})\n'
+        "len(events) > 2"
+    )
+    assert [output.data["text/plain"] for output in outputs] == ["True"]
+
+
+def test_the_kernel_completes_settings(cells):
+    for typed, completed in {
+        'under20k.train("minimal", rot': "rotation_deg=",
+        'under20k.bench("minimal", range(2), sched': "schedule=",
+        'under20k.RECIPES["minimal"].with_changes(lear': "learning_rate=",
+        "under20k.rep": "reproduce",
+    }.items():
+        reply = cells.client.kc.complete(typed, reply=True, timeout=TIMEOUT_S)
+        assert completed in reply["content"]["matches"], typed
