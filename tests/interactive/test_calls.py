@@ -116,9 +116,7 @@ def test_an_interrupt_says_how_to_continue_and_the_same_cell_does(cells):
     )
     assert "progressbar" not in output.data["text/html"]
     assert error.ename == "KeyboardInterrupt"
-    trace = "\n".join(error.traceback)
-    assert "runs/train.py" not in trace
-    assert len(trace.splitlines()) < 8
+    assert error.traceback == ["KeyboardInterrupt"]
     (folder,) = cells.path.glob("runs/*-3")
     done = (folder / "metrics.jsonl").read_text().splitlines()
     assert 1 < len(done) < 12

@@ -93,7 +93,10 @@ def test_an_interrupt_says_how_to_go_on(page):
         return page.text[-1]
 
     started = Started(ONE, MINIMAL, 0, SESSION)
-    hint = "run the cell again to continue"
+    hint = AGAIN
+    assert interrupted(TrainingView(), Started(ONE, MINIMAL, 0, SESSION)).endswith(
+        f"interrupted in epoch 1 of 8; {hint}"
+    )
     text = interrupted(TrainingView(), started, EpochDone(ONE, epoch(1)))
     assert text == f"minimal, seed 0; interrupted after epoch 1 of 8; {hint}"
     assert interrupted(TrainingView()) == f"Training; interrupted before the first epoch; {hint}"

@@ -20,12 +20,14 @@ def in_kernel() -> bool:
 
 
 def shortened(error: BaseException) -> BaseException:
-    """Return an exception whose traceback in the cell ends where the cell, or what it calls, called under20k.
+    """Return an exception whose traceback in the cell ends where the cell or its functions called under20k.
 
-    The frames within say nothing that the message does not, and would fill the cell.
+    The frames within say nothing that the message does not, and would fill the cell; an interrupt needs none.
     """
 
     def render() -> list[str]:
+        if isinstance(error, KeyboardInterrupt):
+            return ["KeyboardInterrupt"]
         last = whole = error.__traceback__
         while last and last.tb_next and not _is_ours(last.tb_next):
             last = last.tb_next

@@ -99,11 +99,13 @@ class TrainingView:
         return View(f"{name}, seed {self.seed}", text, details, None, table, self.remarks, fold)
 
     def stopped(self) -> str:
-        """Return after which epoch."""
+        """Return after which epoch, or in which, if it is the first."""
         if self.recipe is None:
             return "before the first epoch"
-        of = f"teacher {self.teacher}'s " if self.teacher else ""
-        return f"after {of}epoch {len(self.history)} of {self.recipe.epochs}"
+        of, epochs = f"teacher {self.teacher}'s " if self.teacher else "", self.recipe.epochs
+        if not self.history:
+            return f"in {of}epoch 1 of {epochs}"
+        return f"after {of}epoch {len(self.history)} of {epochs}"
 
 
 def epochs_table(history: list[EpochMetrics]) -> Table:

@@ -122,5 +122,5 @@ def _cell(tag: str, text: str, side: str, more: str = "") -> Markup:
     elif len(text) > LONG:
         space = f"normal;max-width:32em;min-width:{LONG // 2}em;overflow-wrap:anywhere"
     place = f"text-align:{align};vertical-align:{'bottom' if tag == 'th' else 'top'}"
-    style = f"{place};padding:.15em .8em .15em 0;min-width:1.5em;white-space:{space};{more}"
+    style = f"{place};padding:.15em .8em .15em 0;min-width:2.2em;white-space:{space};{more}"
     return Markup('<{0} style="{1}">{2}</{0}>').format(Markup(tag), style, signed(text))

@@ -34,6 +34,8 @@ from under20k.runs.run import Run
 if TYPE_CHECKING:
     from markupsafe import Markup
 
+    from under20k.report.figures import Figure
+
 SIGN = {"passed": "✓", "failed": "✗", "advised": "!"}
 LONGEST = 60  # characters of a name
 EPOCHS = 20  # rows that are shown without a click
@@ -67,8 +69,6 @@ def _recipe(recipe: Recipe) -> str:
 @drawn.register
 def _run(run: Run) -> str:
     from under20k.report.curves import curves_figure
-    from under20k.report.document import Picture
-    from under20k.report.figures import png
     from under20k.report.run import claim_table, curves_alt, epochs_table, run_claim
 
     metrics = run.metrics()
@@ -76,10 +76,10 @@ def _run(run: Run) -> str:
     place = line(shown(str(run.path)), FAINT)
     if not metrics:
         return box(headline(title, f"no epoch of {run.recipe.epochs} is finished yet"), place)
-    curves = Picture("curves.png", png(curves_figure([metrics], run.recipe)), curves_alt(run, metrics))
+    curves = _picture(curves_figure([metrics], run.recipe), curves_alt(run, metrics))
     epochs = _few(table_html(_filled(epochs_table(run, metrics))), "Epochs", len(metrics))
     environment = folded("Environment", table_html(claim_table(run, metrics)))
-    return box(headline(title, run_claim(run, metrics)), picture_html(curves), epochs, environment, place)
+    return box(headline(title, run_claim(run, metrics)), curves, epochs, environment, place)
 
 
 @drawn.register
@@ -118,8 +118,6 @@ def _entry(entry: Entry) -> str:
 
 @drawn.register
 def _leaderboard(entries: Leaderboard) -> str:
-    from under20k.report.document import Picture
-    from under20k.report.figures import png
     from under20k.report.leaderboard import leaderboard_figure, leaderboard_table
 
     if not entries:
@@ -128,7 +126,7 @@ def _leaderboard(entries: Leaderboard) -> str:
     if len(entries) == 1:
         return box(table)
     alt = "Validation accuracy against parameters, a point for each row of the table"
-    return box(table, picture_html(Picture("leaderboard.png", png(leaderboard_figure(entries)), alt)))
+    return box(table, _picture(leaderboard_figure(entries), alt))
 
 
 @drawn.register
@@ -196,6 +194,14 @@ def _filled(table: Table) -> Table:
         rows=tuple(tuple(row[at] for at in kept) for row in table.rows),
         align="".join(table.align[at] for at in kept),
     )
+
+
+def _picture(figure: Figure, alt: str) -> Markup:
+    """Return a figure; ``alt`` says what it shows."""
+    from under20k.report.document import Picture
+    from under20k.report.figures import png
+
+    return picture_html(Picture("", png(figure), alt))
 
 
 def _few(table: Markup, title: str, rows: int) -> Markup:
