@@ -104,22 +104,55 @@ def test_a_bench_trains_in_processes_that_do_not_run_the_notebook(cells):
     assert 'src="data:image/png;base64,' in result.data["text/html"]
 
 
+def test_reproduce_shows_each_recipe_and_returns_benches_that_draw_themselves(cells):
+    shown, result = cells.run(
+        f"small = under20k.RECIPES['minimal'].with_changes(epochs=1, {SMALL})\n"
+        "under20k.reproduce(1, recipes=[small, small.with_changes(learning_rate=0.2)])"
+    )
+    texts([shown, result])
+    assert shown.data["text/plain"] == "Finished 2 of 2 trainings"
+    assert shown.data["text/html"].count("1 of 1") == 2
+    assert re.fullmatch(r"Benches\(minimal\+\S+ \S+%, minimal\+\S+ \S+%\)", result.data["text/plain"])
+
+
+@pytest.mark.slow
+def test_an_interrupted_bench_leaves_no_process_and_continues(cells):
+    call = f'under20k.bench("minimal", range(20, 23), jobs=2, epochs=12, {SMALL}).bench.last'
+
+    def begun() -> bool:
+        return any(
+            path.read_text().count("\n") > 1 for path in cells.path.glob("runs/*-2[0-2]/metrics.jsonl")
+        )
+
+    (output,), error = cells.interrupted(call, begun)
+    hint = r"interrupted after 0 of 3 trainings; run the cell again to continue"
+    assert re.search(hint, output.data["text/plain"])
+    assert error.traceback == ["KeyboardInterrupt"]
+    children = cells.run("import multiprocessing; multiprocessing.active_children()")
+    assert children[0].data["text/plain"] == "[]"
+    done = {path: path.read_text() for path in cells.path.glob("runs/*-2[0-2]/metrics.jsonl")}
+    *_, finished = cells.run(call)
+    assert finished.data["text/plain"].count(",") == 2
+    assert done
+    assert all(path.read_text().startswith(text) for path, text in done.items())
+
+
 def test_an_interrupt_says_how_to_continue_and_the_same_cell_does(cells):
-    call = f'under20k.train("minimal", seed=3, epochs=12, {SMALL}).finished'
+    call = f'under20k.train("minimal", seed=3, epochs=6, {SMALL}).finished'
 
     def begun() -> bool:
         return any(path.read_text().count("\n") > 1 for path in cells.path.glob("runs/*-3/metrics.jsonl"))
 
     (output,), error = cells.interrupted(call, begun)
     assert re.search(
-        r"interrupted after epoch \d+ of 12; run the cell again to continue", output.data["text/plain"]
+        r"interrupted after epoch \d+ of 6; run the cell again to continue", output.data["text/plain"]
     )
     assert "progressbar" not in output.data["text/html"]
     assert error.ename == "KeyboardInterrupt"
     assert error.traceback == ["KeyboardInterrupt"]
     (folder,) = cells.path.glob("runs/*-3")
     done = (folder / "metrics.jsonl").read_text().splitlines()
-    assert 1 < len(done) < 12
+    assert 1 < len(done) < 6
     assert not (folder / "model.safetensors").exists()
 
     *_, finished = cells.run(call)

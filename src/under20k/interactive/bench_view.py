@@ -59,8 +59,8 @@ class BenchView:
             case Finished() if not event.teacher:
                 self.recipes.setdefault(event.run, event.recipe)
                 self.accuracies[event.run] = event.validation_accuracy
-                if event.reused:
-                    self.clock.done = self._done_images()
+                if event.reused:  # before the first one trains; there may be thousands
+                    return False
             case Failed(run=run, retry=False):
                 self.failed.add(run)
         return True
@@ -92,15 +92,17 @@ class BenchView:
         return f"after {len(self.accuracies)} of {plural(len(self.recipes), 'training')}"
 
     def _table(self, *, now: bool = True) -> Table:
+        by_name: dict[str, list[Path]] = {}
+        for run, recipe in self.recipes.items():
+            by_name.setdefault(recipe.name, []).append(run)
         rows = []
-        for recipe in dict.fromkeys(self.recipes.values()):
-            runs = [run for run, of in self.recipes.items() if of == recipe]
+        for name, runs in by_name.items():
             accuracies = [self.accuracies[run] for run in runs if run in self.accuracies]
             mean = str(Sample.of(accuracies)) if accuracies else NOTHING
             training = [run for run in runs if run in self.history and not self._over(run)]
             texts = [self._training_text(run) for run in training[:LISTED]]
             texts += [f"{len(training) - LISTED} more"] * (len(training) > LISTED)
-            row = (title(recipe.name), f"{len(accuracies)} of {len(runs)}", mean)
+            row = (title(name), f"{len(accuracies)} of {len(runs)}", mean)
             rows.append((*row, "; ".join(texts)) if now else row)
         header = ("Recipe", "Finished", "Validation, last epoch", "Training now")
         return Table(header[: 3 + now], tuple(rows), align="lrrl"[: 3 + now])
