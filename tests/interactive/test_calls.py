@@ -107,7 +107,7 @@ def test_a_bench_trains_in_processes_that_do_not_run_the_notebook(cells):
 def test_reproduce_shows_each_recipe_and_returns_benches_that_draw_themselves(cells):
     shown, result = cells.run(
         f"small = under20k.RECIPES['minimal'].with_changes(epochs=1, {SMALL})\n"
-        "under20k.reproduce(1, recipes=[small, small.with_changes(learning_rate=0.2)])"
+        "under20k.reproduce(recipes=[small, small.with_changes(learning_rate=0.2)])"
     )
     texts([shown, result])
     assert shown.data["text/plain"] == "Finished 2 of 2 trainings"

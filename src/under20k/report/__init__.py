@@ -16,6 +16,7 @@ bench, bench_figure    the report of ``under20k bench``: its tables, its picture
 leaderboard            ``under20k compare``: its table
 leaderboard_figure     its picture, with the public figures of ``anchors``
 records                the records' tables and pages
+html, notebook         values as a notebook shows them
 pages                  generated parts of README and docs
 check                  the findings of ``under20k check``
 contact_sheet          sample images of each class

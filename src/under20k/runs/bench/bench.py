@@ -192,8 +192,9 @@ class Bench(Drawable):
     date: str = ""
 
     def __repr__(self) -> str:
-        numbers = [seed.seed for seed in self.seeds]
-        seeds = f"seed {numbers[0]}" if self.single else f"{len(numbers)} seeds {numbers[0]}–{numbers[-1]}"
+        first, last, n = self.seeds[0].seed, self.seeds[-1].seed, len(self.seeds)
+        gap = "–" if last - first == n - 1 else ", …, "
+        seeds = f"seed {first}" if self.single else f"{n} seeds {first}{gap}{last}"
         failed = f", {len(self.failures)} failed" if self.failures else ""
         return f"Bench({title(self.recipe.name)}, {seeds}{failed}, validation {self.summary.last})"
 
