@@ -29,7 +29,8 @@ def test_colours_are_the_pages_own():
 
 
 def test_a_sign_is_coloured_and_its_sentence_is_not():
-    assert headline("run", "✗ 98%").endswith('<span style="color:#dd4b3e">✗</span> 98%</div>')
+    sentence = "98.17% validation accuracy at the last of 2 epochs"
+    assert headline("run", f"✗ {sentence}").endswith(f'<span style="color:#dd4b3e">✗</span> {sentence}</div>')
 
 
 def test_a_dark_picture_shows_on_dark_pages_only():

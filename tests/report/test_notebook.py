@@ -31,14 +31,14 @@ def texts(html: str) -> str:
 
 
 def pictures(html: str) -> int:
-    return html.count('src="data:image/png;base64,')
+    return html.count('class="under20k-light" src="data:image/png;base64,')
 
 
 def test_a_recipe_is_its_settings_and_its_layers():
     html = drawn(MINIMAL)
     assert "Parameters 14,116" in texts(html)
-    assert "Conv2d-1" in html
-    assert "Conv2d-1" in drawn(MINIMAL.architecture)
+    assert "head.conv" in html
+    assert "head.conv" in drawn(MINIMAL.architecture)
 
 
 def test_a_run_is_its_verdict_its_curves_and_its_epochs(tmp_path):

@@ -46,10 +46,7 @@ def line(text: str, style: str = "") -> Markup:
 
 def headline(title: str, text: str = "") -> Markup:
     """Return a name in bold and what there is to say of it."""
-    sign, rest = (text[:1], text[1:]) if text[:1] in SIGNS else ("", text)
-    return Markup('<div style="margin:.25em 0;max-width:60em"><b>{}</b> {}{}</div>').format(
-        title, signed(sign), rest
-    )
+    return Markup('<div style="margin:.25em 0;max-width:60em"><b>{}</b> {}</div>').format(title, signed(text))
 
 
 def folded(summary: str, *parts: str) -> Markup:
@@ -60,9 +57,12 @@ def folded(summary: str, *parts: str) -> Markup:
 
 
 def signed(text: str) -> Markup:
-    """Return a text, in colour if it begins with one of ``SIGNS``."""
+    """Return a text; one of ``SIGNS`` at its start in colour, and so the whole if it is short."""
     colour = SIGNS.get(text[:1])
-    return Markup('<span style="color:{}">{}</span>').format(colour, text) if colour else escape(text)
+    if colour is None:
+        return escape(text)
+    end = 1 if len(text) > LONG else len(text)
+    return Markup('<span style="color:{}">{}</span>{}').format(colour, text[:end], text[end:])
 
 
 def table_html(table: Table) -> Markup:
