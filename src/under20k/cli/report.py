@@ -43,7 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
     from under20k.runs.leaderboard import kind_of, suggested
 
     if not arguments.paths:
-        raise UserError(f"name a run, bench or record, or a folder of several; {suggested(Path('minimal-0'))}")
+        instead = suggested(Path("minimal-0"))
+        raise UserError(f"name a run, bench or record, or a folder of several; {instead}")
     found: dict[Path, str] = {}
     for path in arguments.paths:
         below = folders(path)

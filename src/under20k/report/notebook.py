@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import singledispatch
 from typing import TYPE_CHECKING
@@ -34,7 +34,7 @@ from under20k.runs.run import Run
 if TYPE_CHECKING:
     from markupsafe import Markup
 
-    from under20k.report.figures import Figure
+    from under20k.report.figures import Figure, Theme
 
 SIGN = {"passed": "✓", "failed": "✗", "advised": "!"}
 LONGEST = 60  # characters of a name
@@ -76,7 +76,7 @@ def _run(run: Run) -> str:
     place = line(shown(str(run.path)), FAINT)
     if not metrics:
         return box(headline(title, f"no epoch of {run.recipe.epochs} is finished yet"), place)
-    curves = _picture(curves_figure([metrics], run.recipe), curves_alt(run, metrics))
+    curves = _picture(lambda theme: curves_figure([metrics], run.recipe, theme), curves_alt(run, metrics))
     epochs = _few(table_html(_filled(epochs_table(run, metrics))), "Epochs", len(metrics))
     environment = folded("Environment", table_html(claim_table(run, metrics)))
     return box(headline(title, run_claim(run, metrics)), curves, epochs, environment, place)
@@ -118,7 +118,8 @@ def _entry(entry: Entry) -> str:
 
 @drawn.register
 def _leaderboard(entries: Leaderboard) -> str:
-    from under20k.report.leaderboard import leaderboard_figure, leaderboard_table
+    from under20k.report.leaderboard import leaderboard_table
+    from under20k.report.leaderboard_figure import leaderboard_figure
 
     if not entries:
         return box(line("no entries"))
@@ -126,7 +127,7 @@ def _leaderboard(entries: Leaderboard) -> str:
     if len(entries) == 1:
         return box(table)
     alt = "Validation accuracy against parameters, a point for each row of the table"
-    return box(table, _picture(leaderboard_figure(entries), alt))
+    return box(table, _picture(lambda theme: leaderboard_figure(entries, theme=theme), alt))
 
 
 @drawn.register
@@ -196,12 +197,13 @@ def _filled(table: Table) -> Table:
     )
 
 
-def _picture(figure: Figure, alt: str) -> Markup:
-    """Return a figure; ``alt`` says what it shows."""
+def _picture(draw: Callable[[Theme], Figure], alt: str) -> Markup:
+    """Return what ``draw`` draws; ``alt`` says what it shows."""
     from under20k.report.document import Picture
-    from under20k.report.figures import png
+    from under20k.report.figures import themed
 
-    return picture_html(Picture("", png(figure), alt))
+    light, dark = themed(draw)
+    return picture_html(Picture("", light, alt, dark))
 
 
 def _few(table: Markup, title: str, rows: int) -> Markup:

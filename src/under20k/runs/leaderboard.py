@@ -155,7 +155,8 @@ def suggested(path: Path) -> str:
         return f"did you mean {Path('runs', close[0])}?"
     if not runs:
         return "train one with 'under20k train'"
-    return f"there {'is' if len(runs) == 1 else 'are'} {', '.join(map(str, runs[:SUGGESTED]))}{', …' if len(runs) > SUGGESTED else ''}"
+    some = ", ".join([*map(str, runs[:SUGGESTED]), *["…"] * (len(runs) > SUGGESTED)])
+    return f"there {'is' if len(runs) == 1 else 'are'} {some}"
 
 
 def paired(ours: Path | str, theirs: Path | str) -> Difference:

@@ -12,7 +12,7 @@ from under20k.data import Split
 from under20k.engine.evaluation import Evaluation
 from under20k.report.document import Block, Grid, Heading, Picture, Text
 from under20k.report.evaluation import confusion_figure, gallery_figure, headline
-from under20k.report.figures import png
+from under20k.report.figures import themed
 from under20k.report.words import enumeration, plural
 from under20k.runs.bench.bench import Bench
 
@@ -57,16 +57,17 @@ def confusions(evaluation: Evaluation) -> str:
 def confusion_picture(name: str, evaluation: Evaluation) -> Picture:
     """Return the confusion matrix."""
     alt = f"Confusion matrix of {name}, true class by predicted class: {headline(evaluation)}."
-    return Picture(f"confusion-{file_part(name)}.png", png(confusion_figure(evaluation)), alt)
+    light, dark = themed(lambda theme: confusion_figure(evaluation, theme))
+    return Picture(f"confusion-{file_part(name)}.png", light, alt, dark)
 
 
 def gallery_picture(name: str, evaluation: Evaluation, mistakes: Mistakes) -> Picture:
     """Return the misclassified images, the most confident errors first."""
-    split, wrong = mistakes.images, evaluation.images - evaluation.correct
-    assert evaluation.logits is not None
+    split, logits, wrong = mistakes.images, evaluation.logits, evaluation.images - evaluation.correct
+    assert logits is not None
     alt = f"{plural(min(wrong, SHOWN), 'image')} that {name} misclassifies, the most confident errors first."
-    figure = gallery_figure(split.images, split.labels, evaluation.logits, SHOWN)
-    return Picture(f"misclassified-{file_part(name)}.png", png(figure), alt)
+    light, dark = themed(lambda theme: gallery_figure(split.images, split.labels, logits, SHOWN, theme))
+    return Picture(f"misclassified-{file_part(name)}.png", light, alt, dark)
 
 
 def file_part(name: str) -> str:
