@@ -1,12 +1,18 @@
 """Calls in a notebook with a real kernel: what its cells show, and what running them again does."""
 
 import os
+import pickle
 import re
 from pathlib import Path
 
 import pytest
 
+import under20k
 from tests.support.notebooks import TIMEOUT_S, Notebook, notebook
+from under20k.interactive import calls
+from under20k.interactive.calls import live
+from under20k.interactive.kernel import Output
+from under20k.runs.events import Note, OnEvent
 
 SMALL = 'architecture="1p,4p|l", batch_size=1000'
 
@@ -27,6 +33,30 @@ def texts(outputs: list) -> list[str]:
         assert output.data["text/html"].startswith("<div>")
         assert "\n" not in output.data["text/plain"]
     return [output.data["text/plain"] for output in outputs]
+
+
+def test_outside_of_a_kernel_a_call_is_passed_on_as_it_is():
+    given = {}
+    live(lambda *args, **kwargs: given.update(args=args, kwargs=kwargs), "training")("minimal", seed=1)
+    assert given == {"args": ("minimal",), "kwargs": {"seed": 1}}
+    for name in ("train", "bench", "reproduce", "check", "evaluate", "load", "load_test"):
+        assert pickle.loads(pickle.dumps(getattr(under20k, name))) is getattr(under20k, name)  # noqa: S301
+
+
+def test_a_call_that_would_replace_its_run_says_how_to_keep_it(monkeypatch):
+    shown = []
+    monkeypatch.setattr(calls, "in_kernel", lambda: True)
+    monkeypatch.setattr(Output, "show", lambda self, html, text: shown.append(text))
+
+    def train(*, existing: str, on_event: OnEvent) -> None:
+        on_event(Note("begun"))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        live(train, "training")(existing="replace")
+    assert shown[-1].endswith(
+        'interrupted before the first epoch; call it with existing="resume" to continue'
+    )
 
 
 def test_a_training_is_one_output_and_again_shows_what_is_there(cells):

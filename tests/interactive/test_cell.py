@@ -99,7 +99,7 @@ def test_an_interrupt_says_how_to_go_on(page):
     )
     text = interrupted(TrainingView(), started, EpochDone(ONE, epoch(1)))
     assert text == f"minimal, seed 0; interrupted after epoch 1 of 8; {hint}"
-    assert interrupted(TrainingView()) == f"Training; interrupted before the first epoch; {hint}"
+    assert interrupted(TrainingView()) == f"under20k; interrupted before the first epoch; {hint}"
     scheduled = Scheduled({ONE: MINIMAL, TWO: MINIMAL}, Compute("torch"), "2 at a time")
     done = Finished(ONE, MINIMAL, 0.99, 1.0)
     assert f"interrupted after 1 of 2 trainings; {hint}" in interrupted(BenchView(), scheduled, done)
@@ -135,7 +135,7 @@ def test_a_download_has_a_bar_of_its_own_and_nothing_else_is_shown(page):
         cell(FetchWarning("the cache <folder> is full"))
     assert page.text[1] == "MNIST from https://mirror; train-images, 5.0 of 10.0 MB"
     assert "width:50.0%" in page.html[1]
-    assert page.text[-1] == "MNIST; MNIST from https://mirror: all files; ! the cache <folder> is full"
+    assert page.text[-1] == "under20k; MNIST from https://mirror: all files; ! the cache <folder> is full"
     assert "the cache &lt;folder&gt; is full" in page.html[-1]
 
 

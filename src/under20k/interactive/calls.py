@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from under20k.checking.check import check as _check
 from under20k.data import load as _load
@@ -18,6 +18,9 @@ from under20k.runs.bench.reproduce import reproduce as _reproduce
 from under20k.runs.bench.run_bench import bench as _bench
 from under20k.runs.evaluate import evaluate as _evaluate
 from under20k.runs.train import train as _train
+
+if TYPE_CHECKING:
+    from under20k.interactive.view import Viewed
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,7 +41,7 @@ def live(function: Callable[P, R], shows: str, *, has_events: bool = True) -> Ca
             return function(*args, **kwargs)
         from under20k.interactive.cell import Cell
 
-        cell = Cell(_viewed(shows), _again(kwargs))
+        cell = Cell(_viewed(shows), _again(shows, kwargs))
         events = {"on_event": cell} if has_events else {}
         try:
             with cell:
@@ -52,7 +55,7 @@ def live(function: Callable[P, R], shows: str, *, has_events: bool = True) -> Ca
     return call
 
 
-def _viewed(shows: str) -> Any:
+def _viewed(shows: str) -> Viewed:
     """Return a new ``Viewed``. What it needs to draw loads only in a kernel."""
     match shows:
         case "training":
@@ -72,9 +75,9 @@ def _viewed(shows: str) -> Any:
     return DownloadView()
 
 
-def _again(arguments: Mapping[str, Any]) -> str:
+def _again(shows: str, arguments: Mapping[str, Any]) -> str:
     """Return how a call that is interrupted goes on."""
-    if arguments.get("existing") in ("refuse", "replace"):
+    if shows == "training" and arguments.get("existing") in ("refuse", "replace"):
         return 'call it with existing="resume" to continue'
     return "run the cell again to continue"
 

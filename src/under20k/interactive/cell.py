@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from types import TracebackType
 
 from under20k.data.events import Downloaded, FetchWarning, SourceDone, SourceTried
@@ -69,7 +70,7 @@ class Cell(AbstractContextManager["Cell"]):
             return
         if issubclass(kind, KeyboardInterrupt):
             self.remarks = [f"interrupted {self.viewed.stopped()}; {self.again}"]
-            self._show(self.viewed.view() or View("Training"), bar=False)
+            self._show(self.viewed.view(), bar=False)
         else:
             self._show(self.viewed.view(), bar=False)
 
@@ -82,12 +83,9 @@ class Cell(AbstractContextManager["Cell"]):
         return View("MNIST", f"from {self.source}", bar=Bar(done / max(total, 1), text))
 
     def _show(self, view: View | None, *, bar: bool = True) -> None:
-        if view is None:
-            if not self.remarks:
-                return
-            view = View("MNIST")
+        if view is None and not self.remarks:
+            return
+        view = view or View("under20k")
         remarks = [*view.remarks, *map(shown, self.remarks)][-KEPT:]
-        view = View(
-            view.title, view.text, view.details, view.bar if bar else None, view.table, remarks, view.fold
-        )
+        view = replace(view, remarks=remarks, bar=view.bar if bar else None)
         self.output.show(view.html(), view.plain())
