@@ -12,7 +12,7 @@ from under20k.recipe.named import MINIMAL, MINIMAL_PLUS, REGULARIZED, REGULARIZE
 from under20k.report.reproduction.assignment import SPECIFIED
 from under20k.report.reproduction.comparison import comparison_table
 from under20k.report.reproduction.page import reproduction_text, write_reproduction
-from under20k.report.reproduction.target import headline
+from under20k.report.reproduction.target import ACCURACY, VERDICT, headline
 from under20k.runs.bench.bench import Bench
 from under20k.runs.run import Run
 
@@ -317,9 +317,10 @@ def test_the_twin_gives_the_same_text(report, outline_of):
     cards, *shown = shown
     facts = dict(zip(outline.of("dt"), outline.of("dd"), strict=True))
     headings, *recipes = cards
-    assert [row[3] for row in recipes] == texts_of(page, "figure")
-    assert [row[4] for row in recipes] == texts_of(page, "verdict")
-    assert facts["Parameters"] == dict(zip(headings, recipes[-1], strict=True))["Parameters"] == "14,116"
+    columns = dict(zip(headings, zip(*recipes, strict=True), strict=True))
+    assert list(columns[ACCURACY]) == texts_of(page, "figure")
+    assert list(columns[VERDICT]) == texts_of(page, "verdict")
+    assert facts["Parameters"] == columns["Parameters"][-1] == "14,116"
     assert len(shown) == sum(tag == "table" for tag, _ in outline.tags)
     # In a row's order: the HTML writes the same cells, but for those that are empty.
     cells = [cell for table in shown for row in table for cell in row if cell]
