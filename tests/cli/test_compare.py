@@ -17,7 +17,7 @@ from under20k.errors import UserError
 from under20k.files import read_json, write_json, write_text
 from under20k.recipe.named import MINIMAL
 from under20k.report.anchors import ANCHORS
-from under20k.report.leaderboard import leaderboard_figure
+from under20k.report.leaderboard_figure import leaderboard_figure
 from under20k.runs.leaderboard import KEYS, compare, pareto
 from under20k.runs.records.record import Record
 from under20k.runs.records.seed_entries import Reading
@@ -173,20 +173,24 @@ def test_the_picture(folders, capsys):
     (axes,) = figure.axes
     legend = [text.get_text() for text in axes.get_legend().get_texts()]
     assert legend == [
-        "public anchor: one run, test-selected",
-        "public anchor: one run, validation",
+        "public figure, selected on the test set",
+        "public figure, on a validation set",
         "Pareto front of these",
+        "one seed",
+        "mean over seeds, 95% interval",
     ]
-    crosses, pluses = (line for line in axes.lines if line.get_label().startswith("public anchor"))
-    selected = [anchor for anchor in ANCHORS if anchor.selected]
+    crosses, pluses = (line for line in axes.lines if line.get_label().startswith("public figure"))
+    selected = [anchor for anchor in ANCHORS if anchor.selected and anchor.name != "JoshWarn"]
     assert list(crosses.get_xdata()) == [anchor.parameters for anchor in selected]
     assert list(crosses.get_ydata()) == pytest.approx([100 * anchor.accuracy for anchor in selected])
     assert list(pluses.get_xdata()) == [18_614]
-    assert "single run each; crosses were monitored or selected on the test set" in figure.texts[0].get_text()
+    notes = " ".join(text.get_text() for text in reversed(figure.texts))
+    assert "Public figures are of a single run each, and not comparable with ours" in notes
+    assert "Below the axis: JoshWarn (697 parameters, 99.03%)" in notes
     (front,) = (line for line in axes.lines if line.get_label() == "Pareto front of these")
     assert list(front.get_xdata()) == [TINY.architecture.parameters, SMALL.architecture.parameters]
     names = {text.get_text() for text in axes.texts}
-    assert {"tiny", "small", "small, seed 1", "3,762"} <= names
+    assert {"tiny", "small", "small, seed 1", "adilsammar/woolly-of-cv"} <= names
     # Interval of the bench, from end to end; none of the single run.
     (bench,) = (entry for entry in compare(paths) if entry.kind == "bench")
     ends = [list(line.get_ydata()) for line in axes.lines]

@@ -46,21 +46,23 @@ RUN, BENCH, RECORD = f"runs/{SMALL.name}-1", f"benches/{SMALL.name}", "records/s
     ],
 )
 def test_page_and_picture_of_each_kind(place, capsys, folder, page, picture):
-    for file in (page, picture):
+    dark = picture.replace(".png", "-dark.png")
+    for file in (page, picture, dark):
         (place / folder / file).unlink(missing_ok=True)
     before = contents(place)
     assert main(["report", folder]) == 0
     out, err = capsys.readouterr()
-    assert (out, err) == (f"{folder}/{page}\n{folder}/{picture}\n", "")
+    assert (out, err) == (f"{folder}/{page}\n{folder}/{picture}\n{folder}/{dark}\n", "")
     text = (place / folder / page).read_text(encoding="utf-8")
     assert f"]({picture})" in text
     accuracy = f"{Run.open(place / RUN).metrics()[-1].validation_accuracy:.2%}"
     assert accuracy in text
-    drawn = (place / folder / picture).read_bytes()
-    assert drawn.startswith(PNG)
-    assert len(drawn) <= PICTURE_BYTES
+    for file in (picture, dark):
+        drawn = (place / folder / file).read_bytes()
+        assert drawn.startswith(PNG)
+        assert len(drawn) <= PICTURE_BYTES
     after = contents(place)
-    assert after.keys() - before.keys() == {f"{folder}/{page}", f"{folder}/{picture}"}
+    assert after.keys() - before.keys() == {f"{folder}/{file}" for file in (page, picture, dark)}
     assert {name: after[name] for name in before} == before
 
 

@@ -112,9 +112,10 @@ def test_everything_is_trained_and_reported(trained):
     runs = {name: Run.open(trained / "runs" / name) for name in NAMES}
     assert all({file.name for file in run.path.iterdir()} == command.TRAINED for run in runs.values())
     files = {path.name for path in (trained / "report").iterdir()}
-    kinds = ("curves", "confusion", "misclassified")
-    pictures = {f"{kind}-{name}.png" for kind in kinds for name in ("regularized", "minimal")}
-    assert {name.replace("-dark.png", ".png") for name in files} == {"report.html", "report.md"} | pictures
+    kinds, themes = ("curves", "confusion", "misclassified"), ("", "-dark")
+    names = ("regularized", "minimal")
+    pictures = {f"{kind}-{name}{dark}.png" for kind in kinds for name in names for dark in themes}
+    assert files == {"report.html", "report.md"} | pictures
 
     results = ["regularized", "minimal"]
     folders = {path.name for path in (trained / "benches").iterdir()}

@@ -102,6 +102,17 @@ def test_two_labels_of_one_point_find_places():
     assert first != second
 
 
+def test_a_label_is_nearest_to_its_own_point():
+    at = [(100.0, 100.0), (100.0, 108.0), (100.0, 116.0)]
+    markers = [(x - 3, y - 3, x + 3, y + 3) for x, y in at]
+    centres = place(at, [(40.0, 10.0)] * 3, Obstacles((0, 0, WIDTH, HEIGHT), markers))
+    for point, (x, y) in zip(at, centres, strict=True):
+        near = {
+            other: math.hypot(max(abs(other[0] - x) - 20, 0), max(abs(other[1] - y) - 5, 0)) for other in at
+        }
+        assert near[point] == min(near.values())
+
+
 def test_a_label_without_room_finds_no_place():
     assert place([(5.0, 5.0)], [(40.0, 10.0)], Obstacles((0, 0, 20, 20))) == [None]
     assert place([], [], Obstacles((0, 0, 20, 20))) == []

@@ -25,9 +25,9 @@ SETTINGS = [
 ]
 FILES = {
     *("recipe.json", "environment.json", "metrics.jsonl", "checkpoint.safetensors", "model.safetensors"),
-    *("curves.png", "report.md", ".lock"),
+    *("curves.png", "curves-dark.png", "report.md", ".lock"),
 }
-TRAINED = FILES - {"curves.png", "report.md"}
+TRAINED = FILES - {"curves.png", "curves-dark.png", "report.md"}
 """Files of a run without a report, as ``bench`` and ``reproduce`` leave it."""
 TRAIN = ["train", "minimal", *SETTINGS, "--name", "small", "--threads", "1"]
 

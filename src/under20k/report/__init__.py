@@ -14,7 +14,7 @@ run                    ``report.md`` and the curves of a run
 evaluation             one evaluation: text, confusion matrix, gallery of the misclassified
 bench, bench_figure    the report of ``under20k bench``: its tables, its picture
 leaderboard            ``under20k compare``: its table
-leaderboard_figure     its picture, with the public figures of ``anchors``
+leaderboard_figure     its picture, with ``leaderboard_labels`` and the public figures of ``anchors``
 records                the records' tables and pages
 html, notebook         values as a notebook shows them
 pages                  generated parts of README and docs

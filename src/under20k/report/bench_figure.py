@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Sequence
 
@@ -37,7 +38,9 @@ DOTS_IN = 1.6  # width of the axes of the last epochs
 BETWEEN_IN = 0.12
 ABOVE_IN = 0.1 + line_in(SMALL_PT)  # for the axes' titles
 TICKS_IN = 0.48  # below the axes
-DOT_PT = 5.6  # of a seed, its edge included
+DOT_PT, LEAST_DOT_PT = 5.6, 0.5  # of a seed, its edge included
+EDGE = 0.14  # of a dot's diameter
+ROUNDING_PT = 1e-9
 MEAN_AT_PT = 30.0  # from the left edge of its axes
 DOTS_AT_PT = 62.0
 WIDEST = 0.3  # points: a longer interval may leave the axis
@@ -101,59 +104,65 @@ def _curves(axes: Axes, curves: Sequence[Sequence[float]], mean: Sequence[float]
 
 def _last_epochs(axes: Axes, bench: Bench, ends: tuple[float, float], theme: Theme) -> None:
     """Draw the mean with its interval, and a dot a seed; across, the axis is in points."""
-    width_pt = 72 * DOTS_IN
-    axes.set_xlim(0, width_pt)
+    axes.set_xlim(0, 72 * DOTS_IN)
     axes.set_xticks([])
     axes.spines["left"].set_visible(False)
     axes.set_title("last epoch", fontsize=SMALL_PT, color=theme.faint, loc="left", pad=4)
-    per_cent_pt = 72 * AXES_IN / (ends[1] - ends[0])
     values = sorted(100 * value for value in bench.last)
     shown = [value for value in values if value >= ends[0]]
-    places, size_pt = swarm([value * per_cent_pt for value in shown], width_pt - DOTS_AT_PT - DOT_PT)
-    for place, value in zip(places, shown, strict=True):
+    below = [f"{value:.2f}%" for value in values if value < ends[0]]
+    _dots(axes, shown, 72 * AXES_IN / (ends[1] - ends[0]), theme)
+    seeds = plural(len(values), "seed").split()[1]
+    if len(below) == 1:
+        seeds += f"\n▼ {below[0]}"
+    elif below:
+        seeds += f"\n▼ {len(below)} below\n{below[0]} …"
+    _under(axes, DOTS_AT_PT, seeds, "left", theme)
+    if not bench.single:
+        _mean(axes, bench, ends, theme)
+        _under(axes, MEAN_AT_PT, "mean and\n95% interval", "center", theme)
+
+
+def _dots(axes: Axes, values: Sequence[float], per_cent_pt: float, theme: Theme) -> None:
+    """Draw a dot for each value, in ascending order, equal ones side by side."""
+    room_pt = 72 * DOTS_IN - DOTS_AT_PT - DOT_PT
+    places, size_pt = swarm([value * per_cent_pt for value in values], room_pt)
+    for place, value in zip(places, values, strict=True):
         above = reaches_target(value / 100)
         # A filled dot reaches the target, an open one does not: colour is not needed.
         axes.plot(
             [DOTS_AT_PT + place],
             [value],
             marker="o",
-            markersize=0.86 * size_pt,
-            markeredgewidth=0.14 * size_pt,
+            markersize=(1 - EDGE) * size_pt,
+            markeredgewidth=EDGE * size_pt,
             color=theme.blue if above else theme.accent,
             markerfacecolor=theme.blue if above else theme.page,
             linestyle="none",
             zorder=3,
         )
-    interval = bench.statistics.interval
+
+
+def _mean(axes: Axes, bench: Bench, ends: tuple[float, float], theme: Theme) -> None:
+    """Draw the mean and its interval, with an arrow where that leaves the axis."""
+    interval, mean = bench.statistics.interval, 100 * bench.summary.last.mean
     if interval is not None:
-        axes.plot(
-            [MEAN_AT_PT] * 2,
-            [100 * end for end in interval],
-            color=theme.ink,
-            linewidth=BOLD,
-            solid_capstyle="butt",
-        )
-        for end, marker, way in ((0, "v", 1), (1, "^", -1)):
-            if (100 * interval[end] - ends[end]) * way < 0:
-                inside = ends[end] + way * MARKER / per_cent_pt
-                axes.plot([MEAN_AT_PT], [inside], marker=marker, markersize=2 * MARKER, color=theme.ink)
-    mean = 100 * bench.statistics.summary.last.mean
-    if len(values) > 1 and mean >= ends[0]:
+        low, high = (100 * end for end in interval)
+        axes.plot([MEAN_AT_PT] * 2, [low, high], color=theme.ink, linewidth=BOLD, solid_capstyle="butt")
+        head = MARKER * (ends[1] - ends[0]) / (72 * AXES_IN)
+        arrows = (("v", ends[0] + head, low < ends[0]), ("^", ends[1] - head, high > ends[1]))
+        for marker, height, leaves in arrows:
+            if leaves:
+                axes.plot([MEAN_AT_PT], [height], marker=marker, markersize=2 * MARKER, color=theme.ink)
+    if mean >= ends[0]:
         axes.plot([MEAN_AT_PT], [mean], marker="D", markersize=MARKER + 1, color=theme.ink, linestyle="none")
-    left = [f"▼ {value:.2f}%" for value in values if value < ends[0]]
-    seeds = (
-        ["seeds" if len(values) > 1 else "seed", *left]
-        if len(left) < 2
-        else ["seeds", f"▼ {len(left)} below", f"{left[0][2:]} …"]
-    )
-    under = [(DOTS_AT_PT, "\n".join(seeds), "left")]
-    if len(values) > 1:
-        under.append((MEAN_AT_PT, "mean and\n95% interval", "center"))
-    for x, text, side in under:
-        axes.annotate(
-            text, (x, 0), (0, -4), ("data", "axes fraction"), textcoords="offset points", ha=side, va="top",
-            fontsize=SMALL_PT, color=theme.faint, linespacing=1.25, annotation_clip=False,
-        )  # fmt: skip
+
+
+def _under(axes: Axes, x: float, text: str, side: str, theme: Theme) -> None:
+    axes.annotate(
+        text, (x, 0), (0, -4), ("data", "axes fraction"), textcoords="offset points", ha=side, va="top",
+        fontsize=SMALL_PT, color=theme.faint, linespacing=1.25, annotation_clip=False,
+    )  # fmt: skip
 
 
 def swarm(heights_pt: Sequence[float], room_pt: float) -> tuple[list[float], float]:
@@ -170,16 +179,15 @@ def swarm(heights_pt: Sequence[float], room_pt: float) -> tuple[list[float], flo
     while True:
         placed: list[tuple[float, float]] = []
         for height in heights_pt:
-            near = [place for place, other in placed if height - other < size_pt]
-            place = 0.0
-            taken = [
-                (other_place, (max(size_pt**2 - (height - other) ** 2, 0)) ** 0.5)
-                for other_place, other in placed[-len(near) :]
-            ] if near else []  # fmt: skip
-            while blocked := [at + apart for at, apart in taken if abs(place - at) < apart - 1e-9]:
-                place = max(place + 1e-9, min(blocked))
+            # Of each dot near in height, how far aside the next one must stay.
+            near = [
+                (place, math.sqrt(size_pt**2 - (height - other) ** 2))
+                for place, other in placed
+                if height - other < size_pt
+            ]
+            free = [0.0, *(place + apart for place, apart in near)]
+            place = min(x for x in free if all(abs(x - at) >= apart - ROUNDING_PT for at, apart in near))
             placed.append((place, height))
-        widest = max((place for place, _ in placed), default=0.0)
-        if widest <= room_pt or size_pt < 0.5:
+        if max((place for place, _ in placed), default=0.0) <= room_pt or size_pt < LEAST_DOT_PT:
             return [place for place, _ in placed], size_pt
         size_pt *= 0.8

@@ -21,6 +21,10 @@ DIRECTIONS = 24
 LEADER = 9.0  # a label farther away has a line to its point
 PADDING = 1.5  # about a label
 CROSSING = 60.0  # the cost of two leaders that cross, in points of distance
+TOUCHING = 1.0  # points this near to each other are one
+AMBIGUOUS = (
+    20.0  # the cost of a label that is nearer to another point than to its own, and has a line to that
+)
 UNPLACED = 1e4  # the cost of a label without a place
 FAR = 40.0  # a distance that costs twice as much as it is long
 SIDEWAYS = 3.0  # the cost of a place above or below rather than beside
@@ -157,8 +161,12 @@ def _taken(
     # A leader starts in its own point's marker, and passes through no other one and no label.
     own = (board.boxes[:, :2] <= point).all(axis=1) & (point <= board.boxes[:, 2:]).all(axis=1)
     struck = cut(np.concatenate([board.boxes[~own], labels]), lines).any(axis=0)
-    crossings = _crossing(lines, leaders).sum(axis=1)
-    return np.where(outside | covers | struck, UNPLACED, CROSSING * crossings)
+    soft = CROSSING * _crossing(lines, leaders).sum(axis=1)
+    others = (board.boxes[~own, :2] + board.boxes[~own, 2:]) / 2
+    away = _distances(boxes, point[None])
+    astray = (_distances(boxes, others) < away - TOUCHING).any(axis=1)
+    unclear = astray & (away[:, 0] < LEADER)
+    return np.where(outside | covers | struck | unclear, UNPLACED, soft + AMBIGUOUS * astray)
 
 
 def _candidates(point: Floats, size: Floats, reach: float) -> tuple[Floats, Floats]:
@@ -181,6 +189,12 @@ def _leaders(point: Floats, boxes: Floats) -> Floats:
     """Return the segment from a point to the nearest point of each box."""
     ends = np.clip(point, boxes[:, :2], boxes[:, 2:])
     return np.concatenate([np.broadcast_to(point, ends.shape), ends], axis=1)
+
+
+def _distances(boxes: Floats, points: Floats) -> Floats:
+    """Return the distance of each of (N, 4) boxes from each of (M, 2) points, as (N, M)."""
+    nearest = np.clip(points[None], boxes[:, None, :2], boxes[:, None, 2:])
+    return np.asarray(np.linalg.norm(nearest - points[None], axis=-1))
 
 
 def _crossing(lines: Floats, others: Floats) -> NDArray[np.bool_]:

@@ -24,6 +24,7 @@ from under20k.files import read_json, read_text, write_json, write_text
 from under20k.recipe.named import MINIMAL
 from under20k.report.bench import bench_table, bench_text, versus_table, write_bench_report
 from under20k.report.bench_figure import seeds_figure
+from under20k.report.figures import LIGHT
 from under20k.runs.bench.bench import Bench
 from under20k.runs.bench.run_bench import bench, bench_path
 from under20k.runs.parallel.reuse import differences, fitting
@@ -121,16 +122,16 @@ def test_bench_json_reads_back(tmp_path):
 def test_the_picture_has_every_seed_the_mean_and_the_target():
     figure = seeds_figure(bench_of(LAST), "small")
     left, right = figure.axes
-    curves = [list(line.get_ydata()) for line in left.lines]
+    curves = [list(line.get_ydata()) for line in left.lines if line.get_color() == LIGHT.blue]
     assert [curve[-1] for curve in curves[:4]] == pytest.approx([100 * value for value in LAST])
     assert curves[4][-1] == pytest.approx(99.41)
     dots = sorted(line.get_ydata()[0] for line in right.lines if line.get_marker() == "o")
     assert dots == pytest.approx(sorted(100 * value for value in LAST))
     filled = [
-        line for line in right.lines if line.get_marker() == "o" and line.get_markerfacecolor() != "white"
+        line for line in right.lines if line.get_marker() == "o" and line.get_markerfacecolor() == LIGHT.blue
     ]
     assert len(filled) == 3
-    assert "3 of 4 at or above the target" in right.get_title(loc="left")
+    assert any("3 of 4 at or above the target" in text.get_text() for text in figure.texts)
 
 
 # Which seeds.
@@ -324,7 +325,12 @@ def test_a_killed_bench_resumes(tmp_path, mnist: Mnist):
     values = json.loads(again.stdout)
     assert [seed["seed"] for seed in values["seeds"]] == [0, 1, 2]
     folder = tmp_path / values["folder"]
-    assert {path.name for path in folder.iterdir()} == {"bench.json", "bench.md", "bench.png"}
+    assert {path.name for path in folder.iterdir()} == {
+        "bench.json",
+        "bench.md",
+        "bench.png",
+        "bench-dark.png",
+    }
     assert read_json(folder / "bench.json")["statistics"] == values["statistics"]
 
     whole = bench(TINY, range(3), jobs=1, places=Places(tmp_path / "whole", tmp_path / "benches-whole"))

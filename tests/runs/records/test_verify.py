@@ -294,7 +294,7 @@ def test_readings_that_no_test_set_gives_are_found(record):
         assert any("is not a test accuracy" in text for text in check(record))
 
 
-@pytest.mark.parametrize("file", [*FILES, "curves.png", "README.md"])
+@pytest.mark.parametrize("file", [*FILES, "curves.png", "curves-dark.png", "README.md"])
 def test_a_missing_file_is_found(record, file):
     (record / file).unlink()
     assert findings(record)
