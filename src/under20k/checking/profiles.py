@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -34,6 +35,24 @@ class Profile:
         """Replace the limits that are given and not None."""
         given = {name: value for name, value in limits.items() if value is not None}
         return replace(self, limits=self.limits | given)
+
+
+def limit_text(name: str, limit: int) -> str:
+    """Return a limit in words: ``fewer than 20,000``, ``at most 100,000``, ``at least 28×28``.
+
+    A limit on parameters or epochs is the first number not allowed: one from ``--max-parameters 100000`` is
+    100,001, which is said as it was typed.
+    """
+    if name == "receptive_field":
+        return f"at least {limit}×{limit}"
+    if limit == ASSIGNMENT[name] or limit % 100 == 0:
+        return f"fewer than {limit:,}"
+    return f"at most {limit - 1:,}"
+
+
+def changed_limits(limits: Mapping[str, int]) -> dict[str, str]:
+    """Return the limits, in words, that are not the assignment's."""
+    return {name: limit_text(name, limit) for name, limit in limits.items() if limit != ASSIGNMENT[name]}
 
 
 def load_profile(name: str) -> Profile:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from under20k.checking.judgement import Judgement
+from under20k.checking.profiles import changed_limits
 from under20k.checking.source.claims import Claim
 
 NOT_CLAIMED = "nothing found in the source"
@@ -43,6 +44,16 @@ class Result:
         """The file and the class in a submission, as far as they are known."""
         return ":".join(filter(None, (self.file, self.judgement.model)))
 
+    @property
+    def other_limits(self) -> str:
+        """The limits in force that are not the assignment's, in words; empty if all are."""
+        units = {
+            "parameters": "{} parameters",
+            "epochs": "{} epochs",
+            "receptive_field": "receptive field {}",
+        }
+        return ", ".join(units[name].format(text) for name, text in changed_limits(self.limits).items())
+
     def claims(self) -> list[tuple[str, str]]:
         """Return the source's unverified claims about ``epochs`` and ``accuracy``, with their locations.
 
@@ -54,8 +65,10 @@ class Result:
         epochs, accuracies = [], []
         if claim := claimed.epochs:
             limit = self.limits.get("epochs")
-            limit_text = f"; the limit is {limit}" if limit is not None and claim.value >= limit else ""
-            epochs.append(f"{claim.value:g} ({claim.place}){limit_text}")
+            over = limit is not None and claim.value >= limit
+            words = changed_limits({"epochs": limit}).get("epochs") if over and limit else None
+            beside = f"; {words} are allowed" if words else f"; the limit is {limit}" if over else ""
+            epochs.append(f"{claim.value:g} ({claim.place}){beside}")
         for kind, claim, best in (
             ("test", claimed.test_accuracy, claimed.best_test_accuracy),
             ("train", claimed.train_accuracy, None),

@@ -49,9 +49,24 @@ def configure(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|FILE.toml",
         help=f"limits and levels of the rules: {', '.join(NAMES)}, or a file (default: %(default)s)",
     )
-    parser.add_argument("--max-parameters", type=int, metavar="N", help="at most N parameters")
-    parser.add_argument("--min-receptive-field", type=int, metavar="N", help="at least N pixels per side")
-    parser.add_argument("--max-epochs", type=int, metavar="N", help="at most N epochs (for recipes and runs)")
+    parser.add_argument(
+        "--max-parameters",
+        type=int,
+        metavar="N",
+        help="allow at most N parameters (default: the profile's limit; by the assignment 19,999)",
+    )
+    parser.add_argument(
+        "--min-receptive-field",
+        type=int,
+        metavar="N",
+        help="require a receptive field of at least N×N pixels (default: 28×28 is advised)",
+    )
+    parser.add_argument(
+        "--max-epochs",
+        type=int,
+        metavar="N",
+        help="allow recipes and runs at most N epochs (default: the profile's limit; by the assignment 19)",
+    )
     for option, text in (
         ("junit", "JUnit XML"),
         ("markdown", "Markdown"),

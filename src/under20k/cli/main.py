@@ -32,6 +32,7 @@ VERBS = {
     "check": "check a recipe, a run or any PyTorch model against the assignment",
     "recipes": "list the recipes, or show one's layers and settings",
     "data": "download, verify and locate MNIST; draw a contact sheet",
+    "completion": "print the script that completes commands in bash, zsh or fish",
 }
 
 ONE_LINE_LIMIT = 2000  # characters of an error message; more would bury the cause
@@ -39,6 +40,10 @@ ONE_LINE_LIMIT = 2000  # characters of an error message; more would bury the cau
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line ``argv`` (default: ``sys.argv[1:]``) and return its exit code."""
+    if argv is None and "_ARGCOMPLETE" in os.environ:  # a shell asks what may follow
+        from under20k.cli.completion import answer
+
+        answer(VERBS)
     signals = Signals(own=argv is None)
     with any_text():
         try:

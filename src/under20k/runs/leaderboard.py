@@ -155,8 +155,8 @@ def suggested(path: Path) -> str:
         return f"did you mean {Path('runs', close[0])}?"
     if not runs:
         return "train one with 'under20k train'"
-    some = ", ".join([*map(str, runs[:SUGGESTED]), *["…"] * (len(runs) > SUGGESTED)])
-    return f"there {'is' if len(runs) == 1 else 'are'} {some}"
+    names = ", ".join(map(str, runs[:SUGGESTED])) + ", …" * (len(runs) > SUGGESTED)
+    return f"there {'is' if len(runs) == 1 else 'are'} {names}"
 
 
 def paired(ours: Path | str, theirs: Path | str) -> Difference:

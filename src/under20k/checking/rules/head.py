@@ -61,6 +61,7 @@ def judge_receptive_field(graph: Graph, least: int) -> Verdict:
     text = f"{_square(side)} before {where}"
     if not passed if pools else into.receptive_field > side:
         text += f", {what}"
+    text += "" if least == IMAGE_SIDE else f"; at least {_square(least)} is required"
     fix = "" if passed else _larger_field(into, least - side) if graph.convolutions() else "use convolutions"
     return Verdict(passed, requirement, text, fix=fix)
 

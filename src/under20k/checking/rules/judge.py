@@ -12,7 +12,7 @@ from under20k.checking.findings import Finding
 from under20k.checking.graph.graph import Graph
 from under20k.checking.graph.node import CONVOLUTIONS, Node
 from under20k.checking.judgement import Judgement, Layer
-from under20k.checking.profiles import Profile
+from under20k.checking.profiles import ASSIGNMENT, Profile, limit_text
 from under20k.checking.rules.batch_norm import has_batch_norm, judge_batch_norm
 from under20k.checking.rules.dropout import judge_dropout, judge_dropout_off
 from under20k.checking.rules.head import judge_head, judge_receptive_field
@@ -80,7 +80,9 @@ def _epochs(epochs: int | None, limit: int) -> Verdict | None:
     if epochs is None:
         return None
     fix = f"train for {limit - 1} epochs at most" if epochs >= limit else ""
-    return Verdict(epochs < limit, f"fewer than {limit}", str(epochs), fix=fix)
+    words = limit_text("epochs", limit)
+    evidence = str(epochs) if limit == ASSIGNMENT["epochs"] else f"{epochs}; {words} are allowed"
+    return Verdict(epochs < limit, words, evidence, fix=fix)
 
 
 @contextmanager

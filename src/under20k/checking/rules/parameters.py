@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from under20k.checking.graph.trace import Trace, sized
+from under20k.checking.profiles import ASSIGNMENT, limit_text
 from under20k.checking.rules.verdict import Verdict, code
 
 
@@ -15,6 +16,7 @@ def count_parameters(model: nn.Module, evaluated: Trace) -> int:
 
 def judge_parameters(model: nn.Module, evaluated: Trace, limit: int) -> Verdict:
     """Judge whether the model has fewer parameters than ``limit``."""
+    words = limit_text("parameters", limit)
     total, outside = count_parameters(model, evaluated), _outside(evaluated)
     own = {id(parameter) for parameter in sized(model)}
     every = sum(p.numel() for _, p in model.named_parameters(remove_duplicate=False) if id(p) in own)
@@ -23,11 +25,12 @@ def judge_parameters(model: nn.Module, evaluated: Trace, limit: int) -> Verdict:
     parts = [f"{count:,} {kind}" for count, kind in kinds if count]
     parts = [f"{total - outside - frozen:,} trainable", *parts] if parts else ["all trainable"]
     text = f"{total:,}: {', '.join(parts)}; {total / limit:.1%} of the limit"
+    text += f", {words}" if limit != ASSIGNMENT["parameters"] else ""
     shared = every - (total - outside)
     text += f"; {shared:,} shared, counted once" if shared else ""
     text += f"; {evaluated.unused:,} of them in no layer that is used" if evaluated.unused else ""
     fix = _fix(evaluated, total, limit) if total >= limit else ""
-    return Verdict(total < limit, f"fewer than {limit:,}", text, fix=fix)
+    return Verdict(total < limit, words, text, fix=fix)
 
 
 def _outside(evaluated: Trace) -> int:
