@@ -140,3 +140,28 @@ def test_the_files_are_written_for_recipes_too(tmp_path, capsys):
 def test_model_options_are_refused_for_recipes(capsys, option):
     assert main(["check", "minimal", *option]) == 2
     assert "not to a recipe or a run" in capsys.readouterr().err
+
+
+def test_the_limits_in_force_are_said_where_they_are_not_the_assignments(capsys):
+    limits = ["--max-parameters", "100000", "--max-epochs", "30", "--min-receptive-field", "20"]
+    assert main(["check", "regularized", *limits]) == 0
+    heading, *lines = capsys.readouterr().out.splitlines()
+    said = "(limits: at most 100,000 parameters, at most 30 epochs, receptive field at least 20×20)"
+    assert heading == f"regularized: passed, meets every requirement {said}"
+    rows = {line.split()[0]: line for line in lines if line.strip()}
+    assert "% of the limit, at most 100,000" in rows["parameters"]
+    assert "; at least 20×20 is required" in rows["receptive_field"]
+    assert rows["epochs"].endswith("12; at most 30 are allowed")
+    assert "20,000" not in "".join(lines)
+    assert main(["check", "regularized", *limits, "--json"]) == 0
+    requirements = {
+        row["rule"]: row["requirement"] for row in json.loads(capsys.readouterr().out)["findings"]
+    }
+    assert requirements["parameters"] == "at most 100,000"
+    assert requirements["epochs"] == "at most 30"
+    assert main(["check", "regularized", "--profile", "under-8k"]) == 1
+    out = capsys.readouterr().out
+    assert "(limits: fewer than 8,000 parameters, at most 15 epochs)" in out.splitlines()[0]
+    assert "requirement: fewer than 8,000" in out
+    assert main(["check", "regularized"]) == 0
+    assert "limits:" not in capsys.readouterr().out

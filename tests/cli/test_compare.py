@@ -296,3 +296,35 @@ def test_what_the_function_refuses(folders):
         compare([folders["run"]], sort="size")
     with pytest.raises(UserError, match="nothing to compare"):
         compare([])
+
+
+def test_without_folders_it_lists_what_is_there(folders, capsys):
+    run = Run.open(Path("runs/small-0"))
+    for name in ("model.safetensors", "checkpoint.safetensors"):
+        (run.path / name).unlink(missing_ok=True)
+    Path("runs/notes").mkdir()
+    Path("benches/broken").mkdir()
+    Path("benches/broken/bench.json").write_text("{")
+    assert main(["compare"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    table, below = out.rstrip().rsplit("\n\n", 1)
+    rows = [line.split() for line in table.splitlines() if "small" in line or "tiny" in line]
+    assert sorted("record" if "record" in row else "bench" if "bench" in row else "run" for row in rows) == [
+        "bench",
+        "record",
+        "run",
+    ]
+    broken, unfinished = sorted(below.splitlines())
+    assert broken.startswith("benches/broken: damaged, ")
+    assert unfinished == f"runs/small-0: unfinished, {len(run.metrics())} of {run.recipe.epochs} epochs"
+    assert main(["compare", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 3
+
+
+def test_a_wrong_run_is_answered_with_the_one_that_may_be_meant(folders, capsys):
+    for verb in ("evaluate", "report"):
+        assert main([verb, "smal-1"]) == 2
+        assert "did you mean runs/small-1?" in capsys.readouterr().err
+    assert main(["evaluate", "xyzzy"]) == 2
+    assert "there is no run folder xyzzy; there are runs/small-0, runs/small-1" in capsys.readouterr().err
