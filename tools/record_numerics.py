@@ -17,6 +17,7 @@ from under20k.engine import isa as instruction_sets
 from under20k.engine.base import NUMERICS
 from under20k.errors import UserError
 from under20k.files import read_json, read_text, write_json
+from under20k.recipe.seeds import parse_seeds
 from under20k.runs.records.checksum import with_checksums
 from under20k.runs.records.record import Record
 from under20k.runs.records.rerun import rerun
@@ -29,10 +30,10 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("record", type=Path, help="the record's folder")
-    parser.add_argument("--seeds", default="0", help="the seeds to train again, with commas")
+    parser.add_argument("--seeds", default="0", help="the seeds to train again, such as 0,19 (default: 0)")
     arguments = parser.parse_args()
     try:
-        reruns = rerun([(Record.open(arguments.record), [int(seed) for seed in arguments.seeds.split(",")])])
+        reruns = rerun([(Record.open(arguments.record), list(parse_seeds(arguments.seeds)))])
         for again in reruns:
             print(f"{again.record}, seed {again.seed}: {again.text}")
         if not all(again.same_bits for again in reruns):

@@ -52,6 +52,15 @@ def test_every_verb_has_help(verb, capsys):
     assert ("--json" in out and "--quiet" in out) or verb == "completion"  # which prints a script
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_fits_into_80_columns(verb, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if len(line) > 80] == []
+
+
 def test_every_setting_of_a_recipe_is_an_option_of_train(capsys):
     from under20k.recipe.recipe import settings
 

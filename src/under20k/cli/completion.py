@@ -1,11 +1,13 @@
 """Print the script that completes verbs, options, choices, recipes, runs and files in a shell.
 
-  bash  under20k completion bash > ~/.local/share/bash-completion/completions/under20k
-  zsh   under20k completion zsh > ~/.zfunc/_under20k
-        with this in ~/.zshrc: fpath=(~/.zfunc $fpath); autoload -Uz compinit; compinit
-  fish  under20k completion fish > ~/.config/fish/completions/under20k.fish
+  bash  ~/.local/share/bash-completion/completions/under20k
+  zsh   ~/.zfunc/_under20k, with this in ~/.zshrc:
+        fpath=(~/.zfunc $fpath); autoload -Uz compinit; compinit
+  fish  ~/.config/fish/completions/under20k.fish
 
-It works in the next shell that you open; create the folder first if it is missing.
+Write it there, into a folder that exists, and open another shell:
+
+  under20k completion fish > ~/.config/fish/completions/under20k.fish
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from under20k import __version__
 from under20k.cli.console import any_text
 from under20k.cli.signals import Signals, advise
 from under20k.cli.streams import unfailing_stderr
-from under20k.cli.usage import Parser, as_typed, check_options
+from under20k.cli.usage import HelpFormatter, Parser, as_typed, check_options
 from under20k.errors import UserError, in_words, nearest, shown
 
 # A verb is the module under20k.cli.<verb> with configure(parser) and run(arguments) -> exit code.
@@ -127,7 +127,7 @@ def verb_parser(verb: str) -> Parser:
         prog=f"under20k {verb}",
         description=module.__doc__,
         allow_abbrev=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
     module.configure(parser)
     return parser

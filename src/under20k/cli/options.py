@@ -61,15 +61,16 @@ def add_engine(parser: argparse.ArgumentParser, threads: str, *, trains: bool = 
     """
     from under20k.engine.base import ENGINES, PRECISIONS  # with NumPy, which not every verb needs
 
-    parser.add_argument("--engine", choices=ENGINES, default="auto", help=ENGINE)
-    parser.add_argument(
+    group = parser.add_argument_group("engine")
+    group.add_argument("--engine", choices=ENGINES, default="auto", help=ENGINE)
+    group.add_argument(
         "--device",
         default="auto",
         help="cpu, cuda, cuda:1 or mps (default: auto: the CPU for the native engine, else a GPU if there is "
         "one)",
     )
     if trains:
-        parser.add_argument(
+        group.add_argument(
             "--precision",
             choices=PRECISIONS,
             default="auto",
@@ -77,7 +78,7 @@ def add_engine(parser: argparse.ArgumentParser, threads: str, *, trains: bool = 
             "AVX512_BF16; sums, BatchNorm, the optimiser and evaluation are always fp32 (default: auto, "
             "which is fp32)",
         )
-    parser.add_argument("--threads", type=int, metavar="N", help=threads)
+    group.add_argument("--threads", type=int, metavar="N", help=threads)
 
 
 def compute_argument(arguments: argparse.Namespace) -> Compute:
@@ -147,6 +148,7 @@ def note(arguments: argparse.Namespace, text: str) -> None:
 
 def add_recipe_settings(parser: argparse.ArgumentParser) -> None:
     """Add an option for each setting of a recipe; ``recipe_changes`` reads them."""
+    parser.usage = "%(prog)s [-h] [OPTION ...] RECIPE"  # there are too many settings to list
     group = parser.add_argument_group("recipe", "override settings of the recipe")
     group.add_argument(
         "--architecture",

@@ -1,10 +1,12 @@
 """Print, verify and submit records: results that anyone can check, each a folder in records/, by track.
 
-  under20k records                      print the tables; update the records' pages and records/README.md
-  under20k records verify [RECORD ...]  check records and evaluate their models; --rerun K retrains K random
-                                        seeds of each
+  under20k records
+      print the tables; update the records' pages and records/README.md
+  under20k records verify [RECORD ...]
+      check records and evaluate their models; --rerun K retrains K random
+      seeds of each
   under20k records submit BENCH --track TRACK
-                                        make a record of a bench, unless it breaks a rule
+      make a record of a bench, unless it breaks a rule
 
 Exit code 1 if a record is not valid.
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import re
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -32,6 +33,18 @@ class Parser(argparse.ArgumentParser):
         if found := re.fullmatch(r"argument (.+?): ('.*'; expected .*)", message, re.DOTALL):
             raise UserError(f"{option_of(found[1])} is {found[2]}")
         raise UserError(f"{message.removeprefix('argument ')}; see '{self.prog} --help'")
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Wraps the paragraphs of a description at the terminal's width; indented lines stay as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(
+            textwrap.indent(paragraph, indent)
+            if "\n  " in f"\n{paragraph}"
+            else textwrap.fill(paragraph, width, initial_indent=indent, subsequent_indent=indent)
+            for paragraph in text.strip("\n").split("\n\n")
+        )
 
 
 def option_of(name: str) -> str:
