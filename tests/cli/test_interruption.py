@@ -40,7 +40,7 @@ def test_a_signal_leaves_a_run_that_can_be_resumed(under20k, finished, tmp_path,
     process = command.start(tmp_path, *TRAIN)
     command.read_until(process, after)
     ended = command.end(process, number)
-    hint = "run the same command again to continue after the last finished epoch"
+    hint = "run the command again to continue after the last finished epoch"
     assert ended == (code, "", f"{word}; {hint}\n")
     path = tmp_path / "runs" / "small"
     assert not (path / "model.safetensors").exists()

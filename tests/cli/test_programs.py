@@ -207,7 +207,7 @@ def test_ctrl_c_ends_a_training_in_this_process(tmp_path, mnist, call):
     sent = time.monotonic()
     code, _, err = command.end(process, signal.SIGINT)
     assert (code, time.monotonic() - sent < 30) == (130, True), err
-    assert err.splitlines()[-1].startswith("interrupted; run the same command again")
+    assert err.splitlines()[-1].startswith("interrupted; run the command again")
     (path,) = (tmp_path / "runs").iterdir()
     run = Run.open(path)
     assert not run.finished

@@ -287,7 +287,7 @@ def holders(lock: Path) -> set[str]:
     return found
 
 
-HINT = "run the same command again to continue after the last finished epochs"
+HINT = "run the command again to continue after the last finished epochs"
 
 
 @pytest.mark.slow

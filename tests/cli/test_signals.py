@@ -175,7 +175,7 @@ def tried(case: Case, folder: Path) -> None:
     assert first in case.numbers, (code, said)
     assert "Traceback" not in said, said
     assert [said.count(f"{word}; ") for word in WORDS.values()].count(0) == 2, said
-    assert len(re.findall(rf"^{WORDS[first]}; run the same command again.*$", said, re.M)) == 1, said
+    assert len(re.findall(rf"^{WORDS[first]}; run the command again.*$", said, re.M)) == 1, said
     assert "stopped" not in said
     for path in folder.glob("runs/*"):
         if (path / "environment.json").is_file():
@@ -233,7 +233,7 @@ def test_code_that_hears_no_signal_is_ended_all_the_same(tmp_path, how, number):
     command.read_until(process, "stuck")
     code, out, err = command.end(process, number)
     assert (code, out) == (CODES[number], "")
-    assert err.splitlines()[-1] == f"{WORDS[number]}; run the same command again"
+    assert err.splitlines()[-1] == f"{WORDS[number]}; run the command again"
     assert err.count(WORDS[number]) == 1
 
 

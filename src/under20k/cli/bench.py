@@ -104,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
     from under20k.runs.bench.run_bench import bench
 
     compute = compute_argument(arguments)
-    advise("run the same command again to continue after the last finished epochs")
+    advise("run the command again to continue after the last finished epochs")
     for each in filter(None, (recipe, other)):
         warn_of_limits(each)
     with display(arguments, "seeds") as shown_by:

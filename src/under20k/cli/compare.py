@@ -31,8 +31,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sort",
         choices=SORTS,
+        metavar="BY",
         default="accuracy",
-        help="best first; share: fraction of seeds at the target (default: %(default)s)",
+        help=f"best first by {', '.join(SORTS)} (default: %(default)s); share is the fraction of seeds at the "
+        "target",
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument(

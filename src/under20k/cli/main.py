@@ -112,7 +112,7 @@ def dispatch(argv: Sequence[str]) -> int:
     parser = verb_parser(verb)
     check_options(parser, rest)
     arguments = parser.parse_args(rest)
-    advise("run the same command again")
+    advise("run the command again")
     try:
         code: int = module.run(arguments)
     except UserError as error:

@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     from under20k.runs.provenance import command
     from under20k.runs.run import run_path
 
-    advise("run the same command again to continue after the last finished epochs")
+    advise("run the command again to continue after the last finished epochs")
     with display(arguments, "trainings") as shown_by:
         benches = reproduce(seeds, compute=compute, places=places, jobs=jobs, on_event=shown_by)
     verdicts = {bench.recipe.name: check(run_path(places.runs, bench.recipe.name, 0)) for bench in benches}

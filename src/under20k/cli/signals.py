@@ -145,7 +145,7 @@ class Signals:
 
 
 def line(number: int) -> str:
-    """Return the word for a signal and the advice: ``interrupted; run the same command again …``."""
+    """Return the word for a signal and the advice: ``interrupted; run the command again …``."""
     return "; ".join(filter(None, (WORDS[signal.Signals(number).name], _advice)))
 
 

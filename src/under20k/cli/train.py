@@ -76,8 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError(f"there is no run in {path} to resume; leave out --resume to train it")
     # A resumed run keeps its engine, even if another one would be chosen now.
     choice = "" if begun and not arguments.overwrite else choice_text(compute)
-    same = "the same command without --overwrite" if arguments.overwrite else "the same command again"
-    advise(f"run {same} to continue after the last finished epoch")
+    again = "leave out --overwrite" if arguments.overwrite else "run the command again"
+    advise(f"{again} to continue after the last finished epoch")
     warn_of_limits(recipe)
     with display(arguments, choice=choice) as shown:
         run = train(

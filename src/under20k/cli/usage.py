@@ -42,7 +42,9 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
         return "\n\n".join(
             textwrap.indent(paragraph, indent)
             if "\n  " in f"\n{paragraph}"
-            else textwrap.fill(paragraph, width, initial_indent=indent, subsequent_indent=indent)
+            else textwrap.fill(
+                paragraph, width, initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False
+            )
             for paragraph in text.strip("\n").split("\n\n")
         )
 
