@@ -33,8 +33,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         choices=SORTS,
         metavar="BY",
         default="accuracy",
-        help=f"best first by {', '.join(SORTS)} (default: %(default)s); share is the fraction of seeds at the "
-        "target",
+        help=f"best first by {', '.join(SORTS)} (default: %(default)s); share is the fraction of seeds at "
+        "the target",
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
