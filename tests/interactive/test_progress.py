@@ -175,6 +175,34 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+@pytest.mark.parametrize("shows", ["training", "trainings", "seeds"])
+def test_no_line_is_wider_than_the_terminal(monkeypatch, shows, width):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("COLUMNS", str(width))
+    recipe = replace(MINIMAL.with_changes(epochs=100), name=f"minimal+{'setting=1+' * 18}fade_epochs=2")
+    one, two = (Path("runs") / f"{recipe.name}-{seed}" for seed in (0, 1))
+    with Display(shows) as display:
+        display.screen.start_bar = lambda *_, **__: None  # of tqdm, which looks at the terminal by itself
+        if shows != "training":
+            display(Scheduled({one: recipe, two: recipe}, TORCH, "2 at a time"))
+        for run in (one, two):
+            display(Started(run, recipe, 0, SESSION))
+            display(EpochDone(run, epoch(1)))
+            display(EpochDone(run, epoch(2, rate=0.01)))
+            display(Finished(run, recipe, 0.99, 123.4))
+    said = terminal.getvalue().splitlines()
+    assert max(map(len, said)) <= width
+    epochs = [line for line in said if "epoch   2/100" in line]
+    assert len(epochs) == (0 if shows == "seeds" else 2)
+    assert all("95.00%" in line for line in epochs)
+    fits = width == 120 and shows == "training"
+    assert all(("images/s" in line) == fits for line in epochs)
+    if shows == "seeds":
+        assert sum("99.00%" in line for line in said) == 2
+
+
 @pytest.mark.parametrize("shows", ["training", "trainings", "seeds"])
 def test_on_a_terminal_a_bar_runs_over_all_images(monkeypatch, shows):
     monkeypatch.setattr("sys.stderr", Terminal())

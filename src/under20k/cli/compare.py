@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 from under20k.cli.options import add_quiet
@@ -67,8 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.paired and form == "csv":
         raise UserError("--paired prints a second table, which CSV cannot hold; use --json")
 
-    from under20k.interactive.style import coloured
-    from under20k.interactive.terminal import terminal_width
+    from under20k.interactive.terminal import say, terminal_width
     from under20k.report.bench import DETECTABLE, difference_table
     from under20k.report.leaderboard import leaderboard_table
     from under20k.runs.leaderboard import as_csv, compare, found_below, paired
@@ -98,7 +96,10 @@ def run(arguments: argparse.Namespace) -> int:
             tables.append(difference_table(difference, ours, theirs))
         width = terminal_width()
         texts = [table.markdown() if form == "markdown" else table.text(width) for table in tables]
-        if left_out:
-            texts.append("\n".join(f"{shown(str(path))}: {why}" for path, why in left_out))
-        print(coloured("\n\n".join(texts), sys.stdout))
+        texts += ["\n".join(f"{shown(str(path))}: {why}" for path, why in left_out)] * bool(left_out)
+        text = "\n\n".join(texts)
+        if form == "markdown":
+            print(text)
+        else:
+            say(text)
     return 0

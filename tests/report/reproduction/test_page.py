@@ -207,6 +207,19 @@ def test_what_the_command_prints(make_run):
     assert [line.split()[0] for line in only.splitlines()[2:]][::2] == ["Recipe", "minimal-plus"]
 
 
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_what_the_command_prints_fits_the_terminal(make_run, width):
+    benches = [
+        Bench.of([make_run(recipe, [(0.99, 0.994)] * recipe.epochs, seed) for seed in range(2)])
+        for recipe in (REGULARIZED, MINIMAL, REGULARIZED_PLUS, MINIMAL_PLUS)
+    ]
+    lines = reproduction_text(benches, width).splitlines()
+    assert max(map(len, lines)) <= width
+    # Each recipe stays beside the assignment's figures of it.
+    headings = [line.split() for line in lines if "assignment" in line and "Measured" not in line]
+    assert [cells.count("assignment") for cells in headings] == ([1, 1] if width == 60 else [2])
+
+
 def test_what_was_missed_is_called_missed(report):
     for text in report():
         assert (
