@@ -56,7 +56,10 @@ def model_text(result: Result, width: int | None = None, *, layers: bool = False
         lines += ["", Table(("Rule", "Result", "Evidence"), cells, align="lll").text(width)]
     lines += _advice(target, judgement.findings, width)
     if layers and judgement.layers:
-        lines += ["", network_table(layer_rows(judgement.layers)).text(width)]
+        lines += [
+            "",
+            network_table(layer_rows(judgement.layers), parameters=judgement.parameters).text(width),
+        ]
     return "\n".join(lines)
 
 

@@ -114,13 +114,20 @@ class NetworkRow:
     """``file:line``, or empty."""
 
 
-def network_table(layers: Iterable[NetworkRow], caption: str = "", notes: Sequence[str] = ()) -> Table:
+def network_table(
+    layers: Iterable[NetworkRow],
+    caption: str = "",
+    notes: Sequence[str] = (),
+    *,
+    parameters: int | None = None,
+) -> Table:
     """Return a row a layer and the totals.
 
     Args:
         layers: In the order of computation.
         caption: Line above the table.
         notes: Lines after the totals.
+        parameters: Of the network, by default of its layers; it may have some that no layer uses.
     """
     layers = list(layers)
     has_source = any(layer.source for layer in layers)
@@ -137,10 +144,9 @@ def network_table(layers: Iterable[NetworkRow], caption: str = "", notes: Sequen
         )
         for layer in layers
     )
-    parameters, activations = (
-        sum(layer.parameters for layer in layers),
-        sum(prod(layer.shape) for layer in layers),
-    )
+    if parameters is None:
+        parameters = sum(layer.parameters for layer in layers)
+    activations = sum(prod(layer.shape) for layer in layers)
     source = ("Source",) if has_source else ()
     return Table(
         ("Layer", "Type", "Output", "Parameters", "MACs", "Receptive field", "Jump", *source),
