@@ -175,7 +175,7 @@ def tried(case: Case, folder: Path) -> None:
     assert first in case.numbers, (code, said)
     assert "Traceback" not in said, said
     assert [said.count(f"{word}; ") for word in WORDS.values()].count(0) == 2, said
-    assert len(re.findall(rf"^{WORDS[first]}; run the command again.*$", said, re.M)) == 1, said
+    assert len(re.findall(rf"^(?:\^C)*{WORDS[first]}; run the command again.*$", said, re.M)) == 1, said
     assert "stopped" not in said
     for path in folder.glob("runs/*"):
         if (path / "environment.json").is_file():
