@@ -42,6 +42,7 @@ COMMANDS = {
     "recipes": ["recipes"],
     "recipes NAME": ["recipes", "regularized-plus"],
     "data": ["data", "--no-sheet"],
+    "completion": ["completion", "bash"],
     "help": ["reproduce", "--help"],
     "an error": ["train", "minimal", "--name", "≥±→é日?"],
 }

@@ -1,6 +1,7 @@
 """``under20k report``: pages and pictures made again from data, and nothing else touched."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -54,7 +55,7 @@ def test_page_and_picture_of_each_kind(place, capsys, folder, page, picture):
     out, err = capsys.readouterr()
     assert (out, err) == (f"{folder}/{page}\n{folder}/{picture}\n{folder}/{dark}\n", "")
     text = (place / folder / page).read_text(encoding="utf-8")
-    assert f"]({picture})" in text
+    assert {picture, dark} <= set(re.findall(r'(?:src|srcset)="([^"]+)"', text))
     accuracy = f"{Run.open(place / RUN).metrics()[-1].validation_accuracy:.2%}"
     assert accuracy in text
     for file in (picture, dark):

@@ -7,20 +7,13 @@ import pytest
 from tests.support.benches import SMALL, bench_of, on_disk
 from under20k.cli.main import verb_parser
 from under20k.cli.options import recipe_argument, recipe_changes
-from under20k.cli.verdict import bench_command, closing_lines, limits_warning, target_values
+from under20k.cli.verdict import bench_command, closing_lines, continued, limits_warning, target_values
 from under20k.recipe.named import MINIMAL
 from under20k.runs.run import Run
 
 
-class Terminal:
-    def isatty(self) -> bool:
-        return True
-
-
 @pytest.mark.parametrize(("accuracy", "reached"), [(0.9939, False), (0.994, True), (0.9951, True)])
-def test_the_words_say_what_the_sign_and_the_colour_say(tmp_path, monkeypatch, accuracy, reached):
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    monkeypatch.setenv("TERM", "xterm")
+def test_the_words_say_what_the_sign_says(tmp_path, accuracy, reached):
     on_disk(tmp_path, bench_of([accuracy], SMALL))
     run = Run.open(tmp_path / "runs" / "small-0")
     first, parameters, epochs, *_ = closing_lines(run, 1.5, "under20k bench small", None)
@@ -28,9 +21,16 @@ def test_the_words_say_what_the_sign_and_the_colour_say(tmp_path, monkeypatch, a
     assert first == f"{sign} {accuracy:.2%}  validation accuracy, last epoch  {words} 99.40%"
     assert parameters.split() == ["✓", f"{SMALL.architecture.parameters:,}", "parameters", "below", "20,000"]
     assert epochs.split() == ["✓", str(SMALL.epochs), "epochs", "below", "20"]
-    colour = "\033[32m✓\033[0m" if reached else "\033[31m✗\033[0m"
-    assert closing_lines(run, 1.5, "", Terminal())[0] == first.replace(sign, colour)
     assert target_values(run)["validation_accuracy"]["met"] == reached
+
+
+@pytest.mark.parametrize("width", [None, 120, 60, 40])
+def test_a_long_command_is_one_for_a_shell(width):
+    command = "under20k bench minimal --seeds 0-9 --architecture '1p,4p|l' --runs-dir 'my  runs' --epochs 1"
+    lines = continued(command, width)
+    assert shlex.split("\n".join(lines)) == shlex.split(command)
+    assert [line for line in lines if width and len(line) > width] == []
+    assert (len(lines) > 1) == (width in (60, 40))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import asdict
 
 from under20k.cli.options import (
@@ -109,7 +108,9 @@ def run(arguments: argparse.Namespace) -> int:
             result["teachers"] = noted(run.session)
         print(json.dumps(result, indent=2))
     else:
-        print(*closing_lines(run, time_s, following, sys.stdout), sep="\n")
+        from under20k.interactive.terminal import say, terminal_width
+
+        say("\n".join(closing_lines(run, time_s, following, terminal_width())))
     return 0
 
 

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from under20k.errors import shown
-from under20k.formatting import percent
+from under20k.formatting import columns, percent
 from under20k.recipe.limits import EPOCH_LIMIT, PARAMETER_LIMIT, TARGET_ACCURACY
 from under20k.recipe.recipe import Recipe, settings
 
 if TYPE_CHECKING:
     from under20k.runs.run import Run
+
+INDENT, CONTINUED = "  ", " \\"
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,9 @@ class Requirement:
 def warn_of_limits(recipe: Recipe) -> None:
     """Say on stderr, in a line, which limits a recipe exceeds, if any; it is trained all the same."""
     if warning := limits_warning(recipe):
-        print(shown(warning), file=sys.stderr)
+        from under20k.interactive.terminal import say
+
+        say(shown(warning), sys.stderr)
 
 
 def limits_warning(recipe: Recipe) -> str:
@@ -90,23 +94,36 @@ def requirements(run: Run) -> list[Requirement]:
     return found
 
 
-def closing_lines(run: Run, time_s: float, following: str, stream: Any) -> list[str]:
+def closing_lines(run: Run, time_s: float, following: str, width: int | None) -> list[str]:
     """Return the lines that end ``under20k train``.
 
     Args:
         run: finished.
         time_s: seconds of the training.
         following: the command to run next.
-        stream: where they are printed, which may show colour.
+        width: columns of the terminal; None for a file or a pipe.
     """
-    from under20k.interactive.style import verdict
-
     return [
-        *(each.line(verdict(each.met, stream)) for each in requirements(run)),
+        *(each.line("✓" if each.met else "✗") for each in requirements(run)),
         f"run: {shown(str(run.path))}, {time_s:,.1f} s",
         "One seed is no claim. The mean over ten:",
-        f"  {shown(following)}",
+        *map(shown, continued(following, width)),
     ]
+
+
+def continued(command: str, width: int | None) -> list[str]:
+    """Return a command in indented lines of at most ``width`` columns, which a shell takes as one command.
+
+    A word that is longer than a line stays whole, so that it can be copied.
+    """
+    lines = [INDENT]
+    for word in map(shlex.quote, shlex.split(command)):
+        line = f"{lines[-1]} {word}" if lines[-1].strip() else INDENT + word
+        if width is None or columns(line + CONTINUED) <= width or not lines[-1].strip():
+            lines[-1] = line
+        else:
+            lines.append(2 * INDENT + word)
+    return [line + CONTINUED * (number < len(lines)) for number, line in enumerate(lines, 1)]
 
 
 def bench_command(arguments: argparse.Namespace, seeds: str = "0-9") -> str:

@@ -118,7 +118,7 @@ def _centres(
 
 def _sizes(figure: Figure, texts: Sequence[str]) -> list[tuple[float, float]]:
     """Return the texts' widths and heights in points."""
-    height_pt = 72 * size_in(figure, "Ág", SMALL_PT)[1]
+    height_pt = 72 * size_in(figure, "|g", SMALL_PT)[1]
     return [(72 * size_in(figure, text, SMALL_PT)[0], height_pt) for text in texts]
 
 
