@@ -1,5 +1,6 @@
 import argparse
 import shlex
+import subprocess
 from dataclasses import replace
 
 import pytest
@@ -28,7 +29,9 @@ def test_the_words_say_what_the_sign_says(tmp_path, accuracy, reached):
 def test_a_long_command_is_one_for_a_shell(width):
     command = "under20k bench minimal --seeds 0-9 --architecture '1p,4p|l' --runs-dir 'my  runs' --epochs 1"
     lines = continued(command, width)
-    assert shlex.split("\n".join(lines)) == shlex.split(command)
+    script = "\n".join(["under20k() { printf '%s\\0' \"$@\"; }", *lines])
+    done = subprocess.run(["sh", "-c", script], capture_output=True, encoding="utf-8", check=True)
+    assert done.stdout.split("\0")[:-1] == shlex.split(command)[1:]
     assert [line for line in lines if width and len(line) > width] == []
     assert (len(lines) > 1) == (width in (60, 40))
 
