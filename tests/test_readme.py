@@ -26,7 +26,8 @@ README, USAGE = ((ROOT / page).read_text(encoding="utf-8") for page in ("README.
 
 
 def blocks(language: str, page: str = USAGE) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    return [text for of, text in found if of == language]
 
 
 def shell_lines() -> list[str]:
@@ -74,7 +75,7 @@ def test_every_verb_in_the_examples_exists():
 
 
 def test_the_readme_fits_on_two_screens():
-    assert len(README.splitlines()) <= 90
+    assert len(README.splitlines()) <= 88
     header = next(line for line in README.splitlines() if line.startswith("| Network"))
     assert header.count("|") == 6  # five columns
 
@@ -116,7 +117,10 @@ def test_the_transcript_is_what_the_command_prints(tmp_path):
         encoding=ENCODING,
         timeout=600,
     )
+    left_out = expected.index("…")
     printed = done.stdout.splitlines()
+    del printed[left_out : len(printed) - len(expected) + left_out + 1]
+    del expected[left_out]
     percentage = re.compile(r"(\d+\.\d\d)%")
     assert [percentage.sub("%", masked(line)) for line in printed] == [
         percentage.sub("%", masked(line)) for line in expected
@@ -125,7 +129,7 @@ def test_the_transcript_is_what_the_command_prints(tmp_path):
         [float(value) for line in lines for value in percentage.findall(line)]
         for lines in (expected, printed)
     )
-    assert len(shown) == 17
+    assert len(shown) >= 8
     # Instruction sets round differently, and the first epochs wander.
     assert found[-3:] == pytest.approx(shown[-3:], abs=0.25)
 

@@ -11,15 +11,18 @@ All figures come from results/ and records/.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from html import escape
 from pathlib import Path
 
+from benchmarks.seconds_figure import alternative, seconds_figure
 from benchmarks.tables import page, speed
 from tools.cluster_cost import measured_section
 from under20k.checking.check import check
 from under20k.cli.main import VERBS
 from under20k.files import read_json, read_text, write_bytes, write_text
 from under20k.recipe.named import RECIPES
-from under20k.report.figures import themed
+from under20k.report.figures import Figure, Theme, themed
 from under20k.report.leaderboard_figure import leaderboard_figure
 from under20k.report.pages import Pairs, engines_part, filled, precisions_part, results_part
 from under20k.report.records import records_markdown
@@ -36,6 +39,7 @@ README, DOCS, RECORDS, RESULTS = (ROOT / name for name in ("README.md", "docs", 
 REPORT = DOCS / "reproduction" / "report.md"
 BENCHMARK_PAGE = DOCS / "benchmark.md"
 PICTURES = DOCS / "records.png", DOCS / "records-dark.png"
+SECONDS = DOCS / "seconds.png", DOCS / "seconds-dark.png"
 TEN, TWENTY = range(10), range(20)
 FP32 = {
     "regularized": RECORDS / "reference" / "2026-11-26-regularized",
@@ -48,7 +52,7 @@ FP32 = {
 
 
 def reproduced() -> list[Bench]:
-    """Return the benches of ``make reproduction``."""
+    """Return the benches of ``make reproduction``, *minimal-plus* last."""
     return [Bench.open(bench_path(RESULTS / "reproduction", recipe.name, TEN)) for recipe in REPRODUCED]
 
 
@@ -86,10 +90,21 @@ def verbs() -> str:
     return Table(("Command", "What it does"), rows, align="ll").markdown()
 
 
+def picture_part() -> str:
+    """Return README's picture, for a light page and for a dark one."""
+    light, dark = (path.relative_to(ROOT).as_posix() for path in SECONDS)
+    text = escape(alternative(reproduced()[-1], read_json(RESULTS / "benchmark.json")))
+    return (
+        f'<picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">'
+        f'<img src="{light}" width="720" alt="{text}"></picture>'
+    )
+
+
 def generated() -> dict[Path, dict[str, str]]:
     """Return every generated part by its name, for each page."""
     return {
         README: {
+            "picture": picture_part(),
             "results": results_part(reproduced(), REPORT.relative_to(ROOT).as_posix()),
             "verbs": verbs(),
         },
@@ -134,6 +149,9 @@ def main(arguments: list[str]) -> int:
     drawn = "--pictures" in arguments
     if drawn or RECORDS / "README.md" in stale or not all(map(Path.exists, PICTURES)):
         draw_records()
+    if drawn or README in stale or not all(map(Path.exists, SECONDS)):
+        benchmark = read_json(RESULTS / "benchmark.json")
+        write_pair(SECONDS, lambda theme: seconds_figure(reproduced()[-1], benchmark, theme))
     if drawn or REPORT in stale:
         reproduction(reproduced(), {}, "").write_pictures(REPORT.parent)
     return 0
@@ -142,9 +160,12 @@ def main(arguments: list[str]) -> int:
 def draw_records() -> None:
     """Draw the picture of the records, for a light page and for a dark one."""
     entries = compare([RECORDS / record.folder for record in read_records(RECORDS)])
-    for path, png in zip(
-        PICTURES, themed(lambda theme: leaderboard_figure(entries, theme=theme)), strict=True
-    ):
+    write_pair(PICTURES, lambda theme: leaderboard_figure(entries, theme=theme))
+
+
+def write_pair(paths: tuple[Path, Path], draw: Callable[[Theme], Figure]) -> None:
+    """Write a picture for a light page and for a dark one."""
+    for path, png in zip(paths, themed(draw), strict=True):
         write_bytes(path, png)
 
 

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from under20k.interactive.style import GREEN, has_colour, styled, verdict
+from under20k.interactive.style import GREEN, coloured, has_colour, styled
 
 
 class Terminal(io.StringIO):
@@ -41,5 +41,8 @@ def test_a_closed_or_missing_stream_has_no_colour():
     assert not has_colour(None)
 
 
-def test_the_signs_differ_without_colour():
-    assert (verdict(True, io.StringIO()), verdict(False, io.StringIO())) == ("✓", "✗")
+def test_verdicts_are_coloured_with_their_word():
+    text = "✓ passed and ✗ failed, ✓ 99.47%"
+    expected = "\x1b[32m✓ passed\x1b[0m and \x1b[31m✗ failed\x1b[0m, \x1b[32m✓\x1b[0m 99.47%"
+    assert coloured(text, Terminal()) == expected
+    assert coloured(text, io.StringIO()) == text

@@ -6,7 +6,7 @@ import os
 import re
 from typing import Any
 
-GREEN, RED, YELLOW, BOLD, DIM = "32", "31", "33", "1", "2"
+GREEN, RED = "32", "31"
 _VERDICT = re.compile(r"([✓✗])(?: (?:passed|failed|broken|valid|invalid)\b)?")
 
 
@@ -24,13 +24,8 @@ def has_colour(stream: Any) -> bool:
 
 
 def styled(text: str, code: str, stream: Any) -> str:
-    """Return ``text`` in a colour or weight of the constants above where ``stream`` shows it."""
+    """Return ``text`` in a colour of the constants above where ``stream`` shows it."""
     return f"\033[{code}m{text}\033[0m" if text and has_colour(stream) else text
-
-
-def verdict(passed: bool, stream: Any) -> str:
-    """Return a green ✓ or a red ✗; the words beside it must say the same."""
-    return styled("✓", GREEN, stream) if passed else styled("✗", RED, stream)
 
 
 def coloured(text: str, stream: Any) -> str:
