@@ -147,7 +147,7 @@ def test_the_limits_in_force_are_said_where_they_are_not_the_assignments(capsys)
     assert main(["check", "regularized", *limits]) == 0
     heading, *lines = capsys.readouterr().out.splitlines()
     said = "(limits: at most 100,000 parameters, at most 30 epochs, receptive field at least 20×20)"
-    assert heading == f"regularized: passed, meets every requirement {said}"
+    assert heading == f"regularized: ✓ passed, meets every requirement {said}"
     rows = {line.split()[0]: line for line in lines if line.strip()}
     assert "% of the limit, at most 100,000" in rows["parameters"]
     assert "; at least 20×20 is required" in rows["receptive_field"]

@@ -295,7 +295,7 @@ def test_a_signal_ends_a_class_without_waiting_for_its_models():
             out, err = process.communicate(timeout=100)
         finally:
             process.kill()
-    assert (process.returncode, out, err) == (143, "", "terminated\n")
+    assert (process.returncode, out, err) == (143, "", "terminated; run the command again\n")
 
 
 def test_profiles_and_overrides(capsys):

@@ -105,6 +105,7 @@ def test_the_last_lines_say_whether_it_made_it(finished):
     assert sorted(words[5:]) == sorted(SETTINGS)
 
 
+@pytest.mark.slow
 def test_a_larger_network_and_more_epochs_are_said_to_miss(tmp_path, monkeypatch, capsys, mnist: Mnist):
     monkeypatch.chdir(tmp_path)
     settings = ["--architecture", "1p,1p,1p,950|l", "--epochs", "20", "--batch-size", "1000"]
