@@ -57,9 +57,9 @@ def test_a_missing_part_is_noticed(generator):
 
 
 def test_the_two_commands_are_targets_of_make():
-    commands = blocks("", README)[0].split("\n")
-    assert commands[:2] == ["make reproduce", "make test"]
-    for command in filter(None, commands):
+    commands = blocks("", README)[0].splitlines()  # no comments: zsh has none on a command line
+    assert commands == ["make reproduce", "make test"]
+    for command in commands:
         dry = subprocess.run(
             [*command.split(), "--dry-run", "--always-make"], cwd=ROOT, capture_output=True, text=True
         )
@@ -75,7 +75,7 @@ def test_every_verb_in_the_examples_exists():
 
 
 def test_the_readme_fits_on_two_screens():
-    assert len(README.splitlines()) <= 88
+    assert len(README.splitlines()) <= 84
     header = next(line for line in README.splitlines() if line.startswith("| Network"))
     assert header.count("|") == 6  # five columns
 

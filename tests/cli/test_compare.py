@@ -185,7 +185,7 @@ def test_the_picture(folders, capsys):
     assert list(crosses.get_ydata()) == pytest.approx([100 * anchor.accuracy for anchor in selected])
     assert list(pluses.get_xdata()) == [18_614]
     notes = " ".join(text.get_text() for text in reversed(figure.texts))
-    assert "Public figures are of a single run each, and not comparable with ours" in notes
+    assert "Each public figure is from one run, and cannot be compared with ours" in notes
     assert "Below the axis: JoshWarn (697 parameters, 99.03%)" in notes
     (front,) = (line for line in axes.lines if line.get_label() == "Pareto front of these")
     assert list(front.get_xdata()) == [TINY.architecture.parameters, SMALL.architecture.parameters]

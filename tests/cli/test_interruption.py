@@ -116,5 +116,5 @@ def test_kills_between_the_files(under20k, finished, tmp_path):
         epochs_done.append(len(checkpoint[1]) if checkpoint else 0)
     assert epochs_done == [0, 0, 0, 0, 1, 1, 2, 2, 2, 2, 2]
     done = under20k(*TRAIN, "--resume")
-    assert (done.returncode, done.stderr) == (0, "runs/small finished before: reused\n")
+    assert (done.returncode, done.stderr) == (0, "runs/small already finished, reused\n")
     assert_as_never_interrupted(path, finished.path)

@@ -239,7 +239,7 @@ def test_what_is_no_teacher(tmp_path, monkeypatch, capsys):
 
     refused("--teacher", "minimall", words="there is no recipe 'minimall'; did you mean 'minimal'")
     refused("--teacher", "none.json", words="none.json")
-    refused("--temperature", "3", words="--temperature is 3.0, but there is no teacher; name")
+    refused("--temperature", "3", words="--temperature is 3.0; this needs a teacher: name")
     refused("--teacher", "wise.json", "--teachers", "17", words="--teachers is 17")
     words = "with 2 teachers, expected a whole number from 0 to 499999999"
     refused("--teacher", "wise.json", "--seed", "500000000", words=words)

@@ -140,7 +140,7 @@ def test_resuming_a_finished_run_trains_nothing_and_prints_its_json(small, tmp_p
     before = contents(tmp_path)
     assert main([*TRAIN, "--resume", "--json"]) == 0
     out, err = capsys.readouterr()
-    assert err == "runs/small finished before: reused\n"
+    assert err == "runs/small already finished, reused\n"
     result = json.loads(out)
     assert result["epochs"] == lines_of(small)
     accuracy = result["epochs"][-1]["validation_accuracy"]
@@ -163,7 +163,7 @@ def test_the_same_command_again_reuses_a_finished_run(small, tmp_path, capsys):
     before = contents(tmp_path)
     assert main(TRAIN) == 0
     out, err = capsys.readouterr()
-    assert err == "runs/small finished before: reused\n"
+    assert err == "runs/small already finished, reused\n"
     assert "validation accuracy, last epoch" in out
     assert contents(tmp_path) == before
 
@@ -175,7 +175,7 @@ def test_a_finished_run_of_other_numerics_is_reused_and_named(small, capsys):
     assert capsys.readouterr().err == ""
     assert main(TRAIN) == 0
     assert capsys.readouterr().err == (
-        f"runs/small finished before: reused; it was trained differently (numerics {NUMERICS + 1}, now "
+        f"runs/small already finished, reused; it was trained differently (numerics {NUMERICS + 1}, now "
         f"{NUMERICS}), --overwrite trains it again\n"
     )
 
@@ -184,7 +184,7 @@ def test_resuming_a_run_killed_before_its_report_writes_it(small, capsys):
     (small / "report.md").unlink()
     before = contents(small)
     assert main([*TRAIN, "--resume"]) == 0
-    assert capsys.readouterr().err == "runs/small finished before: reused\n"
+    assert capsys.readouterr().err == "runs/small already finished, reused\n"
     after = contents(small)
     assert "The test set was not read." in after.pop("report.md").decode()
     assert after == before

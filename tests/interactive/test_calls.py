@@ -74,7 +74,7 @@ def test_a_training_is_one_output_and_again_shows_what_is_there(cells):
     model = next(cells.path.glob("runs/*-1/model.safetensors"))
     written = model.stat().st_mtime_ns
     (again,) = cells.run(call)
-    assert "finished before" in again.data["text/html"]
+    assert "already finished" in again.data["text/html"]
     assert text.split("✗")[1] == texts([again])[0].split("✗")[1]
     assert model.stat().st_mtime_ns == written
 

@@ -181,7 +181,7 @@ def test_other_refusals():
         dataclasses.replace(MINIMAL, name=3)
     with pytest.raises(InvalidValue, match=r"architecture: '8\|3' is not of type Architecture"):
         dataclasses.replace(MINIMAL, architecture="8|3")
-    words = r"nesterov: True, but it needs a momentum above 0, and that is 0\.0"
+    words = r"nesterov: True; it needs a momentum above 0, not 0\.0"
     with pytest.raises(InvalidValue, match=words):
         dataclasses.replace(MINIMAL, nesterov=True, momentum=0)
 
@@ -238,7 +238,7 @@ def test_changes_add_and_remove_teachers():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"temperature": 4}, "temperature: 4, but there is no teacher; name its recipe with --teacher"),
+        ({"temperature": 4}, "temperature: 4; this needs a teacher: name a recipe with --teacher"),
         ({"teacher": "minimal"}, "teacher: 'minimal' is not a Recipe"),
         (
             {"teacher": MINIMAL.with_changes(teacher=MINIMAL)},

@@ -88,8 +88,8 @@ def writer(folder: Path, kind: str, *, named: bool) -> Callable[[], None] | None
     """Open the run, bench or record in a folder, and return a function that writes its page and picture.
 
     Args:
-        folder: A run's, a bench's or a record's.
-        kind: Which of these.
+        folder: Of a run, a bench or a record.
+        kind: ``run``, ``bench`` or ``record``.
         named: Whether the command line names it, rather than a folder above it.
 
     Returns:

@@ -79,7 +79,7 @@ def _again(shows: str, arguments: Mapping[str, Any]) -> str:
     """Return how a call that is interrupted goes on."""
     if shows == "training" and arguments.get("existing") in ("refuse", "replace"):
         return 'call it with existing="resume" to continue'
-    return "run the cell again to continue"
+    return "run the cell again" if shows == "check" else "run the cell again to continue"
 
 
 train = live(_train, "training")

@@ -13,7 +13,7 @@ from under20k.interactive.view import Bar, View, Viewed
 from under20k.runs.events import Event, Failed, Note
 
 KEPT = 5
-"""Remarks that stay, the last ones."""
+"""Number of remarks kept; the latest ones."""
 
 
 class Cell(AbstractContextManager["Cell"]):

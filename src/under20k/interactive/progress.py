@@ -90,7 +90,7 @@ class Display(AbstractContextManager["Display"]):
     def _scheduled(self, event: Scheduled) -> None:
         if self.shows == "seeds":
             if self.reused:
-                self.line(f"{plural(self.reused, 'run')} finished before: reused")
+                self.line(f"{plural(self.reused, 'run')} already finished, reused")
             sources = sources_text()
             self.line(sources if self.screen.width is None else _HASH.sub(r"\1", sources))
         self.recipes = dict(event.runs)
@@ -139,8 +139,8 @@ class Display(AbstractContextManager["Display"]):
     def _finished(self, event: Finished) -> None:
         if self.shows == "training":
             if event.reused and not event.teacher:
-                otherwise = f"; it was trained differently ({event.differing}), --overwrite trains it again"
-                self.line(f"{event.run} finished before: reused{otherwise if event.differing else ''}")
+                otherwise = f"; it was trained differently ({event.differing}); --overwrite retrains it"
+                self.line(f"{event.run} already finished, reused{otherwise if event.differing else ''}")
             return
         if event.teacher:
             self._teacher_finished(event)

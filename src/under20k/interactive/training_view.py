@@ -95,7 +95,7 @@ class TrainingView:
         details = f"{end.time_s:,.1f} s, {shown(str(end.run))}"
         if end.reused:
             otherwise = f", trained differently ({end.differing})" if end.differing else ""
-            return View(end.run.name, text, f"finished before{otherwise}; {details}")
+            return View(end.run.name, text, f"already finished{otherwise}; {details}")
         table, fold = epochs_table(self.history), plural(len(self.history), "epoch")
         return View(f"{name}, seed {self.seed}", text, details, None, table, self.remarks, fold)
 

@@ -220,7 +220,7 @@ class Recipe(Validated, Drawable):
             raise InvalidValue(f"distillation: {self.distillation!r} is not a Distillation")
         if self.nesterov and not self.momentum:
             raise InvalidValue(
-                f"nesterov: {self.nesterov!r}, but it needs a momentum above 0, and that is {self.momentum!r}"
+                f"nesterov: {self.nesterov!r}; it needs a momentum above 0, not {self.momentum!r}"
             )
 
     def __repr__(self) -> str:
@@ -273,7 +273,7 @@ class Recipe(Validated, Drawable):
             return replace(self.distillation, **changes)
         if "teacher" not in changes:
             name, value = next(iter(changes.items()))
-            raise InvalidValue(f"{name}: {value!r}, but there is no teacher; name its recipe with --teacher")
+            raise InvalidValue(f"{name}: {value!r}; this needs a teacher: name a recipe with --teacher")
         return Distillation(**changes)
 
     def differences(self, other: Recipe) -> dict[str, Any]:

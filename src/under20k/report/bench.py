@@ -185,7 +185,7 @@ def seeds_picture(bench: Bench, file: str, name: str, *, drawn: bool = True) -> 
         bench: The seeds.
         file: Name of the PNG.
         name: Of the recipe or record, for the title.
-        drawn: Without, there is no PNG: Markdown only names its file.
+        drawn: If False, draw no PNG; Markdown needs only the file name.
     """
     alt = f"Validation accuracy of {name} by epoch, {claim(bench)}"
     light, dark = themed(lambda theme: seeds_figure(bench, name, theme)) if drawn else NOT_DRAWN

@@ -28,7 +28,7 @@ class Theme:
     page: str
     ink: str
     faint: str
-    """Of what is said by the way: axes, notes."""
+    """Colour of axes and notes."""
     grid: str
     blue: str
     accent: str

@@ -35,7 +35,7 @@ from under20k.runs.leaderboard import Entry, pareto
 
 AXES_IN = 4.2  # height
 TICKS_IN = 0.52  # below the axes, for the parameters and their name
-LABELLED = 30  # entries with a name: more would be a thicket
+LABELLED = 30  # entries with a name: more would be unreadable
 ROOM = 1.3  # factor beyond the fewest and the most parameters
 TICKS = [digit * 10**power for power in range(8) for digit in (1, 2, 3, 5, 7)]
 TICK_PT = 50.0  # between two ticks at least
@@ -45,7 +45,7 @@ LONGEST_INTERVAL = 0.3  # points; a longer one may leave the axis
 SELECTED, VALIDATED = "public figure, selected on the test set", "public figure, on a validation set"
 FRONT = "Pareto front of these"
 CAPTION = (
-    "Public figures are of a single run each, and not comparable with ours: validation accuracy on our "
+    "Each public figure is from one run, and cannot be compared with ours: validation accuracy on our "
     "split, mean over seeds."
 )
 

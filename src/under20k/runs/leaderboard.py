@@ -156,7 +156,7 @@ def suggested(path: Path) -> str:
     if not runs:
         return "train one with 'under20k train'"
     names = ", ".join(map(str, runs[:SUGGESTED])) + ", …" * (len(runs) > SUGGESTED)
-    return f"there {'is' if len(runs) == 1 else 'are'} {names}"
+    return f"for example {names}"
 
 
 def paired(ours: Path | str, theirs: Path | str) -> Difference:

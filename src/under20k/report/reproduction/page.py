@@ -97,7 +97,7 @@ def reproduction(
         verdicts: What was checked, by recipe name.
         command: The command line that trained the seeds.
         mistakes: Evaluations to draw; without any, the report has no section on misclassified images.
-        drawn: Without, there are no PNGs: Markdown only names their files.
+        drawn: If False, draw no PNG; Markdown needs only the file names.
     """
     wrong = mistakes_blocks(benches, mistakes) if mistakes else ()
     epochs = tuple(
@@ -147,7 +147,7 @@ def structure(benches: Sequence[Bench]) -> tuple[Block, ...]:
     """Return every layer of every architecture, and its receptive field next to the assignment's."""
     fields = {bench.recipe.architecture.receptive_field for bench in benches}
     counted = " and ".join(f"{side}×{side}" for side in sorted(fields))
-    covers = "It covers" if min(fields) >= IMAGE_SIDE else "Not in every model does it cover"
+    covers = "It covers" if min(fields) >= IMAGE_SIDE else "In some models it does not cover"
     layers = [
         Details(
             f"Layers of {names_of(group)}: {group[0].recipe.architecture.parameters:,} parameters",
