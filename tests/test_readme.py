@@ -129,7 +129,7 @@ def test_the_transcript_is_what_the_command_prints(tmp_path):
         [float(value) for line in lines for value in percentage.findall(line)]
         for lines in (expected, printed)
     )
-    assert len(shown) >= 8
+    assert len(shown) >= 6
     # Instruction sets round differently, and the first epochs wander.
     assert found[-3:] == pytest.approx(shown[-3:], abs=0.25)
 

@@ -145,8 +145,8 @@ def test_everything_is_trained_and_reported(trained):
         "At or above 99.40% at the last epoch, by the mean over 2 seeds: none. Below it: "
     )
     advice = "advised and not met: receptive_field"  # of such small networks
-    assert first == f"regularized: 9 of 10 requirements met; {advice}"
-    assert second == f"minimal: 8 of 10 requirements met; missed: dropout; {advice}"
+    assert first == f"regularized: ✓ 9 of 10 requirements met; {advice}"
+    assert second == f"minimal: ✗ 8 of 10 requirements met; missed: dropout; {advice}"
     assert last == f"report: {trained / 'report' / 'report.html'}"
     assert re.search(r"^4 trainings, \d+ at a time\b", err, re.M)
     for name in NAMES:

@@ -31,7 +31,7 @@ def test_from_a_training_to_a_leaderboard(command, tmp_path):
     command("train", *TINY, "--name", "small")
     command("train", *TINY, "--name", "small", "--resume")
     command("train", *TINY, "--name", "small", "--overwrite")
-    assert "99.40%" not in command("evaluate", "runs/small", "--threads", "1").stdout
+    assert command("evaluate", "runs/small", "--threads", "1").stdout.startswith("x ")  # cp1252 has no ✗
     command("evaluate", "runs/small", "--test", "--threads", "1")
     done = command("bench", *TINY, "--seeds", "0-1", "--jobs", "1")
     assert "±" in done.stdout

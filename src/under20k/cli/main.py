@@ -15,7 +15,7 @@ from importlib import metadata
 
 from under20k import __version__
 from under20k.cli.console import any_text
-from under20k.cli.signals import Signals, advise
+from under20k.cli.signals import Signals
 from under20k.cli.streams import unfailing_stderr
 from under20k.cli.usage import HelpFormatter, Parser, as_typed, check_options
 from under20k.errors import UserError, in_words, nearest, shown
@@ -112,7 +112,6 @@ def dispatch(argv: Sequence[str]) -> int:
     parser = verb_parser(verb)
     check_options(parser, rest)
     arguments = parser.parse_args(rest)
-    advise("run the command again")
     try:
         code: int = module.run(arguments)
     except UserError as error:

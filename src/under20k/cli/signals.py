@@ -45,7 +45,7 @@ class Signals:
     """Signal handling for one command; ``heard`` installs it."""
 
     def __init__(self, own: bool) -> None:
-        advise("")
+        advise("run the command again")  # until the verb says more
         self.own = own
         """Whether the process runs only this command, and may end with it."""
         self.first: int | None = None

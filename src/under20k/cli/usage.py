@@ -51,7 +51,7 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
 def option_of(name: str) -> str:
     """Return argparse's name of an argument as one option: ``--quiet`` of ``-q/--quiet``."""
-    return "the subcommand" if name.startswith("{") else name.rpartition("/")[2]
+    return "the command" if name.startswith("{") else name.rpartition("/")[2]
 
 
 def named_path(text: str) -> Path:

@@ -353,7 +353,7 @@ def test_a_stopped_bench_ends_whatever_still_waits_for_its_turn(tmp_path, mnist:
         process.kill()
         process.wait()
     assert (process.returncode, "Traceback" in said) == (code, False)
-    assert "run the same command to continue" in said
+    assert "run the command again to continue" in said
 
 
 def alive(group: int) -> bool:
