@@ -234,7 +234,7 @@ def test_a_closed_stdout(small, tmp_path, verb):
 def test_a_closed_stderr(tmp_path):
     done = through_shell(tmp_path, "recipes 2>&-")
     assert (done.returncode, done.stderr) == (0, b"")
-    assert b"here by the" not in done.stdout  # talk does not move to stdout
+    assert b"trained here by the" not in done.stdout  # talk does not move to stdout
     done = through_shell(tmp_path, "recipes nonesuch 2>&-")
     assert (done.returncode, done.stdout) == (2, b"")
 

@@ -84,7 +84,7 @@ def stop() -> None:
 def test_the_list_and_its_json(capsys):
     assert main(["recipes"]) == 0
     text, beside = capsys.readouterr()
-    assert beside == f"here by the {choose().engine} engine: {choose().reason}\n"
+    assert beside == f"trained here by the {choose().engine} engine: {choose().reason}\n"
     assert main(["recipes", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     assert list(listed) == list(RECIPES)

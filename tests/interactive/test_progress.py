@@ -138,7 +138,7 @@ def test_a_bench_is_a_line_a_seed_with_the_mean_so_far(capsys):
         shows="seeds",
     )
     assert said[0] == "1 run already finished, reused"
-    assert said[1].startswith("sources: ")
+    assert said[1].startswith("source code: ")
     assert said[2:6] == [
         f"torch engine: {choose(TORCH).reason}",
         "3 trainings, 2 at a time",

@@ -97,7 +97,7 @@ def python(root: Path, code: str, **variables: str) -> str:
 @needs_git
 def test_the_commit_is_that_of_the_checkout(tmp_path):
     root, commit = checkout(tmp_path)
-    assert git_state(root) == [commit, "", f"sources: {commit}"]
+    assert git_state(root) == [commit, "", f"source code: commit {commit}"]
     (root / "src" / "under20k" / "__main__.py").write_text("# changed\n")
     assert git_state(root)[0] == f"{commit}-dirty"
 
@@ -141,7 +141,7 @@ def test_a_checkout_of_another_user_has_a_commit(tmp_path):
     if refused.returncode == 0:
         pytest.skip("this git asks for no owner")
     assert "dubious ownership" in refused.stderr
-    assert git_state(root, **other) == [commit, "", f"sources: {commit}"]
+    assert git_state(root, **other) == [commit, "", f"source code: commit {commit}"]
 
 
 @needs_git
@@ -151,7 +151,7 @@ def test_a_missing_commit_comes_with_gits_reason(tmp_path):
     commit, reason, line = git_state(root)
     assert commit == "None"
     assert reason.startswith("git says: fatal: ")
-    assert line == f"sources: no commit, so no record can be made ({reason})"
+    assert line == f"source code: no commit, so no record can be made ({reason})"
     shutil.rmtree(root / ".git")
     assert "not from a git checkout" in git_state(root)[1]
 

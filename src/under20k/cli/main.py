@@ -158,7 +158,9 @@ def overview() -> str:
 
 
 def fail(message: str) -> int:
-    """Print ``message`` as one line on stderr, and return the exit code for bad usage or input."""
+    """Print ``message`` on stderr, one line but for a terminal's width; return the exit code of bad input."""
+    from under20k.interactive.terminal import say
+
     line = shown(" ".join(message.split()))
-    print(f"under20k: {line[:ONE_LINE_LIMIT]}", file=sys.stderr)
+    say(f"under20k: {line[:ONE_LINE_LIMIT]}", sys.stderr)
     return 2

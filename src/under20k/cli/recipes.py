@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(json.dumps({name: as_dict(recipe) for name, recipe in RECIPES.items()}, indent=2))
         else:
             print(recipes_overview(RECIPES.values()).text(terminal_width()))
-            note(arguments, f"here by the {choice_text()}")
+            note(arguments, f"trained here by the {choice_text()}")
         return 0
     recipe = recipe_argument(arguments.recipe)
     if arguments.json:

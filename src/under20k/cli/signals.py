@@ -18,6 +18,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from under20k.interactive.terminal import terminal_width
+from under20k.report.text_lines import wrapped
+
 GRACE_S = 1.2
 """Time allowed for cleaning up after a signal."""
 WORDS = {"SIGINT": "interrupted", "SIGTERM": "terminated", "SIGHUP": "hung up"}
@@ -25,12 +28,13 @@ LATER_S = 0.01
 STDERR = 2
 
 _advice = ""
+_width: int | None = None
 
 
 def advise(text: str) -> None:
     """Set what to do after a signal has ended this command; it is printed with the signal's word."""
-    global _advice
-    _advice = text
+    global _advice, _width
+    _advice, _width = text, terminal_width(sys.stderr)
 
 
 class Ended(KeyboardInterrupt):
@@ -146,7 +150,8 @@ class Signals:
 
 def line(number: int) -> str:
     """Return the word for a signal and the advice: ``interrupted; run the command again …``."""
-    return "; ".join(filter(None, (WORDS[signal.Signals(number).name], _advice)))
+    text = "; ".join(filter(None, (WORDS[signal.Signals(number).name], _advice)))
+    return "\n".join(wrapped(text, _width and _width - len("^C"), "  "))  # a terminal shows ^C before it
 
 
 def kill_descendants() -> None:

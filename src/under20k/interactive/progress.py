@@ -156,7 +156,7 @@ class Display(AbstractContextManager["Display"]):
         self.images[event.run] = event.recipe.epochs * TRAIN_IMAGES
         self.screen.move_bar(sum(self.images.values()))
         if self.shows == "seeds":
-            accuracy, count = percent(event.validation_accuracy), len(accuracies)
+            accuracy, count = f"{percent(event.validation_accuracy):>6}", len(accuracies)
             total = self.total[event.recipe.name]
             mean = f"mean {Sample.of(accuracies)}" if count > 1 else ""
             mean = f"  {mean:<{MEAN_COLUMNS}}"  # the first line leaves room, so that the next ones look alike

@@ -8,7 +8,7 @@ from types import TracebackType
 
 from under20k.data.events import FetchWarning
 from under20k.errors import shown
-from under20k.runs.events import Event, Failed
+from under20k.runs.events import Event, Failed, Finished
 
 
 class Quiet(AbstractContextManager["Quiet"]):
@@ -23,10 +23,12 @@ class Quiet(AbstractContextManager["Quiet"]):
         """Print nothing."""
 
     def __call__(self, event: Event) -> None:
-        """Print a failure or a warning."""
+        """Print a failure or a warning, such as that a reused run was trained differently."""
         match event:
             case Failed(run=run, reason=reason, retry=retry):
                 warn(f"{run.name}: {reason}; retrying" if retry else f"{run.name} failed: {reason}")
+            case Finished(run=run, reused=True, differing=differing, teacher=0) if differing:
+                warn(f"warning: {run} was trained differently ({differing}); --overwrite retrains it")
             case FetchWarning(text=text):
                 warn(f"warning: {text}")
 

@@ -38,7 +38,7 @@ from under20k.runs.bench.significance import (
 from under20k.runs.bench.statistics import Sample
 
 PICTURE = "bench.png"
-NAME_COLUMNS = 40
+LABEL_COLUMNS, NARROWEST_NAME = 40, 24
 """Columns of a recipe's name on a terminal; a longer one lacks its middle."""
 DETECTABLE = (0.0001, 0.0002, 0.0005)
 """Effect sizes, as fractions, for which the number of seeds needed is reported."""
@@ -127,6 +127,22 @@ def difference_table(
     return Table(("Difference", "Validation, last epoch"), tuple(rows), caption=caption, notes=notes)
 
 
+def difference_text(difference: Difference, ours: str, theirs: str) -> str:
+    """Return a paired difference and what it shows, in a sentence.
+
+    Args:
+        difference: The first accuracies minus the second.
+        ours: Name of the first.
+        theirs: Name of the second.
+    """
+    mean, p = in_points(difference.sample.mean, sign=True), difference.t_test_p
+    what = f"{ours} minus {theirs}: {mean} points"
+    if difference.interval is None or p is None:
+        return f"{what}, {plural(difference.sample.n, 'pair')} of seeds: too few for an interval or a p-value"
+    shows = "a difference" if p < SIGNIFICANCE else "no difference shown"
+    return f"{what} ({CONFIDENCE:.0%} interval {points_interval(difference)}), p = {p_text(p)}: {shows}"
+
+
 def bench_text(
     bench: Bench,
     other: Bench | None,
@@ -142,9 +158,12 @@ def bench_text(
         width: Columns of the terminal; None for a file or a pipe.
     """
     benches = [bench, *([other] if other else [])]
-    longest = None if width is None else NAME_COLUMNS
+    # Beside the longest label of a figure, of the terminal what is left for a name.
+    longest = None if width is None else max((width - LABEL_COLUMNS) // len(benches) - 2, NARROWEST_NAME)
     names = [shortened(each.recipe.name, longest) for each in benches]
     claims = [f"{name}: {verdict_text(each)}" for name, each in zip(names, benches, strict=True)]
+    if other:
+        claims.insert(0, difference_text(bench.versus(other), names[0], names[1]))
     parts = ["\n".join(line for text in claims for line in wrapped(text, width, "  "))]
     if other:
         parts.append(difference_table(bench.versus(other), names[0], names[1], detectable).text(width))

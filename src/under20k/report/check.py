@@ -45,7 +45,7 @@ def model_text(result: Result, width: int | None = None, *, layers: bool = False
     """
     judgement, target = result.judgement, result.target
     limits = f" (limits: {result.other_limits})" if result.other_limits else ""
-    lines = wrapped(f"{result.title}: {_short(_summary(judgement), target)}{limits}", width)
+    lines = wrapped(f"{result.title}: {_short(_summary(judgement), target)}{limits}", width, "  ")
     if judgement.others:
         others = ", ".join(judgement.others)
         lines += wrapped(f"others in this file: {others} (--all judges them too)", width)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
+from under20k.report.short_names import labels
 from under20k.report.tables import Table
 from under20k.report.words import (
     NOTHING,
@@ -17,12 +19,19 @@ from under20k.report.words import (
 )
 from under20k.runs.leaderboard import Entry
 
+OPTIONAL = ("MACs", "Test", "Kind", P_VALUE, "Seconds", "Epochs")
+"""Columns that a narrow terminal hides, in this order; before them the empty ones."""
 
-def leaderboard_table(entries: Sequence[Entry]) -> Table:
-    """Return a row an entry, in the order given."""
+
+def leaderboard_table(entries: Sequence[Entry], *, short: bool = False) -> Table:
+    """Return a row an entry, in the order given.
+
+    ``short`` gives labels in place of names, which tell changed recipes apart on a terminal.
+    """
+    names = labels(entries) if short else full_names(entries)
     rows = tuple(
         (
-            entry.name,
+            name,
             marked(entry.validation.mean, str(entry.validation)),
             f"{entry.statistics.summary.reached_at_last} of {entry.validation.n}",
             f"{entry.parameters:,}",
@@ -33,7 +42,7 @@ def leaderboard_table(entries: Sequence[Entry]) -> Table:
             NOTHING if entry.test is None else str(entry.test),
             f"{entry.macs:,}",
         )
-        for entry in entries
+        for name, entry in zip(names, entries, strict=True)
     )
     header = (
         "Name",
@@ -47,14 +56,21 @@ def leaderboard_table(entries: Sequence[Entry]) -> Table:
         "Test",
         "MACs",
     )
+    empty = [title for title, *cells in zip(header, *rows, strict=True) if set(cells) == {NOTHING}]
     return Table(
         header,
         rows,
         align="lrrrrrrlrr",
         notes=(
             TARGET_MARKS,
-            *mark_notes({entry.name: entry.times_differ_in for entry in entries}),
+            *mark_notes({name: entry.times_differ_in for name, entry in zip(names, entries, strict=True)}),
         ),
-        optional=("MACs", "Test", "Kind", P_VALUE, "Seconds", "Epochs"),
+        optional=(*empty, *(name for name in OPTIONAL if name not in empty)),
         shortens=("Name",),
     )
+
+
+def full_names(entries: Sequence[Entry]) -> list[str]:
+    """Return the names, and of those that are equal also the folder."""
+    often = Counter(entry.name for entry in entries)
+    return [f"{entry.name} ({entry.path})" if often[entry.name] > 1 else entry.name for entry in entries]

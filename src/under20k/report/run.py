@@ -29,9 +29,7 @@ def write_run_report(run: Run) -> None:
     """
     metrics = run.metrics()
     if not metrics:
-        raise UserError(
-            f"{run.path} has no finished epoch to report; continue it with 'under20k train … --resume'"
-        )
+        raise UserError(f"{run.path} has no finished epoch to report; continue it with 'under20k train'")
     light, dark = themed(lambda theme: curves_figure([metrics], run.recipe, theme))
     curves = Picture("curves.png", light, curves_alt(run, metrics), dark)
     document = run_document(run, metrics, curves)

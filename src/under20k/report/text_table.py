@@ -31,7 +31,8 @@ def table_text(table: Table, width: int | None) -> str:
     body, hidden = _body(table, width)
     notes = list(map(one_line, table.notes))
     if hidden:
-        names = ", ".join(re.split(r"[,(]", table.header[at])[0].strip() for at in hidden)
+        short = [re.split(r"[,(]", title)[0].strip() for title in table.header]
+        names = ", ".join(short[at] if short.count(short[at]) == 1 else table.header[at] for at in hidden)
         notes.append(f"hidden at this width: {names}; widen the terminal, pipe the output or use --json")
     lines = wrapped(one_line(table.caption), width) if table.caption else []
     lines += body

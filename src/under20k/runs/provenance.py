@@ -229,10 +229,10 @@ def sources_text() -> str:
     """Return a line naming the commit for a record of a bench, or the reason why there is none."""
     commit, reason = git_state()
     if commit is None:
-        return f"sources: no commit, so no record can be made ({reason})"
+        return f"source code: no commit, so no record can be made ({reason})"
     if commit.endswith("-dirty"):
-        return f"sources: {commit}; commit the changes before you make a record"
-    return f"sources: {commit}"
+        return f"source code: commit {commit}; commit the changes before you make a record"
+    return f"source code: commit {commit}"
 
 
 def _git(folder: Path, checkout: Path, *arguments: str) -> str:

@@ -364,7 +364,7 @@ def test_the_command_prints_findings_and_fails(record, capsys, monkeypatch, tmp_
     ("arguments", "words"),
     [
         (["verify", "nowhere"], "there is no record in nowhere"),
-        (["verify", "--records-dir", "nowhere"], "there is no folder of records nowhere"),
+        (["verify", "--records-dir", "nowhere"], "there is no folder nowhere"),
         (["verify", "--rerun", "-1"], "--rerun is -1"),
         (["verify", "--jobs", "0"], "--jobs is 0"),
         (["verify", "--rerun-records", "2"], "--rerun-records chooses what --rerun K"),
@@ -373,7 +373,7 @@ def test_the_command_prints_findings_and_fails(record, capsys, monkeypatch, tmp_
         (["verify", "--rerun", "1", "--reuse-runs", "nowhere"], "--reuse-runs: nowhere is not a folder"),
         (["verify", "--rerun", "1", "--rerun-records", "0"], "--rerun-records is 0"),
         (["verify", "--rerun", "1", "--rerun-from", ""], "--rerun-from is empty"),
-        (["--records-dir", "nowhere"], "there is no folder of records nowhere"),
+        (["--records-dir", "nowhere"], "there is no folder nowhere"),
     ],
 )
 def test_bad_usage_is_one_line(tmp_path, monkeypatch, capsys, arguments, words):

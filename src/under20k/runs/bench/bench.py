@@ -224,7 +224,7 @@ class Bench(Drawable):
             raise UserError("no run to report")
         for run in runs:
             if not run.finished:
-                raise UserError(f"{run.path} is not finished; continue it with 'under20k train … --resume'")
+                raise UserError(f"{run.path} is not finished; continue it with 'under20k train'")
             if differences := run.recipe.differences(runs[0].recipe):
                 raise UserError(
                     f"{run.path} differs from {runs[0].path} in {', '.join(differences)}; "

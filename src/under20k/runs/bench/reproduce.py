@@ -7,10 +7,11 @@ from typing import Literal
 
 from under20k.data import load
 from under20k.engine.base import Compute
+from under20k.errors import UserError
 from under20k.recipe.fields import choice
 from under20k.recipe.named import MINIMAL, MINIMAL_PLUS, REGULARIZED, REGULARIZED_PLUS
 from under20k.recipe.recipe import Recipe
-from under20k.recipe.seeds import check_seeds
+from under20k.recipe.seeds import check_seeds, consecutive_from_0
 from under20k.runs.bench.bench import Benches
 from under20k.runs.bench.run_bench import DIFFERING, bench_path, collect
 from under20k.runs.events import OnEvent, ignore
@@ -39,7 +40,7 @@ def reproduce(
     In a script, call this under ``if __name__ == "__main__":``, since its processes import the script.
 
     Args:
-        seeds: Different ones, at most ``MAX_SEEDS``; a claim needs consecutive ones from 0, as ``range(10)``.
+        seeds: Consecutive from 0, such as ``range(10)``; at most ``MAX_SEEDS``.
         recipes: By default ``REPRODUCED``.
         compute: What to train on; ``threads`` are those of each training.
         places: Of the runs, the benches, and MNIST.
@@ -55,6 +56,8 @@ def reproduce(
     """
     end_if_only_imported()
     seeds = check_seeds(seeds, MAX_SEEDS)
+    if not consecutive_from_0(seeds):
+        raise UserError(f"seeds: {list(seeds)!r:.80}; expected consecutive ones from 0, such as range(10)")
     check_compute_and_places(compute, places)
     choice("existing", existing, tuple(DIFFERING))
     recipes = REPRODUCED if recipes is None else recipes

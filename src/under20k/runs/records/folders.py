@@ -17,7 +17,7 @@ from under20k.runs.records.rules import TRACKS
 def record_folders(records_dir: Path) -> list[Path]:
     """Return the folders of all records by track, the oldest first. Raises UserError for an unknown track."""
     if not records_dir.is_dir():
-        raise UserError(f"there is no folder of records {records_dir}; name one with --records-dir")
+        raise UserError(f"there is no folder {records_dir}; name the one of the records with --records-dir")
     tracks = [path for path in sorted(records_dir.iterdir()) if path.is_dir() and path.name[0] != "."]
     if unknown := [path for path in tracks if path.name not in TRACKS]:
         raise UserError(f"{unknown[0]} is not a track; {nearest(unknown[0].name, TRACKS)}")
