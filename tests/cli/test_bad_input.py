@@ -98,7 +98,7 @@ def refused(tmp_path, monkeypatch, capsys):
         ),
         (
             ["train", "minimal", "--nesterov", "--momentum", "0"],
-            ["--nesterov is True, but it needs a momentum above 0"],
+            ["--nesterov is True; it needs a momentum above 0"],
         ),
         (
             ["train", "minimal", "--schedule", "linear"],

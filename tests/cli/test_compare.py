@@ -327,4 +327,4 @@ def test_a_wrong_run_is_answered_with_the_one_that_may_be_meant(folders, capsys)
         assert main([verb, "smal-1"]) == 2
         assert "did you mean runs/small-1?" in capsys.readouterr().err
     assert main(["evaluate", "xyzzy"]) == 2
-    assert "there is no run folder xyzzy; there are runs/small-0, runs/small-1" in capsys.readouterr().err
+    assert "there is no run folder xyzzy; for example runs/small-0, runs/small-1" in capsys.readouterr().err

@@ -124,6 +124,26 @@ def test_training_fits(tmp_path, width):
     assert {"Recall", "Precision", "predicted"} <= set(sent.split())
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train", "minimal", "--epochs", "0"),
+        ("train", "minimal", "--seed", "0-3"),
+        ("train", "minimal", "--resume"),
+        ("evaluate", "runs/nothing-of-this-name-at-all-0"),
+        ("reproduce", "--seeds", "10"),
+    ],
+    ids=" ".join,
+)
+def test_an_error_fits_and_breaks_no_word(tmp_path, arguments):
+    code, sent = on_terminal(40, *arguments, folder=tmp_path)
+    assert code == 2
+    assert_fits(sent, 40)
+    assert sent.startswith("under20k: ")
+    whole = run(tmp_path, *arguments).stderr
+    assert sent.split() == whole.split()
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_a_bench_of_two_long_names_fits(tmp_path, width):
     settings = ("--rotation-deg", "7", "--translation-px", "1.5", "--scale", "0.1", "--fade-epochs", "1")
