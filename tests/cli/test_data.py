@@ -31,12 +31,13 @@ def test_it_tells_where_the_files_are_and_draws_the_sheet(here, capsys):
     assert main(["data"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert re.search(r"^folder  /", out, re.M)
-    assert re.search(r"^source  (cache|given folder)$", out, re.M)
+    assert re.search(r"^folder: +/", out, re.M)
+    assert re.search(r"^source: +(cache|given folder)$", out, re.M)
     for file in MNIST:
         assert re.search(rf"^{file.name} +{file.size:,}  {file.sha256}$", out, re.M)
     assert re.search(r"^train +50,000 +4,923 ", out, re.M)
-    assert f"contact sheet  {here / 'mnist-samples.png'}" in out
+    assert out.startswith("✓ MNIST is complete and verified\n")
+    assert f"contact sheet: {here / 'mnist-samples.png'}" in out
     with Image.open(here / "mnist-samples.png") as image:
         assert image.format == "PNG"
     assert os.listdir(here) == ["mnist-samples.png"]
@@ -170,7 +171,7 @@ def test_on_a_terminal_a_download_shows_a_bar(tmp_path, server, mnist: Mnist):
             shown.write(chunk)
     out, _ = process.communicate(timeout=30)
     assert process.returncode == 0
-    assert f"source  {server.url}" in out
+    assert f"source:        {server.url}" in out
     text = shown.getvalue().decode()
     assert text.startswith(f"MNIST from {server.url}\r\n")
     assert re.search(r"train-images-idx3-ubyte:.*47.0M", text)

@@ -33,6 +33,7 @@ from under20k.cli.usage import as_typed
         ("check minimal --max-params 1", "did you mean --max-parameters?"),
         ("compare -x", "there is no option -x; see 'under20k compare --help'"),
         ("--versoin", "did you mean --version?"),
+        ("--quiet train minimal", "--quiet goes after the verb: under20k train --quiet"),
         ("records verfy", "the command is 'verfy'; expected one of verify, submit; did you mean 'verify'?"),
         (
             "train minimal --schedule linear",

@@ -19,7 +19,8 @@ def test_only_failures_and_warnings_are_printed(capsys):
         quiet(FetchWarning("the mirror is slow"))
     assert capsys.readouterr() == (
         "",
-        "warning: runs/minimal-0 was trained differently (engine torch, now native); --overwrite retrains it\n"
+        "warning: runs/minimal-0 was trained differently (engine torch, now native); "
+        "--overwrite retrains it\n"
         "minimal-0: worker process died; retrying\nminimal-0 failed: worker process died twice\n"
         "warning: the mirror is slow\n",
     )

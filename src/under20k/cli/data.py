@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
 
     from under20k.data import locate, mnist_from
-    from under20k.interactive.terminal import terminal_width
+    from under20k.interactive.terminal import say, terminal_width
 
     with display(arguments) as shown_by:
         files = locate(arguments.data_dir, on_event=shown_by)
@@ -63,7 +63,10 @@ def run(arguments: argparse.Namespace) -> int:
         write_bytes(sheet, contact_sheet(mnist.train, arguments.samples))
 
     result = summary(files, [mnist.train, mnist.validation], sheet)
-    print(json.dumps(result, indent=2) if arguments.json else as_text(result, terminal_width()))
+    if arguments.json:
+        print(json.dumps(result, indent=2))
+    else:
+        say(as_text(result, terminal_width()))
     return 0
 
 
@@ -100,9 +103,10 @@ def as_text(result: Mapping[str, Any], width: int | None) -> str:
     from under20k.report.words import NOTHING
 
     facts = {"folder": result["folder"], "source": result["source"], "contact sheet": result["contact_sheet"]}
-    lines = [
-        line for name, value in facts.items() if value for line in wrapped(f"{name}  {value}", width, "  ")
-    ]
+    lines = ["✓ MNIST is complete and verified"]
+    for name, value in facts.items():
+        if value:
+            lines += wrapped(f"{name + ':':<14} {value}", width, "  ")
     files = Table(
         ("File", "Bytes", "SHA-256, verified"),
         tuple((file["name"], f"{file['size_bytes']:,}", file["sha256"]) for file in result["files"]),

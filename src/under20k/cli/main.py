@@ -102,6 +102,8 @@ def dispatch(argv: Sequence[str]) -> int:
         return 2
     verb, *rest = argv
     if verb.startswith("-"):
+        if verb in ("-q", "--quiet") and (named := next((word for word in rest if word in VERBS), "")):
+            raise UserError(f"{verb} goes after the verb: under20k {named} {verb}")
         check_options(top, argv)
         if top.parse_args(argv).version:
             print(version_text())

@@ -61,6 +61,8 @@ class Display(AbstractContextManager["Display"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.screen.__exit__(kind, error, trace)
+        if kind is None and self.shows == "seeds" and not self.recipes:  # nothing was left to train
+            self._say_reused()
 
     def line(self, text: str) -> None:
         """Print a line, above the bar."""
@@ -89,8 +91,7 @@ class Display(AbstractContextManager["Display"]):
 
     def _scheduled(self, event: Scheduled) -> None:
         if self.shows == "seeds":
-            if self.reused:
-                self.line(f"{plural(self.reused, 'run')} already finished, reused")
+            self._say_reused()
             sources = sources_text()
             self.line(sources if self.screen.width is None else _HASH.sub(r"\1", sources))
         self.recipes = dict(event.runs)
@@ -105,6 +106,10 @@ class Display(AbstractContextManager["Display"]):
             for recipe in {recipe.name: recipe for recipe in event.runs.values()}.values():
                 parameters = f"{recipe.architecture.parameters:,} parameters"
                 self.line(f"{self._short(recipe.name)}: {parameters}, {plural(recipe.epochs, 'epoch')}")
+
+    def _say_reused(self) -> None:
+        if self.reused:
+            self.line(f"{plural(self.reused, 'run')} already finished, reused")
 
     def _started(self, event: Started) -> None:
         what = [start_text(event.recipe, sessions(event.environment)[-1])]
