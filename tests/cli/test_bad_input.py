@@ -131,7 +131,7 @@ def refused(tmp_path, monkeypatch, capsys):
         (["reproduce", "--seeds", "1,4"], ["--seeds is '1,4': they have to be consecutive from 0; give 0-4"]),
         (["reproduce", "--seeds", "-1"], ["--seeds is '-1'; expected seeds from 0"]),
         (["reproduce", "--seeds", "0-1000"], ["--seeds is 1,001 of them; expected 1 to 1,000"]),
-        (["bench", "minimal", "--seeds", "0-4,3"], ["--seeds is '0-4,3'; seed 3 comes twice"]),
+        (["bench", "minimal", "--seeds", "0-4,3"], ["--seeds is '0-4,3'; seed 3 is given twice"]),
         (["reproduce", "--jobs", "0"], ["--jobs is 0; give 1 to 1024"]),
         (["reproduce", "--threads", "0"], ["--threads is 0; expected a whole number from 1"]),
         (["reproduce", "extra"], ["unrecognized arguments: extra"]),

@@ -23,6 +23,7 @@ from under20k.recipe.seeds import (
         ("1,4,7", [1, 4, 7]),
         ("0-4,7", [0, 1, 2, 3, 4, 7]),
         ("7, 0-2", [0, 1, 2, 7]),
+        (" 0 - 2 , 7 ", [0, 1, 2, 7]),
         ("3,1,2", [1, 2, 3]),
         (str(MAX_SEED), [MAX_SEED]),
         ("007", [7]),
@@ -37,15 +38,29 @@ def test_seeds_are_numbers_and_ranges(text, seeds):
     [
         *(
             (text, "such as 5, 0-9 or 1,4,7")
-            for text in ("", ",", "1,", "-1", "1-", "a", "1.5", "0-9-3", "٣")
+            for text in (
+                "",
+                ",",
+                "1,",
+                "-1",
+                "1-",
+                "a",
+                "1.5",
+                "0-9-3",
+                "٣",
+                "1 4 7",
+                "0 9",
+                "1 2-3",
+                "0-1 9",
+            )
         ),
         (str(MAX_SEED + 1), f"expected seeds from 0 to {MAX_SEED}"),
         ("0-99999999999", f"expected seeds from 0 to {MAX_SEED}"),
         ("9" * 5000, f"expected seeds from 0 to {MAX_SEED}"),
         ("5-2", "the range 5-2 is reversed: give 2-5"),
-        ("1,1", "seed 1 comes twice"),
-        ("0-4,3", "seed 3 comes twice"),
-        ("3-9,0-4", "seed 3 comes twice"),
+        ("1,1", "seed 1 is given twice"),
+        ("0-4,3", "seed 3 is given twice"),
+        ("3-9,0-4", "seed 3 is given twice"),
         (f"0-{MAX_SEED}", f"give at most {MAX_SEEDS:,}"),
     ],
 )

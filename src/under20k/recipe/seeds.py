@@ -13,9 +13,9 @@ MAX_SEED = 2**32 - 1
 MAX_SEEDS = 100_000
 """Most seeds that are trained at once."""
 GRAMMAR = f"expected seeds from 0 to {MAX_SEED}, such as 5, 0-9 or 1,4,7"
-NOT_CONSECUTIVE = "the seeds are not consecutive from 0, so some could have been picked"
+NOT_CONSECUTIVE = "the seeds are not consecutive from 0, so they may have been hand-picked"
 """Why the mean over such seeds is not a claim."""
-_PART = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,10}))?")
+_PART = re.compile(r"([0-9]{1,10})(?: *- *([0-9]{1,10}))?")
 
 
 def check_seed(seed: object) -> int:
@@ -27,25 +27,27 @@ def parse_seeds(text: str, name: str = "seeds") -> tuple[int, ...]:
     """Return the seeds that a text names, in ascending order.
 
     Args:
-        text: seeds and ranges, ends included, separated by commas: ``0-4,7``.
+        text: seeds and ranges, ends included, separated by commas: ``0-4,7``; blanks may surround the
+            separators.
         name: what the text was given for, in the error.
 
     Raises:
-        InvalidValue: for another text, a seed that comes twice, and more than ``MAX_SEEDS``.
+        InvalidValue: for another text, a seed that is given twice, and more than ``MAX_SEEDS``.
     """
     ranges = []
-    for part in text.replace(" ", "").split(","):
-        found = _PART.fullmatch(part)
+    for part in text.split(","):
+        found = _PART.fullmatch(part.strip(" "))
         if found is None or max(int(end) for end in found.groups() if end) > MAX_SEED:
             raise InvalidValue(f"{name}: {text!r:.80}; {GRAMMAR}")
         first, last = int(found[1]), int(found[2] or found[1])
         if first > last:
-            raise InvalidValue(f"{name}: {text!r:.80}; the range {part} is reversed: give {last}-{first}")
+            typed = f"{found[1]}-{found[2]}"
+            raise InvalidValue(f"{name}: {text!r:.80}; the range {typed} is reversed: give {last}-{first}")
         ranges.append(range(first, last + 1))
     ranges.sort(key=lambda seeds: seeds.start)
     for before, after in pairwise(ranges):
         if after.start < before.stop:
-            raise InvalidValue(f"{name}: {text!r:.80}; seed {after.start} comes twice, give it once")
+            raise InvalidValue(f"{name}: {text!r:.80}; seed {after.start} is given twice")
     if (count := sum(map(len, ranges))) > MAX_SEEDS:
         raise InvalidValue(f"{name}: {text!r:.80}; these are {count:,} seeds, give at most {MAX_SEEDS:,}")
     return tuple(seed for seeds in ranges for seed in seeds)
@@ -79,7 +81,7 @@ def check_seeds(seeds: object, most: int = MAX_SEEDS) -> tuple[int, ...]:
     ordered = sorted(check_seed(seed) for seed in seeds)
     for before, after in pairwise(ordered):
         if before == after:
-            raise InvalidValue(f"seeds: {after} comes twice; expected different ones")
+            raise InvalidValue(f"seeds: {after} is given twice; expected different ones")
     return tuple(ordered)
 
 

@@ -103,7 +103,7 @@ def test_readings_of_the_test_set_are_counted(places, monkeypatch):
         (10, "seeds: 10; expected a sequence of seeds, such as range(10)"),
         (range(0), "seeds: 0 of them; expected 1 to 1,000"),
         (range(1001), "seeds: 1,001 of them; expected 1 to 1,000"),
-        ([1, 1], "seeds: 1 comes twice"),
+        ([1, 1], "seeds: 1 is given twice"),
     ],
 )
 def test_seeds_that_make_no_sense(places, seeds, words):

@@ -152,7 +152,7 @@ def test_a_bench_folder_is_named_after_its_seeds(seeds, name):
 
 
 def test_other_seeds_than_those_from_0_on_are_said_to_be_no_claim(tmp_path):
-    said = "Not a claim: the seeds are not consecutive from 0, so some could have been picked."
+    said = "Not a claim: the seeds are not consecutive from 0, so they may have been hand-picked."
     picked = bench_of(around(0.995, 3), first=1)
     write_bench_report(picked, tmp_path)
     assert said in bench_text(picked, None)
