@@ -127,8 +127,15 @@ def refused(tmp_path, monkeypatch, capsys):
         (["train", "minimal", "--device", "cpu:7"], ["--device is 'cpu:7'; expected one of auto, cpu"]),
         (["train", "minimal", "--device", "tpu"], ["--device is 'tpu'; expected one of auto, cpu"]),
         (["evaluate", "runs/none"], ["there is no run folder runs/none; train one with 'under20k train'"]),
-        (["reproduce", "--seeds", "10"], ["--seeds is '10': it is the one seed 10; for 10 of them give 0-9"]),
+        (["reproduce", "--seeds", "10"], ["--seeds is '10', which is one seed; for 10 seeds give 0-9"]),
+        (["reproduce", "--seeds", "1"], ["--seeds is '1', which is one seed; for 1 seed give 0"]),
         (["reproduce", "--seeds", "1,4"], ["--seeds is '1,4': they have to be consecutive from 0; give 0-4"]),
+        # At once, where a walk over so many seeds takes minutes.
+        (
+            ["reproduce", "--seeds", "4294967295"],
+            ["--seeds is '4294967295'; give consecutive seeds from 0, at most 1,000 of them"],
+        ),
+        (["reproduce", "--seeds", "4,1000"], ["give consecutive seeds from 0, at most 1,000 of them"]),
         (["reproduce", "--seeds", "-1"], ["--seeds is '-1'; expected seeds from 0"]),
         (["reproduce", "--seeds", "0-1000"], ["--seeds is 1,001 of them; expected 1 to 1,000"]),
         (["bench", "minimal", "--seeds", "0-4,3"], ["--seeds is '0-4,3'; seed 3 is given twice"]),

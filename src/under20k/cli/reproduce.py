@@ -1,7 +1,8 @@
 """Reproduce the assignment: train its two models, as it does and better; check, compare and report them.
 
 Four recipes: the assignment's own, regularized and minimal, and regularized-plus and minimal-plus, which
-train the same architectures better in as many epochs. The last lines say which reach 99.40%.
+train the same architectures better in as many epochs. The first lines say which reach 99.40%; the last one
+names the report.
 
 Finished runs are reused and stopped ones resumed, so repeating the command costs little. A note names each
 reused run that another engine or other numerics trained. Each recipe's seeds also become a bench in benches/.
@@ -29,7 +30,7 @@ from under20k.cli.options import (
 )
 from under20k.cli.signals import advise
 from under20k.errors import UserError, shown
-from under20k.recipe.seeds import consecutive_from_0, parse_seeds, seeds_as_typed
+from under20k.recipe.seeds import consecutive_from_0, parse_seeds
 
 if TYPE_CHECKING:
     from under20k.checking.findings import Finding
@@ -98,11 +99,21 @@ def seeds_argument(text: str) -> tuple[int, ...]:
     seeds = parse_seeds(text)
     if consecutive_from_0(seeds):
         return seeds
-    if len(seeds) == 1 and text.isdigit():
-        wanted = f"it is the one seed {text}; for {text} of them give {seeds_as_typed(range(seeds[0]))}"
-    else:
-        wanted = f"they have to be consecutive from 0; give {seeds_as_typed(range(seeds[-1] + 1))}"
-    raise UserError(f"--seeds is {text!r}: {wanted}")
+    from under20k.runs.bench.reproduce import MAX_SEEDS
+
+    one = len(seeds) == 1 and text.isdigit()
+    amount = seeds[0] if one else seeds[-1] + 1
+    if amount > MAX_SEEDS:
+        raise UserError(f"--seeds is {text!r}; give consecutive seeds from 0, at most {MAX_SEEDS:,} of them")
+    if one:
+        number = "1 seed" if amount == 1 else f"{amount} seeds"
+        raise UserError(f"--seeds is {text!r}, which is one seed; for {number} give {first(amount)}")
+    raise UserError(f"--seeds is {text!r}: they have to be consecutive from 0; give {first(amount)}")
+
+
+def first(amount: int) -> str:
+    """Return the first seeds as typed for ``--seeds``: ``0-9`` for ten of them."""
+    return "0" if amount == 1 else f"0-{amount - 1}"
 
 
 def evaluated(benches: Sequence[Bench], compute: Compute, places: Places) -> Mistakes:
