@@ -99,7 +99,7 @@ def test_the_last_lines_say_whether_it_made_it(finished):
     assert [line[0] for line in verdicts] in (["✗", "✓", "✓"], ["x", "+", "+"])
     assert max(map(len, verdicts)) <= 60
     assert re.fullmatch(r"run: runs/small, [\d.]+ s", run)
-    assert why == "One seed is no claim. The mean over ten:"
+    assert why == "One seed proves nothing. For the mean over ten, run:"
     words = shlex.split(following)
     assert words[:5] == ["under20k", "bench", "minimal", "--seeds", "0-9"]
     assert sorted(words[5:]) == sorted(SETTINGS)
@@ -188,6 +188,17 @@ def test_resuming_a_run_killed_before_its_report_writes_it(small, capsys):
     after = contents(small)
     assert "The test set was not read." in after.pop("report.md").decode()
     assert after == before
+
+
+def test_a_report_of_the_unfinished_run_is_replaced_when_it_is_finished(unfinished, capsys):
+    assert main(["report", "runs/small"]) == 0
+    assert "(unfinished)" in (unfinished / "report.md").read_text()
+    curves = (unfinished / "curves.png").read_bytes()
+    assert main(["train", "runs/small/recipe.json", "--name", "small", "-q"]) == 0
+    report = (unfinished / "report.md").read_text()
+    assert "(unfinished)" not in report
+    assert "at the last of 3 epochs" in report
+    assert (unfinished / "curves.png").read_bytes() != curves
 
 
 def test_resuming_prints_the_last_finished_epoch(unfinished, capsys):

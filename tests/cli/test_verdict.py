@@ -17,7 +17,7 @@ from under20k.runs.run import Run
 def test_the_words_say_what_the_sign_says(tmp_path, accuracy, reached):
     on_disk(tmp_path, bench_of([accuracy], SMALL))
     run = Run.open(tmp_path / "runs" / "small-0")
-    first, parameters, epochs, *_ = closing_lines(run, 1.5, "under20k bench small", None)
+    first, parameters, epochs, *_ = closing_lines(run, 1.5)
     sign, words = ("✓", "reached") if reached else ("✗", "missed")
     assert first == f"{sign} {accuracy:.2%}  validation accuracy, last epoch  {words} 99.40%"
     assert parameters.split() == ["✓", f"{SMALL.architecture.parameters:,}", "parameters", "below", "20,000"]

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from tests.report.test_text_lines import width_of
 from tests.support import ROOT
 from tests.support.benches import SMALL, bench_of, on_disk
-from tests.support.command import run
+from tests.support.command import SETTINGS, TRAIN, run
 from tests.support.terminal import on_terminal, shown_lines
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no terminal of this kind")
@@ -142,6 +143,23 @@ def test_an_error_fits_and_breaks_no_word(tmp_path, arguments):
     assert sent.startswith("under20k: ")
     whole = run(tmp_path, *arguments).stderr
     assert sent.split() == whole.split()
+
+
+def test_the_next_command_can_be_copied_from_a_narrow_terminal(tmp_path, small):
+    """Also where a word is longer than a line, which must not be broken."""
+    runs = "runs/" + "a-folder-with-a-long-name-" * 3
+    small.rename(tmp_path / "small")
+    (tmp_path / runs).mkdir(parents=True)
+    (tmp_path / "small").rename(tmp_path / runs / "small")
+    code, sent = on_terminal(60, *TRAIN, "--runs-dir", runs, folder=tmp_path, streams=["stdout"])
+    assert code == 0, sent
+    lines = shown_lines(sent)
+    command = lines[lines.index("One seed proves nothing. For the mean over ten, run:") + 1 :]
+    script = "\n".join(["under20k() { printf '%s\\0' \"$@\"; }", *command])
+    done = subprocess.run(["sh", "-c", script], capture_output=True, encoding="utf-8", check=True)
+    assert sorted(done.stdout.split("\0")[:-1]) == sorted(
+        ["bench", "minimal", "--seeds", "0-9", *SETTINGS, "--runs-dir", runs]
+    )
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -82,8 +82,8 @@ def test_a_run_is_not_overwritten_by_default(tmp_path, epochs, finished, words):
     with pytest.raises(UserError) as refusal:
         Run.create(path, MINIMAL, 1, {})
     assert words in str(refusal.value)
-    assert "--resume" in str(refusal.value)
-    assert "--overwrite" in str(refusal.value)
+    resumed = "returns it" if finished else "continues it"
+    assert f'existing="resume" {resumed}, existing="replace" trains it' in str(refusal.value)
     assert {item.name: item.read_bytes() for item in path.iterdir()} == before
 
 
@@ -109,8 +109,28 @@ def test_a_folder_of_other_things_is_refused(tmp_path):
 
 
 def test_a_missing_model_reports_the_epochs_done(tmp_path):
-    with pytest.raises(UserError, match=r"no trained model \(2 of 3 epochs done\).*--resume"):
+    with pytest.raises(UserError, match=r"no trained model \(2 of 3 epochs done\).*under20k train …'$"):
         new_run(tmp_path / "run", epochs=2).weights()
+
+
+def test_no_report_of_the_unfinished_run_outlives_it(tmp_path, monkeypatch):
+    run = new_run(tmp_path / "run", epochs=3)
+    names = ("curves.png", "curves-dark.png", "report.md")
+    for name in names:
+        (run.path / name).write_text("unfinished")
+    there = []
+    replace = Path.replace
+
+    def observed(self, target):
+        if Path(target).name == "model.safetensors":
+            there.extend(name for name in names if (run.path / name).exists())
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", observed)
+    run.save_model(initial_weights(SMALL.architecture, 0), metrics(3))
+    assert run.finished
+    assert there == []
+    assert not any((run.path / name).exists() for name in names)
 
 
 def test_prepared_creates_a_run_and_resumes_it(tmp_path):

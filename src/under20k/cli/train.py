@@ -26,7 +26,7 @@ from under20k.cli.options import (
     recipe_changes,
 )
 from under20k.cli.signals import advise
-from under20k.cli.verdict import bench_command, closing_lines, target_values, warn_of_limits
+from under20k.cli.verdict import bench_command, closing_lines, continued, target_values, warn_of_limits
 from under20k.errors import InvalidValue, UserError
 from under20k.files import is_present
 from under20k.recipe.seeds import parse_seed, parse_seeds
@@ -110,7 +110,8 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         from under20k.interactive.terminal import say, terminal_width
 
-        say("\n".join(closing_lines(run, time_s, following, terminal_width())))
+        say("\n".join(closing_lines(run, time_s)))
+        print("\n".join(continued(following, terminal_width())))
     return 0
 
 

@@ -94,27 +94,19 @@ def requirements(run: Run) -> list[Requirement]:
     return found
 
 
-def closing_lines(run: Run, time_s: float, following: str, width: int | None) -> list[str]:
-    """Return the lines that end ``under20k train``.
-
-    Args:
-        run: finished.
-        time_s: seconds of the training.
-        following: the command to run next.
-        width: columns of the terminal; None for a file or a pipe.
-    """
+def closing_lines(run: Run, time_s: float) -> list[str]:
+    """Return what ``under20k train`` says of a finished run of so many seconds; the next command follows."""
     return [
         *(each.line("✓" if each.met else "✗") for each in requirements(run)),
         f"run: {shown(str(run.path))}, {time_s:,.1f} s",
-        "One seed is no claim. The mean over ten:",
-        *map(shown, continued(following, width)),
+        "One seed proves nothing. For the mean over ten, run:",
     ]
 
 
 def continued(command: str, width: int | None) -> list[str]:
     """Return a command in indented lines of at most ``width`` columns, which a shell takes as one command.
 
-    A word that is longer than a line stays whole, so that it can be copied.
+    A word that is longer than a line stays whole, so that it can be copied; print the lines as they are.
     """
     lines = [INDENT]
     for word in map(shlex.quote, shlex.split(command)):
@@ -123,7 +115,7 @@ def continued(command: str, width: int | None) -> list[str]:
             lines[-1] = line
         else:
             lines.append(2 * INDENT + word)
-    return [line + CONTINUED * (number < len(lines)) for number, line in enumerate(lines, 1)]
+    return [shown(line) + CONTINUED * (number < len(lines)) for number, line in enumerate(lines, 1)]
 
 
 def bench_command(arguments: argparse.Namespace, seeds: str = "0-9") -> str:

@@ -51,6 +51,7 @@ from under20k.runs.plausible import environment_faults
 
 FORMAT = 1
 TEACHERS = "teachers"
+REPORT = ("curves.png", "curves-dark.png", "report.md")
 FILES = (
     "recipe.json",
     "environment.json",
@@ -58,9 +59,7 @@ FILES = (
     "checkpoint.safetensors",
     "model.safetensors",
     "test_readings.jsonl",
-    "curves.png",
-    "curves-dark.png",
-    "report.md",
+    *REPORT,
     # They describe the model and must not outlive it.
     *(
         f"{split}{file}"
@@ -246,7 +245,9 @@ class Run(Drawable):
             # A kill between the two files leaves the checkpoint an epoch ahead.
             expected = checkpoint[1] if self.finished else checkpoint[1][: len(metrics)]
             if metrics != expected:
-                mend = "restore it, or train again with --overwrite" if self.finished else "--resume mends it"
+                mend = "continuing the training mends it"
+                if self.finished:
+                    mend = "restore it, or train again with --overwrite"
                 raise UserError(f"{path} is damaged: it contradicts checkpoint.safetensors; {mend}")
         return metrics
 
@@ -257,7 +258,7 @@ class Run(Drawable):
             done = len(self.metrics())
             raise UserError(
                 f"{self.path} holds no trained model ({done} of {self.recipe.epochs} epochs done); "
-                "finish it with 'under20k train … --resume'"
+                "finish it with 'under20k train …'"
             )
         return model_files.read_model(path, self.recipe, self.seed)
 
@@ -276,7 +277,10 @@ class Run(Drawable):
         write_text(self.path / "metrics.jsonl", metrics_lines(metrics))
 
     def save_model(self, weights: Tensors, metrics: list[EpochMetrics]) -> None:
-        """Save the trained weights, which finishes the run."""
+        """Save the trained weights, which finishes the run; reports of the unfinished one are removed."""
+        # First: a kill between the files must not leave a finished run with them.
+        for name in REPORT:
+            remove(self.path / name)
         write_text(self.path / "metrics.jsonl", metrics_lines(metrics))
         model_files.write_model(self.path / "model.safetensors", self.recipe, self.seed, weights)
 
@@ -325,8 +329,12 @@ def describe(path: Path) -> str:
         finished, done = run.finished, len(run.metrics())
     except UserError:
         return f"contains files that are not a run of this version, or a damaged one; {REPLACE}"
-    kind = "a finished run" if finished else f"an unfinished run ({done} of {run.recipe.epochs} epochs)"
-    return f"contains {kind}; continue it with --resume, replace it with --overwrite"
+    if finished:
+        return 'contains a finished run; existing="resume" returns it, existing="replace" trains it again'
+    return (
+        f"contains an unfinished run ({done} of {run.recipe.epochs} epochs); "
+        'existing="resume" continues it, existing="replace" trains it anew'
+    )
 
 
 def _without_checkpoint(path: Path) -> str:
