@@ -262,8 +262,8 @@ def test_a_model_that_is_none_is_not_evaluated(refused, small, damage, words):
 
 
 def test_an_existing_run_is_kept(refused, small):
-    go_on = "continue it with --resume, replace it with --overwrite"
-    with pytest.raises(UserError, match=f"runs/small contains a finished run; {go_on}"):
+    advice = 'existing="resume" returns it, existing="replace" trains it again'
+    with pytest.raises(UserError, match=f"runs/small contains a finished run; {advice}"):
         train("minimal", name="small", existing="refuse")
     for name in ("model.safetensors", "checkpoint.safetensors"):
         (small / name).unlink()
@@ -286,8 +286,10 @@ def test_another_recipe_or_seed_does_not_go_on(refused, small):
             refused(*TRAIN, *other, *how, words=words)
 
 
-def test_another_precision_does_not_go_on(refused, small):
-    refused(*TRAIN, "--resume", "--precision", "bf16", words=["trained in fp32, not bf16", "--overwrite"])
+def test_another_precision_does_not_go_on(refused, unfinished, tmp_path):
+    shutil.copy(unfinished / "recipe.json", tmp_path / "own.json")
+    options = ["--name", "small", "--resume", "--precision", "bf16"]
+    refused("train", "own.json", *options, words=["trained in fp32, not bf16", "--overwrite"])
 
 
 def test_a_finished_run_that_lost_its_metrics(refused, small):

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support import command
 from tests.support.command import FILES, TRAIN, same_weights
+from under20k.engine.select import choose
 from under20k.runs.run import Run
 
 
@@ -48,7 +49,10 @@ def test_a_signal_leaves_a_run_that_can_be_resumed(under20k, finished, tmp_path,
     assert not list(path.glob(".*-*"))
     done = under20k(*TRAIN)
     assert done.returncode == 0, done.stderr
-    head, *epochs = done.stderr.splitlines()
+    lines = done.stderr.splitlines()
+    if after != "epoch 1/2":  # nothing was trained: the engine is chosen anew
+        assert lines.pop(0) == f"{choose().engine} engine: {choose().reason}"
+    head, *epochs = lines
     assert head.endswith("; resuming after epoch 1") == (after == "epoch 1/2")
     assert len(epochs) == (1 if after == "epoch 1/2" else 2)
     assert_as_never_interrupted(path, finished.path)

@@ -180,6 +180,52 @@ def test_a_finished_run_of_other_numerics_is_reused_and_named(small, capsys):
     )
 
 
+def trained_by(small: Path, **environment: object) -> None:
+    """Change what the run's environment says of its training."""
+    path = small / "environment.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | environment))
+
+
+@pytest.mark.parametrize(
+    ("environment", "options", "differing"),
+    [
+        ({"engine": "torch", "threads": 1024}, [], ""),
+        ({"engine": "torch", "threads": 1024}, ["--threads", "1"], "threads 1024, now 1"),
+        ({"engine": "torch", "threads": 1024}, ["--device", "cuda:97"], "device cpu, now cuda:97"),
+        ({"precision": "bf16"}, ["--precision", "fp32"], "precision bf16, now fp32"),
+        ({"engine": "native"}, ["--engine", "torch"], "engine native, now torch"),
+        ({"engine": "native"}, ["--threads", "1024"], ""),
+    ],
+)
+def test_a_finished_run_is_reused_whatever_is_asked_to_train_it(
+    small, capsys, environment, options, differing
+):
+    trained_by(small, device="cpu", **environment)
+    command = [*TRAIN[: TRAIN.index("--threads")], *options]
+    before = contents(small)
+    assert main(command) == 0
+    told = capsys.readouterr().err
+    assert told.startswith("runs/small finished before: reused")
+    assert told.count("\n") == 1
+    assert ("trained differently" in told) == bool(differing)
+    assert differing in told
+    assert contents(small) == before
+
+
+@pytest.mark.parametrize("environment", [{"precision": "bf16"}, {"engine": "torch", "threads": 1024}])
+def test_a_run_without_an_epoch_keeps_nothing_of_how_it_was_begun(small, capsys, environment):
+    for name in FILES - {"recipe.json", "environment.json", ".lock"}:
+        (small / name).unlink()
+    trained_by(small, **environment)
+    assert main([*TRAIN, "--precision", "fp32", "--resume"]) == 0
+    choice, head, *epochs = capsys.readouterr().err.splitlines()
+    assert choice == f"{choose().engine} engine: {choose().reason}"
+    assert f"; {choose().engine} engine, fp32" in head
+    assert len(epochs) == 2
+    session = Run.open(small).environment
+    assert (session["engine"], session["precision"], session["threads"]) == (choose().engine, "fp32", 1)
+
+
 def test_resuming_a_run_killed_before_its_report_writes_it(small, capsys):
     (small / "report.md").unlink()
     before = contents(small)
@@ -280,7 +326,7 @@ def test_a_live_bar_on_a_terminal(tmp_path, mnist: Mnist):
     os.close(theirs)
     shown = b""
     with contextlib.suppress(OSError), open(ours, "rb", buffering=0) as terminal:  # EIO: it has ended
-        while chunk := terminal.read(4096):
+        while chunk := terminal.read(1024):
             shown += chunk
     out, _ = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0

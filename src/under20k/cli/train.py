@@ -65,16 +65,16 @@ def run(arguments: argparse.Namespace) -> int:
     from under20k.interactive.progress import choice_text
     from under20k.runs.distillation import noted, training_time_s
     from under20k.runs.run import run_path
-    from under20k.runs.train import train
+    from under20k.runs.train import has_training, train
 
     compute, places = compute_argument(arguments), places_argument(arguments)
     path = run_path(places.runs, recipe.name, seed)
     path = path.with_name(name) if name else path
-    begun = is_present(path / "environment.json")
-    if arguments.resume and not begun and not is_present(path / "recipe.json"):
+    there = any(is_present(path / name) for name in ("recipe.json", "environment.json"))
+    if arguments.resume and not there:
         raise UserError(f"there is no run in {path} to resume; leave out --resume to train it")
     # A resumed run keeps its engine, even if another one would be chosen now.
-    choice = "" if begun and not arguments.overwrite else choice_text(compute)
+    choice = "" if has_training(path) and not arguments.overwrite else choice_text(compute)
     again = "leave out --overwrite" if arguments.overwrite else "run the command again"
     advise(f"{again} to continue after the last finished epoch")
     warn_of_limits(recipe)

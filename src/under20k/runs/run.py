@@ -182,16 +182,20 @@ class Run(Drawable):
                 yield cls.create(path, recipe, seed, environment, existing == "replace" or empty)
                 return
             run = cls.open(path)
-            if run.recipe != recipe or run.seed != seed:
-                raise UserError(
-                    f"{path} holds {run.recipe.name} with seed {run.seed}, not this recipe and seed "
-                    f"({run.differences(recipe, seed)}); {REPLACE}"
-                )
+            run.check_same(recipe, seed)
             if not run.finished:
                 sessions = [*run.environment.get("resumed", ()), environment]
                 run = replace(run, environment={**run.environment, "resumed": sessions})
                 write_json(path / "environment.json", run.environment)
             yield run
+
+    def check_same(self, recipe: Recipe, seed: int) -> None:
+        """Raise UserError unless this run is of the recipe and the seed."""
+        if self.recipe != recipe or self.seed != seed:
+            raise UserError(
+                f"{self.path} holds {self.recipe.name} with seed {self.seed}, not this recipe and seed "
+                f"({self.differences(recipe, seed)}); {REPLACE}"
+            )
 
     def with_teachers(self, noted: Sequence[Mapping[str, Any]]) -> Run:
         """Return this run with a note of its teachers in the last session's environment, and save that."""

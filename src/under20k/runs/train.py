@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack, get_args
 
 from under20k.data import Mnist, load
-from under20k.engine.base import Compute, Engine, Teacher
+from under20k.engine.base import NUMERICS, Compute, Engine, Teacher
 from under20k.engine.machine import cores
-from under20k.engine.select import check_training_memory, create
+from under20k.engine.select import check_training_memory, choose, create, torch_device
 from under20k.errors import UserError
 from under20k.files import is_present
 from under20k.recipe.changes import RecipeChanges, lists_changes
@@ -25,8 +25,14 @@ from under20k.runs.main_guard import end_if_only_imported
 from under20k.runs.metrics import EpochMetrics
 from under20k.runs.names import check_name
 from under20k.runs.places import Places, check_compute_and_places, check_settings
-from under20k.runs.provenance import PRECISION, describe_environment, identity, session_differences
-from under20k.runs.run import TEACHERS, Existing, Run, run_path
+from under20k.runs.provenance import (
+    PRECISION,
+    describe_environment,
+    identity,
+    local_identity,
+    session_differences,
+)
+from under20k.runs.run import TEACHERS, Existing, Run, lock, run_path
 
 
 @lists_changes
@@ -65,37 +71,28 @@ def train(
     recipe = as_recipe("recipe", recipe).with_changes(**changes)
     check_compute_and_places(compute, places)
     choice("existing", existing, get_args(Existing))
-    path = run_path(places.runs, recipe.name, seed)
-    if name:
-        instance("name", name, str, "text")
-        path = path.with_name(check_name(name, "name"))
-    if recipe.distillation:
-        recipe.distillation.seeds(check_seed(seed))  # raises where there are none for it
+    path = _checked_path(recipe, seed, places, name)
     if existing == "resume":
+        if is_present(path / "model.safetensors"):
+            with lock(path):
+                return _reused(Run.open(path), recipe, seed, compute, on_event)
         compute = resumed_compute(path, compute)
     engine = create(recipe, seed, compute)
     check_training_memory(engine, recipe)
     environment = describe_environment(engine, command_line)
     # Load before creating the folder: if the data are missing, nothing remains to block a second call.
-    done = existing == "resume" and is_present(path / "model.safetensors")
-    data = None if done else load(places.data, on_event=on_event)
+    data = load(places.data, on_event=on_event)
 
     with Run.prepared(path, recipe, seed, environment, existing) as run:
         if existing == "replace":
             remove_teachers(path)
-        if run.finished:
-            run.metrics()
-            run.weights()  # raise where they are damaged
-            differing = session_differences(run.sessions, identity(environment))
-            on_event(finished_event(run, reused=True, differing=differing))
-            return run
+        if run.finished:  # by another process, a moment ago
+            return _reused(run, recipe, seed, compute, on_event)
         if differing := session_differences(run.sessions, identity(environment)):
             on_event(Note(f"{path}: resuming a run that was trained differently ({differing})"))
         if recipe.distillation:
-            teachers = _teachers(run, engine, places, on_event, command_line)
-            engine.learn_from([Teacher(one.recipe.architecture, one.weights()) for one in teachers])
-            run = run.with_teachers(note(teachers))
-        train_run(run, data or load(places.data, on_event=on_event), engine, on_event)
+            run = _taught(run, engine, places, on_event, command_line)
+        train_run(run, data, engine, on_event)
     on_event(finished_event(run))
     return run
 
@@ -138,6 +135,45 @@ def finished_event(run: Run, *, reused: bool = False, differing: str = "") -> Fi
     return Finished(run.path, run.recipe, metrics[-1].validation_accuracy, time_s, reused, differing)
 
 
+def _checked_path(recipe: Recipe, seed: int, places: Places, name: str | None) -> Path:
+    """Return the run folder. Raises UserError for an invalid seed or name."""
+    path = run_path(places.runs, recipe.name, seed)
+    if name:
+        instance("name", name, str, "text")
+        path = path.with_name(check_name(name, "name"))
+    if recipe.distillation:
+        recipe.distillation.seeds(check_seed(seed))  # raises where there are none for it
+    return path
+
+
+def _reused(run: Run, recipe: Recipe, seed: int, compute: Compute, on_event: OnEvent) -> Run:
+    """Return a finished run and say so.
+
+    Args:
+        run: finished.
+        recipe: the one asked for.
+        seed: the one asked for.
+        compute: what is asked to train it; a difference is part of the event.
+        on_event: called with ``Finished``.
+
+    Raises:
+        UserError: if the run is damaged, or of another recipe or seed.
+    """
+    run.check_same(recipe, seed)
+    run.metrics()
+    run.weights()  # raise where they are damaged
+    differing = session_differences(run.sessions, repeated_identity(run.session, compute))
+    on_event(finished_event(run, reused=True, differing=differing))
+    return run
+
+
+def _taught(run: Run, engine: Engine, places: Places, on_event: OnEvent, command_line: str | None) -> Run:
+    """Train the teachers of ``run``, give them to ``engine``, and return the run with a note of them."""
+    teachers = _teachers(run, engine, places, on_event, command_line)
+    engine.learn_from([Teacher(one.recipe.architecture, one.weights()) for one in teachers])
+    return run.with_teachers(note(teachers))
+
+
 def _teachers(
     run: Run, engine: Engine, places: Places, on_event: OnEvent, command_line: str | None
 ) -> list[Run]:
@@ -174,14 +210,39 @@ def _as_teacher(on_event: OnEvent, taught: Path, number: int) -> Callable[[Event
     return pass_on
 
 
+def has_training(path: Path) -> bool:
+    """Return whether the run at ``path`` has a finished epoch, or a teacher of it has."""
+    names = ("checkpoint.safetensors", "model.safetensors")
+    return any(is_present(path / name) for name in names) or any((path / TEACHERS).glob(f"*/{names[0]}"))
+
+
+def repeated_identity(before: Mapping[str, Any], compute: Compute) -> dict[str, Any]:
+    """Return the ``identity`` that a training by ``compute`` would have, where it leaves a choice as before.
+
+    Where this machine lacks what ``compute`` names, the identity is no more than that.
+    """
+    engine = before.get("engine", "auto") if compute.engine == "auto" else compute.engine
+    precision = compute.precision
+    if precision == "auto" and engine == before.get("engine"):
+        precision = before.get("precision", PRECISION)
+    threads = compute.threads or before.get("threads") or cores().amount
+    try:
+        again = Compute(engine, compute.device, precision, threads)
+        on_cpu = choose(again).engine == "native"
+        return local_identity(replace(again, device="cpu" if on_cpu else torch_device(again.device)))
+    except UserError:
+        named = {"engine": compute.engine, "precision": compute.precision, "device": compute.device}
+        return {name: value for name, value in named.items() if value != "auto"} | {"numerics": NUMERICS}
+
+
 def resumed_compute(path: Path, compute: Compute) -> Compute:
     """Return what the run at ``path`` is resumed by: what trained it, where ``compute`` leaves a choice.
 
-    The same bits take the same engine and precision, and of torch the same number of threads. Raises
-    UserError where ``compute`` asks for another precision.
+    The same bits take the same engine and precision, and of torch the same number of threads. Where nothing
+    has been trained, that is ``compute``. Raises UserError where it asks for another precision.
     """
     before = Run.open(path).session if is_present(path / "environment.json") else {}
-    if not before:
+    if not before or not has_training(path):
         return compute
     engine = before.get("engine", "auto") if compute.engine == "auto" else compute.engine
     threads = resumed_threads(path, before) if compute.threads is None else compute.threads

@@ -90,12 +90,12 @@ def bench(
     """
     end_if_only_imported()
     check_settings(changes)
-    recipe = as_recipe("recipe", recipe).with_changes(**changes)
-    other = None if versus is None else as_recipe("versus", versus)
+    recipes = [as_recipe("recipe", recipe).with_changes(**changes)]
+    if versus is not None:
+        recipes.append(as_recipe("versus", versus))
     check_compute_and_places(compute, places)
     choice("existing", existing, tuple(DIFFERING))
     seeds = check_seeds(seeds)
-    recipes = [recipe] if other is None else [recipe, other]
     check_names(recipes)
     if cluster is None:
         load(places.data, on_event=on_event)  # once, rather than in every process at the same time
@@ -108,14 +108,8 @@ def bench(
         if made := collect(each, outcome, folder):
             made.write(folder)
             written.append((made, folder))
-    if len(written) < len(recipes):
-        first = {failure.task.recipe: failure for failure in reversed(outcome.failures)}
-        nothing = [each for each in recipes if all(each != made.recipe for made, _ in written)]
-        kept = f"; the other's bench is in {written[0][1]}" if written else ""
-        raise UserError(
-            "; ".join(f"{first[each]} (and no other seed is finished)" for each in nothing) + kept
-        )
-    return BenchResult(*written[0], *(written[1] if other else (None, None)))
+    check_finished(recipes, written, outcome)
+    return BenchResult(*written[0], *(written[1] if len(recipes) > 1 else (None, None)))
 
 
 def check_names(recipes: Sequence[Recipe]) -> None:
@@ -126,6 +120,19 @@ def check_names(recipes: Sequence[Recipe]) -> None:
             if one == other:
                 same = f"both recipes are called {one}"
             raise UserError(f"{same}; compare different recipes, or give the one in a file another name")
+
+
+def check_finished(
+    recipes: Sequence[Recipe], written: Sequence[tuple[Bench, Path]], outcome: Outcome
+) -> None:
+    """Raise UserError if one of the recipes has no finished seed, and so no written bench."""
+    nothing = [each for each in recipes if all(each != made.recipe for made, _ in written)]
+    if nothing:
+        first = {failure.task.recipe: failure for failure in reversed(outcome.failures)}
+        kept = f"; the other's bench is in {written[0][1]}" if written else ""
+        raise UserError(
+            "; ".join(f"{first[each]} (and no other seed is finished)" for each in nothing) + kept
+        )
 
 
 def collect(recipe: Recipe, outcome: Outcome, folder: Path) -> Bench | None:
