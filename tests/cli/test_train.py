@@ -172,11 +172,14 @@ def test_a_finished_run_of_other_numerics_is_reused_and_named(small, capsys):
     path = small / "environment.json"
     path.write_text(path.read_text().replace(f'"numerics": {NUMERICS}', f'"numerics": {NUMERICS + 1}'))
     assert main([*TRAIN, "-q"]) == 0
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == (
+        f"warning: runs/small was trained differently (numerics {NUMERICS + 1}, now {NUMERICS}); "
+        "--overwrite retrains it\n"
+    )
     assert main(TRAIN) == 0
     assert capsys.readouterr().err == (
         f"runs/small already finished, reused; it was trained differently (numerics {NUMERICS + 1}, now "
-        f"{NUMERICS}), --overwrite trains it again\n"
+        f"{NUMERICS}); --overwrite retrains it\n"
     )
 
 
@@ -205,7 +208,7 @@ def test_a_finished_run_is_reused_whatever_is_asked_to_train_it(
     before = contents(small)
     assert main(command) == 0
     told = capsys.readouterr().err
-    assert told.startswith("runs/small finished before: reused")
+    assert told.startswith("runs/small already finished, reused")
     assert told.count("\n") == 1
     assert ("trained differently" in told) == bool(differing)
     assert differing in told
