@@ -1,5 +1,6 @@
 """The picture of a leaderboard: every entry named, nothing covered, with one entry or many."""
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -132,3 +133,17 @@ def test_entries_beyond_the_limit_are_counted(tmp_path: Path):
     texts = "\n".join(texts_of(leaderboard_figure(entries, anchors=())))
     assert f"Only the first {LABELLED} of {LABELLED + 2} are named." in texts
     assert f"recipe-{LABELLED}" not in texts
+
+
+def test_the_key_explains_only_the_numbers_that_are_drawn():
+    figure = leaderboard_figure([entry(f"recipe-{n:02}", 14_116, 0.9942) for n in range(30)])
+    assert_clear(figure)
+    numbers = [text.get_text() for text in figure.axes[0].texts if text.get_text().isdigit()]
+    below = " ".join(text.get_text() for text in reversed(figure.texts))
+    key, _, unplaced = below.partition("No room to label: ")
+    assert numbers
+    assert re.findall(r"(\d+)\N{NO-BREAK SPACE}", key) == sorted(numbers, key=int)
+    names = {text.get_text() for text in figure.axes[0].texts} | set(re.findall(r"recipe-\d\d", key))
+    missing = set(re.findall(r"recipe-\d\d", unplaced))
+    assert missing
+    assert missing == {f"recipe-{n:02}" for n in range(30)} - names

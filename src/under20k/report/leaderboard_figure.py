@@ -88,8 +88,10 @@ def leaderboard_figure(
         key = [
             f"{short} {label.text}".replace(" ", "\N{NO-BREAK SPACE}")
             for short, label in zip(texts, wanted, strict=True)
-            if short != label.text
+            if short not in ("", label.text)
         ]
+        if unplaced := [label.text for short, label in zip(texts, wanted, strict=True) if not short]:
+            notes.insert(0, f"No room to label: {', '.join(unplaced)}.")
         figure, axes = _frame(entries, on_axis, ends, theme, [*(["    ".join(key)] if key else []), *notes])
         _anchors(axes, on_axis, theme)
         _entries(axes, entries, ends, theme)

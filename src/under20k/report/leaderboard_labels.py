@@ -29,17 +29,19 @@ class Label:
 def numbered(
     axes: Axes, wanted: Sequence[Label], entries: Sequence[Entry], anchors: Sequence[Anchor]
 ) -> list[str]:
-    """Return the texts that find a place: names, and numbers instead of those that find none."""
+    """Return a text for each label: its name, a number where that finds no place, "" where none does."""
     texts = [label.text for label in wanted]
-    for _ in wanted:
+    while True:
         centres = _centres(axes, wanted, texts, entries, anchors)
-        failed = [i for i, centre in enumerate(centres) if centre is None and texts[i] == wanted[i].text]
+        failed = [i for i, centre in enumerate(centres) if centre is None and texts[i]]
+        names = [i for i in failed if texts[i] == wanted[i].text]
         if not failed:
-            break
-        numbered = [i for i, text in enumerate(texts) if text != wanted[i].text or i in failed]
-        for number, index in enumerate(numbered, 1):
+            return texts
+        for index in names or failed:
+            texts[index] = "number" if names else ""
+        numbers = [i for i, text in enumerate(texts) if text not in ("", wanted[i].text)]
+        for number, index in enumerate(numbers, 1):
             texts[index] = str(number)
-    return texts
 
 
 def draw_names(
@@ -89,7 +91,7 @@ def _centres(
     entries: Sequence[Entry],
     anchors: Sequence[Anchor],
 ) -> list[tuple[float, float] | None]:
-    """Return the centre of each text's place in points from the axes' corner, or None."""
+    """Return the centre of each text's place in points from the axes' corner; None without one or a text."""
     lower, upper = axes.get_ylim()
     width_pt, height_pt = _size_pt(axes)
     spots = [(anchor.parameters, 100 * anchor.accuracy) for anchor in anchors]
@@ -109,11 +111,11 @@ def _centres(
         for (x, y), (x2, y2) in lines
     ]
     obstacles = Obstacles((3.0, 3.0, width_pt - 1, height_pt - 1), boxes, segments)
-    points = [_point_pt(axes, label.x, label.y) for label in wanted]
-    reaches = [
-        NAME_PT if text == label.text else NUMBER_PT for text, label in zip(texts, wanted, strict=True)
-    ]
-    return place(points, _sizes(figure_of(axes), texts), obstacles, reaches)
+    written = [(text, label) for text, label in zip(texts, wanted, strict=True) if text]
+    points = [_point_pt(axes, label.x, label.y) for _, label in written]
+    reaches = [NAME_PT if text == label.text else NUMBER_PT for text, label in written]
+    placed = iter(place(points, _sizes(figure_of(axes), [text for text, _ in written]), obstacles, reaches))
+    return [next(placed) if text else None for text in texts]
 
 
 def _sizes(figure: Figure, texts: Sequence[str]) -> list[tuple[float, float]]:
