@@ -18,6 +18,7 @@ from under20k.files import read_json, write_json, write_text
 from under20k.recipe.named import MINIMAL
 from under20k.report.anchors import ANCHORS
 from under20k.report.leaderboard_figure import leaderboard_figure
+from under20k.runs.bench.bench import Bench
 from under20k.runs.leaderboard import KEYS, compare, pareto
 from under20k.runs.records.record import Record
 from under20k.runs.records.seed_entries import Reading
@@ -328,3 +329,47 @@ def test_a_wrong_run_is_answered_with_the_one_that_may_be_meant(folders, capsys)
         assert "did you mean runs/small-1?" in capsys.readouterr().err
     assert main(["evaluate", "xyzzy"]) == 2
     assert "there is no run folder xyzzy; for example runs/small-0, runs/small-1" in capsys.readouterr().err
+
+
+def test_a_damaged_folder_does_not_keep_the_others_from_the_leaderboard(folders, capsys):
+    """Here a folder has the name of the file that tells what a run is."""
+    Path("runs/odd/environment.json").mkdir(parents=True)
+    assert main(["compare"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.splitlines()[-1].startswith("runs/odd: damaged, ")
+    assert "tiny" in out
+    assert main(["evaluate", "smal-1"]) == 2
+    assert "did you mean runs/small-1?" in capsys.readouterr().err
+
+
+def test_each_folder_is_opened_once(folders, capsys, monkeypatch):
+    opened, original = [], Bench.open
+
+    def noted(path: Path) -> Bench:
+        opened.append(path)
+        return original(path)
+
+    monkeypatch.setattr(Bench, "open", noted)
+    assert main(["compare"]) == 0
+    assert opened == [folders["bench"]]
+
+
+def test_a_picture_of_nothing_is_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Run.create(Path("runs/begun"), MINIMAL, 0, {})
+    assert main(["compare", "--picture", "x.png"]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith("under20k: --picture: there is no finished run to draw; runs/begun: unfinished")
+    assert not Path("x.png").exists()
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_json_and_csv_name_what_is_left_out_on_stderr(folders, capsys, form):
+    Run.create(Path("runs/begun"), MINIMAL, 0, {})
+    assert main(["compare", "--format", form]) == 0
+    out, err = capsys.readouterr()
+    assert err == f"left out: runs/begun: unfinished, 0 of {MINIMAL.epochs} epochs\n"
+    assert main(["compare", "--format", form, "--quiet"]) == 0
+    assert capsys.readouterr() == (out, "")

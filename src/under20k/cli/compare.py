@@ -10,7 +10,7 @@ import argparse
 import json
 from pathlib import Path
 
-from under20k.cli.options import add_quiet
+from under20k.cli.options import add_quiet, note
 from under20k.errors import UserError, shown
 
 SORTS = ("accuracy", "parameters", "macs", "sd", "share", "p", "seconds", "test")
@@ -69,17 +69,21 @@ def run(arguments: argparse.Namespace) -> int:
     from under20k.interactive.terminal import say, terminal_width
     from under20k.report.bench import DETECTABLE, difference_table
     from under20k.report.leaderboard import leaderboard_table
-    from under20k.runs.leaderboard import as_csv, compare, found_below, paired
+    from under20k.runs.leaderboard import as_csv, compare, found_below, paired, ranked
 
-    paths: list[Path] = arguments.paths
     left_out: list[tuple[Path, str]] = []
-    if not paths:
-        paths, left_out = found_below(Path())
-        if not paths and not left_out:
+    if arguments.paths:
+        entries = compare(arguments.paths, arguments.sort)
+    else:
+        found, left_out = found_below(Path())
+        if not found and not left_out:
             raise UserError(f"nothing in {', '.join(PLACES)} yet; train something: under20k train minimal")
-    entries = compare(paths, arguments.sort) if paths else []
+        entries = ranked(found, arguments.sort)
+    reasons = [f"{shown(str(path))}: {why}" for path, why in left_out]
+    if picture is not None and not entries:
+        raise UserError(f"--picture: there is no finished run to draw; {'; '.join(reasons)}")
     difference = paired(*arguments.paths) if arguments.paired else None
-    if picture is not None and entries:
+    if picture is not None:
         from under20k.report.leaderboard_figure import draw_leaderboard
 
         draw_leaderboard(entries, picture)
@@ -96,10 +100,13 @@ def run(arguments: argparse.Namespace) -> int:
             tables.append(difference_table(difference, ours, theirs))
         width = terminal_width()
         texts = [table.markdown() if form == "markdown" else table.text(width) for table in tables]
-        texts += ["\n".join(f"{shown(str(path))}: {why}" for path, why in left_out)] * bool(left_out)
+        texts += ["\n".join(reasons)] * bool(reasons)
         text = "\n\n".join(texts)
         if form == "markdown":
             print(text)
         else:
             say(text)
+    if form in ("json", "csv"):
+        for reason in reasons:
+            note(arguments, f"left out: {reason}")
     return 0

@@ -109,7 +109,11 @@ def compare(paths: Sequence[Path | str], sort: str = "accuracy") -> Leaderboard:
         instance("paths", path, Path | str, "a list of folders")
     if not paths:
         raise UserError("nothing to compare; name runs, benches or records")
-    entries = [entry_of(Path(path)) for path in paths]
+    return ranked([entry_of(Path(path)) for path in paths], sort)
+
+
+def ranked(entries: Sequence[Entry], sort: str = "accuracy") -> Leaderboard:
+    """Return entries sorted by one of ``KEYS``, the best first."""
     key = KEYS[sort]
 
     def order(entry: Entry) -> tuple[bool, float, float]:
@@ -119,25 +123,22 @@ def compare(paths: Sequence[Path | str], sort: str = "accuracy") -> Leaderboard:
     return Leaderboard(sorted(entries, key=order))
 
 
-def found_below(top: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
-    """Return the folders to compare in ``runs``, ``benches`` and ``records`` below ``top``.
+def found_below(top: Path) -> tuple[list[Entry], list[tuple[Path, str]]]:
+    """Return the entries in ``runs``, ``benches`` and ``records`` below ``top``.
 
-    Unfinished or damaged ones are returned apart, each with the reason. Those of other kinds are left out.
+    Unfinished or damaged folders are returned apart, each with the reason. Those of other kinds are left out.
     """
-    whole: list[Path] = []
+    whole: list[Entry] = []
     left_out: list[tuple[Path, str]] = []
     for folder in (*_folders(top / "runs"), *_folders(top / "benches"), *_folders(top / "records", levels=2)):
-        if kind_of(folder) is None:
-            continue
         try:
-            if kind_of(folder) == "run" and not (run := Run.open(folder)).finished:
+            kind = kind_of(folder)
+            if kind == "run" and not (run := Run.open(folder)).finished:
                 left_out.append((folder, f"unfinished, {len(run.metrics())} of {run.recipe.epochs} epochs"))
-                continue
-            entry_of(folder)
+            elif kind is not None:
+                whole.append(entry_of(folder))
         except UserError as error:
             left_out.append((folder, f"damaged, {error}"))
-        else:
-            whole.append(folder)
     return whole, left_out
 
 
@@ -150,13 +151,20 @@ def _folders(parent: Path, levels: int = 1) -> list[Path]:
 
 def suggested(path: Path) -> str:
     """Return the end of an error message for a folder that is no run: the runs that its name may mean."""
-    runs = [each for each in _folders(Path("runs")) if kind_of(each) == "run"]
+    runs = [each for each in _folders(Path("runs")) if _is_run(each)]
     if close := get_close_matches(path.name, [each.name for each in runs], n=1, cutoff=0.4):
         return f"did you mean {Path('runs', close[0])}?"
     if not runs:
         return "train one with 'under20k train'"
     names = ", ".join(map(str, runs[:SUGGESTED])) + ", …" * (len(runs) > SUGGESTED)
     return f"for example {names}"
+
+
+def _is_run(folder: Path) -> bool:
+    try:
+        return kind_of(folder) == "run"
+    except UserError:  # damaged
+        return False
 
 
 def paired(ours: Path | str, theirs: Path | str) -> Difference:
