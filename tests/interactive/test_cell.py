@@ -13,6 +13,7 @@ from under20k.interactive.cell import Cell
 from under20k.interactive.download_view import DownloadView
 from under20k.interactive.training_view import TrainingView
 from under20k.interactive.view import Clock
+from under20k.recipe.limits import TRAIN_IMAGES
 from under20k.recipe.named import MINIMAL, REGULARIZED
 from under20k.runs.events import EpochDone, Failed, Finished, Note, Scheduled, Started, Step
 from under20k.runs.metrics import EpochMetrics
@@ -152,3 +153,17 @@ def test_the_time_left_follows_the_pace():
     assert clock.left_text(100, 1000) == ""
     for passed_s, text in ((10, "90 s left"), (60, "9 min left"), (3600, "9.0 h left")):
         assert replace(clock, began_s=clock.began_s - passed_s).left_text(190, 1000) == text
+
+
+def test_a_retry_still_tells_the_time_left(page):
+    """What this very call has trained counts for its pace, also after the training had to start again."""
+    view = BenchView()
+    view.take(Scheduled({ONE: MINIMAL}, Compute("torch"), "1 at a time"))
+    view.take(Started(ONE, MINIMAL, 0, SESSION, (epoch(1),)))
+    assert view.clock.done == TRAIN_IMAGES
+    for number in (2, 3, 4):
+        view.take(EpochDone(ONE, epoch(number)))
+    view.take(Started(ONE, MINIMAL, 0, SESSION, (epoch(1), epoch(2), epoch(3), epoch(4))))
+    assert view.clock.done == TRAIN_IMAGES
+    view.clock.began_s -= 30
+    assert view.clock.left_text(4 * TRAIN_IMAGES, 8 * TRAIN_IMAGES) == "40 s left"

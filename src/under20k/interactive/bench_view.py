@@ -45,10 +45,11 @@ class BenchView:
                 self.details = f"{choice_text(event.compute)}; {event.where}"
                 self.clock = Clock(self._done_images())
             case Started() if not event.teacher:
+                known = len(self.history.get(event.run, ()))  # of an attempt that failed
                 self.seeds[event.run] = event.seed
                 self.history[event.run], self.images[event.run] = [*event.history], 0
                 # What was trained before this call says nothing about its pace.
-                self.clock.done += len(event.history) * TRAIN_IMAGES
+                self.clock.done += max(len(event.history) - known, 0) * TRAIN_IMAGES
             case Step() if not event.teacher:
                 self.images[event.run] = event.images
                 return False
