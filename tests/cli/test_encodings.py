@@ -283,3 +283,15 @@ def test_a_run_folder_whose_name_is_no_text(small, tmp_path):
     assert done.returncode == 0, done.stderr
     assert name + b"/small/validation.json" in done.stdout
     assert run_path(Path("runs"), "x", 0)
+
+
+@pytest.mark.parametrize("target", [["minimal", "--layers"], ["minimal", "--profile", "under-8k"]])
+def test_check_prints_plain_signs_where_an_encoding_lacks_its_own(tmp_path, target):
+    surroundings = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(
+        [*COMMAND, "check", *target], cwd=tmp_path, env=surroundings, capture_output=True, timeout=TIMEOUT_S
+    )
+    out = done.stdout.decode("ascii")
+    assert done.returncode == 1
+    assert "\\u" not in out
+    assert out.startswith("minimal: x failed")

@@ -11,9 +11,7 @@ Exit code 0 if every requirement is met, 1 if one is missed or a model is broken
 from __future__ import annotations
 
 import argparse
-import io
 import math
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +25,7 @@ from under20k.cli.check_printing import heading, show_code, show_folder, show_mo
 from under20k.cli.options import add_quiet, recipe_argument
 from under20k.engine.machine import cores
 from under20k.errors import UserError
+from under20k.interactive.terminal import say
 from under20k.report.words import plural
 
 MAX_TIME_LIMIT_S = 1_000_000
@@ -130,8 +129,6 @@ def _configure_models(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run ``under20k check``; return the exit code. Raises UserError."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # names and messages may have characters that stdout lacks
-        sys.stdout.reconfigure(errors="backslashreplace")
     _check_limits(arguments)
     profile = load_profile(arguments.profile).with_limits(
         parameters=_more(arguments.max_parameters),
@@ -205,7 +202,7 @@ def _check_folder(arguments: argparse.Namespace, profile: Profile) -> int:
         count = plural(len(found.without_model), "Python file or notebook")
         raise UserError(f"{found.folder} contains no model: {count} without a subclass of nn.Module")
     if not arguments.trust:
-        print(heading(found))
+        say(heading(found))
         return show_code(models)
     results = check_folder.judge(found, sandbox, jobs, every=arguments.all, quiet=arguments.quiet)
     return show_folder(arguments, found, results)
