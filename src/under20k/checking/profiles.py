@@ -21,6 +21,8 @@ LEVELS = ("required", "advised", "off")
 NAMES = ("brief", "under-10k", "under-8k")
 ASSIGNMENT = {"parameters": PARAMETER_LIMIT, "epochs": EPOCH_LIMIT, "receptive_field": IMAGE_SIDE}
 """The assignment's limits: fewer parameters and epochs than these, at least this receptive field."""
+PROFILES_PARAMETERS = (10_000, 8_000)
+"""Limits of the other named profiles."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,12 @@ class Profile:
 def limit_text(name: str, limit: int) -> str:
     """Return a limit in words: ``fewer than 20,000``, ``at most 100,000``, ``at least 28×28``.
 
-    A limit on parameters or epochs is the first number not allowed: one from ``--max-parameters 100000`` is
-    100,001, which is said as it was typed.
+    A limit on parameters or epochs is the first number not allowed. The assignment's and those of the named
+    profiles are said so; any other as the most that is allowed, as ``--max-parameters 100000`` gives it.
     """
     if name == "receptive_field":
         return f"at least {limit}×{limit}"
-    if limit == ASSIGNMENT[name] or limit % 100 == 0:
+    if limit == ASSIGNMENT[name] or (name == "parameters" and limit in PROFILES_PARAMETERS):
         return f"fewer than {limit:,}"
     return f"at most {limit - 1:,}"
 
