@@ -1,6 +1,7 @@
 """The picture of a bench: readable and small with one seed or thirty, whatever their accuracies."""
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -10,8 +11,8 @@ from tests.report.test_curves import NAMES
 from tests.support.benches import around, bench_of
 from tests.support.drawn import assert_readable, boxes, struck, texts_of
 from under20k.recipe.named import MINIMAL
-from under20k.report.bench_figure import DOT_PT, seeds_figure, swarm
-from under20k.report.figures import DARK, LIGHT, PICTURE_BYTES, themed
+from under20k.report.bench_figure import DOT_PT, DRAWN, evenly, seeds_figure, swarm
+from under20k.report.figures import DARK, FINE, LIGHT, PICTURE_BYTES, themed
 
 BENCHES = {
     "one seed": [0.9941],
@@ -89,3 +90,24 @@ def test_no_dot_of_a_swarm_covers_another(steps, room):
     for index, one in enumerate(dots):
         for other in dots[:index]:
             assert math.dist(one, other) >= size - 1e-6
+
+
+def test_of_thousands_of_seeds_a_sample_is_drawn_and_said():
+    accuracies = [0.9930 + (seed % 23) / 10_000 for seed in range(2_001)]
+    figure = seeds_figure(bench_of(accuracies), "small")
+    assert_readable(figure)
+    left, right = figure.axes
+    assert sum(line.get_linewidth() == FINE for line in left.lines) == DRAWN
+    dots = [line.get_ydata()[0] for line in right.lines if line.get_marker() == "o"]
+    assert len(dots) == DRAWN
+    assert (min(dots), max(dots)) == pytest.approx((99.30, 99.52))
+    assert left.get_title("left") == f"{DRAWN} of 2,001 seeds (thin), mean of all (bold)"
+    assert right.get_title("left") == f"last epoch, the same {DRAWN}"
+    assert list(left.lines[-1].get_ydata())[-1] == pytest.approx(100 * sum(accuracies) / 2_001)
+
+
+def test_an_even_sample_has_both_ends():
+    assert list(evenly(range(DRAWN))) == list(range(DRAWN))
+    sample = list(evenly(range(10 * DRAWN)))
+    assert (len(set(sample)), sample[0], sample[-1]) == (DRAWN, 0, 10 * DRAWN - 1)
+    assert {after - before for before, after in pairwise(sample)} <= {10, 11}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
+from typing import TypeVar
 
 from under20k.report.accuracy_axis import (
     LEFT_IN,
@@ -45,6 +46,9 @@ MEAN_AT_PT = 30.0  # from the left edge of its axes
 DOTS_AT_PT = 62.0
 WIDEST = 0.3  # points: a longer interval may leave the axis
 OUTLIER = 0.5  # points below the median: a seed that the axis leaves out
+DRAWN = 500  # seeds at most: more take long to draw, and hide each other
+
+T = TypeVar("T")
 
 
 def seeds_figure(bench: Bench, name: str, theme: Theme = LIGHT) -> Figure:
@@ -95,11 +99,21 @@ def _shown(bench: Bench, curves: Sequence[Sequence[float]]) -> list[float]:
 
 def _curves(axes: Axes, curves: Sequence[Sequence[float]], mean: Sequence[float], theme: Theme) -> None:
     epochs = range(1, len(mean) + 1)
-    for curve in curves:
+    few = len(curves) <= DRAWN
+    for curve in curves if few else evenly(sorted(curves, key=lambda curve: curve[-1])):
         axes.plot(epochs, curve, color=theme.blue, linewidth=FINE, alpha=0.45)
     axes.plot(epochs, mean, color=theme.blue, linewidth=BOLD, marker="o", markersize=MARKER - 1, zorder=3)
     what = "each seed (thin), mean (bold)" if len(curves) > 1 else "one seed"
+    if not few:
+        what = f"{DRAWN} of {len(curves):,} seeds (thin), mean of all (bold)"
     axes.set_title(what, fontsize=SMALL_PT, color=theme.faint, loc="left", pad=4)
+
+
+def evenly(ranked: Sequence[T]) -> Sequence[T]:
+    """Return at most ``DRAWN`` items, evenly spaced, the first and the last among them."""
+    if len(ranked) <= DRAWN:
+        return ranked
+    return [ranked[round(at * (len(ranked) - 1) / (DRAWN - 1))] for at in range(DRAWN)]
 
 
 def _last_epochs(axes: Axes, bench: Bench, ends: tuple[float, float], theme: Theme) -> None:
@@ -107,9 +121,10 @@ def _last_epochs(axes: Axes, bench: Bench, ends: tuple[float, float], theme: The
     axes.set_xlim(0, 72 * DOTS_IN)
     axes.set_xticks([])
     axes.spines["left"].set_visible(False)
-    axes.set_title("last epoch", fontsize=SMALL_PT, color=theme.faint, loc="left", pad=4)
     values = sorted(100 * value for value in bench.last)
-    shown = [value for value in values if value >= ends[0]]
+    what = "last epoch" if len(values) <= DRAWN else f"last epoch, the same {DRAWN}"
+    axes.set_title(what, fontsize=SMALL_PT, color=theme.faint, loc="left", pad=4)
+    shown = [value for value in evenly(values) if value >= ends[0]]
     below = [f"{value:.2f}%" for value in values if value < ends[0]]
     _dots(axes, shown, 72 * AXES_IN / (ends[1] - ends[0]), theme)
     seeds = plural(len(values), "seed").split()[1]
@@ -177,17 +192,23 @@ def swarm(heights_pt: Sequence[float], room_pt: float) -> tuple[list[float], flo
     """
     size_pt = DOT_PT
     while True:
-        placed: list[tuple[float, float]] = []
-        for height in heights_pt:
+        places: list[float] = []
+        first = 0  # of the dots that are near in height
+        for index, height in enumerate(heights_pt):
+            while height - heights_pt[first] >= size_pt:
+                first += 1
             # Of each dot near in height, how far aside the next one must stay.
             near = [
                 (place, math.sqrt(size_pt**2 - (height - other) ** 2))
-                for place, other in placed
-                if height - other < size_pt
+                for place, other in zip(places[first:], heights_pt[first:index], strict=True)
             ]
-            free = [0.0, *(place + apart for place, apart in near)]
-            place = min(x for x in free if all(abs(x - at) >= apart - ROUNDING_PT for at, apart in near))
-            placed.append((place, height))
-        if max((place for place, _ in placed), default=0.0) <= room_pt or size_pt < LEAST_DOT_PT:
-            return [place for place, _ in placed], size_pt
+            free = 0.0
+            for place, apart in sorted(near, key=lambda dot: dot[0] - dot[1]):
+                if abs(free - place) < apart - ROUNDING_PT:
+                    free = place + apart
+            places.append(free)
+            if free > room_pt and size_pt >= LEAST_DOT_PT:
+                break
+        else:
+            return places, size_pt
         size_pt *= 0.8
