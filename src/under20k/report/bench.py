@@ -8,10 +8,8 @@ from pathlib import Path
 from under20k.files import write_text
 from under20k.formatting import percent, shortened
 from under20k.recipe.limits import PARAMETER_LIMIT
-from under20k.report.bench_figure import seeds_figure
-from under20k.report.document import Block, Bullets, Code, Document, Picture, Section, Text
+from under20k.report.document import NOT_DRAWN, Block, Bullets, Code, Document, Picture, Section, Text
 from under20k.report.environment import environment_table
-from under20k.report.figures import NOT_DRAWN, themed
 from under20k.report.tables import Table
 from under20k.report.text_lines import wrapped
 from under20k.report.words import (
@@ -207,7 +205,13 @@ def seeds_picture(bench: Bench, file: str, name: str, *, drawn: bool = True) -> 
         drawn: If False, draw no PNG; Markdown needs only the file name.
     """
     alt = f"Validation accuracy of {name} by epoch, {claim(bench)}"
-    light, dark = themed(lambda theme: seeds_figure(bench, name, theme)) if drawn else NOT_DRAWN
+    light, dark = NOT_DRAWN
+    if drawn:
+        # Matplotlib takes a while to load, and what prints a bench draws nothing.
+        from under20k.report.bench_figure import seeds_figure
+        from under20k.report.figures import themed
+
+        light, dark = themed(lambda theme: seeds_figure(bench, name, theme))
     return Picture(file, light, alt, dark)
 
 

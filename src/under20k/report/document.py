@@ -55,6 +55,10 @@ class Code:
     kind = "code"
 
 
+NOT_DRAWN = (b"not drawn", b"not drawn")
+"""Instead of ``figures.themed``, for a page whose text alone is wanted: a picture, and a dark one."""
+
+
 @dataclass(frozen=True)
 class Picture:
     """A PNG: embedded in the HTML, a file beside the Markdown."""

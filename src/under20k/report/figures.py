@@ -99,10 +99,6 @@ def new_figure(width_in: float, height_in: float) -> Figure:
     return figure
 
 
-NOT_DRAWN = (b"not drawn", b"not drawn")
-"""Instead of ``themed``, for a page whose text alone is wanted: that there is a picture, and a dark one."""
-
-
 def themed(draw: Callable[[Theme], Figure]) -> tuple[bytes, bytes]:
     """Return what ``draw`` draws as two PNGs of one size, for a light page and for a dark one."""
     light, dark = _pngs([draw(LIGHT), draw(DARK)])

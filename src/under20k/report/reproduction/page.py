@@ -11,9 +11,20 @@ from under20k.recipe.architecture import IMAGE_SIDE
 from under20k.recipe.limits import EPOCH_LIMIT, PARAMETER_LIMIT, TRAIN_IMAGES, VALIDATION_IMAGES
 from under20k.report.bench import seeds_text
 from under20k.report.curves import curves_figure
-from under20k.report.document import Block, Bullets, Code, Details, Document, Grid, Picture, Section, Text
+from under20k.report.document import (
+    NOT_DRAWN,
+    Block,
+    Bullets,
+    Code,
+    Details,
+    Document,
+    Grid,
+    Picture,
+    Section,
+    Text,
+)
 from under20k.report.environment import environment_rows
-from under20k.report.figures import NOT_DRAWN, themed
+from under20k.report.figures import themed
 from under20k.report.reproduction.assignment import (
     CONFIGURATION,
     PROVENANCE,
