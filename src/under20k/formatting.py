@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wcwidth import wcswidth
+from wcwidth import wcswidth, wcwidth
 
 from under20k.errors import shown
 
@@ -19,7 +19,11 @@ def points(difference: float) -> str:
 
 def columns(text: str) -> int:
     """Return how many columns a line takes on a terminal: two for a Chinese character, none for an accent."""
-    return len(text) if text.isascii() else max(wcswidth(text), 0)
+    if text.isascii():
+        return len(text)
+    width = wcswidth(text)
+    # A control character makes the whole text's width -1.
+    return width if width >= 0 else sum(max(wcwidth(sign), 0) for sign in text)
 
 
 def shortened(text: str, width: int | None) -> str:

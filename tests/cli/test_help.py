@@ -1,4 +1,5 @@
 import re
+import shutil
 import subprocess
 import sys
 from importlib import metadata
@@ -6,6 +7,7 @@ from importlib import metadata
 import pytest
 
 import under20k
+from tests.support import ROOT
 from tests.support.printed import ENCODING
 from under20k.cli.main import VERBS, main
 from under20k.engine import isa
@@ -31,14 +33,16 @@ def ending(*arguments: str) -> str:
     )
 
 
-def test_help_lists_every_verb(capsys):
+def test_help_lists_every_verb(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
     assert ended.value.code == 0
     out, err = capsys.readouterr()
     assert err == ""
     for verb, text in VERBS.items():
-        assert re.search(rf"^  {verb} +{re.escape(text)}$", out, re.M)
+        words = re.escape(text).replace(r"\ ", r"\s+")  # in a line or two
+        assert re.search(rf"^  {verb} +{words}$", out, re.M)
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -136,3 +140,23 @@ def test_every_public_name_is_there_and_none_else():
         assert name in dir(under20k)
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         _ = under20k.nothing
+
+
+@pytest.mark.parametrize("width", [24, 60, 100])
+def test_the_overview_fits_the_terminal_and_keeps_every_word(monkeypatch, capsys, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= max(width, 34)
+    for text in VERBS.values():
+        assert text in " ".join(out.split())
+
+
+@pytest.mark.parametrize("arguments", [["records"], ["compare"], ["records", "verify", "--no-models"]])
+def test_what_draws_nothing_does_not_import_matplotlib(tmp_path, monkeypatch, arguments):
+    shutil.copytree(ROOT / "records", tmp_path / "records")
+    monkeypatch.chdir(tmp_path)
+    printed, loaded = loaded_by(ending(*arguments))
+    assert "eight-convolutions" in printed
+    assert "matplotlib" not in loaded

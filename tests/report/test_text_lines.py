@@ -72,3 +72,14 @@ def test_a_shortened_text_keeps_both_ends(text, width):
     assert text.endswith(end)
     assert (shown == text) == (width_of(text) <= width)
     assert shortened(text, None) == text
+
+
+def test_an_indentation_gives_way_to_a_first_word_that_fits_without_it():
+    assert wrapped("   " + "x" * 59 + " b", 60) == [" " + "x" * 59, "b"]
+    assert wrapped("   " + "x" * 60, 60) == ["x" * 60]
+    assert wrapped("   " + "x" * 75, 60, "  ") == ["  " + "x" * 58, "  " + "x" * 17]
+
+
+@pytest.mark.parametrize("text", ["王\x07小", "\x1bé"])
+def test_a_control_character_takes_no_column_and_leaves_the_others_theirs(text):
+    assert columns(text) == {"王\x07小": 4, "\x1bé": 1}[text]

@@ -6,10 +6,11 @@ and a hang-up.
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from importlib import metadata
 
@@ -92,7 +93,7 @@ def dispatch(argv: Sequence[str]) -> int:
         description="Train, prove and ship MNIST digit classifiers with fewer than 20,000 parameters.",
         epilog=overview(),
         add_help=False,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
         usage="under20k VERB [OPTION ...]",
     )
     top.add_argument("-h", "--help", action="help", help="show this help and exit")
@@ -151,12 +152,14 @@ def version_text() -> str:
 
 def overview() -> str:
     """Return the list of verbs shown by ``under20k --help``."""
-    width = max(map(len, VERBS))
-    return (
-        "verbs:\n"
-        + "\n".join(f"  {verb:<{width}}  {text}" for verb, text in VERBS.items())
-        + ("\n\n'under20k VERB --help' shows a verb's options.")
-    )
+    indent = 2 + max(map(len, VERBS)) + 2
+    # As wide as argparse makes the rest of the help.
+    width = max(shutil.get_terminal_size().columns - 2, indent + 20)
+    lines = ["verbs:"]
+    for verb, text in VERBS.items():
+        start = f"  {verb}".ljust(indent)
+        lines += textwrap.wrap(text, width, initial_indent=start, subsequent_indent=" " * indent)
+    return "\n".join([*lines, "", "'under20k VERB --help' shows a verb's options."])
 
 
 def fail(message: str) -> int:

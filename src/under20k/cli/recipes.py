@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(as_dict(recipe), indent=2))
         return 0
     print(architecture_table(recipe).text(terminal_width()))
-    print("\nSettings, each an option of 'under20k train'")
+    say("\nSettings, each an option of 'under20k train'")
     for name, value in recipe.flat().items():
         option = name.replace("_", "-")
         if name == "teacher" and not _is_named(recipe):

@@ -38,6 +38,8 @@ def wrapped(text: str, width: int | None, indent: str = "") -> list[str]:
         if columns(indent + word) > width:
             parts = [part for piece in pieces(word) for part in _broken(piece, width - columns(indent))]
         for part in parts:
+            while empty and gap and columns(gap + part) > width:  # the text's own indentation
+                gap = gap[:-1]
             if not empty and columns(line + gap + part) > width:
                 lines.append(line)
                 line, gap = indent, ""
