@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.support.drawn import assert_readable, boxes, struck, texts_of
 from under20k.recipe.named import MINIMAL, REGULARIZED
 from under20k.recipe.recipe import Recipe
-from under20k.report.curves import curves_figure, draw_curves, draw_seed_curves, spread
+from under20k.report.curves import curves_figure, spread
 from under20k.report.figures import DARK, LIGHT, PICTURE_BYTES, matplotlib, png, themed
 from under20k.report.reproduction.assignment import SPECIFIED
 
@@ -164,13 +164,12 @@ def test_the_curves_differ_in_line_and_marker_not_in_colour_alone(metrics_of):
     assert list(training.get_ydata()) == pytest.approx([100 * t for t, _ in SPECIFIED["minimal"].epochs])
 
 
-def test_the_png_depends_on_the_metrics_only(metrics_of, tmp_path):
+def test_the_png_depends_on_the_metrics_only(metrics_of):
     metrics = metrics_of(MINIMAL, SPECIFIED["minimal"].epochs)
-    draw_curves(metrics, MINIMAL, tmp_path / "first.png")
+    first = png(curves_figure([metrics], MINIMAL))
     with matplotlib.rc_context({"font.size": 20, "axes.facecolor": "red", "savefig.dpi": 30}):
-        draw_curves(metrics, MINIMAL, tmp_path / "second.png")
-    draw_seed_curves([metrics, metrics], MINIMAL, tmp_path / "seeds.png")
-    first, second, seeds = ((tmp_path / f"{name}.png").read_bytes() for name in ("first", "second", "seeds"))
+        second = png(curves_figure([metrics], MINIMAL))
+    seeds = png(curves_figure([metrics, metrics], MINIMAL))
     assert first.startswith(PNG)
     assert first == second
     assert seeds.startswith(PNG)

@@ -9,9 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from pathlib import Path
 
-from under20k.files import write_bytes
 from under20k.recipe.recipe import Recipe
 from under20k.report.accuracy_axis import (
     LEFT_IN,
@@ -38,7 +36,6 @@ from under20k.report.figures import (
     Text,
     Theme,
     default_style,
-    png,
 )
 from under20k.report.layout import figure_of, laid_out, line_in, size_in
 from under20k.report.words import plural
@@ -79,28 +76,6 @@ class Series:
     def label(self) -> str:
         """Name and final value."""
         return f"{self.name}\n{self.samples[-1]}"
-
-
-def draw_curves(metrics: Sequence[EpochMetrics], recipe: Recipe, path: Path, theme: Theme = LIGHT) -> None:
-    """Draw one run's curves as PNG at ``path``. Raises UserError where it cannot be written."""
-    draw_seed_curves([metrics], recipe, path, theme)
-
-
-def draw_seed_curves(
-    runs: Sequence[Sequence[EpochMetrics]], recipe: Recipe, path: Path, theme: Theme = LIGHT
-) -> None:
-    """Draw several seeds' curves, each thin and their mean bold, as PNG at ``path``.
-
-    Args:
-        runs: Each seed's epochs.
-        recipe: Of all seeds.
-        path: Of the PNG.
-        theme: Colours.
-
-    Raises:
-        UserError: The file cannot be written.
-    """
-    write_bytes(path, png(curves_figure(runs, recipe, theme)))
 
 
 def curves_figure(runs: Sequence[Sequence[EpochMetrics]], recipe: Recipe, theme: Theme = LIGHT) -> Figure:
