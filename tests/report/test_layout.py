@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from tests.support.drawn import assert_readable, texts_of
 from under20k.report.figures import LIGHT, TEXT_PT, WIDTH_IN, default_style, new_figure
 from under20k.report.fonts import drawable
-from under20k.report.layout import axes_in, fitted, laid_out, size_in, wrapped
+from under20k.report.layout import axes_in, filled_lines, fitted, laid_out, size_in
 
 
 def test_axes_have_the_size_that_is_left():
@@ -53,7 +53,7 @@ def test_items_are_wrapped_whole_and_those_without_room_counted():
     with default_style():
         figure = new_figure(WIDTH_IN, 1)
         items = [f"setting_{number}=0.5" for number in range(30)]
-        lines = wrapped(figure, items, 4.0, TEXT_PT, lines=3, between="  ")
+        lines = filled_lines(figure, items, 4.0, TEXT_PT, lines=3, between="  ")
         assert all(size_in(figure, line, TEXT_PT)[0] <= 4.0 for line in lines)
     shown = "  ".join(lines)
     *whole, more = shown.split("  ")
@@ -65,5 +65,5 @@ def test_items_are_wrapped_whole_and_those_without_room_counted():
 def test_few_items_take_one_line():
     with default_style():
         figure = new_figure(WIDTH_IN, 1)
-        assert wrapped(figure, ["a=1", "b=2"], 4.0, TEXT_PT, lines=3, between="  ") == ["a=1  b=2"]
-        assert wrapped(figure, [], 4.0, TEXT_PT, lines=3) == []
+        assert filled_lines(figure, ["a=1", "b=2"], 4.0, TEXT_PT, lines=3, between="  ") == ["a=1  b=2"]
+        assert filled_lines(figure, [], 4.0, TEXT_PT, lines=3) == []

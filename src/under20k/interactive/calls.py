@@ -13,7 +13,7 @@ from under20k.checking.check import check as _check
 from under20k.data import load as _load
 from under20k.data import load_test as _load_test
 from under20k.errors import UserError
-from under20k.interactive.kernel import in_kernel, shortened
+from under20k.interactive.kernel import in_kernel, with_short_traceback
 from under20k.runs.bench.reproduce import reproduce as _reproduce
 from under20k.runs.bench.run_bench import bench as _bench
 from under20k.runs.evaluate import evaluate as _evaluate
@@ -48,7 +48,7 @@ def live(function: Callable[P, R], shows: str, *, has_events: bool = True) -> Ca
                 returned = cast(Callable[..., R], function)(*args, **kwargs, **events)
                 cell.show_result(returned)
         except (KeyboardInterrupt, UserError) as error:
-            raise shortened(error) from None
+            raise with_short_traceback(error) from None
         return returned
 
     call.__module__ = "under20k"  # where pickle finds it

@@ -19,7 +19,7 @@ def in_kernel() -> bool:
     return getattr(_shell(), "kernel", None) is not None and multiprocessing.parent_process() is None
 
 
-def shortened(error: BaseException) -> BaseException:
+def with_short_traceback(error: BaseException) -> BaseException:
     """Return an exception whose traceback in the cell ends where the cell or its functions called under20k.
 
     The frames within say nothing that the message does not, and would fill the cell; an interrupt needs none.

@@ -167,8 +167,8 @@ def json_fields(data: object, owner: type, what: str, also: Collection[str] = ()
     known = {item.name: item for item in fields(owner)}
     for name in data:
         if name not in known and name not in also:
-            also = suggestion(name, known) or nearest(name, known)
-            raise InvalidValue(f"{what}: unknown field {name!r:.80}; {also}")
+            hint = suggestion(name, known) or nearest(name, known)
+            raise InvalidValue(f"{what}: unknown field {name!r:.80}; {hint}")
     for name, item in known.items():
         if name not in data and item.default is dataclasses.MISSING:
             raise InvalidValue(f"{what}: the field {name!r} is missing")

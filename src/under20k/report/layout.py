@@ -68,16 +68,18 @@ def laid_out(
     title, settings = split_name(drawable(name))
     header = [(fitted(figure, title, room, TITLE_PT, "bold"), TITLE_PT, theme.ink, "bold")]
     if header[0][0] == title:
-        small = wrapped(figure, settings, room, SMALL_PT, SETTING_LINES, between="  ")
+        small = filled_lines(figure, settings, room, SMALL_PT, SETTING_LINES, between="  ")
     else:
-        small = wrapped(figure, list(drawable(name)), room, SMALL_PT, NAME_LINES, between="")
+        small = filled_lines(figure, list(drawable(name)), room, SMALL_PT, NAME_LINES, between="")
     header += [(line, SMALL_PT, theme.faint, "normal") for line in small]
     header += [
         (line, TEXT_PT, theme.ink, "normal")
         for fact in facts
-        for line in wrapped(figure, fact.split(" "), room, TEXT_PT, 3)
+        for line in filled_lines(figure, fact.split(" "), room, TEXT_PT, 3)
     ]
-    footer = [line for note in notes for line in wrapped(figure, note.split(" "), room, SMALL_PT, KEY_LINES)]
+    footer = [
+        line for note in notes for line in filled_lines(figure, note.split(" "), room, SMALL_PT, KEY_LINES)
+    ]
     header_in = MARGIN_IN + sum(line_in(points) for _, points, *_ in header)
     footer_in = MARGIN_IN + line_in(SMALL_PT) * len(footer)
     height = header_in + body_in + footer_in
@@ -117,7 +119,7 @@ def size_in(figure: Figure, text: str, points: float, weight: str = "normal") ->
     return box.width / figure.dpi, box.height / figure.dpi
 
 
-def wrapped(
+def filled_lines(
     figure: Figure, items: Sequence[str], width_in: float, points: float, lines: int, between: str = " "
 ) -> list[str]:
     """Return items in lines of at most a width; what finds no room is left out, and counted.

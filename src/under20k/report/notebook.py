@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from under20k.checking.findings import Finding, Findings
 from under20k.engine.evaluation import Evaluation
 from under20k.errors import shown
-from under20k.formatting import shortened
+from under20k.formatting import title
 from under20k.recipe.architecture import Architecture
 from under20k.recipe.recipe import Recipe
 from under20k.report.html import (
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from under20k.report.figures import Figure, Theme
 
 SIGN = {"passed": "✓", "failed": "✗", "advised": "!"}
-LONGEST = 60  # characters of a name
 EPOCHS = 20  # rows that are shown without a click
 
 # Matplotlib takes a while to load, so the modules that draw are imported where a picture is drawn.
@@ -63,7 +62,7 @@ def _recipe(recipe: Recipe) -> str:
         "Receptive field": f"{network.receptive_field}×{network.receptive_field} pixels",
     }
     layers = folded("Layers", table_html(architecture_table(recipe)))
-    return box(headline(shortened(recipe.name, LONGEST)), table_html(recipe_table(recipe, facts)), layers)
+    return box(headline(title(recipe.name)), table_html(recipe_table(recipe, facts)), layers)
 
 
 @drawn.register
@@ -72,14 +71,14 @@ def _run(run: Run) -> str:
     from under20k.report.run import claim_table, curves_alt, epochs_table, run_claim
 
     metrics = run.metrics()
-    title = f"{shortened(run.recipe.name, LONGEST)}, seed {run.seed}"
+    name = f"{title(run.recipe.name)}, seed {run.seed}"
     place = line(shown(str(run.path)), FAINT)
     if not metrics:
-        return box(headline(title, f"no epoch of {run.recipe.epochs} is finished yet"), place)
+        return box(headline(name, f"no epoch of {run.recipe.epochs} is finished yet"), place)
     curves = _picture(lambda theme: curves_figure([metrics], run.recipe, theme), curves_alt(run, metrics))
     epochs = _few(table_html(_filled(epochs_table(run, metrics))), "Epochs", len(metrics))
     environment = folded("Environment", table_html(claim_table(run, metrics)))
-    return box(headline(title, run_claim(run, metrics)), curves, epochs, environment, place)
+    return box(headline(name, run_claim(run, metrics)), curves, epochs, environment, place)
 
 
 @drawn.register
@@ -169,7 +168,7 @@ def _of_benches(benches: Sequence[Bench], *, drawn: bool = True) -> list[Markup]
     """Return claims, pictures and tables of benches; without ``drawn``, pictures show on a click only."""
     from under20k.report.bench import bench_table, claim, seeds_picture, seeds_table, versus_table
 
-    names = [shortened(bench.recipe.name, LONGEST) for bench in benches]
+    names = [title(bench.recipe.name) for bench in benches]
     parts = [headline(name, claim(bench)) for name, bench in zip(names, benches, strict=True)]
     pictures = [
         picture_html(seeds_picture(bench, "bench.png", name), 760)
@@ -206,6 +205,6 @@ def _picture(draw: Callable[[Theme], Figure], alt: str) -> Markup:
     return picture_html(Picture("", light, alt, dark))
 
 
-def _few(table: Markup, title: str, rows: int) -> Markup:
+def _few(table: Markup, heading: str, rows: int) -> Markup:
     """Return a table; behind a click if it is long."""
-    return table if rows <= EPOCHS else folded(f"{title} ({rows})", table)
+    return table if rows <= EPOCHS else folded(f"{heading} ({rows})", table)
