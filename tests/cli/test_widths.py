@@ -106,6 +106,12 @@ def test_no_line_is_wider_than_the_terminal(folder, name, width):
         assert_fits(sent, width)
 
 
+def test_a_recipe_fits_the_narrowest_terminal(folder):
+    code, sent = on_terminal(40, "recipes", "minimal", folder=folder)
+    assert code == 0
+    assert_fits(sent, 40)
+
+
 def test_a_pipe_gets_whole_lines(folder):
     done = run(folder, *verb("compare", folder), env=None)
     lines = done.stdout.splitlines()
