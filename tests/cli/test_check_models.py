@@ -368,7 +368,7 @@ def test_pytest_warns_of_missed_advice_even_under_w_error():
     assert done.returncode == 0, done.stdout + done.stderr
     assert "good.py:Net::parameters PASSED" in done.stdout
     parameters = 8 * 37 + 16 + 8 * 1440 + 10
-    warned = "AdvisedRuleWarning: parameters is advised, and missed: requirement: fewer than 100"
+    warned = "AdvisedRuleWarning: parameters is advised, and missed: requirement: at most 99"
     assert f"{warned}; found: {parameters:,}" in done.stdout
 
 

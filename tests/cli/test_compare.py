@@ -273,10 +273,10 @@ def test_damaged_benches_are_one_line(folders, capsys, harm):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere"], "nowhere is not a folder"),
+        (["nowhere"], "there is no folder nowhere; "),
         (["records"], "records contains no run, bench or record"),
-        (["records/accurate/2026-01-04-tiny/README.md"], "is not a folder"),
-        (["runs/small-1", "--picture", "board.svg"], "end its name with .png"),
+        (["records/accurate/2026-01-04-tiny/README.md"], "there is no folder records"),
+        (["runs/small-1", "--picture", "board.svg"], "give a name that ends in .png"),
         (["runs/small-1", "--picture", "runs/small-1/recipe.json/board.png"], "cannot be written"),
         (["runs/unfinished"], "runs/unfinished is not finished"),
         (["runs/small-1", "--paired"], "--paired compares two folders; 1 are given"),

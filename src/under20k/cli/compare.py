@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; return the exit code. Raises UserError."""
     picture = arguments.picture
     if picture is not None and picture.suffix.lower() != ".png":
-        raise UserError(f"--picture is {str(picture)!r}; the file is a PNG, so end its name with .png")
+        raise UserError(f"--picture is {str(picture)!r}; the picture is a PNG: give a name that ends in .png")
     form = "json" if arguments.json else arguments.format
     if arguments.paired and len(arguments.paths) != 2:
         raise UserError(f"--paired compares two folders; {len(arguments.paths)} are given")
@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError("--paired prints a second table, which CSV cannot hold; use --json")
 
     from under20k.interactive.terminal import say, terminal_width
-    from under20k.report.bench import DETECTABLE, difference_table
+    from under20k.report.bench import DETECTABLE, difference_table, difference_text
     from under20k.report.leaderboard import leaderboard_table
     from under20k.runs.leaderboard import as_csv, compare, found_below, paired, ranked
 
@@ -77,7 +77,7 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         found, left_out = found_below(Path())
         if not found and not left_out:
-            raise UserError(f"nothing in {', '.join(PLACES)} yet; train something: under20k train minimal")
+            raise UserError(f"nothing in {', '.join(PLACES)} yet; start with 'under20k train minimal'")
         entries = ranked(found, arguments.sort)
     reasons = [f"{shown(str(path))}: {why}" for path, why in left_out]
     if picture is not None and not entries:
@@ -94,12 +94,14 @@ def run(arguments: argparse.Namespace) -> int:
     elif form == "csv":
         print(as_csv(entries) if entries else "", end="")
     else:
-        tables = [leaderboard_table(entries)] if entries else []
+        width = None if form == "markdown" else terminal_width()
+        tables = [leaderboard_table(entries, short=width is not None)] if entries else []
+        texts = []
         if difference is not None:
             ours, theirs = map(str, arguments.paths)
+            texts.append(difference_text(difference, ours, theirs))
             tables.append(difference_table(difference, ours, theirs))
-        width = terminal_width()
-        texts = [table.markdown() if form == "markdown" else table.text(width) for table in tables]
+        texts += [table.markdown() if form == "markdown" else table.text(width) for table in tables]
         texts += ["\n".join(reasons)] * bool(reasons)
         text = "\n\n".join(texts)
         if form == "markdown":

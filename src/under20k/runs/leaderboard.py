@@ -219,8 +219,9 @@ def _opened(path: Path) -> tuple[str, str, Sample | None, Bench]:
         run = Run.open(path)
         bench = Bench.of([run])
         return f"{run.recipe.name}, seed {run.seed}", "run", test_of([readings_of(run)]), bench
-    what = "contains no run, bench or record" if path.is_dir() else "is not a folder"
-    raise UserError(f"{path} {what}")
+    if path.is_dir():
+        raise UserError(f"{path} contains no run, bench or record")
+    raise UserError(f"there is no folder {path}; {suggested(path)}")
 
 
 def readings_of(run: Run) -> list[float]:
