@@ -75,7 +75,7 @@ def test_every_verb_in_the_examples_exists():
 
 
 def test_the_readme_fits_on_two_screens():
-    assert len(README.splitlines()) <= 84
+    assert len(README.splitlines()) <= 80
     header = next(line for line in README.splitlines() if line.startswith("| Network"))
     assert header.count("|") == 6  # five columns
 
@@ -129,9 +129,9 @@ def test_the_transcript_is_what_the_command_prints(tmp_path):
         [float(value) for line in lines for value in percentage.findall(line)]
         for lines in (expected, printed)
     )
-    assert len(shown) >= 6
-    # Instruction sets round differently, and the first epochs wander.
-    assert found[-3:] == pytest.approx(shown[-3:], abs=0.25)
+    assert len(shown) == 4
+    # Instruction sets round differently.
+    assert found == pytest.approx(shown, abs=0.25)
 
 
 @pytest.mark.slow
