@@ -22,7 +22,7 @@ from under20k.runs.run import Run, lock, run_path
 
 def test_a_new_run_can_be_opened(tmp_path):
     made = new_run(tmp_path / "runs" / "small-0")
-    opened = Run.open(made.path)
+    opened = Run.open(str(made.path))  # as people type it
     assert opened == made
     assert (opened.recipe, opened.seed) == (SMALL, 0)
     assert opened.environment == {"format": 1, "seed": 0, **ENVIRONMENT}

@@ -126,8 +126,9 @@ class Run(Drawable):
         return cls(path, recipe, seed, environment)
 
     @classmethod
-    def open(cls, path: Path) -> Run:
+    def open(cls, path: Path | str) -> Run:
         """Return the run in folder ``path``. Raises UserError if there is none, or it is damaged."""
+        path = Path(path)
         if not path.is_dir():
             raise UserError(f"there is no run folder {path}; train one with 'under20k train'")
         for name in ("recipe.json", "environment.json"):
