@@ -97,16 +97,15 @@ def summary(files: Mapping[IdxFile, Found], splits: list[Split], sheet: Path | N
 
 
 def as_text(result: Mapping[str, Any], width: int | None) -> str:
-    """Return ``summary`` as text, in lines of at most ``width`` columns; None does not limit them."""
+    """Return ``summary`` as text, its tables at most ``width`` columns wide; None does not limit them."""
     from under20k.report.tables import Table
-    from under20k.report.text_lines import wrapped
-    from under20k.report.words import NOTHING
+    from under20k.report.words import NOTHING, signed
 
     facts = {"folder": result["folder"], "source": result["source"], "contact sheet": result["contact_sheet"]}
-    lines = ["✓ MNIST is complete and verified"]
+    lines = [signed(True, "MNIST is complete and verified")]
     for name, value in facts.items():
         if value:
-            lines += wrapped(f"{name + ':':<14} {value}", width, "  ")
+            lines.append(f"{name + ':':<14} {value}")
     files = Table(
         ("File", "Bytes", "SHA-256, verified"),
         tuple((file["name"], f"{file['size_bytes']:,}", file["sha256"]) for file in result["files"]),

@@ -30,9 +30,11 @@ class Requirement:
     words: str
     """The verdict; it says the same as the sign before it."""
 
-    def line(self, sign: str) -> str:
+    def line(self) -> str:
         """Return ``✗ 99.33%  validation accuracy, last epoch  missed 99.40%``."""
-        return f"{sign} {self.value:>6}  {self.label:<31}  {self.words}"
+        from under20k.report.words import signed
+
+        return signed(self.met, f"{self.value:>6}  {self.label:<31}  {self.words}")
 
 
 def warn_of_limits(recipe: Recipe) -> None:
@@ -97,7 +99,7 @@ def requirements(run: Run) -> list[Requirement]:
 def closing_lines(run: Run, time_s: float) -> list[str]:
     """Return what ``under20k train`` says of a finished run of so many seconds; the next command follows."""
     return [
-        *(each.line("✓" if each.met else "✗") for each in requirements(run)),
+        *(each.line() for each in requirements(run)),
         f"run: {shown(str(run.path))}, {time_s:,.1f} s",
         "One seed proves nothing. For the mean over ten, run:",
     ]

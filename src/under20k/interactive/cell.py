@@ -10,6 +10,7 @@ from under20k.data.events import Downloaded, FetchWarning, SourceDone, SourceTri
 from under20k.errors import shown
 from under20k.interactive.kernel import Output
 from under20k.interactive.view import Bar, View, Viewed
+from under20k.report.words import signed
 from under20k.runs.events import Event, Failed, Note
 
 KEPT = 5
@@ -47,7 +48,7 @@ class Cell(AbstractContextManager["Cell"]):
             case Note(text=text):
                 self.remarks.append(text)
             case Failed(run=run, reason=reason, retry=retry):
-                self.remarks.append(f"✗ {run.name}: {reason}{'; retrying' if retry else ''}")
+                self.remarks.append(signed(False, f"{run.name}: {reason}{'; retrying' if retry else ''}"))
                 self.viewed.take(event)
             case _:
                 at_once = self.viewed.take(event)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from under20k.checking.findings import Findings, missed
 from under20k.interactive.view import Bar, View
-from under20k.report.words import enumeration
+from under20k.report.words import enumeration, signed
 from under20k.runs.events import Event
 
 
@@ -23,7 +23,10 @@ class CheckView:
         """Return the verdict."""
         assert isinstance(returned, Findings)
         rules = missed(returned)
-        return View("Checked:", f"✗ misses {enumeration(rules)}" if rules else "✓ meets every requirement")
+        return View(
+            "Checked:",
+            signed(not rules, f"misses {enumeration(rules)}" if rules else "meets every requirement"),
+        )
 
     def stopped(self) -> str:
         """Return that there is no verdict."""

@@ -11,7 +11,7 @@ from under20k.interactive.view import Bar, Clock, View
 from under20k.recipe.limits import TRAIN_IMAGES
 from under20k.recipe.recipe import Recipe
 from under20k.report.tables import Table
-from under20k.report.words import TARGET, plural
+from under20k.report.words import TARGET, plural, signed
 from under20k.runs.bench.statistics import reaches_target
 from under20k.runs.events import EpochDone, Event, Finished, Started, Step
 from under20k.runs.metrics import EpochMetrics
@@ -88,9 +88,10 @@ class TrainingView:
         end, name = self.finished, title(self.finished.recipe.name)
         reached = reaches_target(end.validation_accuracy)
         verdict = f"{'at or above' if reached else 'below'} the target of {TARGET}"
-        text = (
-            f"{'✓' if reached else '✗'} {percent(end.validation_accuracy)} validation accuracy "
-            f"at the last of {plural(end.recipe.epochs, 'epoch')}, {verdict}"
+        text = signed(
+            reached,
+            f"{percent(end.validation_accuracy)} validation accuracy "
+            f"at the last of {plural(end.recipe.epochs, 'epoch')}, {verdict}",
         )
         details = f"{end.time_s:,.1f} s, {shown(str(end.run))}"
         if end.reused:

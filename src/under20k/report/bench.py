@@ -153,7 +153,8 @@ def bench_text(
         bench: The recipe's seeds.
         other: Those of the recipe that it is compared with.
         detectable: Effect sizes, as fractions.
-        width: Columns of the terminal; None for a file or a pipe.
+        width: Columns of the terminal, for the tables; None for a file or a pipe. Long lines are wrapped
+            where they are printed.
     """
     benches = [bench, *([other] if other else [])]
     # Beside the longest label of a figure, of the terminal what is left for a name.
@@ -162,7 +163,7 @@ def bench_text(
     claims = [f"{name}: {verdict_text(each)}" for name, each in zip(names, benches, strict=True)]
     if other:
         claims.insert(0, difference_text(bench.versus(other), names[0], names[1]))
-    parts = ["\n".join(line for text in claims for line in wrapped(text, width, "  "))]
+    parts = ["\n".join(claims)]
     if other:
         parts.append(difference_table(bench.versus(other), names[0], names[1], detectable).text(width))
     if bench.not_a_claim:

@@ -15,10 +15,7 @@ from markupsafe import Markup
 from under20k.files import write_bytes
 from under20k.report.markdown import escape_block, escape_label
 from under20k.report.tables import Table
-from under20k.report.words import NOTHING
-
-PASSED, MISSED = "✓ ", "✗ "
-"""What the text of a cell begins with where a requirement is met, and where it is not; a word follows."""
+from under20k.report.words import MISSED, NOTHING, PASSED
 
 # A block's ``kind`` chooses its form in the templates.
 
@@ -212,7 +209,7 @@ def _data_uri(png: bytes) -> str:
 def _unbroken(text: str) -> str:
     """Keep ``99.417 ± 0.036 %`` and ``✓ passed`` on one line."""
     return re.sub(
-        rf"(?<=\d) ± [\d.]+ %|^(?:{PASSED}|{MISSED})",
+        rf"(?<=\d) ± [\d.]+ %|^(?:{PASSED}|{MISSED}) ",
         lambda found: found[0].replace(" ", "\N{NO-BREAK SPACE}"),
         text,
     )
@@ -230,8 +227,8 @@ def _environment() -> Environment:
         keep_trailing_newline=True,
     )
     environment.filters["unbroken"] = _unbroken
-    environment.tests["passed"] = lambda cell: cell.startswith(PASSED)
-    environment.tests["missed"] = lambda cell: cell.startswith(MISSED)
+    environment.tests["passed"] = lambda cell: cell.startswith(f"{PASSED} ")
+    environment.tests["missed"] = lambda cell: cell.startswith(f"{MISSED} ")
     environment.filters["md"] = lambda text: Markup(escape_block(text))
     environment.filters["md_label"] = lambda text: Markup(escape_label(text))
     environment.filters["md_table"] = lambda table: Markup(table.markdown())

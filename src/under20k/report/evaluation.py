@@ -30,7 +30,6 @@ from under20k.report.figures import (
 )
 from under20k.report.layout import MARGIN_IN, laid_out
 from under20k.report.tables import Table
-from under20k.report.text_lines import wrapped
 from under20k.report.words import NOTHING, TARGET, marked, plural
 from under20k.runs.metrics import EpochMetrics
 
@@ -54,7 +53,7 @@ def evaluation_text(evaluation: Evaluation, width: int | None = None) -> str:
     counts = f"{evaluation.correct:,} of {evaluation.images:,} images correct, loss {evaluation.loss:.4f}"
     return "\n\n".join(
         (
-            "\n".join(wrapped(f"{accuracy}: {counts}", width, "  ")),
+            f"{accuracy}: {counts}",
             class_table(evaluation).text(width),
             confusion_table(evaluation).text(width),
         )

@@ -11,13 +11,14 @@ from markupsafe import Markup, escape
 
 from under20k.report.document import Picture
 from under20k.report.tables import Table
+from under20k.report.words import MISSED, PASSED
 
 LINE = "1px solid rgba(128,128,128,.3)"
 FAINT = "opacity:.7"
 LONG = 28
 """Characters from which a cell's text is wrapped."""
 # Readable on white and on black.
-SIGNS = {"✓": "#2a9157", "✗": "#dd4b3e", "!": "#b7791f"}
+SIGNS = {PASSED: "#2a9157", MISSED: "#dd4b3e", "!": "#b7791f"}
 """Colours of texts that begin with these signs; the words beside them say the same."""
 DARK = ('[data-jp-theme-light="false"]', "body.vscode-dark", 'html[theme="dark"]')
 """Selectors of a dark page, as JupyterLab and Notebook, VS Code and Colab mark it."""
@@ -41,12 +42,14 @@ def beside(*parts: str) -> Markup:
 
 def line(text: str, style: str = "") -> Markup:
     """Return a paragraph."""
-    return Markup('<div style="margin:.25em 0;max-width:60em;{}">{}</div>').format(style, signed(text))
+    return Markup('<div style="margin:.25em 0;max-width:60em;{}">{}</div>').format(style, coloured(text))
 
 
 def headline(title: str, text: str = "") -> Markup:
     """Return a name in bold and what there is to say of it."""
-    return Markup('<div style="margin:.25em 0;max-width:60em"><b>{}</b> {}</div>').format(title, signed(text))
+    return Markup('<div style="margin:.25em 0;max-width:60em"><b>{}</b> {}</div>').format(
+        title, coloured(text)
+    )
 
 
 def folded(summary: str, *parts: str) -> Markup:
@@ -56,7 +59,7 @@ def folded(summary: str, *parts: str) -> Markup:
     ).format(summary, joined(parts))
 
 
-def signed(text: str) -> Markup:
+def coloured(text: str) -> Markup:
     """Return a text; one of ``SIGNS`` at its start in colour, and so the whole if it is short."""
     colour = SIGNS.get(text[:1])
     if colour is None:
@@ -123,4 +126,4 @@ def _cell(tag: str, text: str, side: str, more: str = "") -> Markup:
         space = f"normal;max-width:32em;min-width:{LONG // 2}em;overflow-wrap:anywhere"
     place = f"text-align:{align};vertical-align:{'bottom' if tag == 'th' else 'top'}"
     style = f"{place};padding:.15em .8em .15em 0;min-width:2.2em;white-space:{space};{more}"
-    return Markup('<{0} style="{1}">{2}</{0}>').format(Markup(tag), style, signed(text))
+    return Markup('<{0} style="{1}">{2}</{0}>').format(Markup(tag), style, coloured(text))

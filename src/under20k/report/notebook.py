@@ -24,7 +24,7 @@ from under20k.report.html import (
     table_html,
 )
 from under20k.report.tables import Table, architecture_table, recipe_table
-from under20k.report.words import plural
+from under20k.report.words import MISSED, PASSED, plural
 from under20k.runs.bench.bench import Bench, Benches
 from under20k.runs.bench.run_bench import BenchResult
 from under20k.runs.leaderboard import Entry, Leaderboard
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from under20k.report.figures import Figure, Theme
 
-SIGN = {"passed": "✓", "failed": "✗", "advised": "!"}
+SIGN = {"passed": PASSED, "failed": MISSED, "advised": "!"}
 EPOCHS = 20  # rows that are shown without a click
 
 # Matplotlib takes a while to load, so the modules that draw are imported where a picture is drawn.

@@ -16,7 +16,9 @@ P_DIFFERENCE = "p-value (H₀: no difference)"
 """Heading of a two-sided p-value of a paired difference."""
 NOTHING = "–"
 """Placeholder for a missing value."""
-TARGET_MARKS = f"✓ the mean is at or above {TARGET}; ✗ it is below"
+PASSED, MISSED = "✓", "✗"
+"""Signs of a verdict; the words after them say the same."""
+TARGET_MARKS = f"{PASSED} the mean is at or above {TARGET}; {MISSED} it is below"
 
 
 def optimiser_text(recipe: Recipe) -> str:
@@ -114,7 +116,7 @@ def shape_text(shape: Sequence[int]) -> str:
 
 def signed(passed: bool, text: str) -> str:
     """Return a text after ✓ or ✗."""
-    return f"{'✓' if passed else '✗'} {text}"
+    return f"{PASSED if passed else MISSED} {text}"
 
 
 def marked(accuracy: float, text: str) -> str:

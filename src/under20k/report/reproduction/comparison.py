@@ -9,10 +9,9 @@ from under20k.formatting import percent, points
 from under20k.recipe.architecture import Architecture
 from under20k.recipe.limits import PARAMETER_LIMIT
 from under20k.report.bench import fraction_of_limit, in_points
-from under20k.report.document import MISSED, PASSED
 from under20k.report.reproduction.assignment import SPECIFIED, SpecifiedModel
 from under20k.report.tables import Table
-from under20k.report.words import NOTHING, TARGET, enumeration, mark, of_seeds
+from under20k.report.words import NOTHING, TARGET, enumeration, mark, of_seeds, signed
 from under20k.runs.bench.bench import Bench
 from under20k.runs.bench.statistics import reaches_target
 
@@ -100,7 +99,7 @@ def side_by_side(rows: Sequence[Row], benches: Sequence[Bench]) -> Table:
 
 def yes_or_no(reached: bool) -> str:
     """Return ``✓ yes`` or ``✗ no``."""
-    return f"{PASSED}yes" if reached else f"{MISSED}no"
+    return signed(reached, "yes" if reached else "no")
 
 
 def points_of(bench: Bench, difference: float) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from under20k.checking.findings import Finding, missed, unmet_advice
-from under20k.report.document import MISSED, PASSED, Block, Bullets, Details
+from under20k.report.document import Block, Bullets, Details
 from under20k.report.tables import Table
-from under20k.report.words import NOTHING, enumeration, plural
+from under20k.report.words import NOTHING, enumeration, plural, signed
 from under20k.runs.bench.bench import Bench
 
 Verdicts = Mapping[str, Sequence[Finding]]
@@ -79,5 +79,6 @@ def _by_requirement(verdicts: Verdicts) -> dict[tuple[str, str], dict[str, Findi
 
 def _verdict(finding: Finding) -> str:
     """Return ``✓ passed`` or ``✗ failed``; of a missed rule that is only advised, ``advised, not met``."""
-    words = {"passed": f"{PASSED}passed", "failed": f"{MISSED}failed"}
-    return words.get(finding.status, "advised, not met")
+    if finding.status == "warning":
+        return "advised, not met"
+    return signed(finding.passed, finding.status)

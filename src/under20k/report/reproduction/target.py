@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from under20k.formatting import percent
-from under20k.report.document import MISSED, PASSED, Cards
+from under20k.report.document import Cards
 from under20k.report.reproduction.assignment import SPECIFIED
 from under20k.report.tables import Table
-from under20k.report.words import NOTHING, P_VALUE, TARGET, enumeration, p_text, plural
+from under20k.report.words import NOTHING, P_VALUE, TARGET, enumeration, marked, p_text, plural
 from under20k.runs.bench.bench import Bench
 from under20k.runs.bench.statistics import reaches_target
 
@@ -63,7 +63,7 @@ def _row(bench: Bench) -> tuple[str, ...]:
     return (
         recipe.name,
         str(summary.last),
-        f"{PASSED}reached" if reaches_target(summary.last.mean) else f"{MISSED}missed",
+        marked(summary.last.mean, "reached" if reaches_target(summary.last.mean) else "missed"),
         f"{summary.reached_at_last} of {summary.n}",
         f"{recipe.architecture.parameters:,}",
         str(recipe.epochs),
