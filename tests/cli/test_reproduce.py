@@ -348,8 +348,8 @@ def test_the_four_recipes_in_full(reproduced, monkeypatch, capsys):
     out, err = capsys.readouterr()
     names = sorted(f"{recipe.name}-0" for recipe in REPRODUCED)
     assert sorted(err.splitlines()) == [f"runs/{name} is finished: reused" for name in names]
-    dropout = "9 of 10 requirements met; missed: dropout"
-    met = {"regularized": "10 of 10 requirements met", "minimal": dropout}
+    dropout = "✗ 9 of 10 requirements met; missed: dropout"
+    met = {"regularized": "✓ 10 of 10 requirements met", "minimal": dropout}
     met |= {f"{name}-plus": text for name, text in met.items()}
     assert "".join(f"{name}: {text}\n" for name, text in met.items()) in out
     report = (tmp_path / "report" / "report.md").read_text()
