@@ -24,6 +24,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 METADATA, GROUPS = PROJECT["project"], PROJECT["dependency-groups"]
 DISTRIBUTIONS = {
     "PIL": "pillow",
+    "sklearn": "scikit-learn",
     "yaml": "pyyaml",
     "_pytest": "pytest",
     "scikit_build_core": "scikit-build-core",

@@ -1,0 +1,1 @@
+"""A trained model leaves the folder: pretrained weights, reading pictures."""
