@@ -1,0 +1,1 @@
+"""A trained model in other forms, each with the proof that nothing was lost."""
