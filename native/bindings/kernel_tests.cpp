@@ -327,7 +327,8 @@ nb::tuple loss(const std::string& isa, const Maps& z, const In<uint8_t, 1>& labe
 
 Result<float> load_images(const std::string& isa, const In<uint8_t, 3>& images, const In<int32_t, 1>& order,
                           std::optional<In<int32_t, 3>> matrices, std::optional<In<int16_t, 4>> grids,
-                          const In<int32_t, 2>& spline_weights, bool bilinear) {
+                          const In<int32_t, 2>& spline_weights, std::optional<In<int16_t, 2>> filters,
+                          const In<int16_t, 4>& resampling, bool bilinear) {
     const Kernels& kernels = choose_kernels(isa);
     const GroupMap out(kernels, {.channels = 1, .height = SIDE, .width = SIDE, .frame_y = 1, .frame_x = 1});
     const ImageSource source{.images = images.data(),
@@ -335,6 +336,8 @@ Result<float> load_images(const std::string& isa, const In<uint8_t, 3>& images, 
                              .matrices = matrices ? matrices->data() : nullptr,
                              .grids = grids ? grids->data() : nullptr,
                              .spline_weights = spline_weights.data(),
+                             .filters = filters ? filters->data() : nullptr,
+                             .resampling = resampling.data(),
                              .bilinear = bilinear};
     const auto count = static_cast<ptrdiff_t>(order.size());
     kernels.load_images(source, {.position = 0, .valid_lanes = count}, out.map, out.values.all());
@@ -534,7 +537,7 @@ void add_kernel_tests(nb::module_& module) {
     m.def("loss", loss, nb::kw_only(), "isa"_a, "z"_a, "labels"_a, "targets"_a.none(), "temperature"_a,
           "fraction"_a, "smoothing"_a, "image_weight"_a);
     m.def("load_images", load_images, nb::kw_only(), "isa"_a, "images"_a, "order"_a, "matrices"_a.none(),
-          "grids"_a.none(), "spline_weights"_a, "bilinear"_a);
+          "grids"_a.none(), "spline_weights"_a, "filters"_a.none(), "resampling"_a, "bilinear"_a);
     m.def("update", update, nb::kw_only(), "isa"_a, "gradients"_a, "weights"_a, "momentum"_a.none(),
           "learning_rate"_a, "momentum_factor"_a, "weight_decay"_a, "nesterov"_a);
     m.def("average", average, nb::kw_only(), "isa"_a, "decay"_a, "weights"_a, "average"_a);

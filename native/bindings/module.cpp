@@ -36,6 +36,7 @@ using under20k::ParameterRange;
 template <typename T, typename... Shape>
 using Array = nb::ndarray<const T, nb::numpy, nb::device::cpu, nb::c_contig, Shape...>;
 using Images = Array<uint8_t, nb::shape<-1, under20k::SIDE, under20k::SIDE>>;
+using Resampling = Array<int16_t, nb::shape<2, under20k::SIDES, under20k::SIDE, under20k::SIDE>>;
 
 void require(bool holds, const char* message) {
     if (!holds) throw std::invalid_argument(message);
@@ -62,6 +63,7 @@ nb::tuple train_epoch(Network& network, const Images& images, const Array<uint8_
                       std::optional<Array<int32_t, nb::shape<-1, 2, 3>>> matrices,
                       std::optional<Array<int16_t, nb::shape<-1, 2, under20k::GRID, under20k::GRID>>> grids,
                       const Array<int32_t, nb::shape<under20k::SIDE, under20k::GRID>>& spline_weights,
+                      std::optional<Array<int16_t, nb::shape<-1, 3>>> filters, const Resampling& resampling,
                       bool bilinear, const Array<double, nb::ndim<1>>& learning_rates,
                       const Array<double, nb::ndim<1>>& average_decays, uint32_t dropout_seed,
                       const nb::callable& on_step) {
@@ -71,6 +73,12 @@ nb::tuple train_epoch(Network& network, const Images& images, const Array<uint8_
     require(!matrices || matrices->shape(0) == count, "one matrix for each position");
     require(!grids || (matrices && grids->shape(0) == count),
             "one grid for each position, beside its matrix");
+    require(!filters || filters->shape(0) == count, "one row of filters for each position");
+    for (size_t i = 0; filters && i < count; ++i) {
+        const int side = (*filters)(i, 1);
+        require(side == 0 || (side >= under20k::LOWEST_SIDE && side <= under20k::HIGHEST_SIDE),
+                "a side of the low resolution that there is, or 0");
+    }
     require(learning_rates.shape(0) == steps && average_decays.shape(0) == steps,
             "one learning rate for each step");
     for (size_t i = 0; i < count; ++i)
@@ -84,6 +92,8 @@ nb::tuple train_epoch(Network& network, const Images& images, const Array<uint8_
                                            .matrices = data_or_null(matrices),
                                            .grids = data_or_null(grids),
                                            .spline_weights = spline_weights.data(),
+                                           .filters = data_or_null(filters),
+                                           .resampling = resampling.data(),
                                            .bilinear = bilinear,
                                            .dropout_seed = dropout_seed},
                                 .images = static_cast<ptrdiff_t>(count),
@@ -204,6 +214,12 @@ NB_MODULE(_native, m) {
     constants["grid"] = under20k::GRID;
     constants["fraction bits"] = under20k::FRACTION_BITS;
     constants["surplus bits"] = under20k::SURPLUS_BITS;
+    constants["round bits"] = under20k::ROUND_BITS;
+    constants["lowest side"] = under20k::LOWEST_SIDE;
+    constants["highest side"] = under20k::HIGHEST_SIDE;
+    constants["weight bits"] = under20k::WEIGHT_BITS;
+    constants["bitmap first"] = under20k::BITMAP_FIRST;
+    constants["bitmap low"] = under20k::BITMAP_LOW;
     constants["mean"] = under20k::MEAN;
     constants["standard deviation"] = under20k::STANDARD_DEVIATION;
     constants["first hash multiplier"] = under20k::MIX_FIRST;
@@ -280,8 +296,9 @@ NB_MODULE(_native, m) {
              "share"_a)
         .def("train_epoch", train_epoch, nb::kw_only(), "images"_a.noconvert(), "labels"_a.noconvert(),
              "order"_a.noconvert(), "matrices"_a.noconvert().none(), "grids"_a.noconvert().none(),
-             "spline_weights"_a.noconvert(), "bilinear"_a, "learning_rates"_a.noconvert(),
-             "average_decays"_a.noconvert(), "dropout_seed"_a, "on_step"_a)
+             "spline_weights"_a.noconvert(), "filters"_a.noconvert().none(), "resampling"_a.noconvert(),
+             "bilinear"_a, "learning_rates"_a.noconvert(), "average_decays"_a.noconvert(), "dropout_seed"_a,
+             "on_step"_a)
         .def("logits", logits, "images"_a.noconvert());
 
 #if defined(UNDER20K_WIDE)

@@ -2,6 +2,9 @@
 
 #pragma once
 
+#include <type_traits>
+
+#include "kernels/filters.h"
 #include "kernels/kernels.h"
 #include "kernels/simd.h"
 
@@ -53,10 +56,12 @@ inline void spline(const int16_t* grid, const int32_t* weights, int32_t* out) {
     }
 }
 
-// One image under the affine matrix `m` and, if ELASTIC, `moved`, as pixel values 0–255. Pixels of `out` lie
-// LANES floats apart.
-template <bool BILINEAR, bool ELASTIC>
-void warp(const uint8_t* image, const int32_t* m, const Displacements& moved, float* out) {
+// One image under the affine matrix `m` and, if ELASTIC, `moved`, as pixel values 0–255: as floats, LANES
+// apart, or for filters as whole grey levels, in rows of ROW.
+template <bool BILINEAR, bool ELASTIC, typename Value>
+void warp(const uint8_t* image, const int32_t* m, const Displacements& moved, Value* out) {
+    constexpr bool WHOLE = std::is_same_v<Value, uint8_t>;
+    constexpr int STEP = WHOLE ? 1 : LANES, BETWEEN_ROWS = WHOLE ? ROW - SIDE : 0;
     uint8_t framed[FRAMED * FRAMED];
     std::memset(framed, 0, sizeof framed);
     for (int y = 0; y < SIDE; ++y) std::memcpy(framed + (y + 1) * FRAMED + 1, image + y * SIDE, SIDE);
@@ -64,16 +69,24 @@ void warp(const uint8_t* image, const int32_t* m, const Displacements& moved, fl
     // Unsigned, because coordinates far outside may wrap around, as NumPy's and PyTorch's do.
     const auto u = [](int32_t value) { return static_cast<uint32_t>(value); };
     const uint32_t half = BILINEAR ? 1u << (FRACTION_BITS - 1) : 0;
-    for (int y = 0; y < SIDE; ++y) {
+    for (int y = 0; y < SIDE; ++y, out += BETWEEN_ROWS) {
         uint32_t point_x = u(m[1]) * u(y) + u(m[2]) - half, point_y = u(m[4]) * u(y) + u(m[5]) - half;
-        for (int x = 0; x < SIDE; ++x, point_x += u(m[0]), point_y += u(m[3]), out += LANES) {
+        for (int x = 0; x < SIDE; ++x, point_x += u(m[0]), point_y += u(m[3]), out += STEP) {
             const uint32_t from_x = point_x + (ELASTIC ? u(moved.x[y * SIDE + x]) : 0);
             const uint32_t from_y = point_y + (ELASTIC ? u(moved.y[y * SIDE + x]) : 0);
             const int left = static_cast<int32_t>(from_x) >> FRACTION_BITS;
             const int top = static_cast<int32_t>(from_y) >> FRACTION_BITS;
             const int column = clamp_to_frame(left);
             const uint8_t* row = framed + clamp_to_frame(top) * FRAMED;
-            if constexpr (BILINEAR) {
+            if constexpr (BILINEAR && WHOLE) {
+                const int next = clamp_to_frame(left + 1);
+                const uint8_t* below = framed + clamp_to_frame(top + 1) * FRAMED;
+                constexpr int cut = FRACTION_BITS - 8;  // the weights are in 1/256
+                const int fx = (from_x >> cut) & 255, fy = (from_y >> cut) & 255;
+                const int upper = (256 - fx) * row[column] + fx * row[next];
+                const int lower = (256 - fx) * below[column] + fx * below[next];
+                *out = static_cast<uint8_t>(((256 - fy) * upper + fy * lower + (1 << 15)) >> 16);
+            } else if constexpr (BILINEAR) {
                 const int next = clamp_to_frame(left + 1);
                 const uint8_t* below = framed + clamp_to_frame(top + 1) * FRAMED;
                 constexpr uint32_t mask = (1u << FRACTION_BITS) - 1;
@@ -89,26 +102,41 @@ void warp(const uint8_t* image, const int32_t* m, const Displacements& moved, fl
     }
 }
 
+// The image at `position` through the plan's matrices and grids, of which there are matrices.
+template <typename Value>
+void warp_image(const ImageSource& source, ptrdiff_t position, const uint8_t* image, Value* out) {
+    const int32_t* matrix = source.matrices + 6 * position;
+    Displacements moved;
+    if (source.grids) {
+        const int16_t* grid = source.grids + 2 * GRID * GRID * position;
+        spline(grid, source.spline_weights, moved.x);
+        spline(grid + GRID * GRID, source.spline_weights, moved.y);
+        (source.bilinear ? warp<true, true, Value> : warp<false, true, Value>)(image, matrix, moved, out);
+    } else {
+        (source.bilinear ? warp<true, false, Value> : warp<false, false, Value>)(image, matrix, moved, out);
+    }
+}
+
 inline void load_images(const ImageSource& source, const Group& group, const Map& map, Span<float> output) {
     Vec* to = vectors(output, map.size());
     alignas(64) float pixels[SIDE * SIDE * LANES];
-    Displacements moved;
     for (int lane = 0; lane < LANES; ++lane) {
         const ptrdiff_t position = group.position + (lane < group.valid_lanes ? lane : 0);
         const uint8_t* image = source.images + source.image_at(position) * SIDE * SIDE;
         float* out = pixels + lane;
-        if (!source.matrices) {
-            for (int i = 0; i < SIDE * SIDE; ++i) out[i * LANES] = image[i];
+        if (source.filters) {
+            Grey grey;
+            if (source.matrices)
+                warp_image(source, position, image, &grey.rows[1][1]);
+            else
+                for (int y = 0; y < SIDE; ++y) std::memcpy(&grey.rows[y + 1][1], image + y * SIDE, SIDE);
+            filter(source.filters + 3 * position, source.resampling, grey);
+            for (int y = 0; y < SIDE; ++y)
+                for (int x = 0; x < SIDE; ++x, out += LANES) *out = grey.rows[y + 1][x + 1];
+        } else if (source.matrices) {
+            warp_image(source, position, image, out);
         } else {
-            const int32_t* matrix = source.matrices + 6 * position;
-            if (source.grids) {
-                const int16_t* grid = source.grids + 2 * GRID * GRID * position;
-                spline(grid, source.spline_weights, moved.x);
-                spline(grid + GRID * GRID, source.spline_weights, moved.y);
-                (source.bilinear ? warp<true, true> : warp<false, true>)(image, matrix, moved, out);
-            } else {
-                (source.bilinear ? warp<true, false> : warp<false, false>)(image, matrix, moved, out);
-            }
+            for (int i = 0; i < SIDE * SIDE; ++i) out[i * LANES] = image[i];
         }
     }
     const Vec* pixel = vectors(Span<const float>{pixels, SIDE * SIDE * LANES}, SIDE * SIDE);

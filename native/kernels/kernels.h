@@ -17,6 +17,10 @@ constexpr int SIDE = 28;           // pixels
 constexpr int GRID = 8;            // control points of an elastic deformation along a side
 constexpr int FRACTION_BITS = 16;  // of coordinates in fixed point
 constexpr int SURPLUS_BITS = 10;   // fraction bits of a displacement beyond those
+constexpr int ROUND_BITS = 9;      // of a change of the stroke width by one round of morphology
+constexpr int LOWEST_SIDE = 8, HIGHEST_SIDE = 22, SIDES = HIGHEST_SIDE + 1 - LOWEST_SIDE;  // low resolutions
+constexpr int WEIGHT_BITS = 8;                                                             // of resampling
+constexpr int BITMAP_FIRST = 1, BITMAP_LOW = 2;  // black and white before, or at, a low resolution
 constexpr double MEAN = 0.1307, STANDARD_DEVIATION = 0.3081;  // of pixels / 255
 
 constexpr ptrdiff_t MAX_LANES = 64;  // of any instruction set
@@ -29,6 +33,8 @@ struct ImageSource {
     const int32_t* matrices = nullptr;        // (N, 2, 3) in 16.16 fixed point, by position; null for none
     const int16_t* grids = nullptr;           // (N, 2, GRID, GRID) by position, in 1/256 pixel; null for none
     const int32_t* spline_weights = nullptr;  // (SIDE, GRID) in 1/512
+    const int16_t* filters = nullptr;         // (N, 3) as in Python's plan, by position; null for none
+    const int16_t* resampling = nullptr;      // (2, SIDES, SIDE, SIDE) weights in 1/256: shrink, enlarge
     bool bilinear = false;
     uint32_t dropout_seed = 0;
 

@@ -45,7 +45,7 @@ def test_load_images(isa: str, bilinear: bool | None, elastic: bool) -> None:
         found = kernels(isa).load_images(
             isa=isa, images=IMAGES, order=order, matrices=None if bilinear is None else matrices,
             grids=grids if elastic and bilinear is not None else None, spline_weights=spline_weights(),
-            bilinear=bool(bilinear),
+            filters=None, resampling=resampling(), bilinear=bool(bilinear),
         )  # fmt: skip
         # Contraction into multiply-adds rounds an interpolated pixel otherwise than PyTorch does.
         assert_within(found, double(normalised(pixels))[:, None], 2e-6)

@@ -120,7 +120,10 @@ class PlainTraining:
             pixels = torch.tensor(images[chosen])
             if plan.matrices is not None:
                 moved = None if plan.grids is None else torch.tensor(displacements(plan.grids[positions]))
-                pixels = warp(pixels, torch.tensor(plan.matrices[positions]), plan.bilinear, moved)
+                matrices = torch.tensor(plan.matrices[positions])
+                pixels = warp(pixels, matrices, plan.bilinear, moved, whole=plan.filters is not None)
+            if plan.filters is not None:
+                pixels = torch.tensor(filtered(pixels.numpy().astype(np.uint8), plan.filters[positions]))
             x = ((pixels.double() / 255 - 0.1307) / 0.3081)[:, None]
             y = torch.tensor(labels[chosen]).long()
             for layer in self.network:

@@ -69,6 +69,8 @@ class Network:
         matrices: NDArray[np.int32] | None,
         grids: NDArray[np.int16] | None,
         spline_weights: NDArray[np.int32],
+        filters: NDArray[np.int16] | None,
+        resampling: NDArray[np.int16],
         bilinear: bool,
         learning_rates: NDArray[np.float64],
         average_decays: NDArray[np.float64],

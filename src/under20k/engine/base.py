@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from under20k.errors import InvalidValue, UserError
-from under20k.recipe.architecture import Architecture
+from under20k.recipe.architecture import IMAGE_SIDE, Architecture
 from under20k.recipe.fields import choice, whole_number
+from under20k.recipe.limits import DRAWN_IMAGES, TRAIN_IMAGES
 from under20k.recipe.plan import EpochPlan
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.weights import Tensors
@@ -105,6 +106,11 @@ def average_decay(recipe: Recipe, step: int) -> float:
     It rises to the recipe's value, so that the initial weights do not dominate short trainings.
     """
     return min(recipe.average_decay, (1 + step) / (10 + step))
+
+
+def drawn_bytes(recipe: Recipe) -> int:
+    """Return the memory of the training images and the drawn digits, if ``recipe`` trains on any."""
+    return (TRAIN_IMAGES + 2 * DRAWN_IMAGES) * IMAGE_SIDE**2 if recipe.drawn_share else 0
 
 
 def check_taught(recipe: Recipe, teachers: int) -> None:

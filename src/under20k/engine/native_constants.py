@@ -6,6 +6,14 @@ from collections.abc import Mapping
 
 from under20k.engine.base import MEAN, STANDARD_DEVIATION
 from under20k.recipe.architecture import CLASSES, IMAGE_SIDE
+from under20k.recipe.filters import (
+    BITMAP_FIRST,
+    BITMAP_LOW,
+    HIGHEST_SIDE,
+    LOWEST_SIDE,
+    ROUND_BITS,
+    WEIGHT_BITS,
+)
 from under20k.recipe.plan import MIX_FIRST, MIX_SECOND
 from under20k.recipe.transforms import FIXED_ONE, SURPLUS_BITS, G
 
@@ -15,6 +23,12 @@ CONSTANTS: Mapping[str, float] = {
     "grid": G,
     "fraction bits": FIXED_ONE.bit_length() - 1,
     "surplus bits": SURPLUS_BITS,
+    "round bits": ROUND_BITS,
+    "lowest side": LOWEST_SIDE,
+    "highest side": HIGHEST_SIDE,
+    "weight bits": WEIGHT_BITS,
+    "bitmap first": BITMAP_FIRST,
+    "bitmap low": BITMAP_LOW,
     "mean": MEAN,
     "standard deviation": STANDARD_DEVIATION,
     "first hash multiplier": MIX_FIRST,

@@ -23,6 +23,7 @@ from under20k.engine.base import (
     average_decay,
     check_taught,
     divergence,
+    drawn_bytes,
     state_tensors,
 )
 from under20k.engine.isa import _native, instruction_set
@@ -30,6 +31,7 @@ from under20k.engine.machine import check_memory
 from under20k.engine.native_layout import ParameterLayout, network_settings
 from under20k.errors import UserError
 from under20k.recipe.architecture import CLASSES, IMAGE_SIDE
+from under20k.recipe.filters import HIGHEST_SIDE, LOWEST_SIDE, resampling
 from under20k.recipe.plan import EpochPlan, check_batches
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.transforms import G, spline_weights
@@ -121,6 +123,8 @@ class NativeEngine:
                 matrices=None if plan.matrices is None else np.ascontiguousarray(plan.matrices),
                 grids=None if plan.grids is None else np.ascontiguousarray(plan.grids),
                 spline_weights=spline_weights(),
+                filters=None if plan.filters is None else np.ascontiguousarray(plan.filters),
+                resampling=resampling(),
                 bilinear=plan.bilinear,
                 learning_rates=np.ascontiguousarray(plan.learning_rates),
                 average_decays=np.array(decays, np.float64),
@@ -198,13 +202,26 @@ class NativeEngine:
             raise UserError(
                 f"the plan's grids are {grids.dtype} {grids.shape}, not int16 {expected} beside matrices"
             )
+        filters = plan.filters
+        if filters is not None:
+            if filters.dtype != np.int16 or filters.shape != (len(order), 3):
+                raise UserError(
+                    f"the plan's filters are {filters.dtype} {filters.shape}, not int16 {(len(order), 3)}"
+                )
+            sides = filters[:, 1]
+            if ((sides != 0) & ((sides < LOWEST_SIDE) | (sides > HIGHEST_SIDE))).any():
+                raise UserError(
+                    f"the plan has low resolutions of {sides.min()} to {sides.max()} pixels; expected "
+                    f"{LOWEST_SIDE} to {HIGHEST_SIDE}, or 0 for none"
+                )
         check_batches(self.recipe, len(order))
 
 
 def _check_memory(needed: float, recipe: Recipe) -> None:
     """Raise UserError if a process with this engine would need more memory than it may use."""
     check_memory(
-        BESIDE_BYTES + needed, f"training {recipe.architecture} in batches of {recipe.batch_size} images"
+        BESIDE_BYTES + drawn_bytes(recipe) + needed,
+        f"training {recipe.architecture} in batches of {recipe.batch_size} images",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from under20k.engine import isa, native_engine
-from under20k.engine.base import Compute, Engine
+from under20k.engine.base import Compute, Engine, drawn_bytes
 from under20k.engine.machine import check_memory, cores
 from under20k.errors import UserError
 from under20k.recipe.recipe import Recipe
@@ -113,9 +113,9 @@ def check_training_memory(engine: Engine, recipe: Recipe) -> None:
 def least_bytes(engine: str, recipe: Recipe) -> int:
     """About the memory of a process that trains ``recipe`` on a CPU."""
     if engine == "native":
-        return native_engine.BESIDE_BYTES + native_engine.network_bytes(recipe)
+        return native_engine.BESIDE_BYTES + drawn_bytes(recipe) + native_engine.network_bytes(recipe)
     image_bytes = sum(layer.activation_bytes for layer in recipe.architecture.layers())
-    return BESIDE_TORCH_BYTES + recipe.batch_size * image_bytes
+    return BESIDE_TORCH_BYTES + drawn_bytes(recipe) + recipe.batch_size * image_bytes
 
 
 def torch_device(device: str) -> str:

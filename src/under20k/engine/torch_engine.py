@@ -29,6 +29,7 @@ from under20k.engine.base import (
     state_tensors,
 )
 from under20k.engine.module import Network
+from under20k.engine.torch_filters import filtered
 from under20k.engine.torch_transforms import PlannedDropout, displacements, warp
 from under20k.recipe.plan import EpochPlan
 from under20k.recipe.recipe import Recipe
@@ -94,8 +95,9 @@ class TorchEngine:
         pixels = self.to_device(images)
         targets = self.to_device(labels).long()
         order = self.to_device(plan.order).long()
-        matrices, grids = (
-            None if choices is None else self.to_device(choices) for choices in (plan.matrices, plan.grids)
+        matrices, grids, filters = (
+            None if choices is None else self.to_device(choices)
+            for choices in (plan.matrices, plan.grids, plan.filters)
         )
         positions = torch.arange(len(order), dtype=torch.int32, device=self.device)
         losses = torch.zeros(plan.steps, dtype=self.dtype, device=self.device)
@@ -107,7 +109,9 @@ class TorchEngine:
             x, y = pixels[order[batch]], targets[order[batch]]
             if matrices is not None:
                 moved = None if grids is None else displacements(grids[batch])
-                x = warp(x, matrices[batch], plan.bilinear, moved)
+                x = warp(x, matrices[batch], plan.bilinear, moved, whole=filters is not None)
+            if filters is not None:
+                x = filtered(x, filters[batch])
             self.prepare_step(float(learning_rate), plan.dropout_seed, positions[batch])
 
             x = self.normalised(x)

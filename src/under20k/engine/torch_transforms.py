@@ -25,7 +25,9 @@ def displacements(grids: Tensor) -> Tensor:
     return fixed >> SURPLUS_BITS
 
 
-def warp(images: Tensor, matrices: Tensor, bilinear: bool, moved: Tensor | None = None) -> Tensor:
+def warp(
+    images: Tensor, matrices: Tensor, bilinear: bool, moved: Tensor | None = None, *, whole: bool = False
+) -> Tensor:
     """Transform images.
 
     Args:
@@ -33,6 +35,7 @@ def warp(images: Tensor, matrices: Tensor, bilinear: bool, moved: Tensor | None 
         matrices: output-to-input affine matrices, int32 (n, 2, 3).
         bilinear: interpolate, rather than take the nearest pixel.
         moved: displacements that are added to the input points, int32 (n, 2, S, S).
+        whole: interpolate to whole grey levels, as filters take them.
 
     Returns:
         float32 (n, S, S) in 0–255.
@@ -55,11 +58,14 @@ def warp(images: Tensor, matrices: Tensor, bilinear: bool, moved: Tensor | None 
     fraction_x, fraction_y = (
         (v & ((1 << FRACTION_BITS) - 1)).to(torch.float32) / (1 << FRACTION_BITS) for v in (x, y)
     )
+    if whole:  # in units of 1/256, so that no product or sum is rounded
+        fraction_x, fraction_y = ((v * 256).floor() / 256 for v in (fraction_x, fraction_y))
     upper, lower = (
         (1 - fraction_x) * _pixels(framed, left, row) + fraction_x * _pixels(framed, left + 1, row)
         for row in (top, top + 1)
     )
-    return (1 - fraction_y) * upper + fraction_y * lower
+    sampled = (1 - fraction_y) * upper + fraction_y * lower
+    return (sampled + 0.5).floor() if whole else sampled
 
 
 def _pixels(framed: Tensor, column: Tensor, row: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ class RecipeChanges(TypedDict, total=False):
     decay_all: bool
     label_smoothing: float
     average_decay: float
+    drawn_share: float
     schedule: Literal["constant", "step", "one-cycle"]
     step_epochs: int
     step_factor: float
@@ -38,6 +39,9 @@ class RecipeChanges(TypedDict, total=False):
     shear: float
     interpolation: Literal["nearest", "bilinear"]
     elastic_px: float
+    stroke_px: float
+    low_resolution: float
+    bitmap: float
     fade_epochs: int
     fade_strength: float
     teacher: Recipe | None

@@ -114,6 +114,7 @@ def setting(
     high: float | None = None,
     below: float | None = None,
     choices: tuple[str, ...] = (),
+    omitted: bool = False,
 ) -> Any:
     """Make a dataclass field that is checked on construction; its type is that of ``default``.
 
@@ -124,8 +125,11 @@ def setting(
         high: largest allowed number.
         below: in place of ``high``, the number that a float must stay below.
         choices: the allowed texts.
+        omitted: leave the default out of JSON: recipes from before there was the setting keep their text.
     """
-    metadata = {"help": help, "low": low, "high": high, "below": below, "choices": choices}
+    metadata = {
+        "help": help, "low": low, "high": high, "below": below, "choices": choices, "omitted": omitted
+    }  # fmt: skip
     return field(default=default, metadata=metadata)
 
 
@@ -147,6 +151,15 @@ def settings_of(*owners: type) -> dict[str, Setting]:
         for owner in owners
         for item in fields(owner)
         if item.metadata
+    }
+
+
+def plain_values(owner: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass by name, without those that JSON omits at their default."""
+    return {
+        item.name: getattr(owner, item.name)
+        for item in fields(owner)
+        if not (item.metadata.get("omitted") and getattr(owner, item.name) == item.default)
     }
 
 

@@ -13,3 +13,6 @@ TRAIN_IMAGES = 50_000
 VALIDATION_IMAGES = 10_000
 TEST_IMAGES = 10_000
 """Sizes of the three splits; an accuracy is a whole number of correct images over the size."""
+
+DRAWN_IMAGES = 10_000
+"""Digits that are drawn for a training whose batches have some."""

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from under20k.errors import InvalidValue
+from under20k.recipe.filters import draw_filters
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.seeds import check_seed
 from under20k.recipe.transforms import draw_grids, draw_matrices
@@ -27,7 +28,11 @@ class EpochPlan:
     """Counted from 1."""
     batch_size: int
     order: NDArray[np.int32]
-    """(N,) Permutation: the image at each position of the epoch. Batch b starts at b · batch_size."""
+    """(N,) The image at each position of the epoch. Batch b starts at b · batch_size.
+
+    A permutation of MNIST's training images; but where the recipe trains on drawn digits, the last positions
+    of each batch have some of those, which follow MNIST's images.
+    """
     matrices: NDArray[np.int32] | None
     """(N, 2, 3) Affine matrix, output to input, for each position; None if images are not transformed.
 
@@ -42,6 +47,13 @@ class EpochPlan:
 
     ``transforms.displacements`` of it is added to the input point that the matrix gives.
     """
+    filters: NDArray[np.int16] | None
+    """(N, 3) What ``filters.filtered`` does to the image at each position after that; None for nothing.
+
+    Change of the stroke width in 1/256 pixel; side of the low resolution in pixels, or 0 for none;
+    ``BITMAP_FIRST`` or ``BITMAP_LOW`` for black and white, or 0. Filters take whole grey levels: with them,
+    bilinear sampling cuts its fractions to 8 bits and rounds to whole levels, all in integers.
+    """
     bilinear: bool
     learning_rates: NDArray[np.float64]
     """(S,) Learning rate of each step."""
@@ -54,38 +66,62 @@ class EpochPlan:
         return len(self.learning_rates)
 
 
-def epoch_plan(recipe: Recipe, seed: int, epoch: int, images: int) -> EpochPlan:
+def epoch_plan(recipe: Recipe, seed: int, epoch: int, images: int, drawn: int = 0) -> EpochPlan:
     """Draw the plan of one epoch.
 
     Args:
         recipe: supplies batch size, augmentation and learning rates.
         seed: the run's seed.
         epoch: counted from 1.
-        images: size of the training set.
+        images: MNIST's training images; N.
+        drawn: drawn digits, which follow them; above 0 if the recipe trains on any.
 
     Raises:
         InvalidValue: where a batch would be too small for the architecture's BatchNorm.
     """
+    if recipe.drawn_share and drawn <= 0:
+        raise ValueError(f"{recipe.name} trains on drawn digits, but the plan has none to choose from")
     check_batches(recipe, images)
     # One stream each, so that the order of the images does not depend on the augmentation: runs of two
     # recipes with the same seed are paired.
-    streams = np.random.SeedSequence([check_seed(seed), epoch]).spawn(4)
-    order, transforms, dropout, elastic = map(np.random.default_rng, streams)
+    streams = np.random.SeedSequence([check_seed(seed), epoch]).spawn(6)
+    order, transforms, dropout, elastic, filters, bank = map(np.random.default_rng, streams)
     augmentation = recipe.augmentation.in_epoch(epoch, recipe.epochs)
     steps = -(-images // recipe.batch_size)
     first = (epoch - 1) * steps
+    chosen = order.permutation(images).astype(np.int32)
+    if recipe.drawn_share:
+        positions = drawn_positions(recipe, images)
+        chosen[positions] = images + _passes(drawn, len(positions), bank)
     return EpochPlan(
         epoch=epoch,
         batch_size=recipe.batch_size,
-        order=order.permutation(images).astype(np.int32),
+        order=chosen,
         matrices=draw_matrices(augmentation, images, transforms),
         grids=draw_grids(augmentation.elastic_px, images, elastic) if augmentation.elastic_px else None,
+        filters=draw_filters(augmentation, images, filters),
         bilinear=augmentation.interpolation == "bilinear",
         learning_rates=np.array(
             [recipe.learning_rate_at(first + step, steps) for step in range(steps)], np.float64
         ),
         dropout_seed=int(dropout.integers(2**32)),
     )
+
+
+def drawn_positions(recipe: Recipe, images: int) -> NDArray[np.intp]:
+    """Return the positions of an epoch of so many images that have drawn digits: the last of each batch.
+
+    Every batch has its fraction, up to rounding, and so has the epoch.
+    """
+    ends = np.minimum(np.arange(0, images + recipe.batch_size, recipe.batch_size), images)
+    counts = np.diff(np.floor(ends * recipe.drawn_share)).astype(np.intp)
+    return np.concatenate([np.arange(end - n, end) for end, n in zip(ends[1:], counts, strict=True)])
+
+
+def _passes(size: int, count: int, generator: np.random.Generator) -> NDArray[np.int32]:
+    """Return ``count`` numbers below ``size``: shuffled passes over all of them, the last cut short."""
+    passes = [generator.permutation(size) for _ in range(-(-count // size))]
+    return np.concatenate([np.empty(0, np.int32), *passes])[:count].astype(np.int32)
 
 
 def check_batches(recipe: Recipe, images: int) -> None:

@@ -18,7 +18,7 @@ from under20k.formatting import title
 from under20k.recipe.architecture import Architecture
 from under20k.recipe.changes import RecipeChanges, lists_changes
 from under20k.recipe.customary import suggestion
-from under20k.recipe.fields import Setting, Validated, json_fields, setting, settings_of
+from under20k.recipe.fields import Setting, Validated, json_fields, plain_values, setting, settings_of
 from under20k.recipe.limits import TRAIN_IMAGES
 
 
@@ -63,15 +63,19 @@ class Schedule(Validated):
         return 1 + (self.end_fraction - 1) * (step - peak) / (total - peak)
 
 
-RANGES = ("rotation_deg", "translation_px", "scale", "shear", "elastic_px")
-"""The settings of ``Augmentation`` that are ranges: all zero means no augmentation, and all fade."""
+WARPS = ("rotation_deg", "translation_px", "scale", "shear", "elastic_px")
+"""The settings of ``Augmentation`` that move pixels."""
+FILTERS = ("stroke_px", "low_resolution", "bitmap")
+"""Those that change pixel values after that."""
+RANGES = (*WARPS, *FILTERS)
+"""All ranges and fractions of ``Augmentation``: if they are zero, no image is changed; all fade."""
 
 
 @dataclass(frozen=True)
 class Augmentation(Validated):
-    """A random transform of each image: affine about its centre, and elastic.
+    """A random transform of each image: affine about its centre, elastic, and filters.
 
-    Each parameter is drawn uniformly within ± its value.
+    Each range's parameter is drawn uniformly within ± its value; fractions say how many images are changed.
     """
 
     rotation_deg: float = setting(0.0, "random rotation, ± degrees", low=0, high=180)
@@ -89,10 +93,20 @@ class Augmentation(Validated):
         low=0,
         high=28,
     )
+    stroke_px: float = setting(
+        0.0, "random change of the stroke width, ± pixels", low=0, high=4, omitted=True
+    )
+    low_resolution: float = setting(
+        0.0, "fraction of images that pass through a lower resolution", low=0, high=1, omitted=True
+    )
+    bitmap: float = setting(
+        0.0, "fraction of images that are reduced to black and white", low=0, high=1, omitted=True
+    )
     fade_epochs: int = setting(0, "number of last epochs with weaker augmentation", low=0, high=1000)
     fade_strength: float = setting(
         0.5,
-        "factor on every augmentation range in the last fade_epochs; 0 turns augmentation off there",
+        "factor on every augmentation range and fraction in the last fade_epochs; 0 turns augmentation off "
+        "there",
         low=0,
         high=1,
     )
@@ -100,7 +114,17 @@ class Augmentation(Validated):
     @property
     def active(self) -> bool:
         """Tell whether any image is changed at all."""
-        return any(getattr(self, name) for name in RANGES)
+        return self.warps or self.filters
+
+    @property
+    def warps(self) -> bool:
+        """Tell whether pixels are moved."""
+        return any(getattr(self, name) for name in WARPS)
+
+    @property
+    def filters(self) -> bool:
+        """Tell whether pixel values are changed after that."""
+        return any(getattr(self, name) for name in FILTERS)
 
     def in_epoch(self, epoch: int, epochs: int) -> Augmentation:
         """Return the augmentation of ``epoch``, counted from 1: weaker in the last ``fade_epochs``."""
@@ -205,6 +229,13 @@ class Recipe(Validated, Drawable):
         low=0,
         below=1,
     )
+    drawn_share: float = setting(
+        0.0,
+        "fraction of each batch that is digits drawn by the program instead of MNIST's",
+        low=0,
+        below=1,
+        omitted=True,
+    )
     schedule: Schedule = field(default_factory=Schedule)
     augmentation: Augmentation = field(default_factory=Augmentation)
     distillation: Distillation | None = None
@@ -301,11 +332,12 @@ class Recipe(Validated, Drawable):
         return values
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for JSON; ``distillation`` is omitted if unset."""
-        plain = dataclasses.asdict(replace(self, distillation=None))
+        """Return plain values for JSON; ``distillation`` is omitted if unset, and some settings' defaults."""
+        plain = plain_values(self)
         del plain["distillation"]
+        parts = {"schedule": plain_values(self.schedule), "augmentation": plain_values(self.augmentation)}
         distillation = {"distillation": self.distillation.to_dict()} if self.distillation else {}
-        return {**plain, "architecture": str(self.architecture), **distillation}
+        return {**plain, "architecture": str(self.architecture), **parts, **distillation}
 
     def to_json(self) -> str:
         """Return the recipe as indented JSON; equal recipes give equal text."""

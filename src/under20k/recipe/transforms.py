@@ -43,9 +43,9 @@ def draw_matrices(
         generator: source of all randomness; advanced by 5 · N draws.
 
     Returns:
-        (N, 2, 3) as in ``EpochPlan.matrices``, or None if there is no augmentation.
+        (N, 2, 3) as in ``EpochPlan.matrices``, or None if no pixel is moved.
     """
-    if not augmentation.active:
+    if not augmentation.warps:
         return None
     # Always five draws per image: widening one range leaves the values of the others unchanged.
     rotation, shift_x, shift_y, scale, shear = generator.uniform(-1, 1, (5, images))

@@ -200,7 +200,8 @@ def recipes_overview(recipes: Iterable[Recipe]) -> Table:
             str(recipe.epochs),
             str(recipe.batch_size),
             schedule_text(recipe),
-            augmentation_text(recipe.augmentation),
+            augmentation_text(recipe.augmentation)
+            + (f"; {recipe.drawn_share:g} of each batch drawn" if recipe.drawn_share else ""),
             str(recipe.architecture),
         )
         for recipe in recipes

@@ -52,21 +52,27 @@ def schedule_text(recipe: Recipe) -> str:
 
 def augmentation_text(augmentation: Augmentation) -> str:
     """Return ``rotation ±5° (nearest), × 0.5 in the last 2 epochs`` or ``none``."""
-    ranges = (
+    warps = (
         (augmentation.rotation_deg, "rotation ±{:g}°"),
         (augmentation.translation_px, "shift ±{:g} px"),
         (augmentation.scale, "scale ±{:.3g}"),
         (augmentation.shear, "shear ±{:g}"),
         (augmentation.elastic_px, "elastic ±{:g} px"),
     )
-    active = [text.format(value) for value, text in ranges if value]
-    if not active:
+    filters = (
+        (augmentation.stroke_px, "stroke width ±{:g} px"),
+        (augmentation.low_resolution, "low resolution for {:.3g} of images"),
+        (augmentation.bitmap, "bitmaps of {:.3g}"),
+    )
+    moved, changed = ([text.format(value) for value, text in kind if value] for kind in (warps, filters))
+    parts = [f"{', '.join(moved)} ({augmentation.interpolation})"] * bool(moved) + changed
+    if not parts:
         return "none"
     fading = ""
     if augmentation.fade_epochs:
         last = "epoch" if augmentation.fade_epochs == 1 else f"{augmentation.fade_epochs} epochs"
         fading = f", × {augmentation.fade_strength:g} in the last {last}"
-    return f"{', '.join(active)} ({augmentation.interpolation}){fading}"
+    return ", ".join(parts) + fading
 
 
 def teachers_text(distillation: Distillation) -> str:
@@ -80,13 +86,14 @@ def teachers_text(distillation: Distillation) -> str:
 
 
 def recipe_settings(recipe: Recipe) -> dict[str, str]:
-    """Return how a recipe trains, by the names of the settings; teachers only where it has any."""
+    """Return how a recipe trains, by the names of the settings; what is rare only where it has any."""
     return {
         "Epochs": str(recipe.epochs),
         "Batch size": str(recipe.batch_size),
         "Optimiser": optimiser_text(recipe),
         "Learning rate": schedule_text(recipe),
         "Augmentation": augmentation_text(recipe.augmentation),
+        **({"Drawn digits": f"{recipe.drawn_share:g} of each batch"} if recipe.drawn_share else {}),
         "Dropout": dropout_text(recipe),
         **({"Teachers": teachers_text(recipe.distillation)} if recipe.distillation else {}),
     }

@@ -224,7 +224,8 @@ def refuse() -> None:
     engine.load_state(state)
     good = {
         "images": IMAGES, "labels": LABELS, "order": plan.order, "matrices": plan.matrices,
-        "grids": plan.grids, "spline_weights": spline_weights(), "bilinear": True,
+        "grids": plan.grids, "spline_weights": spline_weights(), "filters": plan.filters,
+        "resampling": resampling(), "bilinear": True,
         "learning_rates": plan.learning_rates, "average_decays": plan.learning_rates, "dropout_seed": 0,
         "on_step": lambda done: None,
     }  # fmt: skip

@@ -74,7 +74,7 @@ def measure(recipe: Recipe, compute: Compute, jobs: int, cores: int, budget_s: f
     """Time a recipe's epochs on a few images, in both layouts in turns.
 
     Args:
-        recipe: what to train, without its teachers.
+        recipe: what to train, without its teachers and drawn digits.
         compute: the native engine's precision.
         jobs: networks at once in the second layout.
         cores: shared by them.
@@ -84,7 +84,7 @@ def measure(recipe: Recipe, compute: Compute, jobs: int, cores: int, budget_s: f
         UserError: where memory does not suffice.
     """
     # With a learning rate of 0 the weights stay as they are, however often the same images come.
-    recipe = replace(recipe, distillation=None, learning_rate=0.0)
+    recipe = replace(recipe, distillation=None, drawn_share=0.0, learning_rate=0.0)
     count = max(IMAGES, 2 * recipe.batch_size)
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (count, 28, 28), np.uint8)
