@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from tests.support.single_kernels import ISAS, LANES, assert_within, double, kernels
 from under20k.engine.base import MEAN, STANDARD_DEVIATION
 from under20k.engine.torch_transforms import warp
+from under20k.recipe.filters import draw_filters, filtered, resampling
+from under20k.recipe.recipe import Augmentation
 from under20k.recipe.transforms import displacements, spline_weights
 
 GENERATOR = np.random.default_rng(9)
@@ -49,6 +51,29 @@ def test_load_images(isa: str, bilinear: bool | None, elastic: bool) -> None:
         )  # fmt: skip
         # Contraction into multiply-adds rounds an interpolated pixel otherwise than PyTorch does.
         assert_within(found, double(normalised(pixels))[:, None], 2e-6)
+
+
+@pytest.mark.parametrize("bilinear", [None, False, True])
+def test_load_images_through_filters(isa: str, bilinear: bool | None) -> None:
+    """The very grey levels that the recipe defines."""
+    drawn = draw_filters(Augmentation(stroke_px=4, low_resolution=0.7, bitmap=0.5), 208, GENERATOR)
+    assert drawn is not None
+    lanes = LANES[isa]
+    order, matrices, grids = ORDER[:lanes], MATRICES[:lanes], GRIDS[:lanes]
+    grey = torch.from_numpy(IMAGES[order])
+    if bilinear is not None:
+        moved = torch.from_numpy(displacements(grids))
+        grey = warp(grey, torch.from_numpy(matrices), bilinear, moved, whole=True)
+    for first in range(0, 208, 16):
+        filters = drawn[first : first + lanes]
+        found = kernels(isa).load_images(
+            isa=isa, images=IMAGES, order=order, matrices=None if bilinear is None else matrices,
+            grids=None if bilinear is None else grids, spline_weights=spline_weights(), filters=filters,
+            resampling=resampling(), bilinear=bool(bilinear),
+        )  # fmt: skip
+        levels = (found[:, 0].astype(np.float64) * STANDARD_DEVIATION + MEAN) * 255
+        assert np.array_equal(np.rint(levels), filtered(grey.byte().numpy(), filters))
+        assert np.abs(levels - np.rint(levels)).max() < 1e-4
 
 
 def test_load_image(isa: str) -> None:

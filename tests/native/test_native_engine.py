@@ -256,6 +256,9 @@ def test_a_plan_that_does_not_fit_is_refused(some: Split) -> None:
         replace(plan, learning_rates=plan.learning_rates[:-1]),
         replace(plan, matrices=np.zeros((3, 2, 3), np.int32)),
         replace(plan, grids=elastic.grids),  # without matrices
+        replace(plan, filters=np.zeros((len(some) - 1, 3), np.int16)),
+        replace(plan, filters=np.zeros((len(some), 3), np.int32)),
+        *(replace(plan, filters=np.full((len(some), 3), side, np.int16)) for side in (-1, 7, 23)),
         replace(elastic, grids=elastic.grids[:-1]),
         replace(elastic, grids=elastic.grids.astype(np.int32)),
     ]

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from under20k.engine.base import Teacher
 from under20k.engine.torch_transforms import warp
 from under20k.recipe.architecture import Architecture
+from under20k.recipe.filters import filtered
 from under20k.recipe.plan import EpochPlan, dropout_keep
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.transforms import displacements

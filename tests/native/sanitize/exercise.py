@@ -24,6 +24,7 @@ from under20k.engine.isa import EMULATION_VARIABLE, ISA_VARIABLE, instruction_se
 from under20k.engine.native_engine import NativeEngine
 from under20k.engine.native_layout import ParameterLayout, network_settings
 from under20k.recipe.architecture import Architecture
+from under20k.recipe.filters import resampling
 from under20k.recipe.plan import EpochPlan, epoch_plan
 from under20k.recipe.recipe import Augmentation, Distillation, Recipe
 from under20k.recipe.transforms import spline_weights
