@@ -22,13 +22,17 @@ def same(first: EpochPlan, second: EpochPlan) -> bool:
 @given(st.data(), recipes(), SEEDS, st.integers(2, 500))
 def test_shapes_and_permutation(data, recipe, seed, images):
     epoch = data.draw(st.integers(1, recipe.epochs))
-    recipe = recipe.with_changes(architecture="8|3v", batch_size=recipe.batch_size % 200 + 1)
+    batch_size = recipe.batch_size % 200 + 1
+    recipe = recipe.with_changes(architecture="8|3v", batch_size=batch_size, drawn_share=0.0)
     plan = epoch_plan(recipe, seed, epoch, images)
     assert sorted(plan.order) == list(range(images))
     assert plan.steps == len(range(0, images, recipe.batch_size))
     assert (plan.epoch, plan.batch_size) == (epoch, recipe.batch_size)
-    assert (plan.matrices is None) == (not recipe.augmentation.in_epoch(epoch, recipe.epochs).active)
+    augmentation = recipe.augmentation.in_epoch(epoch, recipe.epochs)
+    assert (plan.matrices is None) == (not augmentation.warps)
+    assert (plan.filters is None) == (not augmentation.filters)
     assert plan.matrices is None or plan.matrices.shape == (images, 2, 3)
+    assert plan.filters is None or plan.filters.shape == (images, 3)
     assert 0 <= plan.dropout_seed < 2**32
     assert same(plan, epoch_plan(recipe, seed, epoch, images))
 
@@ -66,6 +70,42 @@ def test_every_image_reaches_every_position():
     for epoch in range(1, 2001):
         counts[np.arange(10), epoch_plan(MINIMAL, 0, epoch, 10).order] += 1
     assert np.abs(counts - 200).max() < 6 * np.sqrt(2000 * 0.1 * 0.9)
+
+
+@given(st.floats(0, 0.99), st.integers(1, 200), st.integers(2, 2000), st.integers(1, 700), SEEDS)
+def test_every_batch_has_its_fraction_of_drawn_digits(share, batch_size, images, drawn, seed):
+    recipe = MINIMAL.with_changes(drawn_share=share, batch_size=batch_size)
+    plan, plain = epoch_plan(recipe, seed, 1, images, drawn), epoch_plan(MINIMAL, seed, 1, images)
+    of_bank = plan.order >= images
+    assert np.array_equal(plan.order[~of_bank], plain.order[~of_bank])
+    assert plan.order.max() < images + drawn
+    assert of_bank.sum() == pytest.approx(share * images, abs=1)
+    for first in range(0, images, batch_size):
+        batch = of_bank[first : first + batch_size]
+        assert batch.sum() == pytest.approx(share * len(batch), abs=1 + 1e-9)
+        assert (np.diff(batch.astype(int)) >= 0).all()  # at its end
+    times = np.bincount(plan.order[of_bank] - images, minlength=drawn)
+    assert times.max() - times.min() <= 1
+
+
+def test_drawn_digits_are_shuffled_and_change_no_other_draw():
+    recipe = WIDE.with_changes(drawn_share=0.25, stroke_px=1)
+    plans = [epoch_plan(recipe, 3, epoch, 4000, 2000) for epoch in (1, 2)]
+    chosen = [plan.order[plan.order >= 4000] - 4000 for plan in plans]
+    assert [len(numbers) for numbers in chosen] == [1000, 1000]
+    assert (np.sort(chosen[0]) != chosen[0]).mean() > 0.9
+    assert len(np.intersect1d(*chosen)) == pytest.approx(500, abs=100)
+    without = epoch_plan(recipe.with_changes(drawn_share=0.0), 3, 1, 4000)
+    assert all(
+        np.array_equal(value, getattr(plans[0], name))
+        for name, value in vars(without).items()
+        if name != "order"
+    )
+
+
+def test_drawn_digits_are_needed_by_a_recipe_that_trains_on_them():
+    with pytest.raises(ValueError, match="trains on drawn digits, but the plan has none"):
+        epoch_plan(MINIMAL.with_changes(drawn_share=0.1), 0, 1, 100)
 
 
 def test_learning_rates_of_the_assignment():

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support import ROOT
 from tests.support.strategies import recipes
 from under20k.errors import InvalidValue
+from under20k.files import read_json
 from under20k.recipe.named import MINIMAL, RECIPES, REGULARIZED
 from under20k.recipe.recipe import Recipe
 
@@ -27,7 +29,29 @@ def test_the_text_is_what_a_person_would_write():
     assert data["architecture"] == "8,14pd0.05,16,20pd0.05,24v,28v|3v"
     assert data["schedule"]["step_epochs"] == 6
     assert data["augmentation"]["rotation_deg"] == 5.0
-    assert set(data) == {*Recipe.__dataclass_fields__} - {"distillation"}  # which it has none of
+    # It has neither.
+    assert set(data) == {*Recipe.__dataclass_fields__} - {"distillation", "drawn_share"}
+
+
+def test_settings_from_after_the_first_records_are_omitted_at_their_default():
+    later = {"stroke_px": 1.5, "low_resolution": 0.3, "bitmap": 0.2, "drawn_share": 0.25}
+    assert not any(name in REGULARIZED.to_json() for name in later)
+    for name, value in later.items():
+        changed = REGULARIZED.with_changes(**{name: value})
+        data = changed.to_dict()
+        part = data if name == "drawn_share" else data["augmentation"]
+        assert part[name] == value
+        assert Recipe.from_dict(data) == changed
+        del part[name]
+        assert Recipe.from_dict({**data, "name": "regularized"}) == REGULARIZED
+
+
+def test_the_recipes_of_records_keep_their_text():
+    paths = list((ROOT / "records").glob("*/*/record.json"))
+    assert paths
+    for path in paths:
+        values = read_json(path)["recipe"]
+        assert Recipe.from_dict(values).to_json() == json.dumps(values, indent=2) + "\n"
 
 
 TAUGHT = MINIMAL.with_changes(teacher=REGULARIZED, teachers=3, temperature=4, teacher_share=0.5)

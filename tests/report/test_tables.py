@@ -1,4 +1,5 @@
 import unicodedata
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from under20k.report.words import (
     enumeration,
     optimiser_text,
     ranges,
+    recipe_settings,
     schedule_text,
 )
 
@@ -138,6 +140,15 @@ def test_settings_in_words():
     fading = Augmentation(2, elastic_px=0.5, fade_epochs=1, fade_strength=0)
     assert augmentation_text(fading) == "rotation ±2°, elastic ±0.5 px (nearest), × 0 in the last epoch"
     assert augmentation_text(MINIMAL.with_changes(fade_epochs=2).augmentation) == "none"
+    filtering = Augmentation(stroke_px=1.5, low_resolution=0.25, bitmap=0.1, fade_epochs=2)
+    of_filters = "stroke width ±1.5 px, low resolution for 0.25 of images, bitmaps of 0.1"
+    assert augmentation_text(filtering) == f"{of_filters}, × 0.5 in the last 2 epochs"
+    both = replace(filtering, rotation_deg=5, fade_epochs=0)
+    assert augmentation_text(both) == f"rotation ±5° (nearest), {of_filters}"
+    assert "Drawn digits" not in recipe_settings(MINIMAL)
+    drawing = MINIMAL.with_changes(drawn_share=0.25)
+    assert recipe_settings(drawing)["Drawn digits"] == "0.25 of each batch"
+    assert recipes_overview([drawing]).rows[0][-2] == "none; 0.25 of each batch drawn"
     assert dropout_text(tuned) == "0.1 after blocks 1 and 3; 0.05 after block 2"
     assert dropout_text(MINIMAL) == "none"
 

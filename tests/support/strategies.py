@@ -91,6 +91,7 @@ def recipes(draw: st.DrawFn, taught: bool = True) -> Recipe:
         "decay_all": draw(st.booleans()),
         "label_smoothing": draw(st.floats(0, 1, exclude_max=True)),
         "average_decay": draw(st.floats(0, 1, exclude_max=True)),
+        "drawn_share": draw(st.just(0.0) | st.floats(0, 1, exclude_max=True)),
         "schedule": draw(SCHEDULES),
         "augmentation": draw(AUGMENTATIONS),
     }

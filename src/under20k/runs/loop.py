@@ -76,8 +76,15 @@ def training_images(
     """Return MNIST's images (N, 28, 28) and labels (N,), and drawn ones after them if there are to be any."""
     if not recipe.drawn_share:
         return training.images, training.labels
-    drawn = import_module("under20k.recipe.drawn").drawn_digits(DRAWN_IMAGES, seed)
+    drawn = drawn_digits(DRAWN_IMAGES, seed)
     images, labels = (
         np.concatenate(pair) for pair in zip((training.images, training.labels), drawn, strict=True)
     )
     return images, labels
+
+
+def drawn_digits(count: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return so many digits drawn with ``seed`` and their labels."""
+    drawn: tuple[NDArray[np.uint8], NDArray[np.uint8]]
+    drawn = import_module("under20k.recipe.drawn").drawn_digits(count, seed)
+    return drawn
