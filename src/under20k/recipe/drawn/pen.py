@@ -1,0 +1,140 @@
+"""Draw pieces of strokes with a pen, and bring the digits to 28×28 as MNIST's own were.
+
+Shapes: N digits, P pieces, F sides of a frame in pixels; ``path`` tells which arithmetic is allowed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from under20k.recipe.architecture import IMAGE_SIDE
+from under20k.recipe.drawn.form import Form
+from under20k.recipe.drawn.path import Pieces, Values
+
+Frames = NDArray[np.float32]
+
+LONGER_SIDE, MARGIN, FINE = 20, 1, 2
+"""Pixels of a digit's longer side and around it, and samples along each side of a pixel."""
+FRAME = LONGER_SIDE + 2 * MARGIN
+FLAT = 8.0
+"""A flat end reaches 1 / √(1 + this) of a round end's length beyond the piece."""
+PRESSURE, CONTRAST = 0.2, 0.45
+"""Largest change of the pen's width along a digit, and thinning of its horizontal strokes."""
+
+
+def draw_images(form: Form, pieces: Pieces, generator: np.random.Generator) -> NDArray[np.uint8]:
+    """Draw pieces with random pens, uint8 (N, 28, 28)."""
+    digits = pieces.start.shape[1]
+    low, high = form.pen_px
+    pen = low + (high - low) * generator.random(digits)
+    flat = generator.random(digits) < 0.3
+    blur = np.maximum(generator.random(digits) * 0.4 - 0.2, 0)
+    ink = np.minimum(205 + 130 * generator.random(digits), 255)
+    start, end, radii = _to_pixels(pieces, pen, _widths(pieces, generator))
+    _extend_flat_ends(pieces, start, end, radii, flat)
+    covered = _coverage(pieces, start, end, radii, flat)
+    return _centred(_printed(covered, blur, ink))
+
+
+def _widths(pieces: Pieces, generator: np.random.Generator) -> Values:
+    """Draw the width (N, P) of each piece, as a factor on the pen's."""
+    digits, count = pieces.start.shape[1:]
+    trend = PRESSURE * (2 * generator.random((digits, 1)) - 1)
+    contrast = np.maximum(generator.random((digits, 1)) * 2 * CONTRAST - CONTRAST, 0)
+    along = np.arange(count) * (2 / max(count - 1, 1)) - 1
+    x, y = pieces.end - pieces.start
+    level = np.sqrt(x * x / (x * x + y * y + 1e-9))
+    return (1 + trend * along) * (1 - contrast * level)
+
+
+def _to_pixels(pieces: Pieces, pen: Values, widths: Values) -> tuple[Values, Values, Values]:
+    """Scale digits so that the longer side of their ink is 20 pixels; return start, end and radii."""
+    extent = np.maximum(*_box(pieces.start, pieces.end, np.zeros_like(widths))[1])
+    scale = (LONGER_SIDE - 2 * pen) / extent
+    start, end, radii = (pieces.start * scale[:, None], pieces.end * scale[:, None], pen[:, None] * widths)
+    origin, sides = _box(start, end, radii)
+    fit = (LONGER_SIDE / np.maximum(*sides))[:, None]
+    start, end = ((points - origin[..., None]) * fit for points in (start, end))
+    return start, end, radii * fit
+
+
+def _box(start: Values, end: Values, radii: Values) -> tuple[Values, Values]:
+    """Return the upper left corner and the sides, (2, N), of the box around round pieces."""
+    low = (np.minimum(start, end) - radii).min(2)
+    high = (np.maximum(start, end) + radii).max(2)
+    return low, high - low
+
+
+def _extend_flat_ends(
+    pieces: Pieces, start: Values, end: Values, radii: Values, flat: NDArray[np.bool_]
+) -> None:
+    """Lengthen the ends of strokes with a flat end, so that they reach as far as round ones."""
+    reach = radii * flat[:, None] * (1 - 1 / np.sqrt(1 + FLAT))
+    along = end - start
+    along = along / np.sqrt(along[0] * along[0] + along[1] * along[1] + 1e-9) * reach
+    start -= along * np.array(pieces.first)
+    end += along * np.array(pieces.last)
+
+
+def _coverage(
+    pieces: Pieces, start: Values, end: Values, radii: Values, flat: NDArray[np.bool_]
+) -> Frames:
+    """Return how far each sample lies within the ink, float32 (N, 2F, 2F) in 0–1."""
+    side = FRAME * FINE
+    grid = ((np.arange(side) + 0.5) / FINE - MARGIN).astype(np.float32)
+    start, end, radii = (values.astype(np.float32) for values in (start, end, radii))
+    step = end - start
+    squared = step[0] * step[0] + step[1] * step[1] + np.float32(1e-9)
+    nearest = np.full((start.shape[1], side, side), np.inf, np.float32)
+    stretch = np.where(flat, np.float32(FLAT), np.float32(0))
+    for piece in range(start.shape[2]):
+        (x, y), (dx, dy) = start[:, :, piece, None], step[:, :, piece, None]
+        right, down = grid - x, grid - y  # (N, 2F): columns and rows
+        length = squared[:, piece, None]
+        along = (down * dy / length)[:, :, None] + (right * dx / length)[:, None]
+        inside = np.minimum(np.maximum(along, 0), 1)
+        distance = right[:, None] - inside * dx[:, None]
+        distance *= distance
+        vertical = down[:, :, None] - inside * dy[:, None]
+        vertical *= vertical
+        distance += vertical
+        if pieces.first[piece] or pieces.last[piece]:
+            if not pieces.first[piece]:
+                along = np.maximum(along, 0)
+            if not pieces.last[piece]:
+                along = np.minimum(along, 1)
+            along = along - inside
+            distance += along * along * (length * stretch[:, None])[:, None]
+        distance *= (1 / (radii[:, piece] * radii[:, piece]))[:, None, None]
+        np.minimum(nearest, distance, out=nearest)
+    typical = np.float32(FINE) * radii[:, :1, None]
+    return np.minimum(np.maximum((1 - np.sqrt(nearest)) * typical + np.float32(0.5), 0), 1)
+
+
+def _printed(covered: Frames, blur: Values, ink: Values) -> NDArray[np.uint8]:
+    """Average the samples of each pixel, blur, and scale to the ink's grey level; uint8 (N, F, F)."""
+    frames = (covered[:, ::2, ::2] + covered[:, ::2, 1::2]) + (covered[:, 1::2, ::2] + covered[:, 1::2, 1::2])
+    weight = blur.astype(np.float32)[:, None, None]
+    for axis in (1, 2):
+        padded = np.pad(frames, [(0, 0) if other != axis else (1, 1) for other in range(3)])
+        before, after = np.split(padded, [FRAME], axis)[0], np.split(padded, [2], axis)[1]
+        frames = frames + weight * (before + after - 2 * frames)
+    level = (ink / FINE**2).astype(np.float32)[:, None, None]
+    return np.rint(np.minimum(frames * level, 255)).astype(np.uint8)
+
+
+def _centred(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Put the centre of mass of each frame (N, F, F) at the centre of an image, uint8 (N, 28, 28)."""
+    digits = len(frames)
+    mass = frames.astype(np.int64)
+    total = np.maximum(mass.sum((1, 2)), 1)
+    images = np.zeros((digits, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
+    top, left = (
+        # The nearest whole number to half the image less the centre of mass, in integers.
+        np.clip((IMAGE_SIDE * total - 2 * (mass.sum(other) * np.arange(FRAME)).sum(1)) // (2 * total), 0, IMAGE_SIDE - FRAME)
+        for other in (2, 1)
+    )
+    rows, columns = (first[:, None] + np.arange(FRAME) for first in (top, left))
+    images[np.arange(digits)[:, None, None], rows[:, :, None], columns[:, None]] = frames
+    return images
