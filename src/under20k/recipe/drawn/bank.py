@@ -16,7 +16,9 @@ CHUNK = 64
 """Digits drawn at once, so that the samples of a piece fit into a processor's cache."""
 
 
-def drawn_digits(count: int, seed: int, forms: tuple[Form, ...] = FORMS) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def drawn_digits(
+    count: int, seed: int, forms: tuple[Form, ...] = FORMS
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Draw digits as people write them; the same arguments give the same bytes on every machine.
 
     Args:

@@ -1,8 +1,8 @@
 """A form: one way of writing a digit, as the path of a pen.
 
-A path is text. Its strokes are separated by ``/``, and the knots of a stroke, through which the pen passes, by
-spaces. A knot is ``x,y`` in hundredths of the digit's height, to the right and down from the upper left corner;
-``!`` after it makes it a corner, and ``x~d`` lets a coordinate vary by ± d.
+A path is text. Its strokes are separated by ``/``, and the knots of a stroke, through which the pen passes,
+by spaces. A knot is ``x,y`` in hundredths of the digit's height, to the right and down from the upper left
+corner; ``!`` after it makes it a corner, and ``x~d`` lets a coordinate vary by ± d.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Form:
-    """One way of writing a digit, and how far it may vary before people misread it. Ranges are (low, high)."""
+    """One way of writing a digit, and how far it may vary before people misread it.
+
+    Ranges are (low, high).
+    """
 
     digit: int
     name: str
@@ -27,6 +30,8 @@ class Form:
     """Factor on x."""
     slant: tuple[float, float] = (-0.15, 0.45)
     """Shift to the right per height: positive leans right."""
+    stretch: float = 1.8
+    """Largest factor by which the drawing is made wider, lines included, as scans fitted to a square are."""
     noise: float = 1.0
     """Factor on the displacements of the knots."""
     weight: float = 1.0
@@ -53,9 +58,7 @@ class Stroke:
     def parse(cls, text: str) -> Stroke:
         """Return the stroke of a path's text."""
         words = text.split()
-        numbers = [
-            [part.partition("~")[::2] for part in word.removesuffix("!").split(",")] for word in words
-        ]
+        numbers = [[part.partition("~")[::2] for part in word.removesuffix("!").split(",")] for word in words]
         values = np.array([[[float(number or 0) for number in axis] for axis in knot] for knot in numbers])
         ends = (0, len(words) - 1)
         corners = tuple(index in ends or word.endswith("!") for index, word in enumerate(words))

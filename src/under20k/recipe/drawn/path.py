@@ -19,7 +19,7 @@ Values = NDArray[np.float64]
 
 FIELD_SIDE = 4
 """Points along each axis of the random field that displaces knots, so that neighbours move together."""
-FIELD, OWN, BOW = 6.0, 2.0, 0.05
+FIELD, OWN, BOW = 13.0, 4.0, 0.1
 """± displacement by the field and of each knot, in hundredths, and of a straight line's middle per length."""
 LEAN = 0.06
 """± tangent of half the rotation: 7°."""
@@ -96,29 +96,29 @@ def _line(stroke: Stroke, knots: Values, generator: np.random.Generator) -> Valu
         bend = BOW * _bell(generator, length.shape) * np.stack([-chord[1], chord[0]])
         leaves, arrives = stroke.corners[index], stroke.corners[index + 1]
         if leaves and arrives:
-            handles = here + chord / 3 + bend, there - chord / 3 + bend
+            out, into = here + chord / 3 + bend, there - chord / 3 + bend
+        elif leaves:  # from a corner, a curve starts towards its other handle
+            into = there - _tangent(knots, index + 1) * (length / 3)
+            out = here + (into - here) * 0.5
+        elif arrives:
+            out = here + _tangent(knots, index) * (length / 3)
+            into = there + (out - there) * 0.5
         else:
-            out = None if leaves else here + _tangent(knots, index) * (length / 3)
-            into = None if arrives else there - _tangent(knots, index + 1) * (length / 3)
-            # From a corner, a curve starts towards its other handle.
-            handles = (
-                out if out is not None else here + (into - here) * 0.5,
-                into if into is not None else there + (out - there) * 0.5,
-            )
+            out = here + _tangent(knots, index) * (length / 3)
+            into = there - _tangent(knots, index + 1) * (length / 3)
         count = STRAIGHT if leaves and arrives else CURVED
         for step in range(1, count + 1):
             u = step / count
             v = 1 - u
-            points.append(
-                v * v * v * here + 3 * v * v * u * handles[0] + 3 * v * u * u * handles[1] + u * u * u * there
-            )
+            points.append(v * v * v * here + 3 * v * v * u * out + 3 * v * u * u * into + u * u * u * there)
     return np.stack(points, 1)
 
 
 def _tangent(knots: Values, index: int) -> Values:
     """Return the direction (2, N), of length 1, in which the pen passes a smooth knot."""
     chord = knots[:, index + 1] - knots[:, index - 1]
-    return chord / np.sqrt(chord[0] * chord[0] + chord[1] * chord[1] + 1e-9)
+    tangent: Values = chord / np.sqrt(chord[0] * chord[0] + chord[1] * chord[1] + 1e-9)
+    return tangent
 
 
 def _turned(points: Values, width: Values, slant: Values, lean: Values) -> Values:

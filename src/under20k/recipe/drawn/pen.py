@@ -19,21 +19,27 @@ LONGER_SIDE, MARGIN, FINE = 20, 1, 2
 FRAME = LONGER_SIDE + 2 * MARGIN
 FLAT = 8.0
 """A flat end reaches 1 / √(1 + this) of a round end's length beyond the piece."""
+STRETCHED_FRACTION, STRETCHED = 0.4, (0.45, 1.0)
+"""How many digits are stretched to which width per height, if they are narrower."""
+FLAT_FRACTION = 0.3
+"""How many pens end their strokes flat instead of round."""
 PRESSURE, CONTRAST = 0.2, 0.45
 """Largest change of the pen's width along a digit, and thinning of its horizontal strokes."""
 
 
 def draw_images(form: Form, pieces: Pieces, generator: np.random.Generator) -> NDArray[np.uint8]:
     """Draw pieces with random pens, uint8 (N, 28, 28)."""
-    digits = pieces.start.shape[1]
+    digits: int = pieces.start.shape[1]
     low, high = form.pen_px
     pen = low + (high - low) * generator.random(digits)
-    flat = generator.random(digits) < 0.3
+    flat = np.less(generator.random(digits), FLAT_FRACTION)
     blur = np.maximum(generator.random(digits) * 0.4 - 0.2, 0)
     ink = np.minimum(205 + 130 * generator.random(digits), 255)
-    start, end, radii = _to_pixels(pieces, pen, _widths(pieces, generator))
+    aspect = STRETCHED[0] + (STRETCHED[1] - STRETCHED[0]) * generator.random(digits)
+    aspect *= generator.random(digits) < STRETCHED_FRACTION
+    start, end, radii, stretch = _to_pixels(pieces, pen, _widths(pieces, generator), aspect, form.stretch)
     _extend_flat_ends(pieces, start, end, radii, flat)
-    covered = _coverage(pieces, start, end, radii, flat)
+    covered = _coverage(pieces, start, end, radii, flat, stretch)
     return _centred(_printed(covered, blur, ink))
 
 
@@ -45,18 +51,35 @@ def _widths(pieces: Pieces, generator: np.random.Generator) -> Values:
     along = np.arange(count) * (2 / max(count - 1, 1)) - 1
     x, y = pieces.end - pieces.start
     level = np.sqrt(x * x / (x * x + y * y + 1e-9))
-    return (1 + trend * along) * (1 - contrast * level)
+    widths: Values = (1 + trend * along) * (1 - contrast * level)
+    return widths
 
 
-def _to_pixels(pieces: Pieces, pen: Values, widths: Values) -> tuple[Values, Values, Values]:
-    """Scale digits so that the longer side of their ink is 20 pixels; return start, end and radii."""
+def _to_pixels(
+    pieces: Pieces, pen: Values, widths: Values, aspect: Values, most: float
+) -> tuple[Values, Values, Values, Values]:
+    """Scale digits so that the longer side of their ink is 20 pixels.
+
+    Args:
+        pieces: of N digits.
+        pen: (N,) radius in pixels.
+        widths: (N, P) factors on it.
+        aspect: (N,) width per height to which narrower digits are stretched.
+        most: the largest factor of it.
+
+    Returns:
+        start and end (2, N, P) and radii (N, P) before the stretch, in pixels; and its factors (N,).
+    """
     extent = np.maximum(*_box(pieces.start, pieces.end, np.zeros_like(widths))[1])
     scale = (LONGER_SIDE - 2 * pen) / extent
     start, end, radii = (pieces.start * scale[:, None], pieces.end * scale[:, None], pen[:, None] * widths)
-    origin, sides = _box(start, end, radii)
-    fit = (LONGER_SIDE / np.maximum(*sides))[:, None]
-    start, end = ((points - origin[..., None]) * fit for points in (start, end))
-    return start, end, radii * fit
+    origin, (wide, high) = _box(start, end, radii)
+    stretch = np.minimum(np.maximum(aspect * high / wide, 1), most)
+    fit = LONGER_SIDE / np.maximum(wide * stretch, high)
+    # In the middle of the frame, so that no digit is far from where its centre of mass will be.
+    shift = np.stack([(LONGER_SIDE / stretch - wide * fit) / 2, (LONGER_SIDE - high * fit) / 2])
+    start, end = ((points - origin[..., None]) * fit[:, None] + shift[..., None] for points in (start, end))
+    return start, end, radii * fit[:, None], stretch
 
 
 def _box(start: Values, end: Values, radii: Values) -> tuple[Values, Values]:
@@ -78,19 +101,20 @@ def _extend_flat_ends(
 
 
 def _coverage(
-    pieces: Pieces, start: Values, end: Values, radii: Values, flat: NDArray[np.bool_]
+    pieces: Pieces, start: Values, end: Values, radii: Values, flat: NDArray[np.bool_], stretch: Values
 ) -> Frames:
     """Return how far each sample lies within the ink, float32 (N, 2F, 2F) in 0–1."""
     side = FRAME * FINE
-    grid = ((np.arange(side) + 0.5) / FINE - MARGIN).astype(np.float32)
-    start, end, radii = (values.astype(np.float32) for values in (start, end, radii))
-    step = end - start
+    rows = ((np.arange(side) + 0.5) / FINE - MARGIN).astype(np.float32)
+    columns = rows / stretch.astype(np.float32)[:, None]
+    begin, radius = start.astype(np.float32), radii.astype(np.float32)
+    step = end.astype(np.float32) - begin
     squared = step[0] * step[0] + step[1] * step[1] + np.float32(1e-9)
-    nearest = np.full((start.shape[1], side, side), np.inf, np.float32)
-    stretch = np.where(flat, np.float32(FLAT), np.float32(0))
-    for piece in range(start.shape[2]):
-        (x, y), (dx, dy) = start[:, :, piece, None], step[:, :, piece, None]
-        right, down = grid - x, grid - y  # (N, 2F): columns and rows
+    nearest = np.full((begin.shape[1], side, side), np.inf, np.float32)
+    cut = np.where(flat, np.float32(FLAT), np.float32(0))
+    for piece in range(begin.shape[2]):
+        (x, y), (dx, dy) = begin[:, :, piece, None], step[:, :, piece, None]
+        right, down = columns - x, rows - y  # (N, 2F)
         length = squared[:, piece, None]
         along = (down * dy / length)[:, :, None] + (right * dx / length)[:, None]
         inside = np.minimum(np.maximum(along, 0), 1)
@@ -105,11 +129,12 @@ def _coverage(
             if not pieces.last[piece]:
                 along = np.minimum(along, 1)
             along = along - inside
-            distance += along * along * (length * stretch[:, None])[:, None]
-        distance *= (1 / (radii[:, piece] * radii[:, piece]))[:, None, None]
+            distance += along * along * (length * cut[:, None])[:, None]
+        distance *= (1 / (radius[:, piece] * radius[:, piece]))[:, None, None]
         np.minimum(nearest, distance, out=nearest)
-    typical = np.float32(FINE) * radii[:, :1, None]
-    return np.minimum(np.maximum((1 - np.sqrt(nearest)) * typical + np.float32(0.5), 0), 1)
+    typical = np.float32(FINE) * radius[:, :1, None]
+    depth: Frames = (1 - np.sqrt(nearest)) * typical + np.float32(0.5)
+    return np.minimum(np.maximum(depth, 0), 1)
 
 
 def _printed(covered: Frames, blur: Values, ink: Values) -> NDArray[np.uint8]:
@@ -132,7 +157,11 @@ def _centred(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
     images = np.zeros((digits, IMAGE_SIDE, IMAGE_SIDE), np.uint8)
     top, left = (
         # The nearest whole number to half the image less the centre of mass, in integers.
-        np.clip((IMAGE_SIDE * total - 2 * (mass.sum(other) * np.arange(FRAME)).sum(1)) // (2 * total), 0, IMAGE_SIDE - FRAME)
+        np.clip(
+            (IMAGE_SIDE * total - 2 * (mass.sum(other) * np.arange(FRAME)).sum(1)) // (2 * total),
+            0,
+            IMAGE_SIDE - FRAME,
+        )
         for other in (2, 1)
     )
     rows, columns = (first[:, None] + np.arange(FRAME) for first in (top, left))
