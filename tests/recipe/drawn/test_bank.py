@@ -10,7 +10,7 @@ from under20k.errors import InvalidValue
 from under20k.recipe.drawn import drawn_digits
 from under20k.recipe.drawn.forms import FORMS
 
-DIGEST = "0e1e41f04e674babbf6a46b914fa51e0b2fec79db37fa13f9b95dc0d5ad714c1"
+DIGEST = "86ca087cf7fb0d2ae0aab87ef642d50915ab389699d651cf7a0ae5bd15d59970"
 """SHA-256 of 1,000 digits of seed 0: another machine that draws other pixels trains another network."""
 
 

@@ -49,7 +49,9 @@ def draw_pieces(form: Form, digits: int, generator: np.random.Generator) -> Piec
     starts, ends, first, last = [], [], [], []
     for stroke in form.strokes:
         knots = _displaced(stroke, form.noise, field, generator)
-        points = _turned(_line(stroke, knots, generator), width, slant, lean)  # (2, pieces + 1, N)
+        points = _turned(
+            _line(stroke, knots, form.noise, generator), width, slant, lean
+        )  # (2, pieces + 1, N)
         pieces = points.shape[1] - 1
         starts.append(points[:, :-1])
         ends.append(points[:, 1:])
@@ -86,14 +88,14 @@ def _displaced(stroke: Stroke, noise: float, field: Values, generator: np.random
     return knots
 
 
-def _line(stroke: Stroke, knots: Values, generator: np.random.Generator) -> Values:
+def _line(stroke: Stroke, knots: Values, noise: float, generator: np.random.Generator) -> Values:
     """Return the points (2, pieces + 1, N) of smooth curves through the knots (2, K, N)."""
     points = [knots[:, 0]]
     for index in range(knots.shape[1] - 1):
         here, there = knots[:, index], knots[:, index + 1]
         chord = there - here
         length = np.sqrt(chord[0] * chord[0] + chord[1] * chord[1])
-        bend = BOW * _bell(generator, length.shape) * np.stack([-chord[1], chord[0]])
+        bend = BOW * noise * _bell(generator, length.shape) * np.stack([-chord[1], chord[0]])
         leaves, arrives = stroke.corners[index], stroke.corners[index + 1]
         if leaves and arrives:
             out, into = here + chord / 3 + bend, there - chord / 3 + bend

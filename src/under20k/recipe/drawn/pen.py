@@ -110,28 +110,36 @@ def _coverage(
     begin, radius = start.astype(np.float32), radii.astype(np.float32)
     step = end.astype(np.float32) - begin
     squared = step[0] * step[0] + step[1] * step[1] + np.float32(1e-9)
+    inverse = 1 / radius
+    cut = np.where(flat, np.float32(FLAT), np.float32(0))[:, None, None]
     nearest = np.full((begin.shape[1], side, side), np.inf, np.float32)
-    cut = np.where(flat, np.float32(FLAT), np.float32(0))
+    inside, across, upright = (np.empty_like(nearest) for _ in range(3))
     for piece in range(begin.shape[2]):
-        (x, y), (dx, dy) = begin[:, :, piece, None], step[:, :, piece, None]
-        right, down = columns - x, rows - y  # (N, 2F)
-        length = squared[:, piece, None]
+        # In units of the pen's radius.
+        unit, length = inverse[:, piece, None], squared[:, piece, None]
+        right, down = (
+            (grid - begin[axis, :, piece, None]) * unit for axis, grid in ((0, columns), (1, rows))
+        )
+        dx, dy = (step[axis, :, piece, None] * unit for axis in (0, 1))  # (N, 1); right and down are (N, 2F)
+        length = length * unit * unit
         along = (down * dy / length)[:, :, None] + (right * dx / length)[:, None]
-        inside = np.minimum(np.maximum(along, 0), 1)
-        distance = right[:, None] - inside * dx[:, None]
-        distance *= distance
-        vertical = down[:, :, None] - inside * dy[:, None]
-        vertical *= vertical
-        distance += vertical
+        np.minimum(np.maximum(along, 0, out=inside), 1, out=inside)
+        np.subtract(right[:, None], np.multiply(inside, dx[:, None], out=across), out=across)
+        np.subtract(down[:, :, None], np.multiply(inside, dy[:, None], out=upright), out=upright)
+        across *= across
+        upright *= upright
+        across += upright
         if pieces.first[piece] or pieces.last[piece]:
+            # Beyond a flat end, distances count more.
             if not pieces.first[piece]:
-                along = np.maximum(along, 0)
+                np.maximum(along, 0, out=along)
             if not pieces.last[piece]:
-                along = np.minimum(along, 1)
-            along = along - inside
-            distance += along * along * (length * cut[:, None])[:, None]
-        distance *= (1 / (radius[:, piece] * radius[:, piece]))[:, None, None]
-        np.minimum(nearest, distance, out=nearest)
+                np.minimum(along, 1, out=along)
+            along -= inside
+            along *= along
+            along *= cut * length[:, None]
+            across += along
+        np.minimum(nearest, across, out=nearest)
     typical = np.float32(FINE) * radius[:, :1, None]
     depth: Frames = (1 - np.sqrt(nearest)) * typical + np.float32(0.5)
     return np.minimum(np.maximum(depth, 0), 1)
