@@ -40,6 +40,7 @@ from under20k.engine.torch_engine import TorchEngine
 from under20k.errors import UserError
 from under20k.files import read_json, write_json
 from under20k.recipe.architecture import Architecture
+from under20k.recipe.filters import filtered
 from under20k.recipe.plan import dropout_keep, epoch_plan
 from under20k.recipe.recipe import Augmentation, Distillation, Recipe, Schedule
 from under20k.recipe.transforms import displacements
@@ -94,6 +95,26 @@ EVERYTHING = Recipe(
     distillation=Distillation(PLAIN, teachers=2, temperature=3.0, teacher_share=0.5),
 )
 RECIPES = (PLAIN, BARE, EVERYTHING)
+FILTERED = Recipe(
+    "filtered",
+    Architecture.parse("8,12p,14,16p,20v,24v|3v"),
+    epochs=2,
+    batch_size=32,
+    augmentation=Augmentation(
+        rotation_deg=10.0,
+        interpolation="bilinear",
+        elastic_px=2.0,
+        stroke_px=4.0,
+        low_resolution=0.5,
+        bitmap=0.5,
+        fade_epochs=1,
+    ),
+    drawn_share=0.3,
+)
+LATER = {"filtered": (FILTERED,)}
+"""What came after the first rows, in rows of its own: those of machines that are not at hand stay whole."""
+DRAWN = 20
+"""Of ``IMAGES``, the last in the place of drawn digits, for recipes that train on some."""
 ARITHMETIC = (
     *((isa, by) for isa in ("baseline", "avx2", "avx512", "wide") for by in ("fp32", "bf16 emulated")),
     (instruction_sets.BF16_ISA, "bf16"),
@@ -125,6 +146,20 @@ def digest(*parts: object) -> str:
     return found.hexdigest()
 
 
+def drawn_later(recipes: tuple[Recipe, ...]) -> Row:
+    """What NumPy draws for later recipes, and what their filters make of images."""
+    row = {}
+    for recipe in recipes:
+        for epoch in (1, 2):
+            plan = epoch_plan(recipe, SEED, epoch, PLANNED, PLANNED // 10)
+            assert plan.filters is not None
+            changed = filtered(images()[0], plan.filters[:IMAGES])
+            row[f"plan of {recipe.name}, epoch {epoch}"] = digest(
+                plan.order, plan.matrices, plan.grids, plan.filters, changed
+            )
+    return row
+
+
 def drawn() -> Row:
     """What NumPy draws, whichever engine trains: the split, weights, plans, teachers' seeds."""
     row = {"split": digest(*split_indices())}
@@ -152,6 +187,7 @@ def drawn() -> Row:
 def train(engine: Engine, recipe: Recipe) -> list[object]:
     """Train through both epochs; returns what comes out, as far as a run keeps it: state, logits, figures."""
     pixels, labels = images()
+    drawn = DRAWN if recipe.drawn_share else 0
     if recipe.distillation:
         teacher = recipe.distillation.teacher.architecture
         engine.learn_from(
@@ -159,7 +195,7 @@ def train(engine: Engine, recipe: Recipe) -> list[object]:
         )
     found: list[object] = []
     for epoch in (1, 2):
-        plan = epoch_plan(recipe, SEED, epoch, IMAGES)
+        plan = epoch_plan(recipe, SEED, epoch, IMAGES - drawn, drawn)
         result = engine.train_epoch(pixels, labels, plan, lambda done: None)
         # The loss is a sum of logarithms, whose last digits are the C library's.
         found += [np.float32(result.loss).tobytes().hex(), result.correct]
@@ -171,12 +207,12 @@ def flat(tensors: Tensors) -> list[object]:
     return [part for pair in sorted(tensors.items()) for part in pair]
 
 
-def native(isa: str, precision: str = "fp32") -> Row:
+def native(isa: str, precision: str = "fp32", recipes: tuple[Recipe, ...] = RECIPES) -> Row:
     """The native engine's row. Raises UserError where this machine has no such instruction set."""
     emulate = "1" if precision == "bf16 emulated" else "0"
     with mock.patch.dict("os.environ", {ISA_VARIABLE: isa, EMULATION_VARIABLE: emulate}):
         row = {}
-        for recipe in RECIPES:
+        for recipe in recipes:
             weights = initial_weights(recipe.architecture, SEED)
             for threads in THREADS:
                 bits = digest(*train(NativeEngine(recipe, weights, threads, precision.split()[0]), recipe))
@@ -185,22 +221,22 @@ def native(isa: str, precision: str = "fp32") -> Row:
         return row
 
 
-def on_torch(threads: int) -> Row:
+def on_torch(threads: int, recipes: tuple[Recipe, ...] = RECIPES) -> Row:
     """The torch engine's row, on the CPU."""
     with torch_threads(threads):
         return {
             recipe.name: digest(
                 *train(TorchEngine(recipe, initial_weights(recipe.architecture, SEED), "cpu"), recipe)
             )
-            for recipe in RECIPES
+            for recipe in recipes
         }
 
 
-def figures() -> dict[str, float]:
+def figures(recipes: tuple[Recipe, ...] = (*RECIPES, FILTERED)) -> dict[str, float]:
     """The mean size of the values in each tensor of the state after training in float64 with torch."""
     found = {}
     with torch_threads(1):
-        for recipe in RECIPES:
+        for recipe in recipes:
             weights = initial_weights(recipe.architecture, SEED)
             engine = TorchEngine(recipe, weights, "cpu", torch.float64)
             train(engine, recipe)
@@ -240,6 +276,11 @@ def makers() -> dict[str, Callable[[], Row]]:
     for threads in THREADS:
         name = f"torch {torch.__version__}, {machine}, {capability}, {vendor()}, {threads} threads"
         found[name] = partial(on_torch, threads)
+    first = list(found.items())
+    for later, recipes in LATER.items():
+        for name, make in first:
+            own = partial(drawn_later, recipes) if make is drawn else partial(make, recipes=recipes)
+            found[f"{name}, {later}"] = own
     return found
 
 
@@ -277,7 +318,7 @@ def main() -> int:
         return 1
     for name in () if not raised else table["rows"].keys() - rows.keys():
         print(f"{name}: dropped, for it is of numerics {table['numerics']}; make it on such a machine")
-    numbers = figures() if raised else table["figures"]
+    numbers = figures() if raised else figures() | table["figures"]
     if write:
         write_json(TABLE, {"numerics": NUMERICS, "rows": dict(sorted(rows.items())), "figures": numbers})
     return 0

@@ -47,7 +47,9 @@ AUGMENTATIONS = (
     Augmentation(180, 28, 0.9, 2, "nearest"),
     Augmentation(180, 28, 0.9, 2, "nearest", elastic_px=28),
     Augmentation(30, 3, 0.2, 0.1, "bilinear", elastic_px=3),
-    Augmentation(30, 3, 0.2, 0.1, "bilinear", elastic_px=2),
+    Augmentation(stroke_px=4, low_resolution=0.7, bitmap=0.5),
+    Augmentation(180, 28, 0.9, 2, "nearest", stroke_px=4, low_resolution=1, bitmap=0.5),
+    Augmentation(30, 3, 0.2, 0.1, "bilinear", elastic_px=2, stroke_px=4, low_resolution=0.7, bitmap=0.5),
 )
 THREADS = (1, 2, 5)
 TRAINED = 37  # images: of batches of 7 the last is of 2, of batches of 33 it is of 4
@@ -231,8 +233,9 @@ def refuse() -> None:
         "on_step": lambda done: None,
     }  # fmt: skip
     engine._network.train_epoch(**good)  # or the refusals below might be of something else
-    matrices, grids = plan.matrices, plan.grids
+    matrices, grids, filters = plan.matrices, plan.grids, plan.filters
     assert matrices is not None
+    assert filters is not None
     assert grids is not None
     edge = np.iinfo(np.int32)
     for change in (
@@ -254,6 +257,11 @@ def refuse() -> None:
         {"grids": grids[:-1]},
         {"grids": grids[:, :, :7]},
         {"spline_weights": good["spline_weights"][:-1]},
+        {"filters": filters[:-1]},
+        {"filters": filters[:, :2]},
+        {"filters": filters.astype(np.int32)},
+        *({"filters": np.full_like(filters, side)} for side in (-1, 1, 7, 23, 255)),
+        {"resampling": good["resampling"][:1]},
         {"learning_rates": plan.learning_rates[:-1]},
         {"average_decays": plan.learning_rates[:0]},
     ):
@@ -271,6 +279,9 @@ def refuse() -> None:
             engine._network.train_epoch(**(good | wild | {"grids": None}))
     for value in (np.iinfo(np.int16).max, np.iinfo(np.int16).min):
         engine._network.train_epoch(**(good | {"grids": np.full_like(grids, value)}))
+        odd = filters.copy()
+        odd[:, [0, 2]] = value
+        engine._network.train_epoch(**(good | {"filters": odd}))
 
 
 def _refuse_teachers(engine: NativeEngine) -> None:
