@@ -10,7 +10,7 @@ from under20k.errors import InvalidValue
 from under20k.recipe.drawn import drawn_digits
 from under20k.recipe.drawn.forms import FORMS
 
-DIGEST = "c1bdc21379d3192af470ad8e9e485902c8815f0d561ca8ee89d606cf9951385c"
+DIGEST = "346e4a1d572b81ec6ba85fa5a35880d192b3b91b27e6558f03672924cc32d40c"
 """SHA-256 of 1,000 digits of seed 0: another machine that draws other pixels trains another network."""
 
 
