@@ -10,7 +10,7 @@ from under20k.errors import InvalidValue
 from under20k.recipe.drawn import drawn_digits
 from under20k.recipe.drawn.forms import FORMS
 
-DIGEST = "346e4a1d572b81ec6ba85fa5a35880d192b3b91b27e6558f03672924cc32d40c"
+DIGEST = "e28255d68f70aceb8deccf8dfa925d545a1bc5b45b8bdbd3ccc7c32dc31b5bb0"
 """SHA-256 of 1,000 digits of seed 0: another machine that draws other pixels trains another network."""
 
 

@@ -192,4 +192,12 @@ FORMS: tuple[Form, ...] = (
     Form(9, "round, curled", "50,28 38,4 12,10 8,36 30,50 52,26 52,72 30,98 4,84", pen_px=THIN),
     Form(9, "open loop", "46,6 22,4 6,28 26,50 50,36 / 56,8 52,60 46,100", pen_px=THIN),
     Form(9, "open at the top", "36,4 12,12 6,34 28,50 50,34 56,8! 54,58 48,100", pen_px=THIN, noise=0.6),
+    Form(
+        9,
+        "head and belly",
+        "40,18 24,2 6,18 20,38 38,30 46,12! 56,60 44,94 0~6,95",
+        pen_px=THIN,
+        noise=0.8,
+        weight=1.2,
+    ),
 )
