@@ -7,7 +7,7 @@ import re
 import pytest
 
 from under20k.errors import InvalidValue, UserError
-from under20k.recipe.named import MINIMAL, RECIPES, REGULARIZED, named
+from under20k.recipe.named import MINIMAL, RECIPES, REGULARIZED, REGULARIZED_PLUS, ROBUST, named
 from under20k.recipe.recipe import Augmentation, Distillation, Recipe, Schedule, settings
 
 SHARED = {
@@ -89,6 +89,16 @@ def test_plus_recipes_keep_architecture_epochs_and_batches(name, base, weight_de
     assert recipe.learning_rate_at(0, 391) == pytest.approx(0.02)
     assert recipe.learning_rate_at(total // 4, 391) == pytest.approx(0.2, rel=1e-2)
     assert 0 < recipe.learning_rate_at(total - 1, 391) < 1e-3
+
+
+def test_robust_is_regularized_plus_with_more_to_learn_from():
+    own = ROBUST.differences(REGULARIZED_PLUS)
+    assert set(own) <= {
+        *("epochs", "drawn_share", "stroke_px", "low_resolution", "bitmap", "fade_epochs", "fade_strength")
+    }
+    assert own["drawn_share"] > 0
+    assert ROBUST.architecture.parameters < 20_000
+    assert ROBUST.epochs < 20
 
 
 def test_named():

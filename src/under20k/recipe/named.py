@@ -61,9 +61,18 @@ MINIMAL_AUGMENTED = replace(
 )
 """*minimal-plus* with augmentation, halved in the last of the 8 epochs, and less weight decay."""
 
+ROBUST = replace(
+    REGULARIZED_PLUS,
+    name="robust",
+    epochs=18,
+    drawn_share=0.2,
+    augmentation=replace(WARPED, stroke_px=0.8, low_resolution=0.2, bitmap=0.1, fade_epochs=3),
+)
+"""*regularized-plus* for digits that are not MNIST's: other people's, pens and scanners, in 18 epochs."""
+
 RECIPES = {
     recipe.name: recipe
-    for recipe in (REGULARIZED, MINIMAL, REGULARIZED_PLUS, MINIMAL_PLUS, MINIMAL_AUGMENTED)
+    for recipe in (REGULARIZED, MINIMAL, REGULARIZED_PLUS, MINIMAL_PLUS, MINIMAL_AUGMENTED, ROBUST)
 }
 
 
