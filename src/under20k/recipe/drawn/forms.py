@@ -41,8 +41,8 @@ FORMS: tuple[Form, ...] = (
         noise=0.7,
     ),
     Form(0, "angular", "10,6 4,50 10,96 48,98 56,50 50,4 10,5", width=(0.7, 1.1)),
-    Form(1, "stem", "20,0 20,100", pen_px=(0.5, 2.4), stretch=6.0),
-    Form(1, "bow", "24,0 16,50 18,100", pen_px=(0.5, 2.2), stretch=4.0, weight=0.6),
+    Form(1, "stem", "20,0 20,100", pen_px=(0.5, 2.4), stretch=6.0, weight=1.8),
+    Form(1, "bow", "24,0 16,50 18,100", pen_px=(0.5, 2.2), stretch=4.0),
     Form(1, "flag", "10~5,28~7 32,0! 32,100", width=(0.8, 1.2), stretch=1.25, noise=0.5),
     Form(
         1, "wide flag", "0~4,42~8 36,0! 36,100", width=(0.8, 1.3), stretch=1.3, noise=0.6, slant=(-0.15, 0.3)
