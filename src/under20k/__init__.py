@@ -13,9 +13,19 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from under20k.deploy.model import Model, load
+    from under20k.deploy.read import read
     from under20k.engine.base import Compute
     from under20k.errors import UserError
-    from under20k.interactive.calls import bench, check, evaluate, load, load_test, reproduce, train
+    from under20k.interactive.calls import (
+        bench,
+        check,
+        evaluate,
+        load_mnist,
+        load_mnist_test,
+        reproduce,
+        train,
+    )
     from under20k.recipe.architecture import Architecture
     from under20k.recipe.named import RECIPES
     from under20k.recipe.recipe import Recipe
@@ -27,6 +37,7 @@ __all__ = [
     "RECIPES",
     "Architecture",
     "Compute",
+    "Model",
     "Places",
     "Recipe",
     "Run",
@@ -37,7 +48,9 @@ __all__ = [
     "compare",
     "evaluate",
     "load",
-    "load_test",
+    "load_mnist",
+    "load_mnist_test",
+    "read",
     "reproduce",
     "train",
 ]
@@ -47,6 +60,7 @@ _HOMES = {
     "RECIPES": "recipe.named",
     "Architecture": "recipe.architecture",
     "Compute": "engine.base",
+    "Model": "deploy.model",
     "Places": "runs.places",
     "Recipe": "recipe.recipe",
     "Run": "runs.run",
@@ -55,8 +69,10 @@ _HOMES = {
     "check": "interactive.calls",
     "compare": "runs.leaderboard",
     "evaluate": "interactive.calls",
-    "load": "interactive.calls",
-    "load_test": "interactive.calls",
+    "load": "deploy.model",
+    "load_mnist": "interactive.calls",
+    "load_mnist_test": "interactive.calls",
+    "read": "deploy.read",
     "reproduce": "interactive.calls",
     "train": "interactive.calls",
 }

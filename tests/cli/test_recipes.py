@@ -9,6 +9,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from under20k.cli.main import main
+from under20k.deploy.card import cards
 from under20k.engine.module import build
 from under20k.engine.select import choose
 from under20k.recipe.named import RECIPES
@@ -87,7 +88,13 @@ def test_the_list_and_its_json(capsys):
     assert beside == f"trained here by the {choose().engine} engine: {choose().reason}\n"
     assert main(["recipes", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
-    assert list(listed) == list(RECIPES)
+    assert list(listed)[: len(RECIPES)] == list(RECIPES)
+    for name, values in listed.items():  # the weights beside the recipe, which a file of it does not name
+        pretrained = values.pop("pretrained")
+        card = cards()[name]
+        assert pretrained["validation_accuracy"] == card.validation_accuracy
+        assert re.search(rf"^{name} .* {card.validation_accuracy:.2%} ", text, re.M)
+    assert listed.keys() == cards().keys()
     for name, recipe in RECIPES.items():
         total = sum(row[3] for row in layers_of(recipe))
         assert re.search(rf"^{name} +{total:,} +{macs_of(recipe):,} +{recipe.epochs} +128 ", text, re.M)
@@ -99,6 +106,16 @@ def test_the_list_and_its_json(capsys):
         ] == (layers_of(recipe))
         fields = {field: listed[name][field] for field in recipe.to_dict()}
         assert Recipe.from_dict(fields) == recipe
+
+
+def test_the_recipe_of_a_record(capsys):
+    assert main(["recipes", "shared-weights"]) == 0
+    out, _ = capsys.readouterr()
+    assert "shared-weights: 5,028 parameters" in out
+    assert re.search(
+        r"^Pretrained, seed 0: validation 99\.39% \(the recipe 99\.448 ± 0\.048 % over \d+ seeds\)", out, re.M
+    )
+    assert "records/small/2026-11-27-shared-weights" in out
 
 
 def test_a_recipe_file(capsys, tmp_path, monkeypatch):

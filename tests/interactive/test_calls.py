@@ -39,7 +39,7 @@ def test_outside_of_a_kernel_a_call_is_passed_on_as_it_is():
     given = {}
     live(lambda *args, **kwargs: given.update(args=args, kwargs=kwargs), "training")("minimal", seed=1)
     assert given == {"args": ("minimal",), "kwargs": {"seed": 1}}
-    for name in ("train", "bench", "reproduce", "check", "evaluate", "load", "load_test"):
+    for name in ("train", "bench", "reproduce", "check", "evaluate", "load_mnist", "load_mnist_test"):
         assert pickle.loads(pickle.dumps(getattr(under20k, name))) is getattr(under20k, name)  # noqa: S301
 
 

@@ -1,51 +1,157 @@
-"""A trained model, ready to be used: digits and probabilities of 28×28 images."""
+"""A trained model, ready to be used: digits and probabilities of 28×28 images.
+
+``load`` finds it: a pretrained one by its name, or that of a run or a record by its folder.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from under20k.engine.base import Compute, Engine, Images
-from under20k.engine.select import create
+from under20k.deploy import card as cards
+from under20k.deploy.card import Card
+from under20k.deploy.evaluator import Evaluator, softmax
+from under20k.deploy.images import as_images
+from under20k.engine.base import Compute
+from under20k.errors import UserError
+from under20k.formatting import title
+from under20k.recipe.fields import instance
 from under20k.recipe.recipe import Recipe
-from under20k.recipe.weights import Tensors
+from under20k.recipe.weights import Tensors, check_weights
+from under20k.runs.leaderboard import kind_of, suggested
+from under20k.runs.records.kept_model import kept_model
+from under20k.runs.records.record import Record
 from under20k.runs.run import Run
 
+if TYPE_CHECKING:
+    from torch import nn
 
-@dataclass(frozen=True)
+THRESHOLD = 0.5
+"""Of models whose card names none."""
+MNIST_LIKE = ("ubyte", "mnist.npz")
+"""What the names of MNIST's files have in them."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Model:
-    """A trained model. Images are uint8 (N, 28, 28), light ink on 0, as MNIST's."""
+    """A trained model. Its images are 28×28, light ink on a dark background, centred as MNIST's are.
+
+    They are uint8 (N, 28, 28), or what ``images.as_images`` makes that of; ``under20k.read`` takes pictures
+    of any other kind. Threads may share a model: they compute one after another.
+    """
 
     name: str
     recipe: Recipe
-    weights: Tensors = field(repr=False)
+    weights: Tensors
     temperature: float = 1.0
     """The logits are divided by it before the softmax, which calibrates the probabilities."""
+    threshold: float = THRESHOLD
+    """What is less sure than this is not believed to be a digit."""
+    card: Card | None = None
+    """Of a pretrained model."""
+    compute: Compute = Compute()
+    """By default the native engine on all cores, without importing torch; torch where it was not built."""
 
-    def logits(self, images: Images) -> NDArray[np.float32]:
+    def __post_init__(self) -> None:
+        check_weights(self.recipe.architecture, self.weights)
+
+    def __repr__(self) -> str:
+        return f"Model({title(self.name)}: {self.recipe.architecture.parameters:,} parameters)"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_evaluator"}
+
+    def logits(self, images: Any) -> NDArray[np.float32]:
         """Return logits, float32 (N, 10)."""
-        return self._engine().logits(images)
+        return self._evaluator.logits(as_images(images))
 
-    def probabilities(self, images: Images) -> NDArray[np.float64]:
-        """Return the probability of each digit, float64 (N, 10)."""
-        logits = self.logits(images).astype(np.float64) / self.temperature
-        powers = np.exp(logits - logits.max(1, keepdims=True))
-        probabilities: NDArray[np.float64] = powers / powers.sum(1, keepdims=True)
-        return probabilities
+    def probabilities(self, images: Any) -> NDArray[np.float64]:
+        """Return the calibrated probability of each digit, float64 (N, 10)."""
+        return softmax(self.logits(images), self.temperature)
 
-    def predict(self, images: Images) -> NDArray[np.uint8]:
+    def predict(self, images: Any) -> NDArray[np.uint8]:
         """Return the most probable digits, uint8 (N,)."""
         digits: NDArray[np.uint8] = self.logits(images).argmax(1).astype(np.uint8)
         return digits
 
-    def _engine(self) -> Engine:
-        return create(self.recipe, 0, Compute(), weights=self.weights)
+    def torch(self) -> nn.Module:
+        """Return a new ``nn.Module`` with the trained weights, in evaluation mode, on the CPU.
+
+        It takes float32 (N, 1, 28, 28): (x/255 − 0.1307) / 0.3081 of pixels x from 0 (background) to 255
+        (ink). It returns log-probabilities (N, 10), at temperature 1.
+        """
+        import torch
+
+        from under20k.engine.module import Network
+
+        network = Network(self.recipe.architecture)
+        # Without BatchNorm's counters, which evaluation does not use.
+        weights = {name: torch.tensor(value) for name, value in self.weights.items()}
+        network.load_state_dict(weights, strict=False)
+        return network.eval()
+
+    @cached_property
+    def _evaluator(self) -> Evaluator:
+        return Evaluator(self.recipe, self.weights, self.compute)
 
 
-def load(model: str | Path) -> Model:
-    """Return a trained model: a run folder's."""
-    run = Run.open(Path(model))
-    return Model(str(model), run.recipe, run.weights())
+def load(model: str | Path | None = None, *, compute: Compute = Compute()) -> Model:
+    """Return a trained model.
+
+    Args:
+        model: the name of a pretrained one, such as ``"regularized-plus"``, or the folder of a finished run
+            or of a record. A folder called like a pretrained model is ``"./minimal"``.
+        compute: engine and threads.
+
+    Raises:
+        UserError: there is no such model, or it is unfinished or damaged.
+    """
+    if model is None:
+        raise UserError(
+            f"name a model to load: {', '.join(cards.names())}, or a run's folder; "
+            "MNIST's images are under20k.load_mnist()"
+        )
+    instance("model", model, str | Path, "the name of a pretrained model, or a run's folder")
+    if str(model) in cards.names():
+        return _pretrained(str(model), compute)
+    path = Path(model)
+    if not path.is_dir():
+        raise UserError(f"there is no model {str(model)!r}; {_nearest(path)}")
+    kind = kind_of(path)
+    if kind == "run":
+        run = Run.open(path)
+        return Model(str(model), run.recipe, run.weights(), compute=compute)
+    if kind == "record":
+        record = Record.open(path)
+        return Model(record.name, record.bench.recipe, kept_model(path, record), compute=compute)
+    if kind == "bench":
+        raise UserError(f"{path} is a bench, whose models lie in its runs; name the folder of one")
+    if any(found for deep in ("", "*/") for name in MNIST_LIKE for found in path.glob(f"{deep}*{name}*")):
+        raise UserError(f"{path} holds MNIST's images, not a model; load them with under20k.load_mnist()")
+    raise UserError(f"{path} is not a run folder; {_nearest(path)}")
+
+
+def as_model(model: Model | str | Path | None, *, compute: Compute = Compute()) -> Model:
+    """Return ``model`` itself, or the loaded one, by default the one that reads pictures best."""
+    if isinstance(model, Model):
+        return model
+    return load(cards.default_name() if model is None else model, compute=compute)
+
+
+def _pretrained(name: str, compute: Compute) -> Model:
+    card = cards.card(name)
+    threshold = {} if card.threshold is None else {"threshold": card.threshold}
+    return Model(name, card.recipe, card.weights(), card.temperature, card=card, compute=compute, **threshold)
+
+
+def _nearest(path: Path) -> str:
+    """Return the end of an error message: the model that may be meant, or all, and a run."""
+    if close := get_close_matches(path.name.lower(), cards.names(), n=1):
+        return f"did you mean {close[0]!r}?"
+    return f"pretrained: {', '.join(cards.names())}; of your own, {suggested(path)}"

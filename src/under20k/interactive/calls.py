@@ -26,13 +26,16 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def live(function: Callable[P, R], shows: str, *, has_events: bool = True) -> Callable[P, R]:
+def live(
+    function: Callable[P, R], shows: str, *, has_events: bool = True, name: str | None = None
+) -> Callable[P, R]:
     """Return ``function`` with progress shown where a kernel calls it; signature and docstring are its own.
 
     Args:
         function: to call; it takes ``on_event`` if it ``has_events``.
         shows: name of the ``Viewed``: a key of ``_viewed``.
         has_events: whether the progress is told by events.
+        name: its name in ``under20k``, if that is not its own.
     """
 
     @wraps(function)
@@ -52,6 +55,8 @@ def live(function: Callable[P, R], shows: str, *, has_events: bool = True) -> Ca
         return returned
 
     call.__module__ = "under20k"  # where pickle finds it
+    if name is not None:
+        call.__name__ = call.__qualname__ = name
     return call
 
 
@@ -87,5 +92,5 @@ bench = live(_bench, "bench")
 reproduce = live(_reproduce, "bench")
 check = live(_check, "check", has_events=False)
 evaluate = live(_evaluate, "download")
-load = live(_load, "download")
-load_test = live(_load_test, "download")
+load_mnist = live(_load, "download", name="load_mnist")
+load_mnist_test = live(_load_test, "download", name="load_mnist_test")

@@ -7,7 +7,7 @@ from under20k.runs.events import Event
 
 
 class DownloadView:
-    """A ``Viewed`` of ``evaluate``, ``load`` and ``load_test``; ``Cell`` itself shows downloads."""
+    """A ``Viewed`` of ``evaluate``, ``load_mnist``, …; ``Cell`` itself shows downloads."""
 
     def take(self, event: Event) -> bool:
         """Do nothing."""

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
-from under20k.formatting import columns
+from under20k.formatting import columns, percent
 from under20k.recipe.architecture import IMAGE_SIDE
 from under20k.recipe.recipe import Recipe
 from under20k.report.markdown import escape, escape_block, escape_cell, one_line
 from under20k.report.text_lines import padded
 from under20k.report.text_table import table_text
-from under20k.report.words import augmentation_text, recipe_settings, schedule_text, shape_text
+from under20k.report.words import NOTHING, augmentation_text, recipe_settings, schedule_text, shape_text
 
 
 @dataclass(frozen=True)
@@ -190,8 +190,12 @@ def recipe_table(recipe: Recipe, facts: Mapping[str, str]) -> Table:
     return Table(("Setting", "Value"), tuple(settings.items()), align="ll")
 
 
-def recipes_overview(recipes: Iterable[Recipe]) -> Table:
-    """Return a row a recipe: its costs and how it trains."""
+def recipes_overview(recipes: Iterable[Recipe], pretrained: Mapping[str, float] | None = None) -> Table:
+    """Return a row a recipe: its costs, and how it trains.
+
+    ``pretrained`` are the validation accuracies of the weights in the package, by the recipe's name.
+    """
+    accuracies = {name: percent(accuracy) for name, accuracy in (pretrained or {}).items()}
     rows = tuple(
         (
             recipe.name,
@@ -199,6 +203,7 @@ def recipes_overview(recipes: Iterable[Recipe]) -> Table:
             f"{recipe.architecture.macs:,}",
             str(recipe.epochs),
             str(recipe.batch_size),
+            *((accuracies.get(recipe.name, NOTHING),) if accuracies else ()),
             schedule_text(recipe),
             augmentation_text(recipe.augmentation)
             + (f"; {recipe.drawn_share:g} of each batch drawn" if recipe.drawn_share else ""),
@@ -212,6 +217,7 @@ def recipes_overview(recipes: Iterable[Recipe]) -> Table:
         "MACs",
         "Epochs",
         "Batch",
+        *(("Pretrained",) if accuracies else ()),
         "Learning rate",
         "Augmentation",
         "Architecture",
@@ -219,7 +225,10 @@ def recipes_overview(recipes: Iterable[Recipe]) -> Table:
     return Table(
         header,
         rows,
-        align="lrrrrlll",
+        align="l" + "r" * (len(header) - 4) + "lll",
+        notes=("Pretrained: validation accuracy of the weights that come with the package",)
+        if accuracies
+        else (),
         optional=("Batch", "MACs", "Architecture", "Augmentation", "Learning rate"),
     )
 

@@ -1,0 +1,43 @@
+"""Logits from trained weights, for any thread and after a fork; probabilities from logits."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+import numpy as np
+from numpy.typing import NDArray
+
+from under20k.engine.base import Compute, Engine, Images
+from under20k.engine.select import create
+from under20k.recipe.recipe import Recipe
+from under20k.recipe.weights import Tensors
+
+
+class Evaluator:
+    """An engine for one call at a time, made when it is first needed and again after a fork."""
+
+    def __init__(self, recipe: Recipe, weights: Tensors, compute: Compute) -> None:
+        # Without memory for training.
+        self._recipe = Recipe(recipe.name, recipe.architecture, batch_size=1, momentum=0.0)
+        self._weights, self._compute = weights, compute
+        self._engine: Engine | None = None
+        self._process = 0
+        self._lock = threading.Lock()
+
+    def logits(self, images: Images) -> NDArray[np.float32]:
+        if self._process not in (0, os.getpid()):  # the lock may be held by a thread that was not forked
+            self._lock = threading.Lock()
+        with self._lock:
+            if self._engine is None or self._process != os.getpid():
+                self._engine = create(self._recipe, 0, self._compute, weights=self._weights)
+                self._process = os.getpid()
+            return self._engine.logits(images)
+
+
+def softmax(logits: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np.float64]:
+    """Return the probabilities of logits (N, 10), divided by a temperature, as float64 (N, 10)."""
+    scaled = logits.astype(np.float64) / temperature
+    powers = np.exp(scaled - scaled.max(1, keepdims=True))
+    probabilities: NDArray[np.float64] = powers / powers.sum(1, keepdims=True)
+    return probabilities

@@ -1,0 +1,208 @@
+"""Write the pretrained models of the package and their cards, or with --check only compare them.
+
+    python -m tools.pretrained RUNS
+    python -m tools.pretrained --check
+
+There is one of seed 0 for each named recipe and for the best record of each track. A record supplies the
+weights of its own; RUNS holds the runs of the other recipes, ``RUNS/NAME-0``, each with a reading of the test
+set. What was calibrated on the same weights stays in the card.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from under20k.deploy.card import FOLDER, Card, Validation, cards
+from under20k.errors import UserError
+from under20k.files import remove, write_json
+from under20k.recipe.named import RECIPES
+from under20k.recipe.recipe import Recipe
+from under20k.recipe.weights import Tensors
+from under20k.report.records import ORDER
+from under20k.runs.bench.bench import Bench, SeedResult
+from under20k.runs.leaderboard import readings_of
+from under20k.runs.model_files import write_model
+from under20k.runs.provenance import PRECISION
+from under20k.runs.records.folders import read_records
+from under20k.runs.records.kept_model import kept_model, weights_sha256
+from under20k.runs.records.record import Record
+from under20k.runs.run import Run, run_path
+
+ROOT = Path(__file__).parent.parent
+RECORDS, RESULTS = ROOT / "records", ROOT / "results"
+SEED = 0
+TRAINING = (
+    *("engine", "precision", "instruction_set", "compiler", "device", "threads", "numerics"),
+    *("packages", "processor", "system", "started", "git"),
+)
+"""Entries of a training's environment that a card keeps."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a pretrained model comes from: a record, or a bench for the figures and a run for the weights."""
+
+    name: str
+    recipe: Recipe
+    bench: Bench
+    record: Record | None = None
+    folder: str = ""
+    """Of the bench, from the root."""
+
+    @property
+    def validation(self) -> Validation:
+        """Return the accuracy of the recipe over the seeds."""
+        sample = self.bench.statistics.summary.last
+        assert sample.sd is not None
+        return Validation(sample.n, sample.mean, sample.sd)
+
+
+def sources() -> Iterator[Source]:
+    """Yield what each pretrained model comes from. Raises UserError for a recipe without record and bench."""
+    records = read_records(RECORDS)
+    for name, recipe in RECIPES.items():
+        own = [record for record in records if record.bench.recipe == recipe]
+        if own:
+            yield Source(name, recipe, own[0].bench, own[0])
+        else:
+            folder, bench = bench_of(recipe)
+            yield Source(name, recipe, bench, None, folder)
+    for track, order in ORDER.items():
+        best = min((record for record in records if record.track == track), key=order)
+        if best.bench.recipe not in RECIPES.values():
+            yield Source(best.name, best.bench.recipe, best.bench, best)
+
+
+def bench_of(recipe: Recipe) -> tuple[str, Bench]:
+    """Return the bench in results/ with the most seeds of a recipe in fp32, and its folder."""
+    found = [(path.parent, Bench.open(path.parent)) for path in sorted(RESULTS.glob("*/*/bench.json"))]
+    fitting = [
+        (folder, bench)
+        for folder, bench in found
+        if bench.recipe == recipe
+        and all(seed.environment.get("engine") == "native" for seed in bench.seeds)
+        and all(seed.environment.get("precision", PRECISION) == PRECISION for seed in bench.seeds)
+    ]
+    if not fitting:
+        raise UserError(f"{RESULTS} has no bench of {recipe.name} in fp32 by the native engine")
+    folder, bench = max(fitting, key=lambda each: len(each[1].seeds))
+    return folder.relative_to(ROOT).as_posix(), bench
+
+
+def made(source: Source, runs: Path) -> tuple[Card, Tensors]:
+    """Return a card and its weights. Raises UserError if a run or its test accuracy is missing."""
+    if source.record is not None:
+        weights = kept_model(RECORDS / source.record.folder, source.record)
+        seed = of_seed_0(source.bench)
+        accuracy, training = seed.validation_accuracy, seed.environment
+        readings = [reading.accuracy for reading in source.record.readings[SEED]]
+    else:
+        run = Run.open(run_path(runs, source.name, SEED))
+        run.check_same(source.recipe, SEED)
+        weights, accuracy, training = run.weights(), run.metrics()[-1].validation_accuracy, run.session
+        readings = readings_of(run)
+        if not readings:
+            raise UserError(
+                f"{run.path} has no test accuracy; run 'under20k evaluate {run.path} --test' once"
+            )
+    card = Card(
+        source.name,
+        source.recipe,
+        SEED,
+        record=None if source.record is None else f"records/{source.record.folder}",
+        bench=source.folder or None,
+        validation=source.validation,
+        validation_accuracy=accuracy,
+        test_accuracy=readings[0],
+        training=kept(training),
+        weights_sha256=weights_sha256(weights),
+    )
+    return with_calibration(card), weights
+
+
+def of_seed_0(bench: Bench) -> SeedResult:
+    """Return seed 0 of a bench."""
+    return next(seed for seed in bench.seeds if seed.seed == SEED)
+
+
+def kept(environment: dict[str, Any]) -> dict[str, Any]:
+    """Return the entries of an environment that a card keeps."""
+    return {name: environment[name] for name in TRAINING if environment.get(name) is not None}
+
+
+def with_calibration(card: Card) -> Card:
+    """Return a card with the calibration of the one that it replaces, if that has the same weights."""
+    path = FOLDER / f"{card.name}.json"
+    if not path.exists() or (before := Card.open(path)).weights_sha256 != card.weights_sha256:
+        return card
+    return replace(
+        card,
+        temperature=before.temperature,
+        threshold=before.threshold,
+        calibration=before.calibration,
+        refusal=before.refusal,
+    )
+
+
+def faults() -> Iterator[str]:
+    """Yield how cards, weights, records and benches contradict each other, as sentences."""
+    expected = {source.name: source for source in sources()}
+    files = {path.name for path in FOLDER.iterdir()}
+    if others := files ^ {f"{name}{suffix}" for name in expected for suffix in (".json", ".safetensors")}:
+        yield f"missing from {FOLDER.name}/, or not expected there: {', '.join(sorted(others))}"
+        return
+    for name, card in cards().items():
+        if (source := expected.get(name)) is None:
+            continue
+        record = source.record
+        pairs = {
+            "recipe": (card.recipe, source.recipe),
+            "record": (card.record, None if record is None else f"records/{record.folder}"),
+            "bench": (card.bench, source.folder or None),
+            "validation": (card.validation, source.validation),
+            "weights_sha256": (card.weights_sha256, weights_sha256(card.weights())),
+        }
+        if record is not None:
+            seed = of_seed_0(record.bench)
+            pairs |= {
+                "record's weights": (card.weights_sha256, record.weights[SEED]),
+                "validation_accuracy": (card.validation_accuracy, seed.validation_accuracy),
+                "test_accuracy": (card.test_accuracy, record.readings[SEED][0].accuracy),
+                "training": (card.training, kept(seed.environment)),
+            }
+        for what, (ours, theirs) in pairs.items():
+            if ours != theirs:
+                yield f"{name}: {what} is {ours} in the card, and {theirs} where it comes from"
+
+
+def main(arguments: list[str]) -> int:
+    """Write the folder, or check it; return the exit code."""
+    if arguments == ["--check"]:
+        found = list(faults())
+        print("\n".join(found) or f"{len(cards())} pretrained models and their cards agree")
+        return 1 if found else 0
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        print(__doc__, file=sys.stderr)
+        return 2
+    models = [made(source, Path(arguments[0])) for source in sources()]
+    kept_files = set()
+    for card, weights in models:
+        path = FOLDER / f"{card.name}.json"
+        write_model(path.with_suffix(".safetensors"), card.recipe, card.seed, weights)
+        write_json(path, card.to_dict())
+        kept_files |= {path, path.with_suffix(".safetensors")}
+        print(card)
+    for path in set(FOLDER.iterdir()) - kept_files:
+        remove(path)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except UserError as error:
+        sys.exit(f"tools.pretrained: {error}")
