@@ -96,6 +96,8 @@ def completer_of(action: argparse.Action) -> Completer | None:
         return lambda prefix, **_: [*recipes(), *folders("run"), *files(prefix)]
     if metavar.startswith("NAME|"):
         return lambda prefix, **_: [*profiles(), *files(prefix, "toml")]
+    if metavar == "MODEL":
+        return lambda prefix, **_: [*pretrained(), *folders("run", "record"), *files(prefix, "/")]
     if metavar in KINDS:
         return lambda prefix, **_: [*folders(*KINDS[metavar]), *files(prefix, "/")]
     if action.dest == "device":
@@ -110,6 +112,13 @@ def recipes() -> list[str]:
     from under20k.recipe.named import RECIPES
 
     return list(RECIPES)
+
+
+def pretrained() -> list[str]:
+    """Return the names of the pretrained models."""
+    from under20k.deploy.card import names
+
+    return names()
 
 
 def files(prefix: str, *suffixes: str) -> list[str]:

@@ -27,6 +27,7 @@ VERBS = {
     "train": "train a recipe with one seed, into a run folder",
     "bench": "train a recipe over many seeds, with statistics; compare two recipes",
     "evaluate": "evaluate a run: accuracy, confusion matrix, misclassified images",
+    "predict": "read the digits of pictures: single ones, or pages of them",
     "compare": "print a leaderboard of runs, benches and records",
     "report": "regenerate the pages and pictures of runs, benches and records",
     "records": "print the records, verify them, or submit a bench as one",

@@ -1,46 +1,205 @@
-"""Read the digits of a picture."""
+"""Read the digits of pictures."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import io
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL.Image import Image
+from PIL import Image
 
-from under20k.data.images.decode import decode
+from under20k.data.images.decode import Grey, UnreadablePicture, decode
 from under20k.data.images.digit_image import digit_image
 from under20k.data.images.segment import Box, segments
-from under20k.deploy.model import Model
+from under20k.deploy.digit import Digit, Digits
+from under20k.deploy.evaluator import softmax
+from under20k.deploy.model import Model, as_model
+from under20k.engine.machine import cores
+from under20k.errors import UserError, unforeseen
+
+Picture = str | Path | bytes | Image.Image | NDArray[np.generic]
+
+CHUNK = 256
+"""The most pictures whose digits the engine gets at once."""
+WAIT_S = 0.3
+"""After this time it gets those that are there."""
+AHEAD = 32
+"""Pictures that are decoded ahead of the one that is waited for."""
+MOST_THREADS = 4
+LARGE_BYTES = 1 << 16
+"""A larger file is read while no other large one is: a photograph takes some hundred MB."""
 
 
 @dataclass(frozen=True)
-class Digit:
-    """A digit that was found in a picture."""
+class Found:
+    """What may be digits in one picture."""
 
-    value: int | None
-    """None: something was found, but it is not believed to be a digit."""
-    probability: float
-    """Of the most probable digit, calibrated."""
-    runner_up: int
-    box: Box
-    line: int
-    image: NDArray[np.uint8] = field(repr=False)
-    """(28, 28), what the network saw."""
+    places: list[tuple[Box, int]]
+    """Box and line of each."""
+    images: list[NDArray[np.uint8]]
+    """(28, 28) each."""
+    size: tuple[int, int] = (0, 0)
+    """Width and height of the upright picture, in pixels."""
+    fault: str = ""
+    """Why the picture could not be read."""
 
 
-def read(picture: Path | Image | NDArray[np.generic], model: Model) -> list[Digit]:
-    """Return the digits of a picture in reading order."""
-    found = segments(decode(picture))
-    if not found:
-        return []
-    images = np.stack([digit_image(segment.ink) for segment in found])
-    probabilities = model.probabilities(images)
-    order = probabilities.argsort(1)[:, ::-1]
-    return [
-        Digit(int(best), float(row[best]), int(second), segment.box, segment.line, image)
-        for segment, image, row, (best, second) in zip(
-            found, images, probabilities, order[:, :2], strict=True
+@dataclass(frozen=True)
+class Reading:
+    """A picture and what was read in it."""
+
+    source: Picture
+    digits: Digits
+    size: tuple[int, int]
+    """Width and height of the upright picture, in pixels."""
+    fault: str = ""
+    """Why the picture could not be read; empty where it was, even without a digit."""
+
+
+def read(picture: Picture, model: Model | str | Path | None = None) -> Digits:
+    """Return the digits of a picture in reading order; ``.text`` is what it says.
+
+    Args:
+        picture: a file, its bytes, a PIL image, or an array (H, W) or (H, W, 3) of grey levels or colours.
+        model: from ``load``, or what ``load`` takes; by default the pretrained one that reads best.
+
+    Raises:
+        UserError: the picture cannot be decoded, or there is no such model.
+    """
+    model = as_model(model)
+    if not isinstance(picture, str | Path | bytes | Image.Image | np.ndarray):
+        raise UserError(
+            f"a picture cannot be a {type(picture).__name__}; give a file, bytes, a PIL image or an array"
         )
+    (digits,) = _recognised([_found(picture)], model)
+    return digits
+
+
+def read_all(pictures: Iterable[Picture], model: Model, *, threads: int | None = None) -> Iterator[Reading]:
+    """Yield what is read in each picture, in their order; those that cannot be read have a ``fault``.
+
+    Several are decoded at a time, and the digits of up to ``CHUNK`` pictures are held.
+
+    Args:
+        pictures: as ``read`` takes them.
+        model: reads them.
+        threads: that decode; by default one per core, at most ``MOST_THREADS``.
+    """
+    large = threading.Lock()
+
+    def attempt(picture: Picture) -> Found:
+        try:
+            if _is_large(picture):
+                with large:
+                    return _found(picture)
+            return _found(picture)
+        except UserError as error:
+            return Found([], [], fault=str(error))
+        except Exception as error:  # a decoder's own: one file must not end the reading of the others
+            return Found([], [], fault=f"{_name(picture)} cannot be read: {unforeseen(error)}")
+
+    def flushed() -> Iterator[Reading]:
+        for (picture, found), digits in zip(
+            chunk, _recognised([found for _, found in chunk], model), strict=True
+        ):
+            yield Reading(picture, digits, found.size, found.fault)
+        chunk.clear()
+
+    chunk: list[tuple[Picture, Found]] = []
+    ahead: deque[tuple[Picture, Future[Found]]] = deque()
+    waiting = iter(pictures)
+    pool = ThreadPoolExecutor(min(threads or cores().amount, MOST_THREADS))
+    last = time.monotonic()
+    try:
+        while True:
+            ahead.extend((each, pool.submit(attempt, each)) for each in islice(waiting, AHEAD - len(ahead)))
+            if not ahead:
+                break
+            picture, future = ahead.popleft()
+            chunk.append((picture, future.result()))
+            if len(chunk) == CHUNK or time.monotonic() - last > WAIT_S:
+                yield from flushed()
+                last = time.monotonic()
+        yield from flushed()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def luminance(picture: Picture) -> Grey:
+    """Return a picture as ``decode`` does. Raises UnreadablePicture."""
+    if isinstance(picture, str):
+        picture = Path(picture)
+    if isinstance(picture, bytes):
+        try:
+            picture = Image.open(io.BytesIO(picture))
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            raise UnreadablePicture(f"the data are not a picture: {error}") from None
+    return decode(picture)
+
+
+def _found(picture: Picture) -> Found:
+    """Return what may be digits in a picture. Raises UnreadablePicture."""
+    grey = luminance(picture)
+    found = segments(grey)
+    images = [digit_image(segment.ink) for segment in found]
+    return Found([(segment.box, segment.line) for segment in found], images, (grey.shape[1], grey.shape[0]))
+
+
+def _recognised(found: Sequence[Found], model: Model) -> list[Digits]:
+    """Return the digits of several pictures, all computed at once."""
+    images = [image for each in found for image in each.images]
+    if not images:
+        return [Digits() for _ in found]
+    probabilities = softmax(model.logits(np.stack(images)), model.temperature)
+    believed = probabilities.max(1) >= model.threshold
+    order = probabilities.argsort(1)[:, ::-1]
+    rows = zip(images, probabilities, order[:, :2].tolist(), believed.tolist(), strict=True)
+    return [
+        Digits(
+            _digit(place, *row)
+            for place, row in zip(each.places, islice(rows, len(each.places)), strict=True)
+        )
+        for each in found
     ]
+
+
+def _digit(
+    place: tuple[Box, int],
+    image: NDArray[np.uint8],
+    probabilities: NDArray[np.float64],
+    order: Sequence[int],
+    believed: bool,
+) -> Digit:
+    best, second = order
+    return Digit(
+        value=best if believed else None,
+        probability=float(probabilities[best]),
+        runner_up=second,
+        runner_up_probability=float(probabilities[second]),
+        box=place[0],
+        line=place[1],
+        image=image,
+        likeliest=best,
+    )
+
+
+def _is_large(picture: Picture) -> bool:
+    """Tell whether a picture may take much memory to decode, by the size of its file."""
+    if not isinstance(picture, str | Path):
+        return True
+    try:
+        return Path(picture).stat().st_size > LARGE_BYTES
+    except OSError:  # decode says what is wrong
+        return False
+
+
+def _name(picture: Picture) -> str:
+    return str(picture) if isinstance(picture, str | Path) else "the picture"
