@@ -13,6 +13,7 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import under20k.runs.bench.reproduce
 from tests.support import ROOT
@@ -34,6 +35,7 @@ COMMANDS = {
     "train": ["train", *TINY, "--overwrite", "--name", "again"],
     "bench": ["bench", *TINY, "--seeds", "0-1", "--jobs", "2"],
     "evaluate": ["evaluate", "runs/small", "--threads", "1"],
+    "predict": ["predict", "≥.png", "--show", "±.png"],
     "compare": ["compare", "runs/small", "records/small/2026-11-27-shared-weights"],
     "report": ["report", "runs/small"],
     "records": ["records"],
@@ -98,6 +100,7 @@ def place(small: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # It keeps the stderr that it finds open for good, and a pipe has an end when all have closed it.
     resource_tracker.ensure_running()
     shutil.copytree(RECORDS, folder / "records")
+    Image.new("L", (60, 40), 255).save(folder / "≥.png")
     monkeypatch.setattr(under20k.runs.bench.reproduce, "REPRODUCED", TINY_RECIPES)
     return folder
 

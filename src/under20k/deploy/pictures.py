@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from under20k.errors import UserError
 
@@ -39,13 +39,33 @@ def pictures(names: Sequence[str | Path]) -> Iterator[Path | NoPicture]:
         elif os.path.lexists(name):
             yield from _of_path(Path(name))
         elif glob.has_magic(name):
-            matches = sorted(glob.iglob(name, recursive=True), key=natural)
+            matches = sorted(_matches(name), key=natural)
             if not matches:
                 yield NoPicture(name, f"nothing matches {name}")
             for match in matches:
                 yield from _of_path(Path(match))
         else:
             yield NoPicture(name, f"there is no file {name}")
+
+
+def _matches(pattern: str) -> Iterator[str]:
+    """Yield the paths that a pattern matches; its first ``**`` stands for folders of any depth.
+
+    Unlike ``glob``, it does not follow links to folders there, which may lead in circles.
+    """
+    parts = Path(pattern).parts
+    if "**" not in parts:
+        yield from glob.iglob(pattern)
+        return
+    deep = parts.index("**")
+    below = os.path.join(*parts[deep + 1 :]) if parts[deep + 1 :] else "*"
+    for top in glob.iglob(os.path.join(*parts[:deep])) if deep else [""]:
+        for parent, folders, files in os.walk(top or os.curdir):
+            folders[:] = [name for name in folders if name[0] != "."]
+            for name in files:
+                path = os.path.relpath(os.path.join(parent, name), top or os.curdir)
+                if name[0] != "." and PurePath(path).match(below):
+                    yield os.path.join(top, path)
 
 
 def natural(text: str) -> list[tuple[int, str]]:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import singledispatch
+from io import BytesIO
 from typing import TYPE_CHECKING
 
+from markupsafe import Markup
+from PIL import Image
+
 from under20k.checking.findings import Finding, Findings
+from under20k.deploy.digit import Digit, Digits
 from under20k.engine.evaluation import Evaluation
 from under20k.errors import shown
-from under20k.formatting import title
+from under20k.formatting import percent, title
 from under20k.recipe.architecture import Architecture
 from under20k.recipe.recipe import Recipe
 from under20k.report.html import (
@@ -19,6 +25,7 @@ from under20k.report.html import (
     box,
     folded,
     headline,
+    joined,
     line,
     picture_html,
     table_html,
@@ -32,8 +39,6 @@ from under20k.runs.records.record import Record
 from under20k.runs.run import Run
 
 if TYPE_CHECKING:
-    from markupsafe import Markup
-
     from under20k.report.figures import Figure, Theme
 
 SIGN = {"passed": PASSED, "failed": MISSED, "advised": "!"}
@@ -158,6 +163,40 @@ def _findings(findings: Findings) -> str:
     header = ("Rule", "Result", "Evidence", *(["Advice"] if _advised(findings) else ()))
     passed = f"{sum(f.passed for f in findings)} of {plural(len(findings), 'rule')} passed"
     return box(headline(passed), table_html(Table(header, rows, align="l" * len(header))))
+
+
+@drawn.register
+def _digit(digit: Digit) -> str:
+    return box(_tile(digit))
+
+
+@drawn.register
+def _digits(digits: Digits) -> str:
+    if not digits:
+        return box(line("no digits"))
+    lines = (beside(*map(_tile, digits_of_line)) for digits_of_line in digits.lines())
+    return box(headline(digits.text.replace("\n", " ")), *lines)
+
+
+def _tile(digit: Digit) -> Markup:
+    """Return what the network saw of a digit, and what it says."""
+    png = BytesIO()
+    Image.fromarray(digit.image).save(png, "PNG")
+    image = Markup(
+        '<img src="data:image/png;base64,{}" alt="{}" '
+        'style="width:56px;height:56px;image-rendering:pixelated;background:none;margin:0">'
+    ).format(b64encode(png.getvalue()).decode(), f"what the network saw of a {digit.likeliest}")
+    value = str(digit) if digit.value is not None else f"{digit} likeliest {digit.likeliest}"
+    second = f"or {digit.runner_up}: {percent(digit.runner_up_probability, 1)}"
+    return joined(
+        [
+            Markup('<div style="margin:.4em 0">'),
+            image,
+            headline(value, percent(digit.probability, 1)),
+            line(second, f"font-size:.9em;{FAINT}"),
+            Markup("</div>"),
+        ]
+    )
 
 
 def _advised(findings: Sequence[Finding]) -> bool:
