@@ -1,0 +1,127 @@
+"""Pictures of what is no digit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from scipy import ndimage
+
+from benchmarks.reading.fonts import FONTS, glyph
+from benchmarks.reading.road import Picture
+
+LETTERS = "ACEFHJKLMNPRTUVWXY" + "acdefhjkmnprtuvwx"
+"""Not those that somebody writes as a digit: D O Q o (0), I i l (1), Z z (2), y (4), S s (5), G b (6), B (8), g q (9)."""
+PUNCTUATION = "?&%#@$+=*:;~<>{}\""
+"""Not ( ) [ ] / | ! and the like, which are strokes as a 1 is, nor dots, which are specks."""
+COUNT = 500
+"""Of each kind that is drawn at random."""
+SIDE = 96
+PAPER, INK = 235, 25
+
+
+def letters() -> list[Picture]:
+    """Return letters in the fonts that are installed."""
+    return _signs(LETTERS)
+
+
+def punctuation() -> list[Picture]:
+    """Return punctuation and other signs in the fonts that are installed."""
+    return _signs(PUNCTUATION)
+
+
+def scribbles(count: int = COUNT) -> list[Picture]:
+    """Return smooth strokes at random, one to three in a picture."""
+    rng = np.random.default_rng(1)
+    return [_scribble(rng) for _ in range(count)]
+
+
+def blots(count: int = COUNT) -> list[Picture]:
+    """Return filled shapes with a smooth, irregular outline."""
+    rng = np.random.default_rng(2)
+    return [_blot(rng) for _ in range(count)]
+
+
+def lines(count: int = COUNT) -> list[Picture]:
+    """Return pieces of straight lines, at most 40° from the horizontal: nearer the vertical it would be a 1."""
+    rng = np.random.default_rng(3)
+    return [_line(rng) for _ in range(count)]
+
+
+def blank(count: int = COUNT) -> list[Picture]:
+    """Return paper with a shadow and noise, and nothing on it."""
+    rng = np.random.default_rng(4)
+    return [_paper(rng) for _ in range(count)]
+
+
+KINDS: dict[str, Callable[[], list[Picture]]] = {
+    "letters": letters,
+    "punctuation": punctuation,
+    "scribbles": scribbles,
+    "blots": blots,
+    "lines": lines,
+    "blank": blank,
+}
+
+
+def pairs(images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    """Return the ink of two validation digits each that overlap by two pixels, (H, W): no picture.
+
+    A picture of them would be separated into two digits, rightly. These are for when that fails.
+    """
+    return [_side_by_side(*two) for two in zip(images[::2], images[1::2], strict=False)]
+
+
+def _signs(signs: str) -> list[Picture]:
+    paths = [path for font in FONTS if (path := font.path())]
+    return [glyph(path, sign, 64, 0.0) for path in paths for sign in signs]
+
+
+def _scribble(rng: Generator) -> Picture:
+    picture = Image.new("L", (2 * SIDE, 2 * SIDE), PAPER)
+    draw = ImageDraw.Draw(picture)
+    width = int(rng.integers(8, 20))
+    middle = np.full(2, SIDE) + rng.uniform(-10, 10, 2)
+    for _ in range(rng.integers(1, 4)):
+        turns = ndimage.gaussian_filter1d(rng.standard_normal((200, 2)), rng.uniform(8, 25), axis=0)
+        reach = rng.uniform(40, 80)
+        turns = (turns - turns.mean(0)) / np.abs(turns - turns.mean(0)).max() * reach + middle
+        draw.line([tuple(point) for point in turns], fill=INK, width=width, joint="curve")
+    return np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX))
+
+
+def _blot(rng: Generator) -> Picture:
+    rows, columns = np.indices((SIDE, SIDE)) - SIDE / 2
+    angle = np.arctan2(rows, columns)
+    radius = rng.uniform(12, 30) * sum(
+        (1 if wave == 0 else rng.uniform(0, 0.4 / wave)) * np.cos(wave * angle + rng.uniform(0, 6) * (wave > 0))
+        for wave in range(6)
+    )
+    edge = np.clip(radius - np.hypot(rows, columns) + 0.5, 0, 1)
+    return np.rint(PAPER + edge * (INK - PAPER)).astype(np.uint8)
+
+
+def _line(rng: Generator) -> Picture:
+    picture = Image.new("L", (2 * SIDE, 2 * SIDE), PAPER)
+    angle, reach = np.radians(rng.uniform(-40, 40)), rng.uniform(30, 80)
+    ends = [(SIDE + sign * reach * np.cos(angle), SIDE + sign * reach * np.sin(angle)) for sign in (-1, 1)]
+    ImageDraw.Draw(picture).line(ends, fill=INK, width=int(rng.integers(5, 20)))
+    return np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BOX))
+
+
+def _paper(rng: Generator) -> Picture:
+    light = rng.uniform(140, 250) * (1 - rng.uniform(0, 0.3) * np.linspace(0, 1, SIDE))
+    paper = light + rng.normal(0, rng.uniform(0, 4), (SIDE, SIDE))
+    return np.clip(np.rint(np.rot90(paper, rng.integers(4))), 0, 255).astype(np.uint8)
+
+
+def _side_by_side(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.float32]:
+    inks = [image[:, image.any(0)].astype(np.float32) for image in (left, right)]
+    width = inks[0].shape[1] + inks[1].shape[1] - 2
+    both = np.zeros((28, width), np.float32)
+    both[:, : inks[0].shape[1]] = inks[0]
+    both[:, width - inks[1].shape[1] :] = np.maximum(both[:, width - inks[1].shape[1] :], inks[1])
+    return both
