@@ -1,7 +1,7 @@
 """The fifteen corruptions of MNIST's robustness benchmark, MNIST-C (Mu & Gilmer, arXiv:1906.02337).
 
-Written from the descriptions in that paper; the strengths are our own, so that figures are comparable among the
-models measured here and not with other tables. Each takes float32 (N, 28, 28) in 0–1 and a generator.
+Written from the descriptions in that paper. The strengths are our own: figures are comparable with each
+other, not with other tables. Each function takes images (N, 28, 28) in 0–1 and a generator.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy import ndimage
 
-Images = NDArray[np.float32]
+Images = NDArray[np.floating]
 SIDE = 28
 PHOTONS = 5
 """That a white pixel receives, in shot noise."""
@@ -57,7 +57,7 @@ def glass_blur(images: Images, rng: Generator) -> Images:
     for axis in (1, 2):
         moved = index[axis] + rng.integers(-DISPLACED, DISPLACED + 1, images.shape)
         index[axis] = np.clip(moved, 0, SIDE - 1)
-    return ndimage.gaussian_filter(blurred[tuple(index)], (0, 0.5, 0.5))
+    return np.asarray(ndimage.gaussian_filter(blurred[tuple(index)], (0, 0.5, 0.5)))
 
 
 def motion_blur(images: Images, rng: Generator) -> Images:
@@ -157,7 +157,7 @@ def canny_edges(images: Images, rng: Generator) -> Images:
     weak, strong = ridge & (strength > 0.1), ridge & (strength > 0.2)
     touching = np.zeros((3, 3, 3))
     touching[1] = 1
-    return ndimage.binary_propagation(strong, touching, weak).astype(np.float32)
+    return np.asarray(ndimage.binary_propagation(strong, touching, weak), np.float32)
 
 
 CORRUPTIONS: dict[str, Callable[[Images, Generator], Images]] = {

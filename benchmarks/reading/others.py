@@ -14,8 +14,11 @@ from benchmarks.reading.fonts import FONTS, glyph
 from benchmarks.reading.road import Picture
 
 LETTERS = "ACEFHJKLMNPRTUVWXY" + "acdefhjkmnprtuvwx"
-"""Not those that somebody writes as a digit: D O Q o (0), I i l (1), Z z (2), y (4), S s (5), G b (6), B (8), g q (9)."""
-PUNCTUATION = "?&%#@$+=*:;~<>{}\""
+"""Not those that are written as a digit is.
+
+D O Q o are like 0, I i l like 1, Z z like 2, y like 4, S s like 5, G b like 6, B like 8, g q like 9.
+"""
+PUNCTUATION = '?&%#@$+=*:;~<>{}"'
 """Not ( ) [ ] / | ! and the like, which are strokes as a 1 is, nor dots, which are specks."""
 COUNT = 500
 """Of each kind that is drawn at random."""
@@ -46,7 +49,7 @@ def blots(count: int = COUNT) -> list[Picture]:
 
 
 def lines(count: int = COUNT) -> list[Picture]:
-    """Return pieces of straight lines, at most 40° from the horizontal: nearer the vertical it would be a 1."""
+    """Return pieces of straight lines, at most 40° from the horizontal: steeper ones may be a 1."""
     rng = np.random.default_rng(3)
     return [_line(rng) for _ in range(count)]
 
@@ -96,12 +99,11 @@ def _scribble(rng: Generator) -> Picture:
 def _blot(rng: Generator) -> Picture:
     rows, columns = np.indices((SIDE, SIDE)) - SIDE / 2
     angle = np.arctan2(rows, columns)
-    radius = rng.uniform(12, 30) * sum(
-        (1 if wave == 0 else rng.uniform(0, 0.4 / wave)) * np.cos(wave * angle + rng.uniform(0, 6) * (wave > 0))
-        for wave in range(6)
-    )
+    radius = rng.uniform(12, 30) * np.ones(angle.shape)
+    for wave in range(1, 6):
+        radius *= 1 + rng.uniform(0, 0.4 / wave) * np.cos(wave * angle + rng.uniform(0, 2 * np.pi))
     edge = np.clip(radius - np.hypot(rows, columns) + 0.5, 0, 1)
-    return np.rint(PAPER + edge * (INK - PAPER)).astype(np.uint8)
+    return _picture(PAPER + edge * (INK - PAPER))
 
 
 def _line(rng: Generator) -> Picture:
@@ -115,7 +117,11 @@ def _line(rng: Generator) -> Picture:
 def _paper(rng: Generator) -> Picture:
     light = rng.uniform(140, 250) * (1 - rng.uniform(0, 0.3) * np.linspace(0, 1, SIDE))
     paper = light + rng.normal(0, rng.uniform(0, 4), (SIDE, SIDE))
-    return np.clip(np.rint(np.rot90(paper, rng.integers(4))), 0, 255).astype(np.uint8)
+    return _picture(np.rot90(paper, int(rng.integers(4))))
+
+
+def _picture(values: NDArray[np.float64]) -> Picture:
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
 def _side_by_side(left: NDArray[np.uint8], right: NDArray[np.uint8]) -> NDArray[np.float32]:

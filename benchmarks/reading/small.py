@@ -36,12 +36,12 @@ def written_with(image: Picture, pen: str) -> NDArray[np.bool_]:
 
 
 def in_pixels(ink: NDArray[np.bool_], side: int, bitmap: bool) -> Picture:
-    """Return ink scaled to ``side`` × ``side`` pixels, light on dark, with a margin of a 16th; a bitmap has two values."""
+    """Return ink in ``side`` × ``side`` pixels, light on dark, its margin a 16th; a bitmap has two values."""
     rows, columns = np.nonzero(ink)
     margin = side // 16
     if not len(rows):
         return np.zeros((side, side), np.uint8)
-    length = max(np.ptp(rows), np.ptp(columns)) + 1
+    length = int(max(np.ptp(rows), np.ptp(columns))) + 1
     top, left = (int(indices.min() + indices.max() + 1 - length) // 2 for indices in (rows, columns))
     square = Image.fromarray(ink.astype(np.float32)).crop((left, top, left + length, top + length))
     small = np.asarray(square.resize((side - 2 * margin,) * 2, Image.Resampling.BOX))

@@ -50,8 +50,8 @@ def fit_temperature(logits: NDArray[np.floating], labels: NDArray[np.integer]) -
 def calibration_error(probabilities: NDArray[np.floating], labels: NDArray[np.integer]) -> float:
     """Return the expected calibration error, 0–1.
 
-    The images are sorted by confidence (the greatest probability) into 15 bins of equal width. The error is the mean
-    of |accuracy - confidence| over the bins, weighted by their images.
+    The images are sorted by confidence, their greatest probability, into 15 bins of equal width. The error
+    is the mean of |accuracy - confidence| over the bins, weighted by their images.
     """
     confidence = probabilities.max(1).astype(np.float64)
     right = probabilities.argmax(1) == labels

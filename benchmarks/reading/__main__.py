@@ -1,0 +1,109 @@
+"""Measure how well models read digits that are not MNIST's, and print it as Markdown.
+
+docs/reading.md describes the pictures and what is counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.reading.parts import PARTS, Amount, Missing
+from benchmarks.reading.tables import tables
+from under20k.cli.console import any_text
+from under20k.cli.usage import Parser
+from under20k.data.mnist import load as load_mnist
+from under20k.deploy.model import Model, load
+from under20k.errors import UserError
+from under20k.files import write_json
+
+COMMAND = "python -m benchmarks.reading"
+FORMAT = 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    own = Parser(prog=COMMAND, description=__doc__, allow_abbrev=False)
+    own.add_argument(
+        "--model", nargs="+", required=True, metavar="NAME|RUN", help="pretrained models or run folders"
+    )
+    own.add_argument("--only", nargs="+", choices=tuple(PARTS), metavar="PART", help=", ".join(PARTS))
+    own.add_argument("--json", type=Path, metavar="FILE", help="file for every figure")
+    own.add_argument(
+        "--jobs",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="processes that prepare pictures (default: one a core)",
+    )
+    own.add_argument("--quick", action="store_true", help="smoke test: a few pictures of each kind")
+    return own
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure; returns the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    with any_text():
+        try:
+            run(parser().parse_args(words), f"{COMMAND} {shlex.join(words)}")
+        except UserError as error:
+            print(f"benchmarks.reading: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print("interrupted", file=sys.stderr)
+            return 130
+    return 0
+
+
+def run(arguments: argparse.Namespace, command: str) -> None:
+    """Measure the models. Raises UserError."""
+    if arguments.jobs < 1:
+        raise UserError(f"--jobs is {arguments.jobs}; allowed are whole numbers from 1")
+    if arguments.json and arguments.json.suffix != ".json":
+        raise UserError(f"--json is {arguments.json}; give a name that ends in .json")
+    models = {_name(path): load(path) for path in arguments.model}
+    reading = measured(models, Amount(arguments.quick, arguments.jobs), arguments.only or tuple(PARTS))
+    reading = {"format": FORMAT, "command": command, **reading}
+    if arguments.json:
+        write_json(arguments.json, reading)
+    print(tables(reading), end="")
+
+
+def measured(models: dict[str, Model], amount: Amount, wanted: Sequence[str]) -> dict[str, Any]:
+    """Return the figures of every model in the parts wanted."""
+    validation = load_mnist().validation
+    figures: dict[str, dict[str, Any]] = {name: {} for name in models}
+    missing: dict[str, list[str]] = {}
+    for part in (name for name in PARTS if name in wanted):
+        start = time.perf_counter()
+        try:
+            measure = PARTS[part](validation, amount)
+        except Missing as error:
+            missing[part] = error.what
+            print(f"{part}: not measured; {error}", file=sys.stderr)
+            continue
+        for name, model in models.items():
+            figures[name][part] = measure(model)
+        print(f"{part}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "quick": amount.quick,
+        "missing": missing,
+        "models": figures,
+    }
+
+
+def _name(model: str) -> str:
+    """Return what a model is called in the tables: without the folders above it."""
+    return Path(model).name
+
+
+if __name__ == "__main__":
+    sys.exit(main())
