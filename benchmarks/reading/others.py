@@ -26,14 +26,14 @@ SIDE = 96
 PAPER, INK = 235, 25
 
 
-def letters() -> list[Picture]:
-    """Return letters in the fonts that are installed."""
-    return _signs(LETTERS)
+def letters(count: int = COUNT) -> list[Picture]:
+    """Return letters in the fonts that are installed, ``count`` of them drawn from all."""
+    return _signs(LETTERS, np.random.default_rng(5), count)
 
 
-def punctuation() -> list[Picture]:
-    """Return punctuation and other signs in the fonts that are installed."""
-    return _signs(PUNCTUATION)
+def punctuation(count: int = COUNT) -> list[Picture]:
+    """Return punctuation and other signs in the fonts that are installed, ``count`` of them drawn from all."""
+    return _signs(PUNCTUATION, np.random.default_rng(6), count)
 
 
 def scribbles(count: int = COUNT) -> list[Picture]:
@@ -60,7 +60,7 @@ def blank(count: int = COUNT) -> list[Picture]:
     return [_paper(rng) for _ in range(count)]
 
 
-KINDS: dict[str, Callable[[], list[Picture]]] = {
+KINDS: dict[str, Callable[[int], list[Picture]]] = {
     "letters": letters,
     "punctuation": punctuation,
     "scribbles": scribbles,
@@ -78,9 +78,10 @@ def pairs(images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
     return [_side_by_side(*two) for two in zip(images[::2], images[1::2], strict=False)]
 
 
-def _signs(signs: str) -> list[Picture]:
-    paths = [path for font in FONTS if (path := font.path())]
-    return [glyph(path, sign, 64, 0.0) for path in paths for sign in signs]
+def _signs(signs: str, rng: Generator, count: int) -> list[Picture]:
+    every = [(path, sign) for font in FONTS if (path := font.path()) for sign in signs]
+    chosen = rng.choice(len(every), min(count, len(every)), replace=False)
+    return [glyph(*every[index], 64, 0.0) for index in chosen]
 
 
 def _scribble(rng: Generator) -> Picture:

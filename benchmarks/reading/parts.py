@@ -7,13 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from benchmarks.reading import corruptions, fonts, small
+from benchmarks.reading import corruptions, fonts, others, small
 from benchmarks.reading.road import Brought, Collection, brought
+from under20k.data.images.digit_image import digit_image
 from under20k.data.mnist import Split
+from under20k.deploy.believe import believed, fit_threshold
 from under20k.deploy.calibration import calibration_error, fit_temperature, softmax
 from under20k.deploy.model import Model
 
+Images = NDArray[Any]
+MOST_REFUSED = 0.005
+"""Of the digits that are read rightly: the threshold refuses no more."""
 Figures = dict[str, Any]
 Measure = Callable[[Model], Figures]
 
@@ -38,6 +44,13 @@ class Missing(Exception):
         self.what = what
 
 
+def _check_fonts() -> None:
+    """Raise Missing unless every font is installed: of fewer, the figures would be others."""
+    if lacking := fonts.missing():
+        packages = " ".join(sorted({font.package for font in lacking}))
+        raise Missing([font.name for font in lacking], f"on Debian, apt-get install {packages}")
+
+
 def digits(validation: Split, amount: Amount) -> Measure:
     """scikit-learn's digits of 8×8, through the whole way."""
     try:
@@ -51,9 +64,7 @@ def digits(validation: Split, amount: Amount) -> Measure:
 
 def font_digits(validation: Split, amount: Amount) -> Measure:
     """The ten digits in each font, through the whole way."""
-    if lacking := fonts.missing():
-        packages = " ".join(sorted({font.package for font in lacking}))
-        raise Missing([font.name for font in lacking], f"on Debian, apt-get install {packages}")
+    _check_fonts()
     wanted = fonts.FONTS[:3] if amount.quick else fonts.FONTS
     prepared = _prepared({font.name: fonts.digits(font) for font in wanted}, amount)
     return lambda model: {each.name: each.score(model) for each in prepared}
@@ -113,12 +124,70 @@ def calibration(validation: Split, amount: Amount) -> Measure:
     return measure
 
 
+def refusal(validation: Split, amount: Amount) -> Measure:
+    """What is refused: digits, which should not be, and pictures of what is no digit."""
+    _check_fonts()
+    count, drawn = amount.images(500), amount.images(others.COUNT)
+    images, labels = (each[: amount.images(10_000)] for each in (validation.images, validation.labels))
+    variants = small.variants(images[:count], labels[:count]).values()
+    few = Collection(
+        [picture for each in variants for picture in each.pictures],
+        np.concatenate([each.labels for each in variants]),
+    )
+    digits_few = _Prepared("few pixels", few, brought(few.pictures, amount.jobs))
+    kinds = {name: draw(drawn) for name, draw in others.KINDS.items()}
+    found = {name: brought(pictures, amount.jobs) for name, pictures in kinds.items()}
+    together = np.stack([digit_image(ink) for ink in others.pairs(images[: 2 * drawn])])
+
+    def measure(model: Model) -> Figures:
+        temperature = fit_temperature(model.logits(images), labels)
+
+        def probabilities(of: Images) -> Images:
+            return softmax(model.logits(of), temperature) if len(of) else np.zeros((0, 10))
+
+        own, other = probabilities(images), probabilities(digits_few.found.images)
+        right = own.argmax(1) == labels, digits_few.right(other.argmax(1))
+        threshold = fit_threshold(
+            [each.max(1)[kept] for each, kept in zip((own, other), right, strict=True)], MOST_REFUSED
+        )
+        accepted = {
+            name: float(_any_believed(each, probabilities(each.images), threshold, len(kinds[name])).mean())
+            for name, each in found.items()
+        }
+        accepted["two digits"] = float(believed(probabilities(together), together, threshold).mean())
+        return {
+            "threshold": threshold,
+            "refused": {
+                "validation": _refused(own[right[0]], images[right[0]], threshold),
+                "few pixels": _refused(other[right[1]], digits_few.found.images[right[1]], threshold),
+            },
+            "accepted": accepted,
+        }
+
+    return measure
+
+
+def _refused(probabilities: Images, images: Images, threshold: float) -> float:
+    return float(1 - believed(probabilities, images, threshold).mean())
+
+
+def _any_believed(
+    found: Brought, probabilities: Images, threshold: float, pictures: int
+) -> NDArray[np.bool_]:
+    """Return for each picture whether anything in it is believed to be a digit, bool (N,)."""
+    accepted = np.zeros(pictures, bool)
+    if len(found.images):
+        accepted[found.owners[believed(probabilities, found.images, threshold)]] = True
+    return accepted
+
+
 PARTS: Mapping[str, Callable[[Split, Amount], Measure]] = {
     "digits": digits,
     "fonts": font_digits,
     "corruptions": corrupted,
     "small": few_pixels,
     "calibration": calibration,
+    "refusal": refusal,
 }
 
 
@@ -127,6 +196,12 @@ class _Prepared:
     name: str
     collection: Collection
     found: Brought
+
+    def right(self, values: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Return which of the images found are alone in their picture and read rightly, bool (M,)."""
+        labels, owners = self.collection.labels, self.found.owners
+        right: NDArray[np.bool_] = (values == labels[owners]) & self.found.single(len(labels))[owners]
+        return right
 
     def score(self, model: Model) -> Figures:
         """Return how many pictures there are, in how many one thing was found, and how many were read."""

@@ -86,12 +86,25 @@ def calibration_table(models: Models) -> Table:
     return Table(("Model", "temperature", "calibration error before", "after"), rows)
 
 
+def refusal_table(models: Models) -> Table:
+    """How many digits are refused, and how many other pictures are accepted."""
+    first = next(iter(models.values()))
+    rows = [("Threshold", *(f"{each['threshold']:.2f}" for each in models.values()))]
+    for verb, what in (("refused", "refused: {}, read rightly"), ("accepted", "accepted as a digit: {}")):
+        rows += [
+            (what.format(name), *(f"{100 * each[verb][name]:.1f} %" for each in models.values()))
+            for name in first[verb]
+        ]
+    return Table(("", *models), tuple(rows))
+
+
 TABLES: Mapping[str, Callable[[Models], Table]] = {
     "digits": digits_table,
     "fonts": fonts_table,
     "corruptions": corruptions_table,
     "small": small_table,
     "calibration": calibration_table,
+    "refusal": refusal_table,
 }
 
 
