@@ -4,6 +4,8 @@ PYTEST_ARGS ?=
 # A process a core, which gets whole files: a file's tests share what is dear to make, or may not run side by side.
 PARALLEL   := --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 BENCHMARK  ?= benchmark.json
+# For `make reading`: pretrained models and run folders.
+MODELS     ?= regularized-plus
 # For `make records`: runs to compare with the records, rather than train them again.
 RUNS       ?=
 
@@ -16,7 +18,7 @@ PIP      := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help reproduce test test-all check format readme claims clean
-.PHONY: records records-nightly reproduction reproduction-torch benchmark
+.PHONY: records records-nightly reproduction reproduction-torch benchmark reading
 .PHONY: browser test-lowest test-variants check-packages sanitize
 
 help:                                 ## list the targets
@@ -88,6 +90,10 @@ reproduction-torch: $(VENV)/installed ## the same with the torch engine, for doc
 
 benchmark: $(VENV)/installed-benchmark ## time the native engine against PyTorch and ONNX Runtime, in turns
 	$(BIN)/python -m benchmarks --json $(BENCHMARK)
+
+reading: $(VENV)/installed-test       ## measure how MODELS read digits that are not MNIST's; rewrite docs/reading.md
+	$(BIN)/python -m benchmarks.reading --model $(MODELS) --json results/reading.json
+	$(BIN)/python -m tools.readme
 
 
 # Tests in other environments.

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from html import escape
 from pathlib import Path
 
+from benchmarks.reading.tables import tables
 from benchmarks.seconds_figure import alternative, seconds_figure
 from benchmarks.tables import page, speed
 from tools.cluster_cost import measured_section
@@ -115,6 +116,7 @@ def generated() -> dict[Path, dict[str, str]]:
             "precisions": precisions_part(checked(both_precisions())),
         },
         DOCS / "cluster.md": {"cost": measured_section()},
+        DOCS / "reading.md": {"reading": tables(read_json(RESULTS / "reading.json")).rstrip("\n")},
     }
 
 

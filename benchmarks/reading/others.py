@@ -32,7 +32,7 @@ def letters(count: int = COUNT) -> list[Picture]:
 
 
 def punctuation(count: int = COUNT) -> list[Picture]:
-    """Return punctuation and other signs in the fonts that are installed, ``count`` of them drawn from all."""
+    """Return other signs in the fonts that are installed, ``count`` of them drawn from all."""
     return _signs(PUNCTUATION, np.random.default_rng(6), count)
 
 
@@ -81,7 +81,7 @@ def pairs(images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
 def _signs(signs: str, rng: Generator, count: int) -> list[Picture]:
     every = [(path, sign) for font in FONTS if (path := font.path()) for sign in signs]
     chosen = rng.choice(len(every), min(count, len(every)), replace=False)
-    return [glyph(*every[index], 64, 0.0) for index in chosen]
+    return [glyph(path, sign, 64, 0.0) for path, sign in (every[index] for index in chosen)]
 
 
 def _scribble(rng: Generator) -> Picture:

@@ -45,7 +45,7 @@ def believed(
         images: What the network saw, uint8 (N, 28, 28).
         threshold: The least probability of the most probable digit, 0–1.
     """
-    return (probabilities.max(1) >= threshold) & has_shape(images)
+    return np.asarray((probabilities.max(1) >= threshold) & has_shape(images))
 
 
 def fit_threshold(confidences: Iterable[NDArray[np.floating]], most_refused: float) -> float:
