@@ -7,12 +7,28 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from PIL import Image
 
+from under20k.data.images.blobs import (
+    Blob,
+    blobs_of,
+    typical_height,
+    without_borders,
+    without_faint,
+    without_specks,
+)
 from under20k.data.images.decode import Grey
+from under20k.data.images.grouping import joined
+from under20k.data.images.page_ink import PageInk, page_ink
+from under20k.data.images.rules import without_rules
+from under20k.data.images.text_lines import lines_of
+from under20k.data.images.touching import cuts
 
 Ink = NDArray[np.float32]
 """(H, W) ink, 0 background to 255 full ink."""
+
+SMALL = 48
+"""A picture whose sides are no longer, and that is not much wider than high, is one digit."""
 
 
 class Box(NamedTuple):
@@ -33,14 +49,73 @@ class Segment:
     """(H, W), of the box."""
     line: int
     """Line of the page, counted from 0."""
+    alternatives: tuple[tuple[Segment, ...], ...] = ()
+    """Other ways to read the same ink: as several digits that touch, from left to right.
+
+    A classifier may replace the segment by the one that it believes most.
+    """
 
 
 def segments(grey: Grey) -> list[Segment]:
     """Return what may be digits in a picture (H, W), lines from top to bottom, left to right within."""
+    high, wide = grey.shape
+    if max(high, wide) <= SMALL and wide <= 1.5 * high:
+        return [_whole(grey)]
+    ink = page_ink(grey)
+    return [
+        _segment(grey, ink, blob, number, height)
+        for number, (line, height) in enumerate(_lines(ink))
+        for blob in line
+    ]
+
+
+def _lines(ink: PageInk) -> list[tuple[list[Blob], float]]:
+    """Return the lines of a page and the height of their digits."""
+    mask = without_rules(ink.mask)
+    blobs = blobs_of(PageInk(ink.darkness, mask, ink.level, ink.factor))
+    blobs = without_faint(without_borders(blobs, mask.shape), ink)
+    blobs = joined(without_specks(blobs, ink.factor), typical_height(blobs))
+    blobs = [blob for blob in blobs if blob.height * ink.factor >= 8]
+    return [(line, typical_height(line)) for line in lines_of(blobs)]
+
+
+def _whole(grey: Grey) -> Segment:
+    """Return the only digit of a picture."""
     ink = 255 - grey if np.median(grey) > 127 else grey
-    labels, _ = ndimage.label(ink > 127, np.ones((3, 3)))
-    found = []
-    for label, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
-        own = np.where(labels[rows, columns] == label, ink[rows, columns], 0).astype(np.float32)
-        found.append(Segment(Box(columns.start, rows.start, columns.stop, rows.stop), own, 0))
-    return sorted(found, key=lambda segment: segment.box.left)
+    return Segment(Box(0, 0, grey.shape[1], grey.shape[0]), ink.astype(np.float32), 0)
+
+
+def _segment(grey: Grey, page: PageInk, blob: Blob, line: int, height: float) -> Segment:
+    """Return a blob of a line whose digits are ``height`` pixels high as it may be read."""
+    ways = cuts(blob, height)
+    return Segment(
+        *_cut_out(grey, page, blob),
+        line,
+        tuple(tuple(Segment(*_cut_out(grey, page, piece), line) for piece in way) for way in ways),
+    )
+
+
+def _cut_out(grey: Grey, page: PageInk, blob: Blob) -> tuple[Box, Ink]:
+    """Return the box and the ink of a blob at the picture's own size."""
+    rows = slice(max(0, blob.top - 1), min(page.mask.shape[0], blob.bottom + 1))
+    columns = slice(max(0, blob.left - 1), min(page.mask.shape[1], blob.right + 1))
+    own = np.zeros((rows.stop - rows.start, columns.stop - columns.start), bool)
+    top, left = blob.top - rows.start, blob.left - columns.start
+    own[top : top + blob.height, left : left + blob.width] = blob.mask
+    # Ink fades out over a pixel at the edge of a stroke.
+    wide = own.copy()
+    wide[1:] |= own[:-1]
+    wide[:-1] |= own[1:]
+    wide[:, 1:] |= wide[:, :-1]
+    wide[:, :-1] |= wide[:, 1:]
+    darkness = page.darkness[rows, columns]
+    ink = np.where(wide, np.clip(darkness / max(blob.level, 1e-3), 0, 1), 0) * 255
+    if page.factor > 1:
+        ink = np.asarray(
+            Image.fromarray(ink.astype(np.float32)).resize(
+                (ink.shape[1] * page.factor, ink.shape[0] * page.factor), Image.Resampling.BILINEAR
+            )
+        )
+    box = Box(*(side * page.factor for side in (columns.start, rows.start, columns.stop, rows.stop)))
+    box = Box(box.left, box.top, min(box.right, grey.shape[1]), min(box.bottom, grey.shape[0]))
+    return box, ink[: box.bottom - box.top, : box.right - box.left].astype(np.float32)

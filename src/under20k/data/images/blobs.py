@@ -1,0 +1,136 @@
+"""Connected ink of a page, and which of it may be digits or parts of digits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from under20k.data.images.page_ink import Mask, PageInk
+
+
+@dataclass(frozen=True, eq=False)
+class Blob:
+    """Ink that belongs together; positions are pixels of the working size."""
+
+    top: int
+    left: int
+    mask: Mask
+    """(h, w): which pixels of the box belong to it."""
+    level: float
+    """Darkness of its ink."""
+
+    @property
+    def height(self) -> int:
+        return self.mask.shape[0]
+
+    @property
+    def width(self) -> int:
+        return self.mask.shape[1]
+
+    @property
+    def bottom(self) -> int:
+        return self.top + self.height
+
+    @property
+    def right(self) -> int:
+        return self.left + self.width
+
+    @property
+    def area(self) -> int:
+        return int(self.mask.sum())
+
+    @property
+    def size(self) -> int:
+        return max(self.mask.shape)
+
+
+def cropped(top: int, left: int, mask: Mask, level: float) -> Blob:
+    """Return a blob without the empty rows and columns around it."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    mask = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return Blob(top + int(rows[0]), left + int(columns[0]), mask, level)
+
+
+def merged(blobs: list[Blob]) -> Blob:
+    """Return one blob of several."""
+    if len(blobs) == 1:
+        return blobs[0]
+    top, left = min(blob.top for blob in blobs), min(blob.left for blob in blobs)
+    bottom, right = max(blob.bottom for blob in blobs), max(blob.right for blob in blobs)
+    mask = np.zeros((bottom - top, right - left), bool)
+    for blob in blobs:
+        mask[blob.top - top : blob.bottom - top, blob.left - left : blob.right - left] |= blob.mask
+    return Blob(top, left, mask, max(blob.level for blob in blobs))
+
+
+def blobs_of(ink: PageInk) -> list[Blob]:
+    """Return the connected ink of a page without noise, borders and what shows through."""
+    labels, count = ndimage.label(ink.mask, np.ones((3, 3)))
+    if not count:
+        return []
+    areas = np.bincount(labels.ravel(), minlength=count + 1)
+    smallest = max(3, 12 // ink.factor**2)
+    found = []
+    for label, place in enumerate(ndimage.find_objects(labels), 1):
+        if areas[label] < smallest or place is None:
+            continue
+        mask = labels[place] == label
+        darkness = ink.darkness[place][mask]
+        level = float(np.percentile(darkness, 80))
+        found.append(Blob(place[0].start, place[1].start, mask, level))
+    return found
+
+
+def typical_height(blobs: list[Blob]) -> float:
+    """Return the height of a digit: the median over the ink, so that specks count for little."""
+    if not blobs:
+        return 0.0
+    heights = np.array([blob.height for blob in blobs], float)
+    order = heights.argsort()
+    weights = (heights[order] ** 1.5).cumsum()
+    return float(heights[order][np.searchsorted(weights, weights[-1] / 2)])
+
+
+def without_borders(blobs: list[Blob], shape: tuple[int, ...]) -> list[Blob]:
+    """Drop what is no digit whatever stands beside it: long lines, and large ink at an edge of the page."""
+    kept = []
+    for blob in blobs:
+        edges = (
+            blob.left == 0,
+            blob.top == 0,
+            blob.right == shape[1],
+            blob.bottom == shape[0],
+        )
+        long = blob.size > 0.5 * max(shape) and blob.size > 60
+        thin = min(blob.mask.shape) * 12 < blob.size
+        along = (
+            (edges[0] or edges[2]) and blob.height > 3 * blob.width and blob.height > 0.25 * shape[0]
+        ) or ((edges[1] or edges[3]) and blob.width > 3 * blob.height)
+        if (any(edges) and (long or sum(edges) > 1)) or thin or along:
+            continue
+        kept.append(blob)
+    return kept
+
+
+def without_faint(blobs: list[Blob], ink: PageInk) -> list[Blob]:
+    """Drop what is much fainter than the page's ink: the other side's, that shows through, and shades."""
+    large = [blob.level for blob in blobs if blob.height * ink.factor >= 8]
+    if not large:
+        return []
+    level = float(np.percentile(large, 85))
+    if level < 0.2:
+        return []
+    return [blob for blob in blobs if blob.level >= 0.45 * level]
+
+
+def without_specks(blobs: list[Blob], factor: int) -> list[Blob]:
+    """Drop what is too small beside the page's digits, or too small for any."""
+    height = typical_height(blobs)
+    kept = []
+    for blob in blobs:
+        if blob.size < 0.12 * height or blob.area < 0.006 * height**2 or blob.size * factor < 3:
+            continue
+        kept.append(blob)
+    return kept

@@ -1,0 +1,147 @@
+"""Find the ink of a page: paper of any light, ink dark on light or light on dark."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from under20k.data.images.decode import Grey
+
+Mask = NDArray[np.bool_]
+
+WORKING_SIDE = 2048
+"""Larger pictures are analysed at a whole fraction of their size, so that the longer side is at most this."""
+CLOSED = 72
+"""Pixels, at the working size: what is narrower is no paper, so it bounds the width of a stroke."""
+FAINTEST = 0.12
+"""Fraction of the paper's light that ink takes away at least."""
+DARK_PAPER = 0.35
+"""Where the paper is darker than this fraction of the page's typical light there is none: a scan's border."""
+
+
+@dataclass
+class PageInk:
+    """The ink of a page, at the working size."""
+
+    darkness: Grey
+    """(h, w): the fraction of the paper's light that is missing, 0–1."""
+    mask: Mask
+    """(h, w): what is ink, lines and specks included."""
+    level: float
+    """Darkness of the page's full ink."""
+    factor: int
+    """The picture is this many times larger."""
+
+
+def page_ink(grey: Grey) -> PageInk:
+    """Return the ink of a picture (H, W)."""
+    factor = -(-max(grey.shape) // WORKING_SIDE)
+    small = _without_specks(_reduced(grey, factor))
+    small = small if _is_dark_on_light(small) else 255 - small
+    darkness, noise = _darkness(small)
+    level, local = _levels(darkness, noise)
+    threshold = np.maximum(local * 0.4, max(5 * noise, FAINTEST))
+    return PageInk(darkness, darkness > threshold, level, factor)
+
+
+def _reduced(grey: Grey, factor: int) -> Grey:
+    """Return the means of squares of ``factor`` pixels; those at the edges may be smaller."""
+    if factor == 1:
+        return grey
+    return np.asarray(Image.fromarray(grey).reduce(factor))
+
+
+def _without_specks(grey: Grey) -> Grey:
+    """Return a picture in which the mean of its neighbours replaces a pixel unlike all eight of them."""
+    if min(grey.shape) < 3:
+        return grey
+    rows = np.stack((grey[:-2, 1:-1], grey[2:, 1:-1]))
+    above, below = grey[:-2], grey[2:]
+    beside = grey[1:-1]
+    low = np.minimum(np.minimum(beside[:, :-2], beside[:, 2:]), rows.min(0))
+    high = np.maximum(np.maximum(beside[:, :-2], beside[:, 2:]), rows.max(0))
+    for side in (slice(None, -2), slice(2, None)):
+        for row in (above, below):
+            np.minimum(low, row[:, side], out=low)
+            np.maximum(high, row[:, side], out=high)
+    middle = beside[:, 1:-1]
+    speck = (middle < low - 25) | (middle > high + 25)
+    if not speck.any():
+        return grey
+    clean = grey.copy()
+    clean[1:-1, 1:-1][speck] = ((low + high) / 2)[speck]
+    return clean
+
+
+def _blocks(grey: Grey, side: int) -> Grey:
+    return np.asarray(Image.fromarray(np.ascontiguousarray(grey)).reduce(side))
+
+
+def _enlarged(blocks: Grey, side: int, shape: tuple[int, ...]) -> Grey:
+    """Return blocks of ``side`` pixels interpolated to the pixels of a picture of ``shape``."""
+    box = (0.0, 0.0, shape[1] / side, shape[0] / side)
+    image = Image.fromarray(blocks).resize((shape[1], shape[0]), Image.Resampling.BILINEAR, box=box)
+    return np.asarray(image)
+
+
+def _block_side(shape: tuple[int, ...]) -> int:
+    return max(1, min(8, min(shape) // 12))
+
+
+def _is_dark_on_light(grey: Grey) -> bool:
+    """Judge by the pixels that differ most from the median of their neighbourhood."""
+    side = _block_side(grey.shape)
+    blocks = _blocks(grey, side)
+    around = ndimage.median_filter(blocks, max(3, CLOSED // side) | 1, mode="nearest")
+    if min(grey.shape) < 2 * CLOSED:
+        around = np.full_like(around, np.median(grey))
+    differs = grey - _enlarged(around, side, grey.shape)
+    typical = float(np.median(abs(differs[::2, ::2])))
+    limit = max(20, 5 * typical)
+    dark = float(-differs[differs < -limit].sum())
+    light = float(differs[differs > limit].sum())
+    return dark >= light
+
+
+def _darkness(grey: Grey) -> tuple[Grey, float]:
+    """Return the fraction of the paper's light that is missing at each pixel, and the noise in it."""
+    side = _block_side(grey.shape)
+    blocks = _blocks(grey, side)
+    blocks = ndimage.median_filter(blocks, 3, mode="nearest")
+    reach = max(3, CLOSED // side) | 1
+    closed = ndimage.grey_closing(np.pad(blocks, reach, mode="reflect"), (reach, reach))
+    light = closed[reach:-reach, reach:-reach]
+    light = ndimage.uniform_filter(light, 3, mode="nearest")
+    typical = float(np.percentile(light, 75))
+    light = np.maximum(_enlarged(light, side, grey.shape), 1)
+    darkness = 1 - grey / light
+    sample = darkness[::3, ::3]
+    for _ in range(3):
+        middle = float(np.median(sample))
+        noise = 1.4826 * float(np.median(abs(sample - middle)))
+        sample = sample[sample < middle + 4 * noise + 1e-6]
+    darkness -= middle
+    if noise > 0.03:
+        darkness = ndimage.gaussian_filter(darkness, 0.8)
+        noise = noise * 0.4
+    np.clip(darkness, 0, 1, out=darkness)
+    darkness[light < DARK_PAPER * typical] = 0
+    return darkness, noise
+
+
+def _levels(darkness: Grey, noise: float) -> tuple[float, Grey]:
+    """Return the darkness of full ink: the page's, and at each pixel that of the darkest ink near it."""
+    side = _block_side(darkness.shape)
+    smooth = ndimage.uniform_filter(darkness, 3, mode="nearest") if min(darkness.shape) > 60 else darkness
+    smooth = np.pad(smooth, [(0, -length % side) for length in smooth.shape])
+    high, wide = smooth.shape
+    peaks = smooth.reshape(high // side, side, wide // side, side).max((1, 3))
+    inked = peaks[peaks > max(6 * noise, FAINTEST)]
+    level = float(np.percentile(inked, 90)) if inked.size else 0.0
+    near = ndimage.maximum_filter(peaks, max(3, 40 // side) | 1, mode="nearest")
+    near = np.clip(near, 0.5 * level, None)
+    return level, _enlarged(near.astype(np.float32), side, darkness.shape)
