@@ -27,6 +27,8 @@ class Pen:
     """Pixels that the stroke is widened by, as a fraction of the digit's height."""
 
 
+INTERLOCKED = 0.15
+"""Fraction of a digit's height by which the boxes of digits that touch overlap at most."""
 PENS = {"thin": Pen(0.72, 0), "thick": Pen(0.3, 0.07)}
 
 
@@ -131,4 +133,5 @@ def _touching(ink: Alpha, previous: Box, alpha: Alpha, row: int, height: float) 
     )
     solid = alpha > 0.5
     before = np.where(solid.any(1), solid.argmax(1), np.inf)
-    return float(max((after - before).max(), previous.left + 1) - max(1, height * 0.02))
+    nearest = max((after - before).max(), previous.right - INTERLOCKED * height)
+    return float(nearest - max(1, height * 0.02))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -49,11 +49,18 @@ class Segment:
     """(H, W), of the box."""
     line: int
     """Line of the page, counted from 0."""
-    alternatives: tuple[tuple[Segment, ...], ...] = ()
-    """Other ways to read the same ink: as several digits that touch, from left to right.
+    parts: Parts | None = None
+    """How it may be read as several digits that touch; deploy/choose.py decides. None: it is one."""
 
-    A classifier may replace the segment by the one that it believes most.
-    """
+
+@dataclass(frozen=True)
+class Parts:
+    """The digits that a segment may consist of, between cuts 0 (its left end) to K + 1 (its right end)."""
+
+    crossed: list[float]
+    """Ink that each of the K cuts crosses, in widths of the stroke."""
+    between: dict[tuple[int, int], Segment]
+    """What may be one digit from a cut to another; (0, K + 1) is the whole."""
 
 
 def segments(grey: Grey) -> list[Segment]:
@@ -87,12 +94,12 @@ def _whole(grey: Grey) -> Segment:
 
 def _segment(grey: Grey, page: PageInk, blob: Blob, line: int, height: float) -> Segment:
     """Return a blob of a line whose digits are ``height`` pixels high as it may be read."""
-    ways = cuts(blob, height)
-    return Segment(
-        *_cut_out(grey, page, blob),
-        line,
-        tuple(tuple(Segment(*_cut_out(grey, page, piece), line) for piece in way) for way in ways),
-    )
+    whole = Segment(*_cut_out(grey, page, blob), line)
+    found = cuts(blob, height)
+    if found is None:
+        return whole
+    between = {ends: Segment(*_cut_out(grey, page, part), line) for ends, part in found.parts.items()}
+    return replace(whole, parts=Parts(found.crossed, between))
 
 
 def _cut_out(grey: Grey, page: PageInk, blob: Blob) -> tuple[Box, Ink]:

@@ -1,87 +1,123 @@
-"""Cut digits that touch: along the path from top to bottom that crosses the least ink."""
+"""Cut digits that touch: along paths from top to bottom that cross little ink."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from under20k.data.images.blobs import Blob, cropped
 
-SLANT = 0.06
+Paths = NDArray[np.int64]
+"""(K, h): the column of each path in each row; what lies left of it belongs to the left."""
+
+NARROWEST = 0.6
+"""Width of two digits that touch, as a fraction of their height, at least."""
+SEARCHED = 40
+"""Rows at which paths are searched; a higher blob is reduced."""
+STEP, REACH = 0.1, 0.14
+"""Distance of the searches, and how far each looks to both sides, as fractions of a digit's height."""
+SLANT = 0.08
 """Cost of a path's step aside, as a fraction of a pixel of ink."""
+CROSSED = 2.6
+"""Widths of the stroke that a path may cross."""
 
 
-def cuts(blob: Blob, height: float) -> list[tuple[Blob, ...]]:
-    """Return the ways in which a blob may be several digits of about ``height`` pixels, likeliest first.
+@dataclass(frozen=True, eq=False)
+class Cuts:
+    """Where a blob may be cut into digits, from left to right, and what lies between."""
 
-    An empty list means that it is certainly one.
-    """
+    crossed: list[float]
+    """Ink that each of the K cuts crosses, in widths of the stroke."""
+    parts: dict[tuple[int, int], Blob]
+    """What may be a digit between two cuts; 0 is the left end of the blob, K + 1 the right end."""
+
+
+def cuts(blob: Blob, height: float) -> Cuts | None:
+    """Return how a blob may be cut into digits of about ``height`` pixels, None if it is surely one."""
     tall = max(0.6 * height, min(blob.height, 1.3 * height))
-    ratio = blob.width / tall
-    if ratio < 0.62:
-        return []
-    ways: list[tuple[Blob, ...]] = []
-    for count in range(2, 7):
-        if not 0.22 * count < ratio < 1.3 * count:
-            continue
-        ways += _cut(blob, count, tall)
-    return ways
+    if blob.width < NARROWEST * tall or min(blob.mask.shape) < 4:
+        return None
+    paths, crossed = _paths(blob.mask, tall)
+    if not len(paths):
+        return None
+    parts: dict[tuple[int, int], Blob] = {}
+    column = np.arange(blob.width)[None]
+    right_of = [
+        np.ones_like(blob.mask),
+        *(column >= path[:, None] for path in paths),
+        np.zeros_like(blob.mask),
+    ]
+    last = len(paths) + 1
+    for start in range(last):
+        for stop in range(start + 1, last + 1):
+            mask = blob.mask & right_of[start] & ~right_of[stop]
+            if (start, stop) == (0, last):
+                parts[start, stop] = blob
+                continue
+            if mask.sum() < 0.01 * tall**2:
+                continue
+            part = cropped(blob.top, blob.left, mask, blob.level)
+            if part.width > 1.35 * tall:
+                continue
+            if part.height > 0.45 * tall:
+                parts[start, stop] = part
+    return Cuts(crossed, parts) if len(parts) > 1 else None
 
 
-def _cut(blob: Blob, count: int, tall: float) -> list[tuple[Blob, ...]]:
-    """Return ways to cut a blob into ``count`` pieces."""
-    width = blob.width
-    if count == 2:
-        middles: list[list[float]] = [[0.5], [0.36], [0.64], [0.25], [0.75]]
-        reach = 0.09
-    elif count == 3:
-        middles = [[1 / 3, 2 / 3], [0.25, 0.6], [0.4, 0.75], [0.25, 0.5], [0.5, 0.75], [0.4, 0.6]]
-        reach = 0.08
-    else:
-        middles, reach = [[step / count for step in range(1, count)]], 0.35 / count
-    found: dict[bytes, tuple[Blob, ...]] = {}
-    for around in middles:
-        paths = [
-            _path(blob.mask, (at - reach) * width, (at + reach) * width, max(2.0, 0.15 * tall))
-            for at in around
-        ]
-        pieces = _pieces(blob, paths)
-        if len(pieces) == count and all(piece.height > 0.4 * tall for piece in pieces):
-            found.setdefault(np.stack(paths).tobytes(), pieces)
-    return list(found.values())
+def _paths(mask: NDArray[np.bool_], tall: float) -> tuple[Paths, list[float]]:
+    """Return paths from left to right, and the ink that each crosses, in widths of the stroke."""
+    scale = min(1.0, SEARCHED / mask.shape[0])
+    size = (max(2, round(mask.shape[1] * scale)), max(2, round(mask.shape[0] * scale)))
+    ink = np.asarray(Image.fromarray(mask.astype(np.float32)).resize(size, Image.Resampling.BOX))
+    tall *= scale
+    middles = np.arange(0.14 * tall, ink.shape[1] - 0.12 * tall, STEP * tall)
+    if not len(middles):
+        return np.zeros((0, mask.shape[0]), np.int64), []
+    small = _cheapest(ink, middles, REACH * tall)
+    rows = np.arange(ink.shape[0])
+    stroke = _stroke(ink)
+    crossed = [float(ink[rows, path].sum()) / stroke for path in small]
+    kept: list[int] = []
+    for index in np.argsort(crossed):
+        apart = [float(abs(small[index] - small[other]).mean()) for other in kept]
+        if crossed[index] <= CROSSED and min(apart, default=np.inf) > 0.07 * tall:
+            kept.append(int(index))
+    kept.sort(key=lambda index: float(small[index].mean()))
+    row = np.minimum((np.arange(mask.shape[0]) * scale).astype(int), ink.shape[0] - 1)
+    paths = np.rint((small[kept][:, row] + 0.5) * mask.shape[1] / ink.shape[1]).astype(np.int64)
+    return paths, [crossed[index] for index in kept]
 
 
-def _path(mask: NDArray[np.bool_], low: float, high: float, reach: float) -> NDArray[np.int64]:
-    """Return the column, for each row, of the cheapest path that crosses the middle between two columns.
+def _stroke(ink: NDArray[np.float32]) -> float:
+    """Return the width of the stroke: twice the area over the length of the outline."""
+    solid = np.pad(ink > 0.5, 1)
+    outline = (solid[1:] ^ solid[:-1]).sum() + (solid[:, 1:] ^ solid[:, :-1]).sum()
+    return max(1.0, 2.4 * float(solid.sum()) / max(1, int(outline)))
 
-    It may leave that range by ``reach`` pixels.
-    """
-    rows, columns = mask.shape
-    first, last = max(0, int(low - reach)), min(columns, int(high + reach) + 1)
-    position = np.arange(first, last)
-    outside = np.maximum(0, np.maximum(low - position, position - high)) / reach
-    cost = mask[:, first:last] + 0.3 * outside**2 + 0.001
-    total = np.empty_like(cost)
-    total[0] = cost[0]
+
+def _cheapest(ink: NDArray[np.float32], middles: NDArray[np.float64], reach: float) -> Paths:
+    """Return for each middle the path (K, h) that crosses the least ink (h, w) near it."""
+    rows, columns = ink.shape
+    aside = abs(np.arange(columns)[None] - middles[:, None]) / max(1.0, reach)
+    extra = 0.001 + 0.25 * np.maximum(0, aside - 1) ** 2
+    total = np.empty((rows, len(middles), columns), np.float32)
+    total[0] = ink[0] + extra
     for row in range(1, rows):
         before = total[row - 1]
         best = before.copy()
-        best[1:] = np.minimum(best[1:], before[:-1] + SLANT)
-        best[:-1] = np.minimum(best[:-1], before[1:] + SLANT)
-        total[row] = best + cost[row]
-    path = np.empty(rows, np.int64)
-    at = int(total[-1].argmin())
-    for row in range(rows - 1, -1, -1):
-        path[row] = first + at
-        if row:
-            steps = [step for step in (at, at - 1, at + 1) if 0 <= step < last - first]
-            at = min(steps, key=lambda step: total[row - 1, step] + (SLANT if step != at else 0))
-    return path
-
-
-def _pieces(blob: Blob, paths: list[NDArray[np.int64]]) -> tuple[Blob, ...]:
-    """Return what lies between the paths, from left to right."""
-    column = np.arange(blob.width)[None]
-    number = sum((column >= path[:, None]).astype(int) for path in paths)
-    masks = [blob.mask & (number == index) for index in range(len(paths) + 1)]
-    return tuple(cropped(blob.top, blob.left, mask, blob.level) for mask in masks if mask.any())
+        np.minimum(best[:, 1:], before[:, :-1] + SLANT, out=best[:, 1:])
+        np.minimum(best[:, :-1], before[:, 1:] + SLANT, out=best[:, :-1])
+        total[row] = best + ink[row] + extra
+    paths = np.empty((len(middles), rows), np.int64)
+    each = np.arange(len(middles))
+    at = total[-1].argmin(1)
+    paths[:, -1] = at
+    for row in range(rows - 2, -1, -1):
+        steps = np.stack([at, np.maximum(at - 1, 0), np.minimum(at + 1, columns - 1)])
+        price = total[row][each, steps] + np.array([[0], [SLANT], [SLANT]], np.float32)
+        at = steps[price.argmin(0), each]
+        paths[:, row] = at
+    return paths
