@@ -38,13 +38,12 @@ def choose(found: list[Segment], probabilities: Probabilities) -> list[Segment]:
 def best(parts: Parts, belief: dict[tuple[int, int], float]) -> list[tuple[int, int]]:
     """Return the parts that together are the most likely reading, by the logarithms of their probabilities."""
     last = len(parts.crossed) + 1
-    high = parts.between[0, last].ink.shape[0]
     scores = {0: (0.0, [])}
     ways: dict[int, tuple[float, list[tuple[int, int]]]] = dict(scores)
     for stop in range(1, last + 1):
         price = CUT + CROSSED * max(0.0, parts.crossed[stop - 1] - 1) if stop < last else 0.0
         options = [
-            (ways[start][0] + belief[start, stop] - _odd(parts.between[start, stop], high) - price,
+            (ways[start][0] + belief[start, stop] - _odd(parts.between[start, stop], parts.height) - price,
              [*ways[start][1], (start, stop)])
             for start in range(stop)
             if start in ways and (start, stop) in belief
@@ -54,7 +53,7 @@ def best(parts: Parts, belief: dict[tuple[int, int], float]) -> list[tuple[int, 
     return ways[last][1]
 
 
-def _odd(part: Segment, high: int) -> float:
-    """Return how much less likely the width of a part makes it, in a segment ``high`` pixels high."""
-    ratio = part.ink.shape[1] / max(part.ink.shape[0], 0.7 * high)
+def _odd(part: Segment, high: float) -> float:
+    """Return how much less likely the width of a part makes it, in a line ``high`` pixels high."""
+    ratio = part.ink.shape[1] / max(part.ink.shape[0], 0.8 * high)
     return WIDE * max(0.0, ratio - WIDEST) + NARROW * max(0.0, NARROWEST - ratio)

@@ -111,7 +111,16 @@ def without_borders(blobs: list[Blob], shape: tuple[int, ...]) -> list[Blob]:
         if (any(edges) and (long or sum(edges) > 1)) or thin or along:
             continue
         kept.append(blob)
-    return kept
+    inner = [blob for blob in kept if not _touches(blob, shape)]
+    if inner:
+        height = typical_height(inner)
+        return [blob for blob in kept if not _touches(blob, shape) or 0.5 * height < blob.size < 1.6 * height]
+    # Ink at the edges alone is writing only if the picture was cropped to it.
+    return [blob for blob in kept if blob.height > 0.5 * shape[0]]
+
+
+def _touches(blob: Blob, shape: tuple[int, ...]) -> bool:
+    return blob.left == 0 or blob.top == 0 or blob.right == shape[1] or blob.bottom == shape[0]
 
 
 def without_faint(blobs: list[Blob], ink: PageInk) -> list[Blob]:

@@ -31,6 +31,8 @@ class PageInk:
     """(h, w): the fraction of the paper's light that is missing, 0–1."""
     mask: Mask
     """(h, w): what is ink, lines and specks included."""
+    faint: Mask
+    """(h, w): that, and what is fainter, such as the lines of paper."""
     level: float
     """Darkness of the page's full ink."""
     factor: int
@@ -44,8 +46,9 @@ def page_ink(grey: Grey) -> PageInk:
     small = small if _is_dark_on_light(small) else 255 - small
     darkness, noise = _darkness(small)
     level, local = _levels(darkness, noise)
-    threshold = np.maximum(local * 0.4, max(5 * noise, FAINTEST))
-    return PageInk(darkness, darkness > threshold, level, factor)
+    lowest = max(5 * noise, FAINTEST)
+    mask = darkness > np.maximum(local * 0.4, lowest)
+    return PageInk(darkness, mask, darkness > max(4 * noise, 0.7 * FAINTEST), level, factor)
 
 
 def _reduced(grey: Grey, factor: int) -> Grey:
@@ -113,7 +116,7 @@ def _darkness(grey: Grey) -> tuple[Grey, float]:
     blocks = _blocks(grey, side)
     blocks = ndimage.median_filter(blocks, 3, mode="nearest")
     reach = max(3, CLOSED // side) | 1
-    closed = ndimage.grey_closing(np.pad(blocks, reach, mode="reflect"), (reach, reach))
+    closed = ndimage.grey_closing(np.pad(blocks, reach, mode="edge"), (reach, reach))
     light = closed[reach:-reach, reach:-reach]
     light = ndimage.uniform_filter(light, 3, mode="nearest")
     typical = float(np.percentile(light, 75))

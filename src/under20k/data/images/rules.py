@@ -1,82 +1,166 @@
-"""Take the lines of ruled and squared paper, tables and forms out of a page's ink."""
+"""Take the lines of ruled and squared paper, of tables and folds out of a page's ink."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from under20k.data.images.page_ink import Mask
 
+STEEPEST, STEP = 0.08, 0.0025
+"""Slope of a line at most, and the distance of the slopes that are tried."""
+SHORTEST = 0.3
+"""Fraction of the page that a line crosses at least."""
+THIN = 20
+"""A line is so many times longer than thick, at least."""
+COVERED = 0.8
+"""Fraction of the pixels along a line that are ink, at least."""
+UNBROKEN, EVEN = 0.92, 0.45
+"""Fraction of a line that is ink, and that is as thick as the thinner parts of it, at least."""
+THICKEST = 12
+"""Pixels."""
+LINES = 250
+"""Lines of one direction at most."""
 
-def without_rules(mask: Mask) -> Mask:
-    """Return a page's ink (h, w) without long straight lines; strokes that cross them stay whole."""
-    horizontal = _lines(mask)
-    vertical = _lines(mask.T).T
-    lines = horizontal | vertical
-    return mask & ~lines if lines.any() else mask
+
+@dataclass(frozen=True)
+class Line:
+    """An almost horizontal line."""
+
+    columns: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    """The middle of the line in each of the columns."""
+    thickness: int
 
 
-def _lines(mask: Mask) -> Mask:
-    """Return the pixels of long, thin, almost horizontal lines that no stroke crosses."""
+def without_rules(mask: Mask, faint: Mask) -> Mask:
+    """Return a page's ink (h, w) without long straight lines; strokes that cross them stay whole.
+
+    ``faint`` (h, w) holds fainter ink, too: lines are whole there.
+    """
+    rest = mask.copy()
+    for ours, theirs, result in ((mask, faint, rest), (mask.T, faint.T, rest.T)):
+        length: NDArray[np.int16] | None = None
+        for line in _lines(theirs):
+            length = _run_lengths(ours) if length is None else length
+            reach = line.thickness // 2 + 2
+            for offset in range(-reach, reach + 1):
+                rows = line.rows + offset
+                inside = (rows >= 0) & (rows < ours.shape[0])
+                at = rows[inside], line.columns[inside]
+                result[at] &= length[at] > line.thickness + 2
+    return rest
+
+
+def _lines(mask: Mask) -> Iterator[Line]:
+    """Yield the long, thin, almost horizontal lines of a mask."""
     high, wide = mask.shape
-    run = max(24, wide // 24)
-    if wide < 2 * run or high < 16:
-        return np.zeros_like(mask)
-    # A slanted line is a stair: one pixel more above and below joins its steps.
+    strip = int(np.clip(wide // 40, 8, 48))
+    strips = wide // strip
+    if strips < 5 or high < 24:
+        return
+    # One pixel more above and below holds the steps of a slanted line together.
     thicker = mask.copy()
     thicker[1:] |= mask[:-1]
     thicker[:-1] |= mask[1:]
-    long = _opened(thicker, run)
-    if not long.any():
-        return long
-    thickness = _thickness(mask)
-    candidates = long & mask
-    if not candidates.any():
-        return candidates
-    typical = float(np.median(thickness[candidates]))
-    limit = max(2.0, 1.5 * typical + 1)
-    thin = candidates & (thickness <= limit)
-    # Pieces of one line, which strokes interrupt, lie in one row or the next.
-    joined = _closed(thin, run)
-    labels, count = ndimage.label(joined, np.ones((3, 3)))
-    if not count:
-        return thin
-    accepted = np.zeros(count + 1, bool)
-    for label, (rows, columns) in enumerate(ndimage.find_objects(labels), 1):
-        length = columns.stop - columns.start
-        thick = float(np.median(thickness[rows, columns][thin[rows, columns]])) if length > run else 9e9
-        accepted[label] = length >= max(0.3 * wide, 20 * thick, 60) and rows.stop - rows.start < 0.12 * length
-    return accepted[labels] & thin
+    covered = thicker[:, : strips * strip].reshape(high, strips, strip).mean(2, dtype=np.float32)
+    cells = covered >= COVERED
+    if not cells.any(1).sum():
+        return
+    near = ndimage.maximum_filter1d(cells, 3, axis=0)
+    slopes = np.arange(-STEEPEST, STEEPEST + STEP / 2, STEP)
+    middle = (strips - 1) / 2
+    scores = np.zeros((len(slopes), high), np.int16)
+    for number, slope in enumerate(slopes):
+        for index in range(strips):
+            shift = round(slope * strip * (index - middle))
+            if shift >= 0:
+                scores[number, : high - shift] += near[shift:, index]
+            else:
+                scores[number, -shift:] += near[:shift, index]
+    for _ in range(LINES):
+        number, row = np.unravel_index(int(scores.argmax()), scores.shape)
+        if scores[number, row] < max(SHORTEST * strips, 5):
+            return
+        scores[:, max(0, row - 4) : row + 5] = 0
+        rows = np.rint(row + slopes[number] * strip * (np.arange(strips) - middle)).astype(int)
+        yield from _line(mask, covered, rows, strip)
 
 
-def _opened(mask: Mask, run: int) -> Mask:
-    """Return the pixels in horizontal runs of at least ``run``."""
-    ends = np.diff(np.pad(mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-    starts, stops = np.nonzero(ends.ravel() == 1)[0], np.nonzero(ends.ravel() == -1)[0]
-    keep = stops - starts >= run
-    marks = np.zeros(ends.size + 1, np.int8)
-    marks[starts[keep]], marks[stops[keep]] = 1, -1
-    inside = marks[:-1].cumsum(dtype=np.int8).reshape(ends.shape)
-    opened: Mask = inside[:, :-1].astype(bool)
-    return opened
+def _line(mask: Mask, covered: NDArray[np.float32], rows: NDArray[np.int64], strip: int) -> Iterator[Line]:
+    """Yield the pieces of a line, given about where it runs in each strip, that are long and thin enough."""
+    high, strips = covered.shape
+    offsets = np.arange(-3, 4)
+    window = np.clip(rows[:, None] + offsets, 0, high - 1)
+    values = covered[window, np.arange(strips)[:, None]] - 0.02 * abs(offsets)
+    # The middle of the plateau.
+    top = values >= values.max(1, keepdims=True) - 0.1
+    rows = rows + np.rint((top * offsets).sum(1) / top.sum(1)).astype(int)
+    rows = np.clip(rows, 0, high - 1)
+    on = values.max(1) >= COVERED - 0.05
+    filled = ndimage.binary_closing(np.pad(on, 2), np.ones(3))[2:-2] | on
+    labels, count = ndimage.label(filled)
+    for (stretch,) in ndimage.find_objects(labels, count):
+        length = stretch.stop - stretch.start
+        if length < max(SHORTEST * strips, 5):
+            continue
+        columns = np.arange(stretch.start * strip, min(mask.shape[1], stretch.stop * strip))
+        centres = (np.arange(strips) + 0.5) * strip
+        at = np.rint(np.interp(columns, centres[filled], rows[filled])).astype(int)
+        thickness = _thickness_at(mask, at, columns)
+        if 0 < thickness * THIN < length * strip:
+            if stretch.start <= 1:
+                columns, at = _extended(columns, at, 0)
+            if stretch.stop >= strips - 1:
+                columns, at = _extended(columns, at, mask.shape[1])
+            yield Line(columns, at, thickness)
 
 
-def _closed(mask: Mask, gap: int) -> Mask:
-    """Fill horizontal gaps of less than ``gap`` pixels."""
-    open_ = _opened(~mask, gap)
-    inside = np.logical_or.accumulate(mask, axis=1) & np.logical_or.accumulate(mask[:, ::-1], axis=1)[:, ::-1]
-    closed: Mask = inside & ~open_
-    return closed
+def _extended(
+    columns: NDArray[np.int64], rows: NDArray[np.int64], end: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return a line that goes on to the edge of the page."""
+    if end == 0:
+        more = np.arange(0, columns[0])
+        return np.concatenate([more, columns]), np.concatenate([np.full(len(more), rows[0]), rows])
+    more = np.arange(columns[-1] + 1, end)
+    return np.concatenate([columns, more]), np.concatenate([rows, np.full(len(more), rows[-1])])
 
 
-def _thickness(mask: Mask) -> np.ndarray[tuple[int, ...], np.dtype[np.int16]]:
+def _thickness_at(mask: Mask, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> int:
+    """Return the thickness of a line given by its pixels, 0 if there is none.
+
+    A line has no gaps and, but for what crosses it, one thickness; a row of digits has neither.
+    """
+    reach = np.arange(-THICKEST, THICKEST + 1)
+    window = np.clip(rows[:, None] + reach, 0, mask.shape[0] - 1)
+    ink = mask[window, columns[:, None]]
+    middle = ink[:, THICKEST - 1 : THICKEST + 2]
+    inked = middle.any(1)
+    if inked.mean() < UNBROKEN:
+        return 0
+    # Measure from the inked pixel that is nearest to the middle.
+    at = THICKEST + np.where(middle[:, 1], 0, np.where(middle[:, 0], -1, 1))
+    position = np.arange(2 * THICKEST + 1)[None]
+    up = np.where(~ink & (position < at[:, None]), position, -1).max(1)
+    down = np.where(~ink & (position > at[:, None]), position, 2 * THICKEST + 1).min(1)
+    lengths = (down - up - 1)[inked]
+    thickness = int(np.percentile(lengths, 25))
+    return thickness if (lengths <= thickness + 2).mean() > EVEN else 0
+
+
+def _run_lengths(mask: Mask) -> NDArray[np.int16]:
     """Return the length of the vertical run of ink at each pixel (h, w), 0 where there is none."""
-    padded = np.pad(mask, ((1, 1), (0, 0)))
-    ends = np.diff(padded.astype(np.int8), axis=0).T
-    starts, stops = np.nonzero(ends.ravel() == 1)[0], np.nonzero(ends.ravel() == -1)[0]
-    marks = np.zeros(ends.size + 1, np.int16)
+    ends = np.diff(np.pad(mask, ((1, 1), (0, 0))).astype(np.int8), axis=0).T
+    ends = ends.ravel()
+    starts, stops = np.flatnonzero(ends == 1), np.flatnonzero(ends == -1)
+    marks = np.zeros(ends.size, np.int16)
     lengths = (stops - starts).astype(np.int16)
     marks[starts] = lengths
     marks[stops] -= lengths
-    inside = marks[:-1].cumsum(dtype=np.int16).reshape(ends.shape)
+    inside = marks.cumsum(dtype=np.int16).reshape(mask.shape[1], mask.shape[0] + 1)
     return inside[:, :-1].T

@@ -59,6 +59,8 @@ class Parts:
 
     crossed: list[float]
     """Ink that each of the K cuts crosses, in widths of the stroke."""
+    height: float
+    """Pixels, of a digit of this line."""
     between: dict[tuple[int, int], Segment]
     """What may be one digit from a cut to another; (0, K + 1) is the whole."""
 
@@ -78,8 +80,8 @@ def segments(grey: Grey) -> list[Segment]:
 
 def _lines(ink: PageInk) -> list[tuple[list[Blob], float]]:
     """Return the lines of a page and the height of their digits."""
-    mask = without_rules(ink.mask)
-    blobs = blobs_of(PageInk(ink.darkness, mask, ink.level, ink.factor))
+    mask = without_rules(ink.mask, ink.faint)
+    blobs = blobs_of(replace(ink, mask=mask))
     blobs = without_faint(without_borders(blobs, mask.shape), ink)
     blobs = joined(without_specks(blobs, ink.factor), typical_height(blobs))
     blobs = [blob for blob in blobs if blob.height * ink.factor >= 8]
@@ -99,7 +101,7 @@ def _segment(grey: Grey, page: PageInk, blob: Blob, line: int, height: float) ->
     if found is None:
         return whole
     between = {ends: Segment(*_cut_out(grey, page, part), line) for ends, part in found.parts.items()}
-    return replace(whole, parts=Parts(found.crossed, between))
+    return replace(whole, parts=Parts(found.crossed, height * page.factor, between))
 
 
 def _cut_out(grey: Grey, page: PageInk, blob: Blob) -> tuple[Box, Ink]:
