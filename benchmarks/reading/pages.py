@@ -116,7 +116,8 @@ def _taken(
     if kind == "noise":
         return paper.specks(random, picture + paper.noise(random, picture.shape)), None
     if kind == "blackboard":
-        return 255 - picture * random.uniform(0.75, 0.95) + random.normal(0, 4, picture.shape), None
+        dark = 255 - picture * random.uniform(0.75, 0.95) + random.normal(0, 4, picture.shape)
+        return dark.astype(np.float32), None
     if kind != "photo":
         return ndimage.gaussian_filter(picture, random.uniform(0, 0.7)), None
     high, wide = picture.shape
@@ -132,7 +133,9 @@ def _taken(
     )
     noisy = np.asarray(image, np.float32) + random.normal(0, random.uniform(2, 6), picture.shape)
     file = io.BytesIO()
-    Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(file, "jpeg", quality=int(random.integers(35, 90)))
+    Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(
+        file, "jpeg", quality=int(random.integers(35, 90))
+    )
     return np.asarray(Image.open(file), np.float32), there
 
 

@@ -12,8 +12,8 @@ Shape = tuple[int, int]
 
 def plain(random: np.random.Generator, shape: Shape) -> Luminance:
     """Return even paper with a slight grain."""
-    paper = np.full(shape, random.uniform(205, 250), np.float32)
-    return paper + random.normal(0, random.uniform(0.5, 2), shape).astype(np.float32)
+    paper = random.normal(random.uniform(205, 250), random.uniform(0.5, 2), shape)
+    return paper.astype(np.float32)
 
 
 def light(random: np.random.Generator, shape: Shape) -> Luminance:
@@ -29,7 +29,8 @@ def light(random: np.random.Generator, shape: Shape) -> Luminance:
     )
     softness = max(shape) * random.uniform(0.003, 0.04)
     shadow = 1 / (1 + np.exp(np.clip(-distance / softness, -50, 50)))
-    return np.float32(1) * factor * (1 - random.uniform(0.15, 0.45) * shadow)
+    shaded: Luminance = (factor * (1 - random.uniform(0.15, 0.45) * shadow)).astype(np.float32)
+    return shaded
 
 
 def noise(random: np.random.Generator, shape: Shape) -> Luminance:
@@ -39,7 +40,8 @@ def noise(random: np.random.Generator, shape: Shape) -> Luminance:
     drawn = random.laplace(0, sigma / 1.4, shape) if heavy else random.normal(0, sigma, shape)
     blotches = random.normal(0, 1, (shape[0] // 6 + 2, shape[1] // 6 + 2))
     blotches = ndimage.zoom(blotches, 6, order=1)[: shape[0], : shape[1]] * random.uniform(0, 3)
-    return (drawn + blotches).astype(np.float32)
+    both: Luminance = (drawn + blotches).astype(np.float32)
+    return both
 
 
 def specks(random: np.random.Generator, picture: Luminance) -> Luminance:

@@ -60,7 +60,7 @@ class Writer:
         if not len(rows):
             return self.digit()
         alpha = alpha[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-        return int(self.split.labels[index]), alpha
+        return int(self.split.labels[index]), alpha.astype(np.float32)
 
     def broken(self, alpha: Alpha) -> Alpha:
         """Return a digit with a gap across it, of at most a tenth of its height."""
@@ -110,7 +110,8 @@ class Writer:
         ink = np.zeros(shape, np.float32)
         for _ in self.write(ink, "other side"):
             pass
-        return ndimage.gaussian_filter(ink[:, ::-1], self.height * 0.03)
+        blurred: Alpha = ndimage.gaussian_filter(ink[:, ::-1], self.height * 0.03)
+        return blurred
 
     def boxes(self, shape: tuple[int, int]) -> NDArray[np.float32]:
         """Return what the lines of a table leave of the brightness."""

@@ -2,58 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
-from under20k.data.images.digit_image import digit_image
 from under20k.data.images.segment import Parts, Segment
 
-Probabilities = Callable[[NDArray[np.uint8]], NDArray[np.float64]]
-"""Takes images (N, 28, 28) to probabilities (N, 10)."""
+Ends = tuple[int, int]
+"""The cuts between which a part lies."""
 
-CUT, CROSSED, WIDE, NARROW = 0.15, 0.2, 2.2, 0.5
-"""What a cut costs, and each width of the stroke that it crosses beyond one; a digit too wide or too narrow."""
-WIDEST, NARROWEST = 0.9, 0.2
+CUT, CROSSED = 0.3, 0.2
+"""What a cut costs, and what each width of the stroke costs that it crosses beyond one."""
+WIDEST, WIDE = 0.9, 2.0
+"""Width of a digit, as a fraction of its height, above which width costs, and how much."""
+NARROWEST, NARROW = 0.3, 0.7
+"""The same for a narrow one. Costs are differences of the logarithm of a probability."""
 
 
-def choose(found: list[Segment], probabilities: Probabilities) -> list[Segment]:
-    """Return segments without parts: each as it is, or the parts that the classifier believes most."""
-    parts = [part for segment in found if segment.parts for part in segment.parts.between.values()]
-    if not parts:
-        return found
-    believed = iter(np.log(probabilities(np.stack([digit_image(part.ink) for part in parts])).max(1)))
-    chosen: list[Segment] = []
+def candidates(found: list[Segment]) -> list[Segment]:
+    """Return all that a classifier has to judge: segments, and in place of those with parts these parts."""
+    return [
+        each
+        for segment in found
+        for each in (segment.parts.between.values() if segment.parts else (segment,))
+    ]
+
+
+def chosen(found: list[Segment], probabilities: NDArray[np.float64]) -> list[int]:
+    """Return which of the ``candidates`` are the digits, as indices in reading order.
+
+    ``probabilities`` (N, 10) are those of the candidates' digits.
+    """
+    belief = np.log(np.maximum(probabilities.max(1, initial=0), 1e-12))
+    indices, start = [], 0
     for segment in found:
         if segment.parts is None:
-            chosen.append(segment)
+            indices.append(start)
+            start += 1
             continue
-        belief = {ends: float(next(believed)) for ends in segment.parts.between}
-        chosen += [replace(segment.parts.between[ends]) for ends in best(segment.parts, belief)]
-    return chosen
+        number = {ends: start + step for step, ends in enumerate(segment.parts.between)}
+        way = best(segment.parts, {ends: float(belief[index]) for ends, index in number.items()})
+        indices += [number[ends] for ends in way]
+        start += len(number)
+    return indices
 
 
-def best(parts: Parts, belief: dict[tuple[int, int], float]) -> list[tuple[int, int]]:
-    """Return the parts that together are the most likely reading, by the logarithms of their probabilities."""
+def best(parts: Parts, belief: dict[Ends, float]) -> list[Ends]:
+    """Return the parts, from left to right, that together are the most likely reading.
+
+    ``belief`` is the logarithm of the probability of each part's digit.
+    """
     last = len(parts.crossed) + 1
-    scores = {0: (0.0, [])}
-    ways: dict[int, tuple[float, list[tuple[int, int]]]] = dict(scores)
+    ways: dict[int, tuple[float, list[Ends]]] = {0: (0.0, [])}
     for stop in range(1, last + 1):
         price = CUT + CROSSED * max(0.0, parts.crossed[stop - 1] - 1) if stop < last else 0.0
-        options = [
-            (ways[start][0] + belief[start, stop] - _odd(parts.between[start, stop], parts.height) - price,
-             [*ways[start][1], (start, stop)])
-            for start in range(stop)
-            if start in ways and (start, stop) in belief
-        ]
+        options = []
+        for start in range(stop):
+            if start in ways and (start, stop) in belief:
+                score, way = ways[start]
+                score += belief[start, stop] - _odd(parts.between[start, stop], parts.height) - price
+                options.append((score, [*way, (start, stop)]))
         if options:
             ways[stop] = max(options)
     return ways[last][1]
 
 
-def _odd(part: Segment, high: float) -> float:
-    """Return how much less likely the width of a part makes it, in a line ``high`` pixels high."""
-    ratio = part.ink.shape[1] / max(part.ink.shape[0], 0.8 * high)
+def _odd(part: Segment, height: float) -> float:
+    """Return what the width of a part costs in a line whose digits are ``height`` pixels high."""
+    high, wide = part.box.bottom - part.box.top, part.box.right - part.box.left
+    ratio = wide / max(high, 0.8 * height)
     return WIDE * max(0.0, ratio - WIDEST) + NARROW * max(0.0, NARROWEST - ratio)

@@ -18,7 +18,9 @@ from PIL import Image
 
 from under20k.data.images.decode import Grey, UnreadablePicture, decode
 from under20k.data.images.digit_image import digit_image
-from under20k.data.images.segment import Box, segments
+from under20k.data.images.segment import Segment, segments
+from under20k.deploy.believe import believed
+from under20k.deploy.choose import candidates, chosen
 from under20k.deploy.digit import Digit, Digits
 from under20k.deploy.evaluator import softmax
 from under20k.deploy.model import Model, as_model
@@ -42,10 +44,12 @@ LARGE_BYTES = 1 << 16
 class Found:
     """What may be digits in one picture."""
 
-    places: list[tuple[Box, int]]
-    """Box and line of each."""
-    images: list[NDArray[np.uint8]]
-    """(28, 28) each."""
+    segments: Sequence[Segment] = ()
+    """In reading order; some may be one digit or several that touch."""
+    candidates: Sequence[Segment] = ()
+    """All that ``choose`` chooses from."""
+    images: Sequence[NDArray[np.uint8]] = ()
+    """(28, 28) of each candidate."""
     size: tuple[int, int] = (0, 0)
     """Width and height of the upright picture, in pixels."""
     fault: str = ""
@@ -102,9 +106,9 @@ def read_all(pictures: Iterable[Picture], model: Model, *, threads: int | None =
                     return _found(picture)
             return _found(picture)
         except UserError as error:
-            return Found([], [], fault=str(error))
+            return Found(fault=str(error))
         except Exception as error:  # a decoder's own: one file must not end the reading of the others
-            return Found([], [], fault=f"{_name(picture)} cannot be read: {unforeseen(error)}")
+            return Found(fault=f"{_name(picture)} cannot be read: {unforeseen(error)}")
 
     def flushed() -> Iterator[Reading]:
         for (picture, found), digits in zip(
@@ -149,8 +153,9 @@ def _found(picture: Picture) -> Found:
     """Return what may be digits in a picture. Raises UnreadablePicture."""
     grey = luminance(picture)
     found = segments(grey)
-    images = [digit_image(segment.ink) for segment in found]
-    return Found([(segment.box, segment.line) for segment in found], images, (grey.shape[1], grey.shape[0]))
+    options = candidates(found)
+    images = [digit_image(segment.ink) for segment in options]
+    return Found(found, options, images, (grey.shape[1], grey.shape[0]))
 
 
 def _recognised(found: Sequence[Found], model: Model) -> list[Digits]:
@@ -159,35 +164,33 @@ def _recognised(found: Sequence[Found], model: Model) -> list[Digits]:
     if not images:
         return [Digits() for _ in found]
     probabilities = softmax(model.logits(np.stack(images)), model.temperature)
-    believed = probabilities.max(1) >= model.threshold
-    order = probabilities.argsort(1)[:, ::-1]
-    rows = zip(images, probabilities, order[:, :2].tolist(), believed.tolist(), strict=True)
+    ends = np.cumsum([len(each.images) for each in found])
     return [
-        Digits(
-            _digit(place, *row)
-            for place, row in zip(each.places, islice(rows, len(each.places)), strict=True)
-        )
-        for each in found
+        _digits(each, own, model.threshold)
+        for each, own in zip(found, np.split(probabilities, ends[:-1]), strict=True)
     ]
 
 
-def _digit(
-    place: tuple[Box, int],
-    image: NDArray[np.uint8],
-    probabilities: NDArray[np.float64],
-    order: Sequence[int],
-    believed: bool,
-) -> Digit:
-    best, second = order
-    return Digit(
-        value=best if believed else None,
-        probability=float(probabilities[best]),
-        runner_up=second,
-        runner_up_probability=float(probabilities[second]),
-        box=place[0],
-        line=place[1],
-        image=image,
-        likeliest=best,
+def _digits(found: Found, probabilities: NDArray[np.float64], threshold: float) -> Digits:
+    """Return the digits of one picture, of the probabilities (N, 10) of its candidates."""
+    kept = chosen(found.segments, probabilities)
+    if not kept:
+        return Digits()
+    images, probabilities = np.stack([found.images[index] for index in kept]), probabilities[kept]
+    order = probabilities.argsort(1)[:, ::-1]
+    rows = zip(kept, images, probabilities, order, believed(probabilities, images, threshold), strict=True)
+    return Digits(
+        Digit(
+            value=int(best) if is_digit else None,
+            probability=float(row[best]),
+            runner_up=int(second),
+            runner_up_probability=float(row[second]),
+            box=found.candidates[index].box,
+            line=found.candidates[index].line,
+            image=image,
+            likeliest=int(best),
+        )
+        for index, image, row, (best, second, *_), is_digit in rows
     )
 
 

@@ -23,11 +23,11 @@ class Blob:
 
     @property
     def height(self) -> int:
-        return self.mask.shape[0]
+        return len(self.mask)
 
     @property
     def width(self) -> int:
-        return self.mask.shape[1]
+        return int(self.mask.shape[1])
 
     @property
     def bottom(self) -> int:
@@ -43,7 +43,7 @@ class Blob:
 
     @property
     def size(self) -> int:
-        return max(self.mask.shape)
+        return max(self.height, self.width)
 
 
 def cropped(top: int, left: int, mask: Mask, level: float) -> Blob:
@@ -77,6 +77,8 @@ def blobs_of(ink: PageInk) -> list[Blob]:
         if areas[label] < smallest or place is None:
             continue
         mask = labels[place] == label
+        if ink.outside[place][mask].any():
+            continue
         darkness = ink.darkness[place][mask]
         level = float(np.percentile(darkness, 80))
         found.append(Blob(place[0].start, place[1].start, mask, level))

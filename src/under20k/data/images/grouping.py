@@ -60,7 +60,7 @@ def _cost(one: Blob, other: Blob, height: float) -> float:
 
 def _gap(one: Blob, other: Blob) -> float:
     """Return the distance in pixels between the nearest ink of two blobs."""
-    points = [np.argwhere(_outline(blob)) + (blob.top, blob.left) for blob in (one, other)]
+    points = [np.argwhere(_outline(blob)) + np.array([blob.top, blob.left]) for blob in (one, other)]
     first, second = (each[:: max(1, len(each) // 200)] for each in points)
     difference = first[:, None] - second[None]
     return float(np.sqrt((difference.astype(float) ** 2).sum(2).min()))

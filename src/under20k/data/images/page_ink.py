@@ -33,8 +33,8 @@ class PageInk:
     """(h, w): what is ink, lines and specks included."""
     faint: Mask
     """(h, w): that, and what is fainter, such as the lines of paper."""
-    level: float
-    """Darkness of the page's full ink."""
+    outside: Mask
+    """(h, w): what is no paper, such as a scan's dark border; ink that touches it is none."""
     factor: int
     """The picture is this many times larger."""
 
@@ -44,11 +44,11 @@ def page_ink(grey: Grey) -> PageInk:
     factor = -(-max(grey.shape) // WORKING_SIDE)
     small = _without_specks(_reduced(grey, factor))
     small = small if _is_dark_on_light(small) else 255 - small
-    darkness, noise = _darkness(small)
-    level, local = _levels(darkness, noise)
+    darkness, noise, outside = _darkness(small)
     lowest = max(5 * noise, FAINTEST)
-    mask = darkness > np.maximum(local * 0.4, lowest)
-    return PageInk(darkness, mask, darkness > max(4 * noise, 0.7 * FAINTEST), level, factor)
+    mask = darkness > np.maximum(_levels(darkness, noise) * 0.4, lowest)
+    faint = darkness > max(4 * noise, 0.7 * FAINTEST)
+    return PageInk(darkness, mask | outside, faint | outside, outside, factor)
 
 
 def _reduced(grey: Grey, factor: int) -> Grey:
@@ -110,8 +110,8 @@ def _is_dark_on_light(grey: Grey) -> bool:
     return dark >= light
 
 
-def _darkness(grey: Grey) -> tuple[Grey, float]:
-    """Return the fraction of the paper's light that is missing at each pixel, and the noise in it."""
+def _darkness(grey: Grey) -> tuple[Grey, float, Mask]:
+    """Return the fraction of the paper's light that is missing at each pixel, the noise in it, and no paper."""
     side = _block_side(grey.shape)
     blocks = _blocks(grey, side)
     blocks = ndimage.median_filter(blocks, 3, mode="nearest")
@@ -120,8 +120,8 @@ def _darkness(grey: Grey) -> tuple[Grey, float]:
     light = closed[reach:-reach, reach:-reach]
     light = ndimage.uniform_filter(light, 3, mode="nearest")
     typical = float(np.percentile(light, 75))
-    light = np.maximum(_enlarged(light, side, grey.shape), 1)
-    darkness = 1 - grey / light
+    light = np.maximum(_enlarged(light, side, grey.shape), 1).astype(np.float32, copy=False)
+    darkness: Grey = 1 - grey / light
     sample = darkness[::3, ::3]
     for _ in range(3):
         middle = float(np.median(sample))
@@ -132,12 +132,13 @@ def _darkness(grey: Grey) -> tuple[Grey, float]:
         darkness = ndimage.gaussian_filter(darkness, 0.8)
         noise = noise * 0.4
     np.clip(darkness, 0, 1, out=darkness)
-    darkness[light < DARK_PAPER * typical] = 0
-    return darkness, noise
+    outside = light < DARK_PAPER * typical
+    darkness[outside] = 0
+    return darkness, noise, outside
 
 
-def _levels(darkness: Grey, noise: float) -> tuple[float, Grey]:
-    """Return the darkness of full ink: the page's, and at each pixel that of the darkest ink near it."""
+def _levels(darkness: Grey, noise: float) -> Grey:
+    """Return the darkness of full ink near each pixel (h, w)."""
     side = _block_side(darkness.shape)
     smooth = ndimage.uniform_filter(darkness, 3, mode="nearest") if min(darkness.shape) > 60 else darkness
     smooth = np.pad(smooth, [(0, -length % side) for length in smooth.shape])
@@ -147,4 +148,4 @@ def _levels(darkness: Grey, noise: float) -> tuple[float, Grey]:
     level = float(np.percentile(inked, 90)) if inked.size else 0.0
     near = ndimage.maximum_filter(peaks, max(3, 40 // side) | 1, mode="nearest")
     near = np.clip(near, 0.5 * level, None)
-    return level, _enlarged(near.astype(np.float32), side, darkness.shape)
+    return _enlarged(near.astype(np.float32), side, darkness.shape)

@@ -75,15 +75,15 @@ def _lines(mask: Mask) -> Iterator[Line]:
     slopes = np.arange(-STEEPEST, STEEPEST + STEP / 2, STEP)
     middle = (strips - 1) / 2
     scores = np.zeros((len(slopes), high), np.int16)
-    for number, slope in enumerate(slopes):
+    for scored, slope in zip(scores, slopes, strict=True):
         for index in range(strips):
             shift = round(slope * strip * (index - middle))
             if shift >= 0:
-                scores[number, : high - shift] += near[shift:, index]
+                scored[: high - shift] += near[shift:, index]
             else:
-                scores[number, -shift:] += near[:shift, index]
+                scored[-shift:] += near[:shift, index]
     for _ in range(LINES):
-        number, row = np.unravel_index(int(scores.argmax()), scores.shape)
+        number, row = divmod(int(scores.argmax()), high)
         if scores[number, row] < max(SHORTEST * strips, 5):
             return
         scores[:, max(0, row - 4) : row + 5] = 0

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from under20k.data.images.blobs import (
     Blob,
@@ -46,7 +45,7 @@ class Segment:
 
     box: Box
     ink: Ink
-    """(H, W), of the box."""
+    """(H, W), of the box; in pictures of more than 2,048 pixels a whole fraction of its size."""
     line: int
     """Line of the page, counted from 0."""
     parts: Parts | None = None
@@ -119,12 +118,6 @@ def _cut_out(grey: Grey, page: PageInk, blob: Blob) -> tuple[Box, Ink]:
     wide[:, :-1] |= wide[:, 1:]
     darkness = page.darkness[rows, columns]
     ink = np.where(wide, np.clip(darkness / max(blob.level, 1e-3), 0, 1), 0) * 255
-    if page.factor > 1:
-        ink = np.asarray(
-            Image.fromarray(ink.astype(np.float32)).resize(
-                (ink.shape[1] * page.factor, ink.shape[0] * page.factor), Image.Resampling.BILINEAR
-            )
-        )
     box = Box(*(side * page.factor for side in (columns.start, rows.start, columns.stop, rows.stop)))
     box = Box(box.left, box.top, min(box.right, grey.shape[1]), min(box.bottom, grey.shape[0]))
-    return box, ink[: box.bottom - box.top, : box.right - box.left].astype(np.float32)
+    return box, ink.astype(np.float32)

@@ -85,6 +85,6 @@ def _slope(x: NDArray[np.float64], y: NDArray[np.float64], heights: NDArray[np.f
         start = np.array(starts) - np.array(rows) * constant
         design = np.stack([np.ones_like(start), start], 1) * np.sqrt(weight)[:, None]
         fitted = np.linalg.lstsq(design, slopes * np.sqrt(weight), rcond=None)[0]
-        if abs(fitted[1]) * np.ptp(start) < 0.08:
+        if abs(fitted[1]) * np.ptp(start) < 0.25:
             constant, by_row = float(fitted[0]), float(fitted[1])
     return _Slope(constant, by_row)
