@@ -9,6 +9,11 @@ from scipy import ndimage
 
 from under20k.data.images.page_ink import Mask, PageInk
 
+FAINTEST_PAGE = 0.18
+"""Darkness of the ink of a page at least."""
+SOFT_PAGE, SOFT = 0.4, 3.5
+"""Ink that is fainter than the first and whose edges are softer than so many pixels shows through."""
+
 
 @dataclass(frozen=True, eq=False)
 class Blob:
@@ -131,9 +136,19 @@ def without_faint(blobs: list[Blob], ink: PageInk) -> list[Blob]:
     if not large:
         return []
     level = float(np.percentile(large, 85))
-    if level < 0.2:
+    if level < FAINTEST_PAGE or (level < SOFT_PAGE and _softness(blobs, ink) > SOFT):
         return []
     return [blob for blob in blobs if blob.level >= 0.45 * level]
+
+
+def _softness(blobs: list[Blob], ink: PageInk) -> float:
+    """Return over how many pixels ink fades out at the edge of a stroke: the median over the blobs."""
+    found = []
+    for blob in blobs:
+        darkness = ink.darkness[blob.top : blob.bottom, max(0, blob.left - 3) : blob.right + 3]
+        if blob.height * ink.factor >= 8 and darkness.shape[1] > 3:
+            found.append(blob.level / max(float(abs(darkness[:, 2:] - darkness[:, :-2]).max()) / 2, 1e-6))
+    return float(np.median(found)) if found else 0.0
 
 
 def without_specks(blobs: list[Blob], factor: int) -> list[Blob]:

@@ -19,6 +19,8 @@ CLOSED = 72
 """Pixels, at the working size: what is narrower is no paper, so it bounds the width of a stroke."""
 FAINTEST = 0.12
 """Fraction of the paper's light that ink takes away at least."""
+ALONG = 0.15
+"""Fraction of a page's edge along which solid ink is none, but a shade."""
 DARK_PAPER = 0.35
 """Where the paper is darker than this fraction of the page's typical light there is none: a scan's border."""
 
@@ -48,7 +50,8 @@ def page_ink(grey: Grey) -> PageInk:
     lowest = max(5 * noise, FAINTEST)
     mask = darkness > np.maximum(_levels(darkness, noise) * 0.4, lowest)
     faint = darkness > max(4 * noise, 0.7 * FAINTEST)
-    return PageInk(darkness, mask | outside, faint | outside, outside, factor)
+    outside |= _shades(faint)
+    return PageInk(darkness, mask | outside, faint, outside, factor)
 
 
 def _reduced(grey: Grey, factor: int) -> Grey:
@@ -107,7 +110,7 @@ def _is_dark_on_light(grey: Grey) -> bool:
     limit = max(20, 5 * typical)
     dark = float(-differs[differs < -limit].sum())
     light = float(differs[differs > limit].sum())
-    return dark >= light
+    return light <= 1.6 * dark
 
 
 def _darkness(grey: Grey) -> tuple[Grey, float, Mask]:
@@ -133,8 +136,28 @@ def _darkness(grey: Grey) -> tuple[Grey, float, Mask]:
         noise = noise * 0.4
     np.clip(darkness, 0, 1, out=darkness)
     outside = light < DARK_PAPER * typical
-    darkness[outside] = 0
+    if outside.any():
+        darkness[outside] = 0
+        near = ndimage.maximum_filter(outside[::side, ::side], 5)
+        near = near.repeat(side, 0).repeat(side, 1)[: grey.shape[0], : grey.shape[1]]
+        outside |= near & (grey < 0.6 * typical)
     return darkness, noise, outside
+
+
+def _shades(faint: Mask) -> Mask:
+    """Return what is solid and runs along an edge of the page: the table under it, a shadow, a scan's border."""
+    shades = np.zeros_like(faint)
+    side = 4
+    if min(faint.shape) < 16 * side:
+        return shades
+    blocks = _blocks(faint.astype(np.float32), side) > 0.75
+    labels, _ = ndimage.label(blocks)
+    for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
+        long = np.flatnonzero(np.bincount(edge)[1:] > ALONG * len(edge)) + 1
+        for label in long:
+            own = ndimage.maximum_filter(labels == label, 5).repeat(side, 0).repeat(side, 1)
+            shades |= own[: faint.shape[0], : faint.shape[1]] & faint
+    return shades
 
 
 def _levels(darkness: Grey, noise: float) -> Grey:

@@ -47,12 +47,14 @@ def without_rules(mask: Mask, faint: Mask) -> Mask:
         length: NDArray[np.int16] | None = None
         for line in _lines(theirs):
             length = _run_lengths(ours) if length is None else length
-            reach = line.thickness // 2 + 2
+            own = length[line.rows, line.columns]
+            limit = min(line.thickness, int(np.percentile(own[own > 0], 40)) if own.any() else 0) + 1
+            reach = line.thickness // 2 + 1
             for offset in range(-reach, reach + 1):
                 rows = line.rows + offset
                 inside = (rows >= 0) & (rows < ours.shape[0])
                 at = rows[inside], line.columns[inside]
-                result[at] &= length[at] > line.thickness + 2
+                result[at] &= length[at] > limit
     return rest
 
 
@@ -92,7 +94,10 @@ def _lines(mask: Mask) -> Iterator[Line]:
 
 
 def _line(mask: Mask, covered: NDArray[np.float32], rows: NDArray[np.int64], strip: int) -> Iterator[Line]:
-    """Yield the pieces of a line, given about where it runs in each strip, that are long and thin enough."""
+    """Yield the pieces of a line, given about where it runs in each strip, that are long and thin enough.
+
+    Each is cleared from ``covered``, so that no other slope finds it again.
+    """
     high, strips = covered.shape
     offsets = np.arange(-3, 4)
     window = np.clip(rows[:, None] + offsets, 0, high - 1)
@@ -118,6 +123,9 @@ def _line(mask: Mask, covered: NDArray[np.float32], rows: NDArray[np.int64], str
             if stretch.stop >= strips - 1:
                 columns, at = _extended(columns, at, mask.shape[1])
             yield Line(columns, at, thickness)
+            for offset in range(-2, 3):
+                taken = np.clip(rows[stretch] + offset, 0, high - 1)
+                covered[taken, np.arange(stretch.start, stretch.stop)] = 0
 
 
 def _extended(
@@ -150,7 +158,7 @@ def _thickness_at(mask: Mask, rows: NDArray[np.int64], columns: NDArray[np.int64
     down = np.where(~ink & (position > at[:, None]), position, 2 * THICKEST + 1).min(1)
     lengths = (down - up - 1)[inked]
     thickness = int(np.percentile(lengths, 25))
-    return thickness if (lengths <= thickness + 2).mean() > EVEN else 0
+    return thickness if (lengths <= thickness + 1 + thickness // 4).mean() > EVEN else 0
 
 
 def _run_lengths(mask: Mask) -> NDArray[np.int16]:
