@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +20,7 @@ NARROWEST, NARROW = 0.3, 0.7
 """The same for a narrow one. Costs are differences of the logarithm of a probability."""
 
 
-def candidates(found: list[Segment]) -> list[Segment]:
+def candidates(found: Sequence[Segment]) -> list[Segment]:
     """Return all that a classifier has to judge: segments, and in place of those with parts these parts."""
     return [
         each
@@ -27,7 +29,7 @@ def candidates(found: list[Segment]) -> list[Segment]:
     ]
 
 
-def chosen(found: list[Segment], probabilities: NDArray[np.float64]) -> list[int]:
+def chosen(found: Sequence[Segment], probabilities: NDArray[np.float64]) -> list[int]:
     """Return which of the ``candidates`` are the digits, as indices in reading order.
 
     ``probabilities`` (N, 10) are those of the candidates' digits.

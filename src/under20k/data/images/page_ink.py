@@ -114,7 +114,7 @@ def _is_dark_on_light(grey: Grey) -> bool:
 
 
 def _darkness(grey: Grey) -> tuple[Grey, float, Mask]:
-    """Return the fraction of the paper's light that is missing at each pixel, the noise in it, and no paper."""
+    """Return the fraction of the paper's light missing at each pixel, the noise in it, and no paper."""
     side = _block_side(grey.shape)
     blocks = _blocks(grey, side)
     blocks = ndimage.median_filter(blocks, 3, mode="nearest")
@@ -145,7 +145,7 @@ def _darkness(grey: Grey) -> tuple[Grey, float, Mask]:
 
 
 def _shades(faint: Mask) -> Mask:
-    """Return what is solid and runs along an edge of the page: the table under it, a shadow, a scan's border."""
+    """Return what is solid along an edge of the page: the table under it, a shadow, the border of a scan."""
     shades = np.zeros_like(faint)
     side = 4
     if min(faint.shape) < 16 * side:
