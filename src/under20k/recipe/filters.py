@@ -126,7 +126,8 @@ def bilevel(images: Images) -> Images:
 def stretched(images: Images) -> Images:
     """Return images (n, S, S) at full contrast: their values times 255 / the image's largest, rounded."""
     pixels, largest = images.astype(np.int32), np.maximum(_largest(images), 1)
-    return ((2 * 255 * pixels + largest) // (2 * largest)).astype(np.uint8)
+    values: Images = ((2 * 255 * pixels + largest) // (2 * largest)).astype(np.uint8)
+    return values
 
 
 def _largest(images: Images) -> NDArray[np.int32]:
