@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from importlib import import_module
 from time import perf_counter
 
 import numpy as np
@@ -14,6 +13,7 @@ from under20k.data import Mnist, Split
 from under20k.data.events import ignore
 from under20k.engine.base import Divergence, Engine
 from under20k.engine.evaluation import evaluate
+from under20k.recipe.drawn import drawn_digits
 from under20k.recipe.limits import DRAWN_IMAGES
 from under20k.recipe.plan import epoch_plan
 from under20k.recipe.recipe import Recipe
@@ -81,10 +81,3 @@ def training_images(
         np.concatenate(pair) for pair in zip((training.images, training.labels), drawn, strict=True)
     )
     return images, labels
-
-
-def drawn_digits(count: int, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return so many digits drawn with ``seed`` and their labels."""
-    drawn: tuple[NDArray[np.uint8], NDArray[np.uint8]]
-    drawn = import_module("under20k.recipe.drawn").drawn_digits(count, seed)
-    return drawn
