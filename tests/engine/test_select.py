@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from under20k.engine.base import Compute
+from under20k.engine.isa import unavailable
 from under20k.engine.machine import cores
-from under20k.engine.select import create, torch_device
+from under20k.engine.select import create, least_bytes, torch_device
 from under20k.errors import UserError
+from under20k.recipe.limits import DRAWN_IMAGES
 from under20k.recipe.named import MINIMAL
 from under20k.recipe.weights import initial_weights
 
@@ -104,3 +106,12 @@ def test_a_gpu_is_used_if_there_is_one(monkeypatch):
     assert torch_device("auto") == "cpu"
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert torch_device("auto") == torch_device("mps") == "mps"
+
+
+@pytest.mark.parametrize("engine", ["native", "torch"])
+def test_drawn_digits_need_memory_beside_mnist(engine):
+    if engine == "native" and (reason := unavailable()):
+        pytest.skip(reason)
+    plain, drawing = (least_bytes(engine, MINIMAL.with_changes(drawn_share=share)) for share in (0.0, 0.25))
+    # The training images are copied to one array with the drawn ones, which are there twice for a moment.
+    assert drawing - plain == (50_000 + 2 * DRAWN_IMAGES) * 28 * 28
