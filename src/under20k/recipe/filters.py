@@ -119,8 +119,8 @@ def _extremes(pixels: NDArray[np.int32], extreme: np.ufunc) -> tuple[NDArray[np.
 def bilevel(images: Images) -> Images:
     """Return images (n, S, S) in black and white: 255 above 3/8 of the image's largest value, 0 elsewhere."""
     pixels, largest = images.astype(np.int32), _largest(images)
-    ink: Images = np.where(8 * pixels > 3 * largest, 255, 0).astype(np.uint8)
-    return ink
+    black_and_white: Images = np.where(8 * pixels > 3 * largest, 255, 0).astype(np.uint8)
+    return black_and_white
 
 
 def stretched(images: Images) -> Images:
