@@ -1,5 +1,6 @@
-"""The step from ink to 28×28, written a second time from docs/digit-image.md alone: loops, no library's filter."""
+"""The step from ink to 28×28, written a second time from docs/digit-image.md alone, in plain loops."""
 
+import itertools
 import math
 
 import numpy as np
@@ -106,14 +107,14 @@ def total_of(plane):
 
 def narrow(source, small):
     height, width = len(small), len(small[0])
-    if height < 20 or width < 0.9 * height:
+    if height < 20 or width < 0.78 * height:
         return source, small
     framed = frame(small)
-    across = sum(abs(b - a) for row in framed for a, b in zip(row, row[1:], strict=False)) / 510
+    across = sum(abs(b - a) for row in framed for a, b in itertools.pairwise(row)) / 510
     columns = transpose(framed)
-    down = sum(abs(b - a) for row in columns for a, b in zip(row, row[1:], strict=False)) / 510
+    down = sum(abs(b - a) for row in columns for a, b in itertools.pairwise(row)) / 510
     run = total_of(small) / 255 / across
-    if across / height * (down / width) >= 1.1 or run <= 5:
+    if across / height * (down / width) >= 1.12 or run <= 5:
         return source, small
     source = average(source, len(source), max(1, math.floor(len(source[0]) * 5 / run + 0.5)))
     return source, reduce_to_20(source)

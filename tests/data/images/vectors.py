@@ -13,13 +13,13 @@ PATH = Path(__file__).with_name("vectors.json")
 
 
 def inks():
-    """Return inks of many sizes and kinds, uint8 (H, W): strokes thin and thick, blots, bitmaps, lone pixels."""
+    """Return inks of many sizes and kinds, uint8 (H, W): strokes, blots, bitmaps, a lone pixel."""
     rng = np.random.default_rng(20)
     found = [np.full((1, 1), 255), np.full((20, 20), 200), np.eye(28) * 255, np.ones((8, 3)) * 16]
-    for side, sigma, bitmap in [(s, b, k) for s in (8, 16, 28, 50) for b in (0.8, 1.5, 3) for k in (0, 1)]:
+    for side, sigma, bitmap in [(s, b, k) for s in (8, 16, 28, 40) for b in (0.8, 1.5, 3) for k in (0, 1)]:
         field = ndimage.gaussian_filter(rng.normal(size=(side, side - rng.integers(4))), sigma)
         found.append((field > field.mean()) * 255 if bitmap else np.clip(field / field.max(), 0, 1) * 255)
-    for height, width, thickness in ((40, 30, 1), (60, 60, 3), (100, 40, 12), (30, 90, 5), (140, 90, 30)):
+    for height, width, thickness in ((40, 30, 1), (60, 60, 3), (100, 40, 12), (30, 90, 5), (110, 90, 30)):
         ink = np.zeros((height, width))
         times = np.linspace(0, 2 * np.pi, 400)
         rows = (height - 1) * (0.5 + 0.4 * np.sin(times + rng.normal()))

@@ -19,8 +19,8 @@ WORKING_SIDE = 100
 """Longer side, in pixels, at which small ink is enlarged and thick ink is thinned."""
 MARGIN, ENLARGED_CROP = 3, 0.15
 """Background around ink that is enlarged, in pixels, and the crop's fraction afterwards."""
-SQUARE, LONE, RUN = 0.9, 1.1, 5.0
-"""Ink at least this wide for its height, of this many strokes at most, is narrowed to this run in pixels."""
+SQUARE, LONE, RUN = 0.78, 1.12, 5.0
+"""Ink at least this wide for its height, of less than so many strokes, is narrowed to this run in pixels."""
 WIDEST, THINNINGS, CONTOUR, CORE = 5.0, 2, 0.5, 0.6
 """Strokes wider than this, in pixels, are thinned at most so often; what is ink; what of its depth may go."""
 RIDGE = 240.0

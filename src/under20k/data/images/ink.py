@@ -69,7 +69,8 @@ def _polarity(grey: NDArray[np.float32], photograph: bool) -> tuple[bool, NDArra
     for order in (0, 1) if photograph else (0,):
         level = np.median(grey[border]) if order == 0 else _fitted(grey, border, order)(grey.shape)
         residual = grey - level
-        near = np.abs(residual) <= AGREEMENT * np.ptp(residual)
+        tolerance = AGREEMENT * float(np.ptp(residual))
+        near = np.abs(residual) <= (max(tolerance, LEVELS / 2) if photograph else tolerance)
         if near[border].mean() >= BACKGROUND_BORDER:
             return bool(residual[~near].sum() < 0), near
     # Strokes reach the border often. They cut the paper there into more pieces than they have themselves.
@@ -132,7 +133,8 @@ def _background(
     border = paper & _border(paper.shape)
     known = grey[border if border.sum() >= 3 else paper]
     if photograph and len(known) >= 12 and np.ptp(known) > 0:
-        return _fitted(grey, paper, order=2)(shape)
+        levels = grey[paper]  # which the surface must not leave where ink hides the paper
+        return np.clip(_fitted(grey, paper, order=2)(shape), levels.min(), levels.max())
     return np.full(shape, np.median(known), np.float32)
 
 
@@ -154,7 +156,8 @@ def _stretched(ink: Ink, paper: NDArray[np.bool_], photograph: bool) -> Ink:
     floor = NOISE * noise
     if full <= max(floor, LEVELS):
         return np.zeros_like(ink)
-    floor = max(floor, FAINTEST * full) if photograph else min(floor, FAINTEST * full)
+    if noise:
+        floor = max(floor, FAINTEST * full) if photograph else min(floor, FAINTEST * full)
     stretched = np.clip((ink - np.float32(floor)) * np.float32(255 / (full - floor)), 0, 255)
     return _without_specks(stretched) if photograph else stretched
 
