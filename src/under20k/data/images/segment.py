@@ -18,6 +18,7 @@ from under20k.data.images.blobs import (
 )
 from under20k.data.images.decode import Grey
 from under20k.data.images.grouping import joined
+from under20k.data.images.ink import ink_of
 from under20k.data.images.page_ink import PageInk, page_ink
 from under20k.data.images.rules import without_rules
 from under20k.data.images.text_lines import lines_of
@@ -89,8 +90,7 @@ def _lines(ink: PageInk) -> list[tuple[list[Blob], float]]:
 
 def _whole(grey: Grey) -> Segment:
     """Return the only digit of a picture."""
-    ink = 255 - grey if np.median(grey) > 127 else grey
-    return Segment(Box(0, 0, grey.shape[1], grey.shape[0]), ink.astype(np.float32), 0)
+    return Segment(Box(0, 0, grey.shape[1], grey.shape[0]), ink_of(grey), 0)
 
 
 def _segment(grey: Grey, page: PageInk, blob: Blob, line: int, height: float) -> Segment:
