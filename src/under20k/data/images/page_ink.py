@@ -47,9 +47,9 @@ def page_ink(grey: Grey) -> PageInk:
     small = _without_specks(_reduced(grey, factor))
     small = small if _is_dark_on_light(small) else 255 - small
     darkness, noise, outside = _darkness(small)
-    lowest = max(5 * noise, FAINTEST)
-    mask = darkness > np.maximum(_levels(darkness, noise) * 0.4, lowest)
-    faint = darkness > max(4 * noise, 0.7 * FAINTEST)
+    lowest = np.maximum(5 * noise, FAINTEST)
+    mask = darkness > np.maximum(_levels(darkness, float(np.median(noise[::4, ::4]))) * 0.4, lowest)
+    faint = darkness > 0.75 * lowest
     outside |= _shades(faint)
     return PageInk(darkness, mask | outside, faint, outside, factor)
 
@@ -113,39 +113,40 @@ def _is_dark_on_light(grey: Grey) -> bool:
     return light <= 1.6 * dark
 
 
-def _darkness(grey: Grey) -> tuple[Grey, float, Mask]:
-    """Return the fraction of the paper's light missing at each pixel, the noise in it, and no paper."""
+def _darkness(grey: Grey) -> tuple[Grey, Grey, Mask]:
+    """Return the missing fraction of the paper's light, its noise, and what is no paper, (h, w) each."""
     side = _block_side(grey.shape)
     blocks = _blocks(grey, side)
     blocks = ndimage.median_filter(blocks, 3, mode="nearest")
     reach = max(3, CLOSED // side) | 1
     closed = ndimage.grey_closing(np.pad(blocks, reach, mode="edge"), (reach, reach))
-    light = closed[reach:-reach, reach:-reach]
-    light = ndimage.uniform_filter(light, 3, mode="nearest")
-    typical = float(np.percentile(light, 75))
-    light = np.maximum(_enlarged(light, side, grey.shape), 1).astype(np.float32, copy=False)
-    darkness: Grey = 1 - grey / light
-    sample = darkness[::3, ::3]
+    # At the edge of a shadow the darker side counts: else the shadow's rim would be ink.
+    blocks = ndimage.minimum_filter(closed[reach:-reach, reach:-reach], 3)
+    typical = float(np.percentile(blocks, 75))
+    light = np.maximum(_enlarged(blocks, side, grey.shape), 1).astype(np.float32, copy=False)
+    missing = light - grey
+    sample = missing[::3, ::3]
     for _ in range(3):
         middle = float(np.median(sample))
         noise = 1.4826 * float(np.median(abs(sample - middle)))
-        sample = sample[sample < middle + 4 * noise + 1e-6]
-    darkness -= middle
-    if noise > 0.03:
-        darkness = ndimage.gaussian_filter(darkness, 0.8)
-        noise = noise * 0.4
-    np.clip(darkness, 0, 1, out=darkness)
+        sample = sample[sample < middle + 4 * noise + 0.01]
+    missing -= middle
+    if noise > 0.03 * typical:
+        missing = ndimage.gaussian_filter(missing, 0.8)
+        noise *= 0.4
+    darkness: Grey = np.clip(np.divide(missing, light, out=missing), 0, 1, out=missing)
     outside = light < DARK_PAPER * typical
     if outside.any():
         darkness[outside] = 0
         near = ndimage.maximum_filter(outside[::side, ::side], 5)
         near = near.repeat(side, 0).repeat(side, 1)[: grey.shape[0], : grey.shape[1]]
-        outside |= near & (grey < 0.6 * typical)
-    return darkness, noise, outside
+        labels, _ = ndimage.label(outside | near & (grey < 0.6 * typical))
+        outside = np.isin(labels, np.unique(labels[outside]))
+    return darkness, np.divide(np.float32(noise), light, out=light), outside
 
 
 def _shades(faint: Mask) -> Mask:
-    """Return what is solid along an edge of the page: the table under it, a shadow, the border of a scan."""
+    """Return what is solid and runs along an edge of the page: a table, a shadow, a scan's border."""
     shades = np.zeros_like(faint)
     side = 4
     if min(faint.shape) < 16 * side:
