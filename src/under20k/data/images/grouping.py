@@ -15,34 +15,39 @@ GAP = 0.22
 def joined(blobs: list[Blob], height: float) -> list[Blob]:
     """Return blobs in which parts of one digit, of about ``height`` pixels, are one."""
     whole = list(blobs)
-    while True:
-        best = _closest(whole, height)
-        if best is None:
-            return whole
-        first, second = best
-        union = merged([whole[first], whole[second]])
-        whole = [blob for index, blob in enumerate(whole) if index not in best] + [union]
+    while pairs := _pairs(whole, height):
+        used: set[int] = set()
+        unions = []
+        for _, first, second in sorted(pairs):
+            if first not in used and second not in used:
+                used |= {first, second}
+                unions.append(merged([whole[first], whole[second]]))
+        whole = [blob for index, blob in enumerate(whole) if index not in used] + unions
+    return whole
 
 
-def _closest(blobs: list[Blob], height: float) -> tuple[int, int] | None:
-    """Return the pair of blobs that most likely is one digit, if any is."""
+def _pairs(blobs: list[Blob], height: float) -> list[tuple[float, int, int]]:
+    """Return the pairs of blobs that may be one digit, each after its cost."""
     order = sorted(range(len(blobs)), key=lambda index: blobs[index].left)
-    best, lowest = None, 1.0
+    pairs = []
     for position, first in enumerate(order):
+        reach = blobs[first].right + GAP * height
         for second in order[position + 1 :]:
-            if blobs[second].left > blobs[first].right + GAP * height:
+            if blobs[second].left > reach:
                 break
             cost = _cost(blobs[first], blobs[second], height)
-            if cost < lowest:
-                best, lowest = (first, second), cost
-    return best
+            if cost < 1:
+                pairs.append((cost, first, second))
+    return pairs
 
 
 def _cost(one: Blob, other: Blob, height: float) -> float:
     """Return how unlikely it is that two blobs are one digit; 1 and more is a no."""
     top, bottom = min(one.top, other.top), max(one.bottom, other.bottom)
+    if bottom - top > 1.35 * height:
+        return 1.0
     left, right = min(one.left, other.left), max(one.right, other.right)
-    if bottom - top > 1.35 * height or right - left > 1.25 * height:
+    if right - left > 1.25 * height:
         return 1.0
     small, large = sorted((one, other), key=lambda blob: blob.size)
     if small.height > PART * height and small.height > PART * large.height:

@@ -50,30 +50,28 @@ def _slope(x: NDArray[np.float64], y: NDArray[np.float64], heights: NDArray[np.f
     """Estimate the slope of the lines from each blob and its right neighbour."""
     if len(x) < 3:
         return _Slope(0, 0)
-    right = x[None] - x[:, None]
-    fall = y[None] - y[:, None]
-    tall = np.maximum(heights[None], heights[:, None])
-    near = (right > 0.15 * tall) & (right < REACH * tall) & (abs(fall) < 0.5 * tall)
-    cost = np.where(near, right + 3 * abs(fall), np.inf)
-    nearest = cost.argmin(1)
-    sure = np.isfinite(cost[np.arange(len(x)), nearest])
-    if sure.sum() < 2:
+    links: dict[int, int] = {}
+    for index in range(len(x)):
+        right, fall = x - x[index], y - y[index]
+        tall = np.maximum(heights, heights[index])
+        near = (right > 0.15 * tall) & (right < REACH * tall) & (abs(fall) < 0.5 * tall)
+        if near.any():
+            links[index] = int(np.where(near, right + 3 * abs(fall), np.inf).argmin())
+    if len(links) < 2:
         return _Slope(0, 0)
-    chosen = nearest[sure]
-    run, rise = (right[sure, chosen], fall[sure, chosen])
-    slope = float(np.median(rise / run))
+    first, second = np.array(list(links)), np.array(list(links.values()))
+    slope = float(np.median((y[second] - y[first]) / (x[second] - x[first])))
     # The median of slopes is coarse; chains of neighbours, from end to end, are finer.
-    links = dict(zip(np.flatnonzero(sure).tolist(), chosen.tolist(), strict=True))
     ends, starts, rows, weights = [], [], [], []
-    for first in set(links) - set(links.values()):
-        last, steps = first, 0
+    for start in sorted(set(links) - set(links.values())):
+        last, steps = start, 0
         while last in links and steps < len(x):
             last, steps = links[last], steps + 1
         if steps >= 2:
-            ends.append((y[last] - y[first]) / (x[last] - x[first]))
-            starts.append(y[first])
-            rows.append(x[first])
-            weights.append(x[last] - x[first])
+            ends.append((y[last] - y[start]) / (x[last] - x[start]))
+            starts.append(y[start])
+            rows.append(x[start])
+            weights.append(x[last] - x[start])
     if not ends:
         return _Slope(slope if abs(slope) < 0.3 else 0, 0)
     slopes, weight = np.array(ends), np.array(weights)
@@ -82,9 +80,9 @@ def _slope(x: NDArray[np.float64], y: NDArray[np.float64], heights: NDArray[np.f
     constant = float(slopes[order][np.searchsorted(cumulative, cumulative[-1] / 2)])
     by_row = 0.0
     if len(ends) >= 4:
-        start = np.array(starts) - np.array(rows) * constant
-        design = np.stack([np.ones_like(start), start], 1) * np.sqrt(weight)[:, None]
+        level = np.array(starts) - np.array(rows) * constant
+        design = np.stack([np.ones_like(level), level], 1) * np.sqrt(weight)[:, None]
         fitted = np.linalg.lstsq(design, slopes * np.sqrt(weight), rcond=None)[0]
-        if abs(fitted[1]) * np.ptp(start) < 0.25:
+        if abs(fitted[1]) * np.ptp(level) < 0.25:
             constant, by_row = float(fitted[0]), float(fitted[1])
     return _Slope(constant, by_row)
