@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 
 import pytest
 
@@ -53,4 +54,9 @@ def test_read_only_sources_install(tmp_path):
     environment = os.environ | {"CXX": "/bin/false", "CC": "/bin/false"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
-    assert len(list(wheels.glob("under20k-*.whl"))) == 1
+    (wheel,) = wheels.glob("under20k-*.whl")
+    pretrained = {path.name for path in (ROOT / "src" / "under20k" / "deploy" / "pretrained").iterdir()}
+    with zipfile.ZipFile(wheel) as archive:
+        folder = "under20k/deploy/pretrained/"
+        assert {name.removeprefix(folder) for name in archive.namelist() if folder in name} == pretrained
+    assert "regularized-plus.safetensors" in pretrained

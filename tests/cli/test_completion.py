@@ -12,6 +12,7 @@ from tests.support.benches import SMALL, bench_of, on_disk
 from tests.support.printed import ENCODING
 from under20k.cli.completion import SHELLS
 from under20k.cli.main import VERBS, main
+from under20k.deploy import card as cards
 from under20k.recipe.named import RECIPES
 from under20k.recipe.recipe import settings
 
@@ -61,6 +62,9 @@ LINES = {
     "under20k train minimal --sche": {"--schedule"},
     "under20k bench minimal --device c": {"cpu", "cuda"},
     "under20k evaluate ": {*RUNS, *BELOW},
+    "under20k predict --model mini": {name for name in cards.names() if name.startswith("mini")},
+    "under20k predict --model ru": {*RUNS, "runs/"},
+    "under20k predict mo": {"model.py"},
     "under20k compare b": {BENCH, "benches/"},
     "under20k check --profile ": {"brief", "under-10k", "under-8k", "own.toml", *BELOW},
     "under20k check mo": {"model.py"},
