@@ -3,20 +3,25 @@
     python -m tools.pretrained RUNS
     python -m tools.pretrained --check
 
-There is one of seed 0 for each named recipe and for the best record of each track. A record supplies the
-weights of its own; RUNS holds the runs of the other recipes, ``RUNS/NAME-0``, each with a reading of the test
-set. What was calibrated on the same weights stays in the card.
+There is one of seed 0 for each named recipe with a record or a bench in results/, and for the best record of
+each track. A record supplies the weights of its own; RUNS holds the runs of the other recipes, such as
+``RUNS/minimal-plus-0``, each with a reading of the test set. Temperature and threshold are fitted to
+validation images (benchmarks/reading). What cannot be measured here, for want of fonts, stays as it was.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from under20k.deploy.card import FOLDER, Card, Validation, cards
+from benchmarks.reading.parts import PARTS, Amount, Measure, Missing
+from under20k.data import load
+from under20k.deploy.card import FOLDER, Calibration, Card, Refusal, Validation, cards
+from under20k.deploy.model import Model
+from under20k.engine.machine import cores
 from under20k.errors import UserError
 from under20k.files import remove, write_json
 from under20k.recipe.named import RECIPES
@@ -62,35 +67,35 @@ class Source:
 
 
 def sources() -> Iterator[Source]:
-    """Yield what each pretrained model comes from. Raises UserError for a recipe without record and bench."""
+    """Yield what each pretrained model comes from."""
     records = read_records(RECORDS)
     for name, recipe in RECIPES.items():
         own = [record for record in records if record.bench.recipe == recipe]
         if own:
             yield Source(name, recipe, own[0].bench, own[0])
-        else:
-            folder, bench = bench_of(recipe)
-            yield Source(name, recipe, bench, None, folder)
+        elif (bench := bench_of(recipe)) is not None:
+            yield Source(name, recipe, Bench.open(bench), None, bench.relative_to(ROOT).as_posix())
     for track, order in ORDER.items():
         best = min((record for record in records if record.track == track), key=order)
         if best.bench.recipe not in RECIPES.values():
             yield Source(best.name, best.bench.recipe, best.bench, best)
 
 
-def bench_of(recipe: Recipe) -> tuple[str, Bench]:
-    """Return the bench in results/ with the most seeds of a recipe in fp32, and its folder."""
-    found = [(path.parent, Bench.open(path.parent)) for path in sorted(RESULTS.glob("*/*/bench.json"))]
-    fitting = [
-        (folder, bench)
-        for folder, bench in found
-        if bench.recipe == recipe
-        and all(seed.environment.get("engine") == "native" for seed in bench.seeds)
-        and all(seed.environment.get("precision", PRECISION) == PRECISION for seed in bench.seeds)
-    ]
-    if not fitting:
-        raise UserError(f"{RESULTS} has no bench of {recipe.name} in fp32 by the native engine")
-    folder, bench = max(fitting, key=lambda each: len(each[1].seeds))
-    return folder.relative_to(ROOT).as_posix(), bench
+def bench_of(recipe: Recipe) -> Path | None:
+    """Return the bench in results/ with the most seeds of a recipe, by the native engine in fp32, if any."""
+
+    def seeds(folder: Path) -> int:
+        bench = Bench.open(folder)
+        kinds = {
+            (each.environment["engine"], each.environment.get("precision", PRECISION)) for each in bench.seeds
+        }
+        return len(bench.seeds) if bench.recipe == recipe and kinds == {("native", PRECISION)} else 0
+
+    return max(
+        filter(seeds, (path.parent for path in sorted(RESULTS.glob("*/*/bench.json")))),
+        key=seeds,
+        default=None,
+    )
 
 
 def made(source: Source, runs: Path) -> tuple[Card, Tensors]:
@@ -121,7 +126,7 @@ def made(source: Source, runs: Path) -> tuple[Card, Tensors]:
         training=kept(training),
         weights_sha256=weights_sha256(weights),
     )
-    return with_calibration(card), weights
+    return card, weights
 
 
 def of_seed_0(bench: Bench) -> SeedResult:
@@ -134,18 +139,35 @@ def kept(environment: dict[str, Any]) -> dict[str, Any]:
     return {name: environment[name] for name in TRAINING if environment.get(name) is not None}
 
 
-def with_calibration(card: Card) -> Card:
-    """Return a card with the calibration of the one that it replaces, if that has the same weights."""
+def calibrated(card: Card, weights: Tensors, measures: Mapping[str, Measure]) -> Card:
+    """Return a card with what ``measures`` find; what they lack is that of the same weights before."""
     path = FOLDER / f"{card.name}.json"
-    if not path.exists() or (before := Card.open(path)).weights_sha256 != card.weights_sha256:
-        return card
-    return replace(
-        card,
-        temperature=before.temperature,
-        threshold=before.threshold,
-        calibration=before.calibration,
-        refusal=before.refusal,
-    )
+    if path.exists() and (before := Card.open(path)).weights_sha256 == card.weights_sha256:
+        names = ("temperature", "threshold", "calibration", "refusal")
+        card = replace(card, **{name: getattr(before, name) for name in names})
+    model = Model(card.name, card.recipe, weights)
+    if "calibration" in measures:
+        found = measures["calibration"](model)
+        errors = Calibration(found["error_before"], found["error_after"])
+        card = replace(card, temperature=found["temperature"], calibration=errors)
+    if "refusal" in measures:
+        found = measures["refusal"](model)
+        card = replace(
+            card, threshold=found["threshold"], refusal=Refusal(found["refused"], found["accepted"])
+        )
+    return card
+
+
+def calibrations() -> dict[str, Measure]:
+    """Return what calibrates a model, as far as this machine has what that needs."""
+    validation, amount = load().validation, Amount(jobs=cores().amount)
+    found = {}
+    for name in ("calibration", "refusal"):
+        try:
+            found[name] = PARTS[name](validation, amount)
+        except Missing as error:
+            print(f"not measured: {name}: {error}", file=sys.stderr)
+    return found
 
 
 def faults() -> Iterator[str]:
@@ -189,8 +211,10 @@ def main(arguments: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     models = [made(source, Path(arguments[0])) for source in sources()]
+    measures = calibrations()
     kept_files = set()
     for card, weights in models:
+        card = calibrated(card, weights, measures)
         path = FOLDER / f"{card.name}.json"
         write_model(path.with_suffix(".safetensors"), card.recipe, card.seed, weights)
         write_json(path, card.to_dict())

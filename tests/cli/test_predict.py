@@ -127,8 +127,8 @@ def test_another_model(folder, capsys, small):
 
 @pytest.mark.parametrize(("options", "code"), [(["code.png"], 0), ([], 2)])
 def test_what_cannot_be_read_is_a_line_each_and_the_rest_goes_on(folder, capsys, options, code):
-    bad = [*bad_files(folder), "missing.png", "nothing*.png", "empty", "pipe.png", os.devnull]
-    (folder / "empty").mkdir()
+    bad = [*bad_files(folder), "missing.png", "nothing*.png", "bare", "pipe.png", os.devnull]
+    (folder / "bare").mkdir()
     os.mkfifo("pipe.png")
     found, out, err = predict(capsys, *bad, *options, "-q")
     assert found == code

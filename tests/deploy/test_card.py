@@ -6,10 +6,10 @@ import shutil
 
 import pytest
 
-from tests.support import ROOT
 from tools import pretrained
 from under20k.deploy import card as cards
-from under20k.deploy.model import load
+from under20k.deploy.calibration import fit_temperature
+from under20k.deploy.model import Model, load
 from under20k.errors import UserError
 from under20k.recipe.named import RECIPES
 from under20k.runs.bench.significance import prediction_interval
@@ -28,8 +28,8 @@ def test_cards_weights_records_and_benches_agree(capsys):
 
 
 def test_every_named_recipe_and_every_best_record_has_a_model():
-    assert {*RECIPES, "shared-weights", "four-epochs"} <= {*cards.names()}
-    assert list(cards.cards())[: len(RECIPES)] == list(RECIPES)
+    known = [name for name in RECIPES if name != "robust" or pretrained.bench_of(RECIPES[name])]
+    assert list(cards.cards()) == [*known, "four-epochs", "shared-weights"]
     assert sorted(cards.cards()) == cards.names()
 
 
@@ -76,21 +76,48 @@ def test_the_check_finds_a_missing_and_an_unexpected_model(changed, capsys):
     assert "other.safetensors" in out
 
 
-def test_making_a_model_keeps_its_calibration(changed):
-    calibrated = dataclasses.replace(
-        cards.card("minimal"),
+def test_what_cannot_be_calibrated_here_is_kept_for_the_same_weights(changed):
+    card = cards.card("minimal")
+    before = dataclasses.replace(
+        card,
         temperature=0.7,
         threshold=0.6,
         calibration=cards.Calibration(0.05, 0.004),
-        refusal=cards.Refusal(0.005, 0.2),
+        refusal=cards.Refusal({"validation": 0.005}, {"letters": 0.2}),
     )
-    (changed / "minimal.json").write_text(json.dumps(calibrated.to_dict()), "utf-8")
-    (source,) = (source for source in pretrained.sources() if source.name == "minimal")
-    assert pretrained.made(source, ROOT / "runs")[0] == calibrated
-    other = dataclasses.replace(calibrated, weights_sha256="0" * 64)
-    (changed / "minimal.json").write_text(json.dumps(other.to_dict()), "utf-8")
-    made, _ = pretrained.made(source, ROOT / "runs")
-    assert (made.temperature, made.threshold, made.calibration) == (1.0, None, None)
+    (changed / "minimal.json").write_text(json.dumps(before.to_dict()), "utf-8")
+    assert cards.Card.open(changed / "minimal.json") == before
+    plain = dataclasses.replace(card, temperature=1.0, threshold=None, calibration=None, refusal=None)
+    assert pretrained.calibrated(plain, card.weights(), {}) == before
+    other = dataclasses.replace(plain, weights_sha256="0" * 64)
+    assert pretrained.calibrated(other, card.weights(), {}) == other
+
+
+def test_a_card_takes_what_is_measured(changed):
+    card = cards.card("minimal")
+    measures = {
+        "calibration": lambda model: {"temperature": 0.5, "error_before": 0.1, "error_after": 0.01},
+        "refusal": lambda model: {
+            "threshold": 0.9,
+            "refused": {"validation": 0.1},
+            "accepted": {"letters": 0.3},
+        },
+    }
+    found = pretrained.calibrated(card, card.weights(), measures)
+    assert (found.temperature, found.threshold) == (0.5, 0.9)
+    assert found.calibration == cards.Calibration(0.1, 0.01)
+    assert found.refusal == cards.Refusal({"validation": 0.1}, {"letters": 0.3})
+
+
+@pytest.mark.parametrize("name", cards.names())
+def test_the_temperature_is_the_best_for_the_validation_images(mnist, name):
+    card = cards.card(name)
+    model = Model(name, card.recipe, card.weights())
+    logits = model.logits(mnist.validation.images)
+    assert card.temperature == pytest.approx(fit_temperature(logits, mnist.validation.labels), rel=0.01)
+    assert card.calibration.error_after < card.calibration.error_before
+    assert 0.1 < card.threshold < 1
+    assert card.refusal.refused["validation"] < 0.02
 
 
 def test_a_damaged_card_is_refused(changed):

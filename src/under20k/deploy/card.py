@@ -36,21 +36,22 @@ class Validation:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Expected calibration error on the validation split, where the temperature was fitted."""
+    """Expected calibration error on the validation split, in 15 bins."""
 
     error_before: float
     """At temperature 1."""
     error_after: float
+    """At the temperature fitted on one half, measured on the other, both ways."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """What the refusal threshold costs and what it keeps out, as fractions."""
+    """How often the threshold is wrong, as fractions (docs/reading.md says of what)."""
 
-    false_reject: float
-    """Of the validation digits: refused."""
-    false_accept: float
-    """Of pictures that are no digits: accepted."""
+    refused: Mapping[str, float]
+    """Of digits that would be read rightly, by collection."""
+    accepted: Mapping[str, float]
+    """Of what is no digit, by kind."""
 
 
 @dataclass(frozen=True, repr=False)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from under20k.data.images.decode import Grey, UnreadablePicture, decode
+from under20k.data.images.decode import decode
 from under20k.data.images.digit_image import digit_image
 from under20k.data.images.segment import Segment, segments
 from under20k.deploy.believe import believed
@@ -44,7 +44,7 @@ LARGE_BYTES = 1 << 16
 class Found:
     """What may be digits in one picture."""
 
-    segments: Sequence[Segment] = ()
+    segments: list[Segment] = field(default_factory=list)
     """In reading order; some may be one digit or several that touch."""
     candidates: Sequence[Segment] = ()
     """All that ``choose`` chooses from."""
@@ -122,36 +122,28 @@ def read_all(pictures: Iterable[Picture], model: Model, *, threads: int | None =
     waiting = iter(pictures)
     pool = ThreadPoolExecutor(min(threads or cores().amount, MOST_THREADS))
     last = time.monotonic()
-    try:
-        while True:
-            ahead.extend((each, pool.submit(attempt, each)) for each in islice(waiting, AHEAD - len(ahead)))
-            if not ahead:
-                break
-            picture, future = ahead.popleft()
-            chunk.append((picture, future.result()))
-            if len(chunk) == CHUNK or time.monotonic() - last > WAIT_S:
-                yield from flushed()
-                last = time.monotonic()
-        yield from flushed()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def luminance(picture: Picture) -> Grey:
-    """Return a picture as ``decode`` does. Raises UnreadablePicture."""
-    if isinstance(picture, str):
-        picture = Path(picture)
-    if isinstance(picture, bytes):
+    # Decoders ignore warnings for a while, several at once; afterwards the filters must be what they were.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         try:
-            picture = Image.open(io.BytesIO(picture))
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise UnreadablePicture(f"the data are not a picture: {error}") from None
-    return decode(picture)
+            while True:
+                more = islice(waiting, AHEAD - len(ahead))
+                ahead.extend((picture, pool.submit(attempt, picture)) for picture in more)
+                if not ahead:
+                    break
+                picture, future = ahead.popleft()
+                chunk.append((picture, future.result()))
+                if len(chunk) == CHUNK or time.monotonic() - last > WAIT_S:
+                    yield from flushed()
+                    last = time.monotonic()
+            yield from flushed()
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def _found(picture: Picture) -> Found:
     """Return what may be digits in a picture. Raises UnreadablePicture."""
-    grey = luminance(picture)
+    grey = decode(picture)
     found = segments(grey)
     options = candidates(found)
     images = [digit_image(segment.ink) for segment in options]

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from under20k.data.images.decode import decode
 from under20k.deploy.digit import Digit
-from under20k.deploy.read import Reading, luminance
+from under20k.deploy.read import Reading
 from under20k.errors import UserError, shown
 from under20k.files import reason, write_bytes
 from under20k.formatting import percent, shortened
@@ -175,7 +176,7 @@ def fitted(reading: Reading, width: int, height: int, *, enlarged: int) -> tuple
     scale = min(int(scale), enlarged) if scale >= 1 else scale
     size = max(1, round(reading.size[0] * scale)), max(1, round(reading.size[1] * scale))
     try:
-        grey = luminance(reading.source)
+        grey = decode(reading.source)
     except UserError:  # it has gone since
         return Image.new("RGB", size, FAINT), scale
     picture = Image.fromarray(np.clip(np.rint(grey), 0, 255).astype(np.uint8))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,6 +55,9 @@ def decode(source: Source) -> Grey:
                 return _grey(source)
             file = io.BytesIO(source) if isinstance(source, bytes) else source
             with Image.open(file, formats=FORMATS) as picture:
+                # Filters of warnings belong to the process, and other threads change them, too.
+                if picture.width * picture.height > (Image.MAX_IMAGE_PIXELS or sys.maxsize):
+                    raise Image.DecompressionBombError
                 return _grey(picture)
     except UnreadablePicture as error:
         raise UnreadablePicture(f"{name}: {error}") from error
