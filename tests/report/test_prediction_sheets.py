@@ -87,7 +87,7 @@ def test_many_pictures_continue_in_further_files(tmp_path):
     grey = np.zeros((28, 28), np.uint8)
     reading = Reading(grey, Digits([digit(4, Box(4, 4, 20, 24))]), (28, 28))
     with Sheets(tmp_path / "out.png") as sheets:
-        for _ in range(400):
+        for _ in range(500):
             sheets.add(reading)
     assert sheets.written == [tmp_path / "out.png", tmp_path / "out-2.png"]
     boxes = 0
@@ -96,7 +96,7 @@ def test_many_pictures_continue_in_further_files(tmp_path):
             assert sheet.width <= WIDTH
             assert sheet.height <= HEIGHT
             boxes += count(sheet, (40, 40, 40))
-    assert boxes == 400 * 84 * 84
+    assert boxes == 500 * 84 * 84
 
 
 def test_a_vanished_file_leaves_its_place_empty(tmp_path):

@@ -27,7 +27,7 @@ from under20k.report.predictions import is_page, name
 
 BELIEVED, UNBELIEVED = (0, 90, 181), (213, 94, 0)
 PAPER, TEXT, FAINT, FRAME = (255, 255, 255), (24, 24, 24), (100, 100, 100), (190, 190, 190)
-WIDTH, HEIGHT = 1600, 6000  # at most, of a file
+WIDTH, HEIGHT = 2000, 6000  # at most, of a file
 MARGIN, GAP = 16, 8
 SINGLE = 84  # side of a single digit's picture, and of what the network saw of it
 PAGE_WIDTH, PAGE_HEIGHT = 1000, 1400  # of a page's picture, at most
