@@ -64,11 +64,13 @@ MINIMAL_AUGMENTED = replace(
 ROBUST = replace(
     REGULARIZED_PLUS,
     name="robust",
-    epochs=18,
-    drawn_share=0.2,
-    augmentation=replace(WARPED, stroke_px=0.8, low_resolution=0.2, bitmap=0.1, fade_epochs=3),
+    epochs=16,
+    drawn_share=0.15,
+    augmentation=replace(
+        WARPED, stroke_px=0.6, low_resolution=0.12, bitmap=0.08, fade_epochs=4, fade_strength=0.25
+    ),
 )
-"""*regularized-plus* for digits that are not MNIST's: other people's, pens and scanners, in 18 epochs."""
+"""*regularized-plus* for digits that are not MNIST's: other people's, pens and scanners, in 16 epochs."""
 
 RECIPES = {
     recipe.name: recipe
