@@ -1,12 +1,13 @@
 """Write the pretrained models of the package and their cards, or with --check only compare them.
 
-    python -m tools.pretrained RUNS
+    python -m tools.pretrained RUNS [NAME …]
     python -m tools.pretrained --check
 
-There is one of seed 0 for each named recipe with a record or a bench in results/, and for the best record of
-each track. A record supplies the weights of its own; RUNS holds the runs of the other recipes, such as
-``RUNS/minimal-plus-0``, each with a reading of the test set. Temperature and threshold are fitted to
-validation images (benchmarks/reading). What cannot be measured here, for want of fonts, stays as it was.
+Without names all are written. There is one of seed 0 for each named recipe with a record or a bench in
+results/, and for the best record of each track. A record supplies the weights of its own; RUNS holds the runs
+of the other recipes, such as ``RUNS/minimal-plus-0``, each with a reading of the test set. Temperature and
+threshold are fitted to validation images (benchmarks/reading). What cannot be measured here, for want of
+fonts, stays as it was.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from under20k.data import load
 from under20k.deploy.card import FOLDER, Calibration, Card, Refusal, Validation, cards
 from under20k.deploy.model import Model
 from under20k.engine.machine import cores
-from under20k.errors import UserError
+from under20k.errors import UserError, nearest
 from under20k.files import remove, write_json
 from under20k.recipe.named import RECIPES
 from under20k.recipe.recipe import Recipe
@@ -207,21 +208,24 @@ def main(arguments: list[str]) -> int:
         found = list(faults())
         print("\n".join(found) or f"{len(cards())} pretrained models and their cards agree")
         return 1 if found else 0
-    if len(arguments) != 1 or arguments[0].startswith("-"):
+    if not arguments or arguments[0].startswith("-"):
         print(__doc__, file=sys.stderr)
         return 2
-    models = [made(source, Path(arguments[0])) for source in sources()]
+    runs, *names = arguments
+    known = {source.name: source for source in sources()}
+    if unknown := [name for name in names if name not in known]:
+        raise UserError(f"there is no model {unknown[0]!r} to make; {nearest(unknown[0], known)}")
+    models = [made(source, Path(runs)) for name, source in known.items() if name in names or not names]
     measures = calibrations()
-    kept_files = set()
     for card, weights in models:
         card = calibrated(card, weights, measures)
         path = FOLDER / f"{card.name}.json"
         write_model(path.with_suffix(".safetensors"), card.recipe, card.seed, weights)
         write_json(path, card.to_dict())
-        kept_files |= {path, path.with_suffix(".safetensors")}
-        print(card)
-    for path in set(FOLDER.iterdir()) - kept_files:
-        remove(path)
+        print(card, flush=True)
+    for path in FOLDER.iterdir():
+        if path.stem not in known:
+            remove(path)
     return 0
 
 
