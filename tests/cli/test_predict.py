@@ -13,6 +13,7 @@ import sys
 import pytest
 from PIL import Image
 
+from tests.support import ROOT
 from tests.support.command import COMMAND, TIMEOUT_S, end, start
 from tests.support.pictures import bad_files, digit_files, page
 from tests.support.printed import ENCODING
@@ -165,6 +166,22 @@ def test_the_drawing(folder, capsys):
     code, _, err = predict(capsys, "blank.png", "text.png", "--show", "made/blank.png")
     assert code == 0
     assert os.path.exists("made/blank.png")
+
+
+def test_the_guide_says_what_happens(folder, capsys):
+    guide = (ROOT / "docs" / "reading.md").read_text("utf-8")
+    (folder / "code.png").rename("postcode.png")
+    shown = re.findall(r"^```console\n\$ under20k (.*?)```$", guide, re.M | re.S)[0].splitlines()
+    code, out, _ = predict(capsys, *shown[0].split()[1:])
+    assert code == 0
+    assert [line.split() for line in out.splitlines()[:4]] == [line.split() for line in shown[1:5]]
+    names: dict[str, object] = {}
+    for block in re.findall(r"^```python\n(.*?)^```$", guide, re.M | re.S):
+        exec(compile(block, "reading.md", "exec"), names)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "94720"
+    assert re.fullmatch(r"9 \d+\.\d% Box\(left=.*\) \d", lines[1])
+    assert lines[-1].startswith("Card(regularized-plus: ")
 
 
 @pytest.mark.skipif(isa.unavailable() is not None, reason="no native engine")

@@ -155,22 +155,25 @@ def _recognised(found: Sequence[Found], model: Model) -> list[Digits]:
     images = [image for each in found for image in each.images]
     if not images:
         return [Digits() for _ in found]
-    probabilities = softmax(model.logits(np.stack(images)), model.temperature)
+    logits = model.logits(np.stack(images))
     ends = np.cumsum([len(each.images) for each in found])
-    return [
-        _digits(each, own, model.threshold)
-        for each, own in zip(found, np.split(probabilities, ends[:-1]), strict=True)
-    ]
+    return [_digits(each, own, model) for each, own in zip(found, np.split(logits, ends[:-1]), strict=True)]
 
 
-def _digits(found: Found, probabilities: NDArray[np.float64], threshold: float) -> Digits:
-    """Return the digits of one picture, of the probabilities (N, 10) of its candidates."""
-    kept = chosen(found.segments, probabilities)
+def _digits(found: Found, logits: NDArray[np.float32], model: Model) -> Digits:
+    """Return the digits of one picture, of the logits (N, 10) of its candidates."""
+    # As the network is: sharper probabilities tell less of which cuts are the better ones.
+    kept = chosen(found.segments, softmax(logits))
     if not kept:
         return Digits()
-    images, probabilities = np.stack([found.images[index] for index in kept]), probabilities[kept]
+    images, probabilities = (
+        np.stack([found.images[index] for index in kept]),
+        softmax(logits[kept], model.temperature),
+    )
     order = probabilities.argsort(1)[:, ::-1]
-    rows = zip(kept, images, probabilities, order, believed(probabilities, images, threshold), strict=True)
+    rows = zip(
+        kept, images, probabilities, order, believed(probabilities, images, model.threshold), strict=True
+    )
     return Digits(
         Digit(
             value=int(best) if is_digit else None,
