@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from under20k.data.images.decode import decode
 from under20k.data.images.digit_image import digit_image
-from under20k.data.images.segment import segments
+from under20k.data.images.segment import Segment, segments
+from under20k.deploy.choose import candidates, chosen
 
 Picture = NDArray[np.uint8]
 """(H, W), grey."""
@@ -32,46 +33,53 @@ class Collection:
 
 @dataclass(frozen=True)
 class Brought:
-    """What was found in N pictures, brought to 28×28."""
+    """What may be digits in N pictures, brought to 28×28."""
 
     images: NDArray[np.uint8]
     """(M, 28, 28)."""
     owners: NDArray[np.int64]
-    """(M,), the picture that each comes from, 0 to N-1."""
+    """(M,), the picture that each comes from, 0 to N-1, ascending."""
+    uncertain: Mapping[int, list[Segment]]
+    """What was found in the pictures in which a network has to choose between one digit and several."""
 
-    def single(self, pictures: int) -> NDArray[np.bool_]:
-        """Return for each of N pictures whether exactly one thing was found in it, bool (N,)."""
-        alone: NDArray[np.bool_] = np.bincount(self.owners, minlength=pictures) == 1
-        return alone
-
-    def read(self, values: NDArray[np.integer], labels: Labels) -> NDArray[np.bool_]:
-        """Return for each picture whether its digit, and nothing else, was read, bool (N,).
-
-        ``values`` (M,) are what was read of each image.
-        """
-        right = np.zeros(len(labels), bool)
-        right[self.owners[values == labels[self.owners]]] = True
-        return right & self.single(len(labels))
+    def kept(self, probabilities: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Return the images that are kept as digits, ascending, of the probabilities (M, 10) of all."""
+        certain = ~np.isin(self.owners, list(self.uncertain))
+        kept = [*np.flatnonzero(certain)]
+        for picture, found in self.uncertain.items():
+            own = np.flatnonzero(self.owners == picture)
+            kept += [own[index] for index in chosen(found, probabilities[own])]
+        return np.array(sorted(kept), np.int64)
 
 
-def found_in(picture: Picture) -> list[NDArray[np.uint8]]:
-    """Return what is found in a picture, each brought to uint8 (28, 28)."""
-    return [digit_image(segment.ink) for segment in segments(decode(picture))]
+def alone(owners: NDArray[np.int64], pictures: int) -> NDArray[np.bool_]:
+    """Return for each of N pictures whether exactly one digit comes from it, bool (N,)."""
+    single: NDArray[np.bool_] = np.bincount(owners, minlength=pictures) == 1
+    return single
 
 
-def _found_in_all(pictures: Sequence[Picture]) -> list[list[NDArray[np.uint8]]]:
-    return [found_in(picture) for picture in pictures]
+def found_in(picture: Picture) -> tuple[list[Segment], list[NDArray[np.uint8]]]:
+    """Return what was found in a picture, and its candidates for digits, each brought to uint8 (28, 28)."""
+    found = segments(decode(picture))
+    return found, [digit_image(each.ink) for each in candidates(found)]
+
+
+def _found_in_all(pictures: Sequence[Picture]) -> list[tuple[list[Segment], list[NDArray[np.uint8]]]]:
+    # Segments are needed, and copied from process to process, only where there is a choice.
+    every = [found_in(picture) for picture in pictures]
+    return [(found if any(each.parts for each in found) else [], images) for found, images in every]
 
 
 def brought(pictures: Sequence[Picture], jobs: int = 1) -> Brought:
-    """Bring what is found in pictures to 28×28, in ``jobs`` processes."""
+    """Bring what may be digits in pictures to 28×28, in ``jobs`` processes."""
     parts = [pictures[start : start + PART] for start in range(0, len(pictures), PART)]
     if jobs > 1 and len(parts) > 1:
         with ProcessPoolExecutor(jobs, get_context("forkserver")) as pool:
-            found = [each for part in pool.map(_found_in_all, parts) for each in part]
+            every = [each for part in pool.map(_found_in_all, parts) for each in part]
     else:
-        found = _found_in_all(pictures)
-    owners = [owner for owner, images in enumerate(found) for _ in images]
-    images = [image for each in found for image in each]
+        every = _found_in_all(pictures)
+    owners = [owner for owner, (_, images) in enumerate(every) for _ in images]
+    images = [image for _, each in every for image in each]
     stacked = np.stack(images) if images else np.zeros((0, 28, 28), np.uint8)
-    return Brought(stacked, np.array(owners, np.int64))
+    uncertain = {owner: found for owner, (found, _) in enumerate(every) if found}
+    return Brought(stacked, np.array(owners, np.int64), uncertain)

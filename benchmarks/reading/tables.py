@@ -98,11 +98,44 @@ def refusal_table(models: Models) -> Table:
     return Table(("", *models), tuple(rows))
 
 
+def pages_table(models: Models) -> Table:
+    """Pages: a column for what the network read, and one for what was invented."""
+    kinds = list(next(iter(models.values())))
+    drawn = {model: {**each, "all": _sum(each.values())} for model, each in models.items()}
+    first = next(iter(drawn.values()))
+    rows = tuple(
+        (
+            kind,
+            f"{first[kind]['pages']}",
+            f"{first[kind]['written']:,}",
+            _of_written(first[kind], "found"),
+            *(
+                cell
+                for each in drawn.values()
+                for cell in (_of_written(each[kind], "read"), f"{each[kind]['invented']}")
+            ),
+        )
+        for kind in (*kinds, "all")
+    )
+    header = [f"{model}, {what}" for model in models for what in ("read", "invented")]
+    return Table(("Pages", "number", "digits", "found", *header), rows)
+
+
+def _sum(counts: Iterable[Score]) -> Score:
+    counts = list(counts)
+    return {name: sum(each[name] for each in counts) for name in counts[0]}
+
+
+def _of_written(counts: Score, what: str) -> str:
+    return f"{100 * counts[what] / counts['written']:.1f} %" if counts["written"] else "–"
+
+
 TABLES: Mapping[str, Callable[[Models], Table]] = {
     "digits": digits_table,
     "fonts": fonts_table,
-    "corruptions": corruptions_table,
     "small": small_table,
+    "pages": pages_table,
+    "corruptions": corruptions_table,
     "calibration": calibration_table,
     "refusal": refusal_table,
 }
