@@ -10,7 +10,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -69,35 +69,45 @@ def run(arguments: argparse.Namespace, command: str) -> None:
     if arguments.json and arguments.json.suffix != ".json":
         raise UserError(f"--json is {arguments.json}; give a name that ends in .json")
     models = {_name(path): load(path) for path in arguments.model}
-    reading = measured(models, Amount(arguments.quick, arguments.jobs), arguments.only or tuple(PARTS))
-    reading = {"format": FORMAT, "command": command, **reading}
-    if arguments.json:
-        write_json(arguments.json, reading)
+    reading: dict[str, Any] = {
+        "format": FORMAT,
+        "command": command,
+        "date": datetime.now(UTC).date().isoformat(),
+        "quick": arguments.quick,
+        "missing": {},
+        "models": {name: {} for name in models},
+    }
+    amount = Amount(arguments.quick, arguments.jobs)
+    for part in measured(reading, models, amount, arguments.only or tuple(PARTS)):
+        print(part, file=sys.stderr, flush=True)
+        if arguments.json:  # after each part, lest a later one's failure lose it
+            write_json(arguments.json, reading)
     print(tables(reading), end="")
 
 
-def measured(models: dict[str, Model], amount: Amount, wanted: Sequence[str]) -> dict[str, Any]:
-    """Return the figures of every model in the parts wanted."""
+def measured(
+    reading: dict[str, Any], models: dict[str, Model], amount: Amount, wanted: Sequence[str]
+) -> Iterator[str]:
+    """Add the figures of every model to ``reading``, part by part; yield what was done.
+
+    Args:
+        reading: What is written as JSON.
+        models: By name.
+        amount: Of pictures and processes.
+        wanted: Names of parts.
+    """
     validation = load_mnist().validation
-    figures: dict[str, dict[str, Any]] = {name: {} for name in models}
-    missing: dict[str, list[str]] = {}
     for part in (name for name in PARTS if name in wanted):
         start = time.perf_counter()
         try:
             measure = PARTS[part](validation, amount)
         except Missing as error:
-            missing[part] = error.what
-            print(f"{part}: not measured; {error}", file=sys.stderr)
+            reading["missing"][part] = error.what
+            yield f"{part}: not measured; {error}"
             continue
         for name, model in models.items():
-            figures[name][part] = measure(model)
-        print(f"{part}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
-    return {
-        "date": datetime.now(UTC).date().isoformat(),
-        "quick": amount.quick,
-        "missing": missing,
-        "models": figures,
-    }
+            reading["models"][name][part] = measure(model)
+        yield f"{part}: {time.perf_counter() - start:.0f} s"
 
 
 def _name(model: str) -> str:

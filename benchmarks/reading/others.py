@@ -20,7 +20,7 @@ D O Q o are like 0, I i l like 1, Z z like 2, y like 4, S s like 5, G b like 6, 
 """
 PUNCTUATION = '?&%#@$+=*:;~<>{}"'
 """Not ( ) [ ] / | ! and the like, which are strokes as a 1 is, nor dots, which are specks."""
-COUNT = 500
+COUNT = 100
 """Of each kind that is drawn at random."""
 SIDE = 96
 PAPER, INK = 235, 25

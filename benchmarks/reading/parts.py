@@ -17,7 +17,7 @@ from under20k.data.mnist import Split
 from under20k.deploy.calibration import calibration_error, fit_temperature, softmax
 from under20k.deploy.model import Model
 
-PAGES = 3
+PAGES = 1
 """Of each kind."""
 Figures = dict[str, Any]
 Measure = Callable[[Model], Figures]
@@ -71,7 +71,7 @@ def font_digits(validation: Split, amount: Amount) -> Measure:
 
 def corrupted(validation: Split, amount: Amount) -> Measure:
     """Validation images, corrupted: as the network gets them, and the first of them through the whole way."""
-    raw, count = _first(validation, amount), amount.images(1_000)
+    raw, count = _first(validation, amount), amount.images(500)
     changed = {"none": raw.images} | {
         name: corruptions.corrupted(name, raw.images) for name in corruptions.CORRUPTIONS
     }

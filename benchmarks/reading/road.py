@@ -18,7 +18,7 @@ from under20k.deploy.choose import candidates, chosen
 Picture = NDArray[np.uint8]
 """(H, W), grey."""
 Labels = NDArray[np.uint8]
-PART = 256
+PART = 25
 """Pictures that a process takes at a time."""
 
 

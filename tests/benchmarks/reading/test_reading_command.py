@@ -56,6 +56,7 @@ def test_missing_fonts_are_named_rather_than_left_out(run, capsys, monkeypatch):
     assert "%" not in out
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(fonts.missing()), reason="needs the fonts")
 def test_fonts_and_refusal(run, capsys):
     assert command.main(["--model", str(run), "--quick", "--jobs", "1", "--only", "fonts", "refusal"]) == 0

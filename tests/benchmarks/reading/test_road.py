@@ -31,9 +31,9 @@ def test_two_digits_that_touch_are_two_if_the_network_believes_so():
 def test_pictures_keep_their_order_in_any_number_of_processes():
     pictures = []
     for number in range(600):
-        picture = np.full((40, 40), 255, np.uint8)
+        picture = np.full((100, 100), 255, np.uint8)
         if number % 3:
-            picture[8:32, 10 : 14 + number % 7] = 0
+            picture[20:60, 40 : 48 + number % 7] = 0
         pictures.append(picture)
     one, two = brought(pictures), brought(pictures, jobs=2)
     assert (one.owners == two.owners).all()
@@ -42,6 +42,6 @@ def test_pictures_keep_their_order_in_any_number_of_processes():
 
 
 def test_nothing_found_at_all():
-    found = brought([np.full((20, 20), 255, np.uint8)] * 3)
+    found = brought([np.full((100, 100), 255, np.uint8)] * 3)
     assert found.images.shape == (0, 28, 28)
     assert not alone(found.owners, 3).any()
