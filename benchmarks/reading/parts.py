@@ -32,7 +32,7 @@ class Amount:
 
     def images(self, usual: int) -> int:
         """Return how many of ``usual`` validation images take part."""
-        return min(usual, 50) if self.quick else usual
+        return min(usual, 20) if self.quick else usual
 
 
 class Missing(Exception):
