@@ -12,6 +12,7 @@ import errno
 import json
 import math
 import os
+import shutil
 import stat
 import tempfile
 import time
@@ -70,6 +71,31 @@ def replacing(path: Path) -> Iterator[Path]:
             once_free(lambda: temporary.replace(path))
         finally:
             once_free(lambda: temporary.unlink(missing_ok=True))
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {reason(error, path)}") from error
+
+
+@contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder next to ``path``; after the block it replaces ``path``, if that exists.
+
+    If the block fails, the temporary folder is removed and ``path`` stays as it was.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        try:
+            yield temporary
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    _flush_to_disk(file)
+            temporary.chmod(0o777 & ~_umask())  # mkdtemp makes it private
+            if path.exists():
+                _exchange(temporary, path)
+            else:
+                once_free(lambda: temporary.rename(path))
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {reason(error, path)}") from error
 
@@ -257,6 +283,20 @@ def check_format(value: Any, known: Sequence[int], what: str) -> dict[str, Any]:
 def _flush_to_disk(path: Path) -> None:
     with path.open("rb+") as file:  # Windows flushes only through a writable handle
         os.fsync(file.fileno())
+
+
+def _exchange(new: Path, old: Path) -> None:
+    """Put the folder ``new`` in the place of ``old``, and remove that; undo it if that fails half-way."""
+    aside = Path(tempfile.mkdtemp(prefix=f".{old.name}-", dir=old.parent))
+    try:
+        once_free(lambda: old.rename(aside / old.name))
+        try:
+            once_free(lambda: new.rename(old))
+        except BaseException:
+            (aside / old.name).rename(old)
+            raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _umask() -> int:

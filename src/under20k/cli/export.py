@@ -1,0 +1,69 @@
+"""Export a trained model, with the proof that the exported thing computes the same.
+
+The exported thing is run in its own runtime on the 10,000 validation images and compared with the engine. An
+export that misses its format's tolerance fails with exit code 1 and leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from under20k.cli.options import add_data_dir, add_quiet, display
+from under20k.errors import shown
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``under20k export``."""
+    parser.add_argument("model", metavar="MODEL", help="a run folder, or the name of a pretrained model")
+    parser.add_argument(
+        "--to", required=True, metavar="FORMAT", help="the format: onnx or onnx-int8 (docs/export.md)"
+    )
+    parser.add_argument(
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help="the folder to make (default: exports/ and the names of model and format)",
+    )
+    parser.add_argument(
+        "--no-proof", action="store_true", help="do not run the exported thing; its files say so"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier export in that folder")
+    add_data_dir(parser)
+    parser.add_argument("--json", action="store_true", help="print the proof as JSON")
+    add_quiet(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Export, and return the exit code. Raises UserError."""
+    from under20k.deploy.export.export import export
+    from under20k.deploy.export.proof import ExportError
+    from under20k.deploy.export.readme import proof_lines
+    from under20k.deploy.model import load
+    from under20k.interactive.terminal import say
+
+    model = load(arguments.model)
+    try:
+        with display(arguments) as shown_by:
+            exported = export(
+                model,
+                arguments.to,
+                arguments.output,
+                proof=not arguments.no_proof,
+                overwrite=arguments.overwrite,
+                data_dir=arguments.data_dir,
+                on_event=shown_by,
+            )
+    except ExportError as error:
+        say(f"under20k: {shown(str(error))}", sys.stderr)
+        return 1
+    if arguments.json:
+        print(json.dumps(exported.proof.to_dict(), indent=2))
+        return 0
+    for line in proof_lines(exported.proof):
+        say(shown(line))
+    for name in (*exported.files, "README.md", "proof.json"):
+        say(shown(str(exported.folder / name)))
+    return 0

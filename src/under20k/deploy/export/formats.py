@@ -1,0 +1,79 @@
+"""The formats that a model can be exported to; each one's module is imported when it is used."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol, cast
+
+from under20k.deploy.export.proof import FP32, INT8, Measured, Tolerance
+from under20k.deploy.model import Model
+from under20k.engine.base import Images
+from under20k.errors import UserError, nearest
+
+
+@dataclass(frozen=True)
+class Material:
+    """What an exporter is given beside the model."""
+
+    accuracy: float | None
+    """The engine's, on the validation images; None where it was not computed."""
+    training: Images
+    """uint8 (50000, 28, 28); none of them where the format's ``calibrated`` is false."""
+
+
+class Exporter(Protocol):
+    """What a format's module provides."""
+
+    def export(self, model: Model, folder: Path, material: Material) -> Sequence[Path]:
+        """Write the format's files into an empty folder, and return them."""
+
+    def measure(self, model: Model, folder: Path, images: Images) -> Measured:
+        """Run what ``export`` wrote on images, uint8 (N, 28, 28). Raises NotRun where that is impossible."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format."""
+
+    name: str
+    title: str
+    module: str
+    """Below ``under20k.deploy.export``: an ``Exporter``."""
+    tolerance: Tolerance
+    extra: str = ""
+    """The extra of the package that it needs."""
+    packages: tuple[str, ...] = ()
+    """The modules that the extra installs."""
+    calibrated: bool = False
+    """Whether the exporter needs training images."""
+
+    def exporter(self) -> Exporter:
+        """Return the format's module. Raises UserError if a package that it needs is missing."""
+        for package in self.packages:
+            if find_spec(package) is None:
+                raise UserError(
+                    f"{package} is not installed, which the export to {self.name} needs; "
+                    f"install it with: pip install 'under20k[{self.extra}]'"
+                )
+        return cast(Exporter, importlib.import_module(f"under20k.deploy.export.{self.module}"))
+
+
+_ONNX = ("onnx", "onnxruntime")
+FORMATS = {
+    format.name: format
+    for format in (
+        Format("onnx", "ONNX, fp32", "onnx_fp32", FP32, "export", _ONNX),
+        Format("onnx-int8", "ONNX, int8", "onnx_int8", INT8, "export", _ONNX, calibrated=True),
+    )
+}
+
+
+def format_named(name: str) -> Format:
+    """Return a format. Raises UserError if there is none of that name."""
+    if name not in FORMATS:
+        raise UserError(f"there is no format {name!r}; {nearest(name, FORMATS)}")
+    return FORMATS[name]
