@@ -12,15 +12,14 @@ import sys
 from pathlib import Path
 
 from under20k.cli.options import add_data_dir, add_quiet, display
+from under20k.deploy.export.formats import FORMATS
 from under20k.errors import shown
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``under20k export``."""
     parser.add_argument("model", metavar="MODEL", help="a run folder, or the name of a pretrained model")
-    parser.add_argument(
-        "--to", required=True, metavar="FORMAT", help="the format: onnx or onnx-int8 (docs/export.md)"
-    )
+    parser.add_argument("--to", required=True, choices=FORMATS, help="the format (docs/export.md)")
     parser.add_argument(
         "--output",
         type=Path,

@@ -122,7 +122,8 @@ def _proof(
     files: Sequence[Path],
     mnist: Mnist | None,
 ) -> Proof:
-    size_bytes = sum(path.stat().st_size for path in files)
+    shipped = files[:1] if format.alternatives else files
+    size_bytes = sum(path.stat().st_size for path in shipped)
     if mnist is None:
         return Proof(format.name, model.name, size_bytes, format.tolerance, not_run=NO_PROOF)
     try:

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
-from under20k.deploy.export.proof import FP32, INT8, Measured, Tolerance
-from under20k.deploy.model import Model
-from under20k.engine.base import Images
+from under20k.deploy.export.tolerance import FP32, INT8, Tolerance
 from under20k.errors import UserError, nearest
+
+if TYPE_CHECKING:  # with NumPy, which the command's help does without
+    from under20k.deploy.export.proof import Measured
+    from under20k.deploy.model import Model
+    from under20k.engine.base import Images
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class Format:
     """The modules that the extra installs."""
     calibrated: bool = False
     """Whether the exporter needs training images."""
+    alternatives: bool = False
+    """Whether a user takes one of the files: the size is the first one's."""
 
     def exporter(self) -> Exporter:
         """Return the format's module. Raises UserError if a package that it needs is missing."""
@@ -63,13 +68,11 @@ class Format:
 
 
 _ONNX = ("onnx", "onnxruntime")
-FORMATS = {
-    format.name: format
-    for format in (
-        Format("onnx", "ONNX, fp32", "onnx_fp32", FP32, "export", _ONNX),
-        Format("onnx-int8", "ONNX, int8", "onnx_int8", INT8, "export", _ONNX, calibrated=True),
-    )
-}
+_FORMATS = (
+    Format("onnx", "ONNX, fp32", "onnx_fp32", FP32, "export", _ONNX, alternatives=True),
+    Format("onnx-int8", "ONNX, int8", "onnx_int8", INT8, "export", _ONNX, calibrated=True, alternatives=True),
+)
+FORMATS = {format.name: format for format in _FORMATS}
 
 
 def format_named(name: str) -> Format:

@@ -2,13 +2,14 @@
 
 ::
 
-    image (N, 1, 28, 28), 0–255 → normalise → convolutions → logits (N, 10) → / temperature → softmax
+    image (N, 1, 28, 28), 0–255 → normalise → convolutions → logits (N, 10) → / temperature → probabilities
+
+A graph's input has one type, so there is a graph for float32 images and, with a cast in front, one for uint8.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Literal
 
 import numpy as np
 import onnx
@@ -22,29 +23,24 @@ from under20k.engine.base import MEAN, STANDARD_DEVIATION
 from under20k.recipe.architecture import CLASSES, IMAGE_SIDE
 
 OPSET, IR_VERSION = 17, 8
-"""Of 2022: every onnxruntime from 1.12 on takes them, and so do the converters of other runtimes."""
+"""Of 2022: onnxruntime takes them from 1.12 on, and so do the converters of other runtimes."""
 LICENSE = "MIT"
+IMAGE, LOGITS, PROBABILITIES = "image", "logits", "probabilities"
+PIXELS = "image, {} (N, 1, 28, 28), pixels from 0 (background) to 255 (ink)"
 
-InputType = Literal["float", "uint8"]
-INPUT_TYPES: dict[InputType, int] = {"float": TensorProto.FLOAT, "uint8": TensorProto.UINT8}
 
-
-def onnx_model(model: Model, kind: InputType, accuracy: float | None) -> onnx.ModelProto:
-    """Return a model that passes the checker, shapes inferred.
-
-    Args:
-        model: what to write.
-        kind: the input's type.
-        accuracy: for the metadata, if it is known.
-    """
+def onnx_model(model: Model, accuracy: float | None) -> onnx.ModelProto:
+    """Return the graph for images in float32; ``accuracy`` is for its metadata, if it is known."""
     writer = _Writer()
-    outputs = writer.network(folded(model.recipe.architecture, model.weights), kind, model.temperature)
-    image = helper.make_tensor_value_info("image", INPUT_TYPES[kind], ["N", 1, IMAGE_SIDE, IMAGE_SIDE])
+    writer.network(folded(model.recipe.architecture, model.weights), model.temperature)
     graph = helper.make_graph(
         writer.nodes,
         "digit",
-        [image],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", CLASSES]) for name in outputs],
+        [helper.make_tensor_value_info(IMAGE, TensorProto.FLOAT, ["N", 1, IMAGE_SIDE, IMAGE_SIDE])],
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", CLASSES])
+            for name in (LOGITS, PROBABILITIES)
+        ],
         writer.tensors,
     )
     made = helper.make_model(
@@ -55,13 +51,11 @@ def onnx_model(model: Model, kind: InputType, accuracy: float | None) -> onnx.Mo
         opset_imports=[helper.make_opsetid("", OPSET)],
         doc_string=f"MNIST digits, {model.recipe.architecture.parameters:,} parameters",
     )
-    helper.set_model_props(made, metadata(model, kind, accuracy))
-    made = onnx.shape_inference.infer_shapes(made, check_type=True, strict_mode=True)
-    onnx.checker.check_model(made, full_check=True)
-    return made
+    helper.set_model_props(made, metadata(model, accuracy))
+    return checked(made)
 
 
-def metadata(model: Model, kind: InputType, accuracy: float | None) -> dict[str, str]:
+def metadata(model: Model, accuracy: float | None) -> dict[str, str]:
     """Return what is written beside the graph."""
     recipe = model.recipe
     known = {} if accuracy is None else {"validation_accuracy": f"{accuracy:.4f}"}
@@ -72,9 +66,29 @@ def metadata(model: Model, kind: InputType, accuracy: float | None) -> dict[str,
         "license": LICENSE,
         "architecture": str(recipe.architecture),
         "parameters": str(recipe.architecture.parameters),
-        "input": f"image, {kind} (N, 1, 28, 28), pixels from 0 (background) to 255 (ink)",
+        "input": PIXELS.format("float32"),
         "temperature": f"{model.temperature:g}",
     }
+
+
+def for_uint8(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy of a graph for float32 images that takes uint8 images."""
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    made.graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    for node in made.graph.node:
+        node.input[:] = ["pixels" if name == IMAGE else name for name in node.input]
+    made.graph.node.insert(0, helper.make_node("Cast", [IMAGE], ["pixels"], "pixels", to=TensorProto.FLOAT))
+    properties = {entry.key: entry.value for entry in made.metadata_props}
+    helper.set_model_props(made, properties | {"input": PIXELS.format("uint8")})
+    return checked(made)
+
+
+def checked(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a model with the shapes of its intermediate values; ONNX's full check has passed."""
+    model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True)
+    onnx.checker.check_model(model, full_check=True)
+    return model
 
 
 class _Writer:
@@ -84,12 +98,8 @@ class _Writer:
         self.nodes: list[onnx.NodeProto] = []
         self.tensors: list[onnx.TensorProto] = []
 
-    def network(self, network: FoldedNetwork, kind: InputType, temperature: float) -> tuple[str, str]:
-        """Write everything; return the names of the outputs."""
-        x = "image"
-        if kind != "float":
-            x = self.node("Cast", "pixels", x, to=TensorProto.FLOAT)
-        x = self.node("Sub", "centred", x, self.constant("mean", np.float32(255 * MEAN)))
+    def network(self, network: FoldedNetwork, temperature: float) -> None:
+        x = self.node("Sub", "centred", IMAGE, self.constant("mean", np.float32(255 * MEAN)))
         x = self.node("Div", "normalised", x, self.constant("sd", np.float32(255 * STANDARD_DEVIATION)))
         *blocks, head = network.convolutions
         for conv in blocks:
@@ -98,9 +108,9 @@ class _Writer:
             x = self.convolution(head, self.node("GlobalAveragePool", "head.pool", x))
         else:
             x = self.node("GlobalAveragePool", "head.pool", self.convolution(head, x))
-        logits = self.node("Flatten", "logits", x, axis=1)
-        x = self.node("Div", "calibrated", logits, self.constant("temperature", np.float32(temperature)))
-        return logits, self.node("Softmax", "probabilities", x, axis=1)
+        x = self.node("Flatten", LOGITS, x, axis=1)
+        x = self.node("Div", "calibrated", x, self.constant("temperature", np.float32(temperature)))
+        self.node("Softmax", PROBABILITIES, x, axis=1)
 
     def block(self, conv: Convolution, x: str) -> str:
         name = conv.name.removesuffix(".conv")

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from under20k.data import Split
+from under20k.deploy.export.tolerance import Tolerance
 from under20k.deploy.model import Model
 from under20k.errors import UserError
 from under20k.formatting import percent
@@ -38,22 +39,6 @@ class NotRun(Exception):
     def __init__(self, why: str, extra: Mapping[str, Any] | None = None) -> None:
         super().__init__(why)
         self.extra = dict(extra or {})
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """What an export may lose."""
-
-    logit_relative: float | None = None
-    """Largest difference of a logit, relative to the range of the engine's logits; None allows any."""
-    accuracy: float | None = None
-    """Fraction of the validation images at most by which the accuracy may fall; None allows any."""
-    may_change: bool = False
-    """Whether predictions other than ties may change."""
-
-
-FP32 = Tolerance(logit_relative=1e-4)
-INT8 = Tolerance(accuracy=0.0005, may_change=True)
 
 
 @dataclass(frozen=True)

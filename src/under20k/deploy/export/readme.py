@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from under20k.deploy.export.formats import Format
 from under20k.deploy.export.proof import Proof
@@ -52,5 +53,12 @@ def proof_lines(proof: Proof) -> list[str]:
         f"largest difference of a logit: {proof.largest_logit_difference:.1e} of their range",
         size,
         f"one image takes {1e6 * proof.latency_s:,.0f} µs ({proof.runtime})",
-        *(f"{name.replace('_', ' ')}: {value}" for name, value in proof.extra.items()),
+        *(f"{name.replace('_', ' ')}: {_text(value)}" for name, value in proof.extra.items()),
     ]
+
+
+def _text(value: Any) -> str:
+    """Return a value of ``Proof.extra`` as text; a mapping holds counts."""
+    if isinstance(value, dict):
+        return ", ".join(f"{count} {name}" for name, count in value.items()) or "none"
+    return f"{value:,}" if isinstance(value, int) else str(value)

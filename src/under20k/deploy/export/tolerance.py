@@ -1,0 +1,21 @@
+"""What an export may lose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What an export may lose."""
+
+    logit_relative: float | None = None
+    """Largest difference of a logit, relative to the range of the engine's logits; None allows any."""
+    accuracy: float | None = None
+    """Fraction of the validation images at most by which the accuracy may fall; None allows any."""
+    may_change: bool = False
+    """Whether predictions other than ties may change."""
+
+
+FP32 = Tolerance(logit_relative=1e-4)
+INT8 = Tolerance(accuracy=0.0005, may_change=True)
