@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +61,7 @@ def export(
     """
     format = format_named(to)
     exporter = format.exporter()
+    model = replace(model, name=short_name(model))
     folder = output or default_folder(model, to)
     check_free(folder, overwrite)
     mnist = load(data_dir, on_event=on_event) if proof or format.calibrated else None
@@ -78,7 +79,12 @@ def export(
 
 def default_folder(model: Model, to: str) -> Path:
     """Return the folder of an export for which none is given."""
-    return Path("exports") / f"{safe_name(Path(model.name).name)}-{to}"
+    return Path("exports") / f"{safe_name(short_name(model))}-{to}"
+
+
+def short_name(model: Model) -> str:
+    """Return a model's name or, of a path, its last part."""
+    return Path(model.name).name or Path(model.name).resolve().name
 
 
 def check_free(folder: Path, overwrite: bool) -> None:
