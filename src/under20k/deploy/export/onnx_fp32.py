@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from under20k.deploy.export.formats import Material
-from under20k.deploy.export.onnx_graph import for_uint8, onnx_model
+from under20k.deploy.export.onnx_graph import finished, for_uint8, logits_graph
 from under20k.deploy.export.onnx_run import measured
 from under20k.deploy.export.proof import Measured
 from under20k.deploy.model import Model
@@ -17,7 +17,7 @@ FILE, UINT8_FILE = "model.onnx", "model-uint8.onnx"
 
 def export(model: Model, folder: Path, material: Material) -> Sequence[Path]:
     """Write the two files; the first takes float32."""
-    made = onnx_model(model, material.accuracy)
+    made = finished(logits_graph(model), model, material.accuracy)
     (folder / FILE).write_bytes(made.SerializeToString())
     (folder / UINT8_FILE).write_bytes(for_uint8(made).SerializeToString())
     return [folder / FILE, folder / UINT8_FILE]

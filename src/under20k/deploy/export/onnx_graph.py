@@ -29,30 +29,33 @@ IMAGE, LOGITS, PROBABILITIES = "image", "logits", "probabilities"
 PIXELS = "image, {} (N, 1, 28, 28), pixels from 0 (background) to 255 (ink)"
 
 
-def onnx_model(model: Model, accuracy: float | None) -> onnx.ModelProto:
-    """Return the graph for images in float32; ``accuracy`` is for its metadata, if it is known."""
+def logits_graph(model: Model) -> onnx.ModelProto:
+    """Return the graph for images in float32 up to the logits, without metadata."""
     writer = _Writer()
-    writer.network(folded(model.recipe.architecture, model.weights), model.temperature)
-    graph = helper.make_graph(
-        writer.nodes,
-        "digit",
-        [helper.make_tensor_value_info(IMAGE, TensorProto.FLOAT, ["N", 1, IMAGE_SIDE, IMAGE_SIDE])],
-        [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", CLASSES])
-            for name in (LOGITS, PROBABILITIES)
-        ],
-        writer.tensors,
-    )
-    made = helper.make_model(
-        graph,
-        producer_name="under20k",
-        producer_version=__version__,
-        ir_version=IR_VERSION,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        doc_string=f"MNIST digits, {model.recipe.architecture.parameters:,} parameters",
-    )
-    helper.set_model_props(made, metadata(model, accuracy))
-    return checked(made)
+    writer.network(folded(model.recipe.architecture, model.weights))
+    image = helper.make_tensor_value_info(IMAGE, TensorProto.FLOAT, ["N", 1, IMAGE_SIDE, IMAGE_SIDE])
+    graph = helper.make_graph(writer.nodes, "digit", [image], [_output(LOGITS)], writer.tensors)
+    opset = helper.make_opsetid("", OPSET)
+    return checked(helper.make_model(graph, ir_version=IR_VERSION, opset_imports=[opset]))
+
+
+def finished(graph: onnx.ModelProto, model: Model, accuracy: float | None) -> onnx.ModelProto:
+    """Return a graph that ends in logits with probabilities and metadata.
+
+    Args:
+        graph: the model's graph; it is used up.
+        model: the model.
+        accuracy: on the validation images, if it is known.
+    """
+    writer = _Writer()
+    writer.probabilities(model.temperature)
+    graph.graph.node.extend(writer.nodes)
+    graph.graph.initializer.extend(writer.tensors)
+    graph.graph.output.append(_output(PROBABILITIES))
+    graph.producer_name, graph.producer_version = "under20k", __version__
+    graph.doc_string = f"MNIST digits, {model.recipe.architecture.parameters:,} parameters"
+    helper.set_model_props(graph, metadata(model, accuracy))
+    return checked(graph)
 
 
 def metadata(model: Model, accuracy: float | None) -> dict[str, str]:
@@ -91,6 +94,10 @@ def checked(model: onnx.ModelProto) -> onnx.ModelProto:
     return model
 
 
+def _output(name: str) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", CLASSES])
+
+
 class _Writer:
     """Collects the nodes and constants of a graph. A node has the name of its output."""
 
@@ -98,7 +105,7 @@ class _Writer:
         self.nodes: list[onnx.NodeProto] = []
         self.tensors: list[onnx.TensorProto] = []
 
-    def network(self, network: FoldedNetwork, temperature: float) -> None:
+    def network(self, network: FoldedNetwork) -> None:
         x = self.node("Sub", "centred", IMAGE, self.constant("mean", np.float32(255 * MEAN)))
         x = self.node("Div", "normalised", x, self.constant("sd", np.float32(255 * STANDARD_DEVIATION)))
         *blocks, head = network.convolutions
@@ -108,8 +115,10 @@ class _Writer:
             x = self.convolution(head, self.node("GlobalAveragePool", "head.pool", x))
         else:
             x = self.node("GlobalAveragePool", "head.pool", self.convolution(head, x))
-        x = self.node("Flatten", LOGITS, x, axis=1)
-        x = self.node("Div", "calibrated", x, self.constant("temperature", np.float32(temperature)))
+        self.node("Flatten", LOGITS, x, axis=1)
+
+    def probabilities(self, temperature: float) -> None:
+        x = self.node("Div", "calibrated", LOGITS, self.constant("temperature", np.float32(temperature)))
         self.node("Softmax", PROBABILITIES, x, axis=1)
 
     def block(self, conv: Convolution, x: str) -> str:

@@ -24,9 +24,8 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-from under20k import __version__
 from under20k.deploy.export.formats import Material
-from under20k.deploy.export.onnx_graph import IMAGE, checked, for_uint8, onnx_model
+from under20k.deploy.export.onnx_graph import IMAGE, finished, for_uint8, logits_graph
 from under20k.deploy.export.onnx_run import measured, operators
 from under20k.deploy.export.proof import Measured
 from under20k.deploy.model import Model
@@ -41,7 +40,9 @@ PREPARED = {"onnx.quant.pre_process": "onnxruntime.quant"}
 
 def export(model: Model, folder: Path, material: Material) -> Sequence[Path]:
     """Write the two files; the first takes float32."""
-    made = quantised(onnx_model(model, material.accuracy), material.training[:CALIBRATION_IMAGES])
+    # Without the softmax, at which onnxruntime 1.18 fails unless it is to be quantised.
+    graph = quantised(logits_graph(model), material.training[:CALIBRATION_IMAGES])
+    made = finished(graph, model, material.accuracy)
     (folder / FILE).write_bytes(made.SerializeToString())
     (folder / UINT8_FILE).write_bytes(for_uint8(made).SerializeToString())
     return [folder / FILE, folder / UINT8_FILE]
@@ -53,19 +54,16 @@ def measure(model: Model, folder: Path, images: Images) -> Measured:
     return replace(found, extra=operators(folder / FILE))
 
 
-def quantised(model: onnx.ModelProto, images: Images) -> onnx.ModelProto:
-    """Return a graph for float32 images with its convolutions and poolings quantised for int8.
+def quantised(graph: onnx.ModelProto, images: Images) -> onnx.ModelProto:
+    """Return a graph with its convolutions and poolings quantised for int8; the images are for calibration.
 
     Weights take 7 of their 8 bits: processors without VNNI add two products in 16 bits, where full weights
     overflow.
     """
-    properties = {entry.key: entry.value for entry in model.metadata_props}
+    helper.set_model_props(graph, PREPARED)
     with tempfile.TemporaryDirectory() as temporary:
         before, after = (Path(temporary) / name for name in ("float.onnx", "int8.onnx"))
-        prepared = onnx.ModelProto()
-        prepared.CopyFrom(model)
-        helper.set_model_props(prepared, properties | PREPARED)
-        before.write_bytes(prepared.SerializeToString())
+        before.write_bytes(graph.SerializeToString())
         quantize_static(
             before,
             after,
@@ -78,10 +76,7 @@ def quantised(model: onnx.ModelProto, images: Images) -> onnx.ModelProto:
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
         )
-        made = onnx.load(after)
-    made.producer_name, made.producer_version = "under20k", __version__
-    helper.set_model_props(made, properties)
-    return checked(made)
+        return onnx.load(after)
 
 
 class _Batches(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
