@@ -148,7 +148,7 @@ $(VENV)/installed: $(BIN)/python pyproject.toml constraints.txt $(wildcard nativ
 $(VENV)/installed-test: $(VENV)/installed
 	$(BIN)/python tools/requirements.py test > $@.txt
 	$(PIP) --requirement $@.txt
-	$(PIP) --editable '.[cluster]' --config-settings cmake.define.UNDER20K_WIDE=ON
+	$(PIP) --editable '.[cluster,export]' --config-settings cmake.define.UNDER20K_WIDE=ON
 	@touch $@
 
 # Another dependency group.

@@ -43,7 +43,8 @@ def group(name: str) -> set[str]:
 
 
 RUNTIME = names(METADATA["dependencies"])
-CLUSTER = names(METADATA["optional-dependencies"]["cluster"])
+EXTRAS = {extra: names(texts) for extra, texts in METADATA["optional-dependencies"].items()}
+CLUSTER, EXPORT = EXTRAS["cluster"], EXTRAS["export"]
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
@@ -79,10 +80,13 @@ def test_what_the_package_imports_is_declared():
     dask = [path for path in sources("src") if path.name in ("dask.py", "dask_worker.py")]
     plugin = [path for path in sources("src") if path.name == PLUGIN]
     kernel = [path for path in sources("src") if path.name == "kernel.py"]
-    others = [path for path in sources("src") if path not in (*dask, *plugin, *kernel)]
+    onnx = [path for path in sources("src") if path.name.startswith("onnx_")]
+    others = [path for path in sources("src") if path not in (*dask, *plugin, *kernel, *onnx)]
     assert len(dask) == 2
+    assert len(onnx) == 4
     assert len(plugin) == len(kernel) == 1
     assert undeclared(dask, RUNTIME | CLUSTER) == {}
+    assert undeclared(onnx, RUNTIME | EXPORT) == {}
     assert undeclared(plugin, RUNTIME | {"pytest"}) == {}  # pytest is what loads it
     assert (
         undeclared(kernel, RUNTIME | {"ipython"}) == {}
@@ -92,7 +96,7 @@ def test_what_the_package_imports_is_declared():
 
 def test_what_the_package_declares_is_imported():
     used = set().union(*map(imported, sources("src")))
-    assert used >= RUNTIME | CLUSTER
+    assert used >= RUNTIME.union(*EXTRAS.values())
 
 
 @pytest.mark.parametrize(
@@ -100,7 +104,7 @@ def test_what_the_package_declares_is_imported():
     [
         ("benchmarks", RUNTIME | CLUSTER | group("benchmark")),
         ("tools", RUNTIME | CLUSTER | names(PROJECT["build-system"]["requires"])),
-        ("tests", RUNTIME | CLUSTER | group("test")),
+        ("tests", RUNTIME | CLUSTER | EXPORT | group("test")),
     ],
 )
 def test_what_developers_need_is_declared(folder, declared):
