@@ -16,6 +16,7 @@ from under20k.files import (
     read_text,
     remove_leftovers,
     replacing,
+    replacing_folder,
     write_bytes,
     write_json,
     write_text,
@@ -212,3 +213,58 @@ def test_another_format_is_refused_with_those_known(value):
 def test_a_known_format_is_returned():
     value = {"format": 2, "seeds": []}
     assert check_format(value, (1, 2), "x.json is a bench") is value
+
+
+def write_folder(path: Path, content: str, error: BaseException | None = None) -> None:
+    with replacing_folder(path) as temporary:
+        assert temporary.parent == path.parent
+        (temporary / "deep").mkdir()
+        (temporary / "deep" / "file").write_text(content)
+        if error:
+            raise error
+
+
+def test_a_folder_is_written_and_replaced(tmp_path):
+    path = tmp_path / "a" / "b"
+    write_folder(path, "old")
+    (path / "more").write_text("of the old")
+    write_folder(path, "new")
+    assert [file.name for file in path.rglob("*")] == ["deep", "file"]
+    assert (path / "deep" / "file").read_text() == "new"
+    assert os.listdir(tmp_path) == ["a"]
+    assert os.listdir(tmp_path / "a") == ["b"]
+    assert path.stat().st_mode & 0o777 == (tmp_path / "a").stat().st_mode & 0o777  # mkdtemp's is private
+
+
+@pytest.mark.parametrize("error", [FULL, KeyboardInterrupt(), ValueError("a defect")])
+@pytest.mark.parametrize("before", [True, False])
+def test_a_folder_stays_as_it_was_where_writing_fails(tmp_path, error, before):
+    path = tmp_path / "a" / "b"
+    if before:
+        write_folder(path, "old")
+    with pytest.raises(UserError if error is FULL else type(error)):
+        write_folder(path, "half", error)
+    if before:
+        assert (path / "deep" / "file").read_text() == "old"
+        assert os.listdir(path.parent) == ["b"]
+    else:
+        assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_folder_that_cannot_be_exchanged_stays(tmp_path, monkeypatch, step):
+    path = tmp_path / "a"
+    write_folder(path, "old")
+    real, calls = Path.rename, []
+
+    def rename(self: Path, to: Path) -> Path:
+        calls.append(to)
+        if len(calls) == step:
+            raise FULL
+        return real(self, to)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(UserError, match="a cannot be written: No space left on device"):
+        write_folder(path, "new")
+    assert (path / "deep" / "file").read_text() == "old"
+    assert os.listdir(tmp_path) == ["a"]

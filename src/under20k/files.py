@@ -79,8 +79,10 @@ def replacing(path: Path) -> Iterator[Path]:
 def replacing_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder next to ``path``; after the block it replaces ``path``, if that exists.
 
-    If the block fails, the temporary folder is removed and ``path`` stays as it was.
+    If the block fails, the temporary folder and parents made for it are removed, and ``path`` stays as it
+    was.
     """
+    made = [parent for parent in path.parents if not parent.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
@@ -98,6 +100,10 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {reason(error, path)}") from error
+    finally:
+        for parent in made:
+            with contextlib.suppress(OSError):  # it is not empty, or was never made
+                parent.rmdir()
 
 
 def remove(path: Path) -> None:

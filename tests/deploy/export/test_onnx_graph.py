@@ -65,9 +65,9 @@ def test_the_logits_are_those_of_the_module_for_any_batch(text, images):
             assert np.abs(found - expected[:batch]).max() < 1e-6 * span
 
 
-@pytest.mark.parametrize(
-    "text", [ARCHITECTURES[0], *(pytest.param(text, marks=pytest.mark.slow) for text in ARCHITECTURES[1:])]
-)
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's exporter warns of its own future
+@pytest.mark.parametrize("text", ARCHITECTURES)
 def test_torch_s_exporter_gives_the_same(text, images, tmp_path):
     model = model_of(text)
     torch.onnx.export(

@@ -39,8 +39,9 @@ def readme(model: Model, format: Format, files: Sequence[str], proof: Proof) -> 
 def proof_lines(proof: Proof) -> list[str]:
     """Return a proof as lines of text."""
     size = f"{proof.size_bytes:,} bytes"
+    extra = [f"{name.replace('_', ' ')}: {_text(value)}" for name, value in proof.extra.items()]
     if proof.not_run:
-        return [f"not run: {proof.not_run}, so nothing is proved", size]
+        return [f"not run: {proof.not_run}, so nothing is proved", size, *extra]
     assert proof.accuracy is not None
     assert proof.engine_accuracy is not None
     assert proof.largest_logit_difference is not None
@@ -53,7 +54,7 @@ def proof_lines(proof: Proof) -> list[str]:
         f"largest difference of a logit: {proof.largest_logit_difference:.1e} of their range",
         size,
         f"one image takes {1e6 * proof.latency_s:,.0f} µs ({proof.runtime})",
-        *(f"{name.replace('_', ' ')}: {_text(value)}" for name, value in proof.extra.items()),
+        *extra,
     ]
 
 

@@ -1,0 +1,153 @@
+"""``under20k export`` as a user types it, with good and bad input."""
+
+import json
+import resource
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import onnxruntime
+import pytest
+
+from tests.support import command
+from tests.support.command import assert_refused, contents
+from under20k.cli.main import main
+from under20k.deploy.export import onnx_run
+from under20k.deploy.export.formats import FORMATS
+from under20k.deploy.export.tolerance import Tolerance
+from under20k.runs.run import Run
+
+RUN = "runs/small"
+EXPORT = ["export", RUN, "--to", "onnx"]
+ONNX = {"model.onnx", "model-uint8.onnx", "README.md", "proof.json"}
+
+
+def test_onnx(small, tmp_path, mnist, capsys):
+    assert main(EXPORT) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    folder = Path("exports/small-onnx")
+    assert {path.name for path in folder.iterdir()} == ONNX
+    found = json.loads((folder / "proof.json").read_text())
+    session = onnxruntime.InferenceSession(folder / "model-uint8.onnx", providers=["CPUExecutionProvider"])
+    (digits,) = session.run(["logits"], {"image": mnist.validation.images[:, None]})
+    right = int((digits.argmax(1) == mnist.validation.labels).sum())
+    assert found["accuracy"] == found["engine_accuracy"] == right / 10_000
+    assert right / 10_000 == Run.open(small).metrics()[-1].validation_accuracy
+    assert found["size_bytes"] == (folder / "model.onnx").stat().st_size
+    assert session.get_modelmeta().custom_metadata_map["validation_accuracy"] == f"{right / 10_000:.4f}"
+    readme = (folder / "README.md").read_text()
+    for line in out.splitlines():
+        if line.startswith("exports"):
+            assert Path(line).is_file()
+        else:
+            assert f"- {line}\n" in readme
+    assert out.splitlines()[0].startswith(f"{right / 10_000:.2%} of the 10,000 validation images are right")
+
+
+def test_the_proof_as_json(small, capsys):
+    assert main([*EXPORT, "--json", "--output", "deep/here"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    kept = json.loads(Path("deep/here/proof.json").read_text())
+    assert kept.pop("files") == ["model.onnx", "model-uint8.onnx", "README.md", "proof.json"]
+    assert printed == kept
+
+
+def test_neither_torch_nor_matplotlib_is_needed(small, tmp_path):
+    without = "import sys; sys.modules.update(torch=None, matplotlib=None)"
+    code = f"{without}; from under20k.cli.main import main; sys.exit(main({EXPORT!r}))"
+    process = command.start(tmp_path, command=[sys.executable, "-c", code])
+    out, err = process.communicate(timeout=command.TIMEOUT_S)
+    assert (process.returncode, err) == (0, "")
+    assert "predictions changed: 0" in out
+
+
+def test_a_missed_tolerance_is_exit_code_1_and_leaves_nothing(small, tmp_path, monkeypatch, capsys):
+    before = contents(tmp_path)
+    strict = replace(FORMATS["onnx"], tolerance=Tolerance(logit_relative=1e-12))
+    monkeypatch.setitem(FORMATS, "onnx", strict)
+    assert main(EXPORT) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("under20k: the export of small to onnx fails: a logit differs by ")
+    assert err.count("\n") == 1
+    assert contents(tmp_path) == before
+    assert not Path("exports").exists()
+
+
+def test_files_that_disagree_are_exit_code_1(small, tmp_path, monkeypatch, capsys):
+    real = onnx_run._outputs
+    monkeypatch.setattr(onnx_run, "_outputs", lambda of, x: [y + (x.dtype == "uint8") for y in real(of, x)])
+    assert main(EXPORT) == 1
+    assert "model-uint8.onnx and model.onnx give different logits" in capsys.readouterr().err
+    assert not Path("exports").exists()
+
+
+def test_without_proof(small, capsys, monkeypatch, tmp_path):
+    assert main([*EXPORT, "--no-proof", "--data-dir", str(tmp_path / "no-mnist")]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.startswith("not run: --no-proof was given, so nothing is proved\n")
+    assert not (tmp_path / "no-mnist").exists()
+    assert "--no-proof was given" in Path("exports/small-onnx/README.md").read_text()
+
+
+def test_an_export_is_kept_unless_told(small, tmp_path, capsys):
+    assert main([*EXPORT, "--no-proof"]) == 0
+    before = contents(tmp_path)
+    capsys.readouterr()
+    assert_refused(main(EXPORT), *capsys.readouterr(), "exports/small-onnx holds an export", "--overwrite")
+    assert contents(tmp_path) == before
+    assert main([*EXPORT, "--overwrite"]) == 0
+    assert json.loads(Path("exports/small-onnx/proof.json").read_text())["passed"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["export"], ["MODEL", "see 'under20k export --help'"]),
+        (["export", RUN], ["--to", "see 'under20k export --help'"]),
+        (["export", RUN, "--to", "onix"], ["--to is 'onix'; expected one of onnx, ", "did you mean 'onnx'?"]),
+        (["export", "runs/none", "--to", "onnx"], ["runs/none"]),
+        (["export", ".", "--to", "onnx"], ["not a run folder"]),
+        (["export", f"{RUN}/recipe.json", "--to", "onnx"], [f"{RUN}/recipe.json"]),
+        ([*EXPORT, "--output", f"{RUN}/recipe.json"], ["recipe.json is a file; name a folder with --output"]),
+        ([*EXPORT, "--output", RUN], [f"{RUN} holds files that are no export"]),
+        ([*EXPORT, "--output", RUN, "--overwrite"], [f"{RUN} holds files that are no export"]),
+        ([*EXPORT, "--output", f"{RUN}/recipe.json/x"], ["recipe.json/x cannot be written: "]),
+        ([*EXPORT, "--output", ""], ["--output: it is empty"]),
+    ],
+)
+def test_bad_input(small, tmp_path, capsys, arguments, words):
+    before = contents(tmp_path)
+    assert_refused(main(arguments), *capsys.readouterr(), *words)
+    assert contents(tmp_path) == before
+
+
+def test_an_unfinished_run(unfinished, tmp_path, capsys):
+    before = contents(tmp_path)
+    words = ["runs/small holds no trained model (2 of 3 epochs done)"]
+    assert_refused(main(EXPORT), *capsys.readouterr(), *words)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
+def test_a_missing_extra(small, tmp_path, monkeypatch, capsys, package):
+    monkeypatch.setitem(sys.modules, package, None)
+    words = [f"{package} is not installed", "pip install 'under20k[export]'"]
+    assert_refused(main(EXPORT), *capsys.readouterr(), *words)
+    assert not Path("exports").exists()
+
+
+def limit_files() -> None:
+    """No room for the weights: EFBIG, where a full disk gives ENOSPC."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+
+
+def test_a_full_disk(under20k, small, tmp_path):
+    before = contents(tmp_path)
+    done = under20k(*EXPORT, preexec_fn=limit_files)
+    words = ["exports/small-onnx cannot be written: File too large"]
+    assert_refused(done.returncode, done.stdout, done.stderr, *words)
+    assert contents(tmp_path) == before
+    assert not Path("exports").exists()
