@@ -1,15 +1,18 @@
 """``under20k export`` as a user types it, with good and bad input."""
 
 import json
+import re
 import resource
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import onnxruntime
 import pytest
 
-from tests.support import command
+from tests.support import ROOT, command
 from tests.support.command import assert_refused, contents
 from under20k.cli.main import main
 from under20k.deploy.export import onnx_run
@@ -43,6 +46,17 @@ def test_onnx(small, tmp_path, mnist, capsys):
         else:
             assert f"- {line}\n" in readme
     assert out.splitlines()[0].startswith(f"{right / 10_000:.2%} of the 10,000 validation images are right")
+
+
+def test_the_page_s_example_runs(small):
+    (example,) = re.findall(
+        r"^```python\n(.*?)^```$", (ROOT / "docs" / "export.md").read_text("utf-8"), re.M | re.S
+    )
+    assert main([*EXPORT, "--no-proof", "--output", "exports/minimal-0-onnx"]) == 0
+    names: dict[str, Any] = {}
+    exec(compile(example, "export.md", "exec"), names)
+    assert names["digits"].shape == (5,)
+    assert names["probabilities"].sum(1) == pytest.approx(np.ones(5), abs=1e-6)
 
 
 def test_the_proof_as_json(small, capsys):

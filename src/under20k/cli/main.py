@@ -29,7 +29,7 @@ VERBS = {
     "evaluate": "evaluate a run: accuracy, confusion matrix, misclassified images",
     "predict": "read the digits of pictures: single ones, or pages of them",
     "compare": "print a leaderboard of runs, benches and records",
-    "export": "export a trained model to ONNX and other formats, with proof that it computes the same",
+    "export": "export a trained model to other formats, each with its proof",
     "report": "regenerate the pages and pictures of runs, benches and records",
     "records": "print the records, verify them, or submit a bench as one",
     "check": "check a recipe, a run or any PyTorch model against the assignment",

@@ -46,7 +46,7 @@ def proof_lines(proof: Proof) -> list[str]:
     assert proof.engine_accuracy is not None
     assert proof.largest_logit_difference is not None
     assert proof.latency_s is not None
-    ties = f", {proof.ties} of them ties" if proof.ties else ""
+    ties = f", of which ties: {proof.ties}" if proof.ties else ""
     return [
         f"{percent(proof.accuracy)} of the 10,000 validation images are right, "
         f"{percent(proof.engine_accuracy)} in the engine that trained it",
