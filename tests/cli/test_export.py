@@ -3,6 +3,8 @@
 import json
 import re
 import resource
+import shlex
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +24,7 @@ from under20k.runs.run import Run
 
 RUN = "runs/small"
 EXPORT = ["export", RUN, "--to", "onnx"]
+PAGE = (ROOT / "docs" / "export.md").read_text("utf-8")
 ONNX = {"model.onnx", "model-uint8.onnx", "README.md", "proof.json"}
 
 
@@ -39,13 +42,27 @@ def test_onnx(small, tmp_path, mnist, capsys):
     assert right / 10_000 == Run.open(small).metrics()[-1].validation_accuracy
     assert found["size_bytes"] == (folder / "model.onnx").stat().st_size
     assert session.get_modelmeta().custom_metadata_map["validation_accuracy"] == f"{right / 10_000:.4f}"
+    assert out.startswith(
+        "✓ within the tolerance (no logit differs by more than 0.0001 of the logits' range, "
+    )
+    facts = dict(re.findall(r"^([\w ]+): +(.+)$", out, re.M))
+    assert facts.pop("folder") == str(folder)
+    assert set(facts.pop("files").split(", ")) == ONNX
+    assert facts["validation accuracy"] == f"{right / 10_000:.2%}; the engine's is {right / 10_000:.2%}"
+    assert facts["predictions changed"] == "0"
     readme = (folder / "README.md").read_text()
-    for line in out.splitlines():
-        if line.startswith("exports"):
-            assert Path(line).is_file()
-        else:
-            assert f"- {line}\n" in readme
-    assert out.splitlines()[0].startswith(f"{right / 10_000:.2%} of the 10,000 validation images are right")
+    assert dict(re.findall(r"^- ([\w ]+): (.+)$", readme, re.M)) == facts
+
+
+def test_the_page_shows_what_is_printed(small, capsys):
+    (block,) = re.findall(r"^```console\n(.*?)^```$", PAGE, re.M | re.S)
+    command, *expected = block.splitlines()
+    assert command == "$ under20k export runs/minimal-0 --to onnx"
+    shutil.copytree(small, "runs/minimal-0")
+    assert main(shlex.split(command)[2:]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    number = re.compile(r"\d[\d,.]*(e-\d+)?")
+    assert [number.sub("0", line) for line in printed] == [number.sub("0", line) for line in expected]
 
 
 def test_the_page_s_example_runs(small):
@@ -63,8 +80,8 @@ def test_the_proof_as_json(small, capsys):
     assert main([*EXPORT, "--json", "--output", "deep/here"]) == 0
     printed = json.loads(capsys.readouterr().out)
     kept = json.loads(Path("deep/here/proof.json").read_text())
-    assert kept.pop("files") == ["model.onnx", "model-uint8.onnx", "README.md", "proof.json"]
-    assert printed == kept
+    assert kept["files"] == ["model.onnx", "model-uint8.onnx", "README.md", "proof.json"]
+    assert printed == {"folder": "deep/here", **kept}
 
 
 def test_neither_torch_nor_matplotlib_is_needed(small, tmp_path):
@@ -73,7 +90,7 @@ def test_neither_torch_nor_matplotlib_is_needed(small, tmp_path):
     process = command.start(tmp_path, command=[sys.executable, "-c", code])
     out, err = process.communicate(timeout=command.TIMEOUT_S)
     assert (process.returncode, err) == (0, "")
-    assert "predictions changed: 0" in out
+    assert "predictions changed:           0\n" in out
 
 
 def test_a_missed_tolerance_is_exit_code_1_and_leaves_nothing(small, tmp_path, monkeypatch, capsys):
@@ -101,9 +118,9 @@ def test_without_proof(small, capsys, monkeypatch, tmp_path):
     assert main([*EXPORT, "--no-proof", "--data-dir", str(tmp_path / "no-mnist")]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert out.startswith("not run: --no-proof was given, so nothing is proved\n")
+    assert out.startswith("not proved: --no-proof was given\n")
     assert not (tmp_path / "no-mnist").exists()
-    assert "--no-proof was given" in Path("exports/small-onnx/README.md").read_text()
+    assert "Nothing is proved: --no-proof was given." in Path("exports/small-onnx/README.md").read_text()
 
 
 def test_an_export_is_kept_unless_told(small, tmp_path, capsys):

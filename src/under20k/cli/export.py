@@ -39,9 +39,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Export, and return the exit code. Raises UserError."""
     from under20k.deploy.export.export import export
     from under20k.deploy.export.proof import ExportError
-    from under20k.deploy.export.readme import proof_lines
+    from under20k.deploy.export.readme import proof_facts, verdict
     from under20k.deploy.model import load
     from under20k.interactive.terminal import say
+    from under20k.report.words import PASSED
 
     model = load(arguments.model)
     try:
@@ -59,10 +60,13 @@ def run(arguments: argparse.Namespace) -> int:
         say(f"under20k: {shown(str(error))}", sys.stderr)
         return 1
     if arguments.json:
-        print(json.dumps(exported.proof.to_dict(), indent=2))
+        print(json.dumps({"folder": str(exported.folder), **exported.to_dict()}, indent=2))
         return 0
-    for line in proof_lines(exported.proof):
-        say(shown(line))
-    for name in (*exported.files, "README.md", "proof.json"):
-        say(shown(str(exported.folder / name)))
+    sign = f"{PASSED} " if exported.proof.passed else ""
+    say(f"{sign}{shown(verdict(exported.proof))}\n")
+    facts = {"folder": str(exported.folder), "files": ", ".join(exported.all_files)}
+    facts |= proof_facts(exported.proof)
+    width = max(map(len, facts)) + 2
+    for name, value in facts.items():
+        say(f"{name + ':':<{width}}{shown(value)}")
     return 0

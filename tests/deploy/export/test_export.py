@@ -76,7 +76,14 @@ def test_the_folder_holds_the_files_and_their_proof(exporter, tmp_path):
     assert proof["passed"]
     assert proof["accuracy"] == proof["engine_accuracy"] == exporter.given.accuracy
     readme = (done.folder / "README.md").read_text()
-    for words in ("predictions changed: 0", "5 bytes", "2 µs (a copy)", "copies: 1", "`deep/model.bin`"):
+    for words in (
+        "predictions changed: 0",
+        "5 bytes",
+        "2 µs",
+        "runtime: a copy",
+        "copies: 1",
+        "`deep/model.bin`",
+    ):
         assert words in readme
     assert os.listdir(tmp_path / "a") == ["out"]
 
@@ -113,7 +120,7 @@ def test_what_cannot_be_run_says_so(exporter, tmp_path):
     assert done.proof.not_run == "there is no C compiler"
     assert done.proof.extra == {"work_buffer_bytes": 6272}
     readme = (done.folder / "README.md").read_text()
-    assert "not run: there is no C compiler" in readme
+    assert "Nothing is proved: there is no C compiler." in readme
     assert "6,272" in readme
     assert json.loads((done.folder / "proof.json").read_text())["passed"] is None
 
@@ -123,7 +130,7 @@ def test_without_proof_nothing_is_run_and_the_files_say_so(exporter, tmp_path, m
     exporter.failure = AssertionError("it was run")
     done = export(MODEL, "copy", tmp_path / "out", proof=False)
     assert done.proof.not_run == "--no-proof was given"
-    assert "not run: --no-proof was given" in (done.folder / "README.md").read_text()
+    assert "Nothing is proved: --no-proof was given." in (done.folder / "README.md").read_text()
     assert exporter.given.accuracy is None
     assert len(exporter.given.training) == 0
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +33,15 @@ class Exported:
     files: tuple[str, ...]
     """Names of the exported files, without the proof and the README."""
     proof: Proof
+
+    @property
+    def all_files(self) -> tuple[str, ...]:
+        """Return the names of everything in the folder."""
+        return (*self.files, README, PROOF)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``proof.json`` holds."""
+        return self.proof.to_dict() | {"files": list(self.all_files)}
 
 
 def export(
@@ -72,9 +82,10 @@ def export(
         if found.faults:
             raise ExportError(f"the export of {model.name} to {to} fails: {'; '.join(found.faults)}")
         names = tuple(path.relative_to(temporary).as_posix() for path in files)
+        exported = Exported(folder, names, found)
         write_text(temporary / README, readme(model, format, names, found))
-        write_json(temporary / PROOF, found.to_dict() | {"files": [*names, README, PROOF]})
-    return Exported(folder, names, found)
+        write_json(temporary / PROOF, exported.to_dict())
+    return exported
 
 
 def default_folder(model: Model, to: str) -> Path:

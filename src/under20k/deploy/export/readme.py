@@ -1,4 +1,4 @@
-"""The README of an export: what the files are, and the proof in lines."""
+"""The README of an export: what the files are, and the proof as text."""
 
 from __future__ import annotations
 
@@ -29,33 +29,51 @@ def readme(model: Model, format: Format, files: Sequence[str], proof: Proof) -> 
         "",
         *(f"- `{name}`" for name in files),
         "",
-        "## Proof",
-        "",
-        *(f"- {line}" for line in proof_lines(proof)),
+        *proof_part(proof),
     ]
     return "\n".join(lines) + "\n"
 
 
-def proof_lines(proof: Proof) -> list[str]:
-    """Return a proof as lines of text."""
-    size = f"{proof.size_bytes:,} bytes"
-    extra = [f"{name.replace('_', ' ')}: {_text(value)}" for name, value in proof.extra.items()]
-    if proof.not_run:
-        return [f"not run: {proof.not_run}, so nothing is proved", size, *extra]
-    assert proof.accuracy is not None
-    assert proof.engine_accuracy is not None
-    assert proof.largest_logit_difference is not None
-    assert proof.latency_s is not None
-    ties = f", of which ties: {proof.ties}" if proof.ties else ""
+def proof_part(proof: Proof) -> list[str]:
+    """Return the lines of a README that hold the proof."""
+    how = (
+        "The exported network was run on MNIST's 10,000 validation images and compared with the engine that "
+        "trained it"
+    )
     return [
-        f"{percent(proof.accuracy)} of the 10,000 validation images are right, "
-        f"{percent(proof.engine_accuracy)} in the engine that trained it",
-        f"predictions changed: {proof.changed}{ties}",
-        f"largest difference of a logit: {proof.largest_logit_difference:.1e} of their range",
-        size,
-        f"one image takes {1e6 * proof.latency_s:,.0f} µs ({proof.runtime})",
-        *extra,
+        "## Proof",
+        "",
+        f"Nothing is proved: {proof.not_run}." if proof.not_run else f"{how}; it is {verdict(proof)}.",
+        "",
+        *(f"- {name}: {value}" for name, value in proof_facts(proof).items()),
     ]
+
+
+def verdict(proof: Proof) -> str:
+    """Return whether an export is what its format promises, and what that is."""
+    if proof.not_run:
+        return f"not proved: {proof.not_run}"
+    return f"{'within' if proof.passed else 'outside'} the tolerance ({proof.tolerance})"
+
+
+def proof_facts(proof: Proof) -> dict[str, str]:
+    """Return what was measured, as text by its name."""
+    facts = {}
+    if not proof.not_run:
+        assert proof.accuracy is not None
+        assert proof.engine_accuracy is not None
+        assert proof.latency_s is not None
+        ties = f", of which ties: {proof.ties}" if proof.ties else ""
+        facts = {
+            "validation accuracy": f"{percent(proof.accuracy)}; the engine's is "
+            f"{percent(proof.engine_accuracy)}",
+            "predictions changed": f"{proof.changed}{ties}",
+            "largest difference of a logit": f"{proof.largest_logit_difference:.1e} of the logits' range",
+            "time of one image": f"{1e6 * proof.latency_s:,.0f} µs",
+            "runtime": proof.runtime,
+        }
+    extra = {name.replace("_", " "): _text(value) for name, value in proof.extra.items()}
+    return facts | {"size": f"{proof.size_bytes:,} bytes"} | extra
 
 
 def _text(value: Any) -> str:

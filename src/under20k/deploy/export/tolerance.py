@@ -16,6 +16,17 @@ class Tolerance:
     may_change: bool = False
     """Whether predictions other than ties may change."""
 
+    def __str__(self) -> str:
+        logits, accuracy = self.logit_relative, self.accuracy
+        parts = [
+            f"no logit differs by more than {logits:g} of the logits' range" if logits is not None else "",
+            "no prediction changes except ties" if not self.may_change else "",
+            f"validation accuracy falls by at most {100 * accuracy:.2f} points"
+            if accuracy is not None
+            else "",
+        ]
+        return ", ".join(filter(None, parts)) or "any difference"
+
 
 FP32 = Tolerance(logit_relative=1e-4)
 INT8 = Tolerance(accuracy=0.0005, may_change=True)
