@@ -143,6 +143,7 @@ def test_an_export_is_kept_unless_told(small, tmp_path, capsys):
         (["export", ".", "--to", "onnx"], ["not a run folder"]),
         (["export", f"{RUN}/recipe.json", "--to", "onnx"], [f"{RUN}/recipe.json"]),
         ([*EXPORT, "--output", f"{RUN}/recipe.json"], ["recipe.json is a file; name a folder with --output"]),
+        ([*EXPORT, "--output", "."], [". is the current folder, which is not replaced"]),
         ([*EXPORT, "--output", RUN], [f"{RUN} holds files that are no export"]),
         ([*EXPORT, "--output", RUN, "--overwrite"], [f"{RUN} holds files that are no export"]),
         ([*EXPORT, "--output", f"{RUN}/recipe.json/x"], ["recipe.json/x cannot be written: "]),
@@ -175,10 +176,11 @@ def limit_files() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 
 
-def test_a_full_disk(under20k, small, tmp_path):
+@pytest.mark.parametrize("format", ["onnx", "onnx-int8"])
+def test_a_full_disk(under20k, small, tmp_path, format):
     before = contents(tmp_path)
-    done = under20k(*EXPORT, preexec_fn=limit_files)
-    words = ["exports/small-onnx cannot be written: File too large"]
+    done = under20k("export", RUN, "--to", format, preexec_fn=limit_files)
+    words = [f"exports/small-{format} cannot be written: File too large"]
     assert_refused(done.returncode, done.stdout, done.stderr, *words)
     assert contents(tmp_path) == before
     assert not Path("exports").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from under20k.deploy.export.readme import readme
 from under20k.deploy.model import Model
 from under20k.engine.base import Images
 from under20k.errors import UserError
-from under20k.files import is_present, read_json, replacing_folder, write_json, write_text
+from under20k.files import is_present, read_json, replacing_folder
 from under20k.recipe.architecture import IMAGE_SIDE
 from under20k.runs.names import safe_name
 
@@ -83,8 +84,8 @@ def export(
             raise ExportError(f"the export of {model.name} to {to} fails: {'; '.join(found.faults)}")
         names = tuple(path.relative_to(temporary).as_posix() for path in files)
         exported = Exported(folder, names, found)
-        write_text(temporary / README, readme(model, format, names, found))
-        write_json(temporary / PROOF, exported.to_dict())
+        _write(temporary / README, readme(model, format, names, found))
+        _write(temporary / PROOF, json.dumps(exported.to_dict(), indent=2, allow_nan=False) + "\n")
     return exported
 
 
@@ -104,6 +105,10 @@ def check_free(folder: Path, overwrite: bool) -> None:
         return
     if not folder.is_dir():
         raise UserError(f"{folder} is a file; name a folder with --output")
+    if folder.resolve() == Path.cwd():
+        raise UserError(
+            f"{folder} is the current folder, which is not replaced; name one in it with --output"
+        )
     held = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
     if not held:
         return
@@ -120,6 +125,10 @@ def check_free(folder: Path, overwrite: bool) -> None:
             f"{folder} holds {others[0]}, which is no part of the export; move it away, or name another "
             "folder with --output"
         )
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def _material(model: Model, format: Format, mnist: Mnist | None, proof: bool) -> Material:

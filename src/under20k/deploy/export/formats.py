@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from under20k.deploy.export.tolerance import FP32, INT8, Tolerance
 from under20k.errors import UserError, nearest
@@ -55,6 +55,8 @@ class Format:
     """Whether the exporter needs training images."""
     alternatives: bool = False
     """Whether a user takes one of the files: the size is the first one's."""
+    use: str = ""
+    """How to use the files: Markdown for the README."""
 
     def exporter(self) -> Exporter:
         """Return the format's module. Raises UserError if a package that it needs is missing."""
@@ -67,10 +69,17 @@ class Format:
         return cast(Exporter, importlib.import_module(f"under20k.deploy.export.{self.module}"))
 
 
-_ONNX = ("onnx", "onnxruntime")
+_ONNX: dict[str, Any] = {
+    "extra": "export",
+    "packages": ("onnx", "onnxruntime"),
+    "alternatives": True,
+    "use": "Take one of the files: the first has its input `image` in float32, the second in uint8. It is "
+    "(N, 1, 28, 28), pixels from 0 (background) to 255 (ink), for any N. The outputs are `logits` and "
+    "`probabilities`, both float32 (N, 10).",
+}
 _FORMATS = (
-    Format("onnx", "ONNX, fp32", "onnx_fp32", FP32, "export", _ONNX, alternatives=True),
-    Format("onnx-int8", "ONNX, int8", "onnx_int8", INT8, "export", _ONNX, calibrated=True, alternatives=True),
+    Format("onnx", "ONNX, fp32", "onnx_fp32", FP32, **_ONNX),
+    Format("onnx-int8", "ONNX, int8", "onnx_int8", INT8, calibrated=True, **_ONNX),
 )
 FORMATS = {format.name: format for format in _FORMATS}
 

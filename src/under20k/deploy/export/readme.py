@@ -29,6 +29,7 @@ def readme(model: Model, format: Format, files: Sequence[str], proof: Proof) -> 
         "",
         *(f"- `{name}`" for name in files),
         "",
+        *([format.use, ""] if format.use else []),
         *proof_part(proof),
     ]
     return "\n".join(lines) + "\n"
@@ -37,8 +38,8 @@ def readme(model: Model, format: Format, files: Sequence[str], proof: Proof) -> 
 def proof_part(proof: Proof) -> list[str]:
     """Return the lines of a README that hold the proof."""
     how = (
-        "The exported network was run on MNIST's 10,000 validation images and compared with the engine that "
-        "trained it"
+        "The exported network was run on MNIST's 10,000 validation images and compared with under20k's own "
+        "engine"
     )
     return [
         "## Proof",
