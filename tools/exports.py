@@ -1,6 +1,6 @@
 """Export models to every format, and keep the proofs for docs/export.md.
 
-``python -m tools.exports`` exports the pretrained models of the five recipes; other models, run folders too,
+``python -m tools.exports`` exports the pretrained models of the named recipes; other models, run folders too,
 may be named in their place. It writes results/exports.json; ``make readme`` makes the page's table of it. Run
 it on an idle machine: the proofs hold the time of one image.
 """
@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from under20k.deploy.card import names
 from under20k.deploy.export.export import export
 from under20k.deploy.export.formats import FORMATS
 from under20k.deploy.model import load
@@ -32,7 +33,7 @@ JSON = Path(__file__).parent.parent / "results" / "exports.json"
 def main(arguments: Sequence[str]) -> int:
     """Export, write the proofs, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tools.exports", description=__doc__)
-    parser.add_argument("models", nargs="*", default=list(RECIPES), metavar="MODEL")
+    parser.add_argument("models", nargs="*", default=recipes(), metavar="MODEL")
     parser.add_argument("--output", type=Path, default=JSON, help="default: results/exports.json")
     options = parser.parse_args(arguments)
     proofs = list(proved(options.models))
@@ -45,6 +46,11 @@ def main(arguments: Sequence[str]) -> int:
     }
     write_json(options.output, measured)
     return 0
+
+
+def recipes() -> list[str]:
+    """Return the named recipes with a pretrained model."""
+    return [name for name in RECIPES if name in names()]
 
 
 def proved(models: Sequence[str]) -> list[dict[str, Any]]:

@@ -65,7 +65,7 @@ LINES = {
     "under20k predict --model mini": {name for name in cards.names() if name.startswith("mini")},
     "under20k predict --model ru": {*RUNS, "runs/"},
     "under20k predict mo": {"model.py"},
-    "under20k export ": {*RUNS, *BELOW},
+    "under20k export ": {*cards.names(), *RUNS, *BELOW},
     "under20k export x --to onnx-": {"onnx-int8"},
     "under20k compare b": {BENCH, "benches/"},
     "under20k check --profile ": {"brief", "under-10k", "under-8k", "own.toml", *BELOW},

@@ -23,7 +23,6 @@ from under20k.cli.usage import Parser
 SHELLS = ("bash", "zsh", "fish")
 KINDS = {
     "RUN": ("run",),
-    "MODEL": ("run",),
     "BENCH": ("bench",),
     "RECORD": ("record",),
     "PATH": ("run", "bench", "record"),

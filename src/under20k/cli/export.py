@@ -18,7 +18,11 @@ from under20k.errors import shown
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``under20k export``."""
-    parser.add_argument("model", metavar="MODEL", help="a run folder, or the name of a pretrained model")
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="a pretrained model ('under20k recipes' lists them), or the folder of a run or a record",
+    )
     parser.add_argument("--to", required=True, choices=FORMATS, help="the format (docs/export.md)")
     parser.add_argument(
         "--output",

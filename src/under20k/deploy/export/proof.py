@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from under20k.data import Split
+from under20k.deploy.evaluator import softmax
 from under20k.deploy.export.tolerance import Tolerance
 from under20k.deploy.model import Model
 from under20k.errors import UserError
@@ -145,14 +146,6 @@ def prove(
         faults=faults,
         extra=measured.extra,
     )
-
-
-def softmax(logits: NDArray[np.floating[Any]], temperature: float) -> NDArray[np.float64]:
-    """Return probabilities, float64 (N, 10), of logits that are divided by ``temperature``."""
-    scaled = logits.astype(np.float64) / temperature
-    powers = np.exp(scaled - scaled.max(1, keepdims=True))
-    probabilities: NDArray[np.float64] = powers / powers.sum(1, keepdims=True)
-    return probabilities
 
 
 def _too_different(difference: float, tolerance: Tolerance) -> Iterator[str]:
