@@ -63,6 +63,7 @@ def verb(name: str, folder: Path) -> list[str]:
         "compare": ["compare", *records, *benches(folder)],
         "compare --paired": ["compare", *benches(folder), "--paired"],
         "data": ["data", "--no-sheet"],
+        "export": ["export", "minimal", "--to", "onnx-int8", "--overwrite"],
         "help": ["--help"],
         "recipes": ["recipes"],
         "recipes NAME": ["recipes", "regularized-plus"],
@@ -83,7 +84,7 @@ QUICK = (
     "recipes NAME",
     "records",
 )
-OTHERS = ("check code", "check model", "check folder", "data", "records verify", "report")
+OTHERS = ("check code", "check model", "check folder", "data", "export", "records verify", "report")
 VERBS = [*QUICK, *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)]
 
 

@@ -72,5 +72,5 @@ def run(arguments: argparse.Namespace) -> int:
     facts |= proof_facts(exported.proof)
     width = max(map(len, facts)) + 2
     for name, value in facts.items():
-        say(f"{name + ':':<{width}}{shown(value)}")
+        say(f"{name + ':':<{width}}{shown(value)}", indent=" " * width)
     return 0

@@ -1,24 +1,13 @@
 """The folded network computes what PyTorch does with BatchNorm in evaluation mode."""
 
-import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
+from tests.support.small_models import used_weights
 from under20k.deploy.export.folded import folded
 from under20k.engine.module import build
 from under20k.recipe.architecture import Architecture
-from under20k.recipe.weights import Tensors, initial_weights
-
-
-def trained_weights(architecture: Architecture) -> Tensors:
-    """Return weights whose BatchNorms have seen something."""
-    generator = np.random.default_rng(3)
-    weights = initial_weights(architecture, 0)
-    for name, value in weights.items():
-        if ".batch_norm." in name:
-            weights[name] = generator.uniform(0.5, 1.5, value.shape).astype(np.float32)
-    return weights
 
 
 @pytest.mark.parametrize(
@@ -26,7 +15,7 @@ def trained_weights(architecture: Architecture) -> Tensors:
 )
 def test_the_logits_are_those_of_the_module(text):
     architecture = Architecture.parse(text)
-    weights = trained_weights(architecture)
+    weights = used_weights(architecture)
     images = torch.randn(5, 1, 28, 28, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     network = build(architecture, {name: torch.from_numpy(value) for name, value in weights.items()}).double()
     with torch.no_grad():

@@ -12,6 +12,12 @@ from under20k.deploy.export.onnx_graph import finished, logits_graph
 from under20k.deploy.export.onnx_int8 import CALIBRATION_IMAGES, FILE, UINT8_FILE, quantised
 from under20k.deploy.export.proof import prove
 from under20k.deploy.export.tolerance import INT8
+from under20k.deploy.model import Model, load
+
+
+@pytest.fixture(scope="module")
+def trained() -> Model:
+    return load("minimal-plus")
 
 
 def test_a_trained_model_keeps_its_accuracy(trained, mnist, tmp_path, capfd):
