@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 
 import pytest
@@ -36,6 +38,31 @@ def test_a_missing_package_is_named_with_its_extra(name, monkeypatch):
         )
     monkeypatch.undo()
     assert all(find_spec(package) for package in format.packages)
+
+
+def raising(error: ImportError, cause: BaseException | None) -> Callable[[str], None]:
+    def fail(name: str) -> None:
+        raise error from cause
+
+    return fail
+
+
+def test_a_package_that_does_not_load_is_named(monkeypatch):
+    fail = raising(ImportError("libstdc++.so.6 is too old"), None)
+    monkeypatch.setattr(formats.importlib, "import_module", fail)
+    words = "onnx or onnxruntime cannot be loaded, which the export to onnx needs: libstdc"
+    with pytest.raises(UserError, match=words):
+        FORMATS["onnx"].exporter()
+    with pytest.raises(ImportError):  # a defect
+        replace(FORMATS["onnx"], packages=()).exporter()
+
+
+def test_an_interrupt_while_a_package_loads_is_one(monkeypatch):
+    """A compiled module makes an ImportError of it."""
+    fail = raising(ImportError("initialization failed"), KeyboardInterrupt())
+    monkeypatch.setattr(formats.importlib, "import_module", fail)
+    with pytest.raises(KeyboardInterrupt):
+        FORMATS["onnx"].exporter()
 
 
 def test_the_list_imports_nothing_heavy():

@@ -59,14 +59,24 @@ class Format:
     """How to use the files: Markdown for the README."""
 
     def exporter(self) -> Exporter:
-        """Return the format's module. Raises UserError if a package that it needs is missing."""
+        """Return the format's module. Raises UserError if a package that it needs is missing or broken."""
         for package in self.packages:
             if find_spec(package) is None:
                 raise UserError(
                     f"{package} is not installed, which the export to {self.name} needs; "
                     f"install it with: pip install 'under20k[{self.extra}]'"
                 )
-        return cast(Exporter, importlib.import_module(f"under20k.deploy.export.{self.module}"))
+        try:
+            return cast(Exporter, importlib.import_module(f"under20k.deploy.export.{self.module}"))
+        except ImportError as error:
+            if isinstance(error.__cause__, KeyboardInterrupt):  # while a compiled module was loaded
+                raise error.__cause__ from None
+            if not self.packages:
+                raise
+            raise UserError(
+                f"{' or '.join(self.packages)} cannot be loaded, which the export to {self.name} needs: "
+                f"{error}; install it again with: pip install --force-reinstall {' '.join(self.packages)}"
+            ) from error
 
 
 _ONNX: dict[str, Any] = {
