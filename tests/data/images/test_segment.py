@@ -38,12 +38,12 @@ def test_a_small_picture_is_one_digit(side, inverted):
 
 
 @given(arrays(np.uint8, st.tuples(st.integers(8, 48), st.integers(8, 48))))
-def test_any_small_picture_gives_one_segment_inside_it(grey):
+def test_a_small_picture_gives_one_segment_inside_it_if_it_is_not_blank(grey):
     high, wide = grey.shape
     if wide <= 1.5 * high:
-        (found,) = segments(grey.astype(np.float32))
-        assert found.box.left >= 0
-        assert found.box.right <= wide
+        found = segments(grey.astype(np.float32))
+        assert len(found) == (np.ptp(grey) >= 8)
+        assert all(0 <= each.box.left < each.box.right <= wide for each in found)
 
 
 def test_parts_of_one_digit_in_8_by_8_stay_together():
@@ -100,6 +100,29 @@ def test_a_strip_of_28_pixels_is_a_page():
     found = segments(sheet.grey)
     assert len(found) == 5
     assert lefts(found) == sorted(lefts(found))
+
+
+@pytest.mark.parametrize("pen", [1, 3, 12, 40, 60])
+@pytest.mark.parametrize("value", [0, 1, 4, 5, 7])
+def test_a_large_picture_of_one_digit_gives_one_segment(value, pen):
+    sheet = Sheet(280, 280, 240)
+    sheet.digit(value, 80, 45, 190, pen, 20)
+    (found,) = segments(sheet.grey)
+    assert found.parts is None
+    assert found.box.bottom - found.box.top > 180
+
+
+def test_a_picture_cropped_to_its_digit_gives_one_segment():
+    sheet = Sheet(120, 80)
+    sheet.digit(0, 2, 2, 116, 8)
+    assert len(segments(sheet.grey[:, 2:92])) == 1
+
+
+def test_a_digit_of_a_photograph_of_12_megapixels_is_found():
+    sheet = Sheet(3000, 4000, 200)
+    sheet.digit(5, 1500, 700, 1500, 220, 40)
+    (found,) = segments(sheet.grey)
+    assert 1400 < found.box.bottom - found.box.top < 1800
 
 
 @pytest.mark.parametrize("shape", [(200, 300), (64, 900), (900, 60), (50, 50)])

@@ -103,6 +103,7 @@ def typical_height(blobs: list[Blob]) -> float:
 def without_borders(blobs: list[Blob], shape: tuple[int, ...]) -> list[Blob]:
     """Drop what is no digit whatever stands beside it: long lines, and large ink at an edge of the page."""
     kept = []
+    thick = typical_height([blob for blob in blobs if not _is_thin(blob)]) or max(shape)
     for blob in blobs:
         edges = (
             blob.left == 0,
@@ -111,7 +112,7 @@ def without_borders(blobs: list[Blob], shape: tuple[int, ...]) -> list[Blob]:
             blob.bottom == shape[0],
         )
         long = blob.size > 0.5 * max(shape) and blob.size > 60
-        thin = min(blob.mask.shape) * 12 < blob.size
+        thin = _is_thin(blob) and blob.size > (1.1 if blob.width > blob.height else 1.6) * thick
         along = (
             (edges[0] or edges[2]) and blob.height > 3 * blob.width and blob.height > 0.25 * shape[0]
         ) or ((edges[1] or edges[3]) and blob.width > 3 * blob.height)
@@ -126,6 +127,10 @@ def without_borders(blobs: list[Blob], shape: tuple[int, ...]) -> list[Blob]:
     return [blob for blob in kept if blob.height > 0.5 * shape[0]]
 
 
+def _is_thin(blob: Blob) -> bool:
+    return min(blob.height, blob.width) * 12 < blob.size
+
+
 def _touches(blob: Blob, shape: tuple[int, ...]) -> bool:
     return blob.left == 0 or blob.top == 0 or blob.right == shape[1] or blob.bottom == shape[0]
 
@@ -136,12 +141,12 @@ def without_faint(blobs: list[Blob], ink: PageInk) -> list[Blob]:
     if not large:
         return []
     level = float(np.percentile(large, 85))
-    if level < FAINTEST_PAGE or (level < SOFT_PAGE and _softness(blobs, ink) > SOFT):
+    if level < FAINTEST_PAGE or (level < SOFT_PAGE and softness(blobs, ink) > SOFT):
         return []
     return [blob for blob in blobs if blob.level >= 0.45 * level]
 
 
-def _softness(blobs: list[Blob], ink: PageInk) -> float:
+def softness(blobs: list[Blob], ink: PageInk) -> float:
     """Return over how many pixels ink fades out at the edge of a stroke: the median over the blobs."""
     found = []
     for blob in blobs:
@@ -156,7 +161,8 @@ def without_specks(blobs: list[Blob], factor: int) -> list[Blob]:
     height = typical_height(blobs)
     kept = []
     for blob in blobs:
-        if blob.size < 0.12 * height or blob.area < 0.006 * height**2 or blob.size * factor < 3:
+        slight = blob.area < 0.006 * height**2 and blob.size < 0.35 * height
+        if blob.size < 0.12 * height or slight or blob.size * factor < 3:
             continue
         kept.append(blob)
     return kept

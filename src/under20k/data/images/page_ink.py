@@ -15,7 +15,7 @@ Mask = NDArray[np.bool_]
 
 WORKING_SIDE = 2048
 """Larger pictures are analysed at a whole fraction of their size, so that the longer side is at most this."""
-CLOSED = 72
+CLOSED = 112
 """Pixels, at the working size: what is narrower is no paper, so it bounds the width of a stroke."""
 FAINTEST = 0.12
 """Fraction of the paper's light that ink takes away at least."""
@@ -41,12 +41,12 @@ class PageInk:
     """The picture is this many times larger."""
 
 
-def page_ink(grey: Grey) -> PageInk:
-    """Return the ink of a picture (H, W)."""
+def page_ink(grey: Grey, closed: int = CLOSED) -> PageInk:
+    """Return the ink of a picture (H, W) with strokes of fewer than ``closed`` pixels at the working size."""
     factor = -(-max(grey.shape) // WORKING_SIDE)
     small = _without_specks(_reduced(grey, factor))
     small = small if _is_dark_on_light(small) else 255 - small
-    darkness, noise, outside = _darkness(small)
+    darkness, noise, outside = _darkness(small, closed)
     lowest = np.maximum(5 * noise, FAINTEST)
     mask = darkness > np.maximum(_levels(darkness, float(np.median(noise[::4, ::4]))) * 0.4, lowest)
     faint = darkness > 0.75 * lowest
@@ -113,12 +113,12 @@ def _is_dark_on_light(grey: Grey) -> bool:
     return light <= 1.6 * dark
 
 
-def _darkness(grey: Grey) -> tuple[Grey, Grey, Mask]:
+def _darkness(grey: Grey, stroke: int) -> tuple[Grey, Grey, Mask]:
     """Return the missing fraction of the paper's light, its noise, and what is no paper, (h, w) each."""
     side = _block_side(grey.shape)
     blocks = _blocks(grey, side)
     blocks = ndimage.median_filter(blocks, 3, mode="nearest")
-    reach = max(3, CLOSED // side) | 1
+    reach = max(3, stroke // side) | 1
     closed = ndimage.grey_closing(np.pad(blocks, reach, mode="edge"), (reach, reach))
     # At the edge of a shadow the darker side counts: else the shadow's rim would be ink.
     blocks = ndimage.minimum_filter(closed[reach:-reach, reach:-reach], 3)

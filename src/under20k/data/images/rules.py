@@ -37,15 +37,18 @@ class Line:
     thickness: int
 
 
-def without_rules(mask: Mask, faint: Mask) -> Mask:
+def without_rules(mask: Mask, faint: Mask, shortest: float = SHORTEST) -> Mask:
     """Return a page's ink (h, w) without long straight lines; strokes that cross them stay whole.
 
-    ``faint`` (h, w) holds fainter ink, too: lines are whole there.
+    Args:
+        mask: the ink.
+        faint: (h, w), fainter ink, too: lines are whole there.
+        shortest: fraction of the page that a line crosses at least.
     """
     rest = mask.copy()
     for ours, theirs, result in ((mask, faint, rest), (mask.T, faint.T, rest.T)):
         length: NDArray[np.int16] | None = None
-        for line in _lines(theirs):
+        for line in _lines(theirs, shortest):
             length = _run_lengths(ours) if length is None else length
             own = length[line.rows, line.columns]
             limit = min(line.thickness, int(np.percentile(own[own > 0], 40)) if own.any() else 0) + 1
@@ -58,7 +61,7 @@ def without_rules(mask: Mask, faint: Mask) -> Mask:
     return rest
 
 
-def _lines(mask: Mask) -> Iterator[Line]:
+def _lines(mask: Mask, shortest: float) -> Iterator[Line]:
     """Yield the long, thin, almost horizontal lines of a mask."""
     high, wide = mask.shape
     strip = int(np.clip(wide // 40, 8, 48))
@@ -86,14 +89,16 @@ def _lines(mask: Mask) -> Iterator[Line]:
                 scored[-shift:] += near[:shift, index]
     for _ in range(LINES):
         number, row = divmod(int(scores.argmax()), high)
-        if scores[number, row] < max(SHORTEST * strips, 5):
+        if scores[number, row] < max(shortest * strips, 5):
             return
         scores[:, max(0, row - 4) : row + 5] = 0
         rows = np.rint(row + slopes[number] * strip * (np.arange(strips) - middle)).astype(int)
-        yield from _line(mask, covered, rows, strip)
+        yield from _line(mask, covered, rows, strip, shortest)
 
 
-def _line(mask: Mask, covered: NDArray[np.float32], rows: NDArray[np.int64], strip: int) -> Iterator[Line]:
+def _line(
+    mask: Mask, covered: NDArray[np.float32], rows: NDArray[np.int64], strip: int, shortest: float
+) -> Iterator[Line]:
     """Yield the pieces of a line, given about where it runs in each strip, that are long and thin enough.
 
     Each is cleared from ``covered``, so that no other slope finds it again.
@@ -111,7 +116,7 @@ def _line(mask: Mask, covered: NDArray[np.float32], rows: NDArray[np.int64], str
     labels, count = ndimage.label(filled)
     for (stretch,) in ndimage.find_objects(labels, count):
         length = stretch.stop - stretch.start
-        if length < max(SHORTEST * strips, 5):
+        if length < max(shortest * strips, 5):
             continue
         columns = np.arange(stretch.start * strip, min(mask.shape[1], stretch.stop * strip))
         centres = (np.arange(strips) + 0.5) * strip

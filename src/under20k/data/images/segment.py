@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from under20k.data.images.blobs import (
+    SOFT,
     Blob,
     blobs_of,
+    merged,
+    softness,
     typical_height,
     without_borders,
     without_faint,
@@ -18,17 +20,15 @@ from under20k.data.images.blobs import (
 )
 from under20k.data.images.decode import Grey
 from under20k.data.images.grouping import joined
-from under20k.data.images.ink import ink_of
+from under20k.data.images.ink import Ink, ink_of
 from under20k.data.images.page_ink import PageInk, page_ink
-from under20k.data.images.rules import without_rules
+from under20k.data.images.rules import SHORTEST, without_rules
+from under20k.data.images.single import are_one, is_medium, is_small, is_solid
 from under20k.data.images.text_lines import lines_of
 from under20k.data.images.touching import cuts
 
-Ink = NDArray[np.float32]
-"""(H, W) ink, 0 background to 255 full ink."""
-
-SMALL = 48
-"""A picture whose sides are no longer, and that is not much wider than high, is one digit."""
+LOWEST = 8
+"""Pixels of the picture that a digit of a page is high, at least."""
 
 
 class Box(NamedTuple):
@@ -67,30 +67,56 @@ class Parts:
 
 def segments(grey: Grey) -> list[Segment]:
     """Return what may be digits in a picture (H, W), lines from top to bottom, left to right within."""
-    high, wide = grey.shape
-    if max(high, wide) <= SMALL and wide <= 1.5 * high:
-        return [_whole(grey)]
+    if is_small(grey.shape):
+        return _whole(grey)
     ink = page_ink(grey)
+    lines = _lines(ink)
+    if not lines and is_medium(grey.shape) and is_solid(ink_of(grey)):
+        return _whole(grey)
+    if not lines:
+        ink = page_ink(grey, closed=min(ink.mask.shape) // 2)
+        lines = _large(_lines(ink), ink)
+    blobs = [blob for line, _ in lines for blob in line]
+    if is_medium(grey.shape) and are_one(blobs):
+        union = merged(blobs)
+        alone = union.area > 0.9 * ink.mask.sum()
+        return (_whole(grey) if alone else []) or [Segment(*_cut_out(grey, ink, union), 0)]
+    if len(blobs) == 1 and blobs[0].width < 1.2 * blobs[0].height:
+        return [Segment(*_cut_out(grey, ink, blobs[0]), 0)]
     return [
         _segment(grey, ink, blob, number, height)
-        for number, (line, height) in enumerate(_lines(ink))
+        for number, (line, height) in enumerate(lines)
         for blob in line
     ]
 
 
 def _lines(ink: PageInk) -> list[tuple[list[Blob], float]]:
     """Return the lines of a page and the height of their digits."""
-    mask = without_rules(ink.mask, ink.faint)
+    # In a picture that may be one digit, a line of half its length may be a stroke.
+    shortest = 0.85 if is_medium(ink.mask.shape) else SHORTEST
+    mask = without_rules(ink.mask, ink.faint, shortest)
     blobs = blobs_of(replace(ink, mask=mask))
     blobs = without_faint(without_borders(blobs, mask.shape), ink)
     blobs = joined(without_specks(blobs, ink.factor), typical_height(blobs))
-    blobs = [blob for blob in blobs if blob.height * ink.factor >= 8]
+    blobs = [blob for blob in blobs if blob.height * ink.factor >= LOWEST]
     return [(line, typical_height(line)) for line in lines_of(blobs)]
 
 
-def _whole(grey: Grey) -> Segment:
-    """Return the only digit of a picture."""
-    return Segment(Box(0, 0, grey.shape[1], grey.shape[0]), ink_of(grey), 0)
+def _large(lines: list[tuple[list[Blob], float]], ink: PageInk) -> list[tuple[list[Blob], float]]:
+    """Return lines if they are a few large digits with sharp edges: not shadows, not noise."""
+    blobs = [blob for line, _ in lines for blob in line]
+    large = all(blob.height > 0.15 * min(ink.mask.shape) for blob in blobs)
+    return lines if 1 <= len(blobs) <= 12 and large and softness(blobs, ink) < SOFT else []
+
+
+def _whole(grey: Grey) -> list[Segment]:
+    """Return the only digit of a picture; nothing if the picture is blank."""
+    ink = ink_of(grey)
+    rows, columns = (np.flatnonzero((ink > 0).any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return []
+    box = Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
+    return [Segment(box, ink[box.top : box.bottom, box.left : box.right], 0)]
 
 
 def _segment(grey: Grey, page: PageInk, blob: Blob, line: int, height: float) -> Segment:
