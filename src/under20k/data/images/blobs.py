@@ -150,9 +150,16 @@ def softness(blobs: list[Blob], ink: PageInk) -> float:
     """Return over how many pixels ink fades out at the edge of a stroke: the median over the blobs."""
     found = []
     for blob in blobs:
-        darkness = ink.darkness[blob.top : blob.bottom, max(0, blob.left - 3) : blob.right + 3]
-        if blob.height * ink.factor >= 8 and darkness.shape[1] > 3:
-            found.append(blob.level / max(float(abs(darkness[:, 2:] - darkness[:, :-2]).max()) / 2, 1e-6))
+        if blob.height * ink.factor < 8:
+            continue
+        darkness = ink.darkness[blob.top : blob.bottom, blob.left : blob.right]
+        darkness = np.pad(darkness * blob.mask, ((0, 0), (1, 1)), mode="edge")
+        whole = ink.darkness[blob.top : blob.bottom, max(0, blob.left - 1) : blob.right + 1]
+        if whole.shape == darkness.shape:
+            darkness = whole
+        steps = abs(darkness[:, 2:] - darkness[:, :-2]) / 2
+        edge = blob.mask & ~ndimage.binary_erosion(blob.mask)
+        found.append(blob.level / max(float(np.percentile(steps[edge], 85)), 1e-6))
     return float(np.median(found)) if found else 0.0
 
 

@@ -140,7 +140,7 @@ def _darkness(grey: Grey, stroke: int) -> tuple[Grey, Grey, Mask]:
         darkness[outside] = 0
         near = ndimage.maximum_filter(outside[::side, ::side], 5)
         near = near.repeat(side, 0).repeat(side, 1)[: grey.shape[0], : grey.shape[1]]
-        labels, _ = ndimage.label(outside | near & (grey < 0.6 * typical))
+        labels, _ = ndimage.label(outside | near & (grey < 0.8 * typical))
         outside = np.isin(labels, np.unique(labels[outside]))
     return darkness, np.divide(np.float32(noise), light, out=light), outside
 

@@ -54,12 +54,23 @@ def is_solid(ink: Ink) -> bool:
     if min(ink.shape) < 4:
         return False
     full = ink > 127
-    labels, count = ndimage.label(full, np.ones((3, 3)))
-    if not count or not 0.002 < full.mean() < 0.85:
+    if not 0.002 < full.mean() < 0.85 or not _is_inside(full):
         return False
+    labels, _ = ndimage.label(full, np.ones((3, 3)))
     areas = np.bincount(labels.ravel())[1:]
     largest = ndimage.find_objects(labels)[int(areas.argmax())]
     extent = max(side.stop - side.start for side in largest)
     steep = max(float((abs(np.diff(ink, axis=axis)) >= STEEP).mean()) for axis in (0, 1))
+    free = not (full[0].any() or full[-1].any() or full[:, 0].any() or full[:, -1].any())
+    lowest = 0.0 if free else 0.001
     unbroken = areas.max() >= UNBROKEN * areas.sum()
-    return bool(unbroken and extent >= 0.35 * max(ink.shape) and 0.001 < steep < ROUGH)
+    return bool(unbroken and extent >= 0.35 * max(ink.shape) and lowest <= steep < ROUGH)
+
+
+def _is_inside(full: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> bool:
+    """Tell whether ink touches the edges of its picture as a digit may: no grid, no shadow, no frame."""
+    around = np.concatenate([full[0], full[1:, -1], full[-1, -2::-1], full[-2:0:-1, 0]])
+    high, wide = full.shape
+    inner = full[high // 5 : high - high // 5, wide // 5 : wide - wide // 5].sum() / full.sum()
+    contacts = int((around & ~np.roll(around, 1)).sum())
+    return contacts <= 8 and bool(around.mean() <= 0.2 or (around.mean() <= 0.4 and inner >= 0.3))
