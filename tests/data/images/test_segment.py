@@ -114,7 +114,7 @@ def test_a_large_picture_of_one_digit_gives_one_segment(value, pen):
 
 
 def test_a_picture_cropped_to_its_digit_gives_one_segment():
-    sheet = Sheet(120, 80)
+    sheet = Sheet(120, 100)
     sheet.digit(0, 2, 2, 116, 8)
     assert len(segments(sheet.grey[:, 2:92])) == 1
 
