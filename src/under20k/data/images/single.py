@@ -23,6 +23,8 @@ STEEP, ROUGH = 40, 0.3
 
 A shadow has no such edges, noise has them everywhere.
 """
+EDGE = 0.05
+"""Or the edge of a stroke is no wider than this fraction of the picture, in one that was enlarged."""
 
 
 def is_small(shape: tuple[int, ...]) -> bool:
@@ -60,7 +62,8 @@ def is_solid(ink: Ink) -> bool:
     areas = np.bincount(labels.ravel())[1:]
     largest = ndimage.find_objects(labels)[int(areas.argmax())]
     extent = max(side.stop - side.start for side in largest)
-    steep = max(float((abs(np.diff(ink, axis=axis)) >= STEEP).mean()) for axis in (0, 1))
+    step = min(STEEP, 255 / (EDGE * max(ink.shape)))
+    steep = max(float((abs(np.diff(ink, axis=axis)) >= step).mean()) for axis in (0, 1))
     free = not (full[0].any() or full[-1].any() or full[:, 0].any() or full[:, -1].any())
     lowest = 0.0 if free else 0.001
     unbroken = areas.max() >= UNBROKEN * areas.sum()
