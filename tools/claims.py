@@ -13,6 +13,8 @@ from scipy import stats
 
 from tools.readme import RECIPES, both_engines, both_precisions
 
+NOT_IN_BF16 = {"robust"}
+"""Recipes without a bench in bf16, about which docs/ claims nothing."""
 LEVEL = 0.01
 """Of each test that a recipe differs, Bonferroni-corrected over the recipes."""
 MOST_LOST = 0.0003
@@ -37,8 +39,8 @@ def precisions() -> list[str]:
     """Return where bf16 costs accuracy: in a recipe, or over all of them."""
     wrong, differences = [], []
     pairs = both_precisions()
-    if pairs.keys() != RECIPES.keys():
-        wrong.append(f"bf16: expected a bench of each of {', '.join(RECIPES)}")
+    if pairs.keys() != (expected := RECIPES.keys() - NOT_IN_BF16):
+        wrong.append(f"bf16: expected a bench of each of {', '.join(sorted(expected))}")
     for name, (bf16, fp32) in pairs.items():
         used = [{seed.environment.get("precision", "fp32") for seed in bench.seeds} for bench in (bf16, fp32)]
         if used != [{"bf16"}, {"fp32"}] or len(bf16.seeds) != 20:
