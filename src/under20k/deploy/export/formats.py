@@ -87,9 +87,15 @@ _ONNX: dict[str, Any] = {
     "(N, 1, 28, 28), pixels from 0 (background) to 255 (ink), for any N. The outputs are `logits` and "
     "`probabilities`, both float32 (N, 10).",
 }
+_C = (
+    "Add both files to a program, include `under20k.h` and call `under20k_digit`; the header says how. Nothing "
+    "else is needed."
+)
 _FORMATS = (
     Format("onnx", "ONNX, fp32", "onnx_fp32", FP32, **_ONNX),
     Format("onnx-int8", "ONNX, int8", "onnx_int8", INT8, calibrated=True, **_ONNX),
+    Format("c", "C99, float", "c_float", FP32, use=_C),
+    Format("c-int8", "C99, int8", "c_int8", INT8, calibrated=True, use=_C),
 )
 FORMATS = {format.name: format for format in _FORMATS}
 
