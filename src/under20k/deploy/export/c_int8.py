@@ -31,7 +31,7 @@ def export(model: Model, folder: Path, material: Material) -> Sequence[Path]:
 
 def measure(model: Model, folder: Path, images: Images) -> Measured:
     """Compile the C and run it. Raises NotRun without a compiler."""
-    return measured(folder, images)
+    return measured(folder, images, 0.0)
 
 
 def network(model: Model, training: Images) -> QuantizedNetwork:

@@ -10,13 +10,14 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from under20k.deploy.export import cortex_m4
 from under20k.deploy.export.c_source import HEADER, SOURCE
 from under20k.deploy.export.proof import ExportError, Measured, NotRun
 from under20k.engine.base import Images
@@ -29,29 +30,42 @@ TIMED, WARM_UP = 300, 30  # images, one at a time
 COMPILE_TIME_S = 300
 
 
-def compiler() -> list[str]:
-    """Return the C compiler's command: the one that CC names, or the first of the usual. Raises NotRun."""
+def compiler(extra: Mapping[str, Any] | None = None) -> list[str]:
+    """Return the C compiler's command: the one that CC names, or the first of the usual.
+
+    Raises NotRun, with ``extra``, if there is none.
+    """
     named = shlex.split(os.environ.get("CC", ""))
     for command in [named] if named else [[name] for name in COMPILERS]:
         if shutil.which(command[0]):
             return command
     looked_for = f"{named[0]}, which CC names" if named else f"none of {', '.join(COMPILERS)}"
-    raise NotRun(f"no C compiler was found ({looked_for})")
+    raise NotRun(f"no C compiler was found ({looked_for})", extra)
 
 
-def measured(folder: Path, images: Images) -> Measured:
-    """Return what the C in ``folder`` gives for images, uint8 (N, 28, 28). Raises NotRun or ExportError."""
-    command = compiler()
+def measured(folder: Path, images: Images, cortex_m4_difference: float) -> Measured:
+    """Return what the C in ``folder`` gives, on this machine and on a Cortex-M4.
+
+    Args:
+        folder: with the two files.
+        images: uint8 (N, 28, 28).
+        cortex_m4_difference: by which a logit may differ there, as a fraction of the logits' range.
+
+    Raises:
+        NotRun: there is no compiler for this machine.
+        ExportError: the C does not compile, or gives different results in different ways.
+    """
+    extra: dict[str, Any] = {"work_buffer_bytes": work_buffer_bytes(folder)}
+    command = compiler(extra)
     with tempfile.TemporaryDirectory() as temporary:
         shared = Path(temporary) / "under20k.so"
-        _compile([*command, *WARNINGS, *SHARED, str(folder / SOURCE), "-o", str(shared), "-lm"])
+        _compile([*command, *WARNINGS, *SHARED, str(folder / SOURCE), "-o", str(shared)])
         library = ctypes.CDLL(str(shared))
         logits, probabilities = _outputs(library, images)
         latency_s = _latency_s(library.under20k_digit, images)
     runtime = f"{_version(command)}, -O3, 1 thread"
-    return Measured(
-        runtime, latency_s, logits, probabilities, extra={"work_buffer_bytes": work_buffer_bytes(folder)}
-    )
+    extra |= cortex_m4.extra(folder, images, logits, cortex_m4_difference)
+    return Measured(runtime, latency_s, logits, probabilities, extra=extra)
 
 
 def work_buffer_bytes(folder: Path) -> int:

@@ -1,0 +1,5 @@
+    .section .images, "a"
+    .global images, images_end
+images:
+    .incbin "images.bin"
+images_end:
