@@ -1,7 +1,7 @@
 """Exported C on a Cortex-M4: compiled by Arm's GCC, run in QEMU without an operating system.
 
-The processor has a floating-point unit. Flash and RAM are those of the whole firmware (firmware/): the network
-with its weights, the start-up code and the printing of results, but not the images.
+The processor has a floating-point unit. Flash and RAM are those of the whole firmware (firmware/): network,
+weights, the start-up code and the printing of results, but not the images.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from under20k.deploy.export.proof import ExportError
 from under20k.engine.base import Images
 from under20k.recipe.architecture import CLASSES
 
+NAME = "Cortex-M4"
+"""Key of what the proof says of it."""
 GCC, SIZE, QEMU = "arm-none-eabi-gcc", "arm-none-eabi-size", "qemu-system-arm"
 PROCESSOR = ("-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16")
 FLAGS = (
@@ -111,7 +113,7 @@ def extra(
         ExportError: it does not run, or computes something else.
     """
     if absent := missing():
-        return {"cortex_m4": f"not run: {', '.join(absent)} not installed"}
+        return {NAME: f"not run, since there is no {' or '.join(absent)}"}
     images, logits = images[:IMAGES], logits[:IMAGES]
     found = measure(folder, images)
     difference = float(np.abs(found.logits - logits).max() / (np.ptp(logits) or 1))
@@ -122,10 +124,12 @@ def extra(
             f"{difference:.2g} of their range; at most {largest_difference:g} is allowed"
         )
     return {
-        "cortex_m4_images_with_the_same_digit": right,
-        "cortex_m4_flash_bytes": found.flash_bytes,
-        "cortex_m4_ram_bytes": found.ram_bytes,
-        "cortex_m4_instructions_per_image": found.instructions,
+        NAME: {
+            "digits_as_on_this_machine": right,
+            "bytes_of_flash": found.flash_bytes,
+            "bytes_of_RAM": found.ram_bytes,
+            "instructions_per_image": found.instructions,
+        }
     }
 
 

@@ -40,6 +40,8 @@ LARGEST = 255
 LARGEST_WEIGHT = 127
 LARGEST_BIAS = 2**30
 """Leaves as much for the products: even 1,024 channels and 9 times 127 times 255 stay below."""
+LARGEST_FACTOR = 2.0**29
+"""Of a sum: with any above 255, every sum but 0 is the largest number of a map."""
 LARGEST_SHIFT = 62
 LOGIT_BITS = 16
 """Logits are in units of 2⁻¹⁶, or coarser where they could leave int32."""
@@ -115,7 +117,7 @@ def requantised(sums: Integers, multiplier: Integers, shift: Integers) -> Intege
 
 
 def fixed_point(factors: Floats) -> tuple[Integers, Integers]:
-    """Return multipliers and shifts so that ``multiplier / 2**shift`` are the factors, from 0 to 2³⁰."""
+    """Return multipliers and shifts so that ``multiplier / 2**shift`` are the factors, from 0 to 2²⁹."""
     _, exponents = np.frexp(factors)
     shift = np.minimum(31 - exponents.astype(np.int64), LARGEST_SHIFT)
     multiplier = np.rint(np.ldexp(factors, shift)).astype(np.int64)
@@ -132,7 +134,7 @@ def _layer(convolution: Convolution, scale: float, next_scale: float, mean: floa
     steps = np.maximum(largest / LARGEST_WEIGHT, enough)
     rounded = np.rint(weights / steps[:, None, None, None]).astype(np.int64)
     bias = np.rint(convolution.bias / (steps * scale) - mean * rounded.sum((1, 2, 3))).astype(np.int64)
-    multiplier, shift = fixed_point(steps * scale / next_scale)
+    multiplier, shift = fixed_point(np.minimum(steps * scale / next_scale, LARGEST_FACTOR))
     channels, height, width = convolution.input_shape
     frame = 2 * convolution.padding if mean else 0
     return Layer(

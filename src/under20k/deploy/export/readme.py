@@ -80,5 +80,5 @@ def proof_facts(proof: Proof) -> dict[str, str]:
 def _text(value: Any) -> str:
     """Return a value of ``Proof.extra`` as text; a mapping holds counts."""
     if isinstance(value, dict):
-        return ", ".join(f"{count} {name}" for name, count in value.items()) or "none"
+        return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in value.items()) or "none"
     return f"{value:,}" if isinstance(value, int) else str(value)
