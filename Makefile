@@ -19,7 +19,7 @@ PIP      := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 .DELETE_ON_ERROR:
 .PHONY: help reproduce test test-all check format readme claims clean
 .PHONY: records records-nightly reproduction reproduction-torch benchmark reading
-.PHONY: browser test-lowest test-variants check-packages sanitize
+.PHONY: browser cross test-lowest test-variants check-packages sanitize
 
 help:                                 ## list the targets
 	@awk -F ':.*## *' '/^[a-z-]+:.*## / { printf "%-20s%s\n", $$1, $$2 }' Makefile
@@ -106,6 +106,15 @@ browser:                              ## install Chromium for the tests of pages
 	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 		apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends chromium fonts-dejavu-core; \
 	else echo "no Chromium or Chrome is on PATH; install one" >&2; exit 1; fi
+
+CROSS := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm
+
+# The tests of exported C skip what needs them.
+cross:                                ## install Arm's compiler and emulator, and Clang, for tests of exported C
+	@if command -v arm-none-eabi-gcc && command -v qemu-system-arm && command -v clang; then exit; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+		apt-get update --quiet && apt-get install --quiet --yes --no-install-recommends $(CROSS) clang; \
+	else echo "install $(CROSS) clang" >&2; exit 1; fi
 
 # Without the native engine: all that it needs of the dependencies is NumPy, as the rest does.
 LOWEST_TESTS = tests/runs/test_run.py tests/runs/test_locks.py tests/runs/test_provenance.py tests/report/test_contact_sheet.py \

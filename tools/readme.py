@@ -19,6 +19,7 @@ from benchmarks.reading.tables import tables
 from benchmarks.seconds_figure import alternative, seconds_figure
 from benchmarks.tables import page, speed
 from tools.cluster_cost import measured_section
+from tools.cortex_m4 import cortex_m4_section
 from tools.exports import proofs_section
 from under20k.checking.check import check
 from under20k.cli.main import VERBS
@@ -119,6 +120,7 @@ def generated() -> dict[Path, dict[str, str]]:
         DOCS / "cluster.md": {"cost": measured_section()},
         DOCS / "reading.md": {"reading": tables(read_json(RESULTS / "reading.json")).rstrip("\n")},
         DOCS / "export.md": {"proofs": proofs_section()},
+        DOCS / "export-c.md": {"cortex-m4": cortex_m4_section()},
     }
 
 

@@ -21,9 +21,9 @@ def test_the_logits_are_the_engines(text, options, mnist, tmp_path):
     images = mnist.validation.images[:30]
     found = scores(tmp_path, images, *options)
     expected = model.logits(images)
-    assert np.abs(found[:, :10] - expected).max() < 2e-6 * np.ptp(expected)
+    assert np.abs(found[:, :10] - expected).max() < 1e-5 * np.ptp(expected)  # sums of up to 784 positions
     assert np.array_equal(found[:, 20], expected.argmax(1))
-    assert np.abs(found[:, 10:20] - softmax(expected, 1.3)).max() < 1e-6
+    assert np.abs(found[:, 10:20] - softmax(found[:, :10], 1.3)).max() < 1e-6
 
 
 @pytest.mark.parametrize("factor", [0, 1e-3, 10, 300])

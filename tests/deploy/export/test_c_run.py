@@ -37,7 +37,7 @@ def test_cc_names_the_compiler(monkeypatch, tmp_path):
 
 def test_a_compiler_that_fails_fails_the_export(monkeypatch, tmp_path):
     monkeypatch.setenv("CC", "gcc --no-such-option")
-    with pytest.raises(ExportError, match="does not compile the C: .*no-such-option"):
+    with pytest.raises(ExportError, match=r"does not compile the C: .*no-such-option"):
         export(MODEL, "c", tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 

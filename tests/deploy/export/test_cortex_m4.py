@@ -41,7 +41,7 @@ def test_floats_are_almost_the_same(mnist, tmp_path):
 def test_other_logits_fail(mnist, tmp_path):
     model, images = model_of("3vp|1"), mnist.validation.images[:3]
     c_float.export(model, tmp_path, Material(None, images[:0]))
-    with pytest.raises(ExportError, match="on a Cortex-M4, .* a logit differs by"):
+    with pytest.raises(ExportError, match=r"on a Cortex-M4, .* a logit differs by"):
         cortex_m4.extra(tmp_path, images, scores(tmp_path, images)[:, :10] + 1, 1e-6)
 
 
@@ -49,4 +49,11 @@ def test_missing_programs_are_named(monkeypatch, tmp_path):
     monkeypatch.setattr(shutil, "which", lambda name: None if name.startswith("qemu") else f"/bin/{name}")
     nothing = np.zeros((0, 28, 28), np.uint8)
     found = cortex_m4.extra(tmp_path, nothing, np.zeros((0, 10), np.float32), 0)
-    assert found == {"Cortex-M4": "not run, since there is no qemu-system-arm"}
+    assert found == {"Cortex-M4": "not run: there is no qemu-system-arm"}
+
+
+@emulated
+def test_a_program_that_fails_leaves_the_proof_without_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(cortex_m4, "FLAGS", ("--no-such-option",))
+    found = cortex_m4.extra(tmp_path, np.zeros((1, 28, 28), np.uint8), np.zeros((1, 10), np.float32), 0)
+    assert found["Cortex-M4"].startswith("not run: arm-none-eabi-gcc failed: ")

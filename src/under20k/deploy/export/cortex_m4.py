@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from under20k.deploy.export.c_source import SOURCE
-from under20k.deploy.export.proof import ExportError
+from under20k.deploy.export.proof import ExportError, NotRun
 from under20k.engine.base import Images
 from under20k.recipe.architecture import CLASSES
 
@@ -65,7 +65,10 @@ def missing() -> list[str]:
 
 
 def measure(folder: Path, images: Images) -> Measured:
-    """Run the C in ``folder`` on images, uint8 (N, 28, 28). Raises ExportError if it does not run."""
+    """Run the C in ``folder`` on images, uint8 (N, 28, 28).
+
+    Raises NotRun if a program fails, and ExportError if what ran printed no results.
+    """
     with tempfile.TemporaryDirectory() as temporary:
         where = Path(temporary)
         (where / "images.bin").write_bytes(np.ascontiguousarray(images).tobytes())
@@ -101,7 +104,7 @@ def measure(folder: Path, images: Images) -> Measured:
 def extra(
     folder: Path, images: Images, logits: NDArray[np.float32], largest_difference: float
 ) -> dict[str, Any]:
-    """Return what the proof says of a Cortex-M4; without the programs, that it was not run.
+    """Return what the proof says of a Cortex-M4: figures, or why it was not run.
 
     Args:
         folder: of the C.
@@ -110,12 +113,15 @@ def extra(
         largest_difference: by which a logit may differ from them, as a fraction of their range.
 
     Raises:
-        ExportError: it does not run, or computes something else.
+        ExportError: it computes something else.
     """
     if absent := missing():
-        return {NAME: f"not run, since there is no {' or '.join(absent)}"}
+        return {NAME: f"not run: there is no {' or '.join(absent)}"}
     images, logits = images[:IMAGES], logits[:IMAGES]
-    found = measure(folder, images)
+    try:
+        found = measure(folder, images)
+    except NotRun as why:
+        return {NAME: f"not run: {why}"}
     difference = float(np.abs(found.logits - logits).max() / (np.ptp(logits) or 1))
     right = int((found.digits == logits.argmax(1)).sum())
     if right < len(images) or not difference <= largest_difference:
@@ -143,8 +149,8 @@ def _run(command: Sequence[str], where: Path) -> str:
             command, cwd=where, capture_output=True, text=True, errors="replace", timeout=TIME_S
         )
     except subprocess.TimeoutExpired:
-        raise ExportError(f"{command[0]} did not end within {TIME_S} s") from None
+        raise NotRun(f"{command[0]} did not end within {TIME_S} s") from None
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines() or [f"exit code {done.returncode}"]
-        raise ExportError(f"{command[0]} failed: {said[0]}")
+        raise NotRun(f"{command[0]} failed: {said[0]}")
     return done.stdout + done.stderr
