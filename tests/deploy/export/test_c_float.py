@@ -37,6 +37,7 @@ def test_the_softmax_holds_for_all_logits(factor, mnist, tmp_path):
     assert np.abs(found[:, 10:20].sum(1) - 1).max() < 1e-6
 
 
+@pytest.mark.slow
 def test_a_trained_network_passes_its_proof(trained, tmp_path):
     done = export(trained, "c", tmp_path / "out")
     assert done.proof.passed

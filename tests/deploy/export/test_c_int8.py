@@ -50,6 +50,7 @@ def test_every_logit_of_10000_images_is_the_simulators(text, mnist, tmp_path):
     assert np.array_equal(found[:, :10], expected(simulated, mnist.validation.images))
 
 
+@pytest.mark.slow
 def test_a_trained_network_passes_its_proof(trained, mnist: Mnist, tmp_path):
     done = export(trained, "c-int8", tmp_path / "out")
     assert done.proof.passed
