@@ -5,12 +5,13 @@ from dataclasses import replace
 
 from tests.support import ROOT
 from tests.support.small_models import ARCHITECTURES, model_of
-from tools import exports
+from tools import cortex_m4, exports
 from under20k.deploy.export.formats import FORMATS
 from under20k.files import read_json
 
 MEASURED = read_json(exports.JSON)
 PAGE = (ROOT / "docs" / "export.md").read_text(encoding="utf-8")
+C_PAGE = (ROOT / "docs" / "export-c.md").read_text(encoding="utf-8")
 
 
 def test_every_recipe_is_proved_in_every_format():
@@ -57,3 +58,30 @@ def test_the_command_keeps_the_proofs_of_the_models_that_are_named(tmp_path, mon
     ]
     assert exports.section(found).count("µs |") == 2
     assert capsys.readouterr().err.startswith("a-0 onnx: ")
+
+
+def test_the_page_on_c_shows_what_a_cortex_m4_takes():
+    in_c = [proof for proof in MEASURED["proofs"] if proof["format"] in ("c", "c-int8")]
+    assert cortex_m4.found(MEASURED["proofs"]) == in_c
+    assert cortex_m4.cortex_m4_section() in C_PAGE
+    proof = copy.deepcopy(in_c[1])
+    proof["extra"]["Cortex-M4"] |= {"bytes_of_flash": 1234, "bytes_of_RAM": 567, "instructions_per_image": 89}
+    proof["extra"]["work_buffer_bytes"] = 432
+    assert cortex_m4.row(proof)[2:] == ("1,234", "567", "432", "89")
+
+
+def test_minimal_in_int8_meets_its_budget_of_flash_and_ram():
+    proof = next(
+        each for each in MEASURED["proofs"] if (each["recipe"], each["format"]) == ("minimal", "c-int8")
+    )
+    found = proof["extra"]["Cortex-M4"]
+    assert found["bytes_of_flash"] <= 24_000
+    assert found["bytes_of_RAM"] <= 24_000
+    assert found["digits_as_on_this_machine"] == 100
+    assert f"*minimal* in int8 takes {proof['extra']['work_buffer_bytes']:,} bytes" in C_PAGE
+
+
+def test_proofs_without_a_cortex_m4_say_how_to_measure_it(tmp_path):
+    (tmp_path / "one.json").write_text('{"proofs": [{"extra": {"Cortex-M4": "not run: no compiler"}}]}')
+    for name in ("one.json", "none.json"):
+        assert "`python -m tools.exports` does it" in cortex_m4.cortex_m4_section(tmp_path / name)

@@ -1,7 +1,9 @@
 """What the proof does with compilers: the one that is there, one that is named, none."""
 
 import json
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,14 +45,17 @@ def test_a_compiler_that_fails_fails_the_export(monkeypatch, tmp_path):
 
 
 def test_the_proof_is_of_the_compiled_code(tmp_path, monkeypatch):
-    wrong = tmp_path / "wrong"
-    # A compiler with a fault: it doubles a weight.
+    wrong = tmp_path / "wrong.py"  # a compiler that computes another sum
     wrong.write_text(
-        '#!/bin/sh\nfor word; do case "$word" in *under20k.c) file="$word";; esac; done\n'
-        'sed -i "s/sum += probabilities/sum += 2.0f * probabilities/" "$file"\nexec gcc "$@"\n'
+        "import pathlib, subprocess, sys\n"
+        "source = next(pathlib.Path(word) for word in sys.argv if word.endswith('under20k.c'))\n"
+        "text = source.read_text().replace('sum += prob', 'sum += 2.0f * prob')\n"
+        "other = source.with_name('other.c')\n"
+        "other.write_text(text)\n"
+        "words = [str(other) if word == str(source) else word for word in sys.argv[1:]]\n"
+        "sys.exit(subprocess.run(['gcc', *words]).returncode)\n"
     )
-    wrong.chmod(0o755)
-    monkeypatch.setenv("CC", str(wrong))
+    monkeypatch.setenv("CC", f"{shlex.quote(sys.executable)} {shlex.quote(str(wrong))}")
     with pytest.raises(ExportError, match="a probability differs from the softmax"):
         export(MODEL, "c", tmp_path / "out")
 

@@ -1,6 +1,7 @@
 """What is written is C for every compiler, whatever the model is called."""
 
 import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from under20k.deploy.export.c_source import HEADER, SOURCE, float_literal
 from under20k.deploy.export.formats import Material
 from under20k.deploy.model import Model
 
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads what Linux's nm and size print")
 FORMATS = {"c": c_float, "c-int8": c_int8}
 
 
@@ -30,6 +32,7 @@ def test_no_compiler_warns(format, compiler, text, mnist, tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@on_linux
 @pytest.mark.parametrize("format", FORMATS)
 def test_nothing_is_needed_but_stdint(format, mnist, tmp_path):
     written(format, model_of(ARCHITECTURES[0]), tmp_path, mnist)
@@ -47,6 +50,7 @@ def test_nothing_is_needed_but_stdint(format, mnist, tmp_path):
     }
 
 
+@on_linux
 @pytest.mark.parametrize("format", FORMATS)
 def test_all_memory_is_the_work_buffer(format, mnist, tmp_path):
     written(format, model_of(ARCHITECTURES[0]), tmp_path, mnist)
