@@ -88,8 +88,8 @@ _ONNX: dict[str, Any] = {
     "`probabilities`, both float32 (N, 10).",
 }
 _C = (
-    "Add both files to a program, include `under20k.h` and call `under20k_digit`; the header says how. Nothing "
-    "else is needed."
+    "Add both files to a program, include `under20k.h` and call `under20k_digit`; the header says how. "
+    "Nothing else is needed."
 )
 _FORMATS = (
     Format("onnx", "ONNX, fp32", "onnx_fp32", FP32, **_ONNX),
