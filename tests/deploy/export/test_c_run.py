@@ -13,6 +13,7 @@ from tests.support.small_models import model_of
 from under20k.deploy.export.c_run import compiler
 from under20k.deploy.export.export import export
 from under20k.deploy.export.proof import ExportError, NotRun
+from under20k.deploy.model import load
 
 MODEL = model_of("3vp,4vp|3v")
 
@@ -70,7 +71,8 @@ def program() -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("format", ["c", "c-int8"])
-def test_the_five_lines_of_the_page_read_digits(format, program, trained, mnist, tmp_path: Path):
+def test_the_five_lines_of_the_page_read_digits(format, program, mnist, tmp_path: Path):
+    trained = load("minimal")
     source, command = program
     assert len(source.strip().splitlines()) == 5
     folder = export(trained, format, tmp_path / "out", proof=False).folder

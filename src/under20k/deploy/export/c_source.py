@@ -64,8 +64,6 @@ def buffer_of(layers: Sequence[Geometry], image: bool) -> tuple[int, list[int]]:
     ``image`` says whether the buffer holds the first layer's input, too; otherwise its offset is 0.
     """
     held = layers if image else layers[1:]
-    if not held:
-        return 1, [0]
     maps = [
         Map(rows, columns * channels, layer.pool, layer.padding)
         for layer in held
