@@ -44,8 +44,8 @@ def ink_of(grey: Grey) -> Ink:
     if np.ptp(reduced) < LEVELS:
         return np.zeros(grey.shape, np.float32)
     photograph = max(grey.shape) >= PHOTOGRAPH_SIDE
-    dark, paper = _polarity(reduced, photograph)
-    background = _background(reduced, paper, grey.shape, photograph)
+    dark, paper, has_margin = _polarity(reduced, photograph)
+    background = _background(reduced, paper, grey.shape, photograph and has_margin)
     ink = grey - background
     if dark:  # it takes away a fraction of the light that its paper gives
         ink = ink * (np.float32(-255) / np.maximum(background, np.float32(1)))
@@ -65,8 +65,8 @@ def _border(shape: tuple[int, ...]) -> NDArray[np.bool_]:
     return border
 
 
-def _polarity(grey: NDArray[np.float32], photograph: bool) -> tuple[bool, NDArray[np.bool_]]:
-    """Return whether ink is darker than its paper, and which pixels are paper."""
+def _polarity(grey: NDArray[np.float32], photograph: bool) -> tuple[bool, NDArray[np.bool_], bool]:
+    """Return whether ink is darker than its paper, which pixels are paper, and whether the border is."""
     border = _border(grey.shape)
     for order in (0, 1) if photograph else (0,):
         level = np.median(grey[border]) if order == 0 else _fitted(grey, border, order)(grey.shape)
@@ -74,10 +74,10 @@ def _polarity(grey: NDArray[np.float32], photograph: bool) -> tuple[bool, NDArra
         tolerance = AGREEMENT * float(np.ptp(residual))
         near = np.abs(residual) <= (max(tolerance, LEVELS / 2) if photograph else tolerance)
         if near[border].mean() >= BACKGROUND_BORDER:
-            return bool(residual[~near].sum() < 0), near
+            return bool(residual[~near].sum() < 0), near, True
     light = grey > _between_classes(grey)
     dark = _is_paper_light(grey, light, border)
-    return dark, light if dark else ~light
+    return dark, light if dark else ~light, False
 
 
 def _is_paper_light(grey: NDArray[np.float32], light: NDArray[np.bool_], border: NDArray[np.bool_]) -> bool:
@@ -87,7 +87,9 @@ def _is_paper_light(grey: NDArray[np.float32], light: NDArray[np.bool_], border:
     themselves. Found wrong for 3 in 1,000 digits cropped to their ink and scaled to 8 to 32 pixels.
     """
     pieces = _border_pieces(light, border) - _border_pieces(~light, border)
-    corners = float(light[:: len(light) - 1, :: light.shape[1] - 1].mean()) - 0.5 if min(light.shape) > 1 else 0.0
+    corners = (
+        float(light[:: len(light) - 1, :: light.shape[1] - 1].mean()) - 0.5 if min(light.shape) > 1 else 0.0
+    )
     level = float(grey[border].mean() - (grey.max() + grey.min()) / 2) / float(np.ptp(grey))
     return min(max(pieces, -MOST_PIECES), MOST_PIECES) + CORNERS * corners + LEVEL * level > 0
 

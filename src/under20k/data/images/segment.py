@@ -23,7 +23,7 @@ from under20k.data.images.grouping import joined
 from under20k.data.images.ink import Ink, ink_of
 from under20k.data.images.page_ink import PageInk, page_ink
 from under20k.data.images.rules import SHORTEST, without_rules
-from under20k.data.images.single import are_one, is_medium, is_small, is_solid
+from under20k.data.images.single import are_one, is_medium, is_one, is_small, is_solid
 from under20k.data.images.text_lines import lines_of
 from under20k.data.images.touching import cuts
 
@@ -68,6 +68,8 @@ class Parts:
 def segments(grey: Grey) -> list[Segment]:
     """Return what may be digits in a picture (H, W), lines from top to bottom, left to right within."""
     if is_small(grey.shape):
+        return _whole(grey)
+    if is_medium(grey.shape) and is_one(ink_of(grey)):
         return _whole(grey)
     ink = page_ink(grey)
     lines = _lines(ink)

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from under20k.data.images.blobs import Blob, merged
+from under20k.data.images.digit_image import stroke_width
 from under20k.data.images.ink import Ink
 
 SMALL = 48
@@ -16,6 +17,12 @@ MEDIUM = 512
 """Up to this side, a picture is one digit if its ink may be."""
 WIDE = 1.5
 """A picture that is so many times wider than high, or more, is a line."""
+WIDEST = 1.2
+"""A digit in one piece is at most so many times wider than high."""
+TALL = 0.7
+"""Pieces of this fraction of the height side by side are two digits."""
+FAINT, ALONE = 64, 0.95
+"""Ink of a thin stroke, at least, and the fraction of all ink that one digit has, at least."""
 UNBROKEN = 0.6
 """Fraction of the ink of a picture that is connected, at least, where no page was found."""
 STEEP, ROUGH = 40, 0.3
@@ -42,13 +49,42 @@ def are_one(blobs: list[Blob]) -> bool:
     if not 1 <= len(blobs) <= 8:
         return False
     union = merged(blobs)
-    if union.width > 1.2 * union.height:
-        return False
-    tall = sorted((blob for blob in blobs if blob.height > 0.7 * union.height), key=lambda blob: blob.left)
-    if any(right.left >= left.right for left, right in pairwise(tall)):
-        return False
     inked = np.flatnonzero(union.mask.any(1))
-    return bool(np.diff(inked).max(initial=1) < 0.25 * union.height)
+    gap = int(np.diff(inked).max(initial=1))
+    columns = [(blob.left, blob.right) for blob in blobs if blob.height > TALL * union.height]
+    return gap < 0.25 * union.height and _has_width(len(blobs), columns, union.width / union.height)
+
+
+def is_one(ink: Ink) -> bool:
+    """Tell whether the ink (H, W) of a picture is one digit, with gaps no wider than its stroke."""
+    faint = ink > FAINT
+    if not 0.003 < faint.mean() < 0.85 or not _is_inside(faint):
+        return False
+    reach = max(1.0, stroke_width(ink.astype(np.float64)) / 2)
+    joined, _ = ndimage.label(ndimage.distance_transform_edt(~faint) <= reach)
+    masses = np.bincount(joined.ravel(), np.where(faint, ink, 0).ravel())
+    largest = int(masses.argmax())
+    pieces, _ = ndimage.label(faint & (joined == largest), np.ones((3, 3)))
+    boxes = ndimage.find_objects(pieces)
+    rows, columns = ndimage.find_objects(joined)[largest - 1]
+    high, wide = rows.stop - rows.start, columns.stop - columns.start
+    tall = [(across.start, across.stop) for down, across in boxes if down.stop - down.start > TALL * high]
+    return bool(
+        masses[largest] >= ALONE * masses.sum()
+        and max(high, wide) >= 0.35 * max(ink.shape)
+        and _has_width(len(boxes), tall, wide / high)
+    )
+
+
+def _has_width(pieces: int, tall: list[tuple[int, int]], ratio: float) -> bool:
+    """Tell whether pieces are as wide for their height as one digit, and not two side by side.
+
+    ``tall`` has the left and right ends of the pieces that are almost as high as all together.
+    """
+    if any(left >= right for (_, right), (left, _) in pairwise(sorted(tall))):
+        return False
+    # The bar of a 5 may be far to the right of the rest; digits that touch are in one piece.
+    return ratio <= (WIDEST if pieces == 1 else WIDE)
 
 
 def is_solid(ink: Ink) -> bool:
