@@ -4,6 +4,8 @@ PYTEST_ARGS ?=
 # A process a core, which gets whole files: a file's tests share what is dear to make, or may not run side by side.
 PARALLEL   := --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 BENCHMARK  ?= benchmark.json
+# Of `make benchmark`: parts to measure again in a file that is there, such as inference; by default all.
+PART       ?=
 # For `make reading`: pretrained models and run folders.
 MODELS     ?= regularized-plus
 # For `make records`: runs to compare with the records, rather than train them again.
@@ -89,7 +91,7 @@ reproduction-torch: $(VENV)/installed ## the same with the torch engine, for doc
 	$(BIN)/python -m tools.readme
 
 benchmark: $(VENV)/installed-benchmark ## time the native engine against PyTorch and ONNX Runtime, in turns
-	$(BIN)/python -m benchmarks --json $(BENCHMARK)
+	$(BIN)/python -m benchmarks --json $(BENCHMARK) $(if $(PART),--only $(PART) --update)
 
 reading: $(VENV)/installed-test       ## measure how MODELS read digits that are not MNIST's; rewrite docs/reading.md
 	$(BIN)/python -m benchmarks.reading --model $(MODELS) --json results/reading.json

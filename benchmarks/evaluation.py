@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -51,29 +51,16 @@ def measure(amount: Amount, tell: Callable[[str], None]) -> dict[str, Any]:
     )
     contenders, missing = contestants(trained, MINIMAL, amount, tell)
     pixels = validation.images
-    normal = (((pixels / np.float32(255)) - np.float32(MEAN)) / np.float32(STANDARD_DEVIATION))[:, None]
     inputs: dict[str, NDArray[Any]] = {
-        name: pixels if name == NATIVE else normal.astype(np.float32) for name in contenders
+        name: pixels if name == NATIVE else normalised(pixels) for name in contenders
     }
     agree(contenders, inputs, amount.batch)
 
     def evaluation(name: str) -> float:
         return seconds(lambda: correct(contenders[name], inputs[name], validation.labels, amount.batch))
 
-    def batch(name: str) -> float:
-        blocks = [inputs[name][i : i + amount.batch] for i in range(0, len(validation), amount.batch)]
-        return seconds(lambda: [contenders[name](block) for block in blocks]) / len(blocks)
-
-    def single(name: str) -> float:
-        images = [inputs[name][i : i + 1] for i in range(amount.single)]
-        return seconds(lambda: [contenders[name](image) for image in images]) / len(images)
-
     def turns(what: str, timer: Callable[[str], float]) -> dict[str, list[float]]:
-        def warmed(name: str) -> Callable[[], float]:
-            return lambda: (timer(name), timer(name))[1]  # its threads awake, its memory at hand
-
-        named = {name: warmed(name) for name in contenders}
-        return in_turns(named, amount.rounds, lambda text: tell(f"{what}: {text}"))
+        return warm_turns(contenders, timer, amount.rounds, lambda text: tell(f"{what}: {text}"))
 
     return {
         "recipe": MINIMAL.name,
@@ -81,10 +68,52 @@ def measure(amount: Amount, tell: Callable[[str], None]) -> dict[str, Any]:
         "batch": amount.batch,
         "evaluated": len(validation),
         "evaluation_s": turns("evaluation", evaluation),
-        "batch_s": turns("a batch", batch),
-        "one_image_s": turns("one image", single),
+        "batch_s": turns("a batch", batch_timer(contenders, inputs, amount)),
+        "one_image_s": turns("one image", single_timer(contenders, inputs, amount)),
         "unavailable": missing,
     }
+
+
+def normalised(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return images (N, 28, 28) as a network takes them, (N, 1, 28, 28)."""
+    shifted = pixels / np.float32(255) - np.float32(MEAN)
+    return (shifted / np.float32(STANDARD_DEVIATION))[:, None].astype(np.float32)
+
+
+def batch_timer(
+    contenders: dict[str, Logits], inputs: dict[str, NDArray[Any]], amount: Amount
+) -> Callable[[str], float]:
+    """Return a function from a contender's name to its seconds for a batch."""
+
+    def timer(name: str) -> float:
+        images = inputs[name]
+        blocks = [images[i : i + amount.batch] for i in range(0, len(images), amount.batch)]
+        return seconds(lambda: [contenders[name](block) for block in blocks]) / len(blocks)
+
+    return timer
+
+
+def single_timer(
+    contenders: dict[str, Logits], inputs: dict[str, NDArray[Any]], amount: Amount
+) -> Callable[[str], float]:
+    """Return a function from a contender's name to its seconds for one image."""
+
+    def timer(name: str) -> float:
+        images = [inputs[name][i : i + 1] for i in range(amount.single)]
+        return seconds(lambda: [contenders[name](image) for image in images]) / len(images)
+
+    return timer
+
+
+def warm_turns(
+    contenders: Iterable[str], timer: Callable[[str], float], rounds: int, tell: Callable[[str], None]
+) -> dict[str, list[float]]:
+    """Return what ``timer`` gives for each contender, turn by turn, each time after one that is not counted."""
+
+    def warmed(name: str) -> Callable[[], float]:
+        return lambda: (timer(name), timer(name))[1]  # its threads awake, its memory at hand
+
+    return in_turns({name: warmed(name) for name in contenders}, rounds, tell)
 
 
 def correct(logits: Logits, images: NDArray[Any], labels: NDArray[np.uint8], batch: int) -> int:
@@ -109,6 +138,32 @@ def contestants(
     native: Engine, recipe: Recipe, amount: Amount, tell: Callable[[str], None]
 ) -> tuple[dict[str, Logits], dict[str, str]]:
     """Return functions from images to logits by contender, and why the other contenders are unavailable."""
+    network = torch_network(recipe, native)
+    makers: dict[str, Callable[[], Logits]] = {
+        ONNX: lambda: onnx_runtime(network, native.threads),
+        **torch_makers(network, amount),
+    }
+    contenders, missing = prepared(makers, tell)
+    return {NATIVE: native.logits, **contenders}, missing
+
+
+def prepared(
+    makers: dict[str, Callable[[], Logits]], tell: Callable[[str], None]
+) -> tuple[dict[str, Logits], dict[str, str]]:
+    """Return the contenders that can be made, and why the others cannot."""
+    contenders: dict[str, Logits] = {}
+    missing: dict[str, str] = {}
+    for name, make in makers.items():
+        tell(f"preparing {name}")
+        try:
+            contenders[name] = make()
+        except Unavailable as reason:
+            missing[name] = str(reason)
+    return contenders, missing
+
+
+def torch_network(recipe: Recipe, native: Engine) -> Any:
+    """Return a PyTorch module with the engine's weights; PyTorch has as many threads from now on."""
     import torch
 
     from under20k.engine.module import Network
@@ -117,22 +172,18 @@ def contestants(
     network = Network(recipe.architecture)
     weights = {name: torch.tensor(value) for name, value in native.weights().items()}
     network.load_state_dict(weights, strict=False)  # without BatchNorm's count of batches, which is not used
-    network.eval().requires_grad_(False)
-    contenders: dict[str, Logits] = {NATIVE: native.logits}
-    missing: dict[str, str] = {}
-    makers: dict[str, Callable[[], Logits]] = {
-        ONNX: lambda: onnx_runtime(network, native.threads),
+    return network.eval().requires_grad_(False)
+
+
+def torch_makers(network: Any, amount: Amount) -> dict[str, Callable[[], Logits]]:
+    """Return what makes PyTorch's contenders, each by its name."""
+    import torch
+
+    return {
         EAGER: lambda: torch_logits(network, torch.contiguous_format),
         CHANNELS_LAST: lambda: torch_logits(network, torch.channels_last),
         COMPILE: lambda: compiled(network, amount),
     }
-    for name, make in makers.items():
-        tell(f"preparing {name}")
-        try:
-            contenders[name] = make()
-        except Unavailable as reason:
-            missing[name] = str(reason)
-    return contenders, missing
 
 
 def torch_logits(network: Any, layout: Any) -> Logits:

@@ -32,7 +32,11 @@ COMMAND = "python -m benchmarks"
 
 def page(benchmark: Benchmark) -> str:
     """Everything measured, as a page of Markdown."""
-    parts = [section(benchmark) for name, section in SECTIONS.items() if part(benchmark, name)]
+    parts = [
+        section(benchmark) + updated(benchmark, name)
+        for name, section in SECTIONS.items()
+        if part(benchmark, name)
+    ]
     return "\n\n".join(["# Benchmark", introduction(benchmark), requirements(benchmark), *parts]) + "\n"
 
 
@@ -47,6 +51,17 @@ def introduction(benchmark: Benchmark) -> str:
     if benchmark["quick"]:
         paragraphs.append("**A quick run: it only shows that everything works. Its times mean little.**")
     return "\n\n".join(paragraphs)
+
+
+def updated(benchmark: Benchmark, name: str) -> str:
+    """Return a paragraph for a part that was measured after the others."""
+    update = benchmark.get("updated", {}).get(name)
+    if update is None:
+        return ""
+    return (
+        f"\n\nMeasured by `{update['command']}` on {update['date']}, {_turns(update['rounds'])}, with "
+        f"under20k {update['under20k']} ({update['git'] or 'no checkout'})."
+    )
 
 
 def requirements(benchmark: Benchmark) -> str:
@@ -164,6 +179,31 @@ def evaluations(benchmark: Benchmark) -> str:
     )
 
 
+def inference(benchmark: Benchmark) -> str:
+    """A trained model in use, by runtime."""
+    measured = benchmark["parts"]["inference"]
+    batch, kinds = measured["batch"], {"one_image_s": 1, "batch_s": measured["batch"]}
+    best = {what: fastest_torch(measured, what) for what in kinds}
+    names = {name: name for name in measured["batch_s"] if name not in evaluation.TORCH}
+    rows: list[tuple[str, ...]] = []
+    for row, name in (names | {"PyTorch's best": ""}).items():
+        speeds = [images / median(measured[what][name or best[what]]) for what, images in kinds.items()]
+        rows.append((row, *(f"{speed:,.0f}" for speed in speeds)))
+    rows += [
+        (name, why, "–") for name, why in measured["unavailable"].items() if name not in evaluation.TORCH
+    ]
+    header = (measured["model"], "one at a time, images/s", f"{batch:,} together, images/s")
+    variants = ", ".join(name.removeprefix("torch ") for name in best.values())
+    return (
+        f"## Inference\n\n{Table(header, tuple(rows)).markdown()}\n\n"
+        f"The pretrained model on {measured['threads']} threads. ONNX and C are files of `under20k export`. "
+        "All start from pixels, except for PyTorch, which is given normalised images. C computes an image on "
+        "one thread, and a batch in equal parts, each on a thread with a copy of the program. Before timing, "
+        "all must give the native engine's logits except for rounding; those in int8, its digits for 95% of "
+        f"the images. PyTorch's best, column by column: {variants}."
+    )
+
+
 def process(benchmark: Benchmark) -> str:
     """A training as a process."""
     measured = benchmark["parts"]["process"]
@@ -211,6 +251,7 @@ SECTIONS: dict[str, Callable[[Benchmark], str]] = {
     "epoch": epochs,
     "scaling": scaling,
     "evaluation": evaluations,
+    "inference": inference,
     "process": process,
     "kernels": kernels,
 }

@@ -96,6 +96,24 @@ def example() -> dict[str, Any]:
                 },
                 "unavailable": {"torch compile": "left out"},
             },
+            "inference": {
+                "model": "minimal",
+                "threads": 2,
+                "batch": 1_000,
+                "one_image_s": {
+                    "native": [2e-5, 1e-5, 4e-5],
+                    "torch eager": [5e-4, 4e-4, 6e-4],
+                    "torch channels_last": [1e-3, 1e-3, 1e-3],
+                    "ONNX fp32, onnxruntime": [1e-4, 1e-4, 1e-4],
+                },
+                "batch_s": {
+                    "native": [0.01, 0.01, 0.02],
+                    "torch eager": [0.2, 0.2, 0.2],
+                    "torch channels_last": [0.1, 0.1, 0.1],
+                    "ONNX fp32, onnxruntime": [0.04, 0.05, 0.05],
+                },
+                "unavailable": {"C float, gcc -O3": "gcc is not installed", "torch compile": "left out"},
+            },
             "process": {
                 "command": "under20k train minimal",
                 "start_s": [0.5, 0.7, 0.6],

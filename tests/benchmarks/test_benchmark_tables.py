@@ -67,6 +67,33 @@ def test_evaluation(example: Benchmark) -> None:
     assert "PyTorch's best, column by column: channels_last, eager, eager." in table
 
 
+def test_inference(example: Benchmark) -> None:
+    table = section(page(example), "Inference")
+    assert row(table, "minimal") == ["one at a time, images/s", "1,000 together, images/s"]
+    assert row(table, "native") == ["50,000", "100,000"]
+    assert row(table, "ONNX fp32, onnxruntime") == ["10,000", "20,000"]
+    assert row(table, "PyTorch's best") == ["2,000", "10,000"]  # each column's own
+    assert "column by column: eager, channels_last." in table
+    assert row(table, "C float, gcc -O3") == ["gcc is not installed", "–"]
+    assert "torch compile" not in table
+
+
+def test_a_part_that_was_measured_later_says_so(example: Benchmark) -> None:
+    example["updated"] = {
+        "inference": {
+            "command": "python -m benchmarks --only inference",
+            "date": "2026-02-03",
+            "rounds": 5,
+            "under20k": "0.2.0",
+            "git": "0123abc",
+        }
+    }
+    said = "Measured by `python -m benchmarks --only inference` on 2026-02-03, 5 turns each, with "
+    text = page(example)
+    assert f"{said}under20k 0.2.0 (0123abc).\n\n## A training as a process" in text
+    assert text.count("Measured by") == 1
+
+
 def test_a_process(example: Benchmark) -> None:
     assert figures.start_time(example) == 0.6
     assert figures.peak_memory(example) == 401_000_000  # the most of all turns
@@ -127,14 +154,16 @@ def test_a_rounded_value_does_not_meet_what_the_value_misses(example: Benchmark)
     assert row(table, "An epoch of minimal, fp32, against torch eager")[2:] == ["7.0×", "not met"]
 
 
-@pytest.mark.parametrize("missing", ["machine", "epoch", "scaling", "evaluation", "process", "kernels"])
+@pytest.mark.parametrize(
+    "missing", ["machine", "epoch", "scaling", "evaluation", "inference", "process", "kernels"]
+)
 def test_missing_measurements_are_marked(example: Benchmark, missing: str) -> None:
     before = page(example)
     del example["parts"][missing]
     after = page(example)
     titles = (re.findall(r"^## (.*)$", text, re.MULTILINE) for text in (before, after))
     assert len(set(next(titles)) - set(next(titles))) == 1
-    if missing not in ("machine", "kernels"):
+    if missing not in ("machine", "inference", "kernels"):
         assert "not measured" in after
     for requirement in REQUIREMENTS:
         assert len(requirement.row(example)) == 5

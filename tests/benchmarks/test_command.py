@@ -32,6 +32,42 @@ def test_files_and_output_tell_the_same(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.json", "b.md"]
 
 
+def test_a_part_is_measured_again_and_the_others_stay(
+    tiny: Amount, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command, "QUICK", tiny)
+    file = tmp_path / "b.json"
+    assert command.main(["--only", "machine", "kernels", "--quick", "--json", str(file)]) == 0
+    before = json.loads(file.read_text())
+    words = ["--only", "kernels", "--quick", "--rounds", "3", "--json", str(file), "--update"]
+    assert command.main(words) == 0
+    after = json.loads(file.read_text())
+    assert {name: after[name] for name in ("command", "date", "amount")} == {
+        name: before[name] for name in ("command", "date", "amount")
+    }
+    assert after["parts"]["machine"] == before["parts"]["machine"]
+    assert len(after["parts"]["kernels"]["rows"][0]["gflops"]) == 3
+    assert list(after["updated"]) == ["kernels"]
+    assert after["updated"]["kernels"]["rounds"] == 3
+    assert after["updated"]["kernels"]["command"].endswith("--update")
+    assert file.with_suffix(".md").read_text() == page(after)
+    capsys.readouterr()
+
+    def refused(*changed: str) -> str:
+        assert command.main(["--only", "kernels", *changed, "--update"]) == 2
+        return capsys.readouterr().err
+
+    assert "is of a quick run; give --quick" in refused("--json", str(file))
+    assert "--update needs --json FILE" in refused("--quick")
+    after["parts"]["machine"]["processor"] = "Abacus"
+    file.write_text(json.dumps(after))
+    assert "was measured on Abacus, this is" in refused("--quick", "--json", str(file))
+    file.write_text("{}")
+    assert "is not a benchmark" in refused("--quick", "--json", str(file))
+    assert "no.json" in refused("--quick", "--json", str(tmp_path / "no.json"))
+    assert json.loads(file.read_text()) == {}
+
+
 @pytest.mark.parametrize(
     "words",
     [["--only", "all"], ["--rounds", "0"], ["--rounds", "x"], ["--json", "b.txt"], ["--fast"], ["epoch"]],

@@ -2,13 +2,15 @@
 
 import importlib.util
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from benchmarks import epoch, evaluation, native
+from benchmarks import epoch, evaluation, inference, native
 from benchmarks.amount import Amount
 from benchmarks.arithmetic import convolutions, epoch_flop
 from benchmarks.tables import SECTIONS
@@ -81,6 +83,58 @@ def test_evaluation(tiny: Amount) -> None:
         assert evaluation.ONNX in part["evaluation_s"]
     else:
         assert "not installed" in part["unavailable"][evaluation.ONNX]
+
+
+@pytest.mark.slow
+def test_inference(tiny: Amount, monkeypatch: pytest.MonkeyPatch) -> None:
+    part = measured("inference", tiny)
+    everyone = {evaluation.NATIVE, *inference.EXPORTS.values(), *evaluation.TORCH}
+    for kind in ("one_image_s", "batch_s"):
+        assert set(part[kind]) | set(part["unavailable"]) == everyone
+        assert {evaluation.NATIVE, evaluation.EAGER, evaluation.CHANNELS_LAST} <= set(part[kind])
+        for values in part[kind].values():
+            assert_turns(values, tiny)
+    if importlib.util.find_spec("onnxruntime"):
+        assert {"ONNX fp32, onnxruntime", "ONNX int8, onnxruntime"} <= set(part["batch_s"])
+    assert ("C float, gcc -O3" in part["batch_s"]) == bool(shutil.which("gcc"))
+
+
+def test_c_is_left_out_without_gcc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(inference.Unavailable, match="gcc is not installed"):
+        inference.c_files(tmp_path, 2)
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed")
+def test_c_computes_each_image_of_a_batch_once(tmp_path: Path) -> None:
+    # A stand-in for an export: the first logit is the image's first pixel, computed in static memory.
+    (tmp_path / "under20k.h").write_text(
+        "#include <stdint.h>\nvoid under20k_logits(const uint8_t*, float*);\n"
+    )
+    (tmp_path / "under20k.c").write_text(
+        """#include "under20k.h"
+        static float work[10];
+        void under20k_logits(const uint8_t* image, float* logits) {
+            work[0] = image[0];
+            for (int i = 0; i < 10; i++) logits[i] = work[0] + i;
+        }"""
+    )
+    images = np.zeros((101, 28, 28), np.uint8)
+    images[:, 0, 0] = range(101)
+    logits = inference.c_files(tmp_path, 2)
+    assert np.array_equal(logits(images), np.arange(101)[:, None] + np.arange(10))
+    assert np.array_equal(logits(images[7:8]), [7 + np.arange(10)])
+
+
+def test_an_int8_export_with_other_digits_is_noticed() -> None:
+    right = np.eye(10, dtype=np.float32)
+    name = inference.EXPORTS["onnx-int8"]
+    contenders = {evaluation.NATIVE: lambda images: right, name: lambda images: right + np.float32(0.2)}
+    images = dict.fromkeys(contenders, np.zeros((10, 1)))
+    inference.check(contenders, images, 10)
+    contenders[name] = lambda images: right[::-1]
+    with pytest.raises(AssertionError, match=r"int8.* same digit for only 0%"):
+        inference.check(contenders, images, 10)
 
 
 def test_bf16_takes_part_where_the_engine_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
