@@ -49,7 +49,7 @@ def without_rules(mask: Mask, faint: Mask, shortest: float = SHORTEST) -> Mask:
     for ours, theirs, result in ((mask, faint, rest), (mask.T, faint.T, rest.T)):
         length: NDArray[np.int16] | None = None
         for line in _lines(theirs, shortest):
-            length = _run_lengths(ours) if length is None else length
+            length = run_lengths(ours) if length is None else length
             own = length[line.rows, line.columns]
             limit = min(line.thickness, int(np.percentile(own[own > 0], 40)) if own.any() else 0) + 1
             reach = line.thickness // 2 + 1
@@ -166,7 +166,7 @@ def _thickness_at(mask: Mask, rows: NDArray[np.int64], columns: NDArray[np.int64
     return thickness if (lengths <= thickness + 1 + thickness // 4).mean() > EVEN else 0
 
 
-def _run_lengths(mask: Mask) -> NDArray[np.int16]:
+def run_lengths(mask: Mask) -> NDArray[np.int16]:
     """Return the length of the vertical run of ink at each pixel (h, w), 0 where there is none."""
     ends = np.diff(np.pad(mask, ((1, 1), (0, 0))).astype(np.int8), axis=0).T
     ends = ends.ravel()

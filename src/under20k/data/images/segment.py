@@ -19,6 +19,7 @@ from under20k.data.images.blobs import (
     without_specks,
 )
 from under20k.data.images.decode import Grey
+from under20k.data.images.frames import without_frames
 from under20k.data.images.grouping import joined
 from under20k.data.images.ink import Ink, ink_of
 from under20k.data.images.page_ink import PageInk, page_ink
@@ -96,7 +97,7 @@ def _lines(ink: PageInk) -> list[tuple[list[Blob], float]]:
     """Return the lines of a page and the height of their digits."""
     # In a picture that may be one digit, a line of half its length may be a stroke.
     shortest = 0.85 if is_medium(ink.mask.shape) else SHORTEST
-    mask = without_rules(ink.mask, ink.faint, shortest)
+    mask = without_rules(without_frames(ink.mask), ink.faint, shortest)
     blobs = blobs_of(replace(ink, mask=mask))
     blobs = without_faint(without_borders(blobs, mask.shape), ink)
     blobs = joined(without_specks(blobs, ink.factor), typical_height(blobs))
