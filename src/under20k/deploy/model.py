@@ -1,6 +1,6 @@
 """A trained model, ready to be used: digits and probabilities of 28×28 images.
 
-``load`` finds it: a pretrained one by its name, or that of a run or a record by its folder.
+``load`` finds it: a pretrained one by its name, or that of a run, a record or a hub folder by its folder.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from under20k.deploy import card as cards
 from under20k.deploy.card import Card
 from under20k.deploy.evaluator import Evaluator, softmax
+from under20k.deploy.hub_files import is_hub_folder, read_hub_files
 from under20k.deploy.images import as_images
+from under20k.deploy.origin import Origin, of_card, of_record, of_run
 from under20k.engine.base import Compute
 from under20k.errors import UserError
 from under20k.formatting import title
@@ -57,6 +59,8 @@ class Model:
     """Of a pretrained model."""
     compute: Compute = Compute()
     """By default the native engine on all cores, without importing torch; torch where it was not built."""
+    origin: Origin | None = None
+    """None for a model that was made from weights."""
 
     def __post_init__(self) -> None:
         check_weights(self.recipe.architecture, self.weights)
@@ -105,8 +109,9 @@ def load(model: str | Path | None = None, *, compute: Compute = Compute()) -> Mo
     """Return a trained model.
 
     Args:
-        model: the name of a pretrained one, such as ``"regularized-plus"``, or the folder of a finished run
-            or of a record. A folder called like a pretrained model is ``"./minimal"``.
+        model: the name of a pretrained one, such as ``"regularized-plus"``, or the folder of a finished run,
+            of a record or of an export to ``hub-folder``. A folder called like a pretrained model is
+            ``"./minimal"``.
         compute: engine and threads.
 
     Raises:
@@ -126,12 +131,25 @@ def load(model: str | Path | None = None, *, compute: Compute = Compute()) -> Mo
     kind = kind_of(path)
     if kind == "run":
         run = Run.open(path)
-        return Model(str(model), run.recipe, run.weights(), compute=compute)
+        weights = run.weights()  # first: it says what an unfinished run lacks
+        return Model(str(model), run.recipe, weights, compute=compute, origin=of_run(run))
     if kind == "record":
         record = Record.open(path)
-        return Model(record.name, record.bench.recipe, kept_model(path, record), compute=compute)
+        weights, origin = kept_model(path, record), of_record(record)
+        return Model(record.name, record.bench.recipe, weights, compute=compute, origin=origin)
     if kind == "bench":
         raise UserError(f"{path} is a bench, whose models lie in its runs; name the folder of one")
+    if is_hub_folder(path):
+        files = read_hub_files(path)
+        return Model(
+            files.name,
+            files.recipe,
+            files.weights,
+            files.temperature,
+            files.threshold,
+            compute=compute,
+            origin=files.origin,
+        )
     if any(found for deep in ("", "*/") for name in MNIST_LIKE for found in path.glob(f"{deep}*{name}*")):
         raise UserError(f"{path} holds MNIST's images, not a model; load them with under20k.load_mnist()")
     raise UserError(f"{path} is not a run folder; {_nearest(path)}")
@@ -147,7 +165,16 @@ def as_model(model: Model | str | Path | None, *, compute: Compute = Compute()) 
 def _pretrained(name: str, compute: Compute) -> Model:
     card = cards.card(name)
     threshold = {} if card.threshold is None else {"threshold": card.threshold}
-    return Model(name, card.recipe, card.weights(), card.temperature, card=card, compute=compute, **threshold)
+    return Model(
+        name,
+        card.recipe,
+        card.weights(),
+        card.temperature,
+        card=card,
+        compute=compute,
+        origin=of_card(card),
+        **threshold,
+    )
 
 
 def _nearest(path: Path) -> str:

@@ -79,6 +79,13 @@ class Format:
             ) from error
 
 
+TORCH_SNIPPET = """\
+import safetensors.torch
+from model import Net
+
+net = Net().eval()
+net.load_state_dict(safetensors.torch.load_file("model.safetensors"))
+digits = net((images / 255 - 0.1307) / 0.3081).argmax(1)  # images: float32 (N, 1, 28, 28), 0 to 255"""
 _ONNX: dict[str, Any] = {
     "extra": "export",
     "packages": ("onnx", "onnxruntime"),
@@ -87,6 +94,14 @@ _ONNX: dict[str, Any] = {
     "(N, 1, 28, 28), pixels from 0 (background) to 255 (ink), for any N. The outputs are `logits` and "
     "`probabilities`, both float32 (N, 10).",
 }
+_TORCH = f"""\
+`model.py` is a plain `nn.Module`, without under20k. With `pip install torch safetensors`, it is loaded by:
+
+```python
+{TORCH_SNIPPET}
+```
+
+Its outputs are log-probabilities (N, 10); `net.logits` has what comes before. Pixels are from 0 (background) to 255 (ink)."""
 _C = (
     "Add both files to a program, include `under20k.h` and call `under20k_digit`; the header says how. "
     "Nothing else is needed."
@@ -96,6 +111,7 @@ _FORMATS = (
     Format("onnx-int8", "ONNX, int8", "onnx_int8", INT8, calibrated=True, **_ONNX),
     Format("c", "C99, float", "c_float", FP32, use=_C),
     Format("c-int8", "C99, int8", "c_int8", INT8, calibrated=True, use=_C),
+    Format("torch", "PyTorch", "torch_module", FP32, use=_TORCH),
 )
 FORMATS = {format.name: format for format in _FORMATS}
 

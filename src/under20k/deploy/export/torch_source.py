@@ -1,0 +1,118 @@
+"""A network as the source of a plain PyTorch module, its layers spelled out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from under20k.engine.base import MEAN, STANDARD_DEVIATION
+from under20k.recipe.architecture import CLASSES, Architecture, Conv, Head
+
+HEADER = '''\
+"""A classifier of handwritten digits with {parameters:,} parameters, in plain PyTorch.
+
+Its weights are in model.safetensors:
+
+    net = Net().eval()
+    net.load_state_dict(safetensors.torch.load_file("model.safetensors"))
+    digits = net((images / 255 - {mean}) / {sd}).argmax(1)  # images: float32 (N, 1, 28, 28), 0 to 255
+
+Shapes in the comments are those of one image's output: (channels, rows, columns).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+
+class Net(nn.Module):
+    """Normalised images (N, 1, 28, 28) to log-probabilities (N, 10)."""
+
+    def __init__(self):
+        super().__init__()
+'''
+FORWARD = '''
+    def forward(self, x):
+        return F.log_softmax(self.logits(x), dim=1)
+
+    def logits(self, x):
+'''
+
+
+@dataclass(frozen=True)
+class _Line:
+    code: str
+    comment: str = ""
+
+
+def torch_source(architecture: Architecture) -> str:
+    """Return the text of a module with the class ``Net``, whose ``state_dict`` has ``plain_names``."""
+    header = HEADER.format(parameters=architecture.parameters, mean=MEAN, sd=STANDARD_DEVIATION)
+    shapes = {
+        layer.name: f"({', '.join(map(str, layer.shape))})"
+        for layer in architecture.layers()  # that of a logit is (10,)
+    }
+    made = _aligned(_constructor(architecture, shapes))
+    computed = _aligned(_forward(architecture, shapes))
+    return header + made + FORWARD + computed
+
+
+def _aligned(lines: Iterator[_Line]) -> str:
+    """Return indented code, comments below one another."""
+    found = list(lines)
+    width = max(len(line.code) for line in found if line.comment)
+    texts = [f"{line.code:<{width}}  # {line.comment}" if line.comment else line.code for line in found]
+    return "".join(f"        {text}\n" for text in texts)
+
+
+def _constructor(architecture: Architecture, shapes: dict[str, str]) -> Iterator[_Line]:
+    channels = 1
+    for number, block in enumerate(architecture.blocks, 1):
+        shape = shapes[f"blocks.{number - 1}.conv"]
+        if not block.shared:
+            made = _conv2d(channels, block.channels, block)
+            yield _Line(f"self.conv{number} = {made}", shape)
+        elif block.bias:
+            owner = _owner(architecture, number)
+            yield _Line(
+                f"self.bias{number} = nn.Parameter(torch.zeros({block.channels}))", f"conv{owner} once more"
+            )
+        if block.batch_norm:
+            yield _Line(f"self.norm{number} = nn.BatchNorm2d({block.channels})")
+        if block.dropout:
+            yield _Line(f"self.dropout{number} = nn.Dropout({block.dropout})")
+        channels = block.channels
+    yield _Line(f"self.head = {_conv2d(channels, CLASSES, architecture.head)}", shapes["head.conv"])
+
+
+def _conv2d(inputs: int, outputs: int, layer: Conv | Head) -> str:
+    padding = f", padding={layer.padding}" if layer.padding else ""
+    bias = "" if layer.bias else ", bias=False"
+    return f"nn.Conv2d({inputs}, {outputs}, {layer.kernel}{padding}{bias})"
+
+
+def _owner(architecture: Architecture, number: int) -> int:
+    """Return the number of the block whose kernel block ``number`` uses."""
+    return int(architecture.kernel_name(number - 1).split(".")[1]) + 1
+
+
+def _forward(architecture: Architecture, shapes: dict[str, str]) -> Iterator[_Line]:
+    for number, block in enumerate(architecture.blocks, 1):
+        x = f"self.conv{number}(x)"
+        if block.shared:
+            bias = f"self.bias{number}" if block.bias else "None"
+            weight = f"self.conv{_owner(architecture, number)}.weight"
+            x = f"F.conv2d(x, {weight}, {bias}, padding={block.padding})"
+        x = f"self.norm{number}({x})" if block.batch_norm else x
+        yield _Line(f"x = F.relu({x})", shapes[f"blocks.{number - 1}.conv"])
+        if block.pool:
+            yield _Line("x = F.max_pool2d(x, 2)", shapes[f"blocks.{number - 1}.pool"])
+        if block.dropout:
+            yield _Line(f"x = self.dropout{number}(x)")
+    if architecture.head.pool_first:
+        yield _Line("x = F.adaptive_avg_pool2d(x, 1)", shapes["head.pool"])
+        yield _Line("x = self.head(x)", shapes["head.conv"])
+    else:
+        yield _Line("x = self.head(x)", shapes["head.conv"])
+        yield _Line("x = F.adaptive_avg_pool2d(x, 1)", shapes["head.pool"])
+    yield _Line("return torch.flatten(x, 1)", f"({CLASSES},)")
