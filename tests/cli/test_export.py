@@ -56,7 +56,7 @@ def test_onnx(small, tmp_path, mnist, capsys):
 def test_the_page_s_examples_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (transcript,) = re.findall(r"^```console\n(.*?)^```$", PAGE, re.M | re.S)
-    (program,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.M | re.S)
+    program, *_ = re.findall(r"^```python\n(.*?)^```$", PAGE, re.M | re.S)
     command, *expected = transcript.splitlines()
     assert main(shlex.split(command)[2:]) == 0
     printed = capsys.readouterr().out.splitlines()

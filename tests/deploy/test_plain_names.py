@@ -8,12 +8,12 @@ from under20k.recipe.architecture import Architecture
 
 
 def test_the_names_number_the_layers():
-    names = plain_names(Architecture.parse("8,8s|3v"))
+    names = plain_names(Architecture.parse("8,8,8s|3v"))
     assert names["blocks.0.conv.weight"] == "conv1.weight"
     assert names["blocks.0.batch_norm.running_var"] == "norm1.running_var"
-    assert names["blocks.1.conv.bias"] == "bias2"
+    assert names["blocks.2.conv.bias"] == "bias3"
     assert names["head.conv.weight"] == "head.weight"
-    assert "blocks.1.conv.weight" not in names
+    assert "blocks.2.conv.weight" not in names
 
 
 @pytest.mark.parametrize("text", ARCHITECTURES)

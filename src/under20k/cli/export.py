@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Export, and return the exit code. Raises UserError."""
     from under20k.deploy.export.export import export
     from under20k.deploy.export.proof import ExportError
-    from under20k.deploy.export.readme import proof_facts, verdict
+    from under20k.deploy.export.proof_text import proof_facts, verdict
     from under20k.deploy.model import load
     from under20k.interactive.terminal import say
     from under20k.report.words import PASSED

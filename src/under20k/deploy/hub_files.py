@@ -88,7 +88,7 @@ def read_hub_files(path: Path) -> HubFiles:
         raise UserError(f"{path / RECIPE} is not a recipe: {error}") from error
     try:
         return HubFiles(
-            str(config["name"]),
+            _text(config, "name"),
             recipe,
             _weights(path / WEIGHTS, recipe),
             _number(config, "temperature", 1e-3, 1e3),
@@ -110,6 +110,12 @@ def _weights(path: Path, recipe: Recipe) -> Tensors:
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     return weights
+
+
+def _text(config: Mapping[str, Any], name: str) -> str:
+    if not isinstance(value := config[name], str):
+        raise ValueError(f"{name} is {value!r}; expected a text")
+    return value
 
 
 def _number(config: Mapping[str, Any], name: str, low: float, high: float) -> float:

@@ -22,7 +22,7 @@ ENVIRONMENT = ("engine", "precision", "instruction_set", "device", "processor", 
 
 @dataclass(frozen=True)
 class Origin:
-    """What is known of a model beside its recipe and weights; None is what is not. Accuracies are fractions."""
+    """What is known of a model beside recipe and weights; None is what is not. Accuracies are fractions."""
 
     kind: str
     """One of ``KINDS``."""
@@ -44,7 +44,7 @@ class Origin:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Origin:
-        """Return the origin of ``to_dict``'s values. Raises what Python raises if they are of another form."""
+        """Return the origin of ``to_dict``'s values. Raises what Python raises for others."""
         fields = {**values}
         if fields.get("validation") is not None:
             fields["validation"] = Validation(**fields["validation"])
@@ -54,7 +54,11 @@ class Origin:
 
     def _check(self) -> None:
         sample = self.validation
-        numbers = [self.validation_accuracy, self.test_accuracy, *([sample.mean, sample.sd] if sample else [])]
+        numbers = [
+            self.validation_accuracy,
+            self.test_accuracy,
+            *([sample.mean, sample.sd] if sample else []),
+        ]
         for value in numbers:
             if value is not None and (isinstance(value, bool) or not 0 <= value <= 1):
                 raise ValueError(f"an accuracy is {value!r}")
@@ -100,9 +104,13 @@ def of_record(record: Record) -> Origin:
         first.seed,
         first.validation_accuracy,
         readings[0].accuracy if readings else None,
-        Validation(sample.n, sample.mean, sample.sd) if sample.n > 1 else None,
+        _validation(sample),
         training=_known(first.environment),
     )
+
+
+def _validation(sample: Sample) -> Validation | None:
+    return None if sample.sd is None else Validation(sample.n, sample.mean, sample.sd)
 
 
 def _known(environment: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The ONNX graphs against PyTorch's module, and against what torch.onnx.export makes of it."""
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,6 +14,7 @@ from tests.support.small_models import ARCHITECTURES, model_of
 from under20k.data import Mnist
 from under20k.deploy.export.onnx_graph import finished, for_uint8, logits_graph
 from under20k.deploy.model import Model
+from under20k.deploy.origin import Origin
 from under20k.engine.base import MEAN, STANDARD_DEVIATION
 from under20k.engine.module import build
 
@@ -141,7 +143,9 @@ def test_the_shapes_are_those_of_the_architecture():
 
 
 def test_the_metadata_say_what_it_is():
-    model = model_of(ARCHITECTURES[0], temperature=1.25)
+    model = replace(
+        model_of(ARCHITECTURES[0], temperature=1.25), origin=Origin("pretrained", 0, license="MIT")
+    )
     found = {entry.key: entry.value for entry in written(model, accuracy=0.9946).metadata_props}
     assert json.loads(found.pop("labels")) == list("0123456789")
     assert found == {
@@ -153,7 +157,8 @@ def test_the_metadata_say_what_it_is():
         "input": "image, float32 (N, 1, 28, 28), pixels from 0 (background) to 255 (ink)",
         "temperature": "1.25",
     }
-    assert "validation_accuracy" not in {entry.key for entry in written(model).metadata_props}
+    own = replace(model, origin=Origin("run", 0))  # whose licence is its owner's to choose
+    assert {"validation_accuracy", "license"} & {entry.key for entry in written(own).metadata_props} == set()
     uint8 = session(for_uint8(written(model))).get_modelmeta()
     assert uint8.producer_name == "under20k"
     assert uint8.custom_metadata_map["input"].startswith("image, uint8")

@@ -13,8 +13,8 @@ import numpy as np
 from under20k.data import Mnist, OnFetch, load
 from under20k.data.events import ignore
 from under20k.deploy.export.formats import Exporter, Format, Material, format_named
+from under20k.deploy.export.model_card import model_card
 from under20k.deploy.export.proof import ExportError, NotRun, Proof, prove
-from under20k.deploy.export.readme import readme
 from under20k.deploy.model import Model
 from under20k.engine.base import Images
 from under20k.errors import UserError
@@ -84,7 +84,7 @@ def export(
             raise ExportError(f"the export of {model.name} to {to} fails: {'; '.join(found.faults)}")
         names = tuple(path.relative_to(temporary).as_posix() for path in files)
         exported = Exported(folder, names, found)
-        _write(temporary / README, readme(model, format, names, found))
+        _write(temporary / README, model_card(model, format, names, found))
         _write(temporary / PROOF, json.dumps(exported.to_dict(), indent=2, allow_nan=False) + "\n")
     return exported
 

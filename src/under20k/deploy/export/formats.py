@@ -56,7 +56,11 @@ class Format:
     alternatives: bool = False
     """Whether a user takes one of the files: the size is the first one's."""
     use: str = ""
-    """How to use the files: Markdown for the README."""
+    """How to use the files: Markdown for the model card."""
+    library: str = "under20k"
+    """What loads the files, for the model card."""
+    tags: tuple[str, ...] = ()
+    """For the model card."""
 
     def exporter(self) -> Exporter:
         """Return the format's module. Raises UserError if a package that it needs is missing or broken."""
@@ -79,29 +83,44 @@ class Format:
             ) from error
 
 
-TORCH_SNIPPET = """\
+_ONNX: dict[str, Any] = {
+    "extra": "export",
+    "packages": ("onnx", "onnxruntime"),
+    "alternatives": True,
+    "library": "onnx",
+    "tags": ("onnx",),
+    "use": "Take one of the files: the first has its input `image` in float32, the second in uint8. It is "
+    "(N, 1, 28, 28), pixels from 0 (background) to 255 (ink), for any N. The outputs are `logits` and "
+    "`probabilities`, both float32 (N, 10).",
+}
+_TORCH = """\
+`model.py` is a plain `nn.Module` without under20k. `pip install torch safetensors` is enough to load it:
+
+```python
 import safetensors.torch
 from model import Net
 
 net = Net().eval()
 net.load_state_dict(safetensors.torch.load_file("model.safetensors"))
-digits = net((images / 255 - 0.1307) / 0.3081).argmax(1)  # images: float32 (N, 1, 28, 28), 0 to 255"""
-_ONNX: dict[str, Any] = {
-    "extra": "export",
-    "packages": ("onnx", "onnxruntime"),
-    "alternatives": True,
-    "use": "Take one of the files: the first has its input `image` in float32, the second in uint8. It is "
-    "(N, 1, 28, 28), pixels from 0 (background) to 255 (ink), for any N. The outputs are `logits` and "
-    "`probabilities`, both float32 (N, 10).",
-}
-_TORCH = f"""\
-`model.py` is a plain `nn.Module`, without under20k. With `pip install torch safetensors`, it is loaded by:
-
-```python
-{TORCH_SNIPPET}
+digits = net((images / 255 - 0.1307) / 0.3081).argmax(1)  # images: float32 (N, 1, 28, 28), 0 to 255
 ```
 
-Its outputs are log-probabilities (N, 10); `net.logits` has what comes before. Pixels are from 0 (background) to 255 (ink)."""
+The outputs are log-probabilities (N, 10); `net.logits` gives the logits."""
+_HUB = f"""\
+With under20k, from the folder that holds this file:
+
+```python
+import under20k
+
+model = under20k.load(".")
+digits = model.predict(images)  # (N, 28, 28), 0 to 255
+print(under20k.read("postcode.png", model).text)  # a picture of any size
+```
+
+In PyTorch, {_TORCH}
+
+In ONNX, take one of two files: `model.onnx` has its input `image` in float32, `model-uint8.onnx` in uint8.
+It is (N, 1, 28, 28), pixels from 0 to 255, for any N. The outputs are `logits` and `probabilities`."""
 _C = (
     "Add both files to a program, include `under20k.h` and call `under20k_digit`; the header says how. "
     "Nothing else is needed."
@@ -109,9 +128,27 @@ _C = (
 _FORMATS = (
     Format("onnx", "ONNX, fp32", "onnx_fp32", FP32, **_ONNX),
     Format("onnx-int8", "ONNX, int8", "onnx_int8", INT8, calibrated=True, **_ONNX),
-    Format("c", "C99, float", "c_float", FP32, use=_C),
-    Format("c-int8", "C99, int8", "c_int8", INT8, calibrated=True, use=_C),
-    Format("torch", "PyTorch", "torch_module", FP32, use=_TORCH),
+    Format("c", "C99, float", "c_float", FP32, use=_C, tags=("c",)),
+    Format("c-int8", "C99, int8", "c_int8", INT8, calibrated=True, use=_C, tags=("c",)),
+    Format(
+        "torch",
+        "PyTorch",
+        "torch_module",
+        FP32,
+        use=_TORCH,
+        library="pytorch",
+        tags=("pytorch", "safetensors"),
+    ),
+    Format(
+        "hub-folder",
+        "a folder for the Hugging Face Hub",
+        "hub_folder",
+        FP32,
+        extra="export",
+        packages=("onnx", "onnxruntime"),
+        use=_HUB,
+        tags=("pytorch", "safetensors", "onnx"),
+    ),
 )
 FORMATS = {format.name: format for format in _FORMATS}
 

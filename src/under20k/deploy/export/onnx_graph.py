@@ -24,7 +24,6 @@ from under20k.recipe.architecture import CLASSES, IMAGE_SIDE
 
 OPSET, IR_VERSION = 17, 8
 """Of 2022: onnxruntime takes them from 1.12 on, and so do the converters of other runtimes."""
-LICENSE = "MIT"
 IMAGE, LOGITS, PROBABILITIES = "image", "logits", "probabilities"
 PIXELS = "image, {} (N, 1, 28, 28), pixels from 0 (background) to 255 (ink)"
 
@@ -62,11 +61,12 @@ def metadata(model: Model, accuracy: float | None) -> dict[str, str]:
     """Return what is written beside the graph."""
     recipe = model.recipe
     known = {} if accuracy is None else {"validation_accuracy": f"{accuracy:.4f}"}
+    if model.origin and model.origin.license:  # otherwise it is for the owner of the weights to choose
+        known["license"] = model.origin.license
     return {
         "name": recipe.name,
         "labels": json.dumps([str(digit) for digit in range(CLASSES)]),
         **known,
-        "license": LICENSE,
         "architecture": str(recipe.architecture),
         "parameters": str(recipe.architecture.parameters),
         "input": PIXELS.format("float32"),

@@ -31,12 +31,12 @@ class Net(nn.Module):
     def __init__(self):
         super().__init__()
 '''
-FORWARD = '''
+FORWARD = """
     def forward(self, x):
         return F.log_softmax(self.logits(x), dim=1)
 
     def logits(self, x):
-'''
+"""
 
 
 @dataclass(frozen=True)

@@ -1,42 +1,15 @@
-"""The README of an export: what the files are, and the proof as text."""
+"""The proof of an export as text, for its model card and for the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from under20k.deploy.export.formats import Format
 from under20k.deploy.export.proof import Proof
-from under20k.deploy.model import Model
 from under20k.formatting import percent
 
 
-def readme(model: Model, format: Format, files: Sequence[str], proof: Proof) -> str:
-    """Return the text of an export's README.md.
-
-    Args:
-        model: what was exported.
-        format: to what.
-        files: the names of the exported files.
-        proof: of the export.
-    """
-    architecture = model.recipe.architecture
-    lines = [
-        f"# {model.recipe.name}: {format.title}",
-        "",
-        f"A classifier of handwritten digits with {architecture.parameters:,} parameters, `{architecture}`, "
-        "trained and exported by under20k.",
-        "",
-        *(f"- `{name}`" for name in files),
-        "",
-        *([format.use, ""] if format.use else []),
-        *proof_part(proof),
-    ]
-    return "\n".join(lines) + "\n"
-
-
 def proof_part(proof: Proof) -> list[str]:
-    """Return the lines of a README that hold the proof."""
+    """Return the lines of a model card that hold the proof."""
     how = (
         "The exported network was run on MNIST's 10,000 validation images and compared with under20k's own "
         "engine"
