@@ -53,7 +53,7 @@ def test_a_changed_number_is_noticed(generator):
 
 def test_a_missing_part_is_noticed(generator):
     with pytest.raises(ValueError, match="0 parts 'verbs'"):
-        generator.filled(README.replace("<!-- verbs -->", ""), {"verbs": "x"})
+        generator.filled(USAGE.replace("<!-- verbs -->", ""), {"verbs": "x"})
 
 
 def test_the_two_commands_are_targets_of_make():

@@ -28,6 +28,8 @@ from under20k.report.tables import Table
 from under20k.runs.provenance import processor
 
 JSON = Path(__file__).parent.parent / "results" / "exports.json"
+SHOWN, SHOWN_FORMATS = "minimal", ("onnx", "onnx-int8", "c-int8")
+"""In README."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -71,6 +73,13 @@ def proofs_section(path: Path = JSON) -> str:
     if not path.exists():
         return "Not measured yet: `python -m tools.exports` does it."
     return section(read_json(path))
+
+
+def short_section(path: Path = JSON) -> str:
+    """Return the proofs of one recipe in the formats that README names."""
+    proofs = [row(proof) for proof in read_json(path)["proofs"] if proof["recipe"] == SHOWN]
+    rows = tuple((line[1], line[2], line[4], line[6]) for line in proofs if line[1] in SHOWN_FORMATS)
+    return Table(("Format", "Accuracy", "Predictions changed", "Bytes of files"), rows, align="lrrr").markdown()
 
 
 def section(measured: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from benchmarks.seconds_figure import alternative, seconds_figure
 from benchmarks.tables import page, speed
 from tools.cluster_cost import measured_section
 from tools.cortex_m4 import cortex_m4_section
-from tools.exports import proofs_section
+from tools.exports import proofs_section, short_section
 from under20k.checking.check import check
 from under20k.cli.main import VERBS
 from under20k.files import read_json, read_text, write_bytes, write_text
@@ -109,8 +109,9 @@ def generated() -> dict[Path, dict[str, str]]:
         README: {
             "picture": picture_part(),
             "results": results_part(reproduced(), REPORT.relative_to(ROOT).as_posix()),
-            "verbs": verbs(),
+            "exports": short_section(),
         },
+        DOCS / "usage.md": {"verbs": verbs()},
         RECORDS / "README.md": {"records": records_markdown(read_records(RECORDS))},
         DOCS / "native-engine.md": {
             "speed": speed(read_json(RESULTS / "benchmark.json")),
