@@ -16,10 +16,12 @@ SMALLEST = 14
 """Pixels of a box from side to side, at least."""
 COVERED = 0.86
 """Fraction of a wall that is ink, at least; a digit may cross it or stand on it."""
+INKED = 0.4
+"""Fraction of each of its rows that is, at least."""
 STEEPEST = 0.07
 """Slope of a wall at most."""
-THINNEST = 8
-"""A box is so many times wider and higher than its walls are thick, at least."""
+THINNEST = 7
+"""A box is so many times wider and higher than its walls are thick, at least; a comb so many times wider."""
 SLENDER = 0.6
 """Width of a box, as a fraction of its height, at least: a digit may be drawn with straight lines."""
 COMB = 1.5
@@ -33,8 +35,6 @@ def without_frames(mask: Mask) -> Mask:
     for label, place in enumerate(ndimage.find_objects(labels, count), 1):
         high, wide = (side.stop - side.start for side in place)
         if min(high, wide) < SMALLEST or wide < SLENDER * high:
-            continue
-        if high > 0.9 * mask.shape[0] and wide > 0.9 * mask.shape[1]:
             continue
         own = labels[place] == label
         # Walls are thin: cheaper to tell from their area than from their lines.
@@ -51,19 +51,19 @@ def _walls_of(own: Mask) -> Mask | None:
     """Return the walls of connected ink (h, w), None if it is no frame."""
     high, wide = own.shape
     level, levels = _straight(own)
-    if not levels or not _are_thin(levels, high):
+    if not levels:
         return None
     thick = _thickness(levels)
     walls = level & (run_lengths(own) <= thick + 2)
     # Digits may reach over the walls; the others stand between the outermost two.
-    top, bottom = levels[0][0], levels[-1][1] + 1
-    if bottom - top > 0.5 * high:
+    top, bottom = max(0, levels[0][0]), min(high, levels[-1][1] + 1)
+    if bottom - top > 0.5 * high and _are_thin(levels, high):
         turned, uprights = _straight(own[top:bottom].T)
         if uprights and _are_thin(uprights, wide) and uprights[-1][1] - uprights[0][0] > 0.7 * wide:
             runs = run_lengths(own.T).T[top:bottom]
             walls[top:bottom] |= turned.T & ((runs <= _thickness(uprights) + 2) | level[top:bottom])
             return walls
-    if wide < COMB * high:
+    if wide < COMB * high or not _are_thin(levels, wide):
         return None
     teeth = _teeth(own & ~walls, thick)
     return None if teeth is None else walls | teeth
@@ -79,18 +79,24 @@ def _straight(own: Mask) -> tuple[Mask, Walls]:
     if abs(slope) > STEEPEST:
         return np.zeros_like(own), []
     shift = np.rint(slope * (columns - wide / 2)).astype(int)
-    rows = np.arange(high)[:, None] + shift
-    inside = (rows >= 0) & (rows < high)
-    flat = own[np.clip(rows, 0, high - 1), columns] & inside
+    # A line that turns out a little out of place must not leave the picture.
+    rim = int(abs(shift).max(initial=0)) + 1
+    padded = np.pad(own, ((rim, rim), (0, 0)))
+    rows = np.arange(-rim, high + rim)[:, None] + shift + rim
+    flat = padded[np.clip(rows, 0, len(padded) - 1), columns]
     near = flat.copy()
     near[1:] |= flat[:-1]
     near[:-1] |= flat[1:]
-    full = (near.mean(1) >= COVERED) & (flat.mean(1) >= 0.4)
+    full = (near.mean(1) >= COVERED) & (flat.mean(1) >= INKED)
     marks, count = ndimage.label(full)
-    walls = [(place.start, place.stop - 1) for (place,) in ndimage.find_objects(marks, count)]
+    thick = np.bincount(marks, minlength=1)[1:]
+    # What is thicker than the thinnest wall is the bar of a 7 or the foot of a 2.
+    full &= ~np.isin(marks, 1 + np.flatnonzero(thick > 2 * thick.min(initial=len(full)) + 2))
+    places = ndimage.find_objects(np.where(full, marks, 0), count)
+    walls = [(place[0].start - rim, place[0].stop - 1 - rim) for place in places if place]
     wider = ndimage.binary_dilation(full, iterations=2)
-    at = np.arange(high)[:, None] - shift
-    pixels: Mask = own & wider[np.clip(at, 0, high - 1)]
+    at = np.arange(rim, high + rim)[:, None] - shift
+    pixels: Mask = own & wider[np.clip(at, 0, len(padded) - 1)]
     return pixels, walls
 
 
@@ -110,11 +116,15 @@ def _teeth(rest: Mask, thick: int) -> NDArray[np.bool_] | None:
         for label, place in enumerate(ndimage.find_objects(labels, count), 1)
         if place[1].stop - place[1].start <= 1.7 * thick + 1
     ]
-    if len(teeth) < 2:
-        return None
-    left, right = min(place[1].start for _, place in teeth), max(place[1].stop for _, place in teeth)
-    if left > 2 * thick or right < rest.shape[1] - 2 * thick:
+    # At both ends, but for a digit that touches one of them.
+    ends = any(place[1].start <= 2 * thick for _, place in teeth) + any(
+        place[1].stop >= rest.shape[1] - 2 * thick for _, place in teeth
+    )
+    if ends + len(teeth) < 4:
         return None
     heights = [place[0].stop - place[0].start for _, place in teeth]
-    highest = 1.2 * float(np.median(heights)) + 1
+    typical = float(np.median(heights))
+    if typical < 2 * thick:
+        return None
+    highest = 1.2 * typical + 1
     return np.isin(labels, [label for (label, _), high in zip(teeth, heights, strict=True) if high < highest])
