@@ -79,7 +79,9 @@ def short_section(path: Path = JSON) -> str:
     """Return the proofs of one recipe in the formats that README names."""
     proofs = [row(proof) for proof in read_json(path)["proofs"] if proof["recipe"] == SHOWN]
     rows = tuple((line[1], line[2], line[4], line[6]) for line in proofs if line[1] in SHOWN_FORMATS)
-    return Table(("Format", "Accuracy", "Predictions changed", "Bytes of files"), rows, align="lrrr").markdown()
+    return Table(
+        ("Format", "Accuracy", "Predictions changed", "Bytes of files"), rows, align="lrrr"
+    ).markdown()
 
 
 def section(measured: Mapping[str, Any]) -> str:

@@ -7,7 +7,6 @@ included in the repository. The drawing is the one of ``under20k predict --show`
 from __future__ import annotations
 
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -21,30 +20,31 @@ from under20k.recipe.drawn import drawn_digits
 from under20k.report.prediction_sheets import page_panel
 
 PICTURE = Path(__file__).parent.parent / "docs" / "reading.png"
-KIND, DIGITS, SEED = "photo", 2000, 5
+KIND, DIGITS, SEED = "photo", 2000, 10
 WIDTH = 1280
+HEADING = 24
+"""Pixels of the panel above the page, with the name of a file."""
 COLOURS = 48
 """Of the PNG's palette, which keeps it small."""
 
 
-def written_page() -> Page:
+def written_page(seed: int = SEED) -> Page:
     """Return the page, photographed in uneven light."""
     images, labels = drawn_digits(DIGITS, seed=11)
-    return page(KIND, Split("train", images, labels), np.random.default_rng(SEED))
+    return page(KIND, Split("train", images, labels), np.random.default_rng(seed))
 
 
-def read_page() -> Reading:
-    """Return what the default model reads on the page."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "page.png"
-        Image.fromarray(written_page().picture).save(path)
-        (reading,) = read_all([path], load("robust"))
-        return reading
+def read_page(seed: int = SEED) -> tuple[Page, Reading]:
+    """Return the page and what the default model reads on it."""
+    written = written_page(seed)
+    (reading,) = read_all([Image.fromarray(written.picture)], load("robust"))
+    return written, reading
 
 
 def main() -> int:
     """Write docs/reading.png; return the exit code."""
-    picture = page_panel(read_page()).convert("RGB")
+    panel = page_panel(read_page()[1]).convert("RGB")
+    picture = panel.crop((0, HEADING, *panel.size))
     height = round(picture.height * WIDTH / picture.width)
     small = picture.resize((WIDTH, height), Image.Resampling.LANCZOS)
     small.quantize(COLOURS, dither=Image.Dither.NONE).save(PICTURE, optimize=True)
