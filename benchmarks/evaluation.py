@@ -108,7 +108,7 @@ def single_timer(
 def warm_turns(
     contenders: Iterable[str], timer: Callable[[str], float], rounds: int, tell: Callable[[str], None]
 ) -> dict[str, list[float]]:
-    """Return what ``timer`` gives for each contender, turn by turn, each time after one that is not counted."""
+    """Return what ``timer`` gives for each contender, turn by turn, each after one that does not count."""
 
     def warmed(name: str) -> Callable[[], float]:
         return lambda: (timer(name), timer(name))[1]  # its threads awake, its memory at hand

@@ -90,7 +90,7 @@ def measure(amount: Amount, tell: Callable[[str], None]) -> dict[str, Any]:
 
 
 def check(contenders: dict[str, Logits], inputs: dict[str, NDArray[Any]], batch: int) -> None:
-    """Raise AssertionError unless all give the native engine's logits, and those in int8 nearly its digits."""
+    """Raise AssertionError unless all give the native engine's logits, and int8 nearly its digits."""
     in_int8 = {EXPORTS[name] for name in EXPORTS if name.endswith("int8")} & contenders.keys()
     agree({name: of for name, of in contenders.items() if name not in in_int8}, inputs, batch)
     expected = contenders[NATIVE](inputs[NATIVE][:batch]).argmax(1)
