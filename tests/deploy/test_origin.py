@@ -32,8 +32,8 @@ def test_a_run(small):
     assert (origin.kind, origin.seed, origin.license) == ("run", run.seed, None)
     assert origin.validation_accuracy == run.metrics()[-1].validation_accuracy
     assert origin.test_accuracy is None
-    run.add_test_reading({"correct": 9876, "images": 10_000})
-    run.add_test_reading({"correct": 9000, "images": 10_000})
+    for correct in (9876, 9000):
+        run.add_test_reading({"correct": correct, "images": 10_000, "read": "2026-11-28T12:00:00+00:00"})
     assert load(small).origin.test_accuracy == 0.9876  # of the first
 
 

@@ -13,6 +13,7 @@ from under20k.deploy.export import c_float, c_int8
 from under20k.deploy.export.c_source import HEADER, SOURCE, float_literal
 from under20k.deploy.export.formats import Material
 from under20k.deploy.model import Model
+from under20k.deploy.origin import Origin
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads what Linux's nm and size print")
 FORMATS = {"c": c_float, "c-int8": c_int8}
@@ -64,11 +65,14 @@ def test_all_memory_is_the_work_buffer(format, mnist, tmp_path):
 
 
 def test_the_header_says_what_it_is(mnist, tmp_path):
-    written("c", model_of(ARCHITECTURES[0]), tmp_path, mnist)
+    pretrained = replace(model_of(ARCHITECTURES[0]), origin=Origin("pretrained", 0, license="MIT"))
+    written("c", pretrained, tmp_path, mnist)
     text = (tmp_path / HEADER).read_text()
     assert "Model minimal: 14,116 parameters, 8,12p,14,16p,20v,24v|3v" in text
     assert "Validation accuracy before the export: 99.29%" in text
     assert "MIT licence" in text
+    written("c", replace(pretrained, origin=None), tmp_path, mnist)
+    assert "licence" not in (tmp_path / HEADER).read_text()  # it is for the owner of the weights to choose
 
 
 @pytest.mark.parametrize("name", ["*/ #error", "\\", "ends ??/", "naïve", "a\nb", "/* a"])

@@ -153,10 +153,11 @@ def write_files(
 
 def _facts(model: Model, accuracy: float | None) -> list[str]:
     name, architecture = _printable(model.recipe.name), model.recipe.architecture
+    license = model.origin.license if model.origin else None
     facts = [
         f"Model {name}: {architecture.parameters:,} parameters, {architecture}",
         *([] if accuracy is None else [f"Validation accuracy before the export: {percent(accuracy)}"]),
-        f"Written by under20k {__version__}. MIT licence.",
+        f"Written by under20k {__version__}.{f' {license} licence.' if license else ''}",
     ]
     return [line for fact in facts for line in textwrap.wrap(fact, WIDTH - 6, break_on_hyphens=False)]
 

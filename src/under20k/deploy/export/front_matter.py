@@ -79,8 +79,8 @@ def _lines(values: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key}:"
             for item in value:
                 first, *others = _lines(item) if isinstance(item, Mapping) else [_scalar(item)]
-                yield f"- {first}"
-                yield from (f"  {line}" for line in others)
+                yield f"  - {first}"
+                yield from (f"    {line}" for line in others)
         else:
             yield f"{key}: {_scalar(value)}"
 

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from under20k.data import Split
 from under20k.deploy.export import onnx_fp32, torch_module
 from under20k.deploy.export.formats import Material
-from under20k.deploy.export.proof import ExportError, Logits, Measured, NotRun
+from under20k.deploy.export.proof import ExportError, Measured, NotRun, prove
+from under20k.deploy.export.tolerance import FP32
 from under20k.deploy.hub_files import HubFiles
 from under20k.deploy.model import Model, load
 from under20k.engine.base import Images
@@ -28,27 +30,22 @@ def export(model: Model, folder: Path, material: Material) -> Sequence[Path]:
 
 
 def measure(model: Model, folder: Path, images: Images) -> Measured:
-    """Load the folder, and run its files in PyTorch and onnxruntime; the figures are the worse one's.
+    """Load the folder, and run its files in PyTorch and onnxruntime; the figures are PyTorch's.
 
-    Raises ExportError unless the loaded model gives the same bits.
+    Raises ExportError unless the loaded model gives the same bits, and ONNX is within the tolerance, too.
     """
     expected = model.logits(images)
     if not np.array_equal(load(folder, compute=model.compute).logits(images), expected, equal_nan=True):
         raise ExportError("the model loaded from the folder gives other logits")
-    found = {"model.onnx": onnx_fp32.measure(model, folder, images)}
-    extra = {}
+    onnx = onnx_fp32.measure(model, folder, images)
+    # The labels do not matter here: the accuracy is judged by PyTorch's figures.
+    split = Split("validation", images, expected.argmax(1).astype(np.uint8))
+    proof = prove("onnx", model, onnx, split, size_bytes=0, tolerance=FP32)
+    if proof.faults:
+        raise ExportError(f"{onnx_fp32.FILE} fails: {'; '.join(proof.faults)}")
     try:
-        found["model.py"] = torch_module.measure(model, folder, images)
+        torch = torch_module.measure(model, folder, images)
     except NotRun as why:
-        extra = {"not run": f"model.py, since {why}"}
-    differences = {name: _difference(measured, expected) for name, measured in found.items()}
-    first, *others = sorted(found, key=differences.__getitem__, reverse=True)
-    for name in others:
-        extra = {"also run": f"{name} in {found[name].runtime}, whose logits differ less"}
-    return replace(found[first], runtime=f"{first} in {found[first].runtime}", extra=extra)
-
-
-def _difference(measured: Measured, expected: Logits) -> float:
-    assert measured.logits is not None
-    difference = float(np.abs(measured.logits - expected).max())
-    return difference if np.isfinite(difference) else np.inf
+        return replace(onnx, extra={"not run": f"{torch_module.FILE}: {why}"})
+    also = f"{onnx_fp32.FILE} in {onnx.runtime}, logits differ by {proof.largest_logit_difference:.1e}"
+    return replace(torch, extra={"also run": also})
