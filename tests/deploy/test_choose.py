@@ -11,18 +11,18 @@ def segment(left, right, parts=None):
 
 def touching():
     """Two digits that touch, with a wrong cut, too."""
-    cuts = [0, 10, 30, 60]
+    cuts = [0, 8, 22, 44]
     between = {
         (start, stop): segment(cuts[start], cuts[stop]) for start in range(4) for stop in range(start + 1, 4)
     }
-    return segment(0, 60, Parts([2.0, 1.0], 40, between))
+    return segment(0, 44, Parts([2.0, 1.0], 40, between))
 
 
 def believed(found, likely):
     """Probabilities of the candidates: those of the boxes named are near 1."""
-    rows = np.full((len(found), 10), 0.04)
+    rows = np.full((len(found), 10), 0.03)
     for row, each in zip(rows, found, strict=True):
-        row[3] = 0.97 if (each.box.left, each.box.right) in likely else 0.3
+        row[3] = 0.97 if (each.box.left, each.box.right) in likely else 0.15
     return rows / rows.sum(1, keepdims=True)
 
 
@@ -38,7 +38,7 @@ def test_segments_without_parts_stay():
     assert chosen([], np.zeros((0, 10))) == []
 
 
-@pytest.mark.parametrize("likely", [[(0, 30), (30, 60)], [(0, 60)], [(0, 10), (10, 60)]])
+@pytest.mark.parametrize("likely", [[(0, 22), (22, 44)], [(0, 44)], [(0, 8), (8, 44)]])
 def test_the_parts_that_are_believed_are_chosen_in_reading_order(likely):
     found = [segment(-50, -20), touching(), segment(70, 90)]
     assert boxes(found, [*likely, (-50, -20)]) == [(-50, -20), *likely, (70, 90)]
@@ -49,3 +49,10 @@ def test_one_digit_is_preferred_where_belief_is_equal():
     between = {(start, stop): segment(cuts[start], cuts[stop]) for start, stop in [(0, 1), (1, 2), (0, 2)]}
     found = [segment(0, 30, Parts([1.0], 40, between))]
     assert boxes(found, [(0, 15), (15, 30), (0, 30)]) == [(0, 30)]
+
+
+def test_a_digit_of_its_line_is_preferred_to_scraps_that_are_believed_as_much():
+    between = {(0, 1): segment(0, 15), (0, 2): segment(0, 30)}
+    between[1, 2] = Segment(Box(15, 20, 30, 40), np.zeros((20, 15), np.float32), 0)
+    found = [segment(0, 30, Parts([0.5], 40, between))]
+    assert boxes(found, [(0, 15), (15, 30)]) == [(0, 30)]

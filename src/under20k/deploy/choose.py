@@ -12,12 +12,15 @@ from under20k.data.images.segment import Parts, Segment
 Ends = tuple[int, int]
 """The cuts between which a part lies."""
 
-CUT, CROSSED = 0.3, 0.2
-"""What a cut costs, and what each width of the stroke costs that it crosses beyond one."""
-WIDEST, WIDE = 0.9, 2.0
+CUT, CROSSED = 0.45, 0.5
+"""What a cut costs, and what each width of the stroke costs that it crosses beyond one.
+
+Costs are differences of the logarithm of a probability.
+"""
+WIDEST, WIDE = 0.7, 2.5
 """Width of a digit, as a fraction of its height, above which width costs, and how much."""
-NARROWEST, NARROW = 0.3, 0.7
-"""The same for a narrow one. Costs are differences of the logarithm of a probability."""
+LOWEST, LOW = 0.75, 8.0
+"""Height of a digit, as a fraction of its line's, below which it costs to be low, and how much."""
 
 
 def candidates(found: Sequence[Segment]) -> list[Segment]:
@@ -61,15 +64,18 @@ def best(parts: Parts, belief: dict[Ends, float]) -> list[Ends]:
         for start in range(stop):
             if start in ways and (start, stop) in belief:
                 score, way = ways[start]
-                score += belief[start, stop] - _odd(parts.between[start, stop], parts.height) - price
+                score += belief[start, stop] - _odd(parts, (start, stop)) - price
                 options.append((score, [*way, (start, stop)]))
         if options:
             ways[stop] = max(options)
     return ways[last][1]
 
 
-def _odd(part: Segment, height: float) -> float:
-    """Return what the width of a part costs in a line whose digits are ``height`` pixels high."""
-    high, wide = part.box.bottom - part.box.top, part.box.right - part.box.left
-    ratio = wide / max(high, 0.8 * height)
-    return WIDE * max(0.0, ratio - WIDEST) + NARROW * max(0.0, NARROWEST - ratio)
+def _odd(parts: Parts, ends: Ends) -> float:
+    """Return what the shape of a part costs among the digits of its line."""
+    box, whole = parts.between[ends].box, parts.between[0, len(parts.crossed) + 1].box
+    high, tall = box.bottom - box.top, whole.bottom - whole.top
+    ratio = (box.right - box.left) / max(high, 0.8 * parts.height)
+    # A line may have smaller digits, too.
+    low = high / (parts.height if tall >= LOWEST * parts.height else tall)
+    return WIDE * max(0.0, ratio - WIDEST) + LOW * max(0.0, LOWEST - low)

@@ -1,11 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
+from scipy import ndimage
 
 from under20k.data.images.blobs import (
     Blob,
     blobs_of,
+    cropped,
     merged,
     typical_height,
     without_borders,
+    without_discs,
     without_faint,
     without_specks,
 )
@@ -58,3 +63,21 @@ def test_what_shows_through_is_dropped():
     faint = [blob(30 * n, 160, 40, 20, 0.2) for n in range(9)]
     assert without_faint(digits + faint, page(np.zeros((9, 9), bool))) == digits
     assert without_faint([blob(9, 9, 40, 20, 0.15)], page(np.zeros((9, 9), bool))) == []
+
+
+def test_punched_holes_are_dropped_and_thick_digits_are_not(mnist):
+    y, x = np.mgrid[0:40, 0:40]
+    hole = Blob(10, 10, np.hypot(y - 19.5, x - 19.5) < 20, 0.8)
+    digits = [
+        cropped(0, 0, ndimage.binary_dilation(np.kron(image, np.ones((3, 3))) > 80, iterations=2), 0.8)
+        for image in mnist.validation.images[:200]
+    ]
+    assert without_discs([hole, *digits]) == digits
+
+
+def test_crumbs_of_a_border_are_dropped_and_a_digit_near_it_is_not():
+    mask, outside = np.zeros((60, 80), bool), np.zeros((60, 80), bool)
+    outside[:, :10] = True
+    mask[20:40, 12:15] = mask[10:40, 30:34] = mask[45:50, 12:40] = True
+    found = blobs_of(replace(page(mask), outside=outside))
+    assert sorted(each.left for each in found) == [12, 30]

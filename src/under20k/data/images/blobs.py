@@ -14,6 +14,11 @@ FAINTEST_PAGE = 0.18
 SOFT_PAGE, SOFT = 0.4, 3.5
 """Ink that is fainter than the first and whose edges are softer than so many pixels shows through."""
 
+SMALLEST_DISC = 12
+"""Pixels; anything that is smaller may look like a disc."""
+NEAR, CRUMB = 4, 0.3
+"""Ink of which more than the second fraction is no more pixels than the first from no paper is none."""
+
 
 @dataclass(frozen=True, eq=False)
 class Blob:
@@ -77,17 +82,39 @@ def blobs_of(ink: PageInk) -> list[Blob]:
         return []
     areas = np.bincount(labels.ravel(), minlength=count + 1)
     smallest = max(3, 12 // ink.factor**2)
+    near = _near(ink.outside)
     found = []
     for label, place in enumerate(ndimage.find_objects(labels), 1):
         if areas[label] < smallest or place is None:
             continue
         mask = labels[place] == label
-        if ink.outside[place][mask].any():
+        if ink.outside[place][mask].any() or (near is not None and near[place][mask].mean() > CRUMB):
             continue
         darkness = ink.darkness[place][mask]
         level = float(np.percentile(darkness, 80))
         found.append(Blob(place[0].start, place[1].start, mask, level))
     return found
+
+
+def _near(outside: Mask) -> Mask | None:
+    """Return what is up to ``NEAR`` pixels from no paper, None if all is paper."""
+    if not outside.any():
+        return None
+    near: Mask = ndimage.maximum_filter(outside, 2 * NEAR + 1)
+    return near
+
+
+def without_discs(blobs: list[Blob]) -> list[Blob]:
+    """Drop solid discs and squares, such as punched holes."""
+    return [blob for blob in blobs if not _is_disc(blob)]
+
+
+def _is_disc(blob: Blob) -> bool:
+    low, high = sorted((blob.height, blob.width))
+    if low < SMALLEST_DISC or high > 1.3 * low or blob.area < 0.7 * low * high:
+        return False
+    # The circle that fits in.
+    return bool(ndimage.distance_transform_edt(np.pad(blob.mask, 1)).max() > 0.42 * low)
 
 
 def typical_height(blobs: list[Blob]) -> float:
@@ -133,6 +160,20 @@ def _is_thin(blob: Blob) -> bool:
 
 def _touches(blob: Blob, shape: tuple[int, ...]) -> bool:
     return blob.left == 0 or blob.top == 0 or blob.right == shape[1] or blob.bottom == shape[0]
+
+
+def ends_at_edge(blob: Blob, shape: tuple[int, ...]) -> bool:
+    """Tell whether a blob ends at an edge of the page as a shadow does, with its side; a stroke ends there."""
+    sides = []
+    if blob.left == 0:
+        sides.append(blob.mask[:, 0])
+    if blob.top == 0:
+        sides.append(blob.mask[0])
+    if blob.right == shape[1]:
+        sides.append(blob.mask[:, -1])
+    if blob.bottom == shape[0]:
+        sides.append(blob.mask[-1])
+    return any(side.mean() > 0.6 for side in sides)
 
 
 def without_faint(blobs: list[Blob], ink: PageInk) -> list[Blob]:

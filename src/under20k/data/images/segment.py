@@ -11,10 +11,12 @@ from under20k.data.images.blobs import (
     SOFT,
     Blob,
     blobs_of,
+    ends_at_edge,
     merged,
     softness,
     typical_height,
     without_borders,
+    without_discs,
     without_faint,
     without_specks,
 )
@@ -99,7 +101,7 @@ def _lines(ink: PageInk) -> list[tuple[list[Blob], float]]:
     shortest = 0.85 if is_medium(ink.mask.shape) else SHORTEST
     mask = without_rules(without_frames(ink.mask), ink.faint, shortest)
     blobs = blobs_of(replace(ink, mask=mask))
-    blobs = without_faint(without_borders(blobs, mask.shape), ink)
+    blobs = without_faint(without_borders(without_discs(blobs), mask.shape), ink)
     blobs = joined(without_specks(blobs, ink.factor), typical_height(blobs))
     blobs = [blob for blob in blobs if blob.height * ink.factor >= LOWEST]
     return [(line, typical_height(line)) for line in lines_of(blobs)]
@@ -109,7 +111,8 @@ def _large(lines: list[tuple[list[Blob], float]], ink: PageInk) -> list[tuple[li
     """Return lines if they are a few large digits with sharp edges: not shadows, not noise."""
     blobs = [blob for line, _ in lines for blob in line]
     large = all(blob.height > 0.15 * min(ink.mask.shape) for blob in blobs)
-    return lines if 1 <= len(blobs) <= 12 and large and softness(blobs, ink) < SOFT else []
+    inside = not any(ends_at_edge(blob, ink.mask.shape) for blob in blobs)
+    return lines if 1 <= len(blobs) <= 12 and large and inside and softness(blobs, ink) < SOFT else []
 
 
 def _whole(grey: Grey) -> list[Segment]:
