@@ -163,7 +163,7 @@ def _touches(blob: Blob, shape: tuple[int, ...]) -> bool:
 
 
 def ends_at_edge(blob: Blob, shape: tuple[int, ...]) -> bool:
-    """Tell whether a blob ends at an edge of the page as a shadow does, with its side; a stroke ends there."""
+    """Tell whether a blob ends at an edge of the page as a shadow does: with its side."""
     sides = []
     if blob.left == 0:
         sides.append(blob.mask[:, 0])
