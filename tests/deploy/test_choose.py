@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from under20k.data.images.segment import Box, Parts, Segment
+from under20k.data.images.segment import APART, Box, Parts, Segment
 from under20k.deploy.choose import candidates, chosen
 
 
@@ -56,3 +56,9 @@ def test_a_digit_of_its_line_is_preferred_to_scraps_that_are_believed_as_much():
     between[1, 2] = Segment(Box(15, 20, 30, 40), np.zeros((20, 15), np.float32), 0)
     found = [segment(0, 30, Parts([0.5], 40, between))]
     assert boxes(found, [(0, 15), (15, 30)]) == [(0, 30)]
+
+
+@pytest.mark.parametrize("likely", [[(0, 14), (18, 30)], [(0, 30)]])
+def test_what_is_apart_is_read_as_the_network_believes(likely):
+    between = {(0, 1): segment(0, 14), (1, 2): segment(18, 30), (0, 2): segment(0, 30)}
+    assert boxes([segment(0, 30, Parts([APART], 40, between))], likely) == likely

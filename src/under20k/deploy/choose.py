@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from under20k.data.images.segment import Parts, Segment
+from under20k.data.images.segment import APART, Parts, Segment
 
 Ends = tuple[int, int]
 """The cuts between which a part lies."""
@@ -17,6 +17,8 @@ CUT, CROSSED = 0.45, 0.5
 
 Costs are differences of the logarithm of a probability.
 """
+GAP = -0.3
+"""What it costs to read what is apart as two digits."""
 WIDEST, WIDE = 0.7, 2.5
 """Width of a digit, as a fraction of its height, above which width costs, and how much."""
 LOWEST, LOW = 0.75, 8.0
@@ -59,7 +61,7 @@ def best(parts: Parts, belief: dict[Ends, float]) -> list[Ends]:
     last = len(parts.crossed) + 1
     ways: dict[int, tuple[float, list[Ends]]] = {0: (0.0, [])}
     for stop in range(1, last + 1):
-        price = CUT + CROSSED * max(0.0, parts.crossed[stop - 1] - 1) if stop < last else 0.0
+        price = _price(parts.crossed[stop - 1]) if stop < last else 0.0
         options = []
         for start in range(stop):
             if start in ways and (start, stop) in belief:
@@ -69,6 +71,11 @@ def best(parts: Parts, belief: dict[Ends, float]) -> list[Ends]:
         if options:
             ways[stop] = max(options)
     return ways[last][1]
+
+
+def _price(crossed: float) -> float:
+    """Return what a cut costs that crosses so many widths of the stroke."""
+    return GAP if crossed == APART else CUT + CROSSED * max(0.0, crossed - 1)
 
 
 def _odd(parts: Parts, ends: Ends) -> float:

@@ -1,7 +1,7 @@
 import numpy as np
 
 from under20k.data.images.blobs import Blob
-from under20k.data.images.grouping import joined
+from under20k.data.images.grouping import joined, may_be_one
 
 
 def blob(left, top, high, wide):
@@ -29,3 +29,10 @@ def test_digits_of_two_lines_stay_apart():
 def test_parts_join_the_nearer_digit():
     first, part, second = blob(10, 10, 30, 20), blob(33, 12, 6, 6), blob(45, 10, 30, 20)
     assert sorted(each.width for each in joined([first, part, second], 32)) == [20, 29]
+
+
+def test_halves_beside_each_other_may_be_one_digit_and_neighbours_are_not():
+    left = Blob(10, 10, np.ones((40, 8), bool), 0.8)
+    assert may_be_one(left, Blob(12, 22, np.ones((38, 8), bool), 0.8), 40)
+    assert not may_be_one(left, Blob(12, 30, np.ones((38, 8), bool), 0.8), 40)
+    assert not may_be_one(left, Blob(12, 22, np.ones((38, 40), bool), 0.8), 40)

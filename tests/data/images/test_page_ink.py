@@ -42,3 +42,12 @@ def test_a_large_picture_is_reduced(side):
     assert ink.factor == -(-side // 2048)
     assert ink.mask.shape[1] == -(-side // ink.factor)
     assert not ink.mask.any()
+
+
+@pytest.mark.parametrize("width", [4, 12, 24])
+def test_a_dark_border_does_not_make_paper_light_ink(width):
+    picture = np.full((330, 490), 235, np.float32)
+    picture[:width] = picture[:, :width] = picture[:, -width:] = 40
+    assert not page_ink(picture).mask[40:-10, 40:-40].any()
+    picture[100:200, 200:206] = 60
+    assert page_ink(picture).mask[110:190, 202:204].all()

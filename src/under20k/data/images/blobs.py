@@ -19,6 +19,10 @@ SMALLEST_DISC = 12
 NEAR, CRUMB = 4, 0.3
 """Ink of which more than the second fraction is no more pixels than the first from no paper is none."""
 
+SHADE, BLURRED = 0.25, 0.1
+"""Ink that is higher than the first fraction of the page is a shade if its edges are softer than the second
+fraction of its height."""
+
 
 @dataclass(frozen=True, eq=False)
 class Blob:
@@ -184,7 +188,13 @@ def without_faint(blobs: list[Blob], ink: PageInk) -> list[Blob]:
     level = float(np.percentile(large, 85))
     if level < FAINTEST_PAGE or (level < SOFT_PAGE and softness(blobs, ink) > SOFT):
         return []
-    return [blob for blob in blobs if blob.level >= 0.45 * level]
+    return [blob for blob in blobs if blob.level >= 0.45 * level and not _is_shade(blob, ink)]
+
+
+def _is_shade(blob: Blob, ink: PageInk) -> bool:
+    """Tell whether large ink fades out over too many pixels for any pen."""
+    large = blob.height > SHADE * min(ink.mask.shape)
+    return large and softness([blob], ink) > max(BLURRED * blob.height, 2 * SOFT)
 
 
 def softness(blobs: list[Blob], ink: PageInk) -> float:

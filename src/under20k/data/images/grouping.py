@@ -11,6 +11,18 @@ PART = 0.72
 GAP = 0.22
 """Fraction of a digit's height up to which a gap in a stroke is bridged."""
 
+NEXT, WIDEST, HIGHEST = 0.14, 1.1, 1.3
+"""Fractions of a digit's height: the gap that may be one in a stroke of a digit, and the digit's sides."""
+
+
+def may_be_one(one: Blob, other: Blob, height: float) -> bool:
+    """Tell whether two neighbours of a line may be the halves of a digit; only their shape tells more."""
+    if one.right + NEXT * height < other.left:
+        return False
+    high = max(one.bottom, other.bottom) - min(one.top, other.top)
+    wide = max(one.right, other.right) - min(one.left, other.left)
+    return wide < WIDEST * height and high < HIGHEST * height and _gap(one, other) < NEXT * height
+
 
 def joined(blobs: list[Blob], height: float) -> list[Blob]:
     """Return blobs in which parts of one digit, of about ``height`` pixels, are one."""

@@ -21,6 +21,8 @@ FAINTEST = 0.12
 """Fraction of the paper's light that ink takes away at least."""
 ALONG = 0.15
 """Fraction of a page's edge along which solid ink is none, but a shade."""
+MARGIN = 0.08
+"""Fraction of a page's height and width at each edge that does not tell whether ink is dark or light."""
 DARK_PAPER = 0.35
 """Where the paper is darker than this fraction of the page's typical light there is none: a scan's border."""
 
@@ -100,6 +102,10 @@ def _block_side(shape: tuple[int, ...]) -> int:
 
 def _is_dark_on_light(grey: Grey) -> bool:
     """Judge by the pixels that differ most from the median of their neighbourhood."""
+    if min(grey.shape) >= 2 * CLOSED:
+        # Beside a scan's dark border, paper would be light ink.
+        high, wide = (int(MARGIN * length) for length in grey.shape)
+        grey = grey[high:-high, wide:-wide]
     side = _block_side(grey.shape)
     blocks = _blocks(grey, side)
     around = ndimage.median_filter(blocks, max(3, CLOSED // side) | 1, mode="nearest")

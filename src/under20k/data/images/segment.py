@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ from under20k.data.images.blobs import (
 )
 from under20k.data.images.decode import Grey
 from under20k.data.images.frames import without_frames
-from under20k.data.images.grouping import joined
+from under20k.data.images.grouping import joined, may_be_one
 from under20k.data.images.ink import Ink, ink_of
 from under20k.data.images.page_ink import PageInk, page_ink
 from under20k.data.images.rules import SHORTEST, without_rules
@@ -30,6 +31,8 @@ from under20k.data.images.single import are_one, is_medium, is_one, is_small, is
 from under20k.data.images.text_lines import lines_of
 from under20k.data.images.touching import cuts
 
+APART = -1.0
+"""Of a cut that crosses no ink at all."""
 LOWEST = 8
 """Pixels of the picture that a digit of a page is high, at least."""
 
@@ -61,7 +64,7 @@ class Parts:
     """The digits that a segment may consist of, between cuts 0 (its left end) to K + 1 (its right end)."""
 
     crossed: list[float]
-    """Ink that each of the K cuts crosses, in widths of the stroke."""
+    """Ink that each of the K cuts crosses, in widths of the stroke; ``APART`` where a gap is."""
     height: float
     """Pixels, of a digit of this line."""
     between: dict[tuple[int, int], Segment]
@@ -89,9 +92,9 @@ def segments(grey: Grey) -> list[Segment]:
     if len(blobs) == 1 and blobs[0].width < 1.2 * blobs[0].height:
         return [Segment(*_cut_out(grey, ink, blobs[0]), 0)]
     return [
-        _segment(grey, ink, blob, number, height)
+        segment
         for number, (line, height) in enumerate(lines)
-        for blob in line
+        for segment in _of_line(grey, ink, line, number, height)
     ]
 
 
@@ -123,6 +126,29 @@ def _whole(grey: Grey) -> list[Segment]:
         return []
     box = Box(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
     return [Segment(box, ink[box.top : box.bottom, box.left : box.right], 0)]
+
+
+def _of_line(grey: Grey, page: PageInk, blobs: list[Blob], line: int, height: float) -> Iterator[Segment]:
+    """Yield the segments of a line whose digits are ``height`` pixels high."""
+    waiting: tuple[Blob, Segment] | None = None
+    for blob in blobs:
+        segment = _segment(grey, page, blob, line, height)
+        if waiting and segment.parts is None and may_be_one(waiting[0], blob, height):
+            box, ink = _cut_out(grey, page, merged([waiting[0], blob]))
+            whole = Segment(box, ink, line)
+            between = {(0, 1): waiting[1], (1, 2): segment, (0, 2): whole}
+            yield replace(whole, parts=Parts([APART], height * page.factor, between))
+            waiting = None
+            continue
+        if waiting:
+            yield waiting[1]
+            waiting = None
+        if segment.parts is None:
+            waiting = blob, segment
+        else:
+            yield segment
+    if waiting:
+        yield waiting[1]
 
 
 def _segment(grey: Grey, page: PageInk, blob: Blob, line: int, height: float) -> Segment:
