@@ -177,7 +177,7 @@ def limit_files() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 
 
-@pytest.mark.parametrize("format", ["onnx", "onnx-int8"])
+@pytest.mark.parametrize("format", ["onnx", "onnx-int8", "torch", "hub-folder"])
 def test_a_full_disk(under20k, small, tmp_path, format):
     before = contents(tmp_path)
     done = under20k("export", RUN, "--to", format, preexec_fn=limit_files)

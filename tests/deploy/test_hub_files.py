@@ -66,6 +66,7 @@ def other_weights(folder: Path) -> None:
         (lambda folder: (folder / "config.json").write_text("[]"), "config.json is not under20k's"),
         (lambda folder: (folder / "config.json").write_text("{"), "config.json is not JSON"),
         (lambda folder: (folder / "recipe.json").unlink(), "recipe.json cannot be read"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "model.safetensors cannot be read"),
         (lambda folder: (folder / "recipe.json").write_text("{}"), "recipe.json is not a recipe"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"x"), "model.safetensors is damaged"),
         (other_weights, "model.safetensors: the weights do not fit the architecture"),

@@ -21,7 +21,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "model",
         metavar="MODEL",
-        help="a pretrained model ('under20k recipes' lists them), or the folder of a run or a record",
+        help="a pretrained model ('under20k recipes' lists them), or the folder of a run, a record or "
+        "a hub-folder",
     )
     parser.add_argument("--to", required=True, choices=FORMATS, help="the format (docs/export.md)")
     parser.add_argument(

@@ -38,8 +38,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         metavar="MODEL",
-        help="a pretrained model ('under20k recipes' lists them), or the folder of a run or a record "
-        "(default: the pretrained one that reads best, named on stderr)",
+        help="a pretrained model ('under20k recipes' lists them), or the folder of a run, a record or "
+        "a hub-folder (default: the pretrained one that reads best, named on stderr)",
     )
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print as JSON")

@@ -72,7 +72,7 @@ def plain_safetensors(recipe: Recipe, weights: Tensors) -> bytes:
 
 def is_hub_folder(path: Path) -> bool:
     """Tell whether a folder may be one that ``HubFiles.write`` wrote."""
-    return is_present(path / CONFIG) and is_present(path / WEIGHTS)
+    return is_present(path / CONFIG) and (is_present(path / WEIGHTS) or is_present(path / RECIPE))
 
 
 def read_hub_files(path: Path) -> HubFiles:
