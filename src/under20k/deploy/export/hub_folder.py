@@ -47,5 +47,6 @@ def measure(model: Model, folder: Path, images: Images) -> Measured:
         torch = torch_module.measure(model, folder, images)
     except NotRun as why:
         return replace(onnx, extra={"not run": f"{torch_module.FILE}: {why}"})
-    also = f"{onnx_fp32.FILE} in {onnx.runtime}, logits differ by {proof.largest_logit_difference:.1e}"
+    difference = f"{proof.largest_logit_difference:.1e} of the logits' range"
+    also = f"{onnx_fp32.FILE} in {onnx.runtime}, largest difference of a logit {difference}"
     return replace(torch, extra={"also run": also})
