@@ -36,6 +36,9 @@ def without_frames(mask: Mask) -> Mask:
         high, wide = (side.stop - side.start for side in place)
         if min(high, wide) < SMALLEST or wide < SLENDER * high:
             continue
+        # Squared paper and large tables: rules.py knows more of them.
+        if high > 0.9 * mask.shape[0] and wide > 0.9 * mask.shape[1]:
+            continue
         own = labels[place] == label
         # Walls are thin: cheaper to tell from their area than from their lines.
         if own.mean() > 0.6:
