@@ -3,7 +3,9 @@ import pytest
 
 from benchmarks.reading.page_score import PageScore, score
 from benchmarks.reading.pages import BLANKS, KINDS, Page, Written, blank, page, pages
+from benchmarks.reading.pages_part import measured
 from under20k.data.images.segment import Box, segments
+from under20k.deploy.model import load
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -42,3 +44,17 @@ def test_most_digits_are_found(mnist, kind):
     assert result.found >= 0.95 * result.written
     assert result.invented <= 0.05 * result.written
     assert result.in_order
+
+
+@pytest.mark.slow
+def test_digits_of_whole_pages_are_found_and_read_and_next_to_none_are_invented(mnist):
+    figures = measured(mnist.validation, 2)(load("regularized-plus"))
+    assert figures.pop("blank")["invented"] <= 1
+    for kind, counts in figures.items():
+        assert counts["found"] >= 0.85 * counts["written"], kind
+        assert counts["read"] >= 0.9 * counts["found"], kind
+    names = "written", "found", "read", "invented"
+    written, found, read, invented = (sum(each[name] for each in figures.values()) for name in names)
+    assert found >= 0.975 * written
+    assert read >= 0.975 * found
+    assert invented <= 0.012 * written
