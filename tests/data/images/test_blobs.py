@@ -61,8 +61,8 @@ def test_a_digit_at_an_edge_is_kept():
 def test_what_shows_through_is_dropped():
     digits = [blob(30 * n, 60, 40, 20) for n in range(5)]
     faint = [blob(30 * n, 160, 40, 20, 0.2) for n in range(9)]
-    assert without_faint(digits + faint, page(np.zeros((9, 9), bool))) == digits
-    assert without_faint([blob(9, 9, 40, 20, 0.15)], page(np.zeros((9, 9), bool))) == []
+    assert without_faint(digits + faint, page(np.zeros((300, 300), bool))) == digits
+    assert without_faint([blob(9, 9, 40, 20, 0.15)], page(np.zeros((300, 300), bool))) == []
 
 
 def test_punched_holes_are_dropped_and_thick_digits_are_not(mnist):
