@@ -100,12 +100,8 @@ def _block_side(shape: tuple[int, ...]) -> int:
     return max(1, min(8, min(shape) // 12))
 
 
-def _is_dark_on_light(grey: Grey) -> bool:
+def _is_dark_on_light(grey: Grey, inner: bool = False) -> bool:
     """Judge by the pixels that differ most from the median of their neighbourhood."""
-    if min(grey.shape) >= 2 * CLOSED:
-        # Beside a scan's dark border, paper would be light ink.
-        high, wide = (int(MARGIN * length) for length in grey.shape)
-        grey = grey[high:-high, wide:-wide]
     side = _block_side(grey.shape)
     blocks = _blocks(grey, side)
     around = ndimage.median_filter(blocks, max(3, CLOSED // side) | 1, mode="nearest")
@@ -116,7 +112,13 @@ def _is_dark_on_light(grey: Grey) -> bool:
     limit = max(20, 5 * typical)
     dark = float(-differs[differs < -limit].sum())
     light = float(differs[differs > limit].sum())
-    return light <= 1.6 * dark
+    if light <= 1.6 * dark:
+        return True
+    if inner or min(grey.shape) < 2 * CLOSED:
+        return False
+    # Beside a scan's dark border, paper would be light ink.
+    high, wide = (int(MARGIN * length) for length in grey.shape)
+    return _is_dark_on_light(grey[high:-high, wide:-wide], inner=True)
 
 
 def _darkness(grey: Grey, stroke: int) -> tuple[Grey, Grey, Mask]:
