@@ -19,8 +19,13 @@ THIN = 20
 """A line is so many times longer than thick, at least."""
 COVERED = 0.8
 """Fraction of the pixels along a line that are ink, at least."""
-UNBROKEN, EVEN = 0.92, 0.45
-"""Fraction of a line that is ink, and that is as thick as the thinner parts of it, at least."""
+UNBROKEN, EVEN, CROSSED = 0.92, 0.45, 0.15
+"""Fraction of a line that is ink, and that is as thick as the thinner parts of it, at least.
+
+The last is for a line beside others as thick: on squared paper, digits may hide most of one.
+"""
+PARALLEL = 3
+"""Lines that are others."""
 THICKEST = 12
 """Pixels."""
 LINES = 250
@@ -87,17 +92,33 @@ def _lines(mask: Mask, shortest: float) -> Iterator[Line]:
                 scored[: high - shift] += near[shift:, index]
             else:
                 scored[-shift:] += near[:shift, index]
+    found, hidden = [], []
     for _ in range(LINES):
         number, row = divmod(int(scores.argmax()), high)
         if scores[number, row] < max(shortest * strips, 5):
-            return
+            break
         scores[:, max(0, row - 4) : row + 5] = 0
         rows = np.rint(row + slopes[number] * strip * (np.arange(strips) - middle)).astype(int)
-        yield from _line(mask, covered, rows, strip, shortest)
+        here = list(_line(mask, covered, rows, strip, shortest, EVEN))
+        found += here
+        if not here:
+            hidden.append(rows)
+        yield from here
+    if len(found) >= PARALLEL:
+        usual = float(np.median([line.thickness for line in found]))
+        for rows in hidden:
+            for line in _line(mask, covered, rows, strip, shortest, CROSSED):
+                if line.thickness <= usual + 1:
+                    yield line
 
 
 def _line(
-    mask: Mask, covered: NDArray[np.float32], rows: NDArray[np.int64], strip: int, shortest: float
+    mask: Mask,
+    covered: NDArray[np.float32],
+    rows: NDArray[np.int64],
+    strip: int,
+    shortest: float,
+    even: float,
 ) -> Iterator[Line]:
     """Yield the pieces of a line, given about where it runs in each strip, that are long and thin enough.
 
@@ -121,7 +142,7 @@ def _line(
         columns = np.arange(stretch.start * strip, min(mask.shape[1], stretch.stop * strip))
         centres = (np.arange(strips) + 0.5) * strip
         at = np.rint(np.interp(columns, centres[filled], rows[filled])).astype(int)
-        thickness = _thickness_at(mask, at, columns)
+        thickness = _thickness_at(mask, at, columns, even)
         if 0 < thickness * THIN < length * strip:
             if stretch.start <= 1:
                 columns, at = _extended(columns, at, 0)
@@ -144,10 +165,11 @@ def _extended(
     return np.concatenate([columns, more]), np.concatenate([rows, np.full(len(more), rows[-1])])
 
 
-def _thickness_at(mask: Mask, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> int:
+def _thickness_at(mask: Mask, rows: NDArray[np.int64], columns: NDArray[np.int64], even: float) -> int:
     """Return the thickness of a line given by its pixels, 0 if there is none.
 
-    A line has no gaps and, but for what crosses it, one thickness; a row of digits has neither.
+    A line has no gaps and, but for what crosses it, one thickness; a row of digits has neither. The fraction
+    ``even`` of it has that thickness at least.
     """
     reach = np.arange(-THICKEST, THICKEST + 1)
     window = np.clip(rows[:, None] + reach, 0, mask.shape[0] - 1)
@@ -163,7 +185,7 @@ def _thickness_at(mask: Mask, rows: NDArray[np.int64], columns: NDArray[np.int64
     down = np.where(~ink & (position > at[:, None]), position, 2 * THICKEST + 1).min(1)
     lengths = (down - up - 1)[inked]
     thickness = int(np.percentile(lengths, 25))
-    return thickness if (lengths <= thickness + 1 + thickness // 4).mean() > EVEN else 0
+    return thickness if (lengths <= thickness + 1 + thickness // 4).mean() > even else 0
 
 
 def run_lengths(mask: Mask) -> NDArray[np.int16]:
