@@ -27,6 +27,10 @@ DARK_PAPER = 0.35
 """Where the paper is darker than this fraction of the page's typical light there is none: a scan's border."""
 
 
+NARROWEST = 40
+"""Pixels at the working size: where there are shades, strokes up to half of this are ink in any case."""
+
+
 @dataclass
 class PageInk:
     """The ink of a page, at the working size."""
@@ -48,12 +52,24 @@ def page_ink(grey: Grey, closed: int = CLOSED) -> PageInk:
     factor = -(-max(grey.shape) // WORKING_SIDE)
     small = _without_specks(_reduced(grey, factor))
     small = small if _is_dark_on_light(small) else 255 - small
+    ink, shaded = _ink(small, factor, closed)
+    # A band of shadow that is narrower than a stroke may be has digits in it; a scan's border is there always.
+    while shaded and closed > NARROWEST:
+        closed //= 2
+        other, shaded = _ink(small, factor, closed)
+        ink = ink if shaded else other
+    return ink
+
+
+def _ink(small: Grey, factor: int, closed: int) -> tuple[PageInk, bool]:
+    """Return the ink of dark strokes of fewer than ``closed`` pixels, and whether shades were left out."""
     darkness, noise, outside = _darkness(small, closed)
     lowest = np.maximum(5 * noise, FAINTEST)
     mask = darkness > np.maximum(_levels(darkness, float(np.median(noise[::4, ::4]))) * 0.4, lowest)
     faint = darkness > 0.75 * lowest
-    outside |= _shades(faint)
-    return PageInk(darkness, mask | outside, faint, outside, factor)
+    shades = _shades(faint)
+    outside |= shades
+    return PageInk(darkness, mask | outside, faint, outside, factor), bool(shades.any())
 
 
 def _reduced(grey: Grey, factor: int) -> Grey:
