@@ -53,7 +53,7 @@ def page_ink(grey: Grey, closed: int = CLOSED) -> PageInk:
     small = _without_specks(_reduced(grey, factor))
     small = small if _is_dark_on_light(small) else 255 - small
     ink, shaded = _ink(small, factor, closed)
-    # A band of shadow that is narrower than a stroke may be has digits in it; a scan's border is there always.
+    # A band of shadow narrower than the widest stroke has digits in it; a scan's border is always there.
     while shaded and closed > NARROWEST:
         closed //= 2
         other, shaded = _ink(small, factor, closed)
