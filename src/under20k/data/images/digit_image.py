@@ -66,22 +66,28 @@ def _fitted(shape: tuple[int, ...], longer_side: int) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=512)
-def _overlaps(inputs: int, outputs: int) -> Plane:
-    """Return weights (outputs, inputs): the fraction of each output pixel which each input pixel covers."""
+def _overlaps(inputs: int, outputs: int) -> tuple[NDArray[np.intp], Plane]:
+    """Return the input pixels that each output pixel may cover, and the fraction of it that each is.
+
+    Both are (outputs, K).
+    """
     # Pillow's BOX filter takes whole input pixels only, which shifts edges by up to half a pixel.
     edges = np.arange(outputs + 1) * inputs / outputs
-    pixels = np.arange(inputs)
+    pixels = edges[:-1, None].astype(int) + np.arange(-(-inputs // outputs) + 1)
     covered = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
     weights: Plane = np.maximum(covered, 0) * (outputs / inputs)
-    return weights
+    return np.minimum(pixels, inputs - 1), weights
 
 
 def _averaged(plane: Plane, shape: tuple[int, int]) -> Plane:
     """Return the plane at a smaller shape; each pixel is the mean of the area that it covers."""
-    if plane.shape == shape:
-        return plane
-    averaged: Plane = _overlaps(plane.shape[0], shape[0]) @ plane @ _overlaps(plane.shape[1], shape[1]).T
-    return averaged
+    for outputs in shape:
+        if len(plane) != outputs:
+            pixels, weights = _overlaps(len(plane), outputs)
+            # A matrix product would wake BLAS's threads, whose waiting takes far longer than these few sums.
+            plane = np.einsum("ok,okw->ow", weights, plane[pixels])
+        plane = plane.T
+    return plane
 
 
 def _enlarged(plane: Plane) -> Plane:
