@@ -94,6 +94,8 @@ def test_csv_has_a_row_a_digit(folder, capsys):
     assert "".join(row["digit"] for row in rows) == "94720"
     assert rows[5]["digit"] == rows[5]["left"] == ""
     assert int(rows[0]["left"]) < int(rows[1]["left"])
+    page_of = json.loads(predict(capsys, "--json", "code.png")[1])["pictures"][0]["digits"]
+    assert [int(row["line"]) for row in rows[:5]] == [digit["line"] for digit in page_of] == [0] * 5
 
 
 def test_standard_input_patterns_and_folders(folder, capsys):
@@ -109,6 +111,18 @@ def test_standard_input_patterns_and_folders(folder, capsys):
     assert names[:11] == [f"digits/{index}.png" for index in range(11)]
     assert names[11:] == ["digits/1.png", "digits/10.png"]
     assert "13 pictures" in err
+
+
+def test_standard_input_that_is_closed(folder):
+    done = subprocess.run(
+        ["bash", "-c", 'exec "$@" <&-', "bash", *COMMAND, "predict", "-", "-q"],
+        capture_output=True,
+        encoding=ENCODING,
+        timeout=TIMEOUT_S,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("under20k: the input is not a picture")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_another_model(folder, capsys, small):
@@ -166,6 +180,27 @@ def test_the_drawing(folder, capsys):
     code, _, err = predict(capsys, "blank.png", "text.png", "--show", "made/blank.png")
     assert code == 0
     assert os.path.exists("made/blank.png")
+
+
+def test_the_drawing_replaces_no_picture_that_is_read(folder, capsys):
+    os.link("code.png", "linked.png")
+    os.mkdir("none")
+    shutil.copy("blank.png", "sheet-2.png")
+    before = {name: (folder / name).read_bytes() for name in ("code.png", "sheet-2.png")}
+    for picture, drawing in (
+        ("code.png", "code.png"),
+        ("code.png", "none/../code.png"),
+        ("code.png", "linked.png"),
+        (".", "blank.png"),
+        ("sheet-2.png", "sheet.png"),  # where a full sheet would continue
+    ):
+        code, out, err = predict(capsys, picture, "--show", drawing)
+        assert (code, out) == (2, "")
+        assert f"--show {drawing} might replace " in err
+        assert len(err.splitlines()) == 1
+    assert before == {name: (folder / name).read_bytes() for name in before}
+    for _ in range(2):  # an earlier drawing is replaced
+        assert predict(capsys, "code.png", "--show", "boxes.png")[0] == 0
 
 
 def test_the_guide_says_what_happens(folder, capsys):

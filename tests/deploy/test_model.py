@@ -139,10 +139,13 @@ def test_what_is_no_model_is_refused(tmp_path):
             load(folder)
     empty = tmp_path / "empty"
     empty.mkdir()
+    runs = tmp_path / "runs"  # as a name it is close to "robust"
+    runs.mkdir()
     for given, words in (
         (None, r"name a model to load: .*regularized-plus.*load_mnist\(\)"),
         ("reguralized-plus", "no model 'reguralized-plus'; did you mean 'regularized-plus'"),
         (empty, "empty is not a run folder"),
+        (runs, "runs is not a run folder; pretrained: "),
         (3, "the name of a pretrained model"),
     ):
         with pytest.raises(UserError, match=words):

@@ -59,9 +59,10 @@ def test_control_characters_of_a_name_are_escaped():
 def test_csv_and_plain_values_have_the_same_figures():
     rows = [dict(zip(HEADER, row, strict=True)) for row in csv_rows(PAGE)]
     assert [row["digit"] for row in rows] == ["9", "?", "0"]
-    assert [row["line"] for row in rows] == [1, 1, 2]
+    assert [row["line"] for row in rows] == [0, 0, 1]
     for row, values in zip(rows, plain(PAGE)["digits"], strict=True):
         assert float(row["probability"]) == values["probability"]
+        assert row["line"] == values["line"]
         assert {side: row[side] for side in values["box"]} == values["box"]
     assert list(csv_rows(BLANK)) == [("standard input", *[""] * 10)]
     assert plain(Reading("x", Digits(), (0, 0), "x is none")) == {"file": "x", "error": "x is none"}

@@ -76,6 +76,8 @@ def run(arguments: argparse.Namespace) -> int:
         named = list(pictures(arguments.pictures))
         missing = [each for each in named if isinstance(each, NoPicture)]
         files = [each for each in named if isinstance(each, Path)]
+        if sheets is not None:
+            sheets.spare(files)
         for each in missing:
             tell(str(each))
         if files:
@@ -102,7 +104,10 @@ def run(arguments: argparse.Namespace) -> int:
 def contents(files: Iterable[Path]) -> Iterator[Picture]:
     """Yield files as they are, and for "-" what standard input holds."""
     for file in files:
-        yield sys.stdin.buffer.read() if str(file) == "-" else file
+        if str(file) == "-":
+            yield sys.stdin.buffer.read() if sys.stdin else b""  # None where the caller has closed it
+        else:
+            yield file
 
 
 def printer(

@@ -152,7 +152,7 @@ def load(model: str | Path | None = None, *, compute: Compute = Compute()) -> Mo
         )
     if any(found for deep in ("", "*/") for name in MNIST_LIKE for found in path.glob(f"{deep}*{name}*")):
         raise UserError(f"{path} holds MNIST's images, not a model; load them with under20k.load_mnist()")
-    raise UserError(f"{path} is not a run folder; {_nearest(path)}")
+    raise UserError(f"{path} is not a run folder; {_all_models()}")
 
 
 def as_model(model: Model | str | Path | None, *, compute: Compute = Compute()) -> Model:
@@ -178,7 +178,11 @@ def _pretrained(name: str, compute: Compute) -> Model:
 
 
 def _nearest(path: Path) -> str:
-    """Return the end of an error message: the model that may be meant, or all, and a run."""
+    """Return the end of an error message: the model that a misspelt name may mean, or all of them."""
     if close := get_close_matches(path.name.lower(), cards.names(), n=1):
         return f"did you mean {close[0]!r}?"
+    return _all_models()
+
+
+def _all_models() -> str:
     return f"pretrained: {', '.join(cards.names())}; of your own, {suggested(path)}"

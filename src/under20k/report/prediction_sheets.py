@@ -7,7 +7,9 @@ any colour vision tell apart. The pictures are grey, as they were segmented.
 from __future__ import annotations
 
 import io
+import re
 import tempfile
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
@@ -52,6 +54,19 @@ class Sheets(AbstractContextManager["Sheets"]):
         self._panels: list[tuple[Panel, int, int]] = []
         """With the left and upper ends, from the margins."""
         self._left = self._top = self._row = 0
+
+    def spare(self, pictures: Iterable[Path]) -> None:
+        """Raise UserError if a sheet might replace one of the pictures that are read."""
+        name = re.compile(rf"{re.escape(self.path.stem)}(-\d+)?{re.escape(self.path.suffix)}", re.IGNORECASE)
+        sheets = [each for each in self.path.parent.iterdir() if name.fullmatch(each.name)]
+        taken = {identity for each in sheets if (identity := identity_of(each))}
+        if not taken:
+            return
+        for picture in pictures:
+            if identity_of(picture) in taken:
+                raise UserError(
+                    f"--show {self.path} might replace {picture}, which is to be read; take another name"
+                )
 
     def add(self, reading: Reading) -> None:
         """Draw a picture; a full sheet is written."""
@@ -106,6 +121,15 @@ def check_writable(path: Path) -> None:
             pass
     except OSError as error:
         raise UserError(f"{path} cannot be written: {reason(error, path)}") from error
+
+
+def identity_of(path: Path) -> tuple[int, int] | None:
+    """Return what two names of one file have in common, or None if there is no file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def single_panel(reading: Reading) -> Panel:

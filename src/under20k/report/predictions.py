@@ -117,7 +117,7 @@ def csv_rows(reading: Reading) -> Iterator[Sequence[object]]:
         yield (name(reading), *[""] * (len(HEADER) - 1))
     for digit in reading.digits:
         yield (
-            *(name(reading), digit.line + 1, str(digit), f"{digit.probability:.6f}", digit.likeliest),
+            *(name(reading), digit.line, str(digit), f"{digit.probability:.6f}", digit.likeliest),
             *(digit.runner_up, f"{digit.runner_up_probability:.6f}", *digit.box),
         )
 
