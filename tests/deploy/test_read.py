@@ -78,7 +78,12 @@ def test_what_is_no_picture_is_refused(tmp_path, model):
     for name in bad_files(tmp_path):
         with pytest.raises(UserError, match=name):
             read(tmp_path / name, model)
-    for picture, words in ((b"none", "not a picture"), (3, "cannot be a int"), (None, "cannot be a None")):
+    for picture, words in (
+        (b"none", "not a picture"),
+        (3, "picture: 3; expected a file"),
+        (None, "picture: None"),
+        ("", "is empty"),
+    ):
         with pytest.raises(UserError, match=words):
             read(picture, model)
     with pytest.raises(UserError, match="no model 'regularised'"):

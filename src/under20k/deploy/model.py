@@ -152,7 +152,7 @@ def load(model: str | Path | None = None, *, compute: Compute = Compute()) -> Mo
         )
     if any(found for deep in ("", "*/") for name in MNIST_LIKE for found in path.glob(f"{deep}*{name}*")):
         raise UserError(f"{path} holds MNIST's images, not a model; load them with under20k.load_mnist()")
-    raise UserError(f"{path} is not a run folder; {_all_models()}")
+    raise UserError(f"{path} is not a run folder; {_all_models(path)}")
 
 
 def as_model(model: Model | str | Path | None, *, compute: Compute = Compute()) -> Model:
@@ -181,8 +181,8 @@ def _nearest(path: Path) -> str:
     """Return the end of an error message: the model that a misspelt name may mean, or all of them."""
     if close := get_close_matches(path.name.lower(), cards.names(), n=1):
         return f"did you mean {close[0]!r}?"
-    return _all_models()
+    return _all_models(path)
 
 
-def _all_models() -> str:
+def _all_models(path: Path) -> str:
     return f"pretrained: {', '.join(cards.names())}; of your own, {suggested(path)}"

@@ -26,6 +26,7 @@ from under20k.deploy.evaluator import softmax
 from under20k.deploy.model import Model, as_model
 from under20k.engine.machine import cores
 from under20k.errors import UserError, unforeseen
+from under20k.recipe.fields import instance
 
 Picture = str | Path | bytes | Image.Image | NDArray[np.generic]
 
@@ -79,10 +80,10 @@ def read(picture: Picture, model: Model | str | Path | None = None) -> Digits:
         UserError: the picture cannot be decoded, or there is no such model.
     """
     model = as_model(model)
-    if not isinstance(picture, str | Path | bytes | Image.Image | np.ndarray):
-        raise UserError(
-            f"a picture cannot be a {type(picture).__name__}; give a file, bytes, a PIL image or an array"
-        )
+    kinds = str | Path | bytes | Image.Image | np.ndarray
+    instance("picture", picture, kinds, "a file's path or bytes, a PIL image, or an array")
+    if isinstance(picture, str) and not picture:
+        raise UserError("the path of the picture is empty")
     (digits,) = _recognised([_found(picture)], model)
     return digits
 
