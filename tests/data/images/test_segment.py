@@ -6,6 +6,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from tests.support.drawn_pages import Sheet
+from under20k.data.images import segment as segment_module
 from under20k.data.images.segment import Box, segments
 
 
@@ -164,3 +165,14 @@ def test_noise_never_raises_and_gives_boxes_inside_the_picture(seed, high, wide,
             segment.box.bottom - segment.box.top,
             segment.box.right - segment.box.left,
         )
+
+
+def test_a_page_of_noise_is_not_cut_into_ever_more_parts(monkeypatch):
+    random = np.random.default_rng(0)
+    blotches = ndimage.gaussian_filter(random.normal(size=(600, 800)), 4)
+    page = np.where(blotches > 1.2 * blotches.std(), 20, 240).astype(np.float32)
+    parts = [segment.parts is not None for segment in segments(page)]
+    monkeypatch.setattr(segment_module, "MOST_PARTS", 100)
+    limited = [segment.parts is not None for segment in segments(page)]
+    assert 0 < sum(limited) < sum(parts) / 2
+    assert not any(limited[len(limited) // 2 :])

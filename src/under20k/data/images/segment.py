@@ -36,6 +36,9 @@ APART = -1.0
 LOWEST = 8
 """Pixels of the picture that a digit of a page is high, at least."""
 
+MOST_PARTS = 10_000
+"""A page that may be cut into more parts is noise, and to classify them would take minutes."""
+
 
 class Box(NamedTuple):
     """A rectangle in pixels of the upright picture; right and bottom are exclusive."""
@@ -91,11 +94,21 @@ def segments(grey: Grey) -> list[Segment]:
         return (_whole(grey) if alone else []) or [Segment(*_cut_out(grey, ink, union), 0)]
     if len(blobs) == 1 and blobs[0].width < 1.2 * blobs[0].height:
         return [Segment(*_cut_out(grey, ink, blobs[0]), 0)]
-    return [
-        segment
-        for number, (line, height) in enumerate(lines)
-        for segment in _of_line(grey, ink, line, number, height)
-    ]
+    return _of_lines(grey, ink, lines)
+
+
+def _of_lines(grey: Grey, page: PageInk, lines: list[tuple[list[Blob], float]]) -> list[Segment]:
+    """Return the blobs of lines as they may be read; without cuts after the first ``MOST_PARTS`` parts."""
+    found: list[Segment] = []
+    parts = 0
+    for number, (line, height) in enumerate(lines):
+        if parts > MOST_PARTS:
+            found += [Segment(*_cut_out(grey, page, blob), number) for blob in line]
+            continue
+        own = list(_of_line(grey, page, line, number, height))
+        parts += sum(len(segment.parts.between) for segment in own if segment.parts)
+        found += own
+    return found
 
 
 def _lines(ink: PageInk) -> list[tuple[list[Blob], float]]:
