@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from under20k.deploy.evaluator import softmax
+from under20k.deploy.calibration import softmax
 from under20k.deploy.images import as_images
 from under20k.deploy.model import Model
 from under20k.engine.base import Compute, Divergence, Images, Labels, Teacher

@@ -15,7 +15,7 @@ import torch
 import under20k
 from tests.support import ROOT
 from under20k.deploy import card as cards
-from under20k.deploy.evaluator import softmax
+from under20k.deploy.calibration import softmax
 from under20k.deploy.model import Model, as_model, load
 from under20k.engine import isa
 from under20k.errors import UserError

@@ -1,4 +1,4 @@
-"""Logits from trained weights, for any thread and after a fork; probabilities from logits."""
+"""Logits from trained weights, for any thread and after a fork."""
 
 from __future__ import annotations
 
@@ -33,11 +33,3 @@ class Evaluator:
                 self._engine = create(self._recipe, 0, self._compute, weights=self._weights)
                 self._process = os.getpid()
             return self._engine.logits(images)
-
-
-def softmax(logits: NDArray[np.float32], temperature: float = 1.0) -> NDArray[np.float64]:
-    """Return the probabilities of logits (N, 10), divided by a temperature, as float64 (N, 10)."""
-    scaled = logits.astype(np.float64) / temperature
-    powers = np.exp(scaled - scaled.max(1, keepdims=True))
-    probabilities: NDArray[np.float64] = powers / powers.sum(1, keepdims=True)
-    return probabilities

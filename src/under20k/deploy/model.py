@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from under20k.deploy import card as cards
+from under20k.deploy.calibration import softmax
 from under20k.deploy.card import Card
-from under20k.deploy.evaluator import Evaluator, softmax
+from under20k.deploy.evaluator import Evaluator
 from under20k.deploy.hub_files import is_hub_folder, read_hub_files
 from under20k.deploy.images import as_images
 from under20k.deploy.origin import Origin, of_card, of_record, of_run

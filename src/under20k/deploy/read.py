@@ -20,9 +20,9 @@ from under20k.data.images.decode import decode
 from under20k.data.images.digit_image import digit_image
 from under20k.data.images.segment import Segment, segments
 from under20k.deploy.believe import believed
+from under20k.deploy.calibration import softmax
 from under20k.deploy.choose import candidates, chosen
 from under20k.deploy.digit import Digit, Digits
-from under20k.deploy.evaluator import softmax
 from under20k.deploy.model import Model, as_model
 from under20k.engine.machine import cores
 from under20k.errors import UserError, unforeseen

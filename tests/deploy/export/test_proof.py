@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from under20k.data import Split
-from under20k.deploy.evaluator import softmax
+from under20k.deploy.calibration import softmax
 from under20k.deploy.export.proof import Measured, Proof, prove
 from under20k.deploy.export.tolerance import FP32, INT8, Tolerance
 

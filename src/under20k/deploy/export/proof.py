@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from under20k.data import Split
-from under20k.deploy.evaluator import softmax
+from under20k.deploy.calibration import softmax
 from under20k.deploy.export.tolerance import Tolerance
 from under20k.deploy.model import Model
 from under20k.errors import UserError

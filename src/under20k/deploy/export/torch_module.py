@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from safetensors.numpy import load
 
-from under20k.deploy.evaluator import softmax
+from under20k.deploy.calibration import softmax
 from under20k.deploy.export.formats import Material
 from under20k.deploy.export.proof import ExportError, Logits, Measured, NotRun
 from under20k.deploy.export.torch_source import torch_source
