@@ -64,3 +64,8 @@ def test_what_is_none_is_told_by_its_name(folder, name, words):
 def test_the_natural_order():
     scrambled = ["10", "9", "a10b", "a2b", "A1", "a", "²"]
     assert sorted(scrambled, key=natural) == ["9", "10", "a", "A1", "a2b", "a10b", "²"]
+
+
+def test_a_file_called_like_standard_input_is_a_file(folder):
+    Path("-").write_bytes(b"")
+    assert list(pictures(["./-", "-"])) == [folder / "-", Path("-")]

@@ -83,7 +83,7 @@ def _of_path(path: Path) -> Iterator[Path | NoPicture]:
     if stat.S_ISDIR(mode):
         yield from _in_folder(path)
     elif stat.S_ISREG(mode):
-        yield path
+        yield path.absolute() if str(path) == STDIN else path  # "./-", of which Path makes "-"
     else:
         yield NoPicture(path, f"{path} is not a regular file; pipe a picture into 'under20k predict -'")
 
