@@ -261,3 +261,14 @@ def test_a_reader_that_has_enough(folder):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("file,")
+
+
+@pytest.mark.parametrize("options", ["", "--csv", "--json"])
+def test_the_drawing_of_what_a_reader_has_enough_of(folder, options):
+    line = f"{sys.executable} -m under20k predict digits digits code.png {options} --show boxes.png -q | true"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line], capture_output=True, encoding=ENCODING, timeout=TIMEOUT_S
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    with Image.open("boxes.png") as drawing:
+        assert drawing.height > 400  # with the page, which is the last

@@ -17,7 +17,7 @@ from importlib import metadata
 from under20k import __version__
 from under20k.cli.console import any_text
 from under20k.cli.signals import Signals
-from under20k.cli.streams import unfailing_stderr
+from under20k.cli.streams import give_up_stdout, unfailing_stderr
 from under20k.cli.usage import HelpFormatter, Parser, as_typed, check_options
 from under20k.errors import UserError, in_words, nearest, shown
 
@@ -75,16 +75,6 @@ def run(argv: Sequence[str]) -> int:
     except OSError as error:  # such as a full disk
         give_up_stdout()
         return fail(in_words(error))
-
-
-def give_up_stdout() -> None:
-    """Discard unwritable output in stdout's buffer, which Python would retry, and report, at exit."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 1)
-        os.close(null)
 
 
 def dispatch(argv: Sequence[str]) -> int:

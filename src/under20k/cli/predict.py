@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from under20k.cli.options import add_engine, add_quiet, compute_argument, note
+from under20k.cli.streams import unread_stdout
 from under20k.errors import UserError
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
             from under20k.report.prediction_sheets import Sheets
 
             sheets = closing.enter_context(Sheets(arguments.show))
+            closing.enter_context(unread_stdout())
         model = as_model(arguments.model, compute=compute)
         named = list(pictures(arguments.pictures))
         missing = [each for each in named if isinstance(each, NoPicture)]

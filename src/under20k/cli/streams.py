@@ -1,8 +1,9 @@
-"""A stderr that cannot fail: a lost progress message is no reason to end a training."""
+"""Streams that outlive their reader: a lost progress message is no reason to end a training."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -44,3 +45,47 @@ def unfailing_stderr() -> Iterator[None]:
         yield
     finally:
         sys.stderr = before
+
+
+class Unread:
+    """A text stream that forwards everything, until its reader (head, less) has exited."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        try:
+            self._stream.write(text)
+        except BrokenPipeError:
+            give_up_stdout()
+        return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            give_up_stdout()
+
+
+@contextlib.contextmanager
+def unread_stdout() -> Iterator[None]:
+    """Let what the block does beside printing go on when the reader of ``sys.stdout`` has exited."""
+    before = sys.stdout
+    sys.stdout = Unread(before)
+    try:
+        yield
+    finally:
+        sys.stdout = before
+
+
+def give_up_stdout() -> None:
+    """Discard unwritable output in stdout's buffer, which Python would retry, and report, at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.close(null)
