@@ -125,6 +125,21 @@ def test_standard_input_that_is_closed(folder):
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_files_on_both_sides_of_options(folder, capsys):
+    shutil.copy("digits/3.png", "-3.png")
+    for words in (
+        ["--csv", "-q", "digits/1.png", "digits/2.png", "--", "-3.png"],
+        ["digits/1.png", "--csv", "digits/2.png", "-q", "--", "-3.png"],
+    ):
+        code, out, _ = predict(capsys, *words)
+        assert code == 0
+        assert [row["file"] for row in csv.DictReader(io.StringIO(out))] == [
+            "digits/1.png",
+            "digits/2.png",
+            "-3.png",
+        ]
+
+
 def test_another_model(folder, capsys, small):
     for given, said in (("minimal", "minimal: pretrained, 14,116"), ("runs/small", "runs/small: ")):
         code, out, err = predict(capsys, "--model", given, "digits/1.png")

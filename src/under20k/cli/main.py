@@ -6,12 +6,14 @@ and a hang-up.
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import os
 import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import metadata
 
 from under20k import __version__
@@ -106,12 +108,26 @@ def dispatch(argv: Sequence[str]) -> int:
     module = importlib.import_module(f"under20k.cli.{verb}")
     parser = verb_parser(verb)
     check_options(parser, rest)
-    arguments = parser.parse_args(rest)
+    arguments = parsed(parser, rest)
     try:
         code: int = module.run(arguments)
     except UserError as error:
         raise UserError(as_typed(str(error), rest)) from error
     return code
+
+
+def parsed(parser: Parser, words: Sequence[str]) -> argparse.Namespace:
+    """Return the arguments; several files may stand before and after options.
+
+    argparse's own way for that is second choice: it knows no commands within a verb, and errs after ``--``.
+    """
+    arguments, rest = parser.parse_known_args(words)
+    if not rest:
+        return arguments
+    if any(isinstance(value, list) for value in vars(arguments).values()):
+        with suppress(TypeError):  # the verb has commands
+            return parser.parse_intermixed_args(words)
+    return parser.parse_args(words)
 
 
 def verb_parser(verb: str) -> Parser:
