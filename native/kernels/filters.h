@@ -3,9 +3,6 @@
 
 #pragma once
 
-#include <algorithm>
-#include <cstdlib>
-
 #include "kernels/kernels.h"
 #include "kernels/simd.h"
 
@@ -76,7 +73,7 @@ inline void morph(Grey& image, bool wider, int part) {
 inline int largest_value(const Grey& image) {
     uint8_t largest = 0;
     for (const auto& row : image.rows)
-        for (const uint8_t value : row) largest = std::max(largest, value);
+        for (const uint8_t value : row) largest = Greater::of(largest, value);
     return largest;
 }
 
@@ -89,7 +86,7 @@ inline void bilevel(Grey& image) {
 
 // Full contrast of an image of `side` pixels: values times 255 / the largest, rounded.
 inline void stretch(int side, Grey& image) {
-    const int largest = std::max(largest_value(image), 1);
+    const int found = largest_value(image), largest = found > 0 ? found : 1;
     uint8_t values[256];
     for (int value = 0; value <= largest; ++value)
         values[value] = static_cast<uint8_t>((2 * 255 * value + largest) / (2 * largest));
@@ -133,8 +130,9 @@ inline void resample(const int16_t* weights, int outputs, int inputs, Grey& imag
 // Apply one image's filters: change of the stroke width, side of the low resolution, bitmap.
 inline void filter(const int16_t* filters, const int16_t* resampling, Grey& image) {
     const int stroke = filters[0], side = filters[1], bitmap = filters[2];
-    for (int left = std::abs(stroke); left > 0; left -= 1 << ROUND_BITS)
-        morph(image, stroke > 0, std::min(left, 1 << ROUND_BITS));
+    constexpr int ROUND = 1 << ROUND_BITS;
+    for (int left = stroke < 0 ? -stroke : stroke; left > 0; left -= ROUND)
+        morph(image, stroke > 0, left < ROUND ? left : ROUND);
     if (bitmap == BITMAP_FIRST || (bitmap == BITMAP_LOW && side == 0)) bilevel(image);
     if (side == 0) return;
     const int16_t* shrink = resampling + (side - LOWEST_SIDE) * SIDE * SIDE;
