@@ -36,7 +36,7 @@ COMMANDS = {
     "bench": ["bench", *TINY, "--seeds", "0-1", "--jobs", "2"],
     "evaluate": ["evaluate", "runs/small", "--threads", "1"],
     "predict": ["predict", "≥.png", "--show", "±.png"],
-    "export": ["export", "runs/small", "--to", "c", "--no-proof", "--output", "±"],
+    "export": ["export", "runs/small", "--to", "c", "--no-proof", "--output", "±", "--overwrite"],
     "compare": ["compare", "runs/small", "records/small/2026-11-27-shared-weights"],
     "report": ["report", "runs/small"],
     "records": ["records"],
