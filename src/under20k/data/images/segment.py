@@ -77,21 +77,22 @@ class Parts:
 def segments(grey: Grey) -> list[Segment]:
     """Return what may be digits in a picture (H, W), lines from top to bottom, left to right within."""
     if is_small(grey.shape):
-        return _whole(grey)
-    if is_medium(grey.shape) and is_one(ink_of(grey)):
-        return _whole(grey)
+        return _whole(ink_of(grey))
+    single = ink_of(grey) if is_medium(grey.shape) else None
+    if single is not None and is_one(single):
+        return _whole(single)
     ink = page_ink(grey)
     lines = _lines(ink)
-    if not lines and is_medium(grey.shape) and is_solid(ink_of(grey)):
-        return _whole(grey)
+    if not lines and single is not None and is_solid(single):
+        return _whole(single)
     if not lines:
         ink = page_ink(grey, closed=min(ink.mask.shape) // 2)
         lines = _large(_lines(ink), ink)
     blobs = [blob for line, _ in lines for blob in line]
-    if is_medium(grey.shape) and are_one(blobs):
+    if single is not None and are_one(blobs):
         union = merged(blobs)
         alone = union.area > 0.9 * ink.mask.sum()
-        return (_whole(grey) if alone else []) or [Segment(*_cut_out(grey, ink, union), 0)]
+        return (_whole(single) if alone else []) or [Segment(*_cut_out(grey, ink, union), 0)]
     if len(blobs) == 1 and blobs[0].width < 1.2 * blobs[0].height:
         return [Segment(*_cut_out(grey, ink, blobs[0]), 0)]
     return _of_lines(grey, ink, lines)
@@ -131,9 +132,8 @@ def _large(lines: list[tuple[list[Blob], float]], ink: PageInk) -> list[tuple[li
     return lines if 1 <= len(blobs) <= 12 and large and inside and softness(blobs, ink) < SOFT else []
 
 
-def _whole(grey: Grey) -> list[Segment]:
-    """Return the only digit of a picture; nothing if the picture is blank."""
-    ink = ink_of(grey)
+def _whole(ink: Ink) -> list[Segment]:
+    """Return the only digit of a picture, of the picture's ink; nothing if it is blank."""
     rows, columns = (np.flatnonzero((ink > 0).any(axis)) for axis in (1, 0))
     if not len(rows):
         return []
