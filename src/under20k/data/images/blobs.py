@@ -14,6 +14,8 @@ FAINTEST_PAGE = 0.18
 SOFT_PAGE, SOFT = 0.4, 3.5
 """Ink that is fainter than the first and whose edges are softer than so many pixels shows through."""
 
+SOFT_EDGE = 0.06
+"""Or softer than this fraction of a digit's height, in a picture that was enlarged."""
 SMALLEST_DISC = 12
 """Pixels; anything that is smaller may look like a disc."""
 NEAR, CRUMB = 4, 0.3
@@ -186,7 +188,8 @@ def without_faint(blobs: list[Blob], ink: PageInk) -> list[Blob]:
     if not large:
         return []
     level = float(np.percentile(large, 85))
-    if level < FAINTEST_PAGE or (level < SOFT_PAGE and softness(blobs, ink) > SOFT):
+    soft = max(SOFT, SOFT_EDGE * typical_height(blobs))
+    if level < FAINTEST_PAGE or (level < SOFT_PAGE and softness(blobs, ink) > soft):
         return []
     return [blob for blob in blobs if blob.level >= 0.45 * level and not _is_shade(blob, ink)]
 

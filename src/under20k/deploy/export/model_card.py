@@ -33,9 +33,15 @@ DATA = (
 )
 LIMITS = (
     "MNIST's digits were written by employees of the American Census Bureau and by American high school "
-    "students, before 1995. Digits of other hands (a 1 with an upstroke, a 7 with a bar), pens, scanners and "
-    "resolutions are read less well, and the accuracies above do not hold for them. Every image gets one of "
-    "ten digits, also one that shows none."
+    "students, before 1995. {others} Every image gets one of ten digits, also one that shows none."
+)
+OTHERS = (
+    "Digits of other hands (a 1 with an upstroke, a 7 with a bar), pens, scanners and resolutions are read "
+    "less well, and the accuracies above do not hold for them."
+)
+OTHERS_DRAWN = (
+    "Digits drawn by a program in other ways of writing (a 1 with an upstroke, a 7 with a bar) were part of "
+    "the training, too. The accuracies above are of MNIST's digits only, and do not hold for others."
 )
 CITATION = """\
 ```bibtex
@@ -170,7 +176,7 @@ def _evaluation(model: Model, proof: Proof) -> Iterator[str]:
 
 
 def _limitations(model: Model) -> Iterator[str]:
-    yield LIMITS
+    yield LIMITS.format(others=OTHERS_DRAWN if model.recipe.drawn_share else OTHERS)
     refusal = model.card.refusal if model.card else None
     if refusal:
         accepted = ", ".join(f"{kind} {percent(value, 0)}" for kind, value in refusal.accepted.items())
