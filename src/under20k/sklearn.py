@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from under20k.deploy.calibration import softmax
+from under20k.deploy.evaluator import LANES
 from under20k.deploy.images import as_images
 from under20k.deploy.model import Model
 from under20k.engine.base import Compute, Divergence, Images, Labels, Teacher
@@ -45,8 +46,6 @@ PIXELS = IMAGE_SIDE**2
 FEWEST_IMAGES = 2
 STEPS_AT_LEAST = 40
 """Of an epoch, where the batches can be made small enough."""
-LANES = 16
-"""Images that the native engine computes together, at most. Fewer take another way, with other last bits."""
 NOT_IMAGES = f"fits a table of a few columns; an image has {PIXELS} pixels"
 ROUNDING = 1e-6
 """By which a scaler before the classifier may exceed 1, without its images being taken for ones in 0–255."""
@@ -173,10 +172,7 @@ class DigitClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         table = validate_data(self, _flat(X), reset=False, dtype="numeric")
         with _value_errors():
             images = self._images(table)
-            # The probabilities of an image are then the same bits, whatever it is predicted with.
-            missing = max(LANES - len(images), 0)
-            padded = np.pad(images, ((0, missing), (0, 0), (0, 0)))
-            return self.model_.logits(padded)[: len(images), : len(self.classes_)]
+            return self.model_.logits(images)[:, : len(self.classes_)]
 
     def _images(self, table: NDArray[Any]) -> Images:
         """Return (N, 784) as uint8 (N, 28, 28). Raises ValueError or UserError for what is no images."""
