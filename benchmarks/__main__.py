@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -16,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.amount import FULL, QUICK
+from benchmarks.command import run_command
 from benchmarks.tables import COMMAND, SECTIONS, page
 from under20k import __version__
-from under20k.cli.console import any_text
 from under20k.cli.usage import Parser
 from under20k.errors import UserError
 from under20k.files import read_json, write_json, write_text
@@ -54,17 +53,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure; returns the exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    with any_text():
-        try:
-            run(parser().parse_args(words), f"{COMMAND} {shlex.join(words)}".rstrip())
-        except UserError as error:
-            print(f"benchmarks: {error}", file=sys.stderr)
-            return 2
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            return 130
-    return 0
+    return run_command("benchmarks", parser(), run, argv)
 
 
 def run(arguments: argparse.Namespace, command: str) -> None:

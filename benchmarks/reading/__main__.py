@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -15,9 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks.command import run_command
 from benchmarks.reading.parts import PARTS, Amount, Missing
 from benchmarks.reading.tables import tables
-from under20k.cli.console import any_text
 from under20k.cli.usage import Parser
 from under20k.data.mnist import load as load_mnist
 from under20k.deploy.model import Model, load
@@ -49,17 +48,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure; returns the exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    with any_text():
-        try:
-            run(parser().parse_args(words), f"{COMMAND} {shlex.join(words)}")
-        except UserError as error:
-            print(f"benchmarks.reading: {error}", file=sys.stderr)
-            return 2
-        except KeyboardInterrupt:
-            print("interrupted", file=sys.stderr)
-            return 130
-    return 0
+    return run_command("benchmarks.reading", parser(), run, argv)
 
 
 def run(arguments: argparse.Namespace, command: str) -> None:
