@@ -14,9 +14,12 @@ from under20k.drawing import Drawable
 from under20k.errors import InvalidValue
 from under20k.recipe import notation
 from under20k.recipe.fields import flag, number, whole_number
+from under20k.recipe.graph import operations as op
+from under20k.recipe.graph.graph import CLASSES as CLASSES
+from under20k.recipe.graph.graph import IMAGE, Graph
+from under20k.recipe.graph.graph import IMAGE_SIDE as IMAGE_SIDE
+from under20k.recipe.graph.node import Node
 
-IMAGE_SIDE = 28  # pixels; MNIST's images are square
-CLASSES = 10
 MAX_CHANNELS = 1024
 MAX_BLOCKS = 32
 
@@ -145,6 +148,14 @@ class Architecture(Drawable):
         layers = itertools.takewhile(lambda layer: layer.name != "head.pool", self.layers())
         return max(layer.receptive_field for layer in layers)
 
+    @property
+    def graph(self) -> Graph:
+        """Return the network as a graph; its nodes have the names of the PyTorch module's layers."""
+        nodes: list[Node] = []
+        for index, block in enumerate(self.blocks):
+            nodes += _block_nodes(block, index, nodes[-1].name if nodes else IMAGE, self.kernel_name(index))
+        return Graph((*nodes, *_head_nodes(self.head, nodes[-1].name)))
+
     def tensors(self) -> dict[str, tuple[int, ...]]:
         """Return names and shapes of the weights, as in the PyTorch module's ``state_dict`` (floats only)."""
         tensors: dict[str, tuple[int, ...]] = {}
@@ -169,6 +180,50 @@ class Architecture(Drawable):
         while self.blocks[index].shared:
             index -= 1
         return f"blocks.{index}.conv.weight"
+
+
+def _block_nodes(block: Conv, index: int, source: str, weight: str) -> Iterator[Node]:
+    """Yield the nodes of block ``index`` after the node ``source``; ``weight`` names its kernel."""
+    name = f"blocks.{index}"
+    yield op.Convolution(
+        f"{name}.conv",
+        (source,),
+        block.channels,
+        weight,
+        f"{name}.conv.bias" if block.bias else None,
+        kernel=(block.kernel, block.kernel),
+        padding=(block.padding, block.padding),
+    )
+    source = f"{name}.conv"
+    if block.batch_norm:
+        weight, bias, mean, var = (
+            f"{name}.batch_norm.{part}" for part in ("weight", "bias", "running_mean", "running_var")
+        )
+        yield op.BatchNorm(f"{name}.batch_norm", (source,), weight, bias, mean, var)
+        source = f"{name}.batch_norm"
+    yield op.Activation(f"{name}.relu", (source,), "relu")
+    source = f"{name}.relu"
+    if block.pool:
+        yield op.Pool(f"{name}.pool", (source,), "max", (2, 2), (2, 2))
+        source = f"{name}.pool"
+    if block.dropout:
+        yield op.Dropout(f"{name}.dropout", (source,), block.dropout, stream=index)
+
+
+def _head_nodes(head: Head, source: str) -> Iterator[Node]:
+    """Yield the nodes of a head after the node ``source``."""
+    order = ("head.pool", "head.conv") if head.pool_first else ("head.conv", "head.pool")
+    for name in order:
+        if name == "head.pool":
+            yield op.AdaptivePool(name, (source,), "average")
+        else:
+            kernel, padding = (head.kernel, head.kernel), (head.padding, head.padding)
+            bias = "head.conv.bias" if head.bias else None
+            weight = "head.conv.weight"
+            yield op.Convolution(name, (source,), CLASSES, weight, bias, kernel=kernel, padding=padding)
+        source = name
+    yield op.Reshape("head.flatten", (source,), (CLASSES,))
+    yield op.LogSoftmax("head.log_softmax", ("head.flatten",))
 
 
 class _Walk:

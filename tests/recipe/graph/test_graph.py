@@ -1,0 +1,54 @@
+"""The graph of a network: what it counts, and what it refuses."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+
+from tests.support.strategies import architectures
+from under20k.errors import InvalidValue
+from under20k.recipe.architecture import Architecture
+from under20k.recipe.graph.graph import IMAGE, Graph
+from under20k.recipe.graph.node import Node
+from under20k.recipe.graph.operations import Add, Convolution, Linear, Pool, Reshape
+
+
+@given(architectures())
+def test_the_graph_of_an_architecture_has_its_tensors_and_shapes(architecture: Architecture) -> None:
+    graph = architecture.graph
+    assert graph.tensors() == architecture.tensors()
+    assert list(graph.tensors()) == list(architecture.tensors())
+    shapes = graph.shapes()
+    assert {layer.name: layer.shape for layer in architecture.layers()}.items() <= shapes.items()
+    assert sum(node.macs(taken) for node, taken in graph.inputs()) == architecture.macs
+
+
+@given(architectures())
+def test_a_graph_survives_json(architecture: Architecture) -> None:
+    assert Graph.from_list(architecture.graph.to_list()) == architecture.graph
+
+
+def _mlp(*before: Node, source: str = IMAGE) -> Graph:
+    return Graph((*before, Reshape("flat", (source,), (784,)), Linear("out", ("flat",), 10, "out.weight")))
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (lambda: Graph((Reshape("flat", (IMAGE,), (784,)),)), r"flat: an output of shape \(784,\)"),
+        (lambda: _mlp(source="later"), "input 'later'"),
+        (lambda: _mlp(Convolution("flat", (IMAGE,), 8, "w")), "flat: the name of two nodes"),
+        (lambda: _mlp(Convolution("c", (IMAGE,), 8, "w", kernel=(29, 3))), "kernel"),
+        (lambda: _mlp(Convolution("c", (IMAGE,), 8, "w", groups=3)), "3 groups of 1 channels to 8"),
+        (lambda: _mlp(Pool("p", (IMAGE,), "least", (2, 2), (2, 2))), "one of max, average"),
+        (lambda: _mlp(Convolution("c", (IMAGE,), 8, "w"), Add("a", ("c", IMAGE))), "expected one shape"),
+        (lambda: Graph(()), "nodes: 0"),
+        (lambda: Graph.from_list([{"op": "fft", "name": "f", "inputs": [IMAGE]}]), "op one of"),
+        (lambda: Graph.from_list([{"op": "add", "name": "f", "inputs": [IMAGE], "n": 1}]), "field 'n'"),
+        (lambda: Graph.from_list([{"op": "conv", "name": "f", "inputs": [IMAGE]}]), "missing"),
+    ],
+)  # fmt: skip
+def test_an_impossible_graph_is_refused(make: object, problem: str) -> None:
+    assert callable(make)
+    with pytest.raises(InvalidValue, match=problem):
+        make()
