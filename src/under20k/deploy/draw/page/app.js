@@ -1,2 +1,3 @@
-const models = JSON.parse(document.getElementById("models").textContent).models;
-document.querySelector("main").textContent = models.map((model) => model.name).join(", ");
+unpackedModels(document.getElementById("models").textContent).then((models) => {
+  document.querySelector("main").textContent = models.map((model) => `${model.name} ${model.weights.length}`).join(", ");
+});
