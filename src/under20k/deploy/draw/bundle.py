@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from under20k.deploy.draw.compact import compact_script, compact_style
 from under20k.deploy.draw.models import Embedded, page_data
 
 PAGE = Path(__file__).parent / "page"
@@ -17,7 +18,7 @@ ORDER = "order.txt"
 
 def html(models: Sequence[Embedded]) -> str:
     """Return the page with models in it."""
-    style, script = read("style.css"), joined_scripts()
+    style, script = compact_style(read("style.css")), compact_script(joined_scripts())
     data = json.dumps(page_data(models), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     data = data.replace("<", "\\u003c")  # a name may hold </script
     parts = {
