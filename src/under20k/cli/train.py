@@ -47,6 +47,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--resume", action="store_true", help="require a run to continue or reuse")
     existing.add_argument("--overwrite", action="store_true", help="train again, replacing the run")
+    parser.add_argument(
+        "--snapshots",
+        action="store_true",
+        help="keep the weights of every epoch in the run folder, which 'under20k draw' shows as a film",
+    )
     add_engine(parser, "CPU threads (default: all cores; resuming, as many as before)")
     add_data_dir(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -87,6 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
             name=name,
             existing="replace" if arguments.overwrite else "resume",
             on_event=shown,
+            snapshots=arguments.snapshots,
         )
     if not (run.path / "report.md").is_file():  # a finished run has it already
         from under20k.report.run import write_run_report  # Matplotlib takes a while to load

@@ -12,6 +12,7 @@
       test_readings.jsonl     a line for each time the test set was read
       curves.png, report.md   generated from the files above; curves-dark.png, for a dark page
       teachers/               the runs of the teachers, if there are any
+      snapshots/              the weights after each epoch, if ``train --snapshots`` kept them
       validation.json, …      what ``under20k evaluate`` writes: figures, confusions, misclassified images
 
 Every file is replaced in one step. The checkpoint alone decides how far a run has come: after a kill between
@@ -48,6 +49,13 @@ from under20k.runs import locks, model_files, readings
 from under20k.runs.metrics import EpochMetrics, metrics_lines, parse_metrics
 from under20k.runs.names import safe_name
 from under20k.runs.plausible import environment_faults
+from under20k.runs.snapshots import (
+    read_snapshot,
+    remove_snapshots,
+    remove_unfinished,
+    save_snapshot,
+    snapshot_epochs,
+)
 
 FORMAT = 1
 TEACHERS = "teachers"
@@ -120,6 +128,7 @@ class Run(Drawable):
             # The model first: without it, the remaining files no longer look like a finished run.
             for name in reversed(FILES):
                 remove(path / name)
+            remove_snapshots(path)
         environment = {"format": FORMAT, "seed": seed, **environment}
         write_text(path / "recipe.json", recipe.to_json())
         write_json(path / "environment.json", environment)
@@ -281,6 +290,19 @@ class Run(Drawable):
         model_files.write_checkpoint(path, self.recipe, self.seed, state, metrics)
         write_text(self.path / "metrics.jsonl", metrics_lines(metrics))
 
+    def save_snapshot(self, epoch: int, weights: Tensors) -> None:
+        """Save the weights evaluated after an epoch, counted from 1."""
+        save_snapshot(self.path, self.recipe, self.seed, epoch, weights)
+
+    def snapshots(self) -> dict[int, Tensors]:
+        """Return the weights after each epoch that has a snapshot, by epoch. Raises UserError if damaged."""
+        done = len(self.metrics())  # a kill leaves the snapshot of an epoch that resuming trains again
+        return {
+            epoch: read_snapshot(self.path, self.recipe, self.seed, epoch)
+            for epoch in snapshot_epochs(self.path)
+            if 1 <= epoch <= done
+        }
+
     def save_model(self, weights: Tensors, metrics: list[EpochMetrics]) -> None:
         """Save the trained weights, which finishes the run; reports of the unfinished one are removed."""
         # First: a kill between the files must not leave a finished run with them.
@@ -318,6 +340,7 @@ def lock(path: Path) -> Iterator[None]:
         raise UserError(f"{path} cannot be written: {reason(error, path)}") from error
     with held:
         remove_leftovers(path, FILES)
+        remove_unfinished(path)
         check_room(path / max(FILES, key=len))
         yield
 

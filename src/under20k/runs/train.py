@@ -33,6 +33,7 @@ from under20k.runs.provenance import (
     session_differences,
 )
 from under20k.runs.run import TEACHERS, Existing, Run, lock, run_path
+from under20k.runs.snapshots import has_snapshots, snapshot_epochs
 
 
 @lists_changes
@@ -46,6 +47,7 @@ def train(
     existing: Existing = "resume",
     on_event: OnEvent = ignore,
     command_line: str | None = None,
+    snapshots: bool = False,
     **changes: Unpack[RecipeChanges],
 ) -> Run:
     """Train a recipe, its teachers first, and return the run; an exception leaves one that can be resumed.
@@ -60,6 +62,7 @@ def train(
             precision and threads of before, or return it if it is finished; ``replace`` it; ``refuse`` it.
         on_event: called with every event of ``runs.events``.
         command_line: recorded in the run; by default this process's own.
+        snapshots: keep the weights of every epoch in the run folder; a resumed run that has some goes on.
         **changes: settings that replace the recipe's own.
 
     Raises:
@@ -75,7 +78,7 @@ def train(
     if existing == "resume":
         if is_present(path / "model.safetensors"):
             with lock(path):
-                return _reused(Run.open(path), recipe, seed, compute, on_event)
+                return _reused(Run.open(path), recipe, seed, compute, on_event, snapshots)
         compute = resumed_compute(path, compute)
     engine = create(recipe, seed, compute)
     check_training_memory(engine, recipe)
@@ -87,17 +90,19 @@ def train(
         if existing == "replace":
             remove_teachers(path)
         if run.finished:  # by another process, a moment ago
-            return _reused(run, recipe, seed, compute, on_event)
+            return _reused(run, recipe, seed, compute, on_event, snapshots)
         if differing := session_differences(run.sessions, identity(environment)):
             on_event(Note(f"{path}: resuming a run that was trained differently ({differing})"))
         if recipe.distillation:
             run = _taught(run, engine, places, on_event, command_line)
-        train_run(run, data, engine, on_event)
+        train_run(run, data, engine, on_event, snapshots=snapshots or has_snapshots(path))
     on_event(finished_event(run))
     return run
 
 
-def train_run(run: Run, data: Mnist, engine: Engine, on_event: OnEvent = ignore) -> list[EpochMetrics]:
+def train_run(
+    run: Run, data: Mnist, engine: Engine, on_event: OnEvent = ignore, *, snapshots: bool = False
+) -> list[EpochMetrics]:
     """Train ``run`` to its last epoch, from its checkpoint if there is one, and return all epochs.
 
     After each epoch the state is on disk; an exception loses the running epoch only.
@@ -107,6 +112,7 @@ def train_run(run: Run, data: Mnist, engine: Engine, on_event: OnEvent = ignore)
         data: what to train on.
         engine: fresh, with the initial weights of the run's recipe and seed, and its teachers.
         on_event: called with ``Started``, and each ``Step`` and ``EpochDone``.
+        snapshots: save the weights of each epoch.
 
     Raises:
         Divergence: if a loss is not finite.
@@ -115,6 +121,10 @@ def train_run(run: Run, data: Mnist, engine: Engine, on_event: OnEvent = ignore)
     if checkpoint := run.checkpoint():
         state, history = checkpoint
         engine.load_state(state)
+    lacking = set(range(1, len(history) + 1)) - set(snapshot_epochs(run.path))
+    if snapshots and lacking:
+        listed = ", ".join(map(str, sorted(lacking)))
+        on_event(Note(f"{run.path}: no snapshots of epochs trained before without --snapshots ({listed})"))
     on_event(Started(run.path, run.recipe, run.seed, run.environment, tuple(history)))
 
     def on_step(images: int) -> None:
@@ -122,6 +132,8 @@ def train_run(run: Run, data: Mnist, engine: Engine, on_event: OnEvent = ignore)
 
     for metrics in train_epochs(run.recipe, run.seed, data, engine, done=len(history), on_step=on_step):
         history.append(metrics)
+        if snapshots:  # before the checkpoint: after a kill between them the epoch is trained again
+            run.save_snapshot(metrics.epoch, engine.weights())
         run.save_epoch(engine.state(), history)
         on_event(EpochDone(run.path, metrics))
     run.save_model(engine.weights(), history)
@@ -146,7 +158,9 @@ def _checked_path(recipe: Recipe, seed: int, places: Places, name: str | None) -
     return path
 
 
-def _reused(run: Run, recipe: Recipe, seed: int, compute: Compute, on_event: OnEvent) -> Run:
+def _reused(
+    run: Run, recipe: Recipe, seed: int, compute: Compute, on_event: OnEvent, snapshots: bool
+) -> Run:
     """Return a finished run and say so.
 
     Args:
@@ -155,11 +169,14 @@ def _reused(run: Run, recipe: Recipe, seed: int, compute: Compute, on_event: OnE
         seed: the one asked for.
         compute: what is asked to train it; a difference is part of the event.
         on_event: called with ``Finished``.
+        snapshots: whether it must have them.
 
     Raises:
-        UserError: if the run is damaged, or of another recipe or seed.
+        UserError: if the run is damaged, of another recipe or seed, or lacks snapshots.
     """
     run.check_same(recipe, seed)
+    if snapshots and not snapshot_epochs(run.path):
+        raise UserError(f"{run.path} is finished and has no snapshots; train again with --overwrite")
     run.metrics()
     run.weights()  # raise where they are damaged
     differing = session_differences(run.sessions, repeated_identity(run.session, compute))
