@@ -1,18 +1,21 @@
 """Write the pretrained models of the package and their cards, or with --check only compare them.
 
     python -m tools.pretrained RUNS [NAME …]
+    python -m tools.pretrained --film
     python -m tools.pretrained --check
 
 Without names all are written. There is one of seed 0 for each named recipe with a record or a bench in
 results/, and for the best record of each track. A record supplies the weights of its own; RUNS holds the runs
 of the other recipes, such as ``RUNS/minimal-plus-0``, each with a reading of the test set. Temperature and
 threshold are fitted to validation images (benchmarks/reading). What cannot be measured here, for want of
-fonts, stays as it was.
+fonts, stays as it was. ``--film`` trains ``minimal`` again, to the same bits, and keeps the weights of every
+epoch for the drawing page.
 """
 
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,10 +24,12 @@ from typing import Any
 from benchmarks.reading.parts import PARTS, Amount, Measure, Missing
 from under20k.data import load
 from under20k.deploy.card import FOLDER, Calibration, Card, Refusal, Validation, cards
+from under20k.deploy.card import card as card_of
+from under20k.deploy.film import FILMS, film_bytes, film_of_run, film_path, pretrained_film
 from under20k.deploy.model import Model
 from under20k.engine.machine import cores
 from under20k.errors import UserError, nearest
-from under20k.files import remove, write_json
+from under20k.files import remove, write_bytes, write_json
 from under20k.recipe.named import RECIPES
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.weights import Tensors
@@ -32,15 +37,20 @@ from under20k.report.records import ORDER
 from under20k.runs.bench.bench import Bench, SeedResult
 from under20k.runs.leaderboard import readings_of
 from under20k.runs.model_files import write_model
+from under20k.runs.places import Places
 from under20k.runs.provenance import PRECISION
+from under20k.runs.records.arithmetic import as_recorded
 from under20k.runs.records.folders import read_records
 from under20k.runs.records.kept_model import kept_model, weights_sha256
 from under20k.runs.records.record import Record
 from under20k.runs.run import Run, run_path
+from under20k.runs.train import train
 
 ROOT = Path(__file__).parent.parent
 RECORDS, RESULTS = ROOT / "records", ROOT / "results"
 SEED = 0
+FILMED = "minimal"
+"""The model with a film."""
 TRAINING = (
     *("engine", "precision", "instruction_set", "compiler", "device", "threads", "numerics"),
     *("packages", "processor", "system", "started", "git"),
@@ -174,8 +184,9 @@ def calibrations() -> dict[str, Measure]:
 def faults() -> Iterator[str]:
     """Yield how cards, weights, records and benches contradict each other, as sentences."""
     expected = {source.name: source for source in sources()}
-    files = {path.name for path in FOLDER.iterdir()}
-    if others := files ^ {f"{name}{suffix}" for name in expected for suffix in (".json", ".safetensors")}:
+    files = {path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*") if path.is_file()}
+    named = {f"{name}{suffix}" for name in expected for suffix in (".json", ".safetensors")}
+    if others := files ^ {*named, f"{FILMS}/{FILMED}.safetensors"}:
         yield f"missing from {FOLDER.name}/, or not expected there: {', '.join(sorted(others))}"
         return
     for name, card in cards().items():
@@ -200,6 +211,29 @@ def faults() -> Iterator[str]:
         for what, (ours, theirs) in pairs.items():
             if ours != theirs:
                 yield f"{name}: {what} is {ours} in the card, and {theirs} where it comes from"
+    yield from film_faults(card_of(FILMED))
+
+
+def film_faults(card: Card) -> Iterator[str]:
+    """Yield how a card and the film of its model contradict each other, as sentences."""
+    film = pretrained_film(card)
+    assert film is not None  # as there is a file
+    if film.epochs != tuple(range(1, card.recipe.epochs + 1)):
+        yield f"{card.name}: the film has the epochs {film.epochs}, and the training {card.recipe.epochs}"
+    if film.validation_accuracies[-1] != card.validation_accuracy:
+        yield f"{card.name}: validation_accuracy is {film.validation_accuracies[-1]} where the film ends"
+
+
+def make_film() -> None:
+    """Train ``FILMED`` as its card says, and write its film. Raises UserError if the bits are others."""
+    card = card_of(FILMED)
+    with tempfile.TemporaryDirectory() as folder, as_recorded(card.training):
+        run = train(card.recipe, card.seed, places=Places(folder), snapshots=True)
+        if weights_sha256(run.weights()) != card.weights_sha256:
+            raise UserError(f"{FILMED}: training gives other bits here than the pretrained weights")
+        film = film_of_run(run)
+    assert film is not None
+    write_bytes(film_path(FILMED), film_bytes(film, card.recipe, card.seed))
 
 
 def main(arguments: list[str]) -> int:
@@ -208,6 +242,9 @@ def main(arguments: list[str]) -> int:
         found = list(faults())
         print("\n".join(found) or f"{len(cards())} pretrained models and their cards agree")
         return 1 if found else 0
+    if arguments == ["--film"]:
+        make_film()
+        return 0
     if not arguments or arguments[0].startswith("-"):
         print(__doc__, file=sys.stderr)
         return 2
@@ -224,7 +261,7 @@ def main(arguments: list[str]) -> int:
         write_json(path, card.to_dict())
         print(card, flush=True)
     for path in FOLDER.iterdir():
-        if path.stem not in known:
+        if path.is_file() and path.stem not in known:
             remove(path)
     return 0
 

@@ -158,9 +158,7 @@ def _checked_path(recipe: Recipe, seed: int, places: Places, name: str | None) -
     return path
 
 
-def _reused(
-    run: Run, recipe: Recipe, seed: int, compute: Compute, on_event: OnEvent, snapshots: bool
-) -> Run:
+def _reused(run: Run, recipe: Recipe, seed: int, compute: Compute, on_event: OnEvent, snapshots: bool) -> Run:
     """Return a finished run and say so.
 
     Args:

@@ -28,7 +28,22 @@ _STYLE = re.compile(
     re.DOTALL | re.VERBOSE,
 )
 BEFORE_REGEX = frozenset(
-    "return typeof instanceof in of new delete void throw case do else yield await".split()
+    [
+        "return",
+        "typeof",
+        "instanceof",
+        "in",
+        "of",
+        "new",
+        "delete",
+        "void",
+        "throw",
+        "case",
+        "do",
+        "else",
+        "yield",
+        "await",
+    ]
 )
 """Words after which a slash begins a regular expression; after any other word it divides."""
 
@@ -76,7 +91,7 @@ def _script_tokens(text: str) -> Iterator[tuple[str, str]]:
             token, kind = token + _template(text, position + 1), "template"
             if token.endswith("${"):
                 braces.append(True)
-        elif token in ('"', "'") or text.startswith("/*", position) and kind != "comment":
+        elif token in ('"', "'") or (text.startswith("/*", position) and kind != "comment"):
             raise ValueError(f"a string or a comment has no end: {text[position : position + 60]!r}")
         yield kind, token
         position += len(token)

@@ -37,9 +37,7 @@ UNSAFE = "\"$%&'<>\\`"
 """Printable characters that mean something in HTML, JSON or JavaScript; the other 85 are the digits."""
 DIGITS = "".join(chr(code) for code in range(33, 127) if chr(code) not in UNSAFE)
 # Python's alphabet of base 85.
-STANDARD = (
-    "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~"
-)
+STANDARD = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~"
 
 END = b"\x03\x00"
 """An empty block of deflate, the last one."""

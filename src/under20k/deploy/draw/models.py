@@ -9,24 +9,14 @@ from typing import Any
 
 from under20k.deploy.draw.encoding import encoded_film, encoded_json, encoded_weights
 from under20k.deploy.export.export import short_name
+from under20k.deploy.film import Film, film_of_run, pretrained_film
 from under20k.deploy.model import Model, load
-from under20k.recipe.weights import Tensors
+from under20k.runs.leaderboard import kind_of
+from under20k.runs.run import Run
 
 FORMAT = 1
 DEFAULT = ("minimal", "regularized-plus", "shared-weights")
 """The pretrained models of the page without any named."""
-
-
-@dataclass(frozen=True)
-class Film:
-    """A training, epoch by epoch."""
-
-    epochs: tuple[int, ...]
-    """Counted from 1, ascending."""
-    validation_accuracies: tuple[float, ...]
-    """At the end of each, as fractions."""
-    weights: tuple[Tensors, ...]
-    """At the end of each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +29,15 @@ class Embedded:
 
 def embedded(names: Sequence[str | Path] = DEFAULT) -> list[Embedded]:
     """Return models by the names of pretrained ones or their folders. Raises UserError."""
-    return [Embedded(load(name)) for name in names]
+    models = [load(name) for name in names]
+    return [Embedded(model, film_of(model, name)) for model, name in zip(models, names, strict=True)]
+
+
+def film_of(model: Model, name: str | Path) -> Film | None:
+    """Return the film of a model that was loaded by ``name``, if there is one. Raises UserError."""
+    if model.card is not None:
+        return pretrained_film(model.card)
+    return film_of_run(Run.open(name)) if kind_of(Path(name)) == "run" else None
 
 
 def page_data(models: Sequence[Embedded]) -> dict[str, Any]:
