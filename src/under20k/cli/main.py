@@ -30,6 +30,7 @@ VERBS = {
     "bench": "train a recipe over many seeds, with statistics; compare two recipes",
     "evaluate": "evaluate a run: accuracy, confusion matrix, misclassified images",
     "predict": "read the digits of pictures: single ones, or pages of them",
+    "draw": "draw digits on a page in the browser, and see networks think",
     "compare": "print a leaderboard of runs, benches and records",
     "export": "export a trained model to other formats, each with its proof",
     "report": "regenerate the pages and pictures of runs, benches and records",

@@ -27,23 +27,9 @@ _STYLE = re.compile(
     |(?P<mark>.)""",
     re.DOTALL | re.VERBOSE,
 )
-BEFORE_REGEX = frozenset(
-    [
-        "return",
-        "typeof",
-        "instanceof",
-        "in",
-        "of",
-        "new",
-        "delete",
-        "void",
-        "throw",
-        "case",
-        "do",
-        "else",
-        "yield",
-        "await",
-    ]
+BEFORE_REGEX = (
+    *("return", "typeof", "instanceof", "in", "of", "new", "delete", "void", "throw", "case", "do", "else"),
+    *("yield", "await"),
 )
 """Words after which a slash begins a regular expression; after any other word it divides."""
 
@@ -59,7 +45,7 @@ def compact_style(text: str) -> str:
 
 
 def _joined(tokens: Iterator[tuple[str, str]]) -> str:
-    """Return tokens as text: a comment is a space, or a line if it has several; space at a line's ends goes."""
+    """Return tokens as text. A comment becomes a space, or the end of a line if it has one in it."""
     result: list[str] = []
     gap = "\n"  # between the last token and the next
     for kind, text in tokens:

@@ -110,7 +110,7 @@ def _rounded(weights: Tensors, exponents: Sequence[int]) -> Tensors:
     ends = iter(exponents)
     for name, value in weights.items():
         rows = value.reshape(1 if value.ndim < 2 else len(value), -1).astype(np.float64)
-        decoded = [np.ldexp(np.floor(np.ldexp(row, -e) + 0.5), e) for row, e in zip(rows, ends)]
+        decoded = [np.ldexp(np.floor(np.ldexp(row, -e) + 0.5), e) for row in rows for e in [next(ends)]]
         rounded[name] = np.stack(decoded).astype(np.float32).reshape(value.shape)
     return rounded
 

@@ -1,0 +1,93 @@
+"""Draw digits on a page in the browser, and see networks think.
+
+The page shows what each layer computes, while you draw. It is one file; this command serves it to this
+machine alone, until Ctrl-C. A run trained with --snapshots brings its training as a film.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from under20k.cli.options import add_quiet, note
+from under20k.errors import UserError
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``under20k draw``."""
+    parser.add_argument(
+        "models",
+        nargs="*",
+        metavar="MODEL",
+        help="pretrained models ('under20k recipes' lists them), or the folders of runs, records or "
+        "hub-folders (default: minimal, regularized-plus and shared-weights)",
+    )
+    parser.add_argument("--port", type=int, metavar="N", help="port of the page (default: a free one)")
+    parser.add_argument("--no-browser", action="store_true", help="only print the page's address")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="write the page to an HTML file, and serve nothing"
+    )
+    add_quiet(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve the page until a signal ends it. Raises UserError."""
+    if arguments.output is not None and (arguments.port is not None or arguments.no_browser):
+        raise UserError("--output serves nothing; leave out --port and --no-browser")
+    if arguments.port is not None and arguments.port < 1:
+        raise UserError(f"--port is {arguments.port}; expected 1 to 65535")
+
+    from under20k.cli.signals import advise
+    from under20k.deploy.draw.bundle import page
+    from under20k.deploy.draw.models import DEFAULT, embedded
+    from under20k.files import write_text
+
+    made = page(embedded(arguments.models or DEFAULT))
+    if arguments.output is not None:
+        write_text(arguments.output, made.html)
+        print(arguments.output)
+        return 0
+
+    from under20k.deploy.draw.server import PageServer
+
+    advise("the page is closed")
+    with PageServer(made, arguments.port or 0) as server:
+        print(server.address, flush=True)
+        opened = not arguments.no_browser and open_browser(server.address)
+        note(arguments, ending(server.server_port, opened=opened, wanted=not arguments.no_browser))
+        server.serve_forever()
+    return 0
+
+
+def open_browser(address: str) -> bool:
+    """Open a browser at an address, if this machine has one with a window; return whether it has."""
+    import webbrowser
+
+    windows = sys.platform in ("darwin", "win32") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    )
+    try:  # a browser of the terminal would take it over
+        return windows and webbrowser.open(address)
+    except (OSError, webbrowser.Error):
+        return False
+
+
+def ending(port: int, *, opened: bool, wanted: bool) -> str:
+    """Return what to do with the page that is served.
+
+    Args:
+        port: of the page.
+        opened: whether a browser shows it.
+        wanted: whether one should.
+    """
+    text = "Ctrl-C ends it"
+    if opened or not wanted:
+        return text
+    if "SSH_CONNECTION" in os.environ:
+        return (
+            "no browser here; on your machine, run 'ssh -N -L "
+            f"{port}:127.0.0.1:{port}' with this machine's name, and open the address there; {text}"
+        )
+    return f"no browser was found; open the address in one; {text}"
