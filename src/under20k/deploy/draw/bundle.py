@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from under20k.deploy.draw.compact import compact_script, compact_style
+from under20k.deploy.draw.encoding import encoded_text
 from under20k.deploy.draw.models import Embedded, page_data
 
 FOLDER = Path(__file__).parent / "page"
 ORDER = "order.txt"
 """Names the scripts, one a line, in the order in which they are joined."""
+STARTING = ("unpack.js", "start.js")
+"""The scripts that stand in the page as they are; the others are deflated, with all their comments."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,15 @@ def html(models: Sequence[Embedded]) -> str:
 
 def page(models: Sequence[Embedded]) -> Page:
     """Return the page with models in it, and its policy."""
-    style, script = compact_style(read("style.css")), joined_scripts()
-    allowed = policy(style, script)
+    style, scripts = read("style.css"), joined(read(ORDER).split())
+    start = joined(STARTING)
+    allowed = policy(style, start, scripts)
     parts = {
         "policy": f'<meta http-equiv="Content-Security-Policy" content="{allowed}">',
         "style": f"<style>{style}</style>",
         "models": f'<script type="application/json" id="models">{models_json(models)}</script>',
-        "script": f"<script>{script}</script>",
+        "script": f'<script type="text/plain" id="scripts">{encoded_text(scripts)}</script>\n'
+        f"<script>{start}</script>",
     }
     text = read("page.html")
     for name, part in parts.items():
@@ -56,19 +60,22 @@ def models_json(models: Sequence[Embedded]) -> str:
     return data.replace("<", "\\u003c")
 
 
-def joined_scripts() -> str:
-    """Return the page's scripts as one, in the scope of one function."""
-    parts = "".join(compact_script(read(name)) for name in read(ORDER).split())
-    if "</script" in parts.lower() or "<!--" in parts:
-        raise ValueError("a script of the page holds </script or <!--, which would end it")
-    return f'(() => {{\n"use strict";\n{parts}}})();\n'
+def joined(names: Sequence[str]) -> str:
+    """Return scripts as one, in the scope of one function."""
+    parts = "\n".join(f"{heading(name)}\n{read(name)}" for name in names)
+    return f'(() => {{\n"use strict";\n\n{parts}}})();\n'
 
 
-def policy(style: str, script: str) -> str:
-    """Return the Content-Security-Policy: this style, this script and the user's pictures, no network."""
+def heading(name: str) -> str:
+    """Return the line above a script."""
+    return f"// ======== {name}"
+
+
+def policy(style: str, *scripts: str) -> str:
+    """Return the Content-Security-Policy: this style, these scripts, the user's pictures, no network."""
     rules = (
         "default-src 'none'",
-        f"script-src {_hash(script)}",
+        f"script-src {' '.join(map(_hash, scripts))}",
         f"style-src {_hash(style)}",
         "img-src data: blob:",
         "media-src blob:",

@@ -1,14 +1,14 @@
-"""Weights as text, small: ``page/weights.js`` decodes it.
+"""Scripts and weights as text, small: ``page/unpack.js`` and ``page/weights.js`` decode it.
 
-A text is bytes, deflated, in base 85. The bytes are whole numbers, by planes: the lowest byte of each number,
-then the next one of each, so that deflate finds the upper bytes alike. Signs go to the lowest bit.
+A text is bytes, deflated, in base 85. Those of weights are whole numbers, by planes: the lowest byte of each
+number, then the next one of each, so that deflate finds the upper bytes alike. Signs go to the lowest bit.
 
 Weights are whole numbers of steps. A step is a power of two for each row of a tensor: for the weights of one
-output channel, 2¹⁷ steps are about their root mean square, so that a logit moves by less than 1e-4; a vector
+output channel, 2¹⁸ steps are about their root mean square, so that a logit moves by less than 1e-4; a vector
 (biases, BatchNorm) is one row, with 2³⁰ steps to its largest value, about the precision of float32. The
 exponents of the steps come first, a byte each.
 
-A film is the differences from epoch to epoch, from the last one backwards, in larger steps: of kernels 2¹²
+A film is the differences from epoch to epoch, from the last one backwards, in larger steps: of kernels 2¹³
 times, of vectors 2²⁰. That is almost as precise as bfloat16, in less than half its size. Its own exponents
 come first, too.
 """
@@ -27,9 +27,9 @@ from numpy.typing import NDArray
 
 from under20k.recipe.weights import Tensors
 
-STEPS, VECTOR_STEPS = 17, 30
+STEPS, VECTOR_STEPS = 18, 30
 """Steps to a row's root mean square, and to a vector's largest value, as powers of two."""
-COARSER, VECTOR_COARSER = 12, 20
+COARSER, VECTOR_COARSER = 13, 20
 """By which powers of two a film's steps are larger."""
 EXPONENTS = (-128, 127)
 PLANES = 4
@@ -45,9 +45,20 @@ END = b"\x03\x00"
 Integers = NDArray[np.int64]
 
 
+def encoded_text(text: str) -> str:
+    """Return a text deflated."""
+    return _text([text.encode()])
+
+
+def decoded_text(text: str) -> str:
+    """Invert ``encoded_text``. Raises ValueError or zlib.error for anything else."""
+    deflated = base64.b85decode(text.translate(str.maketrans(DIGITS, STANDARD)))
+    return zlib.decompress(deflated, -zlib.MAX_WBITS).decode()
+
+
 def encoded_json(value: Any) -> str:
     """Return plain values as text."""
-    return _text([json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()])
+    return encoded_text(json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False))
 
 
 def encoded_weights(weights: Tensors) -> str:

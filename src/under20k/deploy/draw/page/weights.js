@@ -1,8 +1,5 @@
 // The embedded models, unpacked. deploy/draw/encoding.py packs them, and says how.
 
-const UNSAFE = "\"$%&'<>\\`";
-const DIGITS = Array.from({ length: 94 }, (_, index) => String.fromCharCode(33 + index)).filter((digit) => !UNSAFE.includes(digit));
-const VALUES = new Map(DIGITS.map((digit, value) => [digit, value]));
 const PLANES = 4;
 
 /** Return the models of the page's JSON: their graphs, tensors, weights and films as they are used. */
@@ -65,21 +62,4 @@ function numbersOf(bytes) {
     for (let plane = PLANES - 1; plane >= 0; plane--) folded = folded * 256 + bytes[plane * count + index];
     return folded % 2 ? -(folded + 1) / 2 : folded / 2;
   });
-}
-
-/** Return the bytes of a text in base 85, inflated. */
-async function inflated(text) {
-  const stream = new Blob([bytesOf(text)]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
-
-/** Return the bytes of a text in base 85: five digits are four bytes, the highest first. */
-function bytesOf(text) {
-  const bytes = new Uint8Array(Math.floor((text.length * 4) / 5));
-  for (let start = 0, at = 0; start < text.length; start += 5) {
-    let number = 0;
-    for (let index = start; index < start + 5; index++) number = number * 85 + (VALUES.get(text[index]) ?? 84);
-    for (let place = 2 ** 24; place >= 1 && at < bytes.length; place /= 256) bytes[at++] = Math.floor(number / place) % 256;
-  }
-  return bytes;
 }
