@@ -62,6 +62,8 @@ class Model:
     """By default the native engine on all cores, without importing torch; torch where it was not built."""
     origin: Origin | None = None
     """None for a model that was made from weights."""
+    folder: Path | None = None
+    """Of the run that it comes from; None if it comes from anything else."""
 
     def __post_init__(self) -> None:
         check_weights(self.recipe.architecture, self.weights)
@@ -101,6 +103,11 @@ class Model:
         network.load_state_dict(weights, strict=False)
         return network.eval()
 
+    @property
+    def short_name(self) -> str:
+        """Return the name or, of a path, its last part."""
+        return Path(self.name).name or Path(self.name).resolve().name
+
     @cached_property
     def _evaluator(self) -> Evaluator:
         return Evaluator(self.recipe, self.weights, self.compute)
@@ -133,7 +140,7 @@ def load(model: str | Path | None = None, *, compute: Compute = Compute()) -> Mo
     if kind == "run":
         run = Run.open(path)
         weights = run.weights()  # first: it says what an unfinished run lacks
-        return Model(str(model), run.recipe, weights, compute=compute, origin=of_run(run))
+        return Model(str(model), run.recipe, weights, compute=compute, origin=of_run(run), folder=path)
     if kind == "record":
         record = Record.open(path)
         weights, origin = kept_model(path, record), of_record(record)
@@ -165,16 +172,15 @@ def as_model(model: Model | str | Path | None, *, compute: Compute = Compute()) 
 
 def _pretrained(name: str, compute: Compute) -> Model:
     card = cards.card(name)
-    threshold = {} if card.threshold is None else {"threshold": card.threshold}
     return Model(
         name,
         card.recipe,
         card.weights(),
         card.temperature,
+        THRESHOLD if card.threshold is None else card.threshold,
         card=card,
         compute=compute,
         origin=of_card(card),
-        **threshold,
     )
 
 

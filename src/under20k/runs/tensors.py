@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
@@ -42,7 +43,7 @@ def read_tensors(path: Path, entries: Iterable[str]) -> tuple[Tensors, dict[str,
     return tensors, metadata
 
 
-def safetensors_bytes(tensors: Tensors, metadata: dict[str, str]) -> bytes:
+def safetensors_bytes(tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> bytes:
     """Return a safetensors file, with the checksum added to its metadata.
 
     The same content gives the same bytes; the library alone orders the metadata at random.
@@ -57,7 +58,7 @@ def safetensors_bytes(tensors: Tensors, metadata: dict[str, str]) -> bytes:
     return len(text).to_bytes(8, "little") + text + data[end:]
 
 
-def checksum(tensors: Tensors, metadata: dict[str, str]) -> str:
+def checksum(tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> str:
     """Return the SHA-256, in hexadecimal, of names, types, shapes and values, and of the metadata."""
     shapes = {name: [str(array.dtype), *array.shape] for name, array in tensors.items()}
     sha256 = hashlib.sha256(json.dumps([shapes, metadata], sort_keys=True).encode())

@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from under20k.deploy.draw.encoding import encoded_film, encoded_json, encoded_weights
-from under20k.deploy.export.export import short_name
 from under20k.deploy.film import Film, film_of_run, pretrained_film
 from under20k.deploy.model import Model, load
-from under20k.runs.leaderboard import kind_of
 from under20k.runs.run import Run
 
 FORMAT = 1
@@ -29,15 +27,14 @@ class Embedded:
 
 def embedded(names: Sequence[str | Path] = DEFAULT) -> list[Embedded]:
     """Return models by the names of pretrained ones or their folders. Raises UserError."""
-    models = [load(name) for name in names]
-    return [Embedded(model, film_of(model, name)) for model, name in zip(models, names, strict=True)]
+    return [Embedded(model, film_of(model)) for model in map(load, names)]
 
 
-def film_of(model: Model, name: str | Path) -> Film | None:
-    """Return the film of a model that was loaded by ``name``, if there is one. Raises UserError."""
+def film_of(model: Model) -> Film | None:
+    """Return the film of a model's training, if there is one. Raises UserError if it is damaged."""
     if model.card is not None:
         return pretrained_film(model.card)
-    return film_of_run(Run.open(name)) if kind_of(Path(name)) == "run" else None
+    return None if model.folder is None else film_of_run(Run.open(model.folder))
 
 
 def page_data(models: Sequence[Embedded]) -> dict[str, Any]:
@@ -54,7 +51,7 @@ def description(embedded: Embedded) -> dict[str, Any]:
     tensors = graph.tensors()
     weights = {name: model.weights[name] for name in tensors}
     return {
-        "name": short_name(model),
+        "name": model.short_name,
         "parameters": architecture.parameters,
         "macs": architecture.macs,
         "accuracy": validation and {"mean": validation.mean, "sd": validation.sd, "n": validation.n},

@@ -72,7 +72,7 @@ def export(
     """
     format = format_named(to)
     exporter = format.exporter()
-    model = replace(model, name=short_name(model))
+    model = replace(model, name=model.short_name)
     folder = output or default_folder(model, to)
     check_free(folder, overwrite)
     mnist = load(data_dir, on_event=on_event) if proof or format.calibrated else None
@@ -91,12 +91,7 @@ def export(
 
 def default_folder(model: Model, to: str) -> Path:
     """Return the folder of an export for which none is given."""
-    return Path("exports") / f"{safe_name(short_name(model))}-{to}"
-
-
-def short_name(model: Model) -> str:
-    """Return a model's name or, of a path, its last part."""
-    return Path(model.name).name or Path(model.name).resolve().name
+    return Path("exports") / f"{safe_name(model.short_name)}-{to}"
 
 
 def check_free(folder: Path, overwrite: bool) -> None:

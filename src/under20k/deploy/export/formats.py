@@ -125,6 +125,11 @@ _C = (
     "Add both files to a program, include `under20k.h` and call `under20k_digit`; the header says how. "
     "Nothing else is needed."
 )
+_HTML = (
+    "Open `draw.html` in a browser of 2023 or later, from the disk or from any web server. Draw a digit, "
+    "drop a picture or use the camera, and see what every layer computes. The page needs no network and "
+    "sends nothing."
+)
 _FORMATS = (
     Format("onnx", "ONNX, fp32", "onnx_fp32", FP32, **_ONNX),
     Format("onnx-int8", "ONNX, int8", "onnx_int8", INT8, calibrated=True, **_ONNX),
@@ -139,6 +144,7 @@ _FORMATS = (
         library="pytorch",
         tags=("pytorch", "safetensors"),
     ),
+    Format("html", "HTML page", "html_page", FP32, use=_HTML, tags=("javascript",)),
     Format(
         "hub-folder",
         "a folder for the Hugging Face Hub",
