@@ -1,0 +1,163 @@
+// What is on the paper: strokes or a picture, with every step kept for undo.
+// Lengths are fractions of the paper's width; the paper is HEIGHT high.
+
+const HEIGHT = 0.75;
+const PENS = { thin: 0.012, medium: 0.026, thick: 0.05 };
+const PLANE_WIDTH = 480; // pixels across the plane on which strokes are read
+
+class Drawing {
+  /** Call `changed` whenever what is on the paper changes. */
+  constructor(changed) {
+    this.changed = changed;
+    this.strokes = []; // [{points: [[x, y], …], width}]
+    this.picture = null; // {bitmap, left, top, scale}
+    this.sample = false; // the strokes are the page's own, and leave when the reader draws
+    this.history = [];
+    this.pen = "medium";
+    this.last = null; // where the pen was last
+    this.canvas = document.createElement("canvas");
+    this.canvas.width = PLANE_WIDTH;
+    this.canvas.height = PLANE_WIDTH * HEIGHT;
+    this.context = this.canvas.getContext("2d", { willReadFrequently: true });
+    this.repaint();
+  }
+
+  get empty() {
+    return !this.picture && !this.strokes.length;
+  }
+
+  remember() {
+    this.history.push({ strokes: this.strokes.slice(), picture: this.picture, sample: this.sample });
+    if (this.history.length > 200) this.history.shift();
+  }
+
+  /** Put the pen down. */
+  begin(point) {
+    this.remember();
+    if (this.picture || this.sample) this.strokes = [];
+    this.picture = null;
+    this.sample = false;
+    this.strokes.push({ points: [point], width: PENS[this.pen] });
+    this.last = point;
+    this.repaint();
+  }
+
+  /** Move the pen that is down along points. */
+  extend(points) {
+    const stroke = this.strokes.at(-1);
+    for (const point of points) {
+      const [x, y] = stroke.points.at(-1);
+      if (Math.hypot(point[0] - x, point[1] - y) > 0.0008) stroke.points.push(point);
+    }
+    this.last = stroke.points.at(-1);
+    this.repaint();
+  }
+
+  undo() {
+    const before = this.history.pop();
+    if (!before) return;
+    Object.assign(this, before);
+    this.repaint();
+  }
+
+  clear() {
+    if (this.empty) return;
+    this.remember();
+    Object.assign(this, { strokes: [], picture: null, sample: false });
+    this.repaint();
+  }
+
+  /** Replace all by the strokes of an example; one that is still being drawn is not a step of its own. */
+  place(strokes, continued = false) {
+    if (!continued) this.remember();
+    Object.assign(this, { strokes, picture: null, sample: true });
+    this.repaint();
+  }
+
+  /** Replace all by a picture (an ImageBitmap). */
+  show(bitmap) {
+    this.remember();
+    const scale = Math.min(1 / bitmap.width, HEIGHT / bitmap.height);
+    const left = (1 - bitmap.width * scale) / 2;
+    const top = (HEIGHT - bitmap.height * scale) / 2;
+    Object.assign(this, { strokes: [], sample: false, picture: { bitmap, left, top, scale } });
+    this.repaint();
+  }
+
+  repaint() {
+    const { context } = this;
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.fillStyle = "#fff";
+    context.fillRect(0, 0, PLANE_WIDTH, PLANE_WIDTH * HEIGHT);
+    context.setTransform(PLANE_WIDTH, 0, 0, PLANE_WIDTH, 0, 0);
+    paintStrokes(context, this.strokes, "#000");
+    this.changed();
+  }
+
+  /** Return the pixels to be read, dark ink on white, and where they lie on the paper. */
+  pixels() {
+    if (this.picture) return picturePixels(this.picture);
+    const box = strokesBox(this.strokes);
+    const left = Math.max(Math.floor(box.left * PLANE_WIDTH) - 4, 0);
+    const top = Math.max(Math.floor(box.top * PLANE_WIDTH) - 4, 0);
+    const right = Math.min(Math.ceil(box.right * PLANE_WIDTH) + 4, PLANE_WIDTH);
+    const bottom = Math.min(Math.ceil(box.bottom * PLANE_WIDTH) + 4, PLANE_WIDTH * HEIGHT);
+    const data = this.context.getImageData(left, top, right - left, bottom - top);
+    return { data, left: left / PLANE_WIDTH, top: top / PLANE_WIDTH, scale: 1 / PLANE_WIDTH };
+  }
+}
+
+const MOST_PIXELS = 1.2e6; // of a picture that is read
+
+/** Return the pixels of a picture, not more than MOST_PIXELS, and where they lie on the paper. */
+function picturePixels(picture) {
+  const { bitmap } = picture;
+  const shrink = Math.min(1, Math.sqrt(MOST_PIXELS / (bitmap.width * bitmap.height)));
+  const width = Math.max(1, Math.round(bitmap.width * shrink));
+  const height = Math.max(1, Math.round(bitmap.height * shrink));
+  const canvas = make("canvas", { width, height });
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.imageSmoothingQuality = "high";
+  context.drawImage(bitmap, 0, 0, width, height);
+  const scale = (picture.scale * bitmap.width) / width;
+  return { data: context.getImageData(0, 0, width, height), left: picture.left, top: picture.top, scale };
+}
+
+/** Return the box around strokes, their width included. */
+function strokesBox(strokes) {
+  const box = { left: Infinity, top: Infinity, right: -Infinity, bottom: -Infinity };
+  for (const { points, width } of strokes) {
+    for (const [x, y] of points) {
+      box.left = Math.min(box.left, x - width / 2);
+      box.right = Math.max(box.right, x + width / 2);
+      box.top = Math.min(box.top, y - width / 2);
+      box.bottom = Math.max(box.bottom, y + width / 2);
+    }
+  }
+  return box;
+}
+
+/** Paint strokes as smooth curves: through the middles between points, bent towards the points. */
+function paintStrokes(context, strokes, colour) {
+  context.strokeStyle = colour;
+  context.fillStyle = colour;
+  context.lineCap = "round";
+  context.lineJoin = "round";
+  for (const { points, width } of strokes) {
+    context.beginPath();
+    if (points.length === 1) {
+      context.arc(points[0][0], points[0][1], width / 2, 0, 2 * Math.PI);
+      context.fill();
+      continue;
+    }
+    context.lineWidth = width;
+    context.moveTo(points[0][0], points[0][1]);
+    for (let index = 1; index < points.length - 1; index++) {
+      const [x, y] = points[index];
+      const [nextX, nextY] = points[index + 1];
+      context.quadraticCurveTo(x, y, (x + nextX) / 2, (y + nextY) / 2);
+    }
+    context.lineTo(points.at(-1)[0], points.at(-1)[1]);
+    context.stroke();
+  }
+}
