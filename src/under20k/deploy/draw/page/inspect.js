@@ -44,13 +44,13 @@ class Inspector {
     this.channel = null;
   }
 
-  /** Show a number; view is {place, patch, image, field, stages}, or null for none. */
+  /** Show a number; view is {place, patch, image, field, stages, held}, or null for none. */
   render(view) {
     this.shown = view;
     this.body.hidden = !view;
     this.empty.hidden = Boolean(view);
     if (!view) return setText(this.heading, "One number");
-    const { place, patch, image, field } = view;
+    const { place, patch, image, field, held } = view;
     const { stage, channel, row, column } = place;
     const position = stage.shape.length === 3 && stage.shape[1] * stage.shape[2] > 1 ? `, row ${row + 1}, column ${column + 1}` : "";
     setText(this.heading, `Layer ${stage.index + 1}, map ${stage.last ? channel : channel + 1}${position}`);
@@ -58,7 +58,8 @@ class Inspector {
     paintSeen(this.field, image, null, field);
     const [high, wide] = [field.bottom - field.top, field.right - field.left];
     this.field.setAttribute("aria-label", `The image, and the ${high}×${wide} pixels that this number depends on`);
-    setText(this.caption, `It sees ${high}×${wide} pixels of the image.`);
+    const release = held ? " Held: click it again to let go." : "";
+    setText(this.caption, `It depends on ${high}×${wide} pixels of the image.${release}`);
     this.renderTerm(view);
     this.renderSums(view);
   }

@@ -106,13 +106,21 @@ class Maps {
     }
   }
 
+  /** Where the inspector does not fit beside the maps, put it below the layer that is pointed at. */
+  carry(inspector, place) {
+    const beside = matchMedia("(min-width: 60.01rem)").matches;
+    const row = !beside && place && this.rows.find(({ stage }) => stage === place.stage);
+    const home = row ? row.item : document.querySelector(".stack");
+    if (inspector.parentElement !== home) home.append(inspector);
+  }
+
   paint(row, layout, values, boxes) {
     const { canvas, channels, height, width } = row;
     const context = crisp(canvas, layout.total, layout.height);
     context.clearRect(0, 0, layout.total, layout.height);
     context.imageSmoothingEnabled = false;
     const most = values ? largest(values) : 1;
-    setText(row.scale, values ? `white is ${decimal(most)}` : "");
+    setText(row.scale, values ? `black 0, white ${decimal(most)}` : "");
     // The values of a layer are an image already: its maps below each other.
     row.pixels ??= new ImageData(width, height * channels);
     for (let at = 0; at < channels * height * width; at++) paintValue(row.pixels.data, at, values ? values[at] / most : 0);
@@ -134,16 +142,17 @@ function paintClass(context, klass, x, y) {
   context.fillText(klass, x, y - 5);
 }
 
-/** Return how a layer's maps lie in its canvas: size of a pixel, of a map, and maps in a row. */
+/** Return how a layer's maps lie in its canvas: rows of equal length, as large as fits, whole numbers of pixels. */
 function layoutOf({ canvas, channels, height, width, stage }) {
   const total = canvas.clientWidth || 300;
-  const wanted = total > 1000 ? 112 : total > 560 ? 84 : 56;
-  const size = Math.max(1, Math.min(Math.round((width >= 20 ? wanted : 0.72 * wanted) / width), 32));
+  const wanted = (total > 560 ? 84 : 56) * (width >= 20 ? 1 : 0.72);
+  const most = Math.max(1, Math.floor((total + GAP) / (wanted + GAP)));
+  const columns = Math.ceil(channels / Math.ceil(channels / most));
+  const size = Math.max(1, Math.min(Math.floor(((total + GAP) / columns - GAP) / width), Math.round((1.4 * wanted) / width), 36));
   const cell = size * width;
-  const columns = Math.max(1, Math.min(channels, Math.floor((total + GAP) / (cell + GAP))));
   const label = stage.last ? LABEL : 0;
-  const rows = Math.ceil(channels / columns);
-  return { total, size, cell, columns, label, step: cell + GAP, down: size * height + GAP + label, height: rows * (size * height + GAP + label) };
+  const down = size * height + GAP + label;
+  return { total, size, cell, columns, label, step: cell + GAP, down, height: Math.ceil(channels / columns) * down - GAP };
 }
 
 /** Return the corner of a map in its canvas. */
