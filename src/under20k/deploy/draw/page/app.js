@@ -213,8 +213,8 @@ function boxOfTerm({ input, channel, top, left, height, width, dilation = [1, 1]
 }
 
 async function start() {
-  const { models } = JSON.parse(byId("models").textContent);
-  const networks = await Promise.all(models.map(networkOf));
+  const models = await unpackedModels(byId("models").textContent);
+  const networks = models.map((model) => new Network(model, model.weights, model.film?.weights));
   const app = new App(networks);
   // For the console, and for tests.
   globalThis.under20k = { app, networks, segments, greyOf, digitImage };
