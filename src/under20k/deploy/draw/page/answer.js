@@ -93,10 +93,10 @@ function readLines(digits, results) {
 /** Return what the network says of a digit, as a sentence. */
 function certaintyOf({ value, probabilities, believed }, index) {
   const which = index === null ? "" : `Digit ${index + 1}: `;
-  const share = likelihood(probabilities[value]);
-  if (!believed) return `${which}not believed; at most a ${value} (${share})`;
+  const share = (klass) => `${klass} (${likelihood(probabilities[klass])})`;
+  if (!believed) return `${which}not believed to be a digit; at most ${share(value)}`;
   const second = probabilities.indexOf(Math.max(...probabilities.filter((_, klass) => klass !== value)));
-  return `${which}${value} with ${share}, then ${second} with ${likelihood(probabilities[second])}`;
+  return `${which}${share(value)}, then ${share(second)}`;
 }
 
 /** Return the caption of the image: what it is, or the legend of the evidence. */

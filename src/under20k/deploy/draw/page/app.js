@@ -133,7 +133,7 @@ class App {
     const digit = digits[state.selected];
     this.run(digit);
     paintPaper(byId("drawing"), drawing, digits, state.selected, this.pen.visible ? this.pen : null);
-    this.showDetail(digit, results);
+    this.showDetail(digit, results, busy);
     this.film.render(this.network, state.epoch);
     this.compare(busy ? started : Infinity, results);
     this.announceLater(digits.length ? readLines(digits, results).join(", ") : "");
@@ -159,12 +159,12 @@ class App {
     if (distances.length) this.state.selected = distances.indexOf(Math.min(...distances));
   }
 
-  showDetail(digit, results) {
+  showDetail(digit, results, busy) {
     const { state, network, digits } = this;
     const klass = digit ? (state.pointed ?? state.pinned) : null;
     const { place } = state;
     const field = digit && place ? network.fieldOf(place.stage.shown, place.row, place.column) : null;
-    const values = this.evidenceFor(digit, klass);
+    const values = this.evidenceFor(digit, klass, busy);
     this.answer.render({ digits, results, selected: state.selected, klass, evidence: values, field });
     const patch = field && network.patch(place.stage.shown, place.channel, place.row, place.column);
     const stages = this.maps.rows.map(({ stage }) => stage);
@@ -175,11 +175,15 @@ class App {
     this.maps.render(this.values, digit ? place : null, sources);
   }
 
-  /** Return the evidence of the pixels for a class; the same is not computed twice. */
-  evidenceFor(digit, klass) {
+  /** Return the evidence of the pixels for a class; the same is not computed twice, and none while the pen moves. */
+  evidenceFor(digit, klass, busy) {
     if (klass === null) return null;
     const key = [this.state.network, this.state.epoch, klass].join();
     if (this.evidence.key !== key || this.evidence.image !== digit.image) {
+      if (busy) {
+        this.refresh();
+        return null;
+      }
       this.evidence = { key, image: digit.image, values: evidence(this.network, digit.image, klass) };
     }
     return this.evidence.values;
@@ -217,7 +221,7 @@ async function start() {
   const networks = models.map((model) => new Network(model, model.weights, model.film?.weights));
   const app = new App(networks);
   // For the console, and for tests.
-  globalThis.under20k = { app, networks, segments, greyOf, digitImage };
+  globalThis.under20k = { app, networks, segments, drawnSegments, greyOf, digitImage };
   app.example();
 }
 

@@ -25,7 +25,7 @@ class Comparison {
   render(index, reading, result) {
     const { reading: text, certain } = this.cards[index];
     setText(text, reading ?? "–");
-    setText(certain, result ? `${result.value} with ${likelihood(result.probabilities[result.value])}` : "");
+    setText(certain, result ? `${result.value} (${likelihood(result.probabilities[result.value])})` : "");
   }
 
   check(index) {

@@ -3,7 +3,7 @@
 
 const HEIGHT = 0.75;
 const PENS = { thin: 0.012, medium: 0.026, thick: 0.05 };
-const PLANE_WIDTH = 480; // pixels across the plane on which strokes are read
+const PLANE_WIDTH = 400; // pixels across the plane on which strokes are read
 
 class Drawing {
   /** Call `changed` whenever what is on the paper changes. */

@@ -142,13 +142,15 @@ function paintClass(context, klass, x, y) {
   context.fillText(klass, x, y - 5);
 }
 
-/** Return how a layer's maps lie in its canvas: rows of equal length, as large as fits, whole numbers of pixels. */
+/** Return how a layer's maps lie in its canvas: rows of equal length, as large as fits, in whole pixels of the screen. */
 function layoutOf({ canvas, channels, height, width, stage }) {
   const total = canvas.clientWidth || 300;
   const wanted = (total > 560 ? 84 : 56) * (width >= 20 ? 1 : 0.72);
   const most = Math.max(1, Math.floor((total + GAP) / (wanted + GAP)));
   const columns = Math.ceil(channels / Math.ceil(channels / most));
-  const size = Math.max(1, Math.min(Math.floor(((total + GAP) / columns - GAP) / width), Math.round((1.4 * wanted) / width), 36));
+  const room = Math.min((total + GAP) / columns - GAP, 1.4 * wanted, 36 * width);
+  const ratio = window.devicePixelRatio || 1;
+  const size = Math.max(1, Math.floor((room * ratio) / width)) / ratio;
   const cell = size * width;
   const label = stage.last ? LABEL : 0;
   const down = size * height + GAP + label;
