@@ -16,6 +16,7 @@ pytest_plugins = [
     "tests.support.browser",
     "tests.support.cpu_time",
     "tests.support.downloads",
+    "tests.support.drawing_page",
     "tests.support.pages",
     "tests.support.warm_sandbox",
 ]
