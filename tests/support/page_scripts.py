@@ -8,7 +8,6 @@ import numpy as np
 
 import under20k
 from under20k.deploy.model import Model
-from under20k.recipe.architecture import Architecture
 
 PAGE = Path(under20k.__file__).parent / "deploy" / "draw" / "page"
 SCRIPTS = (
@@ -62,42 +61,4 @@ def add_model(page: Any, model: Model) -> None:
     """Make a trained model a network of the page, under its name."""
     architecture = model.recipe.architecture
     tensors = {name: model.weights[name] for name in architecture.tensors()}
-    add_network(page, model.name, graph_of(architecture), tensors)
-
-
-def graph_of(architecture: Architecture) -> list[dict[str, Any]]:
-    """Return the nodes of an architecture, in order of computation."""
-    nodes: list[dict[str, Any]] = []
-
-    def node(name: str, op: str, **fields: Any) -> None:
-        before = nodes[-1]["name"] if nodes else "image"
-        nodes.append({"name": name, "op": op, "inputs": [before], **fields})
-
-    def conv(name: str, channels: int, kernel: int, padding: int, weight: str, bias: bool) -> None:
-        sides = {"kernel": [kernel] * 2, "stride": [1, 1], "padding": [padding] * 2, "dilation": [1, 1]}
-        tensors = {"weight": weight, "bias": f"{name}.bias" if bias else None}
-        node(name, "conv", channels=channels, groups=1, **sides, **tensors)
-
-    for index, block in enumerate(architecture.blocks):
-        name = f"blocks.{index}"
-        weight = architecture.kernel_name(index)
-        conv(f"{name}.conv", block.channels, block.kernel, block.padding, weight, block.bias)
-        if block.batch_norm:
-            parts = ("weight", "bias", "running_mean", "running_var")
-            tensors = {part: f"{name}.batch_norm.{part}" for part in parts}
-            node(f"{name}.batch_norm", "batch_norm", momentum=0.1, eps=1e-5, **tensors)
-        node(f"{name}.relu", "activation", function="relu")
-        if block.pool:
-            sides = {"kernel": [2, 2], "stride": [2, 2], "padding": [0, 0]}
-            node(f"{name}.pool", "pool", kind="max", ceil=False, count_padding=True, **sides)
-        if block.dropout:
-            node(f"{name}.dropout", "dropout", probability=block.dropout, channels=False)
-    head = architecture.head
-    if head.pool_first:
-        node("head.pool", "adaptive_pool", kind="average", size=[1, 1])
-    conv("head.conv", 10, head.kernel, head.padding, "head.conv.weight", head.bias)
-    if not head.pool_first:
-        node("head.pool", "adaptive_pool", kind="average", size=[1, 1])
-    node("head.flatten", "reshape", shape=[10])
-    node("head.log_softmax", "log_softmax")
-    return nodes
+    add_network(page, model.name, architecture.graph.to_list(), tensors)

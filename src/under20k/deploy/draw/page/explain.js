@@ -68,12 +68,14 @@ const GRADIENTS = {
   },
 
   activation(node, [input], output, tensor, gradient, [result]) {
-    if (node.function === "relu") {
-      for (let i = 0; i < result.length; i++) if (input.values[i] > 0) result[i] += gradient[i];
-      return;
+    const area = sizeOf(input.shape) / input.shape[0];
+    for (let channel = 0; channel < input.shape[0]; channel++) {
+      const apply = activationOf(node, tensor, channel);
+      for (let i = channel * area; i < (channel + 1) * area; i++) {
+        const x = input.values[i];
+        result[i] += ((apply(x + 1e-6) - apply(x - 1e-6)) / 2e-6) * gradient[i];
+      }
     }
-    const slopes = slopesOf(node, input, tensor);
-    for (let i = 0; i < result.length; i++) result[i] += slopes[i] * gradient[i];
   },
 
   pool(node, [input], output, tensor, gradient, [result]) {
@@ -131,17 +133,6 @@ const GRADIENTS = {
   },
 };
 
-/** Return the slope of an activation at each input, by central differences. */
-function slopesOf(node, input, tensor) {
-  const near = (distance) => ({ shape: input.shape, values: input.values.map((value) => value + distance) });
-  const [low, high] = [-1, 1].map((side) => {
-    const output = { values: new Float32Array(input.values.length) };
-    OPERATIONS.activation(node, [near(side * 2 ** -8)], output, tensor);
-    return output.values;
-  });
-  return high.map((value, index) => (value - low[index]) * 2 ** 7);
-}
-
 /** Return the index of the highest value in a window of the map that begins at an offset. */
 function highest({ values, shape }, offset, { top, left, bottom, right }) {
   let best = offset + top * shape[2] + left;
@@ -159,29 +150,43 @@ function spread(result, width, offset, { top, left, bottom, right }, value) {
   for (let y = top; y < bottom; y++) for (let x = left; x < right; x++) result[offset + y * width + x] += value;
 }
 
-/** Add to the gradient of a convolution's input, given that of its output. */
+/** Add to the gradient of a convolution's input, given that of its output: a convolution the other way round. */
 function convolveBack(node, input, output, weight, gradient, result) {
-  const [channels, rows, columns] = output;
-  const [amount, height, width] = [input[0] / node.groups, input[1], input[2]];
-  const [high, wide] = node.kernel;
-  for (let channel = 0; channel < channels; channel++) {
-    const first = Math.floor(channel / (channels / node.groups)) * amount;
-    for (let source = 0; source < amount; source++) {
-      for (let tap = 0; tap < high * wide; tap++) {
-        const factor = weight[(channel * amount + source) * high * wide + tap];
-        const down = Math.floor(tap / wide) * node.dilation[0] - node.padding[0];
-        const across = (tap % wide) * node.dilation[1] - node.padding[1];
-        for (let y = 0; y < rows; y++) {
-          const row = y * node.stride[0] + down;
-          if (row < 0 || row >= height) continue;
-          const from = ((first + source) * height + row) * width;
-          const at = (channel * rows + y) * columns;
-          for (let x = 0; x < columns; x++) {
-            const column = x * node.stride[1] + across;
-            if (column >= 0 && column < width) result[from + column] += factor * gradient[at + x];
-          }
-        }
-      }
+  const { kernel, dilation, groups } = node;
+  const back = { channels: input[0], kernel, dilation, groups, stride: [1, 1], padding: [0, 0] };
+  const part = { values: new Float32Array(result.length), shape: input };
+  convolve(back, spreadOut(node, input, output, gradient), part, turnedKernels(node, input, weight), null);
+  for (let i = 0; i < result.length; i++) result[i] += part.values[i];
+}
+
+/** Return a gradient (O, rows, columns) with the strides' zeros between and the kernel's zeros around. */
+function spreadOut(node, input, [channels, rows, columns], gradient) {
+  const around = [0, 1].map((axis) => node.dilation[axis] * (node.kernel[axis] - 1));
+  const [height, width] = [input[1] + around[0], input[2] + around[1]];
+  const values = new Float32Array(channels * height * width);
+  const places = (amount, axis, length) =>
+    Array.from({ length: amount }, (_, at) => at * node.stride[axis] - node.padding[axis] + around[axis]).map((at) => (at < length ? at : -1));
+  const [down, across] = [places(rows, 0, height), places(columns, 1, width)];
+  for (let channel = 0, i = 0; channel < channels; channel++) {
+    for (const row of down) {
+      const start = (channel * height + row) * width;
+      for (let x = 0; x < columns; x++, i++) if (row >= 0 && across[x] >= 0) values[start + across[x]] = gradient[i];
     }
   }
+  return { values, shape: [channels, height, width] };
+}
+
+/** Return kernels (O, I / groups, h, w) as (I, O / groups, h, w), upside down and back to front. */
+function turnedKernels({ channels, groups, kernel }, input, weight) {
+  const area = kernel[0] * kernel[1];
+  const [inputs, outputs] = [input[0] / groups, channels / groups];
+  const result = new Float32Array(weight.length);
+  for (let to = 0, at = 0; to < input[0]; to++) {
+    const first = Math.floor(to / inputs) * outputs;
+    for (let from = first; from < first + outputs; from++) {
+      const own = (from * inputs + (to % inputs)) * area;
+      for (let tap = area - 1; tap >= 0; tap--) result[at++] = weight[own + tap];
+    }
+  }
+  return result;
 }

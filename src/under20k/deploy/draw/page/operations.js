@@ -14,6 +14,13 @@ const ACTIVATIONS = {
   tanh: () => Math.tanh,
   elu: (slope) => (x) => (x > 0 ? x : slope * Math.expm1(x)),
 };
+ACTIVATIONS.prelu = ACTIVATIONS.leaky_relu;
+
+/** Return the function that an activation node applies to the values of a channel. */
+function activationOf(node, tensor, channel) {
+  const slopes = node.weight ? tensor(node.weight) : [node.slope];
+  return ACTIVATIONS[node.function](slopes[slopes.length === 1 ? 0 : channel]);
+}
 
 /** Return the error function, to 1.5e-7 (Abramowitz and Stegun, 7.1.26). */
 function erf(x) {
@@ -47,9 +54,11 @@ const OPERATIONS = {
   },
 
   activation(node, [input], output, tensor) {
-    if (node.function === "prelu") return prelu(input, output, tensor(node.weight));
-    const apply = ACTIVATIONS[node.function](node.slope);
-    for (let i = 0; i < input.values.length; i++) output.values[i] = apply(input.values[i]);
+    const area = sizeOf(input.shape) / input.shape[0];
+    for (let channel = 0; channel < input.shape[0]; channel++) {
+      const apply = activationOf(node, tensor, channel);
+      for (let i = channel * area; i < (channel + 1) * area; i++) output.values[i] = apply(input.values[i]);
+    }
   },
 
   pool(node, [input], output) {
@@ -117,14 +126,6 @@ function normalisation(node, tensor, channel) {
   const scale =
     (node.weight ? tensor(node.weight)[channel] : 1) / Math.sqrt(tensor(node.running_var)[channel] + node.eps);
   return { scale, shift: (node.bias ? tensor(node.bias)[channel] : 0) - tensor(node.running_mean)[channel] * scale };
-}
-
-function prelu(input, output, weight) {
-  const area = input.values.length / input.shape[0];
-  for (let i = 0; i < input.values.length; i++) {
-    const slope = weight.length === 1 ? weight[0] : weight[Math.floor(i / area)];
-    output.values[i] = input.values[i] > 0 ? input.values[i] : slope * input.values[i];
-  }
 }
 
 /** Combine inputs element by element; a channel of one number counts for all of a map. */

@@ -1,0 +1,219 @@
+"""The networks in the page: the engine's logits, what is counted, and what explains them."""
+
+import numpy as np
+import pytest
+
+from tests.support.page_scripts import add_model, array_of, text_of
+from under20k import load_mnist
+from under20k.deploy.model import load
+
+MODELS = ("minimal", "regularized-plus", "shared-weights", "robust")
+IMAGES = 200
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Validation images, uint8 (200, 28, 28)."""
+    return load_mnist().validation.images[:IMAGES]
+
+
+@pytest.fixture(scope="module")
+def models(page):
+    """Pretrained models, which are networks of the page, by name."""
+    loaded = {name: load(name) for name in MODELS}
+    for model in loaded.values():
+        add_model(page, model)
+    return loaded
+
+
+LOGITS = """([name, images, quick]) => {
+  const network = networks[name], all = bytesOf(images), logits = [];
+  for (let i = 0; i < all.length; i += 784) {
+    const image = all.subarray(i, i + 784);
+    logits.push(...(quick ? network.runQuick(image) : network.run(image).logits));
+  }
+  return textOf(Float32Array.from(logits));
+}"""
+
+
+@pytest.mark.parametrize("quick", [False, True], ids=["run", "runQuick"])
+@pytest.mark.parametrize("name", MODELS)
+def test_logits_are_those_of_the_engine(page, models, images, name, quick):
+    logits = array_of(page.evaluate(LOGITS, [name, text_of(images, "u1"), quick])).reshape(-1, 10)
+    np.testing.assert_allclose(logits, models[name].logits(images), atol=1e-4, rtol=0)
+
+
+def test_probabilities_are_calibrated_by_the_temperature(page, models, images):
+    run = "([name, image]) => textOf(networks[name].run(bytesOf(image)).probabilities)"
+    for name, model in models.items():
+        found = array_of(page.evaluate(run, [name, text_of(images[0], "u1")]))
+        np.testing.assert_allclose(found, model.probabilities(images[:1])[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_layers_are_counted_as_in_the_recipe(page, models, name):
+    layers = {layer["name"]: layer for layer in page.evaluate("(name) => networks[name].layers", name)}
+    expected = list(models[name].recipe.architecture.layers())
+    assert [key for key in layers if key != "head.flatten"] == [layer.name for layer in expected]
+    for layer in expected:
+        found = layers[layer.name]
+        assert (tuple(found["shape"]), found["parameters"], found["macs"]) == (
+            *(layer.shape, layer.parameters, layer.macs),
+        )
+        assert found["field"] == found["fieldAcross"]
+        assert (found["field"]["side"], found["field"]["jump"]) == (layer.receptive_field, layer.jump)
+    assert sum(layer["parameters"] for layer in layers.values()) == models[name].recipe.architecture.parameters
+
+
+DEPENDENCE = """([name, node, channel, y, x, seed]) => {
+  const network = networks[name];
+  let state = seed;
+  const random = () => (state = (state * 48271) % 2147483647) / 2147483647;
+  const image = Uint8Array.from({ length: 784 }, () => 256 * random());
+  network.run(image);
+  const { values, shape } = network.plan.values[node];
+  const at = (channel * shape[1] + y) * shape[2] + x;
+  const before = values[at];
+  const touched = [];
+  for (let i = 0; i < 784; i++) {
+    const other = image.slice();
+    for (const level of [0, 255]) {
+      other[i] = level;
+      network.run(other);
+      if (values[at] !== before) touched.push([Math.floor(i / 28), i % 28]);
+    }
+  }
+  return [touched, network.fieldOf(node, y, x)];
+}"""
+
+
+@pytest.mark.parametrize(
+    ("name", "node", "y", "x"),
+    [
+        ("minimal", "blocks.0.relu", 0, 27),
+        ("minimal", "blocks.1.pool", 5, 2),
+        ("minimal", "blocks.3.pool", 6, 0),
+        ("minimal", "blocks.4.conv", 2, 4),
+        ("shared-weights", "blocks.3.batch_norm", 7, 7),
+    ],
+)
+def test_a_field_holds_every_pixel_that_matters_and_no_row_or_column_more(page, models, name, node, y, x):
+    touched = np.zeros((28, 28), bool)
+    for channel in range(3):
+        found, field = page.evaluate(DEPENDENCE, [name, node, channel, y, x, 11 + channel])
+        for row, column in found:
+            touched[row, column] = True
+    rows, columns = np.flatnonzero(touched.any(1)), np.flatnonzero(touched.any(0))
+    assert field == {
+        "top": rows[0],
+        "bottom": rows[-1] + 1,
+        "left": columns[0],
+        "right": columns[-1] + 1,
+    }
+
+
+PATCHES = """([name, image, seed]) => {
+  const network = networks[name];
+  network.run(bytesOf(image));
+  const found = [];
+  let state = seed;
+  const random = (below) => (state = (state * 48271) % 2147483647) % below;
+  for (const layer of network.layers) {
+    const shape = layer.shape.length === 3 ? layer.shape : [layer.shape[0], 1, 1];
+    for (let k = 0; k < 12; k++) {
+      const [channel, y, x] = shape.map((side) => random(side));
+      const patch = network.patch(layer.name, channel, y, x);
+      const sum = patch.terms.reduce(
+        (total, { values, weights }) => total + values.reduce((part, v, i) => part + v * weights[i], 0), patch.bias);
+      const before = patch.scale * patch.sum + patch.shift;
+      const value = patch.function === "relu" ? Math.max(0, before) : before;
+      const { values, shape: real } = network.plan.values[layer.name];
+      const index = real.length === 3 ? (channel * real[1] + y) * real[2] + x : channel;
+      const inside = patch.terms.every(({ input, channel, top, left, height, width, values: part, dilation }) => {
+        const source = network.plan.values[input];
+        if (source.shape.length === 1) return true;
+        return part.every((v, i) => {
+          const row = top + Math.floor(i / width), column = left + (i % width);
+          const out = row < 0 || column < 0 || row >= source.shape[1] || column >= source.shape[2];
+          return v === (out ? 0 : source.values[(channel * source.shape[1] + row) * source.shape[2] + column]);
+        });
+      });
+      found.push([layer.op, sum, patch.sum, value, patch.value, values[index], inside]);
+    }
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_number_is_the_sum_of_its_patch(page, models, images, name):
+    found = page.evaluate(PATCHES, [name, text_of(images[3], "u1"), 5])
+    for operation, sum_, own, computed, value, shown, inside in found:
+        if operation == "log_softmax":
+            continue
+        assert inside
+        assert sum_ == pytest.approx(own, abs=1e-5)
+        assert value == shown
+        assert computed == pytest.approx(shown, abs=1e-4)
+
+
+EVIDENCE = """([name, image, klass]) => {
+  const network = networks[name], pixels = bytesOf(image);
+  network.run(pixels);
+  const found = evidence(network, pixels, klass);
+  const odds = (logits) => logits[klass] - logSumExp(Array.from(logits).filter((_, i) => i !== klass));
+  const { logits } = network.run(pixels);
+  return [textOf(found), odds(logits), odds(network.run(new Uint8Array(784)).logits)];
+}"""
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_evidence_adds_up_to_the_log_odds(page, models, images, name):
+    for image, label in zip(images[:10], load_mnist().validation.labels[:10], strict=True):
+        found, odds, empty = page.evaluate(EVIDENCE, [name, text_of(image, "u1"), int(label)])
+        total = array_of(found).sum()
+        assert total == pytest.approx(odds - empty, abs=max(1.0, 0.15 * abs(odds - empty)))
+
+
+def without(image, evidence, sign):
+    """Return an image without the fifth of its ink that speaks most for a class, or against it."""
+    inked = np.flatnonzero(image.ravel() > 0)
+    order = inked[np.argsort(-sign * evidence[inked])]
+    changed = image.copy().ravel()
+    changed[order[: len(inked) // 5]] = 0
+    return changed
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_ink_that_speaks_for_a_class_carries_it(page, models, images, name):
+    labels = load_mnist().validation.labels
+    falls, rises = [], []
+    for image, label in zip(images[:30], labels[:30], strict=True):
+        found, odds, _ = page.evaluate(EVIDENCE, [name, text_of(image, "u1"), int(label)])
+        for changes, sign in ((falls, 1), (rises, -1)):
+            other = text_of(without(image, array_of(found), sign), "u1")
+            changes.append(page.evaluate(EVIDENCE, [name, other, int(label)])[1] - odds)
+    assert np.mean(np.array(falls) < 0) > 0.9
+    assert np.mean(falls) < np.mean(rises) - 3
+
+
+def test_epochs_of_a_film_have_weights_of_their_own(page, models, images):
+    image = text_of(images[0], "u1")
+    first, last = models["minimal"], load("minimal-plus")
+    names = first.recipe.architecture.tensors()
+    assert last.recipe.architecture == first.recipe.architecture
+    weights = [np.concatenate([each.weights[name].ravel() for name in names]) for each in (first, last)]
+    graph = first.recipe.architecture.graph.to_list()
+    tensors = [[name, list(shape)] for name, shape in names.items()]
+    make = """([graph, tensors, last, film, image]) => {
+      const description = { name: "film", graph, tensors, film: { epochs: [2, 5] } };
+      const network = new Network(description, floatsOf(last), film.map(floatsOf));
+      const runs = [[2], [5], []].map((epoch) => [
+        network.run(bytesOf(image), ...epoch).logits, network.runQuick(bytesOf(image), ...epoch)]);
+      return runs.flat().map(textOf);
+    }"""
+    texts = [text_of(each) for each in weights]
+    found = page.evaluate(make, [graph, tensors, texts[1], [texts[0], texts[1]], image])
+    expected = [each.logits(images[:1])[0] for each in (first, first, last, last, last, last)]
+    for own, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(array_of(own), other, atol=1e-4, rtol=0)
