@@ -114,6 +114,13 @@ class Maps {
     if (inspector.parentElement !== home) home.append(inspector);
   }
 
+  /** Return the middle of a map's pixel in its layer's canvas. */
+  middleOf(layer, channel, row, column) {
+    const layout = layoutOf(this.rows[layer]);
+    const [left, top] = cornerOf(layout, channel);
+    return [left + (column + 0.5) * layout.size, top + (row + 0.5) * layout.size];
+  }
+
   paint(row, layout, values, boxes) {
     const { canvas, channels, height, width } = row;
     const context = crisp(canvas, layout.total, layout.height);
