@@ -1,4 +1,4 @@
-"""README's picture shows what is read."""
+"""The picture in docs/reading.md shows what is read."""
 
 from tools.reading_picture import PICTURE, read_page
 

@@ -18,7 +18,7 @@ from under20k.deploy.draw.models import embedded
 
 DOCS = Path(__file__).parent.parent / "docs"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-COLOURS = 64
+COLOURS = 128
 """Of a PNG's palette, which keeps it small."""
 
 
@@ -38,9 +38,9 @@ def point_at_a_class(page: Any) -> None:
 
 def rewind(page: Any) -> None:
     """Show the film's first epoch, with the first layers below it."""
+    _scroll_to_layers(page)
     page.locator("#epoch").focus()
     page.keyboard.press("Home")
-    page.locator("#networks-heading").evaluate("(heading) => scrollTo(0, heading.getBoundingClientRect().top - 12)")
 
 
 @dataclass(frozen=True)
@@ -63,9 +63,13 @@ SCENES = (
 )
 
 
-def _hold(page: Any, layer: int, channel: int, row: int, column: int) -> None:
+def _scroll_to_layers(page: Any) -> None:
     page.locator("#layers-heading").evaluate("(heading) => scrollTo(0, heading.getBoundingClientRect().top - 12)")
     page.wait_for_timeout(300)
+
+
+def _hold(page: Any, layer: int, channel: int, row: int, column: int) -> None:
+    _scroll_to_layers(page)
     x, y = page.evaluate("(pixel) => under20k.app.maps.middleOf(...pixel)", [layer, channel, row, column])
     page.locator("#maps canvas").nth(layer).click(position={"x": x, "y": y})
 

@@ -1,4 +1,4 @@
-"""Draw README's picture of a page that is read: `python -m tools.reading_picture`.
+"""Draw the picture of a page that is read, in docs/reading.md: `python -m tools.reading_picture`.
 
 The page is drawn digits (under20k.recipe.drawn) on the benchmark's paper, since MNIST's images are not
 included in the repository. The drawing is the one of ``under20k predict --show``.

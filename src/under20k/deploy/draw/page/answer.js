@@ -121,7 +121,7 @@ function paintSeen(canvas, image, evidence, field) {
     const grey = evidence ? 14 + level * 0.3 : level;
     const speaks = evidence ? evidence[at] / most : 0;
     const colour = speaks < 0 ? [255, 150, 40] : [70, 165, 255];
-    const strength = Math.min(1, Math.abs(speaks) ** 0.7);
+    const strength = Math.min(1, Math.abs(speaks) ** 0.55);
     for (let part = 0; part < 3; part++) pixels.data[4 * at + part] = grey + (colour[part] - grey) * strength;
     pixels.data[4 * at + 3] = 255;
   }

@@ -134,7 +134,7 @@ class App {
     this.run(digit);
     paintPaper(byId("drawing"), drawing, digits, state.selected, this.pen.visible ? this.pen : null);
     this.showDetail(digit, results, busy);
-    this.film.render(this.network, state.epoch);
+    this.film.render(this.network, state.epoch, digits.length ? readLines(digits, results).join(" ") : "");
     this.compare(busy ? started : Infinity, results);
     this.announceLater(digits.length ? readLines(digits, results).join(", ") : "");
   }
@@ -162,10 +162,11 @@ class App {
   showDetail(digit, results, busy) {
     const { state, network, digits } = this;
     const klass = digit ? (state.pointed ?? state.pinned) : null;
+    if (digit) state.place ??= this.suggested();
     const { place } = state;
     const field = digit && place ? network.fieldOf(place.stage.shown, place.row, place.column) : null;
     const values = this.evidenceFor(digit, klass, busy);
-    this.answer.render({ digits, results, selected: state.selected, klass, evidence: values, field });
+    this.answer.render({ digits, results, selected: state.selected, klass, evidence: values, field: place?.suggested ? null : field });
     const patch = field && network.patch(place.stage.shown, place.channel, place.row, place.column);
     const stages = this.maps.rows.map(({ stage }) => stage);
     this.inspector.render(patch ? { place, patch, image: digit.image, field, stages, held: state.held } : null);
@@ -173,6 +174,15 @@ class App {
     this.maps.carry(byId("inspector"), place);
     const sources = (patch?.terms ?? []).filter(({ height, width }) => height * width <= MOST_CELLS).map(boxOfTerm);
     this.maps.render(this.values, digit ? place : null, sources);
+  }
+
+  /** Return a pixel to begin with: the brightest of the first layer. */
+  suggested() {
+    const { stage, height, width } = this.maps.rows[0];
+    const { values } = this.values[stage.shown];
+    const at = values.indexOf(values.reduce((most, value) => Math.max(most, value), -Infinity));
+    const channel = Math.floor(at / (height * width));
+    return { stage, channel, row: Math.floor(at / width) % height, column: at % width, suggested: true };
   }
 
   /** Return the evidence of the pixels for a class; the same is not computed twice, and none while the pen moves. */

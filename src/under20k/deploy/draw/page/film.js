@@ -59,12 +59,12 @@ class Film {
     setText(byId("play"), "Play");
   }
 
-  /** Say which epoch is shown; undefined is the end of the training. */
-  render(network, epoch) {
+  /** Say which epoch is shown, and what the network reads then; undefined is the end of the training. */
+  render(network, epoch, reading) {
     if (!network.description.film) return;
     const index = epoch === undefined ? this.epochs.length - 1 : this.epochs.indexOf(epoch);
-    const text = `Epoch ${this.epochs[index]} of ${this.epochs.at(-1)}: ${percent(this.accuracies[index], 2)} of the validation images`;
-    setText(byId("epoch-text"), text);
+    const text = `Epoch ${this.epochs[index]} of ${this.epochs.at(-1)}: ${percent(this.accuracies[index], 2)} right`;
+    setText(byId("epoch-text"), reading ? `${text}, reads ${reading}` : text);
     byId("epoch").setAttribute("aria-valuetext", text);
   }
 }

@@ -73,7 +73,7 @@ class Inspector {
     this.less.hidden = this.more.hidden = this.columns.hidden = !several;
     const term = patch.terms[this.index];
     const pool = isPool(place.stage);
-    const source = term.input === IMAGE ? "the image" : `map ${term.channel + 1} of layer ${stageOf(stages, term.input)}`;
+    const source = term.input === IMAGE ? "the image (black −0.42, white 2.82)" : `map ${term.channel + 1} of layer ${stageOf(stages, term.input)}`;
     const counts = several && this.channel === null ? ", which counts most" : "";
     setText(this.term, pool ? `The patch of ${source}` : `The patch of ${source}${counts}`);
     this.renderTables(term, parts[this.index], pool, place.stage);
