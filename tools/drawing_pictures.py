@@ -18,7 +18,7 @@ from under20k.deploy.draw.models import embedded
 
 DOCS = Path(__file__).parent.parent / "docs"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-COLOURS = 128
+COLOURS = 64
 """Of a PNG's palette, which keeps it small."""
 
 
@@ -64,14 +64,16 @@ SCENES = (
 
 
 def _scroll_to_layers(page: Any) -> None:
-    page.locator("#layers-heading").evaluate("(heading) => scrollTo(0, heading.getBoundingClientRect().top - 12)")
+    page.locator("#layers-heading").evaluate(
+        "(heading) => scrollTo(0, heading.getBoundingClientRect().top - 12)"
+    )
     page.wait_for_timeout(300)
 
 
 def _hold(page: Any, layer: int, channel: int, row: int, column: int) -> None:
     _scroll_to_layers(page)
     x, y = page.evaluate("(pixel) => under20k.app.maps.middleOf(...pixel)", [layer, channel, row, column])
-    page.locator("#maps canvas").nth(layer).click(position={"x": x, "y": y})
+    page.locator("#maps > li > canvas").nth(layer).click(position={"x": x, "y": y})
 
 
 def picture_path(scene: Scene) -> Path:
@@ -94,7 +96,9 @@ def take_pictures(browser: Any, path: Path, folder: Path) -> None:
         scene.prepare(page)
         page.wait_for_timeout(300)  # the frames that follow
         with Image.open(io.BytesIO(page.screenshot())) as picture:
-            small = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+            small = picture.convert("RGB").quantize(
+                COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
+            )
         small.save(folder / picture_path(scene).name, optimize=True)
         context.close()
 

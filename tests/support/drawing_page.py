@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,9 @@ import numpy as np
 import pytest
 
 from under20k.deploy.draw.bundle import html
-from under20k.deploy.draw.models import Film, embedded
+from under20k.deploy.draw.models import embedded
 from under20k.recipe.drawn.forms import FORMS
 from under20k.recipe.drawn.path import draw_pieces
-from under20k.recipe.weights import initial_weights
 
 DESKTOP, PROJECTOR, PHONE = (1280, 800), (1920, 1080), (360, 740)
 PAPER = 0.75

@@ -117,7 +117,9 @@ def test_a_finger_draws_and_scrolls_nothing(paper):
     touch = desk.page.context.new_cdp_session(desk.page)
 
     def send(kind: str, *points: tuple[float, float]) -> None:
-        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]})
+        touch.send(
+            "Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y} for x, y in points]}
+        )
 
     for stroke in strokes_of(2):
         points = [desk.at(0.35 + x * 0.45, 0.15 + y * 0.45) for x, y in stroke]
@@ -257,4 +259,6 @@ def test_a_frame_reads_the_drawing_once(paper: Opener, slower: int, record_prope
     assert frames[:, 1].sum() > 3
     times_ms = frames[frames[:, 1] > 0, 0]
     for name, fraction in (("median", 0.5), ("slowest of ten", 0.9)):
-        record_property(f"frame time, {name}, {slower}× slower (ms)", round(float(np.quantile(times_ms, fraction)), 1))
+        record_property(
+            f"frame time, {name}, {slower}× slower (ms)", round(float(np.quantile(times_ms, fraction)), 1)
+        )

@@ -21,12 +21,12 @@ def numbers_in(text: str) -> list[float]:
 
 def point_at(desk: Paper, layer: int, channel: int, row: int, column: int) -> None:
     """Point at a pixel of a feature map with the mouse; all count from 0."""
-    desk.page.locator("#maps canvas").nth(layer).scroll_into_view_if_needed()
+    desk.page.locator("#maps > li > canvas").nth(layer).scroll_into_view_if_needed()
     desk.settled()
     x, y = desk.page.evaluate(
         "([layer, ...pixel]) => under20k.app.maps.middleOf(layer, ...pixel)", [layer, channel, row, column]
     )
-    box = desk.page.locator("#maps canvas").nth(layer).bounding_box()
+    box = desk.page.locator("#maps > li > canvas").nth(layer).bounding_box()
     desk.page.mouse.move(box["x"] + x, box["y"] + y)
     desk.settled()
 
@@ -41,7 +41,9 @@ def test_every_layer_has_its_name_shape_parameters_and_field(paper):
     expect(first).to_contain_text("each pixel sees 3×3")
     expect(last.get_by_role("heading")).to_contain_text("the ten scores")
     counts = re.findall(r"([\d,]+) parameters", " ".join(layers.all_inner_texts()))
-    assert sum(int(each.replace(",", "")) for each in counts) == load("minimal").recipe.architecture.parameters
+    assert (
+        sum(int(each.replace(",", "")) for each in counts) == load("minimal").recipe.architecture.parameters
+    )
 
 
 @pytest.mark.parametrize(("layer", "channel", "row", "column"), [(0, 3, 14, 12), (1, 5, 9, 11), (6, 2, 2, 2)])
@@ -119,7 +121,7 @@ def test_a_click_holds_a_number_while_one_draws(paper):
 
 def test_on_a_phone_the_sum_stands_below_its_layer(paper):
     desk = paper(PHONE, has_touch=True, is_mobile=True)
-    canvas = desk.page.locator("#maps canvas").nth(1)
+    canvas = desk.page.locator("#maps > li > canvas").nth(1)
     canvas.scroll_into_view_if_needed()
     canvas.tap(position={"x": 20, "y": 30})
     expect(desk.page.locator("#maps > li").nth(1).locator("#inspector")).to_be_visible()
@@ -130,7 +132,7 @@ def seen(desk: Paper) -> np.ndarray:
     """Return the image that the network sees as it is on the screen, int (H, W, 3)."""
     desk.settled()
     with Image.open(io.BytesIO(desk.page.locator("#seen").screenshot())) as picture:
-        return np.asarray(picture.convert("RGB"), int)
+        return np.asarray(picture.convert("RGB"), int)[8:-8, 8:-8]  # without its round corners
 
 
 def test_pointing_at_a_class_shows_what_spoke_for_and_against_it(paper):
@@ -162,7 +164,9 @@ def test_networks_are_compared_on_the_same_drawing(paper):
         card = cards.nth(index)
         expect(card).to_contain_text(name)
         expect(card).to_contain_text(f"{model.recipe.architecture.parameters:,} parameters")
-        expect(card).to_contain_text(f"{100 * validation.mean:.2f} ± {100 * validation.sd:.2f}% right, {validation.n} seeds")
+        expect(card).to_contain_text(
+            f"{100 * validation.mean:.2f} ± {100 * validation.sd:.2f}% right, {validation.n} seeds"
+        )
         expect(card.locator(".reading")).to_have_text("427")
     desk.draw(0, 0.35, 0.15, 0.45)
     for card in cards.all():
@@ -232,7 +236,7 @@ def test_the_keyboard_alone_draws_and_explores(paper):
     expect(desk.page.locator("#announcement")).to_have_text("Read as 7")
     focus("#bars button")
     expect(desk.page.locator("#seen-caption")).to_contain_text("for 0")
-    focus("#maps canvas")
+    focus("#maps > li > canvas")
     expect(desk.page.locator("#inspector-heading")).to_have_text("Layer 1, map 1, row 15, column 15")
     keyboard.press("ArrowRight")
     keyboard.press("PageDown")

@@ -34,7 +34,11 @@ class App {
   listen() {
     const canvas = byId("drawing");
     const begun = () => this.begin();
-    this.pen = new KeyboardPen(canvas, this.drawing, begun, () => this.refresh());
+    this.pen = new KeyboardPen(canvas, this.drawing, {
+      begun,
+      lifted: () => (this.said = null),
+      changed: () => this.refresh(),
+    });
     drawWithPointer(canvas, this.drawing, begun);
     takePictures((bitmap) => this.showPicture(bitmap), (text) => setText(byId("message"), text));
     followTheme(() => this.refresh());

@@ -6,8 +6,8 @@ const DIRECTIONS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], A
 
 class KeyboardPen {
   /** Draw with keys while the canvas has the focus; call `changed` when the pen itself changes. */
-  constructor(canvas, drawing, begun, changed) {
-    Object.assign(this, { drawing, begun, changed, at: [0.5, HEIGHT / 2], down: false, visible: false });
+  constructor(canvas, drawing, { begun, lifted, changed }) {
+    Object.assign(this, { drawing, begun, lifted, changed, at: [0.5, HEIGHT / 2], down: false, visible: false });
     this.pressed = new Set();
     canvas.addEventListener("keydown", (event) => this.key(event));
     canvas.addEventListener("keyup", (event) => this.pressed.delete(event.key));
@@ -57,6 +57,7 @@ class KeyboardPen {
       this.drawing.begin(this.at);
     }
     announce(this.down ? "Pen down" : "Pen up");
+    if (!this.down) this.lifted();
     this.changed();
   }
 

@@ -111,7 +111,11 @@ class Maps {
     const beside = matchMedia("(min-width: 60.01rem)").matches;
     const row = !beside && place && this.rows.find(({ stage }) => stage === place.stage);
     const home = row ? row.item : document.querySelector(".stack");
-    if (inspector.parentElement !== home) home.append(inspector);
+    if (inspector.parentElement === home) return;
+    const before = row?.canvas.getBoundingClientRect().top;
+    home.append(inspector);
+    // What was tapped stays where it is, though the inspector may have left a layer above it.
+    if (row) scrollBy(0, row.canvas.getBoundingClientRect().top - before);
   }
 
   /** Return the middle of a map's pixel in its layer's canvas. */
