@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,12 @@ class Embedded:
 
 def embedded(names: Sequence[str | Path] = DEFAULT) -> list[Embedded]:
     """Return models by the names of pretrained ones or their folders. Raises UserError."""
-    return [Embedded(model, film_of(model)) for model in map(load, names)]
+    models = [load(name) for name in dict.fromkeys(names)]
+    short = Counter(model.short_name for model in models)
+    return [
+        Embedded(replace(model, name=model.name if short[model.short_name] > 1 else model.short_name), film)
+        for model, film in zip(models, map(film_of, models), strict=True)
+    ]
 
 
 def film_of(model: Model) -> Film | None:
@@ -51,7 +57,7 @@ def description(embedded: Embedded) -> dict[str, Any]:
     tensors = graph.tensors()
     weights = {name: model.weights[name] for name in tensors}
     return {
-        "name": model.short_name,
+        "name": model.name,
         "parameters": architecture.parameters,
         "macs": architecture.macs,
         "accuracy": validation and {"mean": validation.mean, "sd": validation.sd, "n": validation.n},
