@@ -1,4 +1,4 @@
-"""The weights of every epoch, kept while training: what they are, that resuming misses none, and old ones go."""
+"""The weights of every epoch, kept while training: what they are, and that resuming misses none."""
 
 import os
 import shutil
@@ -73,9 +73,10 @@ def test_a_kill_between_snapshot_and_checkpoint_loses_none(few, whole, tmp_path,
     def killed(*_):
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(Run, "save_epoch", killed)
-        train_run(broken, few, fresh(), snapshots=True)
+        with pytest.raises(KeyboardInterrupt):
+            train_run(broken, few, fresh(), snapshots=True)
     assert list(contents(broken)) == FILES[:1]
     assert broken.snapshots() == {}  # of no finished epoch
     train_run(Run.open(broken.path), few, fresh(), snapshots=True)
