@@ -42,13 +42,15 @@ def array_of(text: str, dtype: str = "<f4") -> Any:
     return np.frombuffer(base64.b64decode(text), dtype)
 
 
-def add_network(page: Any, name: str, graph: list[dict[str, Any]], tensors: dict[str, Any]) -> None:
+def add_network(
+    page: Any, name: str, graph: list[dict[str, Any]], tensors: dict[str, Any], temperature: float = 1
+) -> None:
     """Make a network of a graph and its weights, ``networks[name]`` in the page."""
     description = {
         "name": name,
         "graph": graph,
         "tensors": [[key, list(np.shape(value))] for key, value in tensors.items()],
-        "temperature": 1,
+        "temperature": temperature,
     }
     weights = [np.ravel(value) for value in tensors.values()] or [np.zeros(0)]
     page.evaluate(
@@ -61,4 +63,4 @@ def add_model(page: Any, model: Model) -> None:
     """Make a trained model a network of the page, under its name."""
     architecture = model.recipe.architecture
     tensors = {name: model.weights[name] for name in architecture.tensors()}
-    add_network(page, model.name, architecture.graph.to_list(), tensors)
+    add_network(page, model.name, architecture.graph.to_list(), tensors, model.temperature)

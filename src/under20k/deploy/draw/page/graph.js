@@ -118,6 +118,23 @@ function sourceBox(node, box, input, output) {
   return { top: Math.min(box.top, whole.bottom - 1), left: Math.min(box.left, whole.right - 1), bottom: Math.min(box.bottom, whole.bottom), right: Math.min(box.right, whole.right) };
 }
 
+/** Return the rows [from, to) of a node's output that depend on the rows of its inputs that changed. */
+function rowsAfter(node, inputs, { shape }) {
+  if (!isMap(shape)) return [0, 1];
+  const all = [0, shape[1]];
+  if (inputs.some((input) => !isMap(input.shape))) return all;
+  const from = Math.min(...inputs.map((input) => input.rows[0]));
+  const to = Math.max(...inputs.map((input) => input.rows[1]));
+  if (node.op === "conv" || node.op === "pool") {
+    const [stride, padding] = [node.stride[0], node.padding[0]];
+    const reach = (node.dilation ?? [1])[0] * (node.kernel[0] - 1);
+    const first = Math.max(0, Math.ceil((from + padding - reach) / stride));
+    return [first, Math.max(first, Math.min(shape[1], Math.floor((to - 1 + padding) / stride) + 1))];
+  }
+  const sameRows = node.op !== "reshape" && inputs.every((input) => input.shape[1] === shape[1]);
+  return sameRows ? [from, to] : all;
+}
+
 const FUNCTIONS = {
   relu: "ReLU",
   relu6: "ReLU6",

@@ -22,6 +22,7 @@ class Network {
     film.forEach((each, index) => this.tensors.set(this.epochs[index], namedTensors(description.tensors, each)));
     this.plan = new Plan(this.graph, this.layers);
     this.quick = new Map();
+    this.covered = new WeakMap();
     this.epoch = undefined;
   }
 
@@ -35,13 +36,29 @@ class Network {
 
   /** Compute only the logits, (10,). */
   runQuick(image, epoch) {
+    const { plan, tensors, name } = this.quickOf(epoch);
+    return Float32Array.from(plan.run(image, tensors)[name].values);
+  }
+
+  /** Return the logits without squares of an image's ink; computed once for each image (the same array). */
+  coveredOf(image, epoch) {
+    if (!this.covered.has(image)) this.covered.set(image, new Map());
+    const known = this.covered.get(image);
+    if (!known.has(epoch)) {
+      const { plan, tensors, name } = this.quickOf(epoch);
+      known.set(epoch, coverAll(plan, name, tensors, image));
+    }
+    return known.get(epoch);
+  }
+
+  /** Return what computes logits alone with the weights of an epoch. */
+  quickOf(epoch) {
     if (!this.quick.has(epoch)) {
       const { graph, tensors } = folded(this.graph, this.tensorsOf(epoch));
       const shapes = new Map(Array.from(tensors, ([name, values]) => [name, [values.length]]));
       this.quick.set(epoch, { plan: new Plan(graph, layersOf(graph, shapes)), tensors, name: logitsName(graph) });
     }
-    const { plan, tensors, name } = this.quick.get(epoch);
-    return Float32Array.from(plan.run(image, tensors)[name].values);
+    return this.quick.get(epoch);
   }
 
   /** Return the weights after an epoch of the film, or the last ones, by name. */
@@ -108,12 +125,39 @@ class Plan {
 
   /** Compute the values of all nodes, by name. */
   run(image, tensors) {
-    for (let i = 0; i < image.length; i++) this.image.values[i] = (image[i] / 255 - MEAN) / DEVIATION;
+    return this.runRows(image, [0, SIDE], tensors);
+  }
+
+  /** Compute what depends on rows [from, to) of the image. */
+  runRows(image, rows, tensors) {
+    for (let i = rows[0] * SIDE; i < rows[1] * SIDE; i++) this.image.values[i] = (image[i] / 255 - MEAN) / DEVIATION;
     const tensor = (name) => tensors.get(name);
+    this.image.rows = rows;
     for (const { node, inputs, output, scratch } of this.steps.values()) {
+      output.rows = rowsAfter(node, inputs, output);
       OPERATIONS[node.op](node, inputs, output, tensor, scratch);
     }
     return this.values;
+  }
+
+  /** Keep all values. */
+  keep() {
+    for (const each of Object.values(this.values)) each.kept = each.values.slice();
+  }
+
+  /** Take back what the last run changed of the values kept. */
+  restore() {
+    for (const { values, kept, shape, rows } of Object.values(this.values)) {
+      if (!isMap(shape)) {
+        values.set(kept);
+        continue;
+      }
+      const area = shape[1] * shape[2];
+      for (let start = 0; start < values.length; start += area) {
+        const [from, to] = rows.map((row) => start + row * shape[2]);
+        values.set(kept.subarray(from, to), from);
+      }
+    }
   }
 }
 

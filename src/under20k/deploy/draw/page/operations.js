@@ -1,5 +1,6 @@
 // The operations of a graph's nodes, at evaluation. Each takes the node, its inputs and its output, as
-// {values: Float32Array, shape}, and tensor(name), the weights; scratch(length) is memory for its own use.
+// {values: Float32Array, shape, rows}, and tensor(name), the weights; scratch(length) is memory for its own
+// use. At least the rows [from, to) of the output are computed anew.
 
 const ACTIVATIONS = {
   relu: () => (x) => (x > 0 ? x : 0),
@@ -57,14 +58,16 @@ const OPERATIONS = {
     const area = sizeOf(input.shape) / input.shape[0];
     for (let channel = 0; channel < input.shape[0]; channel++) {
       const apply = activationOf(node, tensor, channel);
-      for (let i = channel * area; i < (channel + 1) * area; i++) output.values[i] = apply(input.values[i]);
+      const [from, to] = isMap(output.shape) ? output.rows.map((row) => row * output.shape[2]) : [0, area];
+      for (let i = channel * area + from; i < channel * area + to; i++) output.values[i] = apply(input.values[i]);
     }
   },
 
   pool(node, [input], output) {
     const [channels, rows, columns] = output.shape;
     const area = input.shape[1] * input.shape[2];
-    for (let y = 0, at = 0; y < rows; y++) {
+    const [from, to] = output.rows;
+    for (let y = from, at = from * columns; y < to; y++) {
       for (let x = 0; x < columns; x++, at++) {
         const window = poolWindow(node, input.shape, y, x);
         for (let channel = 0; channel < channels; channel++) {
@@ -188,13 +191,13 @@ function convolve(node, input, output, weight, bias, scratch) {
   const area = padded.shape[1] * width;
   for (let channel = 0; channel < channels; channel++) {
     const target = output.values.subarray(channel * rows * columns, (channel + 1) * rows * columns);
-    target.fill(bias ? bias[channel] : 0);
+    target.fill(bias ? bias[channel] : 0, output.rows[0] * columns, output.rows[1] * columns);
     const group = Math.floor(channel / outputs);
     for (let source = 0; source < inputs; source++) {
       const from = (group * inputs + source) * area;
       const kernel = weight.subarray((channel * inputs + source) * taps, (channel * inputs + source + 1) * taps);
-      if (plain) addNine(target, padded.values, from, width, kernel, rows, columns);
-      else addTaps(target, padded.values, from, width, kernel, node, rows, columns);
+      if (plain) addNine(target, padded.values, from, width, kernel, output.rows, columns);
+      else addTaps(target, padded.values, from, width, kernel, node, output.rows, columns);
     }
   }
 }
@@ -214,10 +217,10 @@ function withPadding({ values, shape }, [down, across], scratch) {
   return { values: padded, shape: [channels, high, wide] };
 }
 
-/** Add a map, filtered by a 3×3 kernel, to a target (rows, columns). */
-function addNine(target, values, from, width, kernel, rows, columns) {
+/** Add a map, filtered by a 3×3 kernel, to rows [first, last) of a target. */
+function addNine(target, values, from, width, kernel, [first, last], columns) {
   const [a, b, c, d, e, f, g, h, i] = kernel;
-  for (let y = 0, at = 0; y < rows; y++) {
+  for (let y = first, at = first * columns; y < last; y++) {
     let up = from + y * width;
     let middle = up + width;
     let low = middle + width;
@@ -230,12 +233,12 @@ function addNine(target, values, from, width, kernel, rows, columns) {
   }
 }
 
-/** Add a map, filtered by any kernel, to a target (rows, columns). */
-function addTaps(target, values, from, width, kernel, { kernel: [high, wide], stride, dilation }, rows, columns) {
+/** Add a map, filtered by any kernel, to rows [first, last) of a target. */
+function addTaps(target, values, from, width, kernel, { kernel: [high, wide], stride, dilation }, [first, last], columns) {
   for (let tap = 0; tap < high * wide; tap++) {
     const factor = kernel[tap];
     const offset = from + Math.floor(tap / wide) * dilation[0] * width + (tap % wide) * dilation[1];
-    for (let y = 0, at = 0; y < rows; y++) {
+    for (let y = first, at = first * columns; y < last; y++) {
       let place = offset + y * stride[0] * width;
       for (let x = 0; x < columns; x++, at++, place += stride[1]) target[at] += factor * values[place];
     }
