@@ -13,7 +13,12 @@ TOPICS = {
         *("teachers", "widths"),
     },
     "data": {"search"},
-    "deploy/draw": {"appearance", "drawing", "interface", *("page_images", "page_network", "page_operations")},
+    "deploy/draw": {
+        "appearance",
+        "drawing",
+        "interface",
+        *("page_images", "page_network", "page_operations"),
+    },
     "engine": {"engine_state", "golden_bits", "planned_dropout", "rotation"},
     "recipe": {"affine", "dropout_masks", "recipe_json", "schedule"},
     "report": {"browser"},

@@ -14,7 +14,9 @@ from under20k.data.images.decode import decode
 from under20k.data.images.digit_image import digit_image
 from under20k.data.images.ink import ink_of
 
-DIGIT_IMAGE = """([values, height, width]) => textOf(digitImage({ values: floatsOf(values), height, width }))"""
+DIGIT_IMAGE = (
+    """([values, height, width]) => textOf(digitImage({ values: floatsOf(values), height, width }))"""
+)
 VECTORS = json.loads(PATH.read_text())
 
 
@@ -59,7 +61,13 @@ def pictures():
     ink = np.zeros((20, 30, 4), np.uint8)
     ink[4:15, 8:12] = (20, 20, 20, 255)
     ink[4:15, 12] = (20, 20, 20, 100)
-    return {"opaque": opaque, "as light": equal, "noise": noise, "black": ink, "white": ink ^ (255, 255, 255, 0)}
+    return {
+        "opaque": opaque,
+        "as light": equal,
+        "noise": noise,
+        "black": ink,
+        "white": ink ^ (255, 255, 255, 0),
+    }
 
 
 @pytest.mark.parametrize("name", pictures())

@@ -62,7 +62,9 @@ def test_layers_are_counted_as_in_the_recipe(page, models, name):
         )
         assert found["field"] == found["fieldAcross"]
         assert (found["field"]["side"], found["field"]["jump"]) == (layer.receptive_field, layer.jump)
-    assert sum(layer["parameters"] for layer in layers.values()) == models[name].recipe.architecture.parameters
+    assert (
+        sum(layer["parameters"] for layer in layers.values()) == models[name].recipe.architecture.parameters
+    )
 
 
 FIELD = """([name, node, y, x]) => {
