@@ -2,7 +2,7 @@
 // Against gradients, this predicts better what happens without a pixel, and it gives all classes at once.
 
 const COVERED = 3; // pixels a side of a square that is covered
-const STEP = 2; // pixels from a square to the next
+const APART = 2; // pixels from a square to the next
 
 /**
  * Return the evidence of each pixel, (784,), for a class; negative is against it. Of each square, it is how much
@@ -33,7 +33,7 @@ function logOdds(logits, klass) {
 /** Return the squares of pixels that are covered, all of the image together. */
 function coveredSquares() {
   const squares = [];
-  const starts = Array.from({ length: Math.ceil((SIDE + COVERED - STEP) / STEP) }, (_, i) => STEP - COVERED + i * STEP);
+  const starts = Array.from({ length: Math.ceil((SIDE + COVERED - APART) / APART) }, (_, i) => APART - COVERED + i * APART);
   const inside = (start) => Array.from({ length: COVERED }, (_, i) => start + i).filter((at) => at >= 0 && at < SIDE);
   for (const top of starts) {
     for (const left of starts) {
