@@ -1,4 +1,4 @@
-"""Take the pictures of the drawing page in docs/: `python -m tools.drawing_pictures`, with Chromium or Chrome."""
+"""Take docs/draw.md's pictures of the page: `python -m tools.drawing_pictures`, with Chromium or Chrome."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from under20k.deploy.draw.models import embedded
 
 DOCS = Path(__file__).parent.parent / "docs"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-COLOURS = 64
+COLOURS = 128
 """Of a PNG's palette, which keeps it small."""
 
 
@@ -96,9 +96,7 @@ def take_pictures(browser: Any, path: Path, folder: Path) -> None:
         scene.prepare(page)
         page.wait_for_timeout(300)  # the frames that follow
         with Image.open(io.BytesIO(page.screenshot())) as picture:
-            small = picture.convert("RGB").quantize(
-                COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE
-            )
+            small = picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
         small.save(folder / picture_path(scene).name, optimize=True)
         context.close()
 

@@ -95,7 +95,7 @@ Opener = Callable[..., Paper]
 
 @pytest.fixture
 def paper(browser: Any, drawing_page: Path) -> Iterator[Opener]:
-    """Opens the page from the disk, without its demonstration's motion; in the end, nothing may have complained."""
+    """Opens the page from the disk, its demonstration without motion; nothing may complain until the end."""
     opened = []
 
     def open_page(size: tuple[int, int] = DESKTOP, scheme: str = "light", **options: Any) -> Paper:
