@@ -32,8 +32,8 @@ def hold_a_number(page: Any) -> None:
 
 
 def point_at_a_class(page: Any) -> None:
-    """Ask what spoke for the digit."""
-    page.locator("#bars button").nth(4).hover()
+    """Ask what spoke for a 9 and against it."""
+    page.locator("#bars button").nth(9).hover()
 
 
 def rewind(page: Any) -> None:
