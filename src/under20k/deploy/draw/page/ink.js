@@ -6,34 +6,32 @@ const AGREEMENT = 0.15; // of the contrast: pixels of the background are no fart
 
 /** Return the luminance of an ImageData, 0 black to 255 white; transparent parts are as paper. */
 function greyOf({ data, width, height }) {
-  const amount = width * height;
-  const ranges = [0, 1, 2].map((channel) => rangeOf(Array.from({ length: amount }, (_, i) => data[4 * i + channel])));
   const luminance = planeOf(height, width);
-  for (let i = 0; i < amount; i++) {
+  const lows = [255, 255, 255];
+  const highs = [0, 0, 0];
+  let clear = 0;
+  for (let i = 0, at = 0; i < luminance.values.length; i++, at += 4) {
+    for (let channel = 0; channel < 3; channel++) {
+      if (data[at + channel] < lows[channel]) lows[channel] = data[at + channel];
+      if (data[at + channel] > highs[channel]) highs[channel] = data[at + channel];
+    }
+    clear += 255 - data[at + 3];
     // ITU-R BT.601 in whole numbers, as Pillow.
-    luminance.values[i] = (data[4 * i] * 19595 + data[4 * i + 1] * 38470 + data[4 * i + 2] * 7471 + 0x8000) >> 16;
+    luminance.values[i] = (data[at] * 19595 + data[at + 1] * 38470 + data[at + 2] * 7471 + 0x8000) >> 16;
   }
   // Ink as light as its paper shows in a single colour.
+  const ranges = highs.map((high, channel) => high - lows[channel]);
   const telling = ranges.indexOf(Math.max(...ranges));
-  if (rangeOf(luminance.values) < 24 && ranges[telling] >= 48) {
-    for (let i = 0; i < amount; i++) luminance.values[i] = data[4 * i + telling];
-  }
-  return onPaper(luminance, mapped(luminance, (_, i) => data[4 * i + 3] / 255));
+  const coloured = rangeOf(luminance.values) < 24 && ranges[telling] >= 48;
+  const grey = coloured ? mapped(luminance, (_, i) => data[4 * i + telling]) : luminance;
+  return clear ? onPaper(grey, mapped(grey, (_, i) => data[4 * i + 3] / 255)) : grey;
 }
 
-function rangeOf(values) {
-  let [low, high] = [Infinity, -Infinity];
-  for (let i = 0; i < values.length; i++) {
-    if (values[i] < low) low = values[i];
-    if (values[i] > high) high = values[i];
-  }
-  return high - low;
-}
+const rangeOf = (values) => mostOf(values) - leastOf(values);
 
 /** Return a picture on paper that what is visible of it stands out from. */
 function onPaper(grey, opacity) {
   const total = sumOf(opacity);
-  if (total === opacity.values.length) return grey;
   if (!total) return mapped(grey, () => 255);
   const mean = sumOf(mapped(grey, (value, i) => value * opacity.values[i])) / total;
   const variance = sumOf(mapped(grey, (value, i) => (value - mean) ** 2 * opacity.values[i])) / total;
@@ -103,7 +101,7 @@ function isPaperLight(grey, light, border) {
   const pieces = piecesOf(light) - piecesOf(mapped(light, (value) => 1 - value));
   const { height, width } = grey;
   const corners = [0, width - 1, (height - 1) * width, height * width - 1].reduce((sum, i) => sum + light.values[i], 0) / 4 - 0.5;
-  const [low, high] = [Math.min(...grey.values), highestOf(grey)];
+  const [low, high] = [leastOf(grey.values), mostOf(grey.values)];
   const mean = border.reduce((sum, i) => sum + grey.values[i], 0) / border.length;
   const level = (mean - (high + low) / 2) / (high - low);
   return Math.min(Math.max(pieces, -4), 4) + 4 * corners + 8 * level > 0;
@@ -111,7 +109,7 @@ function isPaperLight(grey, light, border) {
 
 /** Return the level that divides values into two classes of the least variance within: Otsu's. */
 function betweenClasses(values) {
-  const low = Math.min(...values);
+  const low = leastOf(values);
   const step = rangeOf(values) / 64;
   const counts = new Float64Array(64);
   for (const value of values) counts[Math.min(63, Math.floor((value - low) / step))]++;
@@ -182,7 +180,7 @@ function backgroundOf(grey, paper, shape, photograph) {
   const plane = planeOf(shape.height, shape.width);
   if (!photograph || known.length < 12 || !rangeOf(levels)) return mapped(plane, () => level);
   const lows = all.map((i) => grey.values[i]);
-  const [low, high] = [Math.min(...lows), Math.max(...lows)];
+  const [low, high] = [leastOf(lows), mostOf(lows)];
   return mapped(surface(grey, all, 2)(shape), (value) => Math.min(Math.max(value, low), high));
 }
 
@@ -192,7 +190,7 @@ function stretched(ink, isPaper, photograph) {
   const sample = ink.values.filter((_, i) => i % step === 0);
   const onPaper = ink.values.filter((_, i) => i % step === 0 && isPaper(i)).map(Math.abs);
   const noise = 1.4826 * median(onPaper);
-  const most = Math.max(...sample);
+  const most = mostOf(sample);
   const full = noise && most > 0 ? quantile(sample.filter((value) => value >= most / 2), 0.75) : most;
   let floor = 4 * noise;
   if (full <= Math.max(floor, BLANK)) return mapped(ink, () => 0);
@@ -206,6 +204,6 @@ function withoutSpecks(ink) {
   const { labels, parts } = connected(ink);
   const masses = new Float64Array(parts.length + 1);
   labels.forEach((label, i) => (masses[label] += ink.values[i]));
-  const least = 0.02 * Math.max(...masses.subarray(1), 0);
+  const least = 0.02 * Math.max(mostOf(masses.subarray(1)), 0);
   return mapped(ink, (value, i) => (masses[labels[i]] >= least ? value : 0));
 }

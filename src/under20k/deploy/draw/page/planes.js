@@ -12,11 +12,21 @@ function mapped(plane, change, Type = plane.values.constructor) {
   return result;
 }
 
-/** Return the largest value, at least 0. */
-function highestOf({ values }) {
-  let most = 0;
+/** Return the largest value of a plane, at least 0. */
+const highestOf = (plane) => Math.max(0, mostOf(plane.values));
+
+/** Return the largest of any number of values; Math.max takes only so many. */
+function mostOf(values) {
+  let most = -Infinity;
   for (let i = 0; i < values.length; i++) if (values[i] > most) most = values[i];
   return most;
+}
+
+/** Return the smallest of any number of values. */
+function leastOf(values) {
+  let least = Infinity;
+  for (let i = 0; i < values.length; i++) if (values[i] < least) least = values[i];
+  return least;
 }
 
 function sumOf({ values }) {
