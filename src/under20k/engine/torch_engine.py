@@ -28,13 +28,19 @@ from under20k.engine.base import (
     divergence,
     state_tensors,
 )
+from under20k.engine.graph_module import GraphModule
 from under20k.engine.module import Network
+from under20k.engine.module_network import ModuleNetwork, ModuleSource
 from under20k.engine.torch_filters import filtered
 from under20k.engine.torch_transforms import PlannedDropout, displacements, warp
+from under20k.errors import UserError
+from under20k.recipe.architecture import Architecture
+from under20k.recipe.own_model import OwnModel
 from under20k.recipe.plan import EpochPlan
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.weights import Tensors, check_tensors, check_weights
 
+AnyNetwork = Network | GraphModule | ModuleNetwork
 EVALUATION_BATCH = 1000
 REPORT_EVERY = 10  # steps; reading a GPU's losses at every step would stall it
 
@@ -45,8 +51,22 @@ class TorchEngine:
     name = "torch"
 
     def __init__(
-        self, recipe: Recipe, weights: Tensors, device: str = "cpu", dtype: torch.dtype = torch.float32
+        self,
+        recipe: Recipe,
+        weights: Tensors,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        source: ModuleSource | None = None,
     ) -> None:
+        """Make an engine.
+
+        Args:
+            recipe: what to train and how.
+            weights: the initial ones.
+            device: a PyTorch device.
+            dtype: of weights and activations.
+            source: makes the module of an own model that has no graph.
+        """
         check_weights(recipe.architecture, weights)
         self.recipe = recipe
         self.device = device
@@ -57,17 +77,17 @@ class TorchEngine:
             torch.backends.cudnn.deterministic = True
             torch.backends.cudnn.benchmark = False
 
-        network = Network(recipe.architecture, PlannedDropout).to(device, dtype)
+        network = network_of(recipe.architecture, source).to(device, dtype)
         # GPUs prefer channels_last. It would be an eighth faster on a CPU, too, but there BatchNorm sums it
         # in plain float32: statistics are off by 5e-4 instead of 5e-8, and so gradients by a few percent.
         self.layout = torch.channels_last if device.startswith("cuda") else torch.contiguous_format
-        self.network: Network = network.to(memory_format=self.layout)  # type: ignore[call-overload]
+        self.network: AnyNetwork = network.to(memory_format=self.layout)  # type: ignore[call-overload]
         _load(self.network, weights)
-        self.teachers: list[Network] = []
+        self.teachers: list[AnyNetwork] = []
         self.averaged = copy.deepcopy(self.network) if recipe.average_decay else None
         self.parameters = dict(self.network.named_parameters())
-        decayed = [p for p in self.parameters.values() if recipe.decay_all or p.ndim == 4]
-        exempt = [p for p in self.parameters.values() if not (recipe.decay_all or p.ndim == 4)]
+        decayed = [p for p in self.parameters.values() if recipe.decay_all or p.ndim > 1]
+        exempt = [p for p in self.parameters.values() if not (recipe.decay_all or p.ndim > 1)]
         self.optimiser = torch.optim.SGD(
             [
                 {"params": decayed, "weight_decay": recipe.weight_decay},
@@ -83,7 +103,7 @@ class TorchEngine:
         self.teachers = []
         for teacher in teachers:
             check_weights(teacher.architecture, teacher.weights)
-            network = Network(teacher.architecture, PlannedDropout).to(self.device, self.dtype)
+            network = network_of(teacher.architecture).to(self.device, self.dtype)
             network = network.to(memory_format=self.layout)  # type: ignore[call-overload]
             _load(network, teacher.weights)
             self.teachers.append(network.eval().requires_grad_(False))
@@ -112,7 +132,8 @@ class TorchEngine:
                 x = warp(x, matrices[batch], plan.bilinear, moved, whole=filters is not None)
             if filters is not None:
                 x = filtered(x, filters[batch])
-            self.prepare_step(float(learning_rate), plan.dropout_seed, positions[batch])
+            done = (plan.epoch - 1) * plan.steps + step
+            self.prepare_step(float(learning_rate), plan.dropout_seed, positions[batch], done)
 
             x = self.normalised(x)
             logits = self.network.logits(x)
@@ -122,7 +143,7 @@ class TorchEngine:
             self.optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimiser.step()
-            self.update_average((plan.epoch - 1) * plan.steps + step)
+            self.update_average(done)
 
             losses[step] = loss.detach()
             correct += (logits.detach().argmax(dim=1) == y).sum()
@@ -162,22 +183,22 @@ class TorchEngine:
         return result
 
     @property
-    def evaluated(self) -> Network:
+    def evaluated(self) -> AnyNetwork:
         """Return the network to evaluate: the averaged one if the recipe averages."""
         return self.network if self.averaged is None else self.averaged
 
     def weights(self) -> Tensors:
-        return _tensors(self.evaluated)
+        return self.tensors(self.evaluated)
 
     def state(self) -> Tensors:
-        state = _tensors(self.network)
+        state = self.tensors(self.network)
         if self.recipe.momentum:
             for name, parameter in self.parameters.items():
                 buffer = self.optimiser.state[parameter].get("momentum_buffer")
                 value = torch.zeros_like(parameter) if buffer is None else buffer
                 state[MOMENTUM_PREFIX + name] = _numpy(value)
         if self.averaged is not None:
-            averages = _tensors(self.averaged)
+            averages = self.tensors(self.averaged)
             state |= {AVERAGE_PREFIX + name: value for name, value in averages.items()}
         return state
 
@@ -192,19 +213,22 @@ class TorchEngine:
         if self.averaged is not None:
             _load(self.averaged, state, AVERAGE_PREFIX)
 
-    def prepare_step(self, learning_rate: float, dropout_seed: int, positions: Tensor) -> None:
-        """Set the step's learning rate and what its dropout masks follow from.
+    def prepare_step(self, learning_rate: float, dropout_seed: int, positions: Tensor, step: int) -> None:
+        """Set the step's learning rate, and what its dropout masks and cumulative averages follow from.
 
         Args:
             learning_rate: of this step.
             dropout_seed: of the epoch.
             positions: int32 (n,) positions of the batch's images in the epoch.
+            step: counted from 0 over the training.
         """
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate
         for module in self.network.modules():
-            if isinstance(module, PlannedDropout):
+            if isinstance(module, PlannedDropout | ModuleNetwork):
                 module.set_batch(dropout_seed, positions)
+            if isinstance(module, GraphModule | ModuleNetwork):
+                module.step = step
 
     @torch.no_grad()
     def update_average(self, step: int) -> None:
@@ -221,9 +245,28 @@ class TorchEngine:
         scaled = (pixels.to(self.dtype) / 255 - MEAN) / STANDARD_DEVIATION
         return scaled.unsqueeze(1).contiguous(memory_format=self.layout)
 
+    def tensors(self, network: AnyNetwork) -> Tensors:
+        """Return copies of a network's weights, by their names in the recipe's architecture."""
+        own = _floats(network)
+        return {name: _numpy(own[name]) for name in self.recipe.architecture.tensors()}
+
     def to_device(self, array: NDArray[np.generic]) -> Tensor:
         """Move ``array`` to the device; on a CPU it shares memory unless it is read-only."""
         return torch.from_numpy(array if array.flags.writeable else array.copy()).to(self.device)
+
+
+def network_of(model: Architecture | OwnModel, source: ModuleSource | None = None) -> AnyNetwork:
+    """Return a model as a module with planned dropout, without its weights.
+
+    ``source`` makes the module of a model that has no graph. Raises UserError where it is missing.
+    """
+    if isinstance(model, Architecture):
+        return Network(model, PlannedDropout)
+    if model.graph is not None:
+        return GraphModule(model.graph, model.tensors(), model.trained_names)
+    if source is None:
+        raise UserError(f"{model.name} has no graph ({model.why}), so only its own source can compute it")
+    return ModuleNetwork(source.load(), source.layout)
 
 
 def _check_finite(losses: Tensor, plan: EpochPlan) -> None:
@@ -232,13 +275,9 @@ def _check_finite(losses: Tensor, plan: EpochPlan) -> None:
         raise divergence(plan, int(finite.logical_not().nonzero()[0]))
 
 
-def _floats(network: Network) -> dict[str, Tensor]:
+def _floats(network: AnyNetwork) -> dict[str, Tensor]:
     """Return the tensors that training changes, without BatchNorm's batch counter."""
     return {name: value for name, value in network.state_dict().items() if value.is_floating_point()}
-
-
-def _tensors(network: Network) -> Tensors:
-    return {name: _numpy(value) for name, value in _floats(network).items()}
 
 
 def _numpy(tensor: Tensor) -> NDArray[np.float32]:
@@ -248,6 +287,7 @@ def _numpy(tensor: Tensor) -> NDArray[np.float32]:
 
 
 @torch.no_grad()
-def _load(network: Network, weights: Tensors, prefix: str = "") -> None:
+def _load(network: AnyNetwork, weights: Tensors, prefix: str = "") -> None:
     for name, tensor in _floats(network).items():
-        tensor.copy_(torch.tensor(weights[prefix + name]))  # copies, so read-only arrays work too
+        if prefix + name in weights:  # it is not for the second name of a shared tensor
+            tensor.copy_(torch.tensor(weights[prefix + name]))  # copies, so read-only arrays work too

@@ -5,6 +5,8 @@ Shapes: n images of a batch, S an image's side, G an elastic grid's, E elements 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -75,12 +77,16 @@ def _pixels(framed: Tensor, column: Tensor, row: Tensor) -> Tensor:
 
 
 class PlannedDropout(nn.Module):
-    """Dropout per element with the plan's hashed masks, the same on every engine and device."""
+    """Dropout with the plan's hashed masks, the same on every engine and device.
 
-    def __init__(self, layer: int, probability: float) -> None:
+    It drops elements or, with ``channels``, whole channels: the elements of (n, C).
+    """
+
+    def __init__(self, layer: int, probability: float, channels: bool = False) -> None:
         super().__init__()
         self.layer = layer
         self.probability = probability
+        self.channels = channels
         self.seed = 0
         self.positions = torch.empty(0, dtype=torch.int32)
         self.register_buffer("element", torch.empty(0, dtype=torch.int32), persistent=False)
@@ -93,7 +99,8 @@ class PlannedDropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
-        elements = x[0].numel()
+        shape = (*x.shape[:2], *(1,) * (x.dim() - 2)) if self.channels else x.shape
+        elements = math.prod(shape[1:])
         if len(self.element) != elements:  # (E,)
             self.element = mix(torch.arange(elements, dtype=torch.int32, device=x.device))
         layer_key = mix(_signed(self.seed ^ self.layer, x.device))
@@ -102,7 +109,7 @@ class PlannedDropout(nn.Module):
         # Unsigned comparison on signed integers: flip the sign bit on both sides.
         threshold = dropout_threshold(self.probability) - 2**31
         keep = hashed.bitwise_xor_(-(2**31)) >= threshold
-        return x * keep.view(x.shape) * (1 / (1 - self.probability))
+        return x * keep.view(shape) * (1 / (1 - self.probability))
 
 
 def mix(value: Tensor) -> Tensor:

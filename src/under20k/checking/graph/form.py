@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from under20k.engine.module_network import laid_out
 from under20k.recipe.architecture import IMAGE_SIDE
 
 
@@ -18,7 +19,7 @@ class Form:
     channels: int = 1
     side: int = IMAGE_SIDE
     layout: str = "maps"
-    """``maps`` of N×C×H×W, ``flat`` N×(H·W), ``rows`` N×H×W, or ``channels last`` N×H×W×C."""
+    """``maps`` of N×C×H×W, ``flat`` N×(C·H·W), ``rows`` N×(C·H)×W, or ``channels last`` N×H×W×C."""
 
     def images(self) -> Tensor:
         """Return random images, always the same."""
@@ -29,8 +30,4 @@ class Form:
 
     def laid_out(self, images: Tensor) -> Tensor:
         """Return maps (N, C, H, W) in this layout."""
-        if self.layout == "flat":
-            return images.flatten(1)
-        if self.layout == "rows":
-            return images.flatten(1, 2)
-        return images.permute(0, 2, 3, 1) if self.layout == "channels last" else images
+        return laid_out(images, self.layout)

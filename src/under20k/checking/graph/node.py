@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
+from torch import nn
+
 from under20k.recipe.architecture import IMAGE_SIDE
 
 CONVOLUTIONS = (*("conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"),)
@@ -22,6 +24,39 @@ ATTENTION = ("scaled_dot_product_attention", "multi_head_attention_forward")
 RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 RESHAPING = ("flatten", "reshape", "view", "permute", "transpose", "contiguous", "squeeze", "unsqueeze")
 MULTIPLICATIONS = ("mul", "__mul__", "__rmul__", "__imul__", "multiply")
+
+
+@dataclass(frozen=True, eq=False)
+class Operand:
+    """A tensor among the arguments of a call."""
+
+    node: Node | None
+    """The call that gave it; None for a tensor that no call made."""
+    part: int
+    """Which of the tensors that this call gave."""
+    name: str
+    """Its first name in the model's ``state_dict``, empty if it has none."""
+    parameter: bool
+    """Whether it is trained."""
+    number: float | None
+    """Its value, if it has one element and does not depend on the image."""
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """A call as it was made; its tensors are ``Operand``s."""
+
+    function: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    module: nn.Module | None
+    """The innermost module that runs."""
+    owner: nn.Module | None
+    """The innermost module that is not one of torch's own layers."""
+    batch: int | None
+    """The first side of the result."""
+    dropouts: int
+    """Number of calls of active dropout before it."""
 
 
 @dataclass(eq=False)
@@ -58,6 +93,8 @@ class Node:
     """Whether the map's rows and columns come before its channels."""
     averaged: frozenset[int] = frozenset()
     """The axes, 0 for rows and 1 for columns, over which a mean or a sum was taken."""
+    call: Call | None = None
+    """None for the image."""
 
     @property
     def receptive_field(self) -> int:

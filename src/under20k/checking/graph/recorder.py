@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from types import CodeType
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from under20k.checking.graph.call_settings import settings
 from under20k.checking.graph.form import Form
 from under20k.checking.graph.macs import macs
-from under20k.checking.graph.node import CONVOLUTIONS, MULTIPLICATIONS, PRODUCTS, RESHAPING, Node
+from under20k.checking.graph.node import (
+    CONVOLUTIONS,
+    MULTIPLICATIONS,
+    PRODUCTS,
+    RESHAPING,
+    Call,
+    Node,
+    Operand,
+)
 from under20k.checking.graph.receptive_field import locate
 from under20k.checking.graph.source_lines import attribute, line
+from under20k.engine.module_network import DROPOUTS
 
 FROM_ELSEWHERE = ("tensor", "as_tensor", "asarray", "from_numpy", "frombuffer", "from_dlpack")
 """Functions that make a tensor of numbers in lists or arrays."""
@@ -26,6 +37,11 @@ FORM_ONLY = (
 )
 """Functions that use only the shape or type of their last tensor."""
 IN_PLACE_OF_A_PRODUCT = ("sum", "mean")
+READS = (
+    *("__bool__", "__float__", "__int__", "__index__", "item", "tolist", "numpy", "__array__", "equal"),
+    *("allclose", "is_nonzero", "__contains__"),
+)
+"""Functions that give Python a tensor's values."""
 
 
 class Recorder(TorchFunctionMode):
@@ -40,6 +56,14 @@ class Recorder(TorchFunctionMode):
         last = form.layout == "channels last"
         image = Node("image", "image", [], (), shape, "", sides=sides, channels_last=last)
         self.by_tensor = {id(images): image}
+        self.parts: dict[int, int] = {}
+        """By tensor: which of the results of its call it is, if not the first."""
+        self.names: dict[int, str] = {}
+        for name, tensor in reversed(model.state_dict(keep_vars=True).items()):
+            self.names[id(tensor)] = name
+        self.dropouts = 0
+        self.reads: list[tuple[str, str]] = []
+        """Functions that gave Python values that depend on the image, and their ``file:line``."""
         self.kept: list[Tensor] = [images]  # an id is unique only while its tensor lives
         self.parameters = {id(parameter) for parameter in model.parameters()}
         self.unseen = set(self.parameters)  # by any call so far
@@ -66,6 +90,7 @@ class Recorder(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         before = [(id(t), tuple(t.shape)) for t in tensors_in((args, kwargs))]  # a call may change it
+        call = self._call(func, args, kwargs)
         result = func(*args, **kwargs)
         given = args[0] if getattr(func, "__name__", "") == "__setitem__" else result  # it gives None
         if (
@@ -75,10 +100,45 @@ class Recorder(TorchFunctionMode):
         ):
             # If off, it returns its input: a view distinguishes them, or a discarded result would seem used.
             result = given = result.view_as(result)
+        name = getattr(func, "__name__", str(func))
+        if name in READS and any(i in self.by_tensor and self.by_tensor[i].sees_image for i, _ in before):
+            self.reads.append((name, line(self.stop)))
         outputs = list(tensors_in(given))
         if outputs and not (len(outputs) == 1 and id(outputs[0]) in self.parameters):
-            self._record(getattr(func, "__name__", str(func)), args, kwargs, before, outputs)
+            node = self._record(name, args, kwargs, before, outputs)
+            node.call = replace(call, batch=outputs[0].shape[0] if outputs[0].dim() else None)
+            self.dropouts += node.kind in DROPOUTS and bool(node.settings.get("training", True))
         return result
+
+    def _call(self, func: Any, args: Any, kwargs: Any) -> Call:
+        """Describe a call before it is made: its tensors by their origin."""
+        running = [module for _, module in self.stack]
+        owner = next((m for m in reversed(running) if not type(m).__module__.startswith("torch.nn.")), None)
+        told = self._told((args, kwargs))
+        return Call(func, told[0], told[1], running[-1] if running else None, owner, None, self.dropouts)
+
+    def _told(self, value: Any) -> Any:
+        """Return nested arguments with an operand for every tensor."""
+        if isinstance(value, Tensor):
+            return self._operand(value)
+        if isinstance(value, torch.Size):
+            return tuple(value)
+        if type(value) in (list, tuple):
+            return type(value)(map(self._told, value))
+        return {key: self._told(item) for key, item in value.items()} if type(value) is dict else value
+
+    def _operand(self, tensor: Tensor) -> Operand:
+        node = self.by_tensor.get(id(tensor))
+        number = None
+        if tensor.numel() == 1 and not tensor.is_meta and not (node and node.sees_image):
+            number = float(tensor) if not tensor.is_complex() else None
+        return Operand(
+            node,
+            self.parts.get(id(tensor), 0),
+            self.names.get(id(tensor), ""),
+            id(tensor) in self.parameters and tensor.requires_grad,
+            number,
+        )
 
     def _record(
         self,
@@ -87,7 +147,7 @@ class Recorder(TorchFunctionMode):
         kwargs: Any,
         before: list[tuple[int, tuple[int, ...]]],
         outputs: list[Tensor],
-    ) -> None:
+    ) -> Node:
         kind = kind.rstrip("_") if not kind.startswith("__") else kind
         taken = {id(t): t for t in tensors_in((args, kwargs))}
         if kind in FORM_ONLY:
@@ -134,9 +194,11 @@ class Recorder(TorchFunctionMode):
         node.macs = macs(node, [shape for _, shape in before], tuple(result.shape), self.batch)
         locate(node)
         self.nodes.append(node)
-        for tensor in outputs:
+        for part, tensor in enumerate(outputs):
             self.by_tensor[id(tensor)] = node
+            self.parts[id(tensor)] = part
             self.kept.append(tensor)
+        return node
 
     def _take(self, node: Node, weights: list[Tensor]) -> None:
         """Count the weights of a layer that are not parameters, each once."""

@@ -35,6 +35,10 @@ class Trace:
     """Number of parameters that no call took."""
     note: str = ""
     """The tensor that was judged, if the output has several."""
+    last: Node | None = None
+    """The call that gave the output."""
+    reads: tuple[tuple[str, str], ...] = ()
+    """Functions that gave Python values that depend on the image, and their ``file:line``."""
 
 
 def trace(model: nn.Module, training: bool, form: Form | None = None) -> Trace:
@@ -67,7 +71,7 @@ def trace(model: nn.Module, training: bool, form: Form | None = None) -> Trace:
             left += node.inputs
     nodes = [node for node in recorder.nodes if id(node) in live]
     unused = sum(p.numel() for p in sized(model) if id(p) in recorder.unseen)
-    return Trace(nodes, tuple(output.shape), unused, note)
+    return Trace(nodes, tuple(output.shape), unused, note, last, tuple(recorder.reads))
 
 
 def of_output(given: Any, batch: int) -> tuple[Tensor, str]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
-import torch
 from torch import nn
 
 from under20k.checking.findings import Finding
 from under20k.checking.graph.graph import Graph
 from under20k.checking.graph.node import CONVOLUTIONS, Node
+from under20k.checking.graph.unchanged import unchanged
 from under20k.checking.judgement import Judgement, Layer
 from under20k.checking.profiles import ASSIGNMENT, Profile, limit_text
 from under20k.checking.rules.batch_norm import has_batch_norm, judge_batch_norm
@@ -37,7 +36,7 @@ def judge_model(
         ModelError: the model runs but cannot be judged.
         Exception: whatever the model raises.
     """
-    with _unchanged(model):
+    with unchanged(model):
         runs = run(model)
     graph, limits = Graph(runs.evaluated.nodes), profile.limits
     parameters = count_parameters(model, runs.evaluated)
@@ -83,28 +82,6 @@ def _epochs(epochs: int | None, limit: int) -> Verdict | None:
     words = limit_text("epochs", limit)
     evidence = str(epochs) if limit == ASSIGNMENT["epochs"] else f"{epochs}; {words} are allowed"
     return Verdict(epochs < limit, words, evidence, fix=fix)
-
-
-@contextmanager
-def _unchanged(model: nn.Module) -> Iterator[None]:
-    """Restore modes, buffers (BatchNorm's statistics) and torch's random state afterwards."""
-    modes = {module: module.training for module in model.modules()}
-    buffers = {name: buffer.clone() for name, buffer in model.named_buffers() if not _lazy(buffer)}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        try:
-            yield
-        finally:
-            for module, training in modes.items():
-                module.training = training
-            now = dict(model.named_buffers())
-            for name, buffer in buffers.items():
-                if name in now and now[name].shape == buffer.shape:
-                    now[name].copy_(buffer)
-
-
-def _lazy(tensor: torch.Tensor) -> bool:
-    return isinstance(tensor, nn.parameter.UninitializedBuffer)
 
 
 def _layer(node: Node, graph: Graph) -> Layer:

@@ -1,0 +1,88 @@
+"""Pooling and means over maps as nodes of a graph.
+
+Shapes: C channels, H rows, W columns of one image's values.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from under20k.checking.convert.arguments import arguments, pair
+from under20k.checking.convert.conversion import Conversion
+from under20k.checking.convert.reasons import used
+from under20k.checking.convert.values import Value
+from under20k.checking.graph.node import Node
+from under20k.recipe.graph import operations as op
+
+
+def windowed(c: Conversion, node: Node) -> Value:
+    """Convert ``max_pool2d`` or ``avg_pool2d``."""
+    given = arguments(node)
+    _, maps = c.maps(given["input"], node)
+    kernel = pair(given["kernel_size"])
+    stride = given.get("stride")
+    if pair(given.get("dilation", 1)) != (1, 1):
+        raise used(node, "with dilation")
+    if given.get("divisor_override") is not None:
+        raise used(node, "with a divisor of its own")
+    average = node.kind == "avg_pool2d"
+    return c.add(
+        node,
+        op.Pool,
+        (maps,),
+        tuple(node.shape),
+        kind="average" if average else "max",
+        kernel=kernel,
+        stride=pair(stride) if stride not in (None, [], ()) else kernel,
+        padding=pair(given.get("padding", 0)),
+        ceil=bool(given.get("ceil_mode", False)),
+        count_padding=bool(given.get("count_include_pad", True)) if average else True,
+    )
+
+
+def adaptive(c: Conversion, node: Node) -> Value:
+    """Convert adaptive pooling; that of (C, L) is one of (C, 1, L)."""
+    given = arguments(node)
+    kind = "average" if "avg" in node.kind else "max"
+    if node.kind.endswith("1d"):
+        value = c.single(given["input"], node)
+        if len(value.shape) != 2:
+            raise used(node, f"on a tensor of shape {tuple(value.shape)}")
+        shape = (value.shape[0], 1, value.shape[1])
+        size = (1, int(node.shape[-1]))
+        return c.add(
+            node, op.AdaptivePool, (c.builder.shaped(value, shape),), (shape[0], *size), kind=kind, size=size
+        )
+    _, maps = c.maps(given["input"], node)
+    size = (int(node.shape[1]), int(node.shape[2]))
+    return c.add(node, op.AdaptivePool, (maps,), tuple(node.shape), kind=kind, size=size)
+
+
+def reduction(c: Conversion, node: Node) -> Value:
+    """Convert a mean, sum or maximum over rows, columns or both."""
+    given = arguments(node)
+    value = c.single(given["input"], node)
+    rank = len(value.shape) + 1
+    dims = given.get("dim")
+    if dims is None or ("dtype" in given and given["dtype"] is not None):
+        raise used(node, "over the whole batch" if dims is None else "")
+    reduced = {int(dim) % rank for dim in (dims if isinstance(dims, list | tuple) else [dims])}
+    kept = [side for axis, side in enumerate(value.shape, 1) if axis in reduced]
+    if all(side == 1 for side in kept) and 0 not in reduced:  # nothing to reduce
+        return Value(value.name, value.given, tuple(node.shape))
+    shape = value.shape if rank == 4 else (value.shape[0], 1, value.shape[1]) if rank == 3 else None
+    columns = {axis if rank == 4 else axis + 1 for axis in reduced}
+    if shape is None or not columns <= {2, 3} or 0 in reduced:
+        raise used(node, f"over {_axes(reduced)}, not over rows and columns of maps")
+    size = (1 if 2 in columns else shape[1], 1 if 3 in columns else shape[2])
+    kind = "max" if node.kind == "amax" else "average"
+    maps = c.builder.shaped(value, shape)
+    pooled = c.add(node, op.AdaptivePool, (maps,), (shape[0], *size), kind=kind, size=size)
+    if node.kind == "sum":
+        return c.elementwise(node, pooled, op.Scale, factor=float(math.prod(kept)))
+    return pooled
+
+
+def _axes(reduced: Any) -> str:
+    return f"dim {', '.join(map(str, sorted(reduced)))}"

@@ -1,0 +1,63 @@
+"""The conversion of every function that graphs have, by its name in torch without a trailing underscore.
+
+Shapes: C channels, H rows, W columns of one image's values; F features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from under20k.checking.convert import arithmetic, layers, pooling
+from under20k.checking.convert.conversion import Conversion
+from under20k.checking.convert.values import Value
+from under20k.checking.graph.node import Node
+
+CONVERSIONS: dict[str, Callable[[Conversion, Node], Value]] = {
+    "conv2d": layers.convolution,
+    "linear": layers.linear,
+    "batch_norm": layers.batch_norm,
+    "pad": layers.padding,
+    "prelu": layers.prelu,
+    **dict.fromkeys(layers.FUNCTIONS, layers.activation),
+    **dict.fromkeys(("leaky_relu", "elu", "celu", "gelu", "hardtanh"), layers.with_setting),
+    "selu": layers.selu,
+    **dict.fromkeys(("clamp", "clip", "clamp_min", "threshold"), layers.clamp),
+    **dict.fromkeys(("dropout", "dropout1d", "dropout2d", "dropout3d", "feature_dropout"), layers.dropout),
+    **dict.fromkeys(("softmax", "log_softmax"), layers.softmax),
+    "log": layers.log,
+    **dict.fromkeys(("max_pool2d", "avg_pool2d"), pooling.windowed),
+    **dict.fromkeys(
+        (f"adaptive_{kind}_pool{rank}d" for kind in ("avg", "max") for rank in (1, 2)), pooling.adaptive
+    ),
+    **dict.fromkeys(("mean", "sum", "amax"), pooling.reduction),
+    **dict.fromkeys(("add", "__add__", "__radd__", "__iadd__"), arithmetic.add),
+    **dict.fromkeys(("sub", "subtract", "__sub__", "__isub__"), arithmetic.subtract),
+    **dict.fromkeys(("rsub", "__rsub__"), arithmetic.subtract_from),
+    **dict.fromkeys(("mul", "multiply", "__mul__", "__rmul__", "__imul__"), arithmetic.multiply),
+    **dict.fromkeys(
+        ("div", "divide", "true_divide", "__div__", "__truediv__", "__itruediv__", "__idiv__"),
+        arithmetic.divide,
+    ),
+    **dict.fromkeys(("neg", "negative", "__neg__"), arithmetic.negate),
+    **dict.fromkeys(("pow", "__pow__", "square"), arithmetic.square),
+    **dict.fromkeys(("cat", "concat", "concatenate"), arithmetic.concatenate),
+    **dict.fromkeys(("expand", "expand_as", "broadcast_to"), arithmetic.expand),
+    **dict.fromkeys(
+        (
+            *("view", "reshape", "flatten", "squeeze", "unsqueeze", "contiguous", "clone", "view_as"),
+            *(
+                "reshape_as",
+                "unflatten",
+                "permute",
+                "transpose",
+                "swapaxes",
+                "swapdims",
+                "movedim",
+                "moveaxis",
+            ),
+            *("__getitem__", "float", "to", "type", "type_as", "cpu", "cuda", "alias", "ravel", "atleast_2d"),
+            *("positive", "__pos__"),
+        ),
+        Conversion.moved,
+    ),
+}
