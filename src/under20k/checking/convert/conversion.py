@@ -135,7 +135,7 @@ class Conversion:
         return value.number
 
     def moved(self, node: Node) -> Value:
-        """Convert a call that only reshapes. Raises NotConvertible if it changes the order of the elements."""
+        """Convert a call that only reshapes. Raises NotConvertible if it changes the elements' order."""
         assert node.call is not None
         first, *others = node.call.args or (node.call.kwargs.get("input"),)
         value = self.value(first, node, end=True)

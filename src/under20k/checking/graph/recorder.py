@@ -129,6 +129,10 @@ class Recorder(TorchFunctionMode):
 
     def _operand(self, tensor: Tensor) -> Operand:
         node = self.by_tensor.get(id(tensor))
+        if isinstance(
+            tensor, nn.parameter.UninitializedParameter | nn.parameter.UninitializedBuffer
+        ):  # of a lazy module that has not run yet
+            return Operand(node, 0, "", False, None)
         number = None
         if tensor.numel() == 1 and not tensor.is_meta and not (node and node.sees_image):
             number = float(tensor) if not tensor.is_complex() else None

@@ -1,0 +1,142 @@
+"""Prove a graph: the same steps by the module itself and by its graph.
+
+Each starts from the module's weights, takes the same batches and the same dropout masks. Compared are losses,
+gradients, the tensors that a step changes by itself (running statistics), and logits at evaluation.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from under20k.checking.graph.form import Form
+from under20k.checking.graph.unchanged import unchanged
+from under20k.engine.graph_module import GraphModule
+from under20k.engine.module_network import ModuleNetwork
+from under20k.engine.torch_transforms import PlannedDropout
+from under20k.recipe.architecture import CLASSES, IMAGE_SIDE
+from under20k.recipe.graph.graph import Graph
+
+TOLERANCE = 1e-4
+"""Largest difference, relative to the largest value of its kind."""
+BATCHES = (24, 9)
+"""Images of the steps."""
+SEED = 20_000
+RATE = 1e-3
+
+Tensors = dict[str, Tensor]
+
+
+@dataclass
+class Steps:
+    """What a few steps gave."""
+
+    losses: list[Tensor]
+    gradients: list[Tensors]
+    state: Tensors
+    outputs: Tensor
+    """At evaluation, after the steps."""
+
+
+def prove(module: nn.Module, graph: Graph, form: Form) -> str:
+    """Return where the graph computes something else than the module, empty if it does not.
+
+    Args:
+        module: the model, which is left as it was.
+        graph: what ``convert`` made of it.
+        form: of the images that it takes.
+    """
+    with unchanged(module), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        own = ModuleNetwork(copy.deepcopy(module), form.layout)
+        try:
+            expected = _steps(own.double())
+            dtype = torch.float64
+        except RuntimeError:  # its code has a type of its own
+            own = ModuleNetwork(copy.deepcopy(module), form.layout)
+            expected, dtype = _steps(own), torch.float32
+        found = _steps(_interpreter(module, graph).to(dtype))
+    return difference(expected, found)
+
+
+def difference(expected: Steps, found: Steps) -> str:
+    """Return which of two results differ by more than ``TOLERANCE``, empty if none does."""
+    name = "its graph gives another"
+    for step, (loss, other) in enumerate(zip(expected.losses, found.losses, strict=True), 1):
+        if not _agree(loss, other):
+            return f"{name} loss, {other:g} and not {loss:g} at step {step}"
+    for gradients, others in zip(expected.gradients, found.gradients, strict=True):
+        largest = max((float(value.abs().max()) for value in gradients.values()), default=0.0)
+        for tensor in sorted(gradients.keys() | others.keys()):
+            ours, theirs = gradients.get(tensor), others.get(tensor)
+            if ours is None or theirs is None or not _agree(ours, theirs, largest):
+                return f"{name} gradient of {tensor}"
+    for tensor, value in expected.state.items():
+        if tensor in found.state and not _agree(value, found.state[tensor]):
+            return f"{name} {tensor} after a step"
+    if not _agree(expected.outputs, found.outputs):
+        return f"{name} output at evaluation"
+    return ""
+
+
+def _agree(ours: Tensor, theirs: Tensor, least: float = 0.0) -> bool:
+    """Return whether two tensors are as close as they must be; of size ``least`` at the least."""
+    if ours.shape != theirs.shape or not bool(torch.isfinite(theirs).all()):
+        return False
+    if not ours.numel():
+        return True
+    size = max(float(ours.abs().max()), least)
+    return float((ours.double() - theirs.double()).abs().max()) <= TOLERANCE * size + 1e-12
+
+
+def _interpreter(module: nn.Module, graph: Graph) -> GraphModule:
+    network = GraphModule(graph)
+    state = module.state_dict()
+    with torch.no_grad():
+        for name, tensor in network.state_dict().items():
+            tensor.copy_(state[name])
+    return network
+
+
+def _steps(network: ModuleNetwork | GraphModule) -> Steps:
+    dtype = next((p.dtype for p in network.parameters()), torch.float32)
+    trained = dict(network.named_parameters())
+    result = Steps([], [], {}, torch.empty(0))
+    network.train()
+    for step, (images, labels) in enumerate(_batches()):
+        for part in network.modules():
+            if isinstance(part, PlannedDropout | ModuleNetwork):
+                part.set_batch(SEED + step, torch.arange(len(images), dtype=torch.int32))
+        network.step = step
+        logits = network.logits(images.to(dtype))
+        loss = F.cross_entropy(logits, labels)
+        network.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        gradients = {name: p.grad.clone() for name, p in trained.items() if p.grad is not None}
+        result.losses.append(loss.detach())
+        result.gradients.append(gradients)
+        with torch.no_grad():
+            for name, gradient in gradients.items():
+                trained[name].sub_(RATE * gradient)
+    result.state = {name: value.clone() for name, value in network.state_dict().items()}
+    network.eval()
+    with torch.no_grad():
+        result.outputs = torch.cat([network(images.to(dtype)) for images, _ in _batches()])
+    return result
+
+
+def _batches() -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield images like MNIST's, (n, 1, 28, 28) normalised, and labels: bright blobs on black, then noise."""
+    generator = torch.Generator().manual_seed(SEED)
+    for step, count in enumerate(BATCHES):
+        noise = torch.rand(count, 1, IMAGE_SIDE, IMAGE_SIDE, generator=generator)
+        if step == 0:
+            blurred = F.avg_pool2d(noise, 5, 1, 2, count_include_pad=False)
+            noise = ((blurred - 0.5) * 8).clamp(0, 1)
+        yield (noise - 0.1307) / 0.3081, torch.randint(CLASSES, (count,), generator=generator)
