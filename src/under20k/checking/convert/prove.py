@@ -54,13 +54,11 @@ def prove(module: nn.Module, graph: Graph, form: Form) -> str:
     """
     with unchanged(module), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        own = ModuleNetwork(copy.deepcopy(module), form.layout)
         try:
-            expected = _steps(own.double())
+            expected = _steps(_own(module, form).double())
             dtype = torch.float64
         except RuntimeError:  # its code has a type of its own
-            own = ModuleNetwork(copy.deepcopy(module), form.layout)
-            expected, dtype = _steps(own), torch.float32
+            expected, dtype = _steps(_own(module, form)), torch.float32
         found = _steps(_interpreter(module, graph).to(dtype))
     return difference(expected, found)
 
@@ -93,6 +91,15 @@ def _agree(ours: Tensor, theirs: Tensor, least: float = 0.0) -> bool:
         return True
     size = max(float(ours.abs().max()), least)
     return float((ours.double() - theirs.double()).abs().max()) <= TOLERANCE * size + 1e-12
+
+
+def _own(module: nn.Module, form: Form) -> ModuleNetwork:
+    """Return a copy of the module that has trained on nothing yet."""
+    network = ModuleNetwork(copy.deepcopy(module), form.layout)
+    for name, count in network.named_buffers():
+        if name.endswith("num_batches_tracked"):
+            count.zero_()
+    return network
 
 
 def _interpreter(module: nn.Module, graph: Graph) -> GraphModule:

@@ -1,0 +1,655 @@
+"""Models as students and researchers write them: ``ZOO`` has graphs, ``REFUSED`` has reasons why not.
+
+Shapes: C channels, H rows, W columns of one image's values.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class PlainNet(nn.Module):
+    """The network of PyTorch's first tutorial, made smaller."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 10, kernel_size=5)
+        self.conv2 = nn.Conv2d(10, 20, kernel_size=5)
+        self.conv2_drop = nn.Dropout2d()
+        self.fc1 = nn.Linear(320, 30)
+        self.fc2 = nn.Linear(30, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(F.max_pool2d(self.conv1(x), 2))
+        x = F.relu(F.max_pool2d(self.conv2_drop(self.conv2(x)), 2))
+        x = x.view(-1, 320)
+        x = F.relu(self.fc1(x))
+        x = F.dropout(x, training=self.training)
+        return F.log_softmax(self.fc2(x), dim=1)
+
+
+class Blocks(nn.Module):
+    """Sequential blocks, a transition layer, and an average that covers the map."""
+
+    def __init__(self, dropout: float = 0.1) -> None:
+        super().__init__()
+
+        def block(i: int, o: int, k: int = 3, padding: int = 0) -> nn.Sequential:
+            return nn.Sequential(
+                nn.Conv2d(i, o, (k, k), padding=padding, bias=False),
+                nn.ReLU(),
+                nn.BatchNorm2d(o),
+                nn.Dropout(dropout),
+            )
+
+        self.convblock1, self.convblock2 = block(1, 8), block(8, 16)
+        self.transition = block(16, 8, 1)
+        self.pool1 = nn.MaxPool2d(2, 2)
+        self.convblock3, self.convblock4 = block(8, 12), block(12, 12, padding=1)
+        self.gap = nn.Sequential(nn.AvgPool2d(kernel_size=10))
+        self.out = nn.Sequential(nn.Conv2d(12, 10, (1, 1), bias=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.transition(self.pool1(self.convblock2(self.convblock1(x))))
+        x = self.out(self.gap(self.convblock4(self.convblock3(x))))
+        return F.log_softmax(x.view(-1, 10), dim=-1)
+
+
+class NormFirst(nn.Module):
+    """BatchNorm before ReLU, dropout of 0.05, a 7×7 convolution as the head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1 = nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(inplace=True))
+        self.conv2 = nn.Sequential(nn.Conv2d(8, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(inplace=True))
+        self.pool = nn.MaxPool2d(2)
+        self.drop = nn.Dropout(0.05)
+        self.head = nn.Conv2d(16, 10, 7)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.drop(self.pool(self.conv1(x)))
+        x = self.drop(self.pool(self.conv2(x)))
+        return F.log_softmax(self.head(x).squeeze(), dim=1)
+
+
+class FiveByFiveHead(nn.Module):
+    """Strides in place of pooling, and a 5×5 head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.c1 = nn.Conv2d(1, 6, 3, stride=2)  # 13×13
+        self.c2 = nn.Conv2d(6, 12, 5, stride=2)  # 5×5
+        self.b1, self.b2 = nn.BatchNorm2d(6), nn.BatchNorm2d(12)
+        self.head = nn.Conv2d(12, 10, kernel_size=5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.b1(self.c1(x)).relu_()
+        x = torch.relu(self.b2(self.c2(x)))
+        x = self.head(x)
+        return x.reshape(x.shape[0], -1)
+
+
+class OddMaps(nn.Module):
+    """Maps of 13×13, 6×6 and 3×3; an overlapping pool, a pool with ceil and one with padding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.c1, self.c2, self.c3 = nn.Conv2d(1, 8, 3), nn.Conv2d(8, 10, 2), nn.Conv2d(10, 12, 3, padding=1)
+        self.fc = nn.Linear(12 * 3 * 3, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.max_pool2d(F.relu(self.c1(x)), 2)  # 13×13
+        x = F.max_pool2d(F.relu(self.c2(x)), kernel_size=3, stride=2, ceil_mode=True)  # 6×6
+        x = F.max_pool2d(F.relu(self.c3(x)), 3, 2, 1)  # 3×3
+        return self.fc(torch.flatten(x, 1))
+
+
+class AveragePools(nn.Module):
+    """Average pools with padding, counted and not, and one in rows alone."""
+
+    def __init__(self, count: bool) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(1, 6, 3, padding="same"),
+            nn.Tanh(),
+            nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=count),
+            nn.Conv2d(6, 8, (3, 5), padding="valid"),
+            nn.Sigmoid(),
+            nn.AvgPool2d((2, 1), ceil_mode=not count),
+        )
+        self.classifier = nn.LazyLinear(10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.features(x).flatten(start_dim=1))
+
+
+class BasicBlock(nn.Module):
+    """Two convolutions and a shortcut, projected where the shape changes."""
+
+    def __init__(self, i: int, o: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(i, o, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(o)
+        self.conv2 = nn.Conv2d(o, o, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(o)
+        self.shortcut = nn.Sequential()
+        if stride != 1 or i != o:
+            self.shortcut = nn.Sequential(nn.Conv2d(i, o, 1, stride, bias=False), nn.BatchNorm2d(o))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = F.relu(self.bn1(self.conv1(x)))
+        out = self.bn2(self.conv2(out))
+        out += self.shortcut(x)
+        return F.relu(out)
+
+
+class SmallResNet(nn.Module):
+    """Three residual blocks and a global average."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 8, 3, padding=1, bias=False)
+        self.bn = nn.BatchNorm2d(8)
+        self.layer1 = BasicBlock(8, 8)
+        self.layer2 = BasicBlock(8, 12, 2)
+        self.layer3 = BasicBlock(12, 16, 2)
+        self.linear = nn.Linear(16, 10)
+        for m in self.modules():
+            if isinstance(m, nn.Conv2d):
+                nn.init.kaiming_normal_(m.weight, nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = F.relu(self.bn(self.stem(x)))
+        out = self.layer3(self.layer2(self.layer1(out)))
+        out = F.avg_pool2d(out, out.size()[2:])
+        return self.linear(out.view(out.size(0), -1))
+
+
+class DenseLayers(nn.Module):
+    """Every layer takes the concatenation of all before it; dropout of channels."""
+
+    def __init__(self, growth: int = 6) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 8, 5, stride=2, padding=2)
+        self.layers = nn.ModuleList()
+        for i in range(3):
+            c = 8 + i * growth
+            self.layers.append(
+                nn.Sequential(
+                    nn.BatchNorm2d(c), nn.ReLU(True), nn.Conv2d(c, growth, 3, 1, 1), nn.Dropout2d(0.1)
+                )
+            )
+        self.fc = nn.Linear(8 + 3 * growth, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = [self.stem(x)]
+        for layer in self.layers:
+            features.append(layer(torch.cat(features, dim=1)))
+        return self.fc(torch.cat(features, 1).mean(dim=[2, 3]))
+
+
+class SEBlock(nn.Module):
+    """Squeeze-and-excitation by linear layers."""
+
+    def __init__(self, channels: int, reduction: int = 4) -> None:
+        super().__init__()
+        self.avg_pool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Sequential(
+            nn.Linear(channels, channels // reduction, bias=False),
+            nn.ReLU(inplace=True),
+            nn.Linear(channels // reduction, channels, bias=False),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, c, _, _ = x.size()
+        y = self.avg_pool(x).view(b, c)
+        y = self.fc(y).view(b, c, 1, 1)
+        return x * y.expand_as(x)
+
+
+class SqueezeNet(nn.Module):
+    """A gate after each of two convolutions, one of linear layers and one of 1×1 convolutions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.c1, self.c2 = nn.Conv2d(1, 8, 3, padding=1), nn.Conv2d(8, 16, 3, padding=1)
+        self.se = SEBlock(8)
+        self.squeeze, self.excite = nn.Conv2d(16, 4, 1), nn.Conv2d(4, 16, 1)
+        self.out = nn.Conv2d(16, 10, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.max_pool2d(self.se(F.relu(self.c1(x))), 2)
+        x = F.relu(self.c2(x))
+        gate = F.hardsigmoid(self.excite(F.silu(self.squeeze(F.adaptive_avg_pool2d(x, 1)))))
+        x = gate * x
+        return self.out(x).mean((2, 3))
+
+
+class DepthwiseNet(nn.Module):
+    """Depthwise and pointwise convolutions with Hardswish and ReLU6."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+        def dw(i: int, o: int, s: int) -> list[nn.Module]:
+            return [
+                nn.Conv2d(i, i, 3, s, 1, groups=i, bias=False), nn.BatchNorm2d(i), nn.ReLU6(inplace=True),
+                nn.Conv2d(i, o, 1, bias=False), nn.BatchNorm2d(o, momentum=0.01, eps=1e-3), nn.Hardswish(),
+            ]  # fmt: skip
+
+        self.model = nn.Sequential(
+            nn.Conv2d(1, 8, 3, 1, 1), *dw(8, 16, 2), *dw(16, 24, 2), nn.AdaptiveAvgPool2d((1, 1))
+        )
+        self.fc = nn.Linear(24, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.model(x).squeeze(-1).squeeze(-1))
+
+
+class Inverted(nn.Module):
+    """An inverted residual of grouped convolutions, added to its input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 8, 3, stride=2, padding=1)
+        self.expand, self.project = nn.Conv2d(8, 24, 1), nn.Conv2d(24, 8, 1)
+        self.depth = nn.Conv2d(24, 24, 5, padding=2, groups=12)
+        self.norm = nn.BatchNorm2d(8, affine=False)
+        self.head = nn.Linear(8 * 7 * 7, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        y = F.gelu(self.depth(F.gelu(self.expand(x), approximate="tanh")))
+        x = x + 0.5 * self.norm(self.project(y))
+        return self.head(nn.Flatten()(F.max_pool2d(x, 2)))
+
+
+class Dilated(nn.Module):
+    """Dilated convolutions, oblong kernels, strides that differ."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.Conv2d(1, 6, 3, dilation=2), nn.LeakyReLU(0.1),
+            nn.Conv2d(6, 6, (1, 7), padding=(0, 3)), nn.ELU(0.5),
+            nn.Conv2d(6, 8, (3, 2), stride=(2, 1), dilation=(1, 3)), nn.PReLU(),
+            nn.Conv2d(8, 10, 3, padding=4, dilation=4), nn.PReLU(10),
+            nn.AdaptiveMaxPool2d(1), nn.Flatten(),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x)
+
+
+class Inception(nn.Module):
+    """Branches of several kernels, concatenated; an average over an odd size in between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.b1 = nn.Conv2d(1, 4, 1)
+        self.b2 = nn.Conv2d(1, 4, 3, padding=1)
+        self.b3 = nn.Conv2d(1, 4, 5, padding=2)
+        self.b4 = nn.Conv2d(1, 4, 7, padding=3)
+        self.bn = nn.BatchNorm2d(17)
+        self.conv = nn.Conv2d(17, 12, 3)
+        self.fc = nn.Linear(12 * 5 * 5, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = F.max_pool2d(x, kernel_size=3, stride=1, padding=1)
+        x = torch.cat((self.b1(x), self.b2(x), self.b3(x), self.b4(x), pooled), 1)
+        x = F.adaptive_avg_pool2d(F.relu(self.conv(self.bn(x))), 5)
+        return torch.log_softmax(self.fc(x.reshape(len(x), -1)), -1)
+
+
+class Recurrent(nn.Module):
+    """One convolution and one BatchNorm used three times."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 12, 3, padding=1)
+        self.conv = nn.Conv2d(12, 12, 3, padding=1)
+        self.bn = nn.BatchNorm2d(12)
+        self.act = nn.ReLU()
+        self.drop = nn.Dropout(0.1)
+        self.fc = nn.Linear(12, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.act(self.stem(x))
+        for _ in range(3):
+            x = self.drop(F.max_pool2d(self.act(self.bn(self.conv(x))), 2))
+        return self.fc(torch.amax(x, dim=(2, 3)))
+
+
+class Tied(nn.Module):
+    """Two layers that share one weight, each with its own bias."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inp = nn.Linear(784, 16)
+        self.a, self.b = nn.Linear(16, 16), nn.Linear(16, 16)
+        self.b.weight = self.a.weight
+        self.out = nn.Linear(16, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.tanh(self.inp(x.view(x.size(0), -1)))
+        x = torch.tanh(self.a(x))
+        return self.out(self.b(x).tanh())
+
+
+class Perceptron(nn.Module):
+    """Linear layers with BatchNorm and dropout between them."""
+
+    def __init__(self, norm: bool = True) -> None:
+        super().__init__()
+        self.flatten = nn.Flatten()
+        self.linear_relu_stack = nn.Sequential(
+            nn.Linear(28 * 28, 20),
+            nn.BatchNorm1d(20) if norm else nn.Identity(),
+            nn.ReLU(),
+            nn.Dropout(0.2),
+            nn.Linear(20, 20),
+            nn.GELU(),
+            nn.Linear(20, 10),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear_relu_stack(self.flatten(x))
+
+
+class FlatInput(nn.Module):
+    """It takes rows of 784 pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(784, 16), nn.Linear(16, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        assert x.dim() == 2
+        return F.softmax(self.fc2(F.relu(self.fc1(x))), dim=1)
+
+
+class RowsInput(nn.Module):
+    """It takes images without a channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(1, 4, 3, 3), nn.Linear(4 * 81, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, h, w = x.shape
+        return self.fc(F.relu(self.conv(x.unsqueeze(1))).view(n, -1))
+
+
+class SelfNormalised(nn.Module):
+    """It normalises its input by buffers, and scales and shifts on the way."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([0.2]).view(1, 1, 1, 1))
+        self.register_buffer("std", torch.tensor(0.7))
+        self.conv, self.fc = nn.Conv2d(1, 8, 5, 2), nn.Linear(8, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = (x - self.mean) / self.std
+        x = self.conv(x)
+        x = 1 - F.relu(x) * 0.1
+        x = -(x / 2 - 0.5) + 2 * x
+        return self.fc(x.sum((2, 3)) * 0.05)
+
+
+class Padded(nn.Module):
+    """LeNet on images padded to 32×32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pad = nn.ZeroPad2d(2)
+        self.c1, self.c2, self.c3 = nn.Conv2d(1, 6, 5), nn.Conv2d(6, 12, 5), nn.Conv2d(12, 24, 5)
+        self.fc = nn.Linear(24, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.avg_pool2d(torch.tanh(self.c1(self.pad(x))), 2)
+        x = F.avg_pool2d(torch.tanh(self.c2(x)), 2)
+        x = torch.tanh(self.c3(F.pad(x, [1, 1, 1, 1]))).mean(-1).mean(-1)
+        return self.fc(x)
+
+
+class Normless(nn.Module):
+    """BatchNorm with a cumulative average, BatchNorm1d over maps as rows, and idle dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 6, 3, 2, bias=False)
+        self.bn = nn.BatchNorm2d(6, momentum=None)  # type: ignore[arg-type]
+        self.rows = nn.BatchNorm1d(6, momentum=0.3)
+        self.drop = nn.Dropout(0.0)
+        self.fc = nn.Linear(6, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.dropout(self.bn(self.conv(x)), 0.5, training=False)
+        x = self.rows(x.flatten(2)).mean(2)
+        return self.fc(self.drop(F.selu(x)))
+
+
+class Attended(nn.Module):
+    """Gates of sigmoid and of Swish written out, a product of maps, and a square."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.c1 = nn.Conv2d(1, 8, 4, stride=2)
+        self.value, self.gate = nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3)
+        self.fc = nn.Linear(8, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.c1(x)
+        x = x * torch.sigmoid(x)
+        x = self.value(x) * self.gate(x).sigmoid()
+        x = torch.mul(x, x) - x**2 * 0.5
+        x = torch.add(x, torch.neg(F.relu(x)), alpha=0.3)
+        return self.fc(F.adaptive_max_pool2d(x, (1, 1))[:, :, 0, 0])
+
+
+class TwoOutputs(nn.Module):
+    """It returns its features too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.out = nn.Conv2d(1, 16, 7, stride=3), nn.Linear(16 * 64, 10)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = F.relu(self.conv(x))
+        return self.out(x.view(x.size(0), -1)), x
+
+
+class DoubleSoftmax(nn.Module):
+    """Softmax in the model, for a loss that takes logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.out = nn.Conv2d(1, 10, 3, padding=1), nn.Softmax(dim=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.conv(x).mean((-2, -1)))
+
+
+class LogOfSoftmax(nn.Module):
+    """Log-probabilities, written out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 10, 28)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.log(F.softmax(self.conv(x), dim=1)).squeeze(3).squeeze(2)
+
+
+class NamesThatClash(nn.Module):
+    """Layers named like functions and like the graph's input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.image = nn.Conv2d(1, 4, 3, 2)
+        self.relu = nn.Conv2d(4, 6, 3, 2)
+        self.reshape = nn.Linear(6 * 36, 10)
+        self.unused = nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.clamp(self.image(x), min=0)
+        x = F.relu(self.relu(x))
+        return self.reshape(x.reshape(-1, 216))
+
+
+class Ladder(nn.Module):
+    """Sums of maps from different depths, as Python's ``sum``, and a shortcut by pooling and concatenation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convs = nn.ModuleList(nn.Conv2d(6, 6, 3, padding=1) for _ in range(3))
+        self.stem = nn.Conv2d(1, 6, 3, stride=2, padding=1)
+        self.last = nn.Conv2d(12, 10, 1)
+        self.norm = nn.BatchNorm2d(10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        outputs = [F.relu_(conv(x)) for conv in self.convs]
+        x = sum(outputs) / 3  # type: ignore[assignment]
+        x = torch.concat([F.max_pool2d(x, 2, 2), F.avg_pool2d(x, 2)], dim=1)
+        return self.norm(self.last(x)).mean([2, 3])
+
+
+class ChannelDrops(nn.Module):
+    """Dropout of channels after convolutions, of rows of 1×1 maps, and of features."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.c1, self.c2 = nn.Conv2d(1, 8, 3), nn.Conv2d(8, 16, 3)
+        self.d1, self.d2 = nn.Dropout2d(0.25), nn.Dropout(0.5)
+        self.fc1, self.fc2 = nn.Linear(16 * 25, 16), nn.Linear(16, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.d1(F.max_pool2d(F.relu(self.c1(x)), 2))
+        x = F.dropout2d(F.max_pool2d(F.relu(self.c2(x)), 2), 0.1, self.training)
+        x = F.relu(self.fc1(torch.flatten(x, 1)))
+        return F.log_softmax(self.fc2(self.d2(x)), dim=1)
+
+
+def named() -> nn.Module:
+    """Layers by name in an ordered dictionary."""
+    return nn.Sequential(
+        OrderedDict(
+            [
+                ("conv1", nn.Conv2d(1, 8, 3, padding=1)),
+                ("bn1", nn.BatchNorm2d(8)),
+                ("relu1", nn.ReLU()),
+                ("pool1", nn.MaxPool2d(2)),
+                ("conv2", nn.Conv2d(8, 10, 3)),
+                ("gap", nn.AdaptiveAvgPool2d(1)),
+                ("flatten", nn.Flatten()),
+                ("logsoftmax", nn.LogSoftmax(dim=1)),
+            ]
+        )
+    )
+
+
+def vgg(activation: Callable[[], nn.Module], norm_after: bool = False) -> nn.Module:
+    """Convolutions in pairs, each with BatchNorm, before the activation or after it."""
+    layers: list[nn.Module] = []
+    channels = 1
+    for width in (8, 16):
+        for _ in range(2):
+            layers.append(nn.Conv2d(channels, width, 3, padding=1))
+            pair = [nn.BatchNorm2d(width), activation()]
+            layers += reversed(pair) if norm_after else pair
+            channels = width
+        layers += [nn.MaxPool2d(2, 2), nn.Dropout2d(0.1) if norm_after else nn.Dropout(0.1)]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(16 * 49, 10))
+
+
+def pixels() -> nn.Module:
+    """1×1 convolutions alone."""
+    return nn.Sequential(
+        nn.Conv2d(1, 16, 1),
+        nn.ReLU(),
+        nn.BatchNorm2d(16),
+        nn.Conv2d(16, 10, 1),
+        nn.AvgPool2d(28),
+        nn.Flatten(),
+    )
+
+
+def on_points() -> nn.Module:
+    """Everything after the pooling is on maps of 1×1: convolutions, BatchNorm, dropout."""
+    return nn.Sequential(
+        nn.Conv2d(1, 12, 5, 4), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+        nn.Conv2d(12, 16, 1), nn.BatchNorm2d(16), nn.ReLU(), nn.Dropout2d(0.1), nn.Conv2d(16, 10, 1), nn.Flatten(),
+    )  # fmt: skip
+
+
+def logistic() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+
+
+def unflattened() -> nn.Module:
+    """Rows that become maps again."""
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(784, 16), nn.ReLU(), nn.Unflatten(1, (4, 2, 2)), nn.Conv2d(4, 8, 2), nn.Flatten(),
+        nn.Linear(8, 10),
+    )  # fmt: skip
+
+
+ZOO: dict[str, Callable[[], nn.Module]] = {
+    "plain net": PlainNet,
+    "blocks": Blocks,
+    "blocks without dropout": lambda: Blocks(0),
+    "norm first": NormFirst,
+    "5x5 head": FiveByFiveHead,
+    "odd maps": OddMaps,
+    "average pools": lambda: AveragePools(True),
+    "average pools, padding not counted": lambda: AveragePools(False),
+    "residual": SmallResNet,
+    "dense": DenseLayers,
+    "squeeze and excitation": SqueezeNet,
+    "depthwise": DepthwiseNet,
+    "inverted": Inverted,
+    "dilated": Dilated,
+    "inception": Inception,
+    "recurrent": Recurrent,
+    "tied": Tied,
+    "perceptron": Perceptron,
+    "perceptron without BatchNorm": lambda: Perceptron(norm=False),
+    "flat input": FlatInput,
+    "rows": RowsInput,
+    "self-normalised": SelfNormalised,
+    "padded": Padded,
+    "cumulative BatchNorm": Normless,
+    "gates": Attended,
+    "two outputs": TwoOutputs,
+    "double softmax": DoubleSoftmax,
+    "log of softmax": LogOfSoftmax,
+    "names that clash": NamesThatClash,
+    "ladder": Ladder,
+    "channel dropout": ChannelDrops,
+    "named": named,
+    "vgg": lambda: vgg(nn.ReLU),
+    "vgg, BatchNorm after": lambda: vgg(nn.ReLU, norm_after=True),
+    "vgg of SiLU": lambda: vgg(nn.SiLU),
+    "vgg of GELU": lambda: vgg(nn.GELU, norm_after=True),
+    "vgg of LeakyReLU": lambda: vgg(nn.LeakyReLU),
+    "vgg of ELU": lambda: vgg(nn.ELU),
+    "vgg of Hardswish": lambda: vgg(nn.Hardswish, norm_after=True),
+    "vgg of SELU": lambda: vgg(nn.SELU),
+    "vgg of PReLU": lambda: vgg(nn.PReLU),
+    "pixels": pixels,
+    "on points": on_points,
+    "logistic": logistic,
+    "unflattened": unflattened,
+}
+"""Models that have a graph."""
