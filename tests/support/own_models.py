@@ -382,7 +382,7 @@ class RowsInput(nn.Module):
         self.conv, self.fc = nn.Conv2d(1, 4, 3, 3), nn.Linear(4 * 81, 10)
 
     def forward(self, x: Tensor) -> Tensor:
-        n, h, w = x.shape
+        n, _, _ = x.shape
         return self.fc(F.relu(self.conv(x.unsqueeze(1))).view(n, -1))
 
 
@@ -508,7 +508,7 @@ class NamesThatClash(nn.Module):
 
 
 class Ladder(nn.Module):
-    """Sums of maps from different depths, as Python's ``sum``, and a shortcut by pooling and concatenation."""
+    """Sums of maps from different depths, by Python's ``sum``, and two kinds of pooling, concatenated."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -589,7 +589,8 @@ def on_points() -> nn.Module:
     """Everything after the pooling is on maps of 1×1: convolutions, BatchNorm, dropout."""
     return nn.Sequential(
         nn.Conv2d(1, 12, 5, 4), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
-        nn.Conv2d(12, 16, 1), nn.BatchNorm2d(16), nn.ReLU(), nn.Dropout2d(0.1), nn.Conv2d(16, 10, 1), nn.Flatten(),
+        nn.Conv2d(12, 16, 1), nn.BatchNorm2d(16), nn.ReLU(), nn.Dropout2d(0.1),
+        nn.Conv2d(16, 10, 1), nn.Flatten(),
     )  # fmt: skip
 
 
@@ -600,8 +601,8 @@ def logistic() -> nn.Module:
 def unflattened() -> nn.Module:
     """Rows that become maps again."""
     return nn.Sequential(
-        nn.Flatten(), nn.Linear(784, 16), nn.ReLU(), nn.Unflatten(1, (4, 2, 2)), nn.Conv2d(4, 8, 2), nn.Flatten(),
-        nn.Linear(8, 10),
+        nn.Flatten(), nn.Linear(784, 16), nn.ReLU(), nn.Unflatten(1, (4, 2, 2)),
+        nn.Conv2d(4, 8, 2), nn.Flatten(), nn.Linear(8, 10),
     )  # fmt: skip
 
 

@@ -15,8 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from under20k.checking.convert.reasons import NotConvertible
 from under20k.checking.graph.form import Form
 from under20k.checking.graph.unchanged import unchanged
+from under20k.checking.rules.input_form import run
 from under20k.engine.graph_module import GraphModule
 from under20k.engine.module_network import ModuleNetwork
 from under20k.engine.torch_transforms import PlannedDropout
@@ -44,23 +46,29 @@ class Steps:
     """At evaluation, after the steps."""
 
 
-def prove(module: nn.Module, graph: Graph, form: Form) -> str:
-    """Return where the graph computes something else than the module, empty if it does not.
+def prove(module: nn.Module, graph: Graph, form: Form | None = None) -> None:
+    """Compare a module with its graph; the module is left as it was.
 
     Args:
-        module: the model, which is left as it was.
+        module: the model.
         graph: what ``convert`` made of it.
-        form: of the images that it takes.
+        form: of the images that it takes; found by trying if None.
+
+    Raises:
+        NotConvertible: the graph computes something else.
+        Exception: whatever the model raises.
     """
     with unchanged(module), warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        form = form or run(module).form
         try:
             expected = _steps(_own(module, form).double())
             dtype = torch.float64
         except RuntimeError:  # its code has a type of its own
             expected, dtype = _steps(_own(module, form)), torch.float32
         found = _steps(_interpreter(module, graph).to(dtype))
-    return difference(expected, found)
+    if what := difference(expected, found):
+        raise NotConvertible(f"{type(module).__name__}.forward is not what a run of it shows: {what}")
 
 
 def difference(expected: Steps, found: Steps) -> str:
