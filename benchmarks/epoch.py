@@ -68,7 +68,7 @@ def measure_recipe(
     values = in_turns(contenders, amount.rounds, lambda text: tell(f"{recipe.name}, {text}"))
     peak_gflops = values.pop(PEAK)
     return {
-        "flop": epoch_flop(recipe.architecture),
+        "flop": epoch_flop(recipe.in_notation),
         "times_s": values,
         "peak_gflops": peak_gflops,
         "unavailable": missing,

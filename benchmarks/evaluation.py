@@ -169,7 +169,7 @@ def torch_network(recipe: Recipe, native: Engine) -> Any:
     from under20k.engine.module import Network
 
     torch.set_num_threads(native.threads)
-    network = Network(recipe.architecture)
+    network = Network(recipe.in_notation)
     weights = {name: torch.tensor(value) for name, value in native.weights().items()}
     network.load_state_dict(weights, strict=False)  # without BatchNorm's count of batches, which is not used
     return network.eval().requires_grad_(False)

@@ -22,7 +22,7 @@ def measure(amount: Amount, tell: Callable[[str], None]) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     timers: dict[str, Callable[[], float]] = {PEAK: lambda: fma_peak(1, amount.peak_s)}
     for recipe in (MINIMAL, REGULARIZED):
-        for index, convolution in enumerate(convolutions(recipe.architecture)):
+        for index, convolution in enumerate(convolutions(recipe.in_notation)):
             for which in PASSES:
                 if which == "input gradient" and index == 0:
                     continue  # nobody asks for the image's

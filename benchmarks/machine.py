@@ -39,7 +39,7 @@ def measure(amount: Amount, tell: Callable[[str], None]) -> dict[str, Any]:
         "packages": {name: _version(name) for name in PACKAGES},
         "load_before": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "peak_gflops": in_turns({str(n): peak for n, peak in peaks.items()}, amount.rounds, tell),
-        "epoch_flop": {recipe.name: epoch_flop(recipe.architecture) for recipe in (MINIMAL, REGULARIZED)},
+        "epoch_flop": {recipe.name: epoch_flop(recipe.in_notation) for recipe in (MINIMAL, REGULARIZED)},
     }
 
 

@@ -56,7 +56,7 @@ class Script:
         random.seed(0)
         digits = Digits(data, images, recipe.augmentation.rotation_deg)
         self.loader = DataLoader(digits, batch_size=recipe.batch_size, shuffle=True)
-        self.network = Network(recipe.architecture)
+        self.network = Network(recipe.in_notation)
         self.optimiser = torch.optim.SGD(
             self.network.parameters(), recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay
         )

@@ -41,7 +41,7 @@ class Eager:
         self.recipe = recipe
         self.images = normalised(torch.tensor(data.images))
         self.labels = torch.tensor(data.labels).long()
-        self.network = Network(recipe.architecture)
+        self.network = Network(recipe.in_notation)
         self.optimiser = torch.optim.SGD(
             self.network.parameters(), recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay
         )

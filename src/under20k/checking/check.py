@@ -38,7 +38,7 @@ def judged(target: Recipe | Run | Path | str, profile: Profile) -> Judgement:
     if isinstance(target, str | Path):
         target = recipe_or_run(target)
     recipe = target if isinstance(target, Recipe) else target.recipe
-    network = build(recipe.architecture)
+    network = build(recipe.in_notation)
     if isinstance(target, Run) and target.finished:
         weights = {name: torch.from_numpy(value) for name, value in target.weights().items()}
         network.load_state_dict(weights, strict=False)  # BatchNorm counts its batches; the run does not

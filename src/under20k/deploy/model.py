@@ -97,7 +97,7 @@ class Model:
 
         from under20k.engine.module import Network
 
-        network = Network(self.recipe.architecture)
+        network = Network(self.recipe.in_notation)
         # Without BatchNorm's counters, which evaluation does not use.
         weights = {name: torch.tensor(value) for name, value in self.weights.items()}
         network.load_state_dict(weights, strict=False)

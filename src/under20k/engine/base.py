@@ -17,6 +17,7 @@ from under20k.errors import InvalidValue, UserError
 from under20k.recipe.architecture import IMAGE_SIDE, Architecture
 from under20k.recipe.fields import choice, whole_number
 from under20k.recipe.limits import DRAWN_IMAGES, TRAIN_IMAGES
+from under20k.recipe.own_model import OwnModel
 from under20k.recipe.plan import EpochPlan
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.weights import Tensors
@@ -84,7 +85,7 @@ class EpochResult:
 class Teacher:
     """A trained network that gives soft targets (see ``recipe.Distillation``)."""
 
-    architecture: Architecture
+    architecture: Architecture | OwnModel
     weights: Tensors
 
 
@@ -125,8 +126,8 @@ def state_tensors(recipe: Recipe) -> dict[str, tuple[int, ...]]:
     weights = recipe.architecture.tensors()
     tensors = dict(weights)
     if recipe.momentum:
-        trained = (name for name in weights if ".running_" not in name)
-        tensors |= {MOMENTUM_PREFIX + name: weights[name] for name in trained}
+        trained = recipe.architecture.trained_names
+        tensors |= {MOMENTUM_PREFIX + name: shape for name, shape in weights.items() if name in trained}
     if recipe.average_decay:
         tensors |= {AVERAGE_PREFIX + name: shape for name, shape in weights.items()}
     return tensors

@@ -69,7 +69,7 @@ def network_settings(
     ]
     return _native.Settings(
         layers=_layers(recipe, layout),
-        pool_first=recipe.architecture.head.pool_first,
+        pool_first=recipe.in_notation.head.pool_first,
         ranges=ranges,
         parameters=layout.total,
         batch_size=recipe.batch_size,
@@ -85,7 +85,7 @@ def network_settings(
 
 def _layers(recipe: Recipe, layout: ParameterLayout) -> list[_native.Layer]:
     """Describe every block, then the head."""
-    architecture = recipe.architecture
+    architecture = recipe.in_notation
     layers = []
     for index, block in enumerate(architecture.blocks):
         layers.append(

@@ -6,9 +6,9 @@ Pure Python: no torch, no files. Shapes: C channels, H rows, W columns of one im
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 
 from under20k.drawing import Drawable
 from under20k.errors import InvalidValue
@@ -18,6 +18,8 @@ from under20k.recipe.graph import operations as op
 from under20k.recipe.graph.graph import CLASSES as CLASSES
 from under20k.recipe.graph.graph import IMAGE, Graph
 from under20k.recipe.graph.graph import IMAGE_SIDE as IMAGE_SIDE
+from under20k.recipe.graph.layers import Layer as Layer
+from under20k.recipe.graph.layers import layers
 from under20k.recipe.graph.node import Node
 
 MAX_CHANNELS = 1024
@@ -78,28 +80,6 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
-    """A layer and its counts for a single image.
-
-    ``receptive_field`` and ``jump`` are in input pixels: the side of the square of input pixels that one
-    output element depends on, and the distance between the squares of neighbouring elements.
-    """
-
-    name: str
-    kind: str
-    shape: tuple[int, ...]
-    parameters: int
-    macs: int
-    receptive_field: int
-    jump: int
-
-    @property
-    def activation_bytes(self) -> int:
-        """Return the size of the output for one image, in bytes of float32."""
-        return 4 * math.prod(self.shape)
-
-
-@dataclass(frozen=True, slots=True)
 class Architecture(Drawable):
     """Blocks that start from the image (1, 28, 28), then a head that ends in 10 log-probabilities."""
 
@@ -110,8 +90,8 @@ class Architecture(Drawable):
         object.__setattr__(self, "blocks", tuple(self.blocks))
         if not 1 <= len(self.blocks) <= MAX_BLOCKS:
             raise InvalidValue(f"blocks: {len(self.blocks)}; expected 1 to {MAX_BLOCKS}")
-        for _ in self.layers():  # raises where a feature map would become empty or weights cannot be shared
-            pass
+        _check_sharing(self.blocks)
+        _graph(self)  # raises where a feature map would become empty
 
     def __str__(self) -> str:
         return ",".join(map(str, self.blocks)) + "|" + str(self.head)
@@ -127,7 +107,7 @@ class Architecture(Drawable):
 
     def layers(self) -> Iterator[Layer]:
         """Yield every layer in the order of computation, under the names of the PyTorch module."""
-        yield from _Walk().through(self)
+        return layers(self.graph)
 
     @property
     def parameters(self) -> int:
@@ -151,35 +131,31 @@ class Architecture(Drawable):
     @property
     def graph(self) -> Graph:
         """Return the network as a graph; its nodes have the names of the PyTorch module's layers."""
-        nodes: list[Node] = []
-        for index, block in enumerate(self.blocks):
-            nodes += _block_nodes(block, index, nodes[-1].name if nodes else IMAGE, self.kernel_name(index))
-        return Graph((*nodes, *_head_nodes(self.head, nodes[-1].name)))
+        return _graph(self)
 
     def tensors(self) -> dict[str, tuple[int, ...]]:
         """Return names and shapes of the weights, as in the PyTorch module's ``state_dict`` (floats only)."""
-        tensors: dict[str, tuple[int, ...]] = {}
-        channels = 1
-        for index, block in enumerate(self.blocks):
-            name = f"blocks.{index}"
-            if not block.shared:
-                tensors[f"{name}.conv.weight"] = (block.channels, channels, block.kernel, block.kernel)
-            if block.bias:
-                tensors[f"{name}.conv.bias"] = (block.channels,)
-            if block.batch_norm:
-                for part in ("weight", "bias", "running_mean", "running_var"):
-                    tensors[f"{name}.batch_norm.{part}"] = (block.channels,)
-            channels = block.channels
-        tensors["head.conv.weight"] = (CLASSES, channels, self.head.kernel, self.head.kernel)
-        if self.head.bias:
-            tensors["head.conv.bias"] = (CLASSES,)
-        return tensors
+        return self.graph.tensors()
+
+    @property
+    def trained_names(self) -> frozenset[str]:
+        """Return the names of the tensors that are trained: all but the running statistics."""
+        return frozenset(self.graph.trained())
 
     def kernel_name(self, index: int) -> str:
         """Return the name of the weight tensor, own or shared, of block ``index``, counted from 0."""
         while self.blocks[index].shared:
             index -= 1
         return f"blocks.{index}.conv.weight"
+
+
+@lru_cache
+def _graph(architecture: Architecture) -> Graph:
+    nodes: list[Node] = []
+    for index, block in enumerate(architecture.blocks):
+        source = nodes[-1].name if nodes else IMAGE
+        nodes += _block_nodes(block, index, source, architecture.kernel_name(index))
+    return Graph((*nodes, *_head_nodes(architecture.head, nodes[-1].name)))
 
 
 def _block_nodes(block: Conv, index: int, source: str, weight: str) -> Iterator[Node]:
@@ -226,82 +202,17 @@ def _head_nodes(head: Head, source: str) -> Iterator[Node]:
     yield op.LogSoftmax("head.log_softmax", ("head.flatten",))
 
 
-class _Walk:
-    """Follow one image through an architecture: its shape, receptive field and jump."""
-
-    def __init__(self) -> None:
-        self.shape: tuple[int, ...] = (1, IMAGE_SIDE, IMAGE_SIDE)
-        self.field = 1
-        self.jump = 1
-        self.kernel = ""  # description of the last convolution's kernel
-
-    def through(self, architecture: Architecture) -> Iterator[Layer]:
-        for index, block in enumerate(architecture.blocks):
-            name = f"blocks.{index}"
-            yield self.conv(
-                f"{name}.conv", block.channels, block.kernel, block.padding, block.bias, block.shared
-            )
-            if block.batch_norm:
-                yield self.same(f"{name}.batch_norm", "BatchNorm2d", parameters=2 * block.channels)
-            yield self.same(f"{name}.relu", "ReLU")
-            if block.pool:
-                yield self.pool(f"{name}.pool")
-            if block.dropout:
-                yield self.same(f"{name}.dropout", "Dropout")
-        head = architecture.head
-        if head.pool_first:
-            yield self.global_pool("head.pool")
-            yield self.conv("head.conv", CLASSES, 1, 0, head.bias)
-        else:
-            yield self.conv("head.conv", CLASSES, head.kernel, head.padding, head.bias)
-            yield self.global_pool("head.pool")
-        self.shape = (CLASSES,)
-        yield self.same("head.log_softmax", "LogSoftmax")
-
-    def conv(
-        self, name: str, channels: int, kernel: int, padding: int, bias: bool, shared: bool = False
-    ) -> Layer:
-        inputs, height, width = self.shape
-        height, width = height + 2 * padding - kernel + 1, width + 2 * padding - kernel + 1
-        if height < 1:
+def _check_sharing(blocks: Sequence[Conv]) -> None:
+    """Raise InvalidValue where a block cannot share the weights of the block before it."""
+    channels, before = 1, ""
+    for index, block in enumerate(blocks):
+        kernel = f"{block.kernel}×{block.kernel} kernel from {channels} to {block.channels} channels"
+        if block.shared and kernel != before:
             raise InvalidValue(
-                f"{name}: a {kernel}×{kernel} kernel with padding {padding} does not fit a feature map of "
-                f"{self.shape[1]}×{self.shape[2]}; pool less or pad more"
-            )
-        weights = channels * inputs * kernel * kernel
-        before, self.kernel = self.kernel, f"{kernel}×{kernel} kernel from {inputs} to {channels} channels"
-        if shared and before != self.kernel:
-            raise InvalidValue(
-                f"{name}: a {self.kernel} cannot share the weights of "
+                f"blocks.{index}.conv: a {kernel} cannot share the weights of "
                 f"{f'a {before}' if before else 'the block before it, because it is the first'}; remove its s"
             )
-        self.shape = (channels, height, width)
-        self.field += (kernel - 1) * self.jump
-        own = weights * (not shared) + bias * channels
-        return self.row(name, "SharedConv2d" if shared else "Conv2d", own, weights * height * width)
-
-    def pool(self, name: str) -> Layer:
-        channels, height, width = self.shape
-        if height < 2:
-            raise InvalidValue(
-                f"{name}: 2×2 pooling does not fit a feature map of {height}×{width}; pool less or pad more"
-            )
-        self.shape = (channels, height // 2, width // 2)
-        self.field += self.jump
-        self.jump *= 2
-        return self.row(name, "MaxPool2d")
-
-    def global_pool(self, name: str) -> Layer:
-        channels, height, _ = self.shape
-        self.shape = (channels, 1, 1)
-        self.field += (height - 1) * self.jump
-        return self.row(name, "AdaptiveAvgPool2d")
-
-    def same(self, name: str, kind: str, parameters: int = 0) -> Layer:
-        return self.row(name, kind, parameters)
-
-    def row(self, name: str, kind: str, parameters: int = 0, macs: int = 0) -> Layer:
-        return Layer(name, kind, self.shape, parameters, macs, self.field, self.jump)
+        channels, before = block.channels, kernel
 
 
 def _check_window(kernel: int, padding: int) -> None:

@@ -129,10 +129,11 @@ def check_batches(recipe: Recipe, images: int) -> None:
     if (images % recipe.batch_size or recipe.batch_size) > 1:
         return
     for layer in recipe.architecture.layers():
-        if layer.kind == "BatchNorm2d" and layer.shape[1:] == (1, 1):
+        if layer.kind.startswith("BatchNorm") and layer.shape[1:] in ((1, 1), ()):
+            what = "a 1×1 feature map" if len(layer.shape) == 3 else "features"
             raise InvalidValue(
                 f"batch_size: {recipe.batch_size} leaves a batch of one out of {images} images, and "
-                f"{layer.name} cannot normalise a 1×1 feature map over one image; choose another --batch-size"
+                f"{layer.name} cannot normalise {what} over one image; choose another --batch-size"
             )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Unpack
 
 from under20k.drawing import Drawable
-from under20k.errors import InvalidValue, nearest
+from under20k.errors import InvalidValue, UserError, nearest
 from under20k.files import parse_json
 from under20k.formatting import title
 from under20k.recipe.architecture import Architecture
@@ -20,6 +20,7 @@ from under20k.recipe.changes import RecipeChanges, lists_changes
 from under20k.recipe.customary import suggestion
 from under20k.recipe.fields import Setting, Validated, json_fields, plain_values, setting, settings_of
 from under20k.recipe.limits import TRAIN_IMAGES
+from under20k.recipe.own_model import OwnModel
 
 
 @dataclass(frozen=True)
@@ -207,7 +208,7 @@ class Recipe(Validated, Drawable):
     """Everything about a training except its seed: SGD on the mean cross-entropy of each batch."""
 
     name: str
-    architecture: Architecture
+    architecture: Architecture | OwnModel
     epochs: int = setting(8, "number of passes over the training images", low=1, high=1000)
     batch_size: int = setting(128, "images per step; a shorter last batch is kept", low=1, high=TRAIN_IMAGES)
     learning_rate: float = setting(0.1, "peak learning rate", low=0, high=100)
@@ -246,7 +247,8 @@ class Recipe(Validated, Drawable):
             raise InvalidValue(f"name: {self.name!r}; expected a text of at least one character")
         for name, kind in PARTS.items():
             if not isinstance(getattr(self, name), kind):
-                raise InvalidValue(f"{name}: {getattr(self, name)!r} is not of type {kind.__name__}")
+                wanted = kind.__name__ if isinstance(kind, type) else "Architecture"
+                raise InvalidValue(f"{name}: {getattr(self, name)!r} is not of type {wanted}")
         if not isinstance(self.distillation, Distillation | None):
             raise InvalidValue(f"distillation: {self.distillation!r} is not a Distillation")
         if self.nesterov and not self.momentum:
@@ -257,6 +259,18 @@ class Recipe(Validated, Drawable):
     def __repr__(self) -> str:
         epochs = f"{self.epochs} epoch{'s' * (self.epochs > 1)}"
         return f"Recipe({title(self.name)}: {self.architecture.parameters:,} parameters, {epochs})"
+
+    @property
+    def in_notation(self) -> Architecture:
+        """The architecture of a line of text. Raises UserError for a model of the user's own."""
+        if isinstance(self.architecture, OwnModel):
+            raise UserError(f"{self.name} is a model of its own, not an architecture such as 8,12p|3v")
+        return self.architecture
+
+    @property
+    def own(self) -> OwnModel | None:
+        """The user's own model, if the recipe trains one."""
+        return self.architecture if isinstance(self.architecture, OwnModel) else None
 
     def learning_rate_at(self, step: int, steps_per_epoch: int) -> float:
         """Return the learning rate of ``step``, counted from 0 over the whole training."""
@@ -321,8 +335,14 @@ class Recipe(Validated, Drawable):
         return {name: value for name, value in mine.items() if value != theirs.get(name)}
 
     def flat(self) -> dict[str, Any]:
-        """Return every setting by its name: the architecture as text, distillation's only if it is set."""
-        values: dict[str, Any] = {"architecture": str(self.architecture)}
+        """Return every setting by its name: the architecture as text, distillation's only if it is set.
+
+        The text of a model of the user's ends in its digest.
+        """
+        text = str(self.architecture)
+        if isinstance(self.architecture, OwnModel):
+            text += f" [{self.architecture.digest}]"
+        values: dict[str, Any] = {"architecture": text}
         for part in (self, self.schedule, self.augmentation, self.distillation):
             if isinstance(part, Distillation):
                 values["teacher"] = part.teacher.name
@@ -337,7 +357,9 @@ class Recipe(Validated, Drawable):
         del plain["distillation"]
         parts = {"schedule": plain_values(self.schedule), "augmentation": plain_values(self.augmentation)}
         distillation = {"distillation": self.distillation.to_dict()} if self.distillation else {}
-        return {**plain, "architecture": str(self.architecture), **parts, **distillation}
+        network = self.architecture
+        architecture = network.to_dict() if isinstance(network, OwnModel) else str(network)
+        return {**plain, "architecture": architecture, **parts, **distillation}
 
     def to_json(self) -> str:
         """Return the recipe as indented JSON; equal recipes give equal text."""
@@ -367,9 +389,13 @@ class Recipe(Validated, Drawable):
         """
         values = json_fields(data, cls, "recipe", also=DERIVED)
         stated = {name: values.pop(name) for name in DERIVED if name in values}
-        if not isinstance(values["architecture"], str):
-            raise InvalidValue(f"architecture: {values['architecture']!r:.80}; expected a text: '8,12p|3v'")
-        values["architecture"] = Architecture.parse(values["architecture"])
+        match values["architecture"]:
+            case str(text):
+                values["architecture"] = Architecture.parse(text)
+            case dict(model):
+                values["architecture"] = OwnModel.from_dict(model)
+            case other:
+                raise InvalidValue(f"architecture: {other!r:.80}; expected a text: '8,12p|3v'")
         values["schedule"] = Schedule(**json_fields(values["schedule"], Schedule, "schedule"))
         values["augmentation"] = Augmentation(
             **json_fields(values["augmentation"], Augmentation, "augmentation")
@@ -398,7 +424,7 @@ class Recipe(Validated, Drawable):
         return cls.from_dict(data)
 
 
-PARTS = {"architecture": Architecture, "schedule": Schedule, "augmentation": Augmentation}
+PARTS = {"architecture": Architecture | OwnModel, "schedule": Schedule, "augmentation": Augmentation}
 DERIVED = ("parameters", "macs", "receptive_field", "layers")
 
 

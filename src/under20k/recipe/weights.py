@@ -10,18 +10,23 @@ from numpy.typing import NDArray
 
 from under20k.errors import UserError
 from under20k.recipe.architecture import Architecture
+from under20k.recipe.own_model import OwnModel
 from under20k.recipe.seeds import check_seed
 
 Tensors = dict[str, NDArray[np.float32]]
 
 
-def initial_weights(architecture: Architecture, seed: int) -> Tensors:
+def initial_weights(architecture: Architecture | OwnModel, seed: int) -> Tensors:
     """Draw weights from PyTorch's default distribution, float32 under PyTorch's names.
 
     Convolutions: weight and bias uniform within ± 1/√(fan-in), as in ``nn.Conv2d`` (Kaiming uniform with
     a = √5). BatchNorm: weight 1, bias 0, running mean 0, running variance 1. The random stream is that of the
     seed's epoch 0; the plans of training draw from epochs 1 onwards.
+
+    Raises UserError for a model of the user's: its own constructor makes them.
     """
+    if isinstance(architecture, OwnModel):
+        raise UserError(f"the initial weights of {architecture} are made by its constructor, and are missing")
     generator = np.random.default_rng(np.random.SeedSequence([check_seed(seed), 0]))
     tensors: Tensors = {}
     bound = 0.0
@@ -37,7 +42,7 @@ def initial_weights(architecture: Architecture, seed: int) -> Tensors:
     return tensors
 
 
-def check_weights(architecture: Architecture, tensors: Mapping[str, NDArray[np.generic]]) -> None:
+def check_weights(architecture: Architecture | OwnModel, tensors: Mapping[str, NDArray[np.generic]]) -> None:
     """Raise UserError unless ``tensors`` are exactly the architecture's weights, float32 and finite."""
     check_tensors(architecture.tensors(), tensors, f"the weights do not fit the architecture {architecture}")
 

@@ -102,7 +102,7 @@ def recipe_settings(recipe: Recipe) -> dict[str, str]:
 def dropout_text(recipe: Recipe) -> str:
     """Return ``0.05 after blocks 2 and 4``, or ``none``."""
     by_rate: dict[float, list[str]] = {}
-    for index, block in enumerate(recipe.architecture.blocks, 1):
+    for index, block in enumerate(recipe.in_notation.blocks, 1):
         if block.dropout:
             by_rate.setdefault(block.dropout, []).append(str(index))
     return "; ".join(

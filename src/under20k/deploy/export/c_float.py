@@ -28,7 +28,7 @@ CORTEX_M4_DIFFERENCE = 1e-6
 
 def export(model: Model, folder: Path, material: Material) -> Sequence[Path]:
     """Write ``under20k.c`` and ``under20k.h``."""
-    network = averaged_last(folded(model.recipe.architecture, model.weights))
+    network = averaged_last(folded(model.recipe.in_notation, model.weights))
     geometries = [
         Geometry(
             layer.name,

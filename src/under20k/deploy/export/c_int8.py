@@ -36,7 +36,7 @@ def measure(model: Model, folder: Path, images: Images) -> Measured:
 
 def network(model: Model, training: Images) -> QuantizedNetwork:
     """Return the network in integers, calibrated on the first of the training images."""
-    return quantised(folded(model.recipe.architecture, model.weights), training[:CALIBRATION_IMAGES])
+    return quantised(folded(model.recipe.in_notation, model.weights), training[:CALIBRATION_IMAGES])
 
 
 def write(model: Model, network: QuantizedNetwork, folder: Path, accuracy: float | None) -> Sequence[Path]:

@@ -31,7 +31,7 @@ PIXELS = "image, {} (N, 1, 28, 28), pixels from 0 (background) to 255 (ink)"
 def logits_graph(model: Model) -> onnx.ModelProto:
     """Return the graph for images in float32 up to the logits, without metadata."""
     writer = _Writer()
-    writer.network(folded(model.recipe.architecture, model.weights))
+    writer.network(folded(model.recipe.in_notation, model.weights))
     image = helper.make_tensor_value_info(IMAGE, TensorProto.FLOAT, ["N", 1, IMAGE_SIDE, IMAGE_SIDE])
     graph = helper.make_graph(writer.nodes, "digit", [image], [_output(LOGITS)], writer.tensors)
     opset = helper.make_opsetid("", OPSET)

@@ -33,7 +33,7 @@ TIMED, WARM_UP = 300, 30  # images, one at a time
 
 def export(model: Model, folder: Path, material: Material) -> Sequence[Path]:
     """Write the module and its weights."""
-    (folder / FILE).write_text(torch_source(model.recipe.architecture), encoding="utf-8", newline="\n")
+    (folder / FILE).write_text(torch_source(model.recipe.in_notation), encoding="utf-8", newline="\n")
     (folder / WEIGHTS).write_bytes(plain_safetensors(model.recipe, model.weights))
     return [folder / FILE, folder / WEIGHTS]
 

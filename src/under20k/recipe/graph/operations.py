@@ -50,7 +50,12 @@ class Convolution(Node):
             )
         )
         if min(sides) < 1:
-            raise self.refuse(f"a {self.kernel[0]}×{self.kernel[1]} kernel does not fit {height}×{width}")
+            rows, columns = self.kernel
+            padding = self.padding[0] if self.padding[0] == self.padding[1] else self.padding
+            raise self.refuse(
+                f"a {rows}×{columns} kernel with padding {padding} does not fit a feature map of "
+                f"{height}×{width}; pool less or pad more"
+            )
         return (self.channels, *sides)
 
     def weights(self, shapes: Sequence[Shape]) -> dict[str, Shape]:
@@ -175,7 +180,9 @@ class Pool(Node):
             out.append(count)
         if min(out) < 1:
             window = f"{self.kernel[0]}×{self.kernel[1]}"
-            raise self.refuse(f"a window of {window} does not fit {sides[0]}×{sides[1]}")
+            raise self.refuse(
+                f"{window} pooling does not fit a feature map of {sides[0]}×{sides[1]}; pool less or pad more"
+            )
         return (channels, *out)
 
     def window(self, shapes: Sequence[Shape]) -> tuple[Pair, Pair]:

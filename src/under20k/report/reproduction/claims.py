@@ -34,8 +34,8 @@ def recipe_claim(bench: Bench) -> str:
 
 def assigned_kin(recipe: Recipe) -> str | None:
     """Return the name of the assignment's recipe for the same architecture, dropout aside, if any."""
-    plain = without_dropout(recipe.architecture)
-    names = (name for name in SPECIFIED if without_dropout(RECIPES[name].architecture) == plain)
+    plain = without_dropout(recipe.in_notation)
+    names = (name for name in SPECIFIED if without_dropout(RECIPES[name].in_notation) == plain)
     return next(names, None)
 
 

@@ -122,7 +122,7 @@ def by_architecture(benches: Sequence[Bench]) -> list[list[Bench]]:
     """Return the recipes in groups of the same architecture, in the order of each one's first."""
     groups: dict[Architecture, list[Bench]] = {}
     for bench in benches:
-        groups.setdefault(bench.recipe.architecture, []).append(bench)
+        groups.setdefault(bench.recipe.in_notation, []).append(bench)
     return list(groups.values())
 
 

@@ -54,7 +54,7 @@ def insights_table(benches: Sequence[Bench]) -> Table:
         return lambda bench: text(bench, found[0]) if (found := drops(bench)) else NOTHING
 
     def of_head(text: Callable[[HeadCost], str]) -> Callable[[Bench], str]:
-        return lambda bench: text(HeadCost.of(bench.recipe.architecture))
+        return lambda bench: text(HeadCost.of(bench.recipe.in_notation))
 
     rows = [
         Row(
@@ -98,7 +98,7 @@ def insights(benches: Sequence[Bench]) -> list[str]:
     return [
         *filter(None, [drop_insight(benches), speed_insight(benches), gap_insight(benches)]),
         *(
-            f"Pooling, {names_of(group)}: {HeadCost.of(group[0].recipe.architecture).sentences()}"
+            f"Pooling, {names_of(group)}: {HeadCost.of(group[0].recipe.in_notation).sentences()}"
             for group in by_architecture(benches)
         ),
         f"Not tested here, and without a figure in the assignment: that {enumeration(UNTESTED)}.",
