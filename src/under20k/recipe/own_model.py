@@ -105,7 +105,7 @@ class OwnModel:
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:DIGEST_CHARACTERS]
 
     def counters(self, steps: int) -> dict[str, int]:
-        """Return the values of BatchNorm's counters after ``steps`` batches; each use of a layer counts one."""
+        """Return BatchNorm's counters after ``steps`` batches; each use of a layer counts one."""
         uses: dict[str, int] = {}
         for node in self.graph.nodes if self.graph else ():
             if isinstance(node, BatchNorm):
