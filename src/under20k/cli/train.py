@@ -22,10 +22,17 @@ from under20k.cli.options import (
     compute_argument,
     display,
     places_argument,
-    recipe_argument,
     recipe_changes,
 )
 from under20k.cli.signals import advise
+from under20k.cli.targets import (
+    TARGET,
+    TARGET_HELP,
+    add_target_options,
+    check_target_options,
+    recipe_of,
+    training_argument,
+)
 from under20k.cli.verdict import bench_command, closing_lines, continued, target_values, warn_of_limits
 from under20k.errors import InvalidValue, UserError
 from under20k.files import is_present
@@ -35,7 +42,7 @@ from under20k.runs.names import check_name
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``under20k train``."""
-    parser.add_argument("recipe", metavar="RECIPE", help="a recipe's name, or a recipe.json")
+    parser.add_argument("recipe", metavar=TARGET, help=TARGET_HELP)
     parser.add_argument(
         "--seed",
         default="0",
@@ -56,16 +63,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_data_dir(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     add_quiet(parser)
+    add_target_options(parser)
     add_recipe_settings(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, and return the exit code. Raises UserError."""
     # Check the options before torch takes seconds to load.
-    recipe = recipe_argument(arguments.recipe).with_changes(**recipe_changes(arguments))
-    seed = seed_argument(arguments)
+    changes, seed = recipe_changes(arguments), seed_argument(arguments)
     if (name := arguments.name) is not None:
         check_name(name, "--name")
+    check_target_options(arguments, arguments.recipe)
+    training = training_argument(arguments, arguments.recipe, [seed], changes)
+    recipe = recipe_of(training)
 
     from under20k.interactive.progress import choice_text
     from under20k.runs.distillation import noted, training_time_s
@@ -79,13 +89,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.resume and not there:
         raise UserError(f"there is no run in {path} to resume; leave out --resume to train it")
     # A resumed run keeps its engine, even if another one would be chosen now.
-    choice = "" if has_training(path) and not arguments.overwrite else choice_text(compute)
+    kept = has_training(path) and not arguments.overwrite
+    choice = "" if kept or (recipe.own and not recipe.own.graph) else choice_text(compute)
     again = "leave out --overwrite" if arguments.overwrite else "run the command again"
     advise(f"{again} to continue after the last finished epoch")
     warn_of_limits(recipe)
     with display(arguments, choice=choice) as shown:
         run = train(
-            recipe,
+            training,
             seed,
             compute=compute,
             places=places,

@@ -123,6 +123,12 @@ def continued(command: str, width: int | None) -> list[str]:
 def bench_command(arguments: argparse.Namespace, seeds: str = "0-9") -> str:
     """Return the command that benches what ``under20k train`` trains, with the settings typed for it."""
     words = ["under20k", "bench", arguments.recipe, "--seeds", seeds]
+    if arguments.trust:
+        words.append("--trust")
+    for argument in arguments.arg:
+        words += ["--arg", argument]
+    if arguments.like:
+        words += ["--like", arguments.like]
     for name in ("architecture", "teacher", *settings()):
         if hasattr(arguments, name):
             value, option = getattr(arguments, name), f"--{name.replace('_', '-')}"

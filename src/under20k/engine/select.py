@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from under20k.engine import isa, native_engine
 from under20k.engine.base import Compute, Engine, drawn_bytes
@@ -10,6 +11,9 @@ from under20k.engine.machine import check_memory, cores
 from under20k.errors import UserError
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.weights import Tensors, initial_weights
+
+if TYPE_CHECKING:
+    from under20k.engine.module_network import ModuleSource
 
 BESIDE_TORCH_BYTES = 300 * 2**20
 """Memory of a training process apart from a batch's activations: Python, torch, MNIST; measured."""
@@ -62,8 +66,26 @@ def _choose_engine(engine: str, device: str) -> Choice:
     return Choice("native", "the fastest on a CPU")
 
 
+def fitting(recipe: Recipe, compute: Compute) -> Compute:
+    """Return ``compute`` with the torch engine where only that can train ``recipe``.
+
+    Raises UserError where another is asked for.
+    """
+    model = recipe.own
+    if model is None or model.graph is not None:
+        return compute
+    if compute.engine == "native":
+        raise UserError(f"engine: 'native', but {model.why}: only PyTorch can train it; use --engine torch")
+    return replace(compute, engine="torch")
+
+
 def create(
-    recipe: Recipe, seed: int, compute: Compute = Compute(), *, weights: Tensors | None = None
+    recipe: Recipe,
+    seed: int,
+    compute: Compute = Compute(),
+    *,
+    weights: Tensors | None = None,
+    source: ModuleSource | None = None,
 ) -> Engine:
     """Return an engine for ``recipe``.
 
@@ -72,10 +94,12 @@ def create(
         seed: of the initial weights.
         compute: the engine, device, precision and threads; all cores where it names no number.
         weights: in place of the initial ones.
+        source: makes the module of a model that has no graph.
 
     Raises:
         UserError: for an engine, device, precision or resource that this machine lacks.
     """
+    compute = fitting(recipe, compute)
     choice, threads = choose(compute), compute.threads
     weights = weights or initial_weights(recipe.architecture, seed)
     if choice.engine == "native":
@@ -94,7 +118,7 @@ def create(
 
     device = torch_device(compute.device)
     torch.set_num_threads(threads or cores().amount)
-    return TorchEngine(recipe, weights, device)
+    return TorchEngine(recipe, weights, device, source=source)
 
 
 def check_training_memory(engine: Engine, recipe: Recipe) -> None:

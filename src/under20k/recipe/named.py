@@ -86,7 +86,8 @@ def named(name: str) -> Recipe:
         raise UserError(f"there is no recipe {name!r}; {nearest(name, RECIPES)}") from None
 
 
-def as_recipe(name: str, recipe: Recipe | str) -> Recipe:
+def as_recipe(name: str, recipe: object) -> Recipe:
     """Return the recipe that a function's argument ``name`` gives. Raises UserError if it gives none."""
     instance(name, recipe, Recipe | str, "a Recipe or the name of one")
+    assert isinstance(recipe, Recipe | str)
     return named(recipe) if isinstance(recipe, str) else recipe

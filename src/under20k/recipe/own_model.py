@@ -49,6 +49,8 @@ class OwnModel:
     """Why there is no graph: ``Net.forward uses torch.fft``."""
     ends_in: str = ""
     """``softmax`` or ``log_softmax``, where there is no graph to tell."""
+    layout: str = "maps"
+    """The form of its images: ``maps`` of N×1×28×28, ``flat``, ``rows`` or ``channels last``."""
     aliases: tuple[tuple[str, str], ...] = ()
     """Further names in its ``state_dict``, each with the first name of that tensor."""
     integers: tuple[tuple[str, Shape], ...] = ()
@@ -130,13 +132,14 @@ class OwnModel:
             "graph": self.graph.to_list() if self.graph else None,
             "why": self.why,
             "ends_in": self.ends_in,
+            "layout": self.layout,
         }
 
     @classmethod
     def from_dict(cls, data: object) -> OwnModel:
         """Invert ``to_dict``. Raises InvalidValue for anything else."""
         values = json_fields(data, _Json, "architecture")
-        for name in ("name", "target", "sha256", "why", "ends_in"):
+        for name in ("name", "target", "sha256", "why", "ends_in", "layout"):
             if not isinstance(values[name], str):
                 raise InvalidValue(f"{name}: {values[name]!r:.80}; expected a text")
         return cls(
@@ -151,6 +154,7 @@ class OwnModel:
             graph=None if values["graph"] is None else Graph.from_list(values["graph"]),
             why=values["why"],
             ends_in=values["ends_in"],
+            layout=values["layout"],
             aliases=tuple(
                 zip(
                     _object("aliases", values["aliases"]),
@@ -179,6 +183,7 @@ class _Json:
     graph: Any
     why: str
     ends_in: str
+    layout: str
 
 
 def _object(name: str, value: object) -> Mapping[str, Any]:

@@ -268,6 +268,11 @@ class Recipe(Validated, Drawable):
         return self.architecture
 
     @property
+    def steps(self) -> int:
+        """Return the number of steps of an epoch on all training images."""
+        return -(-TRAIN_IMAGES // self.batch_size)
+
+    @property
     def own(self) -> OwnModel | None:
         """The user's own model, if the recipe trains one."""
         return self.architecture if isinstance(self.architecture, OwnModel) else None

@@ -45,6 +45,9 @@ def read_model(path: Path, recipe: Recipe, seed: int) -> Tensors:
     tensors, metadata = read_tensors(path, ("recipe", "seed", *INPUT_ENTRIES))
     if metadata:  # other programs write safetensors without
         _check_owner(path, metadata, recipe, seed)
+    if model := recipe.own:  # the file is a whole state_dict
+        further = dict(model.aliases).keys() | dict(model.integers).keys()
+        tensors = {name: value for name, value in tensors.items() if name not in further}
     try:
         check_weights(recipe.architecture, tensors)
     except UserError as error:

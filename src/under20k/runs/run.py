@@ -13,6 +13,7 @@
       curves.png, report.md   generated from the files above; curves-dark.png, for a dark page
       teachers/               the runs of the teachers, if there are any
       snapshots/              the weights after each epoch, if ``train --snapshots`` kept them
+      model/                  of a model of the user's: its source, and its initial weights
       validation.json, …      what ``under20k evaluate`` writes: figures, confusions, misclassified images
 
 Every file is replaced in one step. The checkpoint alone decides how far a run has come: after a kill between
@@ -45,9 +46,10 @@ from under20k.formatting import percent, title
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.seeds import check_seed
 from under20k.recipe.weights import Tensors
-from under20k.runs import locks, model_files, readings
+from under20k.runs import locks, model_files, own_start, readings
 from under20k.runs.metrics import EpochMetrics, metrics_lines, parse_metrics
 from under20k.runs.names import safe_name
+from under20k.runs.own_start import OwnStart
 from under20k.runs.plausible import environment_faults
 from under20k.runs.snapshots import (
     read_snapshot,
@@ -107,7 +109,13 @@ class Run(Drawable):
 
     @classmethod
     def create(
-        cls, path: Path, recipe: Recipe, seed: int, environment: dict[str, Any], overwrite: bool = False
+        cls,
+        path: Path,
+        recipe: Recipe,
+        seed: int,
+        environment: dict[str, Any],
+        overwrite: bool = False,
+        start: OwnStart | None = None,
     ) -> Run:
         """Return a new, empty run.
 
@@ -117,18 +125,23 @@ class Run(Drawable):
             seed: of the training.
             environment: as ``describe_environment`` gives it.
             overwrite: remove the files of a run that exists, and nothing else.
+            start: of a user's own model.
 
         Raises:
             UserError: the folder holds anything else, or cannot be written.
         """
         check_seed(seed)
-        if path.is_dir() and any(item.name not in (*locks.FILES, TEACHERS) for item in path.iterdir()):
+        beside = (*locks.FILES, TEACHERS, own_start.FOLDER)
+        if path.is_dir() and any(item.name not in beside for item in path.iterdir()):
             if not overwrite:
                 raise UserError(f"{path} {describe(path)}")
             # The model first: without it, the remaining files no longer look like a finished run.
             for name in reversed(FILES):
                 remove(path / name)
             remove_snapshots(path)
+        own_start.remove(path)
+        if start:
+            start.write(path)
         environment = {"format": FORMAT, "seed": seed, **environment}
         write_text(path / "recipe.json", recipe.to_json())
         write_json(path / "environment.json", environment)
@@ -166,6 +179,7 @@ class Run(Drawable):
         seed: int,
         environment: dict[str, Any],
         existing: Existing = "refuse",
+        start: OwnStart | None = None,
     ) -> Iterator[Run]:
         """Give the block the run to train, locked against other processes.
 
@@ -175,6 +189,7 @@ class Run(Drawable):
             seed: of the training.
             environment: of this process; a resumed run notes it as one more session.
             existing: what to do if a run exists.
+            start: of a user's own model.
 
         Raises:
             UserError: as ``create`` and ``open`` do; ``path`` holds another recipe or seed; or another
@@ -189,7 +204,7 @@ class Run(Drawable):
                 empty = existing == "resume" and (path / "recipe.json").exists()
                 if empty and (lost := _without_checkpoint(path)):
                     raise UserError(f"{path} has {lost}, but no checkpoint to resume from; {REPLACE}")
-                yield cls.create(path, recipe, seed, environment, existing == "replace" or empty)
+                yield cls.create(path, recipe, seed, environment, existing == "replace" or empty, start)
                 return
             run = cls.open(path)
             run.check_same(recipe, seed)
@@ -309,6 +324,8 @@ class Run(Drawable):
         for name in REPORT:
             remove(self.path / name)
         write_text(self.path / "metrics.jsonl", metrics_lines(metrics))
+        if (model := self.recipe.own) and (start := own_start.read(self.path)):
+            weights = own_start.saved(model, weights, start.initial, self.recipe.epochs * self.recipe.steps)
         model_files.write_model(self.path / "model.safetensors", self.recipe, self.seed, weights)
 
     def add_test_reading(self, reading: dict[str, Any]) -> None:

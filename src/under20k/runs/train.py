@@ -10,7 +10,7 @@ from typing import Any, Unpack, get_args
 from under20k.data import Mnist, load
 from under20k.engine.base import NUMERICS, Compute, Engine, Teacher
 from under20k.engine.machine import cores
-from under20k.engine.select import check_training_memory, choose, create, torch_device
+from under20k.engine.select import check_training_memory, choose, create, fitting, torch_device
 from under20k.errors import UserError
 from under20k.files import is_present
 from under20k.recipe.changes import RecipeChanges, lists_changes
@@ -18,12 +18,15 @@ from under20k.recipe.fields import choice, instance
 from under20k.recipe.named import as_recipe
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.seeds import check_seed
+from under20k.recipe.weights import Tensors
+from under20k.runs import own_start
 from under20k.runs.distillation import is_fit, note, remove_teachers, training_time_s
 from under20k.runs.events import EpochDone, Event, Finished, Note, OnEvent, Started, Step, ignore
 from under20k.runs.loop import train_epochs
 from under20k.runs.main_guard import end_if_only_imported
 from under20k.runs.metrics import EpochMetrics
 from under20k.runs.names import check_name
+from under20k.runs.own_start import OwnStart, OwnTraining
 from under20k.runs.places import Places, check_compute_and_places, check_settings
 from under20k.runs.provenance import (
     PRECISION,
@@ -38,7 +41,7 @@ from under20k.runs.snapshots import has_snapshots, snapshot_epochs
 
 @lists_changes
 def train(
-    recipe: Recipe | str,
+    recipe: Recipe | str | OwnTraining,
     seed: int = 0,
     *,
     compute: Compute = Compute(),
@@ -53,7 +56,7 @@ def train(
     """Train a recipe, its teachers first, and return the run; an exception leaves one that can be resumed.
 
     Args:
-        recipe: a Recipe, or the name of one.
+        recipe: a Recipe, the name of one, or the training of a user's own model.
         seed: determines all random choices: initial weights, shuffling, augmentation, dropout.
         compute: engine, device, precision and threads; by default all cores.
         places: ``runs`` will hold the run folder; ``data`` holds MNIST.
@@ -71,22 +74,25 @@ def train(
     """
     end_if_only_imported()
     check_settings(changes)
-    recipe = as_recipe("recipe", recipe).with_changes(**changes)
+    own = recipe if isinstance(recipe, OwnTraining) else None
+    recipe = as_recipe("recipe", own.recipe if own else recipe).with_changes(**changes)
     check_compute_and_places(compute, places)
     choice("existing", existing, get_args(Existing))
     path = _checked_path(recipe, seed, places, name)
+    compute = fitting(recipe, compute)
     if existing == "resume":
         if is_present(path / "model.safetensors"):
             with lock(path):
                 return _reused(Run.open(path), recipe, seed, compute, on_event, snapshots)
         compute = resumed_compute(path, compute)
-    engine = create(recipe, seed, compute)
+    start, weights = _start(recipe, own, seed, path)
+    engine = create(recipe, seed, compute, weights=weights, source=start.source if start else None)
     check_training_memory(engine, recipe)
     environment = describe_environment(engine, command_line)
     # Load before creating the folder: if the data are missing, nothing remains to block a second call.
     data = load(places.data, on_event=on_event)
 
-    with Run.prepared(path, recipe, seed, environment, existing) as run:
+    with Run.prepared(path, recipe, seed, environment, existing, start) as run:
         if existing == "replace":
             remove_teachers(path)
         if run.finished:  # by another process, a moment ago
@@ -98,6 +104,24 @@ def train(
         train_run(run, data, engine, on_event, snapshots=snapshots or has_snapshots(path))
     on_event(finished_event(run))
     return run
+
+
+def _start(
+    recipe: Recipe, own: OwnTraining | None, seed: int, path: Path
+) -> tuple[OwnStart | None, Tensors | None]:
+    """Return what a user's own model starts from, and its weights; None of an architecture.
+
+    Raises UserError where nothing is known of it.
+    """
+    if (model := recipe.own) is None:
+        return None, None
+    start = own.start(seed) if own else own_start.read(path)
+    if start is None:
+        raise UserError(
+            f"{path} holds no initial weights of {model}, which its constructor makes: train "
+            f"{model.target or model.name} itself, with --trust"
+        )
+    return start, start.weights(model)
 
 
 def train_run(

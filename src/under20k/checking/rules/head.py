@@ -38,6 +38,21 @@ def judge_head(graph: Graph) -> Verdict:
     return Verdict(False, requirement, evidence, fix=fix)
 
 
+def receptive_field(graph: Graph) -> int:
+    """Return the side, in pixels, of what is seen before the global pooling or the last layer; 0 for none."""
+    into = _last(graph)[0]
+    return 0 if into is None else int(_field_into(into))
+
+
+def _last(graph: Graph) -> tuple[Node | None, bool]:
+    """Return the node that the receptive field is judged before, and whether it pools the whole map."""
+    pools = [node for node in graph.nodes if pools_whole_map(node) and _is_final(node, graph)]
+    if pools:
+        return max((_first_of_pooling(node) for node in pools), key=_field_into), True
+    layers = [node for node in graph.nodes if node.is_layer and not graph.only_gates(node)]
+    return (layers[-1] if layers else None), False
+
+
 def judge_receptive_field(graph: Graph, least: int) -> Verdict:
     """Judge the receptive field before the global pooling, or before the last layer with weights.
 
@@ -45,16 +60,12 @@ def judge_receptive_field(graph: Graph, least: int) -> Verdict:
     changes nothing and does not count.
     """
     requirement = f"at least {least}×{least}; the image has {IMAGE_SIDE}×{IMAGE_SIDE}"
-    pools = [node for node in graph.nodes if pools_whole_map(node) and _is_final(node, graph)]
-    layers = [node for node in graph.nodes if node.is_layer and not graph.only_gates(node)]
-    if not pools and not layers:
+    into, pools = _last(graph)
+    if into is None:
         return Verdict(False, requirement, "no layer with weights", fix="add a convolution")
     if pools:
-        side = max(_field_into(_first_of_pooling(node)) for node in pools)
-        into = max((_first_of_pooling(node) for node in pools), key=_field_into)
         where, what = "the global pooling", "which sees the rest"
     else:
-        into = layers[-1]
         where, what = f"the last layer, {at(into)}", f"{_square(into.receptive_field)} with it"
     side = _field_into(into)
     passed = side >= least

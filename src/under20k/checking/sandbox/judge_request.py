@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from torch import nn
 
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from under20k.data import Split
 
 DEFECT = "a defect of under20k, not of the model: "
-ANALYSIS = tuple(os.path.join(PACKAGE, "checking", room, "") for room in ("graph", "rules", "source"))
+ROOMS = ("convert", "graph", "rules", "source")
+ANALYSIS = tuple(os.path.join(PACKAGE, "checking", room, "") for room in ROOMS)
 """Code of ours that follows the model and does not call it."""
 _exit = os._exit  # a model may replace the other
 
@@ -65,31 +66,33 @@ def judge_request(request: Request, out: int, hook: AuditHook, scratch: Path, im
         ownership,
         map(str, folders),
         str(scratch),
-        lambda what: _report(out, Judgement(error=f"ended: {what}"[:500])),
+        lambda what: _report(out, Judgement(error=f"ended: {what}"[:500]).to_json()),
     )
     devices = CpuOnly(explain.running_line)
-    doing = ""
+    stage = Stage(out)
     try:
         with devices:
+            if request.seeds is not None:
+                made = _prepared(request, loader, ownership, scratch, stage)
+                _report(out, {**made, "notes": [*made["notes"], *filter(None, [devices.note()])]})
             try:
                 model = loader.load(request.whole, request.loading_limit_s, request.reason)
             finally:
-                write_all(out, LOADED)
-            doing = "on images of 1×28×28: "
+                stage.loaded("on images of 1×28×28: ")
             judgement = judge_model(model, request.profile, request.losses)
             if weights is not None:
-                doing = "with the weights: "
+                stage.doing = "with the weights: "
                 judgement = _with_accuracy(judgement, model, weights, request)
     except BaseException as error:  # the model's own code runs here: SystemExit and all
         try:
-            problem = explain.why_broken(error, DEFECT if _is_defect(error) else doing)
+            problem = explain.why_broken(error, DEFECT if _is_defect(error) else stage.doing)
         except BaseException:  # raised by the exception's own methods
-            problem = f"{doing}{type(error).__name__}"
+            problem = f"{stage.doing}{type(error).__name__}"
         judgement = Judgement(error=problem)
         # The notes need not repeat the error.
         loader.notes = [note for note in loader.notes if problem.partition(" (")[0] not in note]
     notes = (*loader.notes, devices.note(), *judgement.notes)
-    _report(out, replace(judgement, notes=tuple(filter(None, notes))))
+    _report(out, replace(judgement, notes=tuple(filter(None, notes))).to_json())
 
 
 def module_folders(request: Request) -> list[Path]:
@@ -114,7 +117,8 @@ def _read_weights(request: Request, out: int) -> tuple[object, Split, Split] | N
         text = " ".join(str(error).split())[:500]
         write_all(out, LOADED)  # the model's code is not at fault: no second try
         of_weights = isinstance(error, WeightsError)
-        _report(out, Judgement(weights_error=text) if of_weights else Judgement(error=f"no weights: {text}"))
+        judgement = Judgement(weights_error=text) if of_weights else Judgement(error=f"no weights: {text}")
+        _report(out, judgement.to_json())
 
 
 def _with_accuracy(
@@ -153,6 +157,34 @@ def _is_defect(error: BaseException) -> bool:
     return frames[-1].filename.startswith(ANALYSIS) and frames[-1].name != "__torch_function__"
 
 
-def _report(out: int, judgement: Judgement) -> NoReturn:
-    write_all(out, json.dumps(judgement.to_json()).encode() + b"\n")
+class Stage:
+    """How far a request has come."""
+
+    def __init__(self, out: int) -> None:
+        self.doing = ""
+        """What is being done, for an error that does not explain itself."""
+        self._out, self._loaded = out, False
+
+    def loaded(self, doing: str) -> None:
+        """Report, once, that the source has run, and note what is done next."""
+        self.doing = doing
+        if not self._loaded:
+            self._loaded = True
+            write_all(self._out, LOADED)
+
+
+def _prepared(
+    request: Request, loader: Loader, ownership: Ownership, scratch: Path, stage: Stage
+) -> dict[str, Any]:
+    """Return what a training takes of the model; its initial weights go to ``scratch``."""
+    from under20k.checking.sandbox.train_request import prepared
+
+    try:
+        return prepared(request, loader, ownership, scratch, lambda: stage.loaded("on images of 1×28×28: "))
+    finally:
+        stage.loaded(stage.doing)
+
+
+def _report(out: int, row: dict[str, Any]) -> NoReturn:
+    write_all(out, json.dumps(row).encode() + b"\n")
     _exit(0)

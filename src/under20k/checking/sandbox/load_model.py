@@ -51,6 +51,13 @@ class Loader:
     def load(self, whole: bool, limit_s: float, reason: str = "") -> nn.Module:
         """Return the model: the named class or factory called, or the instance.
 
+        The arguments and the errors are those of ``find``.
+        """
+        return self.make(self.find(whole, limit_s, reason))
+
+    def find(self, whole: bool, limit_s: float, reason: str = "") -> Any:
+        """Run the source, and return the class, factory or instance of that name.
+
         Args:
             whole: whether to run the source as it stands before its definitions alone are tried.
             limit_s: seconds for the source to run whole.
@@ -72,7 +79,7 @@ class Loader:
             raise failure
         if not hasattr(module, self.name):
             raise ModelError(f"the definitions that run do not make {self.name!r}")
-        return self._model(getattr(module, self.name))
+        return getattr(module, self.name)
 
     def run_definitions(self, module: types.ModuleType, pieces: Sequence[Piece], name: str) -> None:
         """Run the definitions that ``name`` needs, one by one; keep the reasons of those that fail."""
@@ -104,7 +111,8 @@ class Loader:
         sys.modules[MODULE] = module
         return module
 
-    def _model(self, found: Any) -> nn.Module:
+    def make(self, found: Any) -> nn.Module:
+        """Return the model of a class, factory or instance. Raises ModelError, and what its code raises."""
         if not isinstance(found, nn.Module):
             if missing := self._missing_arguments(found):
                 raise ModelError(missing)

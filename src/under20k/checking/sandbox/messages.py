@@ -45,6 +45,8 @@ class Request:
     """Whether the source runs whole before its definitions are tried."""
     reason: str = ""
     """Why it does not run whole."""
+    seeds: Sequence[int] | None = None
+    """To make initial weights for, if the model is to be trained; None to judge it."""
     preload: bool = True
     """Whether the packages that the source imports are imported before the fork."""
 
@@ -84,6 +86,11 @@ class Answer:
     def read(cls, line: bytes, report: bytes) -> Answer:
         """Invert ``lines``. Raises ValueError or TypeError for anything else."""
         return cls(**json.loads(line), report=report)
+
+
+def initial_file(seed: int) -> str:
+    """Return the name of the file of initial weights in the scratch folder."""
+    return f"initial-{seed}.safetensors"
 
 
 def write_all(descriptor: int, data: bytes) -> None:

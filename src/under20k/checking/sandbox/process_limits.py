@@ -7,6 +7,7 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,11 @@ class TooLong(BaseException):
 
 @contextlib.contextmanager
 def time_limit(limit_s: float) -> Iterator[None]:
-    """Raise TooLong in the body after ``limit_s`` seconds, and again each second; not on Windows."""
-    if not hasattr(signal, "setitimer"):
+    """Raise TooLong in the body after ``limit_s`` seconds, and again each second.
+
+    There is no limit on Windows, and in other threads than the first, which signals do not reach.
+    """
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return
 

@@ -69,6 +69,10 @@ class Sandbox:
             whole=not target.is_notebook,
         )
 
+    def training_request(self, target: Target, seeds: Sequence[int]) -> Request:
+        """Return the request to prepare the training of ``target`` with these seeds."""
+        return replace(self.request(target), seeds=seeds)
+
     def server(self) -> Server:
         """Start a process that runs models."""
         return Server(self.jail, reads_mnist=self.weights is not None)
@@ -125,18 +129,25 @@ def judge_all(
                 server.close()
 
 
+def answered(server: Server, request: Request) -> Answer:
+    """Ask about a source as a whole; if its process does not get through it, about its definitions.
+
+    Raises Unanswered.
+    """
+    try:
+        answer = server.ask(request)
+    except Stopped:  # perhaps a package did on import: let the model's own process import it
+        answer = server.ask(replace(request, preload=False))
+    if request.whole and not answer.loaded:
+        reason = _why_not_whole(answer, request)
+        answer = server.ask(replace(request, whole=False, reason=reason))
+    return answer
+
+
 def _judge(server: Server, target: Target, sandbox: Sandbox) -> Judgement:
-    """Judge a source as a whole; if its process does not get through it, by its definitions."""
     request = sandbox.request(target)
     try:
-        try:
-            answer = server.ask(request)
-        except Stopped:  # perhaps a package did on import: let the model's own process import it
-            answer = server.ask(replace(request, preload=False))
-        if request.whole and not answer.loaded:
-            reason = _why_not_whole(answer, request)
-            answer = server.ask(replace(request, whole=False, reason=reason))
-        judgement = _judgement(answer, sandbox.time_limit_s)
+        judgement = judgement_of(answered(server, request), sandbox.time_limit_s)
     except Unanswered as error:
         judgement = Judgement(error=str(error))
     return replace(
@@ -163,7 +174,8 @@ def _why_not_whole(answer: Answer, request: Request) -> str:
     return f"{name} ends its process when it is run (exit code {answer.code})"
 
 
-def _judgement(answer: Answer, time_limit_s: float) -> Judgement:
+def judgement_of(answer: Answer, time_limit_s: float) -> Judgement:
+    """Return the judgement that a process reports, or why there is none."""
     if answer.full:
         return Judgement(error="ended: it fills the disk")
     if not answer.ended:

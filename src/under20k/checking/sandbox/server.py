@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 import time
+from pathlib import Path
 from typing import IO
 
 from under20k.checking.sandbox.messages import FORKS, LOADED, REPORT_LIMIT_BYTES, Answer, Request
@@ -124,6 +125,11 @@ class Server:
         if not self.stopped:
             self._end()
             self._start()
+
+    @property
+    def scratch(self) -> Path:
+        """The folder in which models may write."""
+        return Path(self._scratch.name)
 
     def stop(self) -> None:
         """End the process for good, from any thread: one that waits for its answer gets an error."""

@@ -20,7 +20,15 @@ from pathlib import Path
 
 from under20k.checking.sandbox import jail, process_limits
 from under20k.checking.sandbox.audit_hook import AuditHook
-from under20k.checking.sandbox.messages import FORKS, LOADED, REPORT_LIMIT_BYTES, Answer, Request, write_all
+from under20k.checking.sandbox.messages import (
+    FORKS,
+    LOADED,
+    REPORT_LIMIT_BYTES,
+    Answer,
+    Request,
+    initial_file,
+    write_all,
+)
 
 SCRATCH_LIMIT_BYTES = 256 * 2**20
 LOADING_GRACE_S = 2
@@ -90,6 +98,9 @@ def serve(request: Request, out: int, hook: AuditHook, scratch: Path, imported: 
     os.close(read)
     status = _end(child, ENDING_S if ended else 0)
     process_limits.end_children()
+    for seed in request.seeds or ():
+        with contextlib.suppress(OSError):
+            os.replace(own / initial_file(seed), scratch / initial_file(seed))
     with contextlib.suppress(RecursionError):
         shutil.rmtree(own, ignore_errors=True)
     before, _, report = text.rpartition(LOADED)

@@ -1,0 +1,101 @@
+"""A model of the user's own in place of a recipe: its options, and how it is loaded."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from under20k.cli.options import note, recipe_argument
+from under20k.errors import UserError
+from under20k.recipe.recipe import Recipe
+
+if TYPE_CHECKING:
+    from under20k.runs.own_start import OwnTraining
+
+TARGET = "RECIPE|TARGET"
+TARGET_HELP = (
+    "a recipe's name, a recipe.json, or a PyTorch model of your own: file.py:Name, package.module:Name or "
+    "file.ipynb:Name"
+)
+
+
+def add_target_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--trust``, ``--arg`` and ``--like``, which ``training_argument`` reads."""
+    group = parser.add_argument_group("your own model", "in place of a recipe (docs/own-models.md)")
+    group.add_argument("--trust", action="store_true", help="run the model's code")
+    group.add_argument(
+        "--arg",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="pass this argument to the model's constructor; repeatable",
+    )
+    group.add_argument(
+        "--like",
+        metavar="RECIPE",
+        help="train the model by the settings of this recipe (default: minimal, those of the assignment)",
+    )
+
+
+def is_target(text: str) -> bool:
+    """Return whether a text names a model's source, not a recipe."""
+    return ":" in text or text.endswith((".py", ".ipynb"))
+
+
+def training_argument(
+    arguments: argparse.Namespace, text: str, seeds: Sequence[int], changes: dict[str, Any]
+) -> Recipe | OwnTraining:
+    """Return what a verb trains: a recipe, or a model of the user's with its weights for each seed.
+
+    Args:
+        arguments: with the options of ``add_target_options``.
+        text: the recipe or target as it was typed.
+        seeds: that will be trained.
+        changes: settings that replace the recipe's own.
+
+    Raises:
+        UserError: there is no such recipe or model, or it may not be run.
+    """
+    if not is_target(text):
+        return recipe_argument(text).with_changes(**changes)
+    if "architecture" in changes:
+        raise UserError(f"--architecture replaces a recipe's network, but {text} is a model; leave it out")
+    like = recipe_argument(arguments.like or "minimal")
+    like.with_changes(**changes)  # raises where they do not fit
+    if not arguments.trust:
+        raise UserError(f"{text} is code, which has to run to be trained; add --trust if you trust it")
+    from under20k.checking.source.target import argument
+    from under20k.checking.training.load import load_model
+    from under20k.checking.training.words import lines
+
+    loaded = load_model(text, seeds, dict(argument(each) for each in arguments.arg))
+    for line in (*loaded.notes, *lines(loaded.model)):
+        note(arguments, line)
+    return loaded.training(like).with_changes(**changes)
+
+
+def check_target_options(arguments: argparse.Namespace, *texts: str | None) -> None:
+    """Raise UserError for an option of a model of the user's where there is none."""
+    if any(text is not None and is_target(text) for text in texts):
+        return
+    for option in ("like", "arg", "trust"):
+        if getattr(arguments, option):
+            raise UserError(
+                f"--{option} is for a model of your own, such as model.py:Net; {arguments.recipe} is a recipe"
+            )
+
+
+def recipe_of(training: Recipe | OwnTraining) -> Recipe:
+    """Return the recipe of what ``training_argument`` gives."""
+    return training if isinstance(training, Recipe) else training.recipe
+
+
+def renamed(other: Recipe | OwnTraining, text: str) -> Recipe | OwnTraining:
+    """Return a training under a name with its file's: ``b.Net`` for ``b.py:Net``."""
+    if isinstance(other, Recipe):
+        return other
+    stem = Path(text.rpartition(":")[0]).stem or text
+    return replace(other, recipe=replace(other.recipe, name=f"{stem}.{other.recipe.name}"))
