@@ -49,7 +49,7 @@ def safetensors_bytes(tensors: dict[str, NDArray[Any]], metadata: dict[str, str]
     The same content gives the same bytes; the library alone orders the metadata at random.
     """
     # The library writes arrays correctly only in C order.
-    data = save({name: np.ascontiguousarray(value) for name, value in tensors.items()})
+    data = save({name: np.asarray(value, order="C") for name, value in tensors.items()})
     end = 8 + int.from_bytes(data[:8], "little")
     metadata = metadata | {CHECKSUM: checksum(tensors, metadata)}
     header = _header(data) | {"__metadata__": dict(sorted(metadata.items()))}
