@@ -26,8 +26,9 @@ DROPOUTS = ("dropout", *CHANNEL_DROPOUTS)
 class ModuleSource(Protocol):
     """Where a model comes from. It can be pickled, unless it holds a function that cannot."""
 
-    layout: str
-    """The form of the images that it takes; see ``laid_out``."""
+    @property
+    def layout(self) -> str:
+        """Return the form of the images that it takes; see ``laid_out``."""
 
     def load(self) -> nn.Module:
         """Return the model, newly made."""

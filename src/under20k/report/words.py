@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from under20k.formatting import percent
+from under20k.recipe.graph.operations import Dropout
 from under20k.recipe.limits import TARGET_ACCURACY
+from under20k.recipe.own_model import OwnModel
 from under20k.recipe.recipe import Augmentation, Distillation, Recipe
 from under20k.runs.bench.statistics import reaches_target
 
@@ -102,6 +105,8 @@ def recipe_settings(recipe: Recipe) -> dict[str, str]:
 def dropout_text(recipe: Recipe) -> str:
     """Return ``0.05 after blocks 2 and 4``, or ``none``."""
     by_rate: dict[float, list[str]] = {}
+    if recipe.own:
+        return own_dropout_text(recipe.own)
     for index, block in enumerate(recipe.in_notation.blocks, 1):
         if block.dropout:
             by_rate.setdefault(block.dropout, []).append(str(index))
@@ -109,6 +114,14 @@ def dropout_text(recipe: Recipe) -> str:
         f"{rate:g} after block{'s' * (len(blocks) > 1)} {enumeration(blocks)}"
         for rate, blocks in by_rate.items()
     ) or "none"  # fmt: skip
+
+
+def own_dropout_text(model: OwnModel) -> str:
+    """Return ``0.05 in 3 places``, ``none``, or that a model without a graph has its own."""
+    if model.graph is None:
+        return "the model's own"
+    rates = Counter(f"{node.probability:g}" for node in model.graph.nodes if isinstance(node, Dropout))
+    return "; ".join(f"{rate} in {plural(n, 'place')}" for rate, n in rates.items()) or "none"
 
 
 def p_text(p: float | None) -> str:

@@ -10,13 +10,13 @@ from typing import Any
 
 from torch import nn
 
+from under20k.checking.convert.describe import describe
+from under20k.checking.convert.seeded import seeded
+from under20k.checking.convert.tensors import tensors_of
 from under20k.checking.findings import ModelError
 from under20k.checking.ownership import Ownership
 from under20k.checking.sandbox.load_model import MODULE, Loader
 from under20k.checking.sandbox.messages import Request, initial_file
-from under20k.checking.training.describe import describe
-from under20k.checking.training.seeded import seeded
-from under20k.checking.training.tensors import tensors_of
 from under20k.runs.tensors import safetensors_bytes
 
 

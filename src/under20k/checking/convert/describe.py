@@ -11,13 +11,14 @@ from torch import nn
 from under20k.checking.convert.convert import convert
 from under20k.checking.convert.prove import prove
 from under20k.checking.convert.reasons import NotConvertible
+from under20k.checking.convert.tensors import ModuleTensors, tensors_of
 from under20k.checking.findings import ModelError
+from under20k.checking.graph.form import Form
 from under20k.checking.graph.graph import Graph as Trace
 from under20k.checking.graph.unchanged import unchanged
 from under20k.checking.rules.head import receptive_field
 from under20k.checking.rules.input_form import run
 from under20k.checking.rules.output import SOFTMAXES, judge_output
-from under20k.checking.training.tensors import ModuleTensors, tensors_of
 from under20k.recipe.graph.graph import Graph
 from under20k.recipe.own_model import OwnModel
 
@@ -52,7 +53,7 @@ def describe(module: nn.Module, name: str, arguments: Mapping[str, Any] | None =
         raise ModelError(f"returns {output.evidence}; expected (N, 10): {output.fix}")
     if not tensors.trained:
         raise ModelError("has no parameters to train")
-    graph, why = graph_of(module)
+    graph, why = graph_of(module, runs.form)
     last = trace.nodes[-1].kind if trace.nodes else ""
     model = OwnModel(
         name=name,
@@ -73,11 +74,11 @@ def describe(module: nn.Module, name: str, arguments: Mapping[str, Any] | None =
     return Described(model, tensors, tuple(runs.notes))
 
 
-def graph_of(module: nn.Module) -> tuple[Graph | None, str]:
+def graph_of(module: nn.Module, form: Form) -> tuple[Graph | None, str]:
     """Return a module's graph, proved on a batch, or None and the reason why there is none."""
     try:
-        graph = convert(module)
-        prove(module, graph)
+        graph = convert(module, form)
+        prove(module, graph, form)
     except NotConvertible as error:
         return None, str(error)
     except Exception as error:  # the model runs, so PyTorch can train it
