@@ -26,10 +26,18 @@ from under20k.cli.options import (
     display,
     jobs_argument,
     places_argument,
-    recipe_argument,
     recipe_changes,
 )
 from under20k.cli.signals import advise
+from under20k.cli.targets import (
+    TARGET,
+    TARGET_HELP,
+    add_target_options,
+    check_target_options,
+    other_argument,
+    recipe_of,
+    training_argument,
+)
 from under20k.cli.verdict import warn_of_limits
 from under20k.errors import UserError, shown
 from under20k.recipe.seeds import parse_seeds
@@ -40,7 +48,7 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``under20k bench``."""
-    parser.add_argument("recipe", metavar="RECIPE", help="a recipe's name, or a recipe.json")
+    parser.add_argument("recipe", metavar=TARGET, help=TARGET_HELP)
     parser.add_argument(
         "--seeds",
         default="0-29",
@@ -49,8 +57,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--vs",
-        metavar="RECIPE",
-        help="also train this recipe, unchanged, and report the difference, paired by seed",
+        metavar=TARGET,
+        help="also train this recipe, unchanged, or this model by the same settings, and report the "
+        "difference, paired by seed",
     )
     parser.add_argument(
         "--detect",
@@ -84,20 +93,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_data_dir(parser)
     parser.add_argument("--json", action="store_true", help="print every figure as JSON")
     add_quiet(parser)
+    add_target_options(parser)
     add_recipe_settings(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, write the report, and return the exit code. Raises UserError."""
-    recipe = recipe_argument(arguments.recipe).with_changes(**recipe_changes(arguments))
-    other = None if arguments.vs is None else recipe_argument(arguments.vs)
-    seeds = parse_seeds(arguments.seeds)
-    jobs = jobs_argument(arguments)
+    changes, seeds = recipe_changes(arguments), parse_seeds(arguments.seeds)
+    jobs, vs = jobs_argument(arguments), arguments.vs
     if arguments.detect is not None:
-        if other is None:
+        if vs is None:
             raise UserError("--detect needs the difference of two recipes; give --vs too")
         if wrong := [size for size in arguments.detect if not 0 < size <= 100]:
             raise UserError(f"--detect is {wrong[0]}; give percentage points above 0")
+    check_target_options(arguments, arguments.recipe, vs)
+    recipe = training_argument(arguments, arguments.recipe, seeds, changes)
+    other = None if vs is None else other_argument(arguments, recipe, seeds, changes)
 
     from under20k.interactive.terminal import say, terminal_width
     from under20k.report.bench import DETECTABLE, bench_text, write_bench_report
@@ -106,7 +117,7 @@ def run(arguments: argparse.Namespace) -> int:
     compute = compute_argument(arguments)
     advise("run the command again to continue after the last finished epochs")
     for each in filter(None, (recipe, other)):
-        warn_of_limits(each)
+        warn_of_limits(recipe_of(each))
     with display(arguments, "seeds") as shown_by:
         result = bench(
             recipe,

@@ -93,9 +93,27 @@ def recipe_of(training: Recipe | OwnTraining) -> Recipe:
     return training if isinstance(training, Recipe) else training.recipe
 
 
-def renamed(other: Recipe | OwnTraining, text: str) -> Recipe | OwnTraining:
-    """Return a training under a name with its file's: ``b.Net`` for ``b.py:Net``."""
-    if isinstance(other, Recipe):
+def other_argument(
+    arguments: argparse.Namespace,
+    first: Recipe | OwnTraining,
+    seeds: Sequence[int],
+    changes: dict[str, Any],
+) -> Recipe | OwnTraining:
+    """Return what ``--vs`` names; a model is made without ``--arg`` and trained by the settings of the first.
+
+    Args:
+        arguments: with ``vs``.
+        first: what it is compared with.
+        seeds: that will be trained.
+        changes: settings that replace the recipe's own.
+
+    Raises:
+        UserError: as ``training_argument``.
+    """
+    text = arguments.vs
+    plain = argparse.Namespace(**vars(arguments) | {"arg": []})
+    other = training_argument(plain, text, seeds, changes if is_target(text) else {})
+    if isinstance(other, Recipe) or other.recipe.name != recipe_of(first).name:
         return other
-    stem = Path(text.rpartition(":")[0]).stem or text
+    stem = Path(text.rpartition(":")[0] or text).stem
     return replace(other, recipe=replace(other.recipe, name=f"{stem}.{other.recipe.name}"))

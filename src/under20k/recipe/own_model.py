@@ -106,6 +106,14 @@ class OwnModel:
         values = {**self.to_dict(), "target": ""}
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:DIGEST_CHARACTERS]
 
+    def difference(self, now: OwnModel) -> str:
+        """Return how another model differs from this one, in words."""
+        if self.name != now.name:
+            return f"{self.name}, now {now.name}"
+        if self.arguments != now.arguments:
+            return f"{self}, now {now}"
+        return f"{self.name} has changed since" if self != now else ""
+
     def counters(self, steps: int) -> dict[str, int]:
         """Return BatchNorm's counters after ``steps`` batches; each use of a layer counts one."""
         uses: dict[str, int] = {}

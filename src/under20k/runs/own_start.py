@@ -20,6 +20,7 @@ import numpy as np
 
 from under20k.errors import UserError
 from under20k.files import is_present, write_bytes
+from under20k.recipe.named import as_recipe
 from under20k.recipe.own_model import OwnModel
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.weights import Tensors, check_weights
@@ -60,15 +61,20 @@ class OwnStart:
 
 @dataclass(frozen=True)
 class OwnTraining:
-    """A recipe that trains a user's own model, with what each seed starts from."""
+    """A recipe with what the training of each seed starts from."""
 
     recipe: Recipe
-    start: Callable[[int], OwnStart]
-    """Returns what a seed's training starts from."""
+    start: Callable[[int], OwnStart | None]
+    """Returns that of a seed; None for a network whose initial weights follow from the seed alone."""
 
     def with_changes(self, **changes: Unpack[RecipeChanges]) -> OwnTraining:
         """Return a copy with some settings of the recipe replaced. Raises UserError for invalid ones."""
         return replace(self, recipe=self.recipe.with_changes(**changes))
+
+
+def training_of(name: str, value: object) -> OwnTraining:
+    """Return the training that a function's argument ``name`` gives. Raises UserError if it gives none."""
+    return value if isinstance(value, OwnTraining) else OwnTraining(as_recipe(name, value), lambda seed: None)
 
 
 def read(run: Path) -> OwnStart | None:

@@ -235,6 +235,8 @@ class Run(Drawable):
     def differences(self, recipe: Recipe, seed: int) -> str:
         """Return how this run's recipe and seed differ from others: ``learning_rate 0.1, now 0.2``."""
         mine, now = self.recipe.flat() | {"seed": self.seed}, recipe.flat() | {"seed": seed}
+        if (ours := self.recipe.own) and (theirs := recipe.own) and ours != theirs:
+            return ours.difference(theirs)
         parts = [
             f"{name} {mine.get(name, 'none')}, now {now.get(name, 'none')}"
             for name in dict.fromkeys([*mine, *now])

@@ -15,7 +15,6 @@ from under20k.errors import UserError
 from under20k.files import is_present
 from under20k.recipe.changes import RecipeChanges, lists_changes
 from under20k.recipe.fields import choice, instance
-from under20k.recipe.named import as_recipe
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.seeds import check_seed
 from under20k.recipe.weights import Tensors
@@ -26,7 +25,7 @@ from under20k.runs.loop import train_epochs
 from under20k.runs.main_guard import end_if_only_imported
 from under20k.runs.metrics import EpochMetrics
 from under20k.runs.names import check_name
-from under20k.runs.own_start import OwnStart, OwnTraining
+from under20k.runs.own_start import OwnStart, OwnTraining, training_of
 from under20k.runs.places import Places, check_compute_and_places, check_settings
 from under20k.runs.provenance import (
     PRECISION,
@@ -74,8 +73,8 @@ def train(
     """
     end_if_only_imported()
     check_settings(changes)
-    own = recipe if isinstance(recipe, OwnTraining) else None
-    recipe = as_recipe("recipe", own.recipe if own else recipe).with_changes(**changes)
+    training = training_of("recipe", recipe).with_changes(**changes)
+    recipe = training.recipe
     check_compute_and_places(compute, places)
     choice("existing", existing, get_args(Existing))
     path = _checked_path(recipe, seed, places, name)
@@ -85,7 +84,7 @@ def train(
             with lock(path):
                 return _reused(Run.open(path), recipe, seed, compute, on_event, snapshots)
         compute = resumed_compute(path, compute)
-    start, weights = _start(recipe, own, seed, path)
+    start, weights = _start(training, seed, path)
     engine = create(recipe, seed, compute, weights=weights, source=start.source if start else None)
     check_training_memory(engine, recipe)
     environment = describe_environment(engine, command_line)
@@ -106,16 +105,14 @@ def train(
     return run
 
 
-def _start(
-    recipe: Recipe, own: OwnTraining | None, seed: int, path: Path
-) -> tuple[OwnStart | None, Tensors | None]:
+def _start(training: OwnTraining, seed: int, path: Path) -> tuple[OwnStart | None, Tensors | None]:
     """Return what a user's own model starts from, and its weights; None of an architecture.
 
     Raises UserError where nothing is known of it.
     """
-    if (model := recipe.own) is None:
+    if (model := training.recipe.own) is None:
         return None, None
-    start = own.start(seed) if own else own_start.read(path)
+    start = training.start(seed) or own_start.read(path)
     if start is None:
         raise UserError(
             f"{path} holds no initial weights of {model}, which its constructor makes: train "

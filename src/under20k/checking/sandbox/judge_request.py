@@ -166,7 +166,7 @@ class Stage:
         self._out, self._loaded = out, False
 
     def loaded(self, doing: str) -> None:
-        """Report, once, that the source has run, and note what is done next."""
+        """Report, the first time, that the source has run; note what is done next."""
         self.doing = doing
         if not self._loaded:
             self._loaded = True
@@ -180,7 +180,7 @@ def _prepared(
     from under20k.checking.sandbox.train_request import prepared
 
     try:
-        return prepared(request, loader, ownership, scratch, lambda: stage.loaded("on images of 1×28×28: "))
+        return prepared(request, loader, ownership, scratch, stage.loaded)
     finally:
         stage.loaded(stage.doing)
 

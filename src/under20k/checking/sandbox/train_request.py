@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from under20k.runs.tensors import safetensors_bytes
 
 
 def prepared(
-    request: Request, loader: Loader, ownership: Ownership, scratch: Path, on_loaded: Any
+    request: Request, loader: Loader, ownership: Ownership, scratch: Path, begin: Callable[[str], None]
 ) -> dict[str, Any]:
     """Write a model's initial weights for each seed into ``scratch`` and return what else there is to know.
 
@@ -30,15 +30,16 @@ def prepared(
         loader: of its source.
         ownership: tells its author's modules from others.
         scratch: folder for the weights.
-        on_loaded: called when the source has run.
+        begin: called when the source has run, with what begins, for errors that do not explain themselves.
 
     Raises:
         BaseException: whatever the model's code raises.
     """
     assert request.seeds
     described = None
-    for seed, module in zip(request.seeds, _modules(request, loader, on_loaded), strict=True):
+    for seed, module in zip(request.seeds, _modules(request, loader, begin), strict=True):
         if described is None:
+            begin("on images of 1×28×28: ")
             described = describe(module, request.name, request.arguments)
             tensors = described.tensors
         else:
@@ -55,7 +56,7 @@ def prepared(
     }
 
 
-def _modules(request: Request, loader: Loader, on_loaded: Any) -> Iterator[nn.Module]:
+def _modules(request: Request, loader: Loader, begin: Callable[[str], None]) -> Iterator[nn.Module]:
     """Yield the model, made anew for each seed; for an instance the source runs again."""
     seeds: Sequence[int] = request.seeds or ()
     found: Any = None
@@ -66,7 +67,7 @@ def _modules(request: Request, loader: Loader, on_loaded: Any) -> Iterator[nn.Mo
     def first() -> nn.Module:
         nonlocal found
         found = find()
-        on_loaded()
+        begin("")
         return found if isinstance(found, nn.Module) else loader.make(found)
 
     module = seeded(seeds[0], first)

@@ -16,16 +16,17 @@ from typing import Literal, Unpack
 from under20k.data import load
 from under20k.drawing import Drawable
 from under20k.engine.base import Compute
+from under20k.engine.select import fitting
 from under20k.errors import UserError, shown
 from under20k.recipe.changes import RecipeChanges, lists_changes
 from under20k.recipe.fields import choice
-from under20k.recipe.named import as_recipe
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.seeds import check_seeds, seeds_as_typed
 from under20k.runs.bench.bench import Bench
 from under20k.runs.events import OnEvent, ignore
 from under20k.runs.main_guard import end_if_only_imported
 from under20k.runs.names import folded, safe_name
+from under20k.runs.own_start import OwnTraining, training_of
 from under20k.runs.parallel.reuse import Differing
 from under20k.runs.parallel.scheduler import Outcome, train_all
 from under20k.runs.parallel.task import Task
@@ -54,10 +55,10 @@ class BenchResult(Drawable):
 
 @lists_changes
 def bench(
-    recipe: Recipe | str,
+    recipe: Recipe | str | OwnTraining,
     seeds: Sequence[int] = range(30),
     *,
-    versus: Recipe | str | None = None,
+    versus: Recipe | str | OwnTraining | None = None,
     compute: Compute = Compute(),
     places: Places = Places(),
     jobs: int | None = None,
@@ -72,7 +73,7 @@ def bench(
     ``if __name__ == "__main__":``, since its processes import the script.
 
     Args:
-        recipe: a Recipe, or the name of one.
+        recipe: a Recipe, the name of one, or the training of a user's own model.
         seeds: different ones, in any order; a claim needs consecutive ones from 0.
         versus: another recipe, trained on the same seeds.
         compute: what to train on; ``threads`` are those of each training.
@@ -90,9 +91,10 @@ def bench(
     """
     end_if_only_imported()
     check_settings(changes)
-    recipes = [as_recipe("recipe", recipe).with_changes(**changes)]
+    trainings = [training_of("recipe", recipe).with_changes(**changes)]
     if versus is not None:
-        recipes.append(as_recipe("versus", versus))
+        trainings.append(training_of("versus", versus))
+    recipes = [each.recipe for each in trainings]
     check_compute_and_places(compute, places)
     choice("existing", existing, tuple(DIFFERING))
     seeds = check_seeds(seeds)
@@ -100,7 +102,11 @@ def bench(
     if cluster is None:
         load(places.data, on_event=on_event)  # once, rather than in every process at the same time
     # Seed by seed, so that a bench that is stopped has pairs to compare.
-    tasks = [Task(each, seed, places, compute) for seed in seeds for each in recipes]
+    tasks = [
+        Task(each.recipe, seed, places, fitting(each.recipe, compute), start=each.start(seed))
+        for seed in seeds
+        for each in trainings
+    ]
     outcome = train_all(tasks, differing=DIFFERING[existing], jobs=jobs, cluster=cluster, on_event=on_event)
     written: list[tuple[Bench, Path]] = []
     for each in recipes:

@@ -171,6 +171,8 @@ def adopt(task: Task, files: Mapping[str, bytes]) -> None:
         # As in Run.create, the model is removed first; it is written after all that belongs to training.
         for name in reversed(FILES):
             remove(task.path / name)
+        if task.start:
+            task.start.write(task.path)
         for name in FILES:
             if name in files:
                 write_bytes(task.path / name, files[name])

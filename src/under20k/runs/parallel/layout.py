@@ -11,6 +11,7 @@ import hashlib
 import heapq
 import multiprocessing
 import os
+import pickle
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +27,7 @@ from under20k.data.cache import cache_folder
 from under20k.engine import isa, machine
 from under20k.engine.base import Compute
 from under20k.engine.select import choose, create, least_bytes
-from under20k.errors import UserError
+from under20k.errors import UserError, in_words
 from under20k.files import read_json, write_json
 from under20k.recipe.limits import TRAIN_IMAGES
 from under20k.recipe.plan import epoch_plan
@@ -90,8 +91,12 @@ def measure(recipe: Recipe, compute: Compute, jobs: int, cores: int, budget_s: f
     images = random.integers(0, 256, (count, 28, 28), np.uint8)
     labels = random.integers(0, 10, count, np.uint8)
 
+    # Any weights do for a model of the user's, whose constructor is not at hand.
+    tensors = recipe.own.tensors() if recipe.own else {}
+    weights = {name: np.full(shape, 0.01, np.float32) for name, shape in tensors.items()} or None
+
     def network(seed: int, threads: int) -> Callable[[], None]:
-        engine = create(recipe, seed, replace(compute, threads=threads))
+        engine = create(recipe, seed, replace(compute, threads=threads), weights=weights)
 
         def epoch() -> None:
             engine.train_epoch(images, labels, epoch_plan(recipe, seed, 1, count), lambda done: None)
@@ -128,7 +133,7 @@ def local_layout(
         measure: times both layouts where neither number is given.
     """
     engine, cores = choose(compute).engine, machine.cores().amount
-    if why := why_in_this_process():
+    if why := why_in_this_process() or why_not_sent(tasks):
         threads = compute.threads or (cores if engine == "native" else 1)
         return Layout(1, threads, f"one after the other in this process: {why}", processes=False)
     job_bytes = max(least_bytes(engine, task.recipe) for task in tasks)
@@ -168,6 +173,17 @@ def why_in_this_process() -> str:
     file = getattr(main, "__file__", None)
     if file is not None and getattr(main, "__spec__", None) is None and not os.path.exists(file):
         return f"others would import its program, {file}, which is not a file"
+    return ""
+
+
+def why_not_sent(tasks: Sequence[Task]) -> str:
+    """Return why a task cannot be sent to another process; empty where all can."""
+    for task in tasks:
+        if task.start and task.start.source:
+            try:
+                pickle.dumps(task.start.source)
+            except Exception as error:  # whatever pickling it raises
+                return f"what makes {task.recipe.name} cannot be sent to others ({in_words(error)})"
     return ""
 
 
@@ -223,7 +239,7 @@ def remembered(
         native_build(),
         isa.instruction_set(precision),
         precision,
-        str(recipe.architecture),
+        recipe.flat()["architecture"],
         str(recipe.batch_size),
     )
     key = f"{hashlib.sha256(repr(settings).encode()).hexdigest()[:16]}-{shared[0]}-{shared[1]}"

@@ -25,10 +25,9 @@ def finished(task: Task) -> Run | None:
         return None
     run = Run.open(task.path)
     if run.recipe != task.recipe or run.seed != task.seed:
-        raise UserError(
-            f"{task.path} holds a run of another recipe or seed; move it, "
-            "or name another folder with --runs-dir"
-        )
+        ours, theirs = task.recipe.own, run.recipe.own
+        other = f"run of another recipe or seed{f' ({theirs.difference(ours)})' if ours and theirs else ''}"
+        raise UserError(f"{task.path} holds a {other}; move it, or name another folder with --runs-dir")
     run.metrics()
     run.weights()
     return run

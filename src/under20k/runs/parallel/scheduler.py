@@ -120,7 +120,8 @@ def _placed(
     tasks: Sequence[Task], jobs: int | None, cluster: str | None
 ) -> tuple[list[Task], AbstractContextManager[Backend]]:
     """Return the tasks with the number of threads that each trains on, and their backend."""
-    compute = tasks[0].compute
+    # Some may need torch; processes have room for its trainings wherever those are.
+    compute = next((task.compute for task in tasks if task.compute.engine == "torch"), tasks[0].compute)
     if cluster is None:
         layout = local_layout(tasks, compute, jobs)
         threads, backend = layout.threads, local_backend(layout)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ from under20k.engine.base import Compute
 from under20k.errors import UserError
 from under20k.recipe.recipe import Recipe
 from under20k.runs.events import EpochDone, Event, Finished, OnEvent, Started, Step
+from under20k.runs.own_start import OwnStart, OwnTraining
 from under20k.runs.places import Places
 from under20k.runs.run import Existing, Run, run_path
 from under20k.runs.train import train
@@ -29,6 +30,8 @@ class Task:
     places: Places = Places()
     compute: Compute = Compute()
     existing: Existing = "resume"
+    start: OwnStart | None = field(default=None, repr=False, compare=False)
+    """Of a user's own model."""
 
     @property
     def path(self) -> Path:
@@ -77,8 +80,9 @@ def perform(task: Task, on_event: OnEvent, command_line: str | None = None) -> N
         on_event: called with its events, steps a few times a second.
         command_line: to record; by default this process's own.
     """
+    start = task.start
     train(
-        task.recipe,
+        OwnTraining(task.recipe, lambda seed: start) if start else task.recipe,
         task.seed,
         compute=task.compute,
         places=task.places,
