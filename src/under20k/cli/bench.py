@@ -116,8 +116,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     compute = compute_argument(arguments)
     advise("run the command again to continue after the last finished epochs")
-    for each in filter(None, (recipe, other)):
-        warn_of_limits(recipe_of(each))
+    warn_of_limits(recipe_of(recipe))
+    if other is not None:
+        warn_of_limits(recipe_of(other))
     with display(arguments, "seeds") as shown_by:
         result = bench(
             recipe,
