@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from under20k.cli.options import note, recipe_argument
 from under20k.errors import UserError
+from under20k.recipe.own_model import is_target
 from under20k.recipe.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -38,11 +39,6 @@ def add_target_options(parser: argparse.ArgumentParser) -> None:
         metavar="RECIPE",
         help="train the model by the settings of this recipe (default: minimal, those of the assignment)",
     )
-
-
-def is_target(text: str) -> bool:
-    """Return whether a text names a model's source, not a recipe."""
-    return ":" in text or text.endswith((".py", ".ipynb"))
 
 
 def training_argument(

@@ -23,6 +23,11 @@ COUNTER = ".num_batches_tracked"
 """The end of the name of BatchNorm's counter of training batches."""
 
 
+def is_target(text: str) -> bool:
+    """Return whether a text names a model's source, such as ``model.py:Net``, not a recipe."""
+    return text.endswith((".py", ".ipynb")) or (":" in text and not text.lower().endswith(".json"))
+
+
 @dataclass(frozen=True)
 class OwnModel:
     """A model written by its user. The source itself lies in the run folder, not here."""

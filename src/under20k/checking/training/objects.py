@@ -1,0 +1,147 @@
+"""A model that exists as an object, or as a function that makes one, in this process."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import inspect
+import pickle
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from under20k.checking.convert.describe import Described, describe
+from under20k.checking.convert.seeded import seeded
+from under20k.checking.convert.tensors import tensors_of
+from under20k.checking.findings import ModelError
+from under20k.checking.ownership import Ownership
+from under20k.checking.training.load import own_recipe
+from under20k.errors import UserError, in_words
+from under20k.recipe.recipe import Recipe
+from under20k.runs.own_start import OwnStart, OwnTraining
+
+Factory = Callable[[], nn.Module]
+
+
+@dataclass(frozen=True)
+class ObjectSource:
+    """A ``ModuleSource`` of a module."""
+
+    module: nn.Module
+    layout: str
+
+    def load(self) -> nn.Module:
+        """Return a copy of the module."""
+        return copy.deepcopy(self.module)
+
+
+@dataclass(frozen=True)
+class FactorySource:
+    """A ``ModuleSource`` of a class or function. It can be pickled if another process can import that."""
+
+    factory: Factory
+    layout: str
+
+    def load(self) -> nn.Module:
+        """Return a module, newly made."""
+        return self.factory()
+
+    def __getstate__(self) -> dict[str, Any]:
+        main = sys.modules["__main__"]
+        if getattr(self.factory, "__module__", "") == "__main__" and not hasattr(main, "__file__"):
+            raise pickle.PicklingError("it is defined in a notebook or on the interpreter's prompt")
+        return {"factory": self.factory, "layout": self.layout}
+
+
+def training_of_object(module: nn.Module, like: Recipe) -> tuple[OwnTraining, tuple[str, ...]]:
+    """Return the training of a module, from the weights that it has, and remarks on how it was run.
+
+    The module stays as it is. Raises UserError if it cannot be trained.
+    """
+    described = _described(module)
+    source = None if described.model.graph else ObjectSource(copy.deepcopy(module), described.model.layout)
+    start = OwnStart(described.tensors.values, _files(module), source)
+    return OwnTraining(own_recipe(described.model, like), lambda seed: start), described.notes
+
+
+def training_of_factory(
+    factory: Factory, seeds: Sequence[int], like: Recipe
+) -> tuple[OwnTraining, tuple[str, ...]]:
+    """Return the training of what a class or function makes, and remarks on how it was run.
+
+    Args:
+        factory: called once under each seed.
+        seeds: that will be trained.
+        like: whose settings it is trained by.
+
+    Raises:
+        UserError: it makes no model that can be trained.
+    """
+    described: Described | None = None
+    source: FactorySource | None = None
+    starts: dict[int, OwnStart] = {}
+    for seed in seeds:
+        module = _made(factory, seed)
+        if described is None:
+            described, files = _described(module), _files(module)
+            tensors = described.tensors
+            source = None if described.model.graph else FactorySource(factory, described.model.layout)
+        else:
+            tensors = _checked(module, lambda: tensors_of(module))
+            if tensors.floats != described.tensors.floats:
+                raise UserError(f"{type(module).__name__}: its tensors have other shapes each time")
+        starts[seed] = OwnStart(tensors.values, files, source)
+    assert described is not None
+    return OwnTraining(own_recipe(described.model, like), lambda seed: starts[seed]), described.notes
+
+
+def _made(factory: Factory, seed: int) -> nn.Module:
+    name = getattr(factory, "__name__", type(factory).__name__)
+    try:
+        with torch.random.fork_rng():
+            module = seeded(seed, factory)
+    except Exception as error:
+        raise UserError(f"{name} makes no model: {in_words(error)}") from error
+    if not isinstance(module, nn.Module):
+        raise UserError(f"{name} gives {type(module).__name__}, not a torch.nn.Module")
+    return module
+
+
+def _described(module: nn.Module) -> Described:
+    name = type(module).__name__
+    found: Described = _checked(module, lambda: describe(module, name))
+    sources = "\n".join(_sources(module))
+    digest = hashlib.sha256(sources.encode(errors="replace")).hexdigest() if sources else ""
+    return replace(found, model=replace(found.model, sha256=digest))
+
+
+def _checked(module: nn.Module, do: Callable[[], Any]) -> Any:
+    """Return what ``do`` does with a module. Raises UserError for whatever the module raises."""
+    try:
+        return do()
+    except ModelError as error:
+        raise UserError(f"{type(module).__name__}: {error}") from error
+    except Exception as error:
+        raise UserError(f"{type(module).__name__}: on images of 1×28×28: {in_words(error)}") from error
+
+
+def _files(module: nn.Module) -> dict[str, bytes]:
+    """Return the source of a module's own classes as a file, if it is known."""
+    text = "\n\n".join(_sources(module))
+    return {f"{type(module).__name__}.py": text.encode(errors="replace")} if text else {}
+
+
+def _sources(module: nn.Module) -> list[str]:
+    """Return the source of each class of a module that its author wrote."""
+    ownership, found = Ownership(), []
+    for kind in dict.fromkeys(type(part) for part in module.modules()):
+        try:
+            if ownership.is_authors(inspect.getsourcefile(kind) or "<unknown>"):
+                found.append(inspect.getsource(kind))
+        except (OSError, TypeError):  # defined where there are no files
+            continue
+    return found
