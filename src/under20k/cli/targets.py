@@ -62,7 +62,7 @@ def training_argument(
     like = recipe_argument(arguments.like or "minimal")
     like.with_changes(**changes)  # raises where they do not fit
     if not arguments.trust:
-        raise UserError(f"{text} is code, which has to run to be trained; add --trust if you trust it")
+        raise UserError(f"{text} is code, which runs to be trained; add --trust if you trust it")
     from under20k.checking.source.target import argument
     from under20k.checking.training.load import load_model
     from under20k.checking.training.words import lines

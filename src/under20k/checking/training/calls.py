@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from under20k.checking.source.target import is_target
 from under20k.checking.training.load import load_model
 from under20k.checking.training.words import lines
 from under20k.engine.base import Compute
 from under20k.errors import InvalidValue, UserError
 from under20k.recipe.changes import RecipeChanges, lists_changes
 from under20k.recipe.named import as_recipe
+from under20k.recipe.own_model import is_target
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.seeds import check_seed, check_seeds
 from under20k.runs.bench.run_bench import BenchResult
@@ -184,9 +184,7 @@ def trained(
     notes: tuple[str, ...]
     if isinstance(value, str):
         if not making.trust:
-            raise UserError(
-                f"{value} is code, which has to run to be trained; pass trust=True if you trust it"
-            )
+            raise UserError(f"{value} is code, which runs to be trained; pass trust=True if you trust it")
         loaded = load_model(value, seeds, making.arguments)
         training, notes = loaded.training(like), loaded.notes
     else:

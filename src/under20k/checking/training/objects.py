@@ -9,6 +9,7 @@ import pickle
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -91,7 +92,7 @@ def training_of_factory(
             tensors = described.tensors
             source = None if described.model.graph else FactorySource(factory, described.model.layout)
         else:
-            tensors = _checked(module, lambda: tensors_of(module))
+            tensors = _checked(module, partial(tensors_of, module))
             if tensors.floats != described.tensors.floats:
                 raise UserError(f"{type(module).__name__}: its tensors have other shapes each time")
         starts[seed] = OwnStart(tensors.values, files, source)
