@@ -654,3 +654,170 @@ ZOO: dict[str, Callable[[], nn.Module]] = {
     "unflattened": unflattened,
 }
 """Models that have a graph."""
+
+
+class Odd(nn.Module):
+    """A convolution, something in the middle that graphs do not have, and a linear layer."""
+
+    def __init__(self, middle: Callable[[Odd, Tensor], Tensor], **parts: nn.Module | nn.Parameter) -> None:
+        super().__init__()
+        self.conv, self.middle = nn.Conv2d(1, 6, 3, stride=2), middle
+        for name, part in parts.items():
+            setattr(self, name, part)
+        self.fc = nn.Linear(6, 10)
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return self.fc(self.middle(self, F.relu(self.conv(x))).mean((2, 3)))
+
+
+def odd(
+    middle: Callable[[Odd, Tensor], Tensor], **parts: Callable[[], nn.Module | nn.Parameter]
+) -> Callable[[], nn.Module]:
+    return lambda: Odd(middle, **{name: part() for name, part in parts.items()})
+
+
+class SoftmaxAtEvaluation(nn.Module):
+    """Logits in training, probabilities at evaluation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(784, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.fc(x.flatten(1))
+        return x if self.training else F.softmax(x, dim=1)
+
+
+class Sequences(nn.Module):
+    """An LSTM over the rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm, self.fc = nn.LSTM(28, 16, batch_first=True), nn.Linear(16, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.lstm(x.squeeze(1))[0][:, -1])
+
+
+class Attentive(nn.Module):
+    """Attention among the rows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention, self.fc = nn.MultiheadAttention(28, 2, batch_first=True), nn.Linear(784, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.squeeze(1)
+        return self.fc(self.attention(x, x, x)[0].flatten(1))
+
+
+def frozen() -> nn.Module:
+    model = logistic()
+    model[1].weight.requires_grad_(False)  # type: ignore[index, union-attr]
+    return model
+
+
+def spectral() -> nn.Module:
+    model = logistic()
+    nn.utils.parametrizations.spectral_norm(model[1])  # type: ignore[index, arg-type]
+    return model
+
+
+def clamped(m: Odd, x: Tensor) -> Tensor:
+    m.fc.weight.data.clamp_(-0.1, 0.1)
+    return x
+
+
+def later(m: Odd, x: Tensor) -> Tensor:
+    return x * (2.0 if m.calls > 6 else 1.0)
+
+
+def branching(m: Odd, x: Tensor) -> Tensor:
+    return x * 2 if x.mean() > 0.1 else x
+
+
+def counted(m: Odd, x: Tensor) -> Tensor:
+    return x * int((x > 0).sum())
+
+
+REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
+    "fft": (odd(lambda m, x: torch.fft.fft2(x).real), "Odd.forward uses torch.fft.fft2 (own_models.py:"),
+    "branch": (odd(branching), "Odd.forward branches on values of its tensors (own_models.py:"),
+    "read": (odd(counted), "Odd.forward reads values of its tensors (own_models.py:"),
+    "noise": (
+        odd(lambda m, x: x + torch.randn_like(x)),
+        "uses torch.randn_like for random numbers of its own",
+    ),
+    "own mask": (
+        odd(lambda m, x: x * (torch.rand(6, 1, 1) > 0.1)),
+        "uses torch.rand for random numbers of its own",
+    ),
+    "RReLU": (odd(lambda m, x: m.act(x), act=nn.RReLU), "uses nn.RReLU for random numbers of its own"),
+    "alpha dropout": (odd(lambda m, x: m.drop(x), drop=nn.AlphaDropout), "uses nn.AlphaDropout"),
+    "GroupNorm": (
+        odd(lambda m, x: m.norm(x), norm=lambda: nn.GroupNorm(2, 6)),
+        "Odd.forward uses nn.GroupNorm (",
+    ),
+    "LayerNorm": (odd(lambda m, x: F.layer_norm(x, x.shape[1:])), "Odd.forward uses F.layer_norm ("),
+    "InstanceNorm": (
+        odd(lambda m, x: m.norm(x), norm=lambda: nn.InstanceNorm2d(6)),
+        "uses nn.InstanceNorm2d",
+    ),
+    "statistics of the batch": (
+        odd(lambda m, x: m.norm(x), norm=lambda: nn.BatchNorm2d(6, track_running_stats=False)),
+        "uses nn.BatchNorm2d without running statistics",
+    ),
+    "LSTM": (Sequences, "Sequences.forward uses nn.LSTM ("),
+    "attention": (Attentive, "Attentive.forward uses nn.MultiheadAttention ("),
+    "dropout always": (odd(lambda m, x: F.dropout(x, 0.1)), "uses F.dropout that stays on at evaluation ("),
+    "spatial gate": (
+        odd(lambda m, x: x * m.gate(x).sigmoid(), gate=lambda: nn.Conv2d(6, 1, 1)),
+        "on tensors of shapes",
+    ),
+    "own scale": (
+        odd(lambda m, x: x * m.scale, scale=lambda: nn.Parameter(torch.ones(6, 1, 1))),
+        "computes with a parameter of its own, scale",
+    ),
+    "own number": (
+        odd(lambda m, x: x + m.scale * x, scale=lambda: nn.Parameter(torch.ones(1))),
+        "multiplies by a parameter of its own, scale",
+    ),
+    "transposed": (
+        odd(lambda m, x: m.up(x), up=lambda: nn.ConvTranspose2d(6, 6, 2, 2)),
+        "uses nn.ConvTranspose2d",
+    ),
+    "reflected": (
+        odd(lambda m, x: m.c(x), c=lambda: nn.Conv2d(6, 6, 3, padding=1, padding_mode="reflect")),
+        "with mode 'reflect'",
+    ),
+    "even and same": (
+        odd(lambda m, x: m.c(x), c=lambda: nn.Conv2d(6, 6, 4, padding="same")),
+        "uses nn.Conv2d with padding='same' of an even kernel, 4×4",
+    ),
+    "padded for pooling": (
+        odd(lambda m, x: F.max_pool2d(F.pad(x, (1, 1, 1, 1)), 3)),
+        "pads maps for something else than a convolution",
+    ),
+    "dilated pool": (odd(lambda m, x: F.max_pool2d(x, 3, dilation=2)), "uses F.max_pool2d with dilation"),
+    "detached": (odd(lambda m, x: x + x.detach()), "uses Tensor.detach"),
+    "sliced": (odd(lambda m, x: x[:, :, 1:]), "uses Tensor.__getitem__ to rearrange or select elements"),
+    "turned": (odd(lambda m, x: x.transpose(2, 3)), "uses Tensor.transpose to rearrange or select elements"),
+    "across images": (odd(lambda m, x: x - x.mean(0, keepdim=True)), "uses Tensor.mean over dim 0"),
+    "mish": (odd(lambda m, x: F.mish(x)), "Odd.forward uses F.mish ("),
+    "interpolated": (odd(lambda m, x: F.interpolate(x, scale_factor=2)), "uses F.interpolate"),
+    "fixed filter": (odd(lambda m, x: F.conv2d(x, torch.ones(6, 6, 3, 3))), "with weights that it computes"),
+    "frozen": (frozen, "the model uses nn.Linear with 1.weight, which is not trained"),
+    "spectral norm": (spectral, "with weights that it computes"),
+    "softmax at evaluation": (
+        SoftmaxAtEvaluation,
+        "SoftmaxAtEvaluation.forward computes something else at evaluation",
+    ),
+    "softmax within": (odd(lambda m, x: F.softmax(x, dim=1)), "uses F.softmax over 6 elements"),
+    "clamped weights": (odd(clamped), "Odd.forward changes its own fc.weight (own_models.py:"),
+}
+"""Models that have no graph, and why."""
+
+UNPROVED: dict[str, Callable[[], nn.Module]] = {"later calls": odd(later)}
+"""Models whose calls show nothing odd, but that compute something else at another call."""

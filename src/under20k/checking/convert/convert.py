@@ -63,6 +63,11 @@ def _graph(module: nn.Module, form: Form, run: Trace, training: bool) -> Graph:
         what = "branches on values" if function in ("__bool__", "is_nonzero") else "reads values"
         at = f" ({source})" if source else ""
         raise NotConvertible(f"{type(module).__name__}.forward {what} of its tensors{at}")
+    if run.writes:
+        name, source = run.writes[0]
+        raise NotConvertible(
+            f"{type(module).__name__}.forward changes its own {name}" + (f" ({source})" if source else "")
+        )
     conversion = Conversion(module, form, training)
     for node in run.nodes:
         if node.sees_image and node.call is not None:

@@ -85,7 +85,7 @@ def difference(expected: Steps, found: Steps) -> str:
                 return f"{name} gradient of {tensor}"
     for tensor, value in expected.state.items():
         if tensor in found.state and not _agree(value, found.state[tensor]):
-            return f"{name} {tensor} after a step"
+            return f"{name} {tensor} after the steps"
     if not _agree(expected.outputs, found.outputs):
         return f"{name} output at evaluation"
     return ""

@@ -17,7 +17,8 @@ def used(node: Node, remark: str = "") -> NotConvertible:
 
     ``remark`` qualifies the function: ``of dilation 2``.
     """
-    return refused(node, f"uses {words(node)}" + (f" {remark}" if remark else ""))
+    attends = node.call is not None and isinstance(node.call.module, nn.MultiheadAttention)
+    return refused(node, f"uses {words(node)}" + (f" {remark}" if remark and not attends else ""))
 
 
 def refused(node: Node, what: str) -> NotConvertible:

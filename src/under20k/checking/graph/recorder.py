@@ -64,6 +64,10 @@ class Recorder(TorchFunctionMode):
         self.dropouts = 0
         self.reads: list[tuple[str, str]] = []
         """Functions that gave Python values that depend on the image, and their ``file:line``."""
+        self.writes: list[tuple[str, str]] = []
+        """Names of tensors of the model that a call in place changed, and its ``file:line``."""
+        floats = {name: t for name, t in model.state_dict().items() if t.is_floating_point()}
+        self._stored = {t.data_ptr(): name for name, t in floats.items() if not _lazy(t) and t.numel()}
         self.kept: list[Tensor] = [images]  # an id is unique only while its tensor lives
         self.parameters = {id(parameter) for parameter in model.parameters()}
         self.unseen = set(self.parameters)  # by any call so far
@@ -103,6 +107,8 @@ class Recorder(TorchFunctionMode):
         name = getattr(func, "__name__", str(func))
         if name in READS and any(i in self.by_tensor and self.by_tensor[i].sees_image for i, _ in before):
             self.reads.append((name, line(self.stop)))
+        if _writes(name) and before and (stored := self._stored.get(next(tensors_in((args, kwargs))).data_ptr())):
+            self.writes.append((stored, line(self.stop)))
         outputs = list(tensors_in(given))
         if outputs and not (len(outputs) == 1 and id(outputs[0]) in self.parameters):
             node = self._record(name, args, kwargs, before, outputs)
@@ -129,9 +135,7 @@ class Recorder(TorchFunctionMode):
 
     def _operand(self, tensor: Tensor) -> Operand:
         node = self.by_tensor.get(id(tensor))
-        if isinstance(
-            tensor, nn.parameter.UninitializedParameter | nn.parameter.UninitializedBuffer
-        ):  # of a lazy module that has not run yet
+        if _lazy(tensor):
             return Operand(node, 0, "", False, None)
         number = None
         if tensor.numel() == 1 and not tensor.is_meta and not (node and node.sees_image):
@@ -241,16 +245,29 @@ class Recorder(TorchFunctionMode):
         return {i: t for i, t in others.items() if not (pruned and bool(((t == 0) | (t == 1)).all()))}
 
 
+def _writes(name: str) -> bool:
+    """Return whether a function changes its first argument: ``clamp_``, ``__imul__``, ``__setitem__``."""
+    if name.startswith("__"):
+        return name == "__setitem__" or (
+            name.startswith("__i") and name not in ("__index__", "__int__", "__iter__")
+        )
+    return name.endswith("_") and not name.startswith("_")
+
+
+def _lazy(tensor: Tensor) -> bool:
+    """Return whether a tensor belongs to a lazy module that has not run yet."""
+    return isinstance(tensor, nn.parameter.UninitializedParameter | nn.parameter.UninitializedBuffer)
+
+
 def _in_place(func: Any, args: Any, kwargs: Any) -> bool:
     return func.__name__.endswith("_") or bool(kwargs.get("inplace", args[3:4] == (True,)))
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
     """Yield the tensors in nested lists, tuples and dicts."""
-    if isinstance(value, nn.parameter.UninitializedParameter | nn.parameter.UninitializedBuffer):
-        return  # belongs to a lazy module that has not run yet
     if isinstance(value, Tensor):
-        yield value
+        if not _lazy(value):
+            yield value
     elif isinstance(value, dict):
         for item in value.values():
             yield from tensors_in(item)

@@ -39,6 +39,8 @@ class Trace:
     """The call that gave the output."""
     reads: tuple[tuple[str, str], ...] = ()
     """Functions that gave Python values that depend on the image, and their ``file:line``."""
+    writes: tuple[tuple[str, str], ...] = ()
+    """Names of tensors of the model that a call in place changed, and its ``file:line``."""
 
 
 def trace(model: nn.Module, training: bool, form: Form | None = None) -> Trace:
@@ -71,7 +73,8 @@ def trace(model: nn.Module, training: bool, form: Form | None = None) -> Trace:
             left += node.inputs
     nodes = [node for node in recorder.nodes if id(node) in live]
     unused = sum(p.numel() for p in sized(model) if id(p) in recorder.unseen)
-    return Trace(nodes, tuple(output.shape), unused, note, last, tuple(recorder.reads))
+    reads, writes = tuple(recorder.reads), tuple(recorder.writes)
+    return Trace(nodes, tuple(output.shape), unused, note, last, reads, writes)
 
 
 def of_output(given: Any, batch: int) -> tuple[Tensor, str]:
