@@ -85,7 +85,7 @@ def test_a_module_trains_as_its_graph(mnist: Mnist, name):
     for key, value in graph.items():
         if key == "logits":
             value, own[key] = (v - v.mean(axis=1, keepdims=True) for v in (value, own[key]))
-        assert own[key] == pytest.approx(value, rel=2e-6, abs=2e-7), key
+        assert own[key] == pytest.approx(value, rel=2e-6, abs=2e-6 if key == "logits" else 2e-7), key
 
 
 @pytest.mark.parametrize("name", ["noise", "GroupNorm", "LSTM", "attention", "dropout always"])
@@ -124,6 +124,7 @@ class Dropping(nn.Module):
         return (places + x)[:, :, 0, 0]
 
 
+@pytest.mark.filterwarnings("ignore:dropout2d")  # of (N, C, L)
 def test_masks_are_the_plans_in_the_order_of_active_calls():
     module = Dropping()
     network = ModuleNetwork(module).train()
