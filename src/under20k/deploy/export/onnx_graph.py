@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from under20k import __version__
-from under20k.deploy.export.folded import Convolution, FoldedNetwork, folded
+from under20k.deploy.export.inference import inference_steps
+from under20k.deploy.export.onnx_steps import Writer, write_steps
 from under20k.deploy.model import Model
 from under20k.engine.base import MEAN, STANDARD_DEVIATION
 from under20k.recipe.architecture import CLASSES, IMAGE_SIDE
+from under20k.recipe.graph.graph import IMAGE as NORMALISED
 
 OPSET, IR_VERSION = 17, 8
 """Of 2022: onnxruntime takes them from 1.12 on, and so do the converters of other runtimes."""
@@ -30,8 +30,11 @@ PIXELS = "image, {} (N, 1, 28, 28), pixels from 0 (background) to 255 (ink)"
 
 def logits_graph(model: Model) -> onnx.ModelProto:
     """Return the graph for images in float32 up to the logits, without metadata."""
-    writer = _Writer()
-    writer.network(folded(model.recipe.in_notation, model.weights))
+    writer = Writer()
+    centred = writer.node("Sub", "centred", IMAGE, writer.number("mean", 255 * MEAN))
+    writer.node("Div", "normalised", centred, writer.number("sd", 255 * STANDARD_DEVIATION))
+    steps = inference_steps(model.recipe.architecture.graph, model.weights)
+    write_steps(writer, steps, {NORMALISED: "normalised", steps[-1].name: LOGITS})
     image = helper.make_tensor_value_info(IMAGE, TensorProto.FLOAT, ["N", 1, IMAGE_SIDE, IMAGE_SIDE])
     graph = helper.make_graph(writer.nodes, "digit", [image], [_output(LOGITS)], writer.tensors)
     opset = helper.make_opsetid("", OPSET)
@@ -46,8 +49,9 @@ def finished(graph: onnx.ModelProto, model: Model, accuracy: float | None) -> on
         model: the model.
         accuracy: on the validation images, if it is known.
     """
-    writer = _Writer()
-    writer.probabilities(model.temperature)
+    writer = Writer()
+    calibrated = writer.node("Div", "calibrated", LOGITS, writer.number("temperature", model.temperature))
+    writer.node("Softmax", PROBABILITIES, calibrated, axis=1)
     graph.graph.node.extend(writer.nodes)
     graph.graph.initializer.extend(writer.tensors)
     graph.graph.output.append(_output(PROBABILITIES))
@@ -96,50 +100,3 @@ def checked(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _output(name: str) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", CLASSES])
-
-
-class _Writer:
-    """Collects the nodes and constants of a graph. A node has the name of its output."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.tensors: list[onnx.TensorProto] = []
-
-    def network(self, network: FoldedNetwork) -> None:
-        x = self.node("Sub", "centred", IMAGE, self.constant("mean", np.float32(255 * MEAN)))
-        x = self.node("Div", "normalised", x, self.constant("sd", np.float32(255 * STANDARD_DEVIATION)))
-        *blocks, head = network.convolutions
-        for conv in blocks:
-            x = self.block(conv, x)
-        if network.pool_first:
-            x = self.convolution(head, self.node("GlobalAveragePool", "head.pool", x))
-        else:
-            x = self.node("GlobalAveragePool", "head.pool", self.convolution(head, x))
-        self.node("Flatten", LOGITS, x, axis=1)
-
-    def probabilities(self, temperature: float) -> None:
-        x = self.node("Div", "calibrated", LOGITS, self.constant("temperature", np.float32(temperature)))
-        self.node("Softmax", PROBABILITIES, x, axis=1)
-
-    def block(self, conv: Convolution, x: str) -> str:
-        name = conv.name.removesuffix(".conv")
-        x = self.node("Relu", f"{name}.relu", self.convolution(conv, x))
-        if conv.pool:
-            x = self.node("MaxPool", f"{name}.pool", x, kernel_shape=[2, 2], strides=[2, 2])
-        return x
-
-    def convolution(self, conv: Convolution, x: str) -> str:
-        weight = self.constant(f"{conv.name}.weight", conv.weight.astype(np.float32))
-        bias = self.constant(f"{conv.name}.bias", conv.bias.astype(np.float32))
-        side = conv.weight.shape[-1]
-        return self.node(
-            "Conv", conv.name, x, weight, bias, kernel_shape=[side, side], pads=[conv.padding] * 4
-        )
-
-    def node(self, operator: str, name: str, *inputs: str, **attributes: object) -> str:
-        self.nodes.append(helper.make_node(operator, inputs, [name], name, **attributes))
-        return name
-
-    def constant(self, name: str, value: NDArray[np.float32] | np.float32) -> str:
-        self.tensors.append(numpy_helper.from_array(np.asarray(value), name))
-        return name
