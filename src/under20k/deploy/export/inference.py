@@ -31,8 +31,8 @@ class Step:
     input_shapes: tuple[Shape, ...]
     shape: Shape
     arrays: Mapping[str, Array] = field(default_factory=dict)
-    """``weight`` and ``bias`` of convolutions and linear layers; ``factor`` and ``offset`` of a BatchNorm, (C,)
-    or (F,); ``slopes`` of a prelu, (1,) or (C,)."""
+    """``weight`` and ``bias`` of convolutions and linear layers; ``factor`` and ``offset`` of a BatchNorm, by
+    channel or feature; ``slopes`` of a prelu, one or by channel."""
 
     @property
     def name(self) -> str:

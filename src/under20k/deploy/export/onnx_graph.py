@@ -25,7 +25,9 @@ from under20k.recipe.graph.graph import IMAGE as NORMALISED
 OPSET, IR_VERSION = 17, 8
 """Of 2022: onnxruntime takes them from 1.12 on, and so do the converters of other runtimes."""
 IMAGE, LOGITS, PROBABILITIES = "image", "logits", "probabilities"
-PIXELS = "image, {} (N, 1, 28, 28), pixels from 0 (background) to 255 (ink)"
+RESERVED = (IMAGE, LOGITS, PROBABILITIES, "pixels", "centred", "normalised", "calibrated")
+"""Names of values that every graph has."""
+PIXELS = "image, {}(N, 1, 28, 28), pixels from 0 (background) to 255 (ink)"
 
 
 def logits_graph(model: Model) -> onnx.ModelProto:
@@ -34,7 +36,8 @@ def logits_graph(model: Model) -> onnx.ModelProto:
     centred = writer.node("Sub", "centred", IMAGE, writer.number("mean", 255 * MEAN))
     writer.node("Div", "normalised", centred, writer.number("sd", 255 * STANDARD_DEVIATION))
     steps = inference_steps(model.recipe.architecture.graph, model.weights)
-    write_steps(writer, steps, {NORMALISED: "normalised", steps[-1].name: LOGITS})
+    taken = {step.name: f"{step.name} of the model" for step in steps if step.name in RESERVED}
+    write_steps(writer, steps, {**taken, NORMALISED: "normalised", steps[-1].name: LOGITS})
     image = helper.make_tensor_value_info(IMAGE, TensorProto.FLOAT, ["N", 1, IMAGE_SIDE, IMAGE_SIDE])
     graph = helper.make_graph(writer.nodes, "digit", [image], [_output(LOGITS)], writer.tensors)
     opset = helper.make_opsetid("", OPSET)

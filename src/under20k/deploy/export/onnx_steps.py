@@ -86,15 +86,11 @@ def _convolution(writer: Writer, step: Step, inputs: list[str], name: str) -> No
         attributes["dilations"] = node.dilation
     if node.groups > 1:
         attributes["group"] = node.groups
-    weight = writer.floats(f"{name}.weight", step.arrays["weight"])
-    writer.node(
-        "Conv", name, *inputs, weight, writer.floats(f"{name}.bias", step.arrays["bias"]), **attributes
-    )
+    writer.node("Conv", name, *inputs, *_weights(writer, step, name), **attributes)
 
 
 def _linear(writer: Writer, step: Step, inputs: list[str], name: str) -> None:
-    weight = writer.floats(f"{name}.weight", step.arrays["weight"])
-    writer.node("Gemm", name, *inputs, weight, writer.floats(f"{name}.bias", step.arrays["bias"]), transB=1)
+    writer.node("Gemm", name, *inputs, *_weights(writer, step, name), transB=1)
 
 
 def _batch_norm(writer: Writer, step: Step, inputs: list[str], name: str) -> None:
@@ -215,6 +211,11 @@ def _reshape(writer: Writer, step: Step, inputs: list[str], name: str) -> None:
 
 def _softmax(writer: Writer, step: Step, inputs: list[str], name: str) -> None:
     writer.node("Softmax", name, *inputs, axis=1)
+
+
+def _weights(writer: Writer, step: Step, name: str) -> list[str]:
+    """Add the weight and the bias of a step and return their names."""
+    return [writer.floats(f"{name}.{part}", step.arrays[part]) for part in ("weight", "bias")]
 
 
 def _by_channel(values: Array, shape: Shape) -> Array:
