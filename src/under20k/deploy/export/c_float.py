@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from under20k.deploy.export.c_graph import write_graph
 from under20k.deploy.export.c_run import measured
 from under20k.deploy.export.c_source import (
     Geometry,
@@ -28,7 +29,10 @@ CORTEX_M4_DIFFERENCE = 1e-6
 
 def export(model: Model, folder: Path, material: Material) -> Sequence[Path]:
     """Write ``under20k.c`` and ``under20k.h``."""
-    network = averaged_last(folded(model.recipe.in_notation, model.weights))
+    chain = folded(model.recipe.architecture, model.weights)
+    if chain is None:
+        return write_graph(model, folder, material.accuracy)
+    network = averaged_last(chain)
     geometries = [
         Geometry(
             layer.name,

@@ -20,6 +20,7 @@ from under20k.deploy.export.int8 import ZERO_PIXEL, QuantizedNetwork, quantised
 from under20k.deploy.export.proof import Measured
 from under20k.deploy.model import Model
 from under20k.engine.base import Images
+from under20k.errors import UserError
 
 CALIBRATION_IMAGES = 1000
 
@@ -35,8 +36,17 @@ def measure(model: Model, folder: Path, images: Images) -> Measured:
 
 
 def network(model: Model, training: Images) -> QuantizedNetwork:
-    """Return the network in integers, calibrated on the first of the training images."""
-    return quantised(folded(model.recipe.in_notation, model.weights), training[:CALIBRATION_IMAGES])
+    """Return the network in integers, calibrated on the first of the training images.
+
+    Raises UserError for a network that is no chain of convolutions.
+    """
+    chain = folded(model.recipe.architecture, model.weights)
+    if chain is None:
+        raise UserError(
+            f"{model.name} cannot be exported to c-int8, which takes chains of convolutions with ReLU and 2×2 "
+            "max pooling that end in global average pooling; export it to c or onnx-int8"
+        )
+    return quantised(chain, training[:CALIBRATION_IMAGES])
 
 
 def write(model: Model, network: QuantizedNetwork, folder: Path, accuracy: float | None) -> Sequence[Path]:

@@ -1,21 +1,26 @@
-"""A trained network for inference: BatchNorm folded into the convolutions, dropout gone.
+"""A chain of convolutions for inference: BatchNorm folded into them, dropout gone.
 
 Shapes: O and I output and input channels, K a kernel's side, C channels, H rows and W columns of a map.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from under20k.recipe.architecture import CLASSES, IMAGE_SIDE, Architecture
+from under20k.deploy.export.inference import Step, inference_steps
+from under20k.recipe.architecture import CLASSES, Architecture
+from under20k.recipe.graph import operations as op
+from under20k.recipe.graph.graph import IMAGE
+from under20k.recipe.graph.node import Shape
+from under20k.recipe.graph.operations import Reshape
+from under20k.recipe.own_model import OwnModel
 from under20k.recipe.weights import Tensors
-
-EPSILON = 1e-5
-"""What BatchNorm adds to the variance."""
 
 
 @dataclass(frozen=True)
@@ -56,40 +61,109 @@ class FoldedNetwork:
     pool_first: bool
 
 
-def folded(architecture: Architecture, weights: Tensors) -> FoldedNetwork:
-    """Return the network for inference. Weights that blocks share are repeated."""
-    return FoldedNetwork(tuple(_convolutions(architecture, weights)), architecture.head.pool_first)
+def folded(network: Architecture | OwnModel, weights: Tensors) -> FoldedNetwork | None:
+    """Return the network for inference; None if it is no chain of such convolutions.
+
+    Weights that blocks share are repeated. A linear layer after global average pooling is a 1×1 convolution.
+    """
+    assert network.graph is not None
+    return as_chain(inference_steps(network.graph, weights))
 
 
-def _convolutions(architecture: Architecture, weights: Tensors) -> Iterator[Convolution]:
-    tensors = {name: value.astype(np.float64) for name, value in weights.items()}
-    shape = (1, IMAGE_SIDE, IMAGE_SIDE)
-    for index, block in enumerate(architecture.blocks):
-        name = f"blocks.{index}"
-        weight = tensors[architecture.kernel_name(index)]
-        bias = tensors.get(f"{name}.conv.bias", np.zeros(block.channels))
-        if block.batch_norm:
-            scale, shift, mean, variance = (
-                tensors[f"{name}.batch_norm.{part}"]
-                for part in ("weight", "bias", "running_mean", "running_var")
-            )
-            factor = scale / np.sqrt(variance + EPSILON)
-            weight, bias = weight * factor[:, None, None, None], (bias - mean) * factor + shift
-        side = shape[1] + 2 * block.padding - block.kernel + 1
-        side = side // 2 if block.pool else side
-        out = (block.channels, side, side)
-        yield Convolution(f"{name}.conv", weight, bias, block.padding, True, block.pool, shape, out)
-        shape = out
-    head = architecture.head
-    shape = (shape[0], 1, 1) if head.pool_first else shape
-    side = shape[1] + 2 * head.padding - head.kernel + 1
-    yield Convolution(
-        "head.conv",
-        tensors["head.conv.weight"],
-        tensors.get("head.conv.bias", np.zeros(CLASSES)),
-        head.padding,
-        False,
-        False,
-        shape,
-        (CLASSES, side, side),
+def as_chain(steps: Sequence[Step]) -> FoldedNetwork | None:
+    """Return steps as a chain of convolutions; None if they are none."""
+    taken = [IMAGE, *(step.name for step in steps)]
+    if any(step.inputs != (before,) for step, before in zip(steps, taken, strict=False)):
+        return None
+    left = deque(steps)
+    if isinstance(left[-1].node, Reshape):
+        left.pop()
+    blocks = []
+    while (conv := _convolution(left)) is not None:
+        blocks.append(conv)
+    pool_first = bool(blocks) and blocks[-1].relu
+    if len(left) != 1 + pool_first or not _averages_all(left[0]):
+        return None
+    if pool_first:
+        left.popleft()
+        head = _pointwise(left[0])
+        if head is None:
+            return None
+        blocks.append(head)
+    return FoldedNetwork(tuple(blocks), pool_first) if all(conv.relu for conv in blocks[:-1]) else None
+
+
+def _convolution(left: deque[Step]) -> Convolution | None:
+    """Take a convolution with the ReLU and the pooling after it; None, taking nothing, if none begins."""
+    step = left[0] if left else None
+    if step is None or not _is_square(step):
+        return None
+    node = left.popleft().node
+    assert isinstance(node, op.Convolution)
+    relu = pool = False
+    shape = step.shape
+    while left and ((_is_relu(left[0]) and not relu) or (_is_pool(left[0]) and not pool)):
+        relu, pool = relu or _is_relu(left[0]), pool or _is_pool(left[0])
+        shape = left.popleft().shape
+    return Convolution(
+        step.name,
+        step.arrays["weight"],
+        step.arrays["bias"],
+        node.padding[0],
+        relu,
+        pool,
+        _map(step.input_shapes[0]),
+        _map(shape),
     )
+
+
+def _pointwise(step: Step) -> Convolution | None:
+    """Return a layer on averages as a 1×1 convolution; None if it is none."""
+    if not isinstance(step.node, op.Linear | op.Convolution):
+        return None
+    weight = step.arrays["weight"]
+    weight = weight.reshape(*weight.shape[:2], 1, 1) if weight.size == math.prod(weight.shape[:2]) else weight
+    inputs = (math.prod(step.input_shapes[0]), 1, 1)
+    if weight.shape != (CLASSES, inputs[0], 1, 1):
+        return None
+    return Convolution(step.name, weight, step.arrays["bias"], 0, False, False, inputs, (CLASSES, 1, 1))
+
+
+def _is_square(step: Step) -> bool:
+    node = step.node
+    return (
+        isinstance(node, op.Convolution)
+        and step.input_shapes[0][1] == step.input_shapes[0][2] > 1
+        and node.kernel[0] == node.kernel[1]
+        and node.padding[0] == node.padding[1]
+        and (node.stride, node.dilation, node.groups) == ((1, 1), (1, 1), 1)
+    )
+
+
+def _is_relu(step: Step) -> bool:
+    return isinstance(step.node, op.Activation) and step.node.function == "relu"
+
+
+def _is_pool(step: Step) -> bool:
+    node = step.node
+    return isinstance(node, op.Pool) and (node.kind, node.kernel, node.stride, node.padding, node.ceil) == (
+        *("max", (2, 2), (2, 2), (0, 0), False),
+    )
+
+
+def _averages_all(step: Step) -> bool:
+    node = step.node
+    if isinstance(node, op.AdaptivePool):
+        return node.kind == "average" and node.size == (1, 1)
+    sides = step.input_shapes[0][1:]
+    return (
+        isinstance(node, op.Pool)
+        and node.kind == "average"
+        and node.kernel == sides
+        and not any(node.padding)
+    )
+
+
+def _map(shape: Shape) -> tuple[int, int, int]:
+    channels, height, width = shape
+    return channels, height, width

@@ -27,7 +27,7 @@ OPSET, IR_VERSION = 17, 8
 IMAGE, LOGITS, PROBABILITIES = "image", "logits", "probabilities"
 RESERVED = (IMAGE, LOGITS, PROBABILITIES, "pixels", "centred", "normalised", "calibrated")
 """Names of values that every graph has."""
-PIXELS = "image, {}(N, 1, 28, 28), pixels from 0 (background) to 255 (ink)"
+PIXELS = "image, {} (N, 1, 28, 28), pixels from 0 (background) to 255 (ink)"
 
 
 def logits_graph(model: Model) -> onnx.ModelProto:
