@@ -43,7 +43,7 @@ def network(model: Model, training: Images) -> QuantizedNetwork:
     chain = folded(model.recipe.architecture, model.weights)
     if chain is None:
         raise UserError(
-            f"{model.name} cannot be exported to c-int8, which takes chains of convolutions with ReLU and 2×2 "
+            f"{model.name} cannot be exported to c-int8, which takes chains of convolutions, ReLU and 2×2 "
             "max pooling that end in global average pooling; export it to c or onnx-int8"
         )
     return quantised(chain, training[:CALIBRATION_IMAGES])

@@ -155,13 +155,9 @@ def _averages_all(step: Step) -> bool:
     node = step.node
     if isinstance(node, op.AdaptivePool):
         return node.kind == "average" and node.size == (1, 1)
-    sides = step.input_shapes[0][1:]
-    return (
-        isinstance(node, op.Pool)
-        and node.kind == "average"
-        and node.kernel == sides
-        and not any(node.padding)
-    )
+    if not isinstance(node, op.Pool):
+        return False
+    return (node.kind, node.kernel, node.padding) == ("average", step.input_shapes[0][1:], (0, 0))
 
 
 def _map(shape: Shape) -> tuple[int, int, int]:
