@@ -18,10 +18,12 @@ from safetensors.numpy import load
 from under20k.deploy.calibration import softmax
 from under20k.deploy.export.formats import Material
 from under20k.deploy.export.proof import ExportError, Logits, Measured, NotRun
+from under20k.deploy.export.torch_graph_source import torch_graph_source
 from under20k.deploy.export.torch_source import torch_source
 from under20k.deploy.hub_files import WEIGHTS, plain_safetensors
 from under20k.deploy.model import Model
 from under20k.engine.base import MEAN, STANDARD_DEVIATION, Images
+from under20k.recipe.architecture import Architecture
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,7 +35,9 @@ TIMED, WARM_UP = 300, 30  # images, one at a time
 
 def export(model: Model, folder: Path, material: Material) -> Sequence[Path]:
     """Write the module and its weights."""
-    (folder / FILE).write_text(torch_source(model.recipe.in_notation), encoding="utf-8", newline="\n")
+    network = model.recipe.architecture
+    source = torch_source(network) if isinstance(network, Architecture) else torch_graph_source(network)
+    (folder / FILE).write_text(source, encoding="utf-8", newline="\n")
     (folder / WEIGHTS).write_bytes(plain_safetensors(model.recipe, model.weights))
     return [folder / FILE, folder / WEIGHTS]
 

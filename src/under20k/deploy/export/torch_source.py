@@ -40,7 +40,9 @@ FORWARD = """
 
 
 @dataclass(frozen=True)
-class _Line:
+class SourceLine:
+    """A line of code and the comment behind it."""
+
     code: str
     comment: str = ""
 
@@ -52,12 +54,12 @@ def torch_source(architecture: Architecture) -> str:
         layer.name: f"({', '.join(map(str, layer.shape))})"
         for layer in architecture.layers()  # that of a logit is (10,)
     }
-    made = _aligned(_constructor(architecture, shapes))
-    computed = _aligned(_forward(architecture, shapes))
+    made = aligned(_constructor(architecture, shapes))
+    computed = aligned(_forward(architecture, shapes))
     return header + made + FORWARD + computed
 
 
-def _aligned(lines: Iterator[_Line]) -> str:
+def aligned(lines: Iterator[SourceLine]) -> str:
     """Return indented code, comments below one another."""
     found = list(lines)
     width = max(len(line.code) for line in found if line.comment)
@@ -65,24 +67,24 @@ def _aligned(lines: Iterator[_Line]) -> str:
     return "".join(f"        {text}\n" for text in texts)
 
 
-def _constructor(architecture: Architecture, shapes: dict[str, str]) -> Iterator[_Line]:
+def _constructor(architecture: Architecture, shapes: dict[str, str]) -> Iterator[SourceLine]:
     channels = 1
     for number, block in enumerate(architecture.blocks, 1):
         shape = shapes[f"blocks.{number - 1}.conv"]
         if not block.shared:
             made = _conv2d(channels, block.channels, block)
-            yield _Line(f"self.conv{number} = {made}", shape)
+            yield SourceLine(f"self.conv{number} = {made}", shape)
         elif block.bias:
             owner = _owner(architecture, number)
-            yield _Line(
+            yield SourceLine(
                 f"self.bias{number} = nn.Parameter(torch.zeros({block.channels}))", f"conv{owner} once more"
             )
         if block.batch_norm:
-            yield _Line(f"self.norm{number} = nn.BatchNorm2d({block.channels})")
+            yield SourceLine(f"self.norm{number} = nn.BatchNorm2d({block.channels})")
         if block.dropout:
-            yield _Line(f"self.dropout{number} = nn.Dropout({block.dropout})")
+            yield SourceLine(f"self.dropout{number} = nn.Dropout({block.dropout})")
         channels = block.channels
-    yield _Line(f"self.head = {_conv2d(channels, CLASSES, architecture.head)}", shapes["head.conv"])
+    yield SourceLine(f"self.head = {_conv2d(channels, CLASSES, architecture.head)}", shapes["head.conv"])
 
 
 def _conv2d(inputs: int, outputs: int, layer: Conv | Head) -> str:
@@ -96,7 +98,7 @@ def _owner(architecture: Architecture, number: int) -> int:
     return int(architecture.kernel_name(number - 1).split(".")[1]) + 1
 
 
-def _forward(architecture: Architecture, shapes: dict[str, str]) -> Iterator[_Line]:
+def _forward(architecture: Architecture, shapes: dict[str, str]) -> Iterator[SourceLine]:
     for number, block in enumerate(architecture.blocks, 1):
         x = f"self.conv{number}(x)"
         if block.shared:
@@ -104,15 +106,15 @@ def _forward(architecture: Architecture, shapes: dict[str, str]) -> Iterator[_Li
             weight = f"self.conv{_owner(architecture, number)}.weight"
             x = f"F.conv2d(x, {weight}, {bias}, padding={block.padding})"
         x = f"self.norm{number}({x})" if block.batch_norm else x
-        yield _Line(f"x = F.relu({x})", shapes[f"blocks.{number - 1}.conv"])
+        yield SourceLine(f"x = F.relu({x})", shapes[f"blocks.{number - 1}.conv"])
         if block.pool:
-            yield _Line("x = F.max_pool2d(x, 2)", shapes[f"blocks.{number - 1}.pool"])
+            yield SourceLine("x = F.max_pool2d(x, 2)", shapes[f"blocks.{number - 1}.pool"])
         if block.dropout:
-            yield _Line(f"x = self.dropout{number}(x)")
+            yield SourceLine(f"x = self.dropout{number}(x)")
     if architecture.head.pool_first:
-        yield _Line("x = F.adaptive_avg_pool2d(x, 1)", shapes["head.pool"])
-        yield _Line("x = self.head(x)", shapes["head.conv"])
+        yield SourceLine("x = F.adaptive_avg_pool2d(x, 1)", shapes["head.pool"])
+        yield SourceLine("x = self.head(x)", shapes["head.conv"])
     else:
-        yield _Line("x = self.head(x)", shapes["head.conv"])
-        yield _Line("x = F.adaptive_avg_pool2d(x, 1)", shapes["head.pool"])
-    yield _Line("return torch.flatten(x, 1)", f"({CLASSES},)")
+        yield SourceLine("x = self.head(x)", shapes["head.conv"])
+        yield SourceLine("x = F.adaptive_avg_pool2d(x, 1)", shapes["head.pool"])
+    yield SourceLine("return torch.flatten(x, 1)", f"({CLASSES},)")
