@@ -64,7 +64,7 @@ class HubFiles:
 
 def plain_safetensors(recipe: Recipe, weights: Tensors) -> bytes:
     """Return weights as a safetensors file with the names of the exported PyTorch module."""
-    names = plain_names(recipe.in_notation)
+    names = plain_names(recipe.architecture)
     # "pt" is what PyTorch's users of safetensors write.
     metadata = {"format": "pt", "recipe": recipe.to_json(), **INPUT_ENTRIES}
     return safetensors_bytes({names[name]: value for name, value in weights.items()}, metadata)
@@ -103,7 +103,7 @@ def read_hub_files(path: Path) -> HubFiles:
 
 def _weights(path: Path, recipe: Recipe) -> Tensors:
     tensors, _ = read_tensors(path, ("format", "recipe", *INPUT_ENTRIES))
-    own = {plain: name for name, plain in plain_names(recipe.in_notation).items()}
+    own = {plain: name for name, plain in plain_names(recipe.architecture).items()}
     weights = {own.get(name, name): value for name, value in tensors.items()}
     try:
         check_weights(recipe.architecture, weights)

@@ -24,6 +24,7 @@ from under20k.deploy.origin import Origin, of_card, of_record, of_run
 from under20k.engine.base import Compute
 from under20k.errors import UserError
 from under20k.formatting import title
+from under20k.recipe.architecture import Architecture
 from under20k.recipe.fields import instance
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.weights import Tensors, check_weights
@@ -91,13 +92,24 @@ class Model:
         """Return a new ``nn.Module`` with the trained weights, in evaluation mode, on the CPU.
 
         It takes float32 (N, 1, 28, 28): (x/255 − 0.1307) / 0.3081 of pixels x from 0 (background) to 255
-        (ink). It returns log-probabilities (N, 10), at temperature 1.
+        (ink). It returns log-probabilities (N, 10), at temperature 1; a model of the user's own what that
+        returned. Raises UserError for one that only its own source can compute.
         """
         import torch
 
+        from under20k.engine.graph_module import GraphModule
         from under20k.engine.module import Network
 
-        network = Network(self.recipe.in_notation)
+        architecture = self.recipe.architecture
+        network: nn.Module
+        if isinstance(architecture, Architecture):
+            network = Network(architecture)
+        elif architecture.graph is not None:
+            network = GraphModule(architecture.graph, architecture.tensors(), architecture.trained_names)
+        else:
+            raise UserError(
+                f"{self.name} has no graph ({architecture.why}); load its weights into your own module"
+            )
         # Without BatchNorm's counters, which evaluation does not use.
         weights = {name: torch.tensor(value) for name, value in self.weights.items()}
         network.load_state_dict(weights, strict=False)

@@ -20,7 +20,7 @@ def test_the_logits_are_those_of_the_module(text):
     network = build(architecture, {name: torch.from_numpy(value) for name, value in weights.items()}).double()
     with torch.no_grad():
         expected = network.logits(images)
-    network = folded(architecture, weights)
+    network = folded(architecture.graph, weights)
     x = images
     for conv in network.convolutions:
         if not conv.relu and network.pool_first:

@@ -31,7 +31,7 @@ def test_max_pooling_drops_an_odd_row(side):
 @pytest.mark.parametrize("text", ARCHITECTURES)
 def test_the_average_after_the_head_gives_the_engines_logits(text, mnist):
     model, images = model_of(text), mnist.validation.images[:20]
-    network = folded(model.recipe.architecture, model.weights)
+    network = folded(model.recipe.architecture.graph, model.weights)
     *_, maps = feature_maps(network, images)
     head = averaged_last(network)[-1]
     found = convolved(maps, channels_last(head.weight), head.bias, head.padding)

@@ -53,7 +53,7 @@ def test_a_factor_at_the_edge_keeps_what_62_bits_hold(factor):
 @pytest.mark.parametrize("text", [*ARCHITECTURES, "4k1|1", "4vp,6n|3"])
 def test_the_integer_network_is_close_to_the_float_one(text, mnist):
     model = model_of(text)
-    network = quantised(folded(model.recipe.architecture, model.weights), mnist.train.images[:100])
+    network = quantised(folded(model.recipe.architecture.graph, model.weights), mnist.train.images[:100])
     images = mnist.validation.images[:200]
     expected = model.logits(images)
     found = logits(network, images) / 2**network.logit_bits
@@ -65,7 +65,7 @@ def test_every_number_fits_its_type(mnist):
     for name, value in model.weights.items():
         if name.endswith("conv.weight"):
             value[0] *= 1e-30  # a channel that hears nothing
-    network = quantised(folded(model.recipe.architecture, model.weights), mnist.train.images[:50])
+    network = quantised(folded(model.recipe.architecture.graph, model.weights), mnist.train.images[:50])
     for layer in network.layers:
         assert np.abs(layer.weight).max() == 127
         assert np.abs(layer.bias).max() < 2**30
@@ -83,13 +83,13 @@ def test_every_number_fits_its_type(mnist):
 def test_a_map_that_stays_dark_is_no_fault(mnist):
     model = model_of("4n,4n|3")
     dark = Model(model.name, model.recipe, {name: 0 * value for name, value in model.weights.items()})
-    network = quantised(folded(dark.recipe.architecture, dark.weights), mnist.train.images[:10])
+    network = quantised(folded(dark.recipe.architecture.graph, dark.weights), mnist.train.images[:10])
     assert not logits(network, mnist.train.images[:10]).any()
 
 
 def test_a_trained_network_loses_at_most_2_of_2000_images(mnist):
     trained = load("minimal-plus")
-    network = quantised(folded(trained.recipe.architecture, trained.weights), mnist.train.images[:500])
+    network = quantised(folded(trained.recipe.architecture.graph, trained.weights), mnist.train.images[:500])
     images, labels = mnist.validation.images[:2000], mnist.validation.labels[:2000]
     before = (trained.logits(images).argmax(1) == labels).sum()
     assert before - (logits(network, images).argmax(1) == labels).sum() <= 2

@@ -18,6 +18,7 @@ from under20k.deploy.export.c_source import (
 from under20k.deploy.export.folded import folded
 from under20k.deploy.export.formats import Material
 from under20k.deploy.export.forward import averaged_last
+from under20k.deploy.export.inference import graph_of
 from under20k.deploy.export.proof import Measured
 from under20k.deploy.model import Model
 from under20k.engine.base import MEAN, STANDARD_DEVIATION, Images
@@ -29,7 +30,7 @@ CORTEX_M4_DIFFERENCE = 1e-6
 
 def export(model: Model, folder: Path, material: Material) -> Sequence[Path]:
     """Write ``under20k.c`` and ``under20k.h``."""
-    chain = folded(model.recipe.architecture, model.weights)
+    chain = folded(graph_of(model), model.weights)
     if chain is None:
         return write_graph(model, folder, material.accuracy)
     network = averaged_last(chain)

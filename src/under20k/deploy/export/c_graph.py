@@ -12,7 +12,7 @@ from pathlib import Path
 
 from under20k.deploy.export.c_buffer import Value, placed
 from under20k.deploy.export.c_source import float_literal, float_literals, write_files
-from under20k.deploy.export.inference import Array, Step, inference_steps
+from under20k.deploy.export.inference import Array, Step, graph_of, inference_steps
 from under20k.deploy.model import Model
 from under20k.engine.base import MEAN, STANDARD_DEVIATION
 from under20k.recipe.architecture import CLASSES, IMAGE_SIDE
@@ -54,7 +54,7 @@ def write_graph(model: Model, folder: Path, accuracy: float | None) -> list[Path
         folder: where to write.
         accuracy: on the validation images, if it is known.
     """
-    steps = inference_steps(model.recipe.architecture.graph, model.weights)
+    steps = inference_steps(graph_of(model), model.weights)
     size, offsets = _buffer(steps)
     tables: list[Table] = []
     lines, used = [], set()

@@ -16,6 +16,7 @@ from under20k.deploy.export.c_source import (
 )
 from under20k.deploy.export.folded import folded
 from under20k.deploy.export.formats import Material
+from under20k.deploy.export.inference import graph_of
 from under20k.deploy.export.int8 import ZERO_PIXEL, QuantizedNetwork, quantised
 from under20k.deploy.export.proof import Measured
 from under20k.deploy.model import Model
@@ -40,7 +41,7 @@ def network(model: Model, training: Images) -> QuantizedNetwork:
 
     Raises UserError for a network that is no chain of convolutions.
     """
-    chain = folded(model.recipe.architecture, model.weights)
+    chain = folded(graph_of(model), model.weights)
     if chain is None:
         raise UserError(
             f"{model.name} cannot be exported to c-int8, which takes chains of convolutions, ReLU and 2×2 "

@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from under20k.deploy.export.inference import Step, inference_steps
-from under20k.recipe.architecture import CLASSES, Architecture
+from under20k.recipe.architecture import CLASSES
 from under20k.recipe.graph import operations as op
-from under20k.recipe.graph.graph import IMAGE
+from under20k.recipe.graph.graph import IMAGE, Graph
 from under20k.recipe.graph.node import Shape
 from under20k.recipe.graph.operations import Reshape
-from under20k.recipe.own_model import OwnModel
 from under20k.recipe.weights import Tensors
 
 
@@ -61,13 +60,12 @@ class FoldedNetwork:
     pool_first: bool
 
 
-def folded(network: Architecture | OwnModel, weights: Tensors) -> FoldedNetwork | None:
-    """Return the network for inference; None if it is no chain of such convolutions.
+def folded(graph: Graph, weights: Tensors) -> FoldedNetwork | None:
+    """Return a network for inference; None if it is no chain of such convolutions.
 
     Weights that blocks share are repeated. A linear layer after global average pooling is a 1×1 convolution.
     """
-    assert network.graph is not None
-    return as_chain(inference_steps(network.graph, weights))
+    return as_chain(inference_steps(graph, weights))
 
 
 def as_chain(steps: Sequence[Step]) -> FoldedNetwork | None:
@@ -75,9 +73,7 @@ def as_chain(steps: Sequence[Step]) -> FoldedNetwork | None:
     taken = [IMAGE, *(step.name for step in steps)]
     if any(step.inputs != (before,) for step, before in zip(steps, taken, strict=False)):
         return None
-    left = deque(steps)
-    if isinstance(left[-1].node, Reshape):
-        left.pop()
+    left = deque(step for step in steps if not _changes_nothing(step))
     blocks = []
     while (conv := _convolution(left)) is not None:
         blocks.append(conv)
@@ -127,6 +123,11 @@ def _pointwise(step: Step) -> Convolution | None:
     if weight.shape != (CLASSES, inputs[0], 1, 1):
         return None
     return Convolution(step.name, weight, step.arrays["bias"], 0, False, False, inputs, (CLASSES, 1, 1))
+
+
+def _changes_nothing(step: Step) -> bool:
+    """Return whether a step makes features of a map of one position."""
+    return isinstance(step.node, Reshape) and step.input_shapes[0][1:] == (1, 1) and len(step.shape) == 1
 
 
 def _is_square(step: Step) -> bool:

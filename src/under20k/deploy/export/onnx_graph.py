@@ -15,7 +15,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from under20k import __version__
-from under20k.deploy.export.inference import inference_steps
+from under20k.deploy.export.inference import graph_of, inference_steps
 from under20k.deploy.export.onnx_steps import Writer, write_steps
 from under20k.deploy.model import Model
 from under20k.engine.base import MEAN, STANDARD_DEVIATION
@@ -35,7 +35,7 @@ def logits_graph(model: Model) -> onnx.ModelProto:
     writer = Writer()
     centred = writer.node("Sub", "centred", IMAGE, writer.number("mean", 255 * MEAN))
     writer.node("Div", "normalised", centred, writer.number("sd", 255 * STANDARD_DEVIATION))
-    steps = inference_steps(model.recipe.architecture.graph, model.weights)
+    steps = inference_steps(graph_of(model), model.weights)
     taken = {step.name: f"{step.name} of the model" for step in steps if step.name in RESERVED}
     write_steps(writer, steps, {**taken, NORMALISED: "normalised", steps[-1].name: LOGITS})
     image = helper.make_tensor_value_info(IMAGE, TensorProto.FLOAT, ["N", 1, IMAGE_SIDE, IMAGE_SIDE])

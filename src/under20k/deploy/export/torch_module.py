@@ -17,6 +17,7 @@ from safetensors.numpy import load
 
 from under20k.deploy.calibration import softmax
 from under20k.deploy.export.formats import Material
+from under20k.deploy.export.inference import graph_of
 from under20k.deploy.export.proof import ExportError, Logits, Measured, NotRun
 from under20k.deploy.export.torch_graph_source import torch_graph_source
 from under20k.deploy.export.torch_source import torch_source
@@ -35,6 +36,7 @@ TIMED, WARM_UP = 300, 30  # images, one at a time
 
 def export(model: Model, folder: Path, material: Material) -> Sequence[Path]:
     """Write the module and its weights."""
+    graph_of(model)  # raises where there is none
     network = model.recipe.architecture
     source = torch_source(network) if isinstance(network, Architecture) else torch_graph_source(network)
     (folder / FILE).write_text(source, encoding="utf-8", newline="\n")
