@@ -107,7 +107,11 @@ class Recorder(TorchFunctionMode):
         name = getattr(func, "__name__", str(func))
         if name in READS and any(i in self.by_tensor and self.by_tensor[i].sees_image for i, _ in before):
             self.reads.append((name, line(self.stop)))
-        if _writes(name) and before and (stored := self._stored.get(next(tensors_in((args, kwargs))).data_ptr())):
+        if (
+            _writes(name)
+            and before
+            and (stored := self._stored.get(next(tensors_in((args, kwargs))).data_ptr()))
+        ):
             self.writes.append((stored, line(self.stop)))
         outputs = list(tensors_in(given))
         if outputs and not (len(outputs) == 1 and id(outputs[0]) in self.parameters):

@@ -10,6 +10,7 @@ from typing import Any
 
 from under20k.deploy.draw.encoding import encoded_film, encoded_json, encoded_weights
 from under20k.deploy.film import Film, film_of_run, pretrained_film
+from under20k.deploy.graph import graph_of
 from under20k.deploy.model import Model, load
 from under20k.runs.run import Run
 
@@ -52,8 +53,8 @@ def description(embedded: Embedded) -> dict[str, Any]:
     """Return one model, for JSON."""
     model, film = embedded.model, embedded.film
     architecture, origin = model.recipe.architecture, model.origin
+    graph = graph_of(model)
     validation = origin.validation if origin else None
-    graph = architecture.graph
     tensors = graph.tensors()
     weights = {name: model.weights[name] for name in tensors}
     return {

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from under20k.deploy.export.c_buffer import Value, placed
 from under20k.deploy.export.c_source import float_literal, float_literals, write_files
-from under20k.deploy.export.inference import Array, Step, graph_of, inference_steps
+from under20k.deploy.export.inference import Array, Step, inference_steps
+from under20k.deploy.graph import graph_of
 from under20k.deploy.model import Model
 from under20k.engine.base import MEAN, STANDARD_DEVIATION
 from under20k.recipe.architecture import CLASSES, IMAGE_SIDE

@@ -16,9 +16,9 @@ from under20k.deploy.export.c_source import (
 )
 from under20k.deploy.export.folded import folded
 from under20k.deploy.export.formats import Material
-from under20k.deploy.export.inference import graph_of
 from under20k.deploy.export.int8 import ZERO_PIXEL, QuantizedNetwork, quantised
 from under20k.deploy.export.proof import Measured
+from under20k.deploy.graph import graph_of
 from under20k.deploy.model import Model
 from under20k.engine.base import Images
 from under20k.errors import UserError

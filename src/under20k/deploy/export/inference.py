@@ -12,12 +12,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from under20k.deploy.model import Model
-from under20k.errors import UserError
 from under20k.recipe.graph.graph import IMAGE, Graph
 from under20k.recipe.graph.node import Node, Shape
 from under20k.recipe.graph.operations import Activation, BatchNorm, Convolution, Dropout, Linear, LogSoftmax
-from under20k.recipe.own_model import OwnModel
 from under20k.recipe.weights import Tensors
 
 Array = NDArray[np.float64]
@@ -41,18 +38,6 @@ class Step:
     def name(self) -> str:
         """Return the name of the result."""
         return self.node.name
-
-
-def graph_of(model: Model) -> Graph:
-    """Return a model's graph. Raises UserError if it has none."""
-    if (graph := model.recipe.architecture.graph) is not None:
-        return graph
-    network = model.recipe.architecture
-    why = f" ({network.why})" if isinstance(network, OwnModel) and network.why else ""
-    raise UserError(
-        f"{model.name} cannot be exported: only PyTorch computes it{why}; load model.safetensors of its run "
-        "into your own module"
-    )
 
 
 def inference_steps(graph: Graph, weights: Tensors) -> list[Step]:

@@ -15,8 +15,9 @@ import onnx
 from onnx import TensorProto, helper
 
 from under20k import __version__
-from under20k.deploy.export.inference import graph_of, inference_steps
+from under20k.deploy.export.inference import inference_steps
 from under20k.deploy.export.onnx_steps import Writer, write_steps
+from under20k.deploy.graph import graph_of
 from under20k.deploy.model import Model
 from under20k.engine.base import MEAN, STANDARD_DEVIATION
 from under20k.recipe.architecture import CLASSES, IMAGE_SIDE

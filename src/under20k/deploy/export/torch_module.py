@@ -17,10 +17,10 @@ from safetensors.numpy import load
 
 from under20k.deploy.calibration import softmax
 from under20k.deploy.export.formats import Material
-from under20k.deploy.export.inference import graph_of
 from under20k.deploy.export.proof import ExportError, Logits, Measured, NotRun
 from under20k.deploy.export.torch_graph_source import torch_graph_source
 from under20k.deploy.export.torch_source import torch_source
+from under20k.deploy.graph import graph_of
 from under20k.deploy.hub_files import WEIGHTS, plain_safetensors
 from under20k.deploy.model import Model
 from under20k.engine.base import MEAN, STANDARD_DEVIATION, Images
