@@ -1,9 +1,9 @@
 """Export models to every format, and keep the proofs for docs/export.md.
 
-``python -m tools.exports`` exports the pretrained models of the named recipes; other models, run folders too,
-may be named in their place. It writes results/exports.json; ``make readme`` makes the page's table of it. With
-``--format`` it measures one format, and keeps the proofs of the others that are there. Run it on an idle machine: the proofs
-hold the time of one image.
+``python -m tools.exports`` exports the pretrained models of the named recipes; other models, run folders
+too, may be named in their place. It writes results/exports.json; ``make readme`` makes the page's table. With
+``--format`` it measures one format and keeps the others' proofs. Run it on an idle machine: the proofs hold
+the time of one image.
 """
 
 from __future__ import annotations

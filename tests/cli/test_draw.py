@@ -74,6 +74,17 @@ def test_the_page_as_a_file(small, tmp_path, capsys):
     assert [model["name"] for model in models] == ["small", "minimal"]
 
 
+def test_json(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["draw", "minimal", "--output", "draw.html", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"file": "draw.html", "models": ["minimal"]}
+    process = command.start(tmp_path, "draw", "minimal", "--no-browser", "--json")
+    found = json.loads(process.stdout.readline())
+    assert found["models"] == ["minimal"]
+    assert found["address"].startswith("http://127.0.0.1:")
+    command.end(process, signal.SIGINT)
+
+
 @pytest.fixture
 def surroundings(monkeypatch):
     """A machine of Linux without a display, whose browsers would be remembered."""

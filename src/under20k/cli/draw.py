@@ -7,6 +7,7 @@ machine alone, until Ctrl-C. A run trained with --snapshots brings its training 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -29,6 +30,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, metavar="FILE", help="write the page to an HTML file, and serve nothing"
     )
+    parser.add_argument("--json", action="store_true", help="print the address, or the file, as JSON")
     add_quiet(parser)
 
 
@@ -44,21 +46,34 @@ def run(arguments: argparse.Namespace) -> int:
     from under20k.deploy.draw.models import DEFAULT, embedded
     from under20k.files import write_text
 
-    made = page(embedded(arguments.models or DEFAULT))
+    models = embedded(arguments.models or DEFAULT)
+    made, names = page(models), [each.model.name for each in models]
     if arguments.output is not None:
         write_text(arguments.output, made.html)
-        print(arguments.output)
+        tell(arguments, "file", str(arguments.output), names)
         return 0
 
     from under20k.deploy.draw.server import PageServer
 
     advise("the page is closed")
     with PageServer(made, arguments.port or 0) as server:
-        print(server.address, flush=True)
+        tell(arguments, "address", server.address, names)
         opened = not arguments.no_browser and open_browser(server.address)
         note(arguments, ending(server.server_port, opened=opened, wanted=not arguments.no_browser))
         server.serve_forever()
     return 0
+
+
+def tell(arguments: argparse.Namespace, what: str, value: str, models: list[str]) -> None:
+    """Print the page's address or file, at once: the command may run for hours.
+
+    Args:
+        arguments: of the command line.
+        what: the value's name in JSON.
+        value: the address or file.
+        models: names of the models in the page.
+    """
+    print(json.dumps({what: value, "models": models}) if arguments.json else value, flush=True)
 
 
 def open_browser(address: str) -> bool:
