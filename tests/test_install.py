@@ -35,6 +35,13 @@ def test_the_lowest_versions_are_those_of_the_metadata():
     assert len(lines) == len(PROJECT["project"]["dependencies"]) - 1
 
 
+DATA = (
+    *("pretrained/regularized-plus.safetensors", "pretrained/films/minimal.safetensors"),
+    *("draw/page/app.js", "export/html_proof.js"),
+)
+"""Some of the files of the package that are no Python."""
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts a folder read-only")
 def test_read_only_sources_install(tmp_path):
@@ -55,8 +62,10 @@ def test_read_only_sources_install(tmp_path):
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     (wheel,) = wheels.glob("under20k-*.whl")
-    pretrained = {path.name for path in (ROOT / "src" / "under20k" / "deploy" / "pretrained").iterdir()}
+    package = ROOT / "src" / "under20k"
     with zipfile.ZipFile(wheel) as archive:
-        folder = "under20k/deploy/pretrained/"
-        assert {name.removeprefix(folder) for name in archive.namelist() if folder in name} == pretrained
-    assert "regularized-plus.safetensors" in pretrained
+        shipped = set(archive.namelist())
+    for folder in ("deploy/pretrained", "deploy/pretrained/films", "deploy/draw/page", "deploy/export"):
+        files = {path.name for path in (package / folder).iterdir() if path.is_file()}
+        assert {f"under20k/{folder}/{name}" for name in files} <= shipped
+    assert {f"under20k/deploy/{name}" for name in DATA} <= shipped

@@ -220,12 +220,16 @@ def test_a_worker_elsewhere_returns_the_student(reference, tmp_path):
     task = Task(run.recipe, run.seed, Places(tmp_path / "runs"), Compute(threads=1))
     begun = task.path / "teachers" / TEACHERS[0]
     begun.mkdir(parents=True)
+    snapshot = task.path / "snapshots" / "epoch-01.safetensors"  # of the training begun here
+    snapshot.parent.mkdir()
+    snapshot.touch()
     events: list[Event] = []
     files = train_away(task, events.append, "under20k bench")
     adopt(task, files)
     assert same_weights(task.path, reference[0])
     assert [teacher["seed"] for teacher in Run.open(task.path).session["teachers"]] == [10**9 + 6, 10**9 + 7]
     assert not (task.path / "teachers").exists()
+    assert not snapshot.parent.exists()
     finished = [event for event in events if isinstance(event, Finished)]
     assert [(event.run, event.teacher) for event in finished] == [(task.path, 1), (task.path, 2)]
 

@@ -33,6 +33,7 @@ from under20k.runs.parallel.task import BackendLost, Task, perform
 from under20k.runs.places import Places
 from under20k.runs.provenance import command
 from under20k.runs.run import FILES, Run, lock
+from under20k.runs.snapshots import remove_snapshots
 
 REACH_S = 5  # for a port to take a connection
 CONNECT_S = 60  # for a scheduler, which may be busy, to answer there
@@ -171,6 +172,7 @@ def adopt(task: Task, files: Mapping[str, bytes]) -> None:
         # As in Run.create, the model is removed first; it is written after all that belongs to training.
         for name in reversed(FILES):
             remove(task.path / name)
+        remove_snapshots(task.path)
         if task.start:
             task.start.write(task.path)
         for name in FILES:
