@@ -68,7 +68,11 @@ def test_the_page_s_examples_run(tmp_path, monkeypatch, capsys):
     assert names["probabilities"].sum(1) == pytest.approx(np.ones(5), abs=1e-6)
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(
+    "format",
+    # Proving the page takes a while, and its own tests do it with fewer images.
+    [pytest.param(name, marks=pytest.mark.slow if name == "html" else ()) for name in FORMATS],
+)
 def test_a_pretrained_model_in_every_format(tmp_path, monkeypatch, capsys, format):
     monkeypatch.chdir(tmp_path)
     assert main(["export", "minimal", "--to", format, "--json"]) == 0

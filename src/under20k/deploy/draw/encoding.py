@@ -9,8 +9,8 @@ output channel, 2¹⁸ steps are about their root mean square, so that a logit m
 exponents of the steps come first, a byte each.
 
 A film is the differences from epoch to epoch, from the last one backwards, in larger steps: of kernels 2¹³
-times, of vectors 2²⁰. That is almost as precise as bfloat16, in less than half its size. Its own exponents
-come first, too.
+times, of vectors 2²⁰. That moves logits by 0.05 (bfloat16: by 0.02), in a third of bfloat16's size. Its own
+exponents come first, too.
 """
 
 from __future__ import annotations

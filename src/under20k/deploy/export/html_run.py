@@ -41,7 +41,7 @@ NODES = ("node", "nodejs")
 LAST_SCRIPT = "network.js"
 """The proof needs the page's scripts up to this one; those after it draw."""
 PROOF = Path(__file__).with_name("html_proof.js")
-START_TIME_S = 30
+START_TIME_S = 60
 """Within which a runtime asks for the images."""
 RUN_TIME_S = 1200
 PAUSE_S = 0.05
