@@ -51,6 +51,14 @@ class OwnStart:
         check_weights(model, weights)
         return weights
 
+    def is_of(self, run: Path) -> bool:
+        """Return whether the training in a run folder began with these weights, as far as that is known."""
+        before = read(run)
+        return before is None or all(
+            name in before.initial and np.array_equal(before.initial[name], value)
+            for name, value in self.initial.items()
+        )
+
     def write(self, run: Path) -> None:
         """Write the files into a run folder, in place of those that are there."""
         remove(run)

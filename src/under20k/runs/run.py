@@ -207,20 +207,22 @@ class Run(Drawable):
                 yield cls.create(path, recipe, seed, environment, existing == "replace" or empty, start)
                 return
             run = cls.open(path)
-            run.check_same(recipe, seed)
+            run.check_same(recipe, seed, start)
             if not run.finished:
                 sessions = [*run.environment.get("resumed", ()), environment]
                 run = replace(run, environment={**run.environment, "resumed": sessions})
                 write_json(path / "environment.json", run.environment)
             yield run
 
-    def check_same(self, recipe: Recipe, seed: int) -> None:
-        """Raise UserError unless this run is of the recipe and the seed."""
+    def check_same(self, recipe: Recipe, seed: int, start: OwnStart | None = None) -> None:
+        """Raise UserError unless this run is of the recipe and the seed, and began as a user's model does."""
         if self.recipe != recipe or self.seed != seed:
             raise UserError(
                 f"{self.path} holds {self.recipe.name} with seed {self.seed}, not this recipe and seed "
                 f"({self.differences(recipe, seed)}); {REPLACE}"
             )
+        if start and not start.is_of(self.path):
+            raise UserError(f"{self.path} began with other initial weights; {REPLACE}")
 
     def with_teachers(self, noted: Sequence[Mapping[str, Any]]) -> Run:
         """Return this run with a note of its teachers in the last session's environment, and save that."""

@@ -79,12 +79,12 @@ def train(
     choice("existing", existing, get_args(Existing))
     path = _checked_path(recipe, seed, places, name)
     compute = fitting(recipe, compute)
+    start, weights = _start(training, seed, path)
     if existing == "resume":
         if is_present(path / "model.safetensors"):
             with lock(path):
-                return _reused(Run.open(path), recipe, seed, compute, on_event, snapshots)
+                return _reused(Run.open(path), recipe, seed, start, compute, on_event, snapshots)
         compute = resumed_compute(path, compute)
-    start, weights = _start(training, seed, path)
     engine = create(recipe, seed, compute, weights=weights, source=start.source if start else None)
     check_training_memory(engine, recipe)
     environment = describe_environment(engine, command_line)
@@ -95,7 +95,7 @@ def train(
         if existing == "replace":
             remove_teachers(path)
         if run.finished:  # by another process, a moment ago
-            return _reused(run, recipe, seed, compute, on_event, snapshots)
+            return _reused(run, recipe, seed, start, compute, on_event, snapshots)
         if differing := session_differences(run.sessions, identity(environment)):
             on_event(Note(f"{path}: resuming a run that was trained differently ({differing})"))
         if recipe.distillation:
@@ -179,13 +179,22 @@ def _checked_path(recipe: Recipe, seed: int, places: Places, name: str | None) -
     return path
 
 
-def _reused(run: Run, recipe: Recipe, seed: int, compute: Compute, on_event: OnEvent, snapshots: bool) -> Run:
+def _reused(
+    run: Run,
+    recipe: Recipe,
+    seed: int,
+    start: OwnStart | None,
+    compute: Compute,
+    on_event: OnEvent,
+    snapshots: bool,
+) -> Run:
     """Return a finished run and say so.
 
     Args:
         run: finished.
         recipe: the one asked for.
         seed: the one asked for.
+        start: of a user's own model.
         compute: what is asked to train it; a difference is part of the event.
         on_event: called with ``Finished``.
         snapshots: whether it must have them.
@@ -193,7 +202,7 @@ def _reused(run: Run, recipe: Recipe, seed: int, compute: Compute, on_event: OnE
     Raises:
         UserError: if the run is damaged, of another recipe or seed, or lacks snapshots.
     """
-    run.check_same(recipe, seed)
+    run.check_same(recipe, seed, start)
     if snapshots and not snapshot_epochs(run.path):
         raise UserError(f"{run.path} is finished and has no snapshots; train again with --overwrite")
     run.metrics()
