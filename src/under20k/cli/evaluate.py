@@ -33,6 +33,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", type=Path, metavar="FOLDER", help="folder for the files (default: the run folder)"
     )
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="run the code of a model of your own, where only that can compute it",
+    )
     add_engine(parser, "CPU threads (default: all cores)", trains=False)
     add_data_dir(parser)
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
@@ -55,10 +60,15 @@ def run(arguments: argparse.Namespace) -> int:
     from under20k.report.run import write_run_report
     from under20k.runs.evaluate import SplitName, evaluate, load_split
 
+    source = None
+    if run.recipe.own:
+        from under20k.checking.training.kept import source_of
+
+        source = source_of(run, trust=arguments.trust)
     split: SplitName = "test" if arguments.test else "validation"
     compute, places = compute_argument(arguments), places_argument(arguments)
     with display(arguments) as shown_by:
-        evaluation = evaluate(run, split, compute=compute, places=places, on_event=shown_by)
+        evaluation = evaluate(run, split, compute=compute, places=places, source=source, on_event=shown_by)
         images = load_split(split, places.data, shown_by)
     if split == "test":
         write_run_report(run)  # which names every reading of the test set

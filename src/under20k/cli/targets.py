@@ -56,7 +56,12 @@ def training_argument(
         UserError: there is no such recipe or model, or it may not be run.
     """
     if not is_target(text):
-        return recipe_argument(text).with_changes(**changes)
+        recipe = recipe_argument(text)
+        if recipe.own is None or not arguments.trust:
+            return recipe.with_changes(**changes)
+        from under20k.checking.training.kept import training_again
+
+        return training_again(Path(text).parent, recipe, seeds).with_changes(**changes)
     if "architecture" in changes:
         raise UserError(f"--architecture replaces a recipe's network, but {text} is a model; leave it out")
     like = recipe_argument(arguments.like or "minimal")
@@ -77,7 +82,7 @@ def check_target_options(arguments: argparse.Namespace, *texts: str | None) -> N
     """Raise UserError for an option of a model of the user's where there is none."""
     if any(text is not None and is_target(text) for text in texts):
         return
-    for option in ("like", "arg", "trust"):
+    for option in ("like", "arg"):
         if getattr(arguments, option):
             raise UserError(
                 f"--{option} is for a model of your own, such as model.py:Net; {arguments.recipe} is a recipe"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from under20k.data import Split, load, load_test
 from under20k.data.events import OnFetch, ignore
@@ -18,6 +18,9 @@ from under20k.runs.places import Places, check_compute_and_places
 from under20k.runs.provenance import command
 from under20k.runs.run import Run
 
+if TYPE_CHECKING:
+    from under20k.engine.module_network import ModuleSource
+
 SplitName = Literal["validation", "test"]
 
 
@@ -27,6 +30,7 @@ def evaluate(
     *,
     compute: Compute = Compute(),
     places: Places = Places(),
+    source: ModuleSource | None = None,
     on_event: OnFetch = ignore,
 ) -> Evaluation:
     """Evaluate a finished run on a split; a reading of the test set is first written into the run.
@@ -36,6 +40,7 @@ def evaluate(
         split: ``validation`` or ``test``.
         compute: engine, device and threads.
         places: ``data`` holds MNIST.
+        source: makes the module of a user's own model that only PyTorch can compute.
         on_event: called with the events of a download.
 
     Returns:
@@ -48,7 +53,7 @@ def evaluate(
     check_compute_and_places(compute, places)
     instance("run", run, Run | Path | str, "a Run or the folder of one")
     run = run if isinstance(run, Run) else Run.open(Path(run))
-    engine = create(run.recipe, run.seed, compute, weights=run.weights())
+    engine = create(run.recipe, run.seed, compute, weights=run.weights(), source=source)
     images = load_split(split, places.data, on_event)
     logits = engine.logits(images.images)
     evaluation = replace(evaluate_logits(split, logits, images.labels), logits=logits)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -78,6 +78,14 @@ class OwnTraining:
     def with_changes(self, **changes: Unpack[RecipeChanges]) -> OwnTraining:
         """Return a copy with some settings of the recipe replaced. Raises UserError for invalid ones."""
         return replace(self, recipe=self.recipe.with_changes(**changes))
+
+    def check(self, seeds: Iterable[int]) -> None:
+        """Raise UserError unless it is known what each of the seeds starts from."""
+        if (model := self.recipe.own) and any(self.start(seed) is None for seed in seeds):
+            raise UserError(
+                f"the initial weights of {model} are made by its constructor: add --trust to run "
+                f"{model.target or 'it'}"
+            )
 
 
 def training_of(name: str, value: object) -> OwnTraining:

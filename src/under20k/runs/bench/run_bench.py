@@ -102,6 +102,8 @@ def bench(
     if cluster is None:
         load(places.data, on_event=on_event)  # once, rather than in every process at the same time
     # Seed by seed, so that a bench that is stopped has pairs to compare.
+    for training in trainings:
+        training.check(seeds)
     tasks = [
         Task(each.recipe, seed, places, fitting(each.recipe, compute), start=each.start(seed))
         for seed in seeds

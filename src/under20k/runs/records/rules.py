@@ -82,6 +82,8 @@ def network_rules(recipe: Recipe) -> list[str]:
         wrong.append(f"{parameters:,} parameters; fewer than {PARAMETER_LIMIT:,} are allowed")
     if recipe.epochs >= EPOCH_LIMIT:
         wrong.append(f"{recipe.epochs} epochs; fewer than {EPOCH_LIMIT} are allowed")
+    if recipe.own:
+        return [*wrong, f"{recipe.name} is code, which verification does not run; write it as a line of text"]
     bare = [str(index) for index, block in enumerate(recipe.in_notation.blocks, 1) if not block.batch_norm]
     if bare:
         wrong.append(f"no BatchNorm in block {', '.join(bare)}; every convolution but the last needs it")

@@ -1,0 +1,69 @@
+"""The model of a run, from the source that the run folder keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from under20k.checking.source.target import parse
+from under20k.checking.training.kept_source import KeptSource
+from under20k.checking.training.load import load_model
+from under20k.errors import UserError
+from under20k.recipe.own_model import OwnModel
+from under20k.recipe.recipe import Recipe
+from under20k.runs import own_start
+from under20k.runs.own_start import OwnTraining
+from under20k.runs.run import Run
+
+
+def source_of(run: Run, *, trust: bool) -> KeptSource | None:
+    """Return what makes the module of a run that only PyTorch can compute; None for all other runs.
+
+    Raises UserError if there is no source, or its code may not run.
+    """
+    model = run.recipe.own
+    if model is None or model.graph is not None:
+        return None
+    text = _text(run.path, model)
+    if not trust:
+        raise UserError(f"{model.why}, so its own code computes it; add --trust if you trust {text}")
+    target = parse(text)
+    start = own_start.read(run.path)
+    assert start is not None  # it keeps the source
+    path = target.path.absolute().relative_to((run.path / own_start.FOLDER).absolute()).as_posix()
+    arguments = dict(model.arguments)
+    return KeptSource(
+        path, start.files, target.pieces, target.name, arguments, target.package, model.layout, whole=False
+    )
+
+
+def training_again(run: Path, recipe: Recipe, seeds: Sequence[int]) -> OwnTraining:
+    """Return the training of a run's model with other seeds, by the code that its folder keeps.
+
+    Args:
+        run: the folder.
+        recipe: of a user's own model.
+        seeds: that will be trained.
+
+    Raises:
+        UserError: there is no source, or it makes another model.
+    """
+    model = recipe.own
+    assert model is not None
+    loaded = load_model(_text(run, model), seeds, dict(model.arguments))
+    made = replace(loaded.model, target=model.target)
+    if made != model:
+        raise UserError(f"{run / own_start.FOLDER} makes another model now: {model.difference(made)}")
+    return OwnTraining(recipe, loaded.start)
+
+
+def _text(run: Path, model: OwnModel) -> str:
+    """Return the target of the source that a run folder keeps. Raises UserError if it keeps none."""
+    folder, (place, _, name) = run / own_start.FOLDER, model.target.rpartition(":")
+    place, name = (model.target, model.name) if not place or not name.isidentifier() else (place, name)
+    file = Path(place).name if place.endswith((".py", ".ipynb")) else f"{place.rpartition('.')[2]}.py"
+    found = sorted(folder.rglob(file), key=lambda path: len(path.parts))
+    if not model.target or not found:
+        raise UserError(f"{run} keeps no source of {model.name} that could make it again")
+    return f"{found[0]}:{name}"
