@@ -158,9 +158,14 @@ struct ImageConvolution {
     UNDER20K_INLINE ptrdiff_t packed() const { return (taps() * input.channels + 1) * output.pixel; }
 };
 
+struct OperationKernels;
+
 struct Kernels {
     const char* isa;
     ptrdiff_t lanes;
+
+    // A graph's operations (operations.h).
+    const OperationKernels& (*operations)();
 
     // Whether products in bf16 (bf16.h) come out as documented on this processor.
     bool (*bf16_as_documented)();
