@@ -16,10 +16,13 @@
 
 namespace under20k::UNDER20K_ISA {
 
+const OperationKernels& operations();  // operations.cpp
+
 const Kernels& kernels() {
     static constexpr Kernels table{
         .isa = UNDER20K_TEXT(UNDER20K_ISA),
         .lanes = LANES,
+        .operations = operations,
         .bf16_as_documented = bf16_as_documented,
         .convolution = convolution,
         .pack_weights = pack_weights,

@@ -69,8 +69,9 @@ struct GeneralConvolution {
     Sliding2d window;
     ptrdiff_t groups = 1;
 
-    // Of one group: output channels in the forward pass, input channels in the backward pass.
-    Tiling channels{}, transposed_channels{};
+    // Tiles of one channel group: of the output in the forward pass, of the input in the backward pass.
+    Tiling columns{}, channels{};
+    Tiling transposed_columns{}, transposed_channels{};
     // Floats of the packed weights, and of scratch that a thread needs in each of the three functions.
     ptrdiff_t packed = 0, packed_transposed = 0;
     ptrdiff_t scratch = 0, input_gradient_scratch = 0, weight_gradient_scratch = 0;
