@@ -75,9 +75,9 @@ def test_gradients_of_what_was_broadcast(isa: str) -> None:
 
 
 def test_scale(isa: str) -> None:
+    factor, offset = np.float32(-1.7), np.float32(0.3)
     for shape, images, generator in cases(isa):
         x, before = draw(generator, images, *shape), draw(generator, images, *shape)
-        factor, offset = np.float32(-1.7), np.float32(0.3)
         expected = wide(x) * float(factor) + float(offset)
         bound = EPS * (np.abs(x * factor) + offset)
         assert_near(run(isa, lambda ops, x=x: ops.scale(factor, offset, x)), expected, bound)

@@ -23,8 +23,8 @@ def normal_below(x: Tensor) -> Tensor:
     return torch.special.erfc(-x / 2**0.5) / 2
 
 
-def positive(x: Tensor) -> Tensor:
-    return torch.exp(-(x**2) / 2)
+def density(x: Tensor) -> Tensor:
+    return torch.exp(-(x**2) / 2) / (2 * torch.pi) ** 0.5
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,15 @@ class Function:
     terms: Callable[[Tensor], Tensor] | None = None
     from_output: bool = False
     ulps: Callable[[Tensor], Tensor] | None = None
+    """How many roundings its value is off by."""
+    derivative: Callable[[Tensor], Tensor] | None = None
+    """Where PyTorch's cancels even in float64."""
+
+    def gradient(self, x: Tensor, out_gradient: Tensor) -> Tensor:
+        if self.derivative:
+            return self.derivative(x) * out_gradient
+        x = x.requires_grad_()
+        return torch.autograd.grad(self.value(x), x, out_gradient)[0]
 
     def __str__(self) -> str:
         return f"{self.name} {self.slope:g}"
@@ -56,17 +65,26 @@ FUNCTIONS = [
     Function("elu", lambda x: F.elu(x, 1.0), 1.0, from_output=True),
     Function("elu", lambda x: F.elu(x, 0.3), 0.3, from_output=True),
     Function("elu", lambda x: F.elu(x, -2.0), -2.0),
-    Function("gelu", lambda x: x * normal_below(x), terms=lambda x: normal_below(x) + x.abs() * positive(x)),
+    Function(
+        "gelu", lambda x: x * normal_below(x), ulps=lambda x: torch.full_like(x, 3),
+        terms=lambda x: normal_below(x) + x.abs() * density(x),
+    ),
     # The argument of its exponential grows with |x|, and with it the effect of its rounding.
     Function(
-        "gelu_tanh", lambda x: x * torch.sigmoid(twice_u(x)), ulps=lambda x: 2 + twice_u(x).abs(),
+        "gelu_tanh", lambda x: x * torch.sigmoid(twice_u(x)), ulps=lambda x: 3 + 1.5 * twice_u(x).abs(),
         terms=lambda x: torch.sigmoid(twice_u(x)) * (1 + x.abs() * (1 + x**2) * torch.sigmoid(-twice_u(x))),
     ),
     Function("silu", F.silu, terms=lambda x: torch.sigmoid(x) * (1 + x.abs() * torch.sigmoid(-x))),
     Function("hardswish", F.hardswish, terms=lambda x: x.abs() / 3 + 0.5),
     Function("hardsigmoid", F.hardsigmoid),
-    Function("sigmoid", torch.sigmoid, from_output=True),
-    Function("tanh", torch.tanh, from_output=True),
+    Function(
+        "sigmoid", torch.sigmoid, from_output=True,
+        derivative=lambda x: torch.sigmoid(x) * torch.sigmoid(-x),
+    ),
+    Function(
+        "tanh", torch.tanh, from_output=True,
+        derivative=lambda x: 4 * torch.sigmoid(2 * x) * torch.sigmoid(-2 * x),
+    ),
 ]  # fmt: skip
 
 
@@ -93,7 +111,7 @@ def test_value(isa: str, function: Function) -> None:
             found = run(isa, lambda ops, x=x: ops.apply(function.name, function.slope, x))
             exact = double(x)
             expected = function.value(exact)
-            ulps = function.ulps(exact).clamp(max=200) if function.ulps else 2
+            ulps = function.ulps(exact).clamp(max=300) if function.ulps else 2
             assert_within(found, expected, ulps * EPS * expected.abs() + 2 * TINY)
             in_place = run(isa, lambda ops, x=x: ops.apply(function.name, function.slope, x, True))
             np.testing.assert_array_equal(in_place, found)
@@ -106,11 +124,9 @@ def test_gradient(isa: str, function: Function) -> None:
         for images in groups(isa):
             x, gradient = inputs(generator, images, shape), draw(generator, images, *shape)
             x = np.clip(x, -100, 100)
-            exact = double(x).requires_grad_()
-            (expected,) = torch.autograd.grad(function.value(exact), exact, double(gradient))
-            exact = exact.detach()
+            exact, expected = double(x), function.gradient(double(x), double(gradient))
             terms = (function.terms(exact) * double(gradient)).abs() if function.terms else expected.abs()
-            ulps = function.ulps(exact).clamp(max=200) if function.ulps else 2
+            ulps = function.ulps(exact).clamp(max=300) if function.ulps else 2
             bound = 2.5 * ulps * EPS * terms + 4 * TINY
 
             def call(ops, x=x, gradient=gradient, before=None, in_place=""):  # type: ignore[no-untyped-def]
@@ -131,9 +147,8 @@ def test_gradient_from_the_output(isa: str, function: Function) -> None:
     generator = np.random.default_rng(7)
     shape, images = (3, 7, 5), groups(isa)[1]
     x, gradient = np.clip(inputs(generator, images, shape), -100, 100), draw(generator, images, *shape)
-    exact = double(x).requires_grad_()
-    (expected,) = torch.autograd.grad(function.value(exact), exact, double(gradient))
-    y = function.value(exact.detach()).numpy().astype(np.float32)
+    expected = function.gradient(double(x), double(gradient))
+    y = function.value(double(x)).numpy().astype(np.float32)
     found = run(isa, lambda ops: ops.apply_gradient(function.name, function.slope, y, True, gradient))
     rounding = EPS * double(gradient).abs() * (2 if function.name in ("elu", "sigmoid", "tanh") else 0)
     assert_within(found, expected, 3 * EPS * expected.abs() + rounding + TINY)
@@ -174,15 +189,16 @@ def test_softmax(isa: str) -> None:
     generator = np.random.default_rng(9)
     for images in groups(isa):
         x = 20 * draw(generator, images, 10, 1, 1)
-        exact = double(x).requires_grad_()
+        exact = double(x)
         y = torch.softmax(exact, 1)
         found = run(isa, lambda ops, x=x: ops.softmax(x))
-        assert_within(found, y.detach(), 4 * EPS * y.detach() + TINY)
+        below = exact.amax(1, keepdim=True) - exact  # the differences are rounded
+        assert_within(found, y, (4 + below) * EPS * y + TINY)
         gradient, before = draw(generator, images, 10, 1, 1), draw(generator, images, 10, 1, 1)
-        (expected,) = torch.autograd.grad(y, exact, double(gradient))
         values = wide(found)
+        expected = values * (gradient - (values * gradient).sum(1, keepdims=True))
         bound = 8 * EPS * values * (np.abs(gradient) + (values * np.abs(gradient)).sum(1, keepdims=True))
         got = run(isa, lambda ops, y=found, g=gradient: ops.softmax_gradient(y, g))
-        assert_near(got, expected.numpy(), bound + TINY)
+        assert_near(got, expected, bound + TINY)
         got = run(isa, lambda ops, y=found, g=gradient, b=before: ops.softmax_gradient(y, g, b))
-        assert_near(got, expected.numpy() + before, bound + TINY + EPS * np.abs(before))
+        assert_near(got, expected + before, bound + TINY + EPS * np.abs(before))

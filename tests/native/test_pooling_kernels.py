@@ -162,10 +162,9 @@ def test_gradient(isa: str, maximum: bool) -> None:
 
 @pytest.mark.parametrize("maximum", [True, False])
 def test_a_nan_is_passed_on(isa: str, maximum: bool) -> None:
+    settings = ((2, 2, 2, 2, 0, 0, 1, 1), maximum, True, False, (1, 1, 1))
     for at in range(4):
         x = np.ones((1, 1, 2, 2), np.float32)
         x.flat[at] = np.nan
-        found = run(
-            isa, lambda ops, x=x: ops.pool(x, (2, 2, 2, 2, 0, 0, 1, 1), maximum, True, False, (1, 1, 1))
-        )
+        found = run(isa, lambda ops, x=x: ops.pool(x, *settings))
         assert np.isnan(found).all()

@@ -42,25 +42,27 @@ def shared_code(file: Path, isa: str) -> list[str]:
         ["nm", "-C", "--defined-only", str(file)], capture_output=True, text=True, check=True
     ).stdout
     symbols = re.findall(r"^\S+ ([TWiu]) (.+)$", listed, re.MULTILINE)
-    assert any(f"under20k::{isa}::kernels()" in name for _, name in symbols), f"{file} has no kernels"
+    tables = [f"under20k::{isa}::{name}()" for name in ("kernels", "operations")]
+    assert any(table in name for _, name in symbols for table in tables), f"{file} has no kernels"
     # Functions of a template begin with what they return.
     own = re.compile(rf"(.* )?under20k::{isa}::")
     return [name for _, name in symbols if own.match(name) is None]
 
 
+@pytest.mark.parametrize("source", ["kernels.cpp", "operations.cpp"])
 @pytest.mark.parametrize(
     "isa",
     [pytest.param(isa, marks=pytest.mark.slow) if isa not in ("baseline", "avx2") else isa for isa in FLAGS],
 )
-def test_kernels_share_no_code_even_when_nothing_is_inlined(isa: str, tmp_path: Path) -> None:
-    assert shared_code(compiled(ROOT / "native/kernels/kernels.cpp", isa, tmp_path), isa) == []
+def test_kernels_share_no_code_even_when_nothing_is_inlined(isa: str, source: str, tmp_path: Path) -> None:
+    assert shared_code(compiled(ROOT / "native/kernels" / source, isa, tmp_path), isa) == []
 
 
 def test_the_objects_of_the_build_share_no_code() -> None:
     """Those that CMake has left in build/, which an editable install does."""
     if shutil.which("nm") is None:
         pytest.skip("needs nm")
-    objects = list((ROOT / "build").glob("**/kernels_*.dir/kernels/kernels.cpp.o"))
+    objects = list((ROOT / "build").glob("**/kernels_*.dir/kernels/*.cpp.o"))
     if not objects:
         pytest.skip("no objects in build/")
     for file in objects:
