@@ -176,7 +176,8 @@ Result<float> activation_gradient(const std::string& isa, const Maps& z, const M
                                   .grad_scale = span(grad_scale),
                                   .z_scale = span(z_scale),
                                   .offset = span(offset)};
-    kernels.activation_gradient(block.activation, back, in.values.all(), out.values.all(), extent(z, 0));
+    kernels.activation_gradient(block.activation, back, in.values.all(), out.values.all(), extent(z, 0),
+                                in.values.all());
     return in.array(kernels.lanes);
 }
 

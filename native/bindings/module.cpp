@@ -5,6 +5,7 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/variant.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
@@ -12,13 +13,16 @@
 #include <memory>
 #include <optional>
 #include <stdexcept>
+#include <variant>
 
 #include "bindings/isa.h"
 #include "bindings/speed.h"
 #include "kernels/hash.h"
+#include "network/graph_network.h"
 #include "network/network.h"
 
 namespace under20k {
+void add_graph_settings(nanobind::module_& m);     // bindings/graph.cpp
 void add_kernel_tests(nanobind::module_& module);  // bindings/kernel_tests.cpp, in test builds
 void add_faults(nanobind::module_& m);             // tests/native/sanitize/faults.cpp, with sanitizers
 }  // namespace under20k
@@ -28,10 +32,14 @@ using namespace nb::literals;
 
 namespace {
 
+using under20k::GraphNetwork;
+using under20k::GraphSettings;
 using under20k::LayerSettings;
 using under20k::Network;
 using under20k::NetworkSettings;
 using under20k::ParameterRange;
+using under20k::TrainedNetwork;
+using under20k::TrainingSettings;
 
 template <typename T, typename... Shape>
 using Array = nb::ndarray<const T, nb::numpy, nb::device::cpu, nb::c_contig, Shape...>;
@@ -58,15 +66,15 @@ auto* data_or_null(const std::optional<A>& array) {
     return array ? array->data() : nullptr;
 }
 
-nb::tuple train_epoch(Network& network, const Images& images, const Array<uint8_t, nb::ndim<1>>& labels,
-                      const Array<int32_t, nb::ndim<1>>& order,
+nb::tuple train_epoch(TrainedNetwork& network, const Images& images,
+                      const Array<uint8_t, nb::ndim<1>>& labels, const Array<int32_t, nb::ndim<1>>& order,
                       std::optional<Array<int32_t, nb::shape<-1, 2, 3>>> matrices,
                       std::optional<Array<int16_t, nb::shape<-1, 2, under20k::GRID, under20k::GRID>>> grids,
                       const Array<int32_t, nb::shape<under20k::SIDE, under20k::GRID>>& spline_weights,
                       std::optional<Array<int16_t, nb::shape<-1, 3>>> filters, const Resampling& resampling,
                       bool bilinear, const Array<double, nb::ndim<1>>& learning_rates,
                       const Array<double, nb::ndim<1>>& average_decays, uint32_t dropout_seed,
-                      const nb::callable& on_step) {
+                      ptrdiff_t first_step, const nb::callable& on_step) {
     const size_t count = order.shape(0);
     const auto steps = static_cast<size_t>(network.steps(static_cast<ptrdiff_t>(count)));
     require(images.shape(0) == labels.shape(0), "as many labels as images");
@@ -98,7 +106,8 @@ nb::tuple train_epoch(Network& network, const Images& images, const Array<uint8_
                                            .dropout_seed = dropout_seed},
                                 .images = static_cast<ptrdiff_t>(count),
                                 .learning_rates = learning_rates.data(),
-                                .average_decays = average_decays.data()};
+                                .average_decays = average_decays.data(),
+                                .first_step = first_step};
     under20k::EpochOutcome outcome{};
     {
         nb::gil_scoped_release released;
@@ -120,21 +129,34 @@ nb::tuple train_epoch(Network& network, const Images& images, const Array<uint8_
     return nb::make_tuple(outcome.loss, outcome.correct, outcome.diverged);
 }
 
-void learn_from(Network& network, const std::vector<NetworkSettings>& settings,
+// A network of either kind.
+using AnySettings = std::variant<NetworkSettings, GraphSettings>;
+
+const TrainingSettings& training_of(const AnySettings& settings) {
+    return std::visit([](const auto& own) -> const TrainingSettings& { return own; }, settings);
+}
+
+std::unique_ptr<TrainedNetwork> network_of(const AnySettings& settings, const under20k::Kernels& kernels) {
+    if (const auto* chain = std::get_if<NetworkSettings>(&settings))
+        return std::make_unique<Network>(*chain, kernels);
+    return std::make_unique<GraphNetwork>(std::get<GraphSettings>(settings), kernels);
+}
+
+void learn_from(TrainedNetwork& network, const std::vector<AnySettings>& settings,
                 const std::vector<Array<float, nb::ndim<1>>>& weights, double temperature, double share) {
     require(settings.size() == weights.size(), "weights of each teacher");
-    std::vector<std::unique_ptr<Network>> teachers;
+    std::vector<std::unique_ptr<TrainedNetwork>> teachers;
     for (size_t i = 0; i < settings.size(); ++i) {
-        require(weights[i].shape(0) == static_cast<size_t>(settings[i].parameters),
-                "all weights of a teacher");
-        require(settings[i].threads == network.threads(), "as many threads as the student has");
-        teachers.push_back(std::make_unique<Network>(settings[i], network.kernels()));
-        std::copy_n(weights[i].data(), settings[i].parameters, teachers.back()->weights().data);
+        const TrainingSettings& own = training_of(settings[i]);
+        require(weights[i].shape(0) == static_cast<size_t>(own.parameters), "all weights of a teacher");
+        require(own.threads == network.threads(), "as many threads as the student has");
+        teachers.push_back(network_of(settings[i], network.kernels()));
+        std::copy_n(weights[i].data(), own.parameters, teachers.back()->weights().data);
     }
     network.learn_from(std::move(teachers), temperature, share);
 }
 
-nb::object logits(Network& network, const Images& images) {
+nb::object logits(TrainedNetwork& network, const Images& images) {
     const size_t count = images.shape(0);
     auto values = std::make_unique<float[]>(count * under20k::CLASSES);
     {
@@ -183,29 +205,33 @@ NB_MODULE(_native, m) {
             },
             nb::kw_only(), "begin"_a, "end"_a, "trained"_a, "decayed"_a);
 
+    nb::class_<TrainingSettings>(m, "Training")
+        .def(
+            "__init__",
+            [](TrainingSettings* self, std::vector<ParameterRange> ranges, ptrdiff_t parameters,
+               ptrdiff_t batch_size, float momentum, float weight_decay, bool nesterov, float label_smoothing,
+               bool averages, ptrdiff_t threads, bool bf16) {
+                new (self) TrainingSettings{.ranges = std::move(ranges),
+                                            .parameters = parameters,
+                                            .batch_size = batch_size,
+                                            .momentum = momentum,
+                                            .weight_decay = weight_decay,
+                                            .nesterov = nesterov,
+                                            .label_smoothing = label_smoothing,
+                                            .averages = averages,
+                                            .threads = threads,
+                                            .bf16 = bf16};
+            },
+            nb::kw_only(), "ranges"_a, "parameters"_a, "batch_size"_a, "momentum"_a, "weight_decay"_a,
+            "nesterov"_a, "label_smoothing"_a, "averages"_a, "threads"_a, "bf16"_a);
+
     nb::class_<NetworkSettings>(m, "Settings")
         .def(
             "__init__",
-            [](NetworkSettings* self, std::vector<LayerSettings> layers, bool pool_first,
-               std::vector<ParameterRange> ranges, ptrdiff_t parameters, ptrdiff_t batch_size, float momentum,
-               float weight_decay, bool nesterov, float label_smoothing, bool averages, ptrdiff_t threads,
-               bool bf16) {
-                new (self) NetworkSettings{.layers = std::move(layers),
-                                           .pool_first = pool_first,
-                                           .ranges = std::move(ranges),
-                                           .parameters = parameters,
-                                           .batch_size = batch_size,
-                                           .momentum = momentum,
-                                           .weight_decay = weight_decay,
-                                           .nesterov = nesterov,
-                                           .label_smoothing = label_smoothing,
-                                           .averages = averages,
-                                           .threads = threads,
-                                           .bf16 = bf16};
-            },
-            nb::kw_only(), "layers"_a, "pool_first"_a, "ranges"_a, "parameters"_a, "batch_size"_a,
-            "momentum"_a, "weight_decay"_a, "nesterov"_a, "label_smoothing"_a, "averages"_a, "threads"_a,
-            "bf16"_a);
+            [](NetworkSettings* self, const TrainingSettings& training, std::vector<LayerSettings> layers,
+               bool pool_first) { new (self) NetworkSettings{training, std::move(layers), pool_first}; },
+            nb::kw_only(), "training"_a, "layers"_a, "pool_first"_a);
+    under20k::add_graph_settings(m);
 
     // What Python has, too, and native_engine.py compares.
     nb::dict constants;
@@ -240,8 +266,10 @@ NB_MODULE(_native, m) {
         [](const std::string& isa) { return under20k::choose_kernels(isa).bf16_as_documented(); }, "isa"_a);
     m.def(
         "network_bytes",
-        [](const NetworkSettings& settings, const std::string& isa) {
-            return under20k::network_bytes(settings, under20k::choose_kernels(isa));
+        [](const AnySettings& settings, const std::string& isa) {
+            const under20k::Kernels& kernels = under20k::choose_kernels(isa);
+            return std::visit([&](const auto& own) { return under20k::network_bytes(own, kernels); },
+                              settings);
         },
         "settings"_a, "isa"_a);
 
@@ -276,30 +304,42 @@ NB_MODULE(_native, m) {
         nb::kw_only(), "isa"_a, "which"_a, "kernel"_a, "padding"_a, "inputs"_a, "outputs"_a, "side"_a,
         "repetitions"_a);
 
-    nb::class_<Network>(m, "Network")
-        .def(
-            "__init__",
-            [](Network* self, const NetworkSettings& settings, const std::string& isa) {
-                new (self) Network(settings, under20k::choose_kernels(isa));
-            },
-            "settings"_a, "isa"_a)
-        .def_prop_ro(
-            "weights",
-            [](nb::handle_t<Network> self) { return view(nb::cast<Network&>(self).weights(), self); })
-        .def_prop_ro(
-            "momentum",
-            [](nb::handle_t<Network> self) { return view(nb::cast<Network&>(self).momentum(), self); })
-        .def_prop_ro(
-            "average",
-            [](nb::handle_t<Network> self) { return view(nb::cast<Network&>(self).average(), self); })
+    nb::class_<TrainedNetwork>(m, "TrainedNetwork")
+        .def_prop_ro("weights",
+                     [](nb::handle_t<TrainedNetwork> self) {
+                         return view(nb::cast<TrainedNetwork&>(self).weights(), self);
+                     })
+        .def_prop_ro("momentum",
+                     [](nb::handle_t<TrainedNetwork> self) {
+                         return view(nb::cast<TrainedNetwork&>(self).momentum(), self);
+                     })
+        .def_prop_ro("average",
+                     [](nb::handle_t<TrainedNetwork> self) {
+                         return view(nb::cast<TrainedNetwork&>(self).average(), self);
+                     })
         .def("learn_from", learn_from, nb::kw_only(), "settings"_a, "weights"_a.noconvert(), "temperature"_a,
              "share"_a)
         .def("train_epoch", train_epoch, nb::kw_only(), "images"_a.noconvert(), "labels"_a.noconvert(),
              "order"_a.noconvert(), "matrices"_a.noconvert().none(), "grids"_a.noconvert().none(),
              "spline_weights"_a.noconvert(), "filters"_a.noconvert().none(), "resampling"_a.noconvert(),
              "bilinear"_a, "learning_rates"_a.noconvert(), "average_decays"_a.noconvert(), "dropout_seed"_a,
-             "on_step"_a)
+             "first_step"_a, "on_step"_a)
         .def("logits", logits, "images"_a.noconvert());
+
+    nb::class_<Network, TrainedNetwork>(m, "Network")
+        .def(
+            "__init__",
+            [](Network* self, const NetworkSettings& settings, const std::string& isa) {
+                new (self) Network(settings, under20k::choose_kernels(isa));
+            },
+            "settings"_a, "isa"_a);
+    nb::class_<GraphNetwork, TrainedNetwork>(m, "GraphNetwork")
+        .def(
+            "__init__",
+            [](GraphNetwork* self, const GraphSettings& settings, const std::string& isa) {
+                new (self) GraphNetwork(settings, under20k::choose_kernels(isa));
+            },
+            "settings"_a, "isa"_a);
 
 #if defined(UNDER20K_WIDE)
     under20k::add_kernel_tests(m);

@@ -85,8 +85,8 @@ struct Epilogue {
     Statistics statistics{};  // for Finish::statistics
 };
 
-// A block from its convolution's output z to its own output: BatchNorm as scale·z + shift, ReLU, pooling and
-// dropout.
+// A block from its convolution's output z to its own output: BatchNorm as scale·z + shift, ReLU (or none),
+// pooling and dropout.
 struct Activation {
     Map z;
     Map out;
@@ -96,6 +96,8 @@ struct Activation {
     uint32_t dropout_threshold;           // 0 for none
     float dropout_scale;                  // 1 / (1 − probability)
     Span<const uint32_t> dropout_hashes;  // one for each element of the output
+    bool relu = true;
+    bool after_relu = false;  // z is ReLU's output, and its gradient is that of ReLU's input
 };
 
 // Backward through a block's activation, in each channel: z̄ = grad_scale·ȳ + z_scale·z + offset, where ȳ is
@@ -187,8 +189,9 @@ struct Kernels {
     void (*activation_sums)(const Activation&, const ActivationGradient&, Span<const float> z,
                             Span<float> out_gradient, uint32_t layer_key, ptrdiff_t position,
                             Span<float> sums);
-    void (*activation_gradient)(const Activation&, const ActivationGradient&, Span<float> z,
-                                Span<const float> out_gradient, ptrdiff_t valid_lanes);
+    void (*activation_gradient)(const Activation&, const ActivationGradient&, Span<const float> z,
+                                Span<const float> out_gradient, ptrdiff_t valid_lanes,
+                                Span<float> z_gradient);
 
     void (*global_average)(const Map&, Span<const float> values, Span<float> averages);
     void (*global_average_gradient)(const Map&, Span<const float> averages_gradient, Span<float> gradient);

@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <utility>
+#include <vector>
 
 namespace under20k {
 
 namespace {
 
-constexpr double EPSILON = 1e-5;  // PyTorch's default
-constexpr double RUNNING_MOMENTUM = 0.1;
 constexpr double MAX_PIVOT_DISTANCE_SD = 8;  // from a pivot to the mean
 
 // Both sums of one channel, over all groups.
@@ -21,6 +20,11 @@ std::pair<double, double> channel_sums(const StepSums& sums, ptrdiff_t channels,
         second += static_cast<double>(own[channels + channel]);
     }
     return {first, second};
+}
+
+// Of one channel; `absent` where there is no such tensor.
+double parameter(Span<const float> weights, ptrdiff_t offset, ptrdiff_t channel, double absent) {
+    return offset < 0 ? absent : static_cast<double>(weights[offset + channel]);
 }
 
 void fill(Span<float> values, float value) { std::fill_n(values.data, values.size, value); }
@@ -60,7 +64,7 @@ bool move_far_pivots(const StepSums& sums, const ChannelValues& channels) {
 }
 
 void normalise(const LayerSettings& layer, const StepSums& sums, const ChannelValues& channels,
-               Span<float> weights) {
+               Span<const float> weights, Span<double> moments) {
     if (!layer.batch_norm()) {
         fill(channels.scale, 1);
         fill(channels.shift, 0);
@@ -71,21 +75,35 @@ void normalise(const LayerSettings& layer, const StepSums& sums, const ChannelVa
         const double shifted = sum / sums.count, mean = static_cast<double>(channels.pivot[c]) + shifted;
         // Not max(raw, 0): a NaN must stay one.
         const double raw = squares / sums.count - shifted * shifted, variance = raw < 0 ? 0 : raw;
-        const double inverse_sd = 1 / std::sqrt(variance + EPSILON);
-        const double scale = static_cast<double>(weights[layer.scale + c]) * inverse_sd;
+        const double inverse_sd = 1 / std::sqrt(variance + layer.epsilon);
+        const double scale = parameter(weights, layer.scale, c, 1) * inverse_sd;
         channels.scale[c] = static_cast<float>(scale);
-        channels.shift[c] = static_cast<float>(static_cast<double>(weights[layer.shift + c]) - mean * scale);
+        channels.shift[c] = static_cast<float>(parameter(weights, layer.shift, c, 0) - mean * scale);
         channels.inverse_sd[c] = static_cast<float>(inverse_sd);
         channels.normalised_offset[c] = static_cast<float>(-mean * inverse_sd);
-
-        const double bias = layer.has_bias() ? static_cast<double>(weights[layer.bias + c]) : 0;
-        const auto move = [](float& running, double value) {
-            running = static_cast<float>((1 - RUNNING_MOMENTUM) * static_cast<double>(running) +
-                                         RUNNING_MOMENTUM * value);
-        };
-        move(weights[layer.running_mean + c], mean + bias);
-        move(weights[layer.running_variance + c], variance * sums.count / (sums.count - 1));
+        moments[c] = mean;
+        moments[layer.channels + c] = variance;
     }
+}
+
+void track(const LayerSettings& layer, Span<const double> moments, double count, Span<float> weights) {
+    if (!layer.batch_norm()) return;
+    const auto move = [&](float& running, double value) {
+        running =
+            static_cast<float>((1 - layer.momentum) * static_cast<double>(running) + layer.momentum * value);
+    };
+    for (ptrdiff_t c = 0; c < layer.channels; ++c) {
+        move(weights[layer.running_mean + c], moments[c] + parameter(weights, layer.bias, c, 0));
+        move(weights[layer.running_variance + c], moments[layer.channels + c] * count / (count - 1));
+    }
+}
+
+void normalise(const LayerSettings& layer, const StepSums& sums, const ChannelValues& channels,
+               Span<float> weights) {
+    std::vector<double> moments(static_cast<size_t>(2 * layer.channels));
+    const Span<double> view{moments.data(), 2 * layer.channels};
+    normalise(layer, sums, channels, weights, view);
+    track(layer, view, sums.count, weights);
 }
 
 // z̄ = scale·(ȳ − mean(ȳ) − normalised·mean(ȳ·normalised)) as grad_scale·ȳ + z_scale·z + offset.
@@ -109,12 +127,12 @@ void gradient_factors(const LayerSettings& layer, const StepSums& sums, const Ch
 
 void fold(const LayerSettings& layer, Span<const float> weights, Span<float> factors, Span<float> bias) {
     for (ptrdiff_t c = 0; c < layer.channels; ++c) {
-        double constant = layer.has_bias() ? static_cast<double>(weights[layer.bias + c]) : 0, factor = 1;
+        double constant = parameter(weights, layer.bias, c, 0), factor = 1;
         if (layer.batch_norm()) {
-            factor = static_cast<double>(weights[layer.scale + c]) /
-                     std::sqrt(static_cast<double>(weights[layer.running_variance + c]) + EPSILON);
+            factor = parameter(weights, layer.scale, c, 1) /
+                     std::sqrt(static_cast<double>(weights[layer.running_variance + c]) + layer.epsilon);
             constant = (constant - static_cast<double>(weights[layer.running_mean + c])) * factor +
-                       static_cast<double>(weights[layer.shift + c]);
+                       parameter(weights, layer.shift, c, 0);
         }
         factors[c] = static_cast<float>(factor);
         bias[c] = static_cast<float>(constant);

@@ -42,7 +42,14 @@ void start_step(const LayerSettings& layer, Span<const float> weights, const Cha
 // does; the statistics have then to be counted again.
 bool move_far_pivots(const StepSums& sums, const ChannelValues& channels);
 
-// Compute scale and shift from the sums and update the running statistics in `weights`.
+// Compute scale and shift from the sums, and each channel's mean and variance, [2][channels].
+void normalise(const LayerSettings& layer, const StepSums& sums, const ChannelValues& channels,
+               Span<const float> weights, Span<double> moments);
+
+// Update the running statistics in `weights` by the moments of `count` values.
+void track(const LayerSettings& layer, Span<const double> moments, double count, Span<float> weights);
+
+// Both.
 void normalise(const LayerSettings& layer, const StepSums& sums, const ChannelValues& channels,
                Span<float> weights);
 

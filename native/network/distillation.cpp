@@ -2,12 +2,12 @@
 
 #include <algorithm>
 
-#include "network/network.h"
+#include "network/trained_network.h"
 
 namespace under20k {
 
-void Network::learn_from(std::vector<std::unique_ptr<Network>> teachers, double temperature,
-                         double fraction) {
+void TrainedNetwork::learn_from(std::vector<std::unique_ptr<TrainedNetwork>> teachers, double temperature,
+                                double fraction) {
     for (auto& teacher : teachers) teacher->pack_for_evaluation(teacher->weights());
     teachers_ = std::move(teachers);
     temperature_ = temperature;
@@ -15,7 +15,8 @@ void Network::learn_from(std::vector<std::unique_ptr<Network>> teachers, double 
 }
 
 // The mean of the teachers' softmax at the temperature, kept in `memory`; empty without teachers.
-SoftTargets Network::soft_targets(const ImageSource& source, const GroupTask& task, Span<double> memory) {
+SoftTargets TrainedNetwork::soft_targets(const ImageSource& source, const GroupTask& task,
+                                         Span<double> memory) {
     SoftTargets targets{.probabilities = {}, .temperature = temperature_, .fraction = teacher_fraction_};
     if (teachers_.empty()) return targets;
     const ptrdiff_t values = task.group.valid_lanes * CLASSES;

@@ -11,7 +11,6 @@ namespace {
 
 // A group takes longer than its images alone if it has at most its lanes divided by this.
 constexpr ptrdiff_t SINGLE_IMAGE_DIVISOR = 2;
-constexpr ptrdiff_t MAX_GROUPS_A_ROUND = 256;  // so that `poll` is called now and then
 
 }  // namespace
 
@@ -29,28 +28,13 @@ void Network::pack_for_evaluation(Span<const float> weights) {
     }
 }
 
-void Network::logits(const uint8_t* images, ptrdiff_t count, Span<float> out, const Poll& poll) {
-    const ptrdiff_t lanes = kernels_.lanes;
-    if (count <= lanes / SINGLE_IMAGE_DIVISOR) return single_image_logits(images, count, out);
-    pack_for_evaluation(settings_.averages ? average() : weights());
-    const ImageSource source{.images = images};
-    const ptrdiff_t groups = groups_of(count);
-    Pacer pace(poll);
-    for (ptrdiff_t first = 0; first < groups; first += MAX_GROUPS_A_ROUND) {
-        pool_.run(std::min(MAX_GROUPS_A_ROUND, groups - first), [&](ptrdiff_t index, ptrdiff_t thread) {
-            GroupTask task = task_of(0, count, first + index, thread);
-            task.index = thread;
-            evaluate(source, task, out.part(task.group.position * CLASSES, task.group.valid_lanes * CLASSES));
-        });
-        pace();
-    }
-}
-
-void Network::single_image_logits(const uint8_t* images, ptrdiff_t count, Span<float> out) {
+bool Network::logits_of_few(const uint8_t* images, ptrdiff_t count, Span<float> out) {
+    if (count > kernels_.lanes / SINGLE_IMAGE_DIVISOR) return false;
     if (!single_image_) single_image_ = std::make_unique<SingleImageNetwork>(settings_, kernels_);
-    single_image_->pack(settings_.averages ? average() : weights());
+    single_image_->pack(evaluated_weights());
     for (ptrdiff_t i = 0; i < count; ++i)
         single_image_->logits(images + i * SIDE * SIDE, out.part(i * CLASSES, CLASSES));
+    return true;
 }
 
 // One group through the whole network, its maps in the caches throughout.

@@ -23,9 +23,17 @@ void MemoryPlan::allocate() const {
     for (const Buffer& buffer : buffers_) buffer.allocate();
 }
 
-ptrdiff_t max_groups(const NetworkSettings& settings, const Kernels& kernels) {
+ptrdiff_t max_groups(const TrainingSettings& settings, const Kernels& kernels) {
     const ptrdiff_t groups = (settings.batch_size + kernels.lanes - 1) / kernels.lanes;
     return std::max(groups, settings.threads);
+}
+
+void plan_training(const TrainingSettings& settings, ptrdiff_t rows, TrainingMemory& memory,
+                   MemoryPlan& plan) {
+    plan.add("weights", settings.parameters, memory.weights);
+    if (settings.momentum > 0) plan.add("momentum", settings.parameters, memory.momentum);
+    if (settings.averages) plan.add("average", settings.parameters, memory.average);
+    plan.add("partial gradients", settings.parameters * rows, memory.partial_gradients);
 }
 
 ptrdiff_t scratch_floats(const std::vector<LayerPlan>& layers) {
@@ -35,13 +43,11 @@ ptrdiff_t scratch_floats(const std::vector<LayerPlan>& layers) {
 }
 
 MemoryPlan plan_memory(const NetworkSettings& settings, const Kernels& kernels,
-                       const std::vector<LayerPlan>& layers, NetworkMemory& memory) {
+                       const std::vector<LayerPlan>& layers, TrainingMemory& training,
+                       NetworkMemory& memory) {
     const ptrdiff_t groups = max_groups(settings, kernels), group_lanes = groups * kernels.lanes;
     MemoryPlan plan;
-    plan.add("weights", settings.parameters, memory.weights);
-    if (settings.momentum > 0) plan.add("momentum", settings.parameters, memory.momentum);
-    if (settings.averages) plan.add("average", settings.parameters, memory.average);
-    plan.add("partial gradients", settings.parameters * groups, memory.partial_gradients);
+    plan_training(settings, groups, training, plan);
 
     ptrdiff_t max_channels = 0, dropout_elements = 0;
     memory.layers.resize(layers.size());
@@ -71,8 +77,9 @@ MemoryPlan plan_memory(const NetworkSettings& settings, const Kernels& kernels,
 }
 
 ptrdiff_t network_bytes(const NetworkSettings& settings, const Kernels& kernels) {
+    TrainingMemory training;
     NetworkMemory none;
-    return plan_memory(settings, kernels, plan_layers(settings, kernels), none).bytes() +
+    return plan_memory(settings, kernels, plan_layers(settings, kernels), training, none).bytes() +
            single_image_bytes(settings, kernels);
 }
 

@@ -46,10 +46,14 @@ struct LayerMemory {
     Floats channels;          // [LAYER_CHANNEL_ARRAYS][channels]
 };
 
+// Of any network.
+struct TrainingMemory {
+    Floats weights, momentum, average;  // momentum and average are empty where the recipe has none
+    Floats partial_gradients;           // [row][parameters]
+};
+
 struct NetworkMemory {
     std::vector<LayerMemory> layers;
-    Floats weights, momentum, average;  // momentum and average are empty where the recipe has none
-    Floats partial_gradients;           // [group][parameters]
     Floats pooled;   // [group] the last block's output, where global average pooling follows it
     Floats scratch;  // [thread] what a convolution needs while it runs
     Floats zeros;    // the bias of the backward convolutions
@@ -60,14 +64,18 @@ struct NetworkMemory {
 constexpr ptrdiff_t LAYER_CHANNEL_ARRAYS = 9;
 
 // Groups of a step. Evaluation works in the same memory, each thread in a group of its own.
-ptrdiff_t max_groups(const NetworkSettings& settings, const Kernels& kernels);
+ptrdiff_t max_groups(const TrainingSettings& settings, const Kernels& kernels);
+
+// Add the parameters' arrays to a plan, with `rows` of partial gradients.
+void plan_training(const TrainingSettings& settings, ptrdiff_t rows, TrainingMemory& memory,
+                   MemoryPlan& plan);
 
 // Floats of `scratch` for one thread.
 ptrdiff_t scratch_floats(const std::vector<LayerPlan>& layers);
 
 // The plan for a network with these layers.
 MemoryPlan plan_memory(const NetworkSettings& settings, const Kernels& kernels,
-                       const std::vector<LayerPlan>& layers, NetworkMemory& memory);
+                       const std::vector<LayerPlan>& layers, TrainingMemory& training, NetworkMemory& memory);
 
 // Bytes that a Network of these settings will allocate.
 ptrdiff_t network_bytes(const NetworkSettings& settings, const Kernels& kernels);

@@ -20,11 +20,10 @@ Network::LayerState::LayerState(const LayerPlan& plan, const LayerMemory& own,
                  .dropout_hashes = dropout_hashes} {}
 
 Network::Network(const NetworkSettings& settings, const Kernels& kernels)
-    : settings_(settings), kernels_(kernels), pool_(settings.threads) {
+    : TrainedNetwork(settings, kernels), settings_(settings) {
     const std::vector<LayerPlan> plans = plan_layers(settings, kernels);
-    plan_memory(settings, kernels, plans, memory_).allocate();
+    plan_memory(settings, kernels, plans, parameters_, memory_).allocate();
     scratch_floats_ = scratch_floats(plans);
-    losses_.resize(static_cast<size_t>(max_groups(settings, kernels)));
     const Span<uint32_t> hashes = memory_.dropout_hashes.all();
     for (ptrdiff_t element = 0; element < hashes.size; ++element)
         hashes[element] = mix(static_cast<uint32_t>(element));

@@ -19,8 +19,11 @@ struct LayerSettings {
     uint32_t dropout_threshold;
     ptrdiff_t weight, bias;
     ptrdiff_t scale, shift, running_mean, running_variance;
+    // BatchNorm's: the weight of a batch in the running statistics, and what is added to the variance.
+    double momentum = 0.1;
+    double epsilon = 1e-5;
 
-    bool batch_norm() const { return scale >= 0; }
+    bool batch_norm() const { return running_mean >= 0; }
     bool has_bias() const { return bias >= 0; }
 };
 
@@ -31,9 +34,8 @@ struct ParameterRange {
     bool decayed;
 };
 
-struct NetworkSettings {
-    std::vector<LayerSettings> layers;   // the head's convolution last
-    bool pool_first;                     // global average pooling before the head's convolution
+// How a network is trained, whatever it computes.
+struct TrainingSettings {
     std::vector<ParameterRange> ranges;  // all parameters, in order
     ptrdiff_t parameters;
     ptrdiff_t batch_size;
@@ -44,6 +46,11 @@ struct NetworkSettings {
     bool averages;
     ptrdiff_t threads;
     bool bf16;  // in training
+};
+
+struct NetworkSettings : TrainingSettings {
+    std::vector<LayerSettings> layers;  // the head's convolution last
+    bool pool_first;                    // global average pooling before the head's convolution
 };
 
 }  // namespace under20k

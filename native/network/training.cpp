@@ -1,7 +1,6 @@
-// Training: forward pass, loss, backward pass and update of every step.
+// Training: forward pass, loss and backward pass of every step.
 
 #include <algorithm>
-#include <cmath>
 
 #include "kernels/hash.h"
 #include "network/network.h"
@@ -10,79 +9,43 @@ namespace under20k {
 
 namespace {
 
-constexpr ptrdiff_t UPDATE_CHUNK = 1024;  // parameters
-
 uint32_t layer_key(ptrdiff_t index, const ImageSource& source) {
     return mix(source.dropout_seed ^ static_cast<uint32_t>(index));
 }
 
 }  // namespace
 
-EpochOutcome Network::train_epoch(const Epoch& epoch, const OnStep& on_step, const Poll& poll) {
-    EpochOutcome outcome{.loss = 0, .correct = 0, .diverged = -1};
-    Pacer pace(poll);
-    for (ptrdiff_t step = 0; step < steps(epoch.images); ++step) {
-        const ptrdiff_t first = step * settings_.batch_size;
-        const ptrdiff_t images = std::min(settings_.batch_size, epoch.images - first);
-        const Loss loss = train_step(epoch.source, first, images, pace);
-        outcome.correct += loss.correct;
-        if (!std::isfinite(loss.loss)) {
-            outcome.diverged = step;
-            return outcome;
-        }
-        outcome.loss += loss.loss;
-        backward_blocks(epoch.source, first, images, pace);
-        update(groups_of(images), static_cast<float>(epoch.learning_rates[step]),
-               static_cast<float>(epoch.average_decays[step]));
-        on_step(first + images);
-    }
-    return outcome;
-}
-
 // A step up to the head's gradients. Each layer waits for the whole batch before the next one starts:
 // BatchNorm needs its mean and variance.
-Loss Network::train_step(const ImageSource& source, ptrdiff_t first, ptrdiff_t images, Pacer& pace) {
-    const ptrdiff_t groups = groups_of(images), last = std::ssize(layers_) - 1;
+Loss Network::forward_pass(const Batch& batch, Pacer& pace) {
+    const ptrdiff_t groups = groups_of(batch.images), last = std::ssize(layers_) - 1;
     pack();
     for (ptrdiff_t i = 0; i < last; ++i) {
         pool_.run(groups, [&](ptrdiff_t group, ptrdiff_t thread) {
-            forward(i, source, task_of(first, images, group, thread));
+            forward(i, batch.source, task_of(batch.first, batch.images, group, thread));
         });
-        update_statistics(layers_[i], images);
+        update_statistics(layers_[i], batch.images);
         pace();
     }
     pool_.run(groups, [&](ptrdiff_t group, ptrdiff_t thread) {
-        const GroupTask task = task_of(first, images, group, thread);
-        forward(last, source, task);
-        losses_[group] = loss(source, task, 1.0f / static_cast<float>(images));
-        backward(last, source, task);
+        const GroupTask task = task_of(batch.first, batch.images, group, thread);
+        forward(last, batch.source, task);
+        losses_[group] = loss(batch.source, task, 1.0f / static_cast<float>(batch.images));
+        backward(last, batch.source, task);
     });
-    Loss total{.loss = 0, .correct = 0};
-    for (ptrdiff_t group = 0; group < groups; ++group) {
-        total.loss += losses_[group].loss;
-        total.correct += losses_[group].correct;
-    }
-    return total;
+    return total_loss(groups);
 }
 
 // The backward pass from the last block to the first.
-void Network::backward_blocks(const ImageSource& source, ptrdiff_t first, ptrdiff_t images, Pacer& pace) {
+void Network::backward_pass(const Batch& batch, Pacer& pace) {
     for (ptrdiff_t i = std::ssize(layers_) - 2; i >= 0; --i) {
         const LayerState& layer = layers_[i];
-        gradient_factors(layer.settings, step_sums(layer, images), layer.channels);
-        pool_.run(groups_of(images), [&](ptrdiff_t group, ptrdiff_t thread) {
-            backward(i, source, task_of(first, images, group, thread));
+        gradient_factors(layer.settings, step_sums(layer, batch.images), layer.channels);
+        pool_.run(groups_of(batch.images), [&](ptrdiff_t group, ptrdiff_t thread) {
+            backward(i, batch.source, task_of(batch.first, batch.images, group, thread));
         });
         pace();
     }
-}
-
-Network::GroupTask Network::task_of(ptrdiff_t first, ptrdiff_t images, ptrdiff_t group,
-                                    ptrdiff_t thread) const {
-    const ptrdiff_t offset = group * kernels_.lanes;
-    return {.group = {.position = first + offset, .valid_lanes = std::min(kernels_.lanes, images - offset)},
-            .index = group,
-            .thread = thread};
 }
 
 StepSums Network::step_sums(const LayerState& layer, ptrdiff_t images) const {
@@ -95,7 +58,7 @@ StepSums Network::step_sums(const LayerState& layer, ptrdiff_t images) const {
 
 // Put weights in the order in which the convolutions read them, and set what those start from.
 void Network::pack() {
-    const Span<float> weights = memory_.weights.all();
+    const Span<float> weights = this->weights();
     pool_.run(2 * std::ssize(layers_), [&](ptrdiff_t task, ptrdiff_t) {
         const ptrdiff_t index = task / 2;
         const LayerState& layer = layers_[index];
@@ -144,22 +107,15 @@ void Network::update_statistics(const LayerState& layer, ptrdiff_t images) {
                                         .valid_lanes = task_of(0, images, group, thread).group.valid_lanes};
             kernels_.map_statistics(layer.forward.output, z_of(layer, group), statistics);
         });
-    normalise(layer.settings, sums, layer.channels, memory_.weights.all());
+    normalise(layer.settings, sums, layer.channels, weights());
 }
 
 // The group's loss; leaves its gradient in the head's z.
 Loss Network::loss(const ImageSource& source, const GroupTask& task, float image_weight) {
     const LayerState& head = layers_.back();
-    double probabilities[MAX_LANES * CLASSES];
-    const SoftTargets targets = soft_targets(source, task, {probabilities, MAX_LANES * CLASSES});
-    uint8_t labels[MAX_LANES];
-    const ptrdiff_t valid_lanes = task.group.valid_lanes;
-    for (ptrdiff_t lane = 0; lane < valid_lanes; ++lane)
-        labels[lane] = source.labels[source.image_at(task.group.position + lane)];
     Span<float> bias_gradient;
     if (head.settings.has_bias()) bias_gradient = gradients_of(task.index).part(head.settings.bias, CLASSES);
-    return kernels_.loss(head.forward.output, z_of(head, task.index), {labels, valid_lanes}, targets,
-                         settings_.label_smoothing, image_weight, bias_gradient);
+    return loss_of(source, task, image_weight, head.forward.output, z_of(head, task.index), bias_gradient);
 }
 
 // From the gradient of a layer's output to those of its weights and of the previous layer's output.
@@ -168,7 +124,7 @@ void Network::backward(ptrdiff_t index, const ImageSource& source, const GroupTa
     const Span<float> input = input_of(layer, task.index), z = z_of(layer, task.index);
     if (index + 1 < std::ssize(layers_))
         kernels_.activation_gradient(layer.activation, layer.channels.activation_gradient(), z,
-                                     output_of(index, task.index), task.group.valid_lanes);
+                                     output_of(index, task.index), task.group.valid_lanes, z);
     weight_gradient(layer, task);
     if (index == 0) return;
     // The input is no longer needed; its gradient is written over it.
@@ -209,35 +165,6 @@ void Network::gradient_sums(ptrdiff_t index, const ImageSource& source, const Gr
     } else if (settings.has_bias()) {
         write(settings.bias, sums.data);
     }
-}
-
-void Network::update(ptrdiff_t groups, float learning_rate, float average_decay) {
-    struct Chunk {
-        const ParameterRange& range;
-        ptrdiff_t begin, size;
-    };
-    std::vector<Chunk> chunks;
-    for (const ParameterRange& range : settings_.ranges)
-        for (ptrdiff_t begin = range.begin; begin < range.end; begin += UPDATE_CHUNK)
-            chunks.push_back(
-                {.range = range, .begin = begin, .size = std::min(UPDATE_CHUNK, range.end - begin)});
-    pool_.run(std::ssize(chunks), [&](ptrdiff_t index, ptrdiff_t) {
-        const auto& [range, begin, size] = chunks[index];
-        const Span<float> weights = memory_.weights.all().part(begin, size);
-        if (range.trained) {
-            const Optimiser sgd{.momentum = settings_.momentum,
-                                .weight_decay = range.decayed ? settings_.weight_decay : 0.0f,
-                                .nesterov = settings_.nesterov};
-            const PartialGradients gradients{.values = memory_.partial_gradients.all().from(begin),
-                                             .groups = groups,
-                                             .row = settings_.parameters};
-            Span<float> momentum;
-            if (memory_.momentum.all()) momentum = memory_.momentum.all().part(begin, size);
-            kernels_.update(sgd, gradients, learning_rate, weights, momentum);
-        }
-        if (settings_.averages)
-            kernels_.average(average_decay, weights, memory_.average.all().part(begin, size));
-    });
 }
 
 }  // namespace under20k

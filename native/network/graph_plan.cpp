@@ -1,0 +1,501 @@
+#include "network/graph_plan.h"
+
+#include <algorithm>
+#include <set>
+#include <stdexcept>
+
+#include "network/memory_plan.h"
+
+namespace under20k {
+
+namespace {
+
+// Beyond this, tuned kernels take more memory than they are worth.
+constexpr ptrdiff_t MAX_TUNED_SCRATCH = ptrdiff_t{1} << 24;  // floats
+// Of all rows of partial gradients, where a row for each group would take more.
+constexpr ptrdiff_t PARTIAL_FLOATS = ptrdiff_t{1} << 25;
+constexpr ptrdiff_t MIN_ROWS = 4;
+
+ptrdiff_t whole_lines(ptrdiff_t floats) { return (floats + 15) / 16 * 16; }
+
+bool is_relu(const GraphNode& node) {
+    return node.operation == Operation::function && node.function == FunctionKind::relu;
+}
+
+bool drops_elements(const GraphNode& node) {
+    return node.operation == Operation::dropout && !node.whole_channels;
+}
+
+bool one_step(const Sliding2d& window) {
+    return window.stride_y == 1 && window.stride_x == 1 && window.dilation_y == 1 && window.dilation_x == 1;
+}
+
+bool is_convolution(const GraphStep& step) {
+    return step.kind == StepKind::tuned || step.kind == StepKind::general;
+}
+
+// Whether the backward pass reads the step's inputs, or its output.
+bool reads_inputs(const GraphStep& step) {
+    switch (step.kind) {
+        case StepKind::tuned:
+        case StepKind::general:
+        case StepKind::block:
+        case StepKind::norm:
+        case StepKind::prelu:
+        case StepKind::multiply:
+            return true;
+        case StepKind::function:
+            return !gradient_from_output(step.node.function);
+        case StepKind::pool:
+            return step.node.max;
+        default:
+            return false;
+    }
+}
+
+bool reads_output(const GraphStep& step) {
+    if (is_convolution(step)) return step.convolution.relu && !step.convolution.masked;
+    if (step.kind == StepKind::function) return gradient_from_output(step.node.function);
+    return step.kind == StepKind::softmax;
+}
+
+class Planner {
+public:
+    Planner(const GraphSettings& settings, const Kernels& kernels)
+        : settings_(settings), kernels_(kernels), absorbed_(settings.nodes.size()) {}
+
+    GraphPlan plan() {
+        read_values();
+        for (ptrdiff_t i = 0; i < std::ssize(settings_.nodes); ++i)
+            if (!absorbed_[i]) add_step(i);
+        set_stages();
+        set_frames();
+        for (GraphStep& step : plan_.steps)
+            if (is_convolution(step)) plan_convolution(step);
+        join_reshapes();
+        link_norms();
+        mark_live();
+        order_gradients();
+        place_values();
+        size_threads();
+        return std::move(plan_);
+    }
+
+private:
+    const GraphNode& node(ptrdiff_t index) const { return settings_.nodes[index]; }
+    GraphValue& value(ptrdiff_t index) { return plan_.values[index]; }
+    GraphValue& storage(ptrdiff_t index) { return value(value(index).storage); }
+
+    // Shapes and readers of all values.
+    void read_values() {
+        const ptrdiff_t count = std::ssize(settings_.nodes);
+        if (count == 0) throw std::invalid_argument("a graph without nodes");
+        plan_.values.resize(static_cast<size_t>(count + 1));
+        readers_.resize(static_cast<size_t>(count + 1));
+        value(0).map = {.channels = 1, .height = SIDE, .width = SIDE, .frame_y = 0, .frame_x = 0};
+        for (ptrdiff_t i = 0; i < count; ++i) {
+            for (const ptrdiff_t input : node(i).inputs) {
+                if (input < 0 || input > i) throw std::invalid_argument("an input that is no earlier value");
+                readers_[input].push_back(i);
+            }
+            value(i + 1).map = {.channels = node(i).channels,
+                                .height = node(i).height,
+                                .width = node(i).width,
+                                .frame_y = 0,
+                                .frame_x = 0};
+            value(i + 1).storage = i + 1;
+        }
+        plan_.output = count;
+        if (value(count).map.size() != CLASSES) throw std::invalid_argument("an output that is not (10,)");
+    }
+
+    // The node that alone reads a value, or −1.
+    ptrdiff_t only_reader(ptrdiff_t index) const {
+        return readers_[index].size() == 1 && index != plan_.output ? readers_[index][0] : -1;
+    }
+
+    bool pools_by_two(ptrdiff_t index) {
+        const GraphNode& pool = node(index);
+        const Sliding2d& window = pool.window;
+        if (pool.operation != Operation::pool || !pool.max || pool.adaptive) return false;
+        const Map& from = value(pool.inputs[0]).map;
+        return window.kernel_y == 2 && window.kernel_x == 2 && window.stride_y == 2 && window.stride_x == 2 &&
+               window.padding_y == 0 && window.padding_x == 0 && pool.height == from.height / 2 &&
+               pool.width == from.width / 2;
+    }
+
+    // Whether pooling or dropout follows the value and nothing else.
+    bool starts_block(ptrdiff_t index) {
+        const ptrdiff_t next = only_reader(index);
+        return next >= 0 && (pools_by_two(next) || drops_elements(node(next)));
+    }
+
+    void add_step(ptrdiff_t index) {
+        const GraphNode& own = node(index);
+        GraphStep step;
+        step.kind = kind_of(own);
+        step.node = own;
+        step.inputs = own.inputs;
+        step.output = index + 1;
+        switch (own.operation) {
+            case Operation::convolution:
+                add_convolution(step);
+                break;
+            case Operation::batch_norm:
+                add_batch_norm(step);
+                break;
+            case Operation::function:
+                if (is_relu(own) && starts_block(index + 1) && only_reader(own.inputs[0]) == index) {
+                    step.kind = StepKind::block;
+                    step.block.relu = true;
+                    absorb_rest(step);
+                    add_norm(step);
+                }
+                break;
+            case Operation::prelu:
+                step.weight = {.offset = own.weight, .count = own.slopes};
+                break;
+            default:
+                break;
+        }
+        for (const TensorUse& use : {step.weight, step.bias}) check(use.offset, use.count);
+        plan_.steps.push_back(std::move(step));
+    }
+
+    void check(ptrdiff_t offset, ptrdiff_t count) const {
+        if (offset >= 0 && offset + count > settings_.parameters)
+            throw std::invalid_argument("a tensor beyond the parameters");
+    }
+
+    static StepKind kind_of(const GraphNode& node) {
+        switch (node.operation) {
+            case Operation::convolution:
+                return StepKind::general;
+            case Operation::batch_norm:
+                return StepKind::norm;
+            case Operation::function:
+                return StepKind::function;
+            case Operation::prelu:
+                return StepKind::prelu;
+            case Operation::pool:
+                return StepKind::pool;
+            case Operation::dropout:
+                return StepKind::dropout;
+            case Operation::add:
+                return StepKind::add;
+            case Operation::multiply:
+                return StepKind::multiply;
+            case Operation::concatenate:
+                return StepKind::concatenate;
+            case Operation::scale:
+                return StepKind::scale;
+            case Operation::reshape:
+                return StepKind::reshape;
+            case Operation::softmax:
+                return StepKind::softmax;
+        }
+        throw std::invalid_argument("an unknown operation");
+    }
+
+    void add_convolution(GraphStep& step) {
+        const GraphNode& own = step.node;
+        const ptrdiff_t inputs = value(own.inputs[0]).map.channels / own.groups;
+        step.weight = {.offset = own.weight, .count = own.channels * inputs * own.window.taps()};
+        if (own.bias >= 0) step.bias = {.offset = own.bias, .count = own.channels};
+        const ptrdiff_t next = only_reader(step.output);
+        if (next >= 0 && is_relu(node(next)) && !starts_block(next + 1)) {
+            step.convolution.relu = true;
+            absorb(step, next);
+        }
+    }
+
+    void add_batch_norm(GraphStep& step) {
+        const GraphNode& own = step.node;
+        if (own.weight >= 0) step.weight = {.offset = own.weight, .count = own.channels};
+        if (own.bias >= 0) step.bias = {.offset = own.bias, .count = own.channels};
+        if (only_reader(own.inputs[0]) >= 0) {
+            step.kind = StepKind::block;
+            const ptrdiff_t next = only_reader(step.output);
+            if (next >= 0 && is_relu(node(next))) {
+                step.block.relu = true;
+                absorb(step, next);
+            }
+            absorb_rest(step);
+        }
+        add_norm(step);
+    }
+
+    void absorb(GraphStep& step, ptrdiff_t next) {
+        absorbed_[next] = true;
+        step.output = next + 1;
+    }
+
+    // Pooling and dropout.
+    void absorb_rest(GraphStep& step) {
+        ptrdiff_t next = only_reader(step.output);
+        if (next >= 0 && pools_by_two(next)) {
+            step.block.pool = true;
+            absorb(step, next);
+            next = only_reader(step.output);
+        }
+        if (next >= 0 && drops_elements(node(next))) {
+            step.block.probability = node(next).probability;
+            step.block.dropout_threshold = node(next).dropout_threshold;
+            step.block.stream = node(next).stream;
+            absorb(step, next);
+        }
+    }
+
+    void add_norm(GraphStep& step) {
+        const GraphNode& own = step.node;
+        GraphNorm norm;
+        norm.step = std::ssize(plan_.steps);
+        norm.value = step.inputs[0];
+        norm.cumulative = own.momentum < 0;
+        norm.settings.channels = value(norm.value).map.channels;
+        norm.settings.weight = norm.settings.bias = -1;
+        norm.settings.scale = step.weight.offset;
+        norm.settings.shift = step.bias.offset;
+        check(own.running_mean, own.channels);
+        check(own.running_variance, own.channels);
+        norm.settings.running_mean = own.running_mean;
+        norm.settings.running_variance = own.running_variance;
+        norm.settings.momentum = own.momentum;
+        norm.settings.epsilon = own.epsilon;
+        step.norm = std::ssize(plan_.norms);
+        plan_.norms.push_back(norm);
+    }
+
+    void set_stages() {
+        for (GraphStep& step : plan_.steps) {
+            GraphValue& out = value(step.output);
+            for (const ptrdiff_t input : step.inputs) {
+                step.stage = std::max(step.stage, value(input).stage);
+                out.differentiable |= value(input).differentiable;
+            }
+            step.stage += plan_.barrier(step);
+            out.differentiable |= step.weight || step.bias;
+            out.stage = step.stage;
+            plan_.stages = std::max(plan_.stages, step.stage + 1);
+        }
+    }
+
+    // Whether a tuned kernel fits, but for its scratch.
+    static bool fits(const GraphNode& node) {
+        const Sliding2d& window = node.window;
+        const ptrdiff_t kernel = window.kernel_y, padding = window.padding_y;
+        return node.groups == 1 && one_step(window) && kernel == window.kernel_x &&
+               padding == window.padding_x &&
+               ((kernel == 1 && padding == 0) || (kernel == 3 && (padding == 0 || padding == 1)));
+    }
+
+    // Whether the kernel covers the whole map, as a linear layer.
+    bool covers(const GraphNode& node) {
+        const Sliding2d& window = node.window;
+        const Map& map = value(node.inputs[0]).map;
+        return node.groups == 1 && window.kernel_y == map.height && window.kernel_x == map.width &&
+               node.height == 1 && node.width == 1 && window.padding_y == 0 && window.padding_x == 0 &&
+               window.dilation_y == 1 && window.dilation_x == 1;
+    }
+
+    void set_frames() {
+        for (const GraphStep& step : plan_.steps) {
+            if (!is_convolution(step) || !fits(step.node) || covers(step.node)) continue;
+            Map& in = value(step.inputs[0]).map;
+            const ptrdiff_t padding = step.node.window.padding_y;
+            in.frame_y = std::max(in.frame_y, padding);
+            in.frame_x = std::max(in.frame_x, padding);
+            // The backward pass is a convolution over the output's gradient, which it reads this far beyond
+            // the sides. Above and below, it skips rows instead.
+            if (!value(step.inputs[0]).differentiable) continue;
+            Map& out = value(step.output).map;
+            out.frame_x = std::max(out.frame_x, step.node.window.kernel_y - 1 - padding);
+        }
+    }
+
+    void plan_convolution(GraphStep& step) {
+        StepConvolution& own = step.convolution;
+        const Sliding2d& window = step.node.window;
+        Map in = value(step.inputs[0]).map;
+        const Map out = value(step.output).map;
+        const bool linear = covers(step.node) && in.frame_x == 0 && in.frame_y == 0;
+        if (linear)
+            in = {.channels = in.channels * in.height * in.width,
+                  .height = 1,
+                  .width = 1,
+                  .frame_y = 0,
+                  .frame_x = 0};
+        if (linear || (fits(step.node) && !covers(step.node))) {
+            const ptrdiff_t kernel = linear ? 1 : window.kernel_y, padding = linear ? 0 : window.padding_y;
+            own.forward = kernels_.convolution(kernel, padding, in, out, settings_.bf16);
+            own.evaluation = kernels_.convolution(kernel, padding, in, out, false);
+            own.backward = kernels_.convolution(kernel, kernel - 1 - padding, out, in, settings_.bf16);
+            if (std::max({own.forward.scratch, own.forward.gradient_scratch, own.evaluation.scratch,
+                          own.backward.scratch}) <= MAX_TUNED_SCRATCH) {
+                step.kind = StepKind::tuned;
+                return;
+            }
+        }
+        own.general =
+            kernels_.operations().convolution(value(step.inputs[0]).map, out, window, step.node.groups);
+    }
+
+    // A reshape of a map that no one else reads is the same memory, if neither has a frame.
+    void join_reshapes() {
+        for (const GraphStep& step : plan_.steps) {
+            if (step.kind != StepKind::reshape || only_reader(step.inputs[0]) < 0) continue;
+            const Map &from = value(step.inputs[0]).map, &to = value(step.output).map;
+            if (from.frame_x + from.frame_y + to.frame_x + to.frame_y > 0) continue;
+            value(step.output).storage = value(step.inputs[0]).storage;
+        }
+    }
+
+    // What convolutions and the norms after them do for each other.
+    void link_norms() {
+        for (ptrdiff_t i = 0; i < std::ssize(plan_.norms); ++i) {
+            GraphNorm& norm = plan_.norms[i];
+            GraphStep& after = plan_.steps[norm.step];
+            const auto before = std::ranges::find(plan_.steps, norm.value, &GraphStep::output);
+            if (before == plan_.steps.end() || !is_convolution(*before)) continue;
+            StepConvolution& own = before->convolution;
+            const bool alone = after.kind == StepKind::block;  // which is the only reader then
+            after.block.after_relu = own.masked = alone && own.relu;
+            if (alone && !own.relu && !after.block.pool) {
+                own.through = norm.step;
+                after.block.folded = true;
+            }
+            if (!norm.settings.batch_norm()) continue;
+            own.bias_cancelled = alone && !own.relu;
+            if (own.counts < 0) {
+                own.counts = i;
+                norm.counted = true;
+            }
+        }
+    }
+
+    void mark_live() {
+        value(plan_.output).live = true;
+        for (auto step = plan_.steps.rbegin(); step != plan_.steps.rend(); ++step) {
+            step->live = value(step->output).live;
+            if (!step->live) continue;
+            for (const ptrdiff_t input : step->inputs) value(input).live = true;
+        }
+    }
+
+    // Who writes a gradient first, in the order of the backward pass: stage by stage from the last one, first
+    // BatchNorm's gradients of the values of that stage, then the steps in it.
+    void order_gradients() {
+        std::set<ptrdiff_t> gradients{value(plan_.output).storage}, tensors;
+        const auto written = [&](GraphStep& step) {
+            for (const ptrdiff_t input : step.inputs)
+                step.add.push_back(!gradients.insert(value(input).storage).second);
+        };
+        for (ptrdiff_t stage = plan_.stages - 1; stage >= 0; --stage) {
+            for (auto norm = plan_.norms.rbegin(); norm != plan_.norms.rend(); ++norm) {
+                GraphStep& step = plan_.steps[norm->step];
+                if (step.live && plan_.barrier(step) && value(norm->value).stage == stage) written(step);
+            }
+            for (auto step = plan_.steps.rbegin(); step != plan_.steps.rend(); ++step) {
+                if (!step->live || step->stage != stage) continue;
+                if (!plan_.barrier(*step)) written(*step);
+                for (TensorUse* use : {&step->weight, &step->bias})
+                    if (*use) use->add = !tensors.insert(use->offset).second;
+            }
+        }
+    }
+
+    void place_values() {
+        const ptrdiff_t last = plan_.stages - 1;
+        for (ptrdiff_t root = 0; root < std::ssize(plan_.values); ++root) {
+            if (value(root).storage != root) continue;
+            bool later = false, saved = false, gradient_later = false, overwritten = true;
+            ptrdiff_t readers = 0;
+            for (const GraphStep& step : plan_.steps) {
+                if (value(step.output).storage == root) {
+                    saved |= step.live && reads_output(step);
+                    overwritten &= !reads_output(step);
+                    gradient_later |= plan_.barrier(step);
+                    if (value(step.inputs[0]).storage == root) continue;  // a joined reshape
+                }
+                for (const ptrdiff_t input : step.inputs) {
+                    if (value(input).storage != root) continue;
+                    ++readers;
+                    later |= step.stage > value(root).stage;
+                    saved |= step.live && reads_inputs(step);
+                    gradient_later |= step.live && !plan_.barrier(step) && step.stage > value(root).stage;
+                    overwritten &= is_convolution(step);
+                }
+            }
+            GraphValue& own = value(root);
+            if (value(plan_.output).storage == root) {  // the loss follows the last stage
+                later |= own.stage < last;
+                gradient_later |= own.stage < last;
+            }
+            own.place = later || (saved && own.stage < last) ? Place::group : Place::thread;
+            if (!own.live || !own.differentiable) continue;
+            own.gradient_place = gradient_later ? Place::group : Place::thread;
+            // A convolution needs its input no longer when it computes the input's gradient; the loss writes
+            // its gradient over the output.
+            const bool output = value(plan_.output).storage == root;
+            own.gradient_in_place = overwritten && own.place == own.gradient_place &&
+                                    (output ? readers == 0 : readers == 1 && own.place == Place::group);
+        }
+    }
+
+    void size_threads() {
+        const ptrdiff_t groups = max_groups(settings_, kernels_);
+        plan_.rows = std::min(
+            groups, std::max(MIN_ROWS, PARTIAL_FLOATS / std::max<ptrdiff_t>(1, settings_.parameters)));
+        for (const GraphStep& step : plan_.steps) {
+            const Map& in = value(step.inputs[0]).map;
+            plan_.channels =
+                std::max({plan_.channels, step.node.channels, in.channels * in.height * in.width});
+            const Map& out = value(step.output).map;
+            if (step.kind == StepKind::dropout || step.block.dropout_threshold > 0)
+                plan_.dropout_elements =
+                    std::max(plan_.dropout_elements, out.channels * out.height * out.width);
+            if (step.kind == StepKind::multiply)
+                plan_.temporary = std::max(plan_.temporary, out.size() * kernels_.lanes);
+            if (!is_convolution(step)) continue;
+            const StepConvolution& own = step.convolution;
+            if (step.kind == StepKind::tuned) {
+                plan_.scratch = std::max({plan_.scratch, own.forward.scratch, own.forward.gradient_scratch,
+                                          own.evaluation.scratch, own.backward.scratch});
+                if (plan_.rows < groups || step.weight.add)
+                    plan_.temporary = std::max(plan_.temporary, step.weight.count);
+                if (step.live && step.add[0])
+                    plan_.temporary = std::max(plan_.temporary, own.backward.output.size() * kernels_.lanes);
+            } else {
+                plan_.scratch =
+                    std::max({plan_.scratch, own.general.scratch, own.general.input_gradient_scratch,
+                              own.general.weight_gradient_scratch});
+            }
+        }
+        plan_.scratch = whole_lines(plan_.scratch);
+        plan_.temporary = whole_lines(plan_.temporary);
+    }
+
+    const GraphSettings& settings_;
+    const Kernels& kernels_;
+    std::vector<bool> absorbed_;
+    std::vector<std::vector<ptrdiff_t>> readers_;  // of each value: the nodes
+    GraphPlan plan_;
+};
+
+}  // namespace
+
+GraphPlan plan_graph(const GraphSettings& settings, const Kernels& kernels) {
+    return Planner(settings, kernels).plan();
+}
+
+bool gradient_from_output(FunctionKind kind) {
+    return kind == FunctionKind::relu || kind == FunctionKind::relu6 || kind == FunctionKind::sigmoid ||
+           kind == FunctionKind::tanh;
+}
+
+bool all_tuned(const GraphPlan& plan) {
+    return std::ranges::none_of(plan.steps,
+                                [](const GraphStep& step) { return step.kind == StepKind::general; });
+}
+
+}  // namespace under20k
