@@ -178,24 +178,28 @@ NB_MODULE(_native, m) {
         .def(
             "__init__",
             [](LayerSettings* self, ptrdiff_t channels, ptrdiff_t kernel, ptrdiff_t padding, bool pool,
-               double dropout, uint32_t dropout_threshold, ptrdiff_t weight, ptrdiff_t bias, ptrdiff_t scale,
-               ptrdiff_t shift, ptrdiff_t running_mean, ptrdiff_t running_variance) {
+               double dropout, uint32_t dropout_threshold, uint32_t dropout_stream, ptrdiff_t weight,
+               ptrdiff_t bias, ptrdiff_t scale, ptrdiff_t shift, ptrdiff_t running_mean,
+               ptrdiff_t running_variance, double momentum, double epsilon) {
                 new (self) LayerSettings{.channels = channels,
                                          .kernel = kernel,
                                          .padding = padding,
                                          .pool = pool,
                                          .dropout = dropout,
                                          .dropout_threshold = dropout_threshold,
+                                         .dropout_stream = dropout_stream,
                                          .weight = weight,
                                          .bias = bias,
                                          .scale = scale,
                                          .shift = shift,
                                          .running_mean = running_mean,
-                                         .running_variance = running_variance};
+                                         .running_variance = running_variance,
+                                         .momentum = momentum,
+                                         .epsilon = epsilon};
             },
             nb::kw_only(), "channels"_a, "kernel"_a, "padding"_a, "pool"_a, "dropout"_a,
-            "dropout_threshold"_a, "weight"_a, "bias"_a, "scale"_a, "shift"_a, "running_mean"_a,
-            "running_variance"_a);
+            "dropout_threshold"_a, "dropout_stream"_a, "weight"_a, "bias"_a, "scale"_a, "shift"_a,
+            "running_mean"_a, "running_variance"_a, "momentum"_a = 0.1, "epsilon"_a = 1e-5);
 
     nb::class_<ParameterRange>(m, "Range")
         .def(

@@ -74,6 +74,7 @@ public:
             if (is_convolution(step)) plan_convolution(step);
         join_reshapes();
         link_norms();
+        count_uses();
         mark_live();
         order_gradients();
         place_values();
@@ -371,6 +372,16 @@ private:
                 norm.counted = true;
             }
         }
+    }
+
+    // Several norms may share their running statistics.
+    void count_uses() {
+        for (GraphNorm& norm : plan_.norms)
+            for (GraphNorm& other : plan_.norms)
+                if (other.settings.running_mean == norm.settings.running_mean) {
+                    ++norm.uses;
+                    norm.use += &other <= &norm;
+                }
     }
 
     void mark_live() {

@@ -100,6 +100,8 @@ struct GraphStep {
 struct GraphNorm {
     LayerSettings settings{};
     bool cumulative = false;  // running statistics are the mean over all batches
+    // In a step, the norms that share the running statistics, and which of them this is, counted from 1.
+    ptrdiff_t uses = 0, use = 0;
     ptrdiff_t step = 0;
     ptrdiff_t value = 0;   // what is normalised
     bool counted = false;  // by the convolution before it

@@ -91,9 +91,10 @@ void GraphNetwork::normalise_stage(ptrdiff_t stage, const Batch& batch) {
 // In the order of the nodes, since several of them may have the same running statistics.
 void GraphNetwork::track_statistics(const Batch& batch) {
     for (ptrdiff_t i = 0; i < std::ssize(plan_.norms); ++i) {
-        LayerSettings settings = plan_.norms[i].settings;
+        const GraphNorm& norm = plan_.norms[i];
+        LayerSettings settings = norm.settings;
         if (!settings.batch_norm()) continue;
-        if (plan_.norms[i].cumulative) settings.momentum = 1 / static_cast<double>(batch.step + 1);
+        if (norm.cumulative) settings.momentum = 1 / static_cast<double>(batch.step * norm.uses + norm.use);
         track(settings, memory_.norms[i].moments.all(), step_sums(i, batch).count, weights());
     }
 }

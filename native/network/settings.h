@@ -17,6 +17,7 @@ struct LayerSettings {
     bool pool;
     double dropout;
     uint32_t dropout_threshold;
+    uint32_t dropout_stream;  // which masks are its own
     ptrdiff_t weight, bias;
     ptrdiff_t scale, shift, running_mean, running_variance;
     // BatchNorm's: the weight of a batch in the running statistics, and what is added to the variance.

@@ -9,8 +9,8 @@ namespace under20k {
 
 namespace {
 
-uint32_t layer_key(ptrdiff_t index, const ImageSource& source) {
-    return mix(source.dropout_seed ^ static_cast<uint32_t>(index));
+uint32_t layer_key(const LayerSettings& layer, const ImageSource& source) {
+    return mix(source.dropout_seed ^ layer.dropout_stream);
 }
 
 }  // namespace
@@ -83,7 +83,7 @@ void Network::forward(ptrdiff_t index, const ImageSource& source, const GroupTas
         const LayerState& previous = layers_[index - 1];
         const Span<float> output = output_of(index - 1, task.index);
         kernels_.activate(previous.activation, z_of(previous, task.index), output,
-                          layer_key(index - 1, source), task.group.position);
+                          layer_key(previous.settings, source), task.group.position);
         if (pooled_after(index - 1)) kernels_.global_average(previous.out, output, input);
     }
     Epilogue epilogue;
@@ -152,7 +152,7 @@ void Network::gradient_sums(ptrdiff_t index, const ImageSource& source, const Gr
     const LayerSettings& settings = layer.settings;
     const Span<float> sums = sums_of(layer, task.index), gradients = gradients_of(task.index);
     kernels_.activation_sums(layer.activation, layer.channels.activation_gradient(), z_of(layer, task.index),
-                             output_of(index, task.index), layer_key(index, source), task.group.position,
+                             output_of(index, task.index), layer_key(settings, source), task.group.position,
                              sums);
     const auto write = [&](ptrdiff_t offset, const float* values) {
         std::copy_n(values, settings.channels, gradients.part(offset, settings.channels).data);

@@ -28,6 +28,7 @@ from under20k.engine.base import (
 )
 from under20k.engine.isa import _native, instruction_set
 from under20k.engine.machine import check_memory
+from under20k.engine.native_graph import AnySettings, graph_settings
 from under20k.engine.native_layout import ParameterLayout, network_settings
 from under20k.errors import UserError
 from under20k.recipe.architecture import CLASSES, IMAGE_SIDE
@@ -44,7 +45,7 @@ BESIDE_BYTES = 136 * 2**20
 def network_bytes(recipe: Recipe, threads: int = 1) -> int:
     """Return the memory of an engine that trains ``recipe``. Raises UserError if it was not built."""
     isa = instruction_set()
-    settings = network_settings(recipe, ParameterLayout(recipe), threads, "fp32")
+    settings = _settings(recipe, ParameterLayout(recipe), threads, "fp32")
     return int(_native.network_bytes(settings, isa))
 
 
@@ -65,11 +66,11 @@ class NativeEngine:
         self.precision = precision
         self.isa = instruction_set(precision)
         self._layout = ParameterLayout(recipe)
-        settings = network_settings(recipe, self._layout, threads, precision)
+        settings = _settings(recipe, self._layout, threads, precision)
         self._bytes = _native.network_bytes(settings, self.isa)
         _check_memory(self._bytes, recipe)
         try:
-            self._network = _native.Network(settings, self.isa)
+            self._network = _created(settings, self.isa)
         except (MemoryError, RuntimeError) as error:
             raise UserError(f"the native engine could not start: {error}") from error
         self._layout.write(weights, self._network.weights)
@@ -92,7 +93,7 @@ class NativeEngine:
             flat = np.empty(layout.total, np.float32)
             layout.write(teacher.weights, flat)
             weights.append(flat)
-            settings.append(network_settings(recipe, layout, self.threads, "fp32"))
+            settings.append(_settings(recipe, layout, self.threads, "fp32"))
             needed += _native.network_bytes(settings[-1], self.isa)
         _check_memory(needed, self.recipe)
         with self._exclusively():
@@ -129,6 +130,7 @@ class NativeEngine:
                 learning_rates=np.ascontiguousarray(plan.learning_rates),
                 average_decays=np.array(decays, np.float64),
                 dropout_seed=plan.dropout_seed,
+                first_step=first,
                 on_step=on_step,
             )
         if diverged >= 0:
@@ -149,7 +151,9 @@ class NativeEngine:
         if self.recipe.momentum:
             momentum = self._layout.read(self._network.momentum)
             state |= {
-                MOMENTUM_PREFIX + name: value for name, value in momentum.items() if ".running_" not in name
+                MOMENTUM_PREFIX + name: value
+                for name, value in momentum.items()
+                if name in self.recipe.architecture.trained_names
             }
         if self.recipe.average_decay:
             average = self._layout.read(self._network.average)
@@ -215,6 +219,17 @@ class NativeEngine:
                     f"{LOWEST_SIDE} to {HIGHEST_SIDE}, or 0 for none"
                 )
         check_batches(self.recipe, len(order))
+
+
+def _settings(recipe: Recipe, layout: ParameterLayout, threads: int, precision: str) -> AnySettings:
+    describe = network_settings if recipe.own is None else graph_settings
+    return describe(recipe, layout, threads, precision)
+
+
+def _created(settings: AnySettings, isa: str) -> _native.TrainedNetwork:
+    if isinstance(settings, _native.Settings):
+        return _native.Network(settings, isa)
+    return _native.GraphNetwork(settings, isa)
 
 
 def _check_memory(needed: float, recipe: Recipe) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Collection
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,18 +59,36 @@ def network_settings(
         threads: number of CPU threads.
         precision: of products in training, fp32 or bf16.
     """
+    trained = recipe.architecture.trained_names
+    return _native.Settings(
+        training=training_settings(recipe, layout, threads, precision, trained),
+        layers=_layers(recipe, layout),
+        pool_first=recipe.in_notation.head.pool_first,
+    )
+
+
+def training_settings(
+    recipe: Recipe, layout: ParameterLayout, threads: int, precision: str, trained: Collection[str]
+) -> _native.Training:
+    """Describe a recipe's training for C++, whatever the network.
+
+    Args:
+        recipe: supplies the optimiser's settings.
+        layout: of the recipe's parameters.
+        threads: number of CPU threads.
+        precision: of products in training, fp32 or bf16.
+        trained: names of the tensors that have a gradient.
+    """
     ranges = [
         _native.Range(
             begin=layout.start[name],
             end=layout.start[name] + layout.size[name],
-            trained=".running_" not in name,
-            decayed=recipe.decay_all or name.endswith("conv.weight"),
+            trained=name in trained,
+            decayed=recipe.decay_all or len(shape) > 1,  # of convolutions and linear layers
         )
-        for name in layout.shapes
+        for name, shape in layout.shapes.items()
     ]
-    return _native.Settings(
-        layers=_layers(recipe, layout),
-        pool_first=recipe.in_notation.head.pool_first,
+    return _native.Training(
         ranges=ranges,
         parameters=layout.total,
         batch_size=recipe.batch_size,
@@ -96,6 +115,7 @@ def _layers(recipe: Recipe, layout: ParameterLayout) -> list[_native.Layer]:
                 pool=block.pool,
                 dropout=block.dropout,
                 dropout_threshold=dropout_threshold(block.dropout),
+                dropout_stream=index,
                 weight=layout.start[architecture.kernel_name(index)],
                 **_starts(layout, f"blocks.{index}"),
             )
@@ -109,6 +129,7 @@ def _layers(recipe: Recipe, layout: ParameterLayout) -> list[_native.Layer]:
             pool=False,
             dropout=0.0,
             dropout_threshold=0,
+            dropout_stream=0,
             weight=layout.start["head.conv.weight"],
             **_starts(layout, "head"),
         )
