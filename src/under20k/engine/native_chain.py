@@ -147,10 +147,7 @@ class _Walk:
         start = self.layout.start
         tensors = (norm.weight, norm.bias, norm.running_mean, norm.running_var) if norm else (None,) * 4
         scale, shift, mean, variance = (start[name] if name else -1 for name in tensors)
-        window = (
-            (conv.channels, conv.kernel[0], conv.padding[0]) if isinstance(conv, op.Convolution) else None
-        )
-        channels, kernel, padding = window or (self.shapes[conv.name][0], 1, 0)
+        kernel, padding = (1, 0) if isinstance(conv, op.Linear) else (conv.kernel[0], conv.padding[0])
         probability = dropout.probability if dropout else 0.0
         if probability == 1:
             raise _NoChainError
