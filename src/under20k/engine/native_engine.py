@@ -9,6 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ from under20k.engine.base import (
 )
 from under20k.engine.isa import _native, instruction_set
 from under20k.engine.machine import check_memory
-from under20k.engine.native_graph import AnySettings, graph_settings
+from under20k.engine.native_graph import graph_settings
 from under20k.engine.native_layout import ParameterLayout, network_settings
 from under20k.errors import UserError
 from under20k.recipe.architecture import CLASSES, IMAGE_SIDE
@@ -37,6 +38,9 @@ from under20k.recipe.plan import EpochPlan, check_batches
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.transforms import G, spline_weights
 from under20k.recipe.weights import Tensors, check_tensors, check_weights
+
+if TYPE_CHECKING:
+    from under20k.engine.native_graph import AnySettings
 
 BESIDE_BYTES = 136 * 2**20
 """Measured memory of a training process without the network: Python, MNIST, the report's pictures."""

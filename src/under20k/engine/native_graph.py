@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from under20k.engine.isa import _native, instruction_set
 from under20k.engine.native_chain import chain
 from under20k.engine.native_layout import ParameterLayout, training_settings
@@ -12,7 +14,8 @@ from under20k.recipe.graph.node import Node, Shape
 from under20k.recipe.plan import dropout_threshold
 from under20k.recipe.recipe import Recipe
 
-AnySettings = _native.Settings | _native.GraphSettings
+if TYPE_CHECKING:  # there may be no engine
+    AnySettings = _native.Settings | _native.GraphSettings
 
 
 def graph_settings(recipe: Recipe, layout: ParameterLayout, threads: int, precision: str) -> AnySettings:
