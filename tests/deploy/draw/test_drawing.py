@@ -58,6 +58,17 @@ def test_digits_in_a_row_are_a_number(paper):
     expect(desk.page.locator("#certainty")).to_contain_text("Digit 2: 0 (")
 
 
+def test_digits_that_touch_are_cut_when_the_pen_is_lifted(paper):
+    desk = paper()
+    desk.page.locator(".card", has_text="regularized-plus").click()
+    desk.draw(6, 0.2, 0.2, 0.4)
+    desk.draw(5, 0.38, 0.2, 0.4)
+    assert desk.page.evaluate("under20k.app.digits.length") == 2
+    desk.reads("65")
+    desk.page.get_by_role("button", name="Undo").click()
+    desk.reads("6")
+
+
 def test_digits_below_each_other_are_lines(paper):
     desk = paper()
     desk.page.locator("input[value=thin]").check()

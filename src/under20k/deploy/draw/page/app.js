@@ -126,7 +126,7 @@ class App {
     const busy = this.inkChanged;
     if (busy) {
       const before = this.digits;
-      this.digits = reader.find(drawing);
+      this.digits = reader.find(drawing, this.network);
       if (before !== this.digits) this.follow();
       this.inkChanged = false;
     }

@@ -14,7 +14,8 @@ class Drawing {
     this.sample = false; // the strokes are the page's own, and leave when the reader draws
     this.history = [];
     this.pen = "medium";
-    this.last = null; // where the pen was last
+    this.down = false; // whether the pen is on the paper
+    this.last = null; // where it was last
     this.canvas = document.createElement("canvas");
     this.canvas.width = PLANE_WIDTH;
     this.canvas.height = PLANE_WIDTH * HEIGHT;
@@ -39,7 +40,14 @@ class Drawing {
     this.sample = false;
     this.strokes.push({ points: [point], width: PENS[this.pen] });
     this.last = point;
+    this.down = true;
     this.repaint();
+  }
+
+  /** Lift the pen. */
+  end() {
+    this.down = false;
+    this.changed();
   }
 
   /** Move the pen that is down along points. */
@@ -97,13 +105,8 @@ class Drawing {
   /** Return the pixels to be read, dark ink on white, and where they lie on the paper. */
   pixels() {
     if (this.picture) return picturePixels(this.picture);
-    const box = strokesBox(this.strokes);
-    const left = Math.max(Math.floor(box.left * PLANE_WIDTH) - 4, 0);
-    const top = Math.max(Math.floor(box.top * PLANE_WIDTH) - 4, 0);
-    const right = Math.min(Math.ceil(box.right * PLANE_WIDTH) + 4, PLANE_WIDTH);
-    const bottom = Math.min(Math.ceil(box.bottom * PLANE_WIDTH) + 4, PLANE_WIDTH * HEIGHT);
-    const data = this.context.getImageData(left, top, right - left, bottom - top);
-    return { data, left: left / PLANE_WIDTH, top: top / PLANE_WIDTH, scale: 1 / PLANE_WIDTH };
+    const data = this.context.getImageData(0, 0, PLANE_WIDTH, PLANE_WIDTH * HEIGHT);
+    return { data, left: 0, top: 0, scale: 1 / PLANE_WIDTH };
   }
 }
 
@@ -121,20 +124,6 @@ function picturePixels(picture) {
   context.drawImage(bitmap, 0, 0, width, height);
   const scale = (picture.scale * bitmap.width) / width;
   return { data: context.getImageData(0, 0, width, height), left: picture.left, top: picture.top, scale };
-}
-
-/** Return the box around strokes, their width included. */
-function strokesBox(strokes) {
-  const box = { left: Infinity, top: Infinity, right: -Infinity, bottom: -Infinity };
-  for (const { points, width } of strokes) {
-    for (const [x, y] of points) {
-      box.left = Math.min(box.left, x - width / 2);
-      box.right = Math.max(box.right, x + width / 2);
-      box.top = Math.min(box.top, y - width / 2);
-      box.bottom = Math.max(box.bottom, y + width / 2);
-    }
-  }
-  return box;
 }
 
 /** Paint strokes as smooth curves: through the middles between points, bent towards the points. */

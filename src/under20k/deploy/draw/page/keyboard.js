@@ -18,6 +18,7 @@ class KeyboardPen {
 
   appear(visible) {
     this.visible = visible;
+    if (this.down && !visible) this.drawing.end();
     this.down &&= visible;
     this.pressed.clear();
     this.changed();
@@ -57,12 +58,15 @@ class KeyboardPen {
       this.drawing.begin(this.at);
     }
     announce(this.down ? "Pen down" : "Pen up");
-    if (!this.down) this.lifted();
+    if (!this.down) {
+      this.drawing.end();
+      this.lifted();
+    }
     this.changed();
   }
 
   undo() {
-    this.down = false;
+    this.down = this.drawing.down = false;
     this.drawing.undo();
   }
 }

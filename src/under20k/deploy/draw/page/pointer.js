@@ -24,7 +24,9 @@ function drawWithPointer(canvas, drawing, begun) {
   });
   for (const name of ["pointerup", "pointercancel", "lostpointercapture"]) {
     canvas.addEventListener(name, (event) => {
-      if (event.pointerId === active) active = null;
+      if (event.pointerId !== active) return;
+      active = null;
+      drawing.end();
     });
   }
   // Of browsers that scroll in spite of touch-action.

@@ -9,14 +9,16 @@ class Reader {
     this.networks = networks;
     this.found = []; // of the last reading: [{box, line, image, results}]
     this.passes = 0;
+    this.cutter = new Cutter();
   }
 
-  /** Find the digits of a drawing. */
-  find(drawing) {
+  /** Find the digits of a drawing; a network tells digits that touch. */
+  find(drawing, network) {
     this.passes++;
     if (drawing.empty) return (this.found = []);
     const { data, left, top, scale } = drawing.pixels();
-    const found = (drawing.picture ? segments(greyOf(data)) : drawnSegments(data)).map(({ box, ink, line }) => {
+    const cut = (blob, height) => this.cutter.cut(blob, height, network, drawing.down);
+    const found = (drawing.picture ? segments(greyOf(data), network) : drawnSegments(data, cut)).map(({ box, ink, line }) => {
       const drawn = digitImage(ink);
       const known = this.found.find((digit) => sameBytes(digit.image, drawn));
       const image = known ? known.image : drawn;
