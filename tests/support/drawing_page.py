@@ -17,6 +17,7 @@ from under20k.recipe.drawn.path import draw_pieces
 DESKTOP, PROJECTOR, PHONE = (1280, 800), (1920, 1080), (360, 740)
 PAPER = 0.75
 """Height of the drawing area per width."""
+PATIENCE_MS = 20_000
 Strokes = list[list[tuple[float, float]]]
 
 
@@ -73,7 +74,7 @@ class Paper:
         """Wait until the page reads the text; fail if it does not."""
         from playwright.sync_api import expect
 
-        expect(self.page.locator("#reading")).to_have_text(text)
+        expect(self.page.locator("#reading")).to_have_text(text, timeout=PATIENCE_MS)
 
     def settled(self) -> None:
         """Wait until the page has brought everything up to date."""

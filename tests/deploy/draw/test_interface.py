@@ -128,6 +128,14 @@ def test_on_a_phone_the_sum_stands_below_its_layer(paper):
     expect(desk.page.locator("#inspector-heading")).to_contain_text("Layer 2, map 1, row")
 
 
+def test_another_network_takes_the_sum_along_on_a_phone(paper):
+    desk = paper(PHONE, has_touch=True, is_mobile=True)
+    expect(desk.page.locator("#maps > li").first.locator("#inspector")).to_be_visible()
+    desk.page.locator(".card").nth(2).tap()
+    expect(desk.page.locator("#claim")).to_contain_text("5,028 numbers")
+    expect(desk.page.locator("#maps > li").first.locator("#inspector")).to_be_visible()
+
+
 def seen(desk: Paper) -> np.ndarray:
     """Return the image that the network sees as it is on the screen, int (H, W, 3)."""
     desk.settled()

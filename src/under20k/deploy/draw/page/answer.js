@@ -37,7 +37,7 @@ class Answer {
   render({ digits, results, selected, klass, evidence, field }) {
     const reading = byId("reading");
     setText(reading, digits.length ? readLines(digits, results).join("\n") : "–");
-    reading.dataset.length = Math.min(Math.max(...reading.textContent.split("\n").map((line) => line.length)), 12);
+    reading.dataset.size = sizeOfReading(reading.textContent.split("\n"));
     const result = results[selected];
     setText(byId("certainty"), digits.length ? certaintyOf(result, digits.length > 1 ? selected : null) : "Draw something to read.");
     this.renderDigits(digits, results, selected);
@@ -88,6 +88,13 @@ function readLines(digits, results) {
   const lines = [];
   digits.forEach(({ line }, index) => (lines[line] = (lines[line] ?? "") + results[index].text));
   return lines.filter((line) => line !== undefined);
+}
+
+/** Return how large lines of text can be: "large", "medium" or "small". */
+function sizeOfReading(lines) {
+  const longest = Math.max(...lines.map((line) => line.length));
+  if (longest > 9 || lines.length > 2) return "small";
+  return longest > 6 || lines.length > 1 ? "medium" : "large";
 }
 
 /** Return what the network says of a digit, as a sentence. */

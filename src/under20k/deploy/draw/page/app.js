@@ -174,8 +174,8 @@ class App {
     const patch = field && network.patch(place.stage.shown, place.channel, place.row, place.column);
     const stages = this.maps.rows.map(({ stage }) => stage);
     this.inspector.render(patch ? { place, patch, image: digit.image, field, stages, held: state.held } : null);
-    byId("inspector").classList.toggle("held", state.held);
-    this.maps.carry(byId("inspector"), place);
+    this.maps.inspector.classList.toggle("held", state.held);
+    this.maps.carry(place);
     const sources = (patch?.terms ?? []).filter(({ height, width }) => height * width <= MOST_CELLS).map(boxOfTerm);
     this.maps.render(this.values, digit ? place : null, sources);
   }

@@ -110,7 +110,7 @@ class Drawing {
   }
 }
 
-const MOST_PIXELS = 1.2e6; // of a picture that is read
+const MOST_PIXELS = 4e6; // of a picture that is read
 
 /** Return the pixels of a picture, not more than MOST_PIXELS, and where they lie on the paper. */
 function picturePixels(picture) {

@@ -6,7 +6,7 @@ const LABEL = 18; // above a map that stands for a class
 class Maps {
   /** Call `point(place)` and `hold(place)` for {stage, channel, row, column}. */
   constructor(point, hold) {
-    Object.assign(this, { point, hold, rows: [] });
+    Object.assign(this, { point, hold, rows: [], inspector: byId("inspector") });
     this.observer = new IntersectionObserver((entries) => {
       for (const { target, isIntersecting } of entries) {
         const row = this.rows.find(({ canvas }) => canvas === target);
@@ -19,6 +19,7 @@ class Maps {
   /** Make a row for each layer of a network. */
   load(network, changed) {
     this.observer.disconnect();
+    document.querySelector(".stack").append(this.inspector); // it may stand in a layer that leaves
     this.changed = changed;
     this.rows = stagesOf(network).map((stage) => this.row(network, stage));
     byId("maps").replaceChildren(...this.rows.map(({ item }) => item));
@@ -107,13 +108,13 @@ class Maps {
   }
 
   /** Where the inspector does not fit beside the maps, put it below the layer that is pointed at. */
-  carry(inspector, place) {
+  carry(place) {
     const beside = matchMedia("(min-width: 60.01rem)").matches;
     const row = !beside && place && this.rows.find(({ stage }) => stage === place.stage);
     const home = row ? row.item : document.querySelector(".stack");
-    if (inspector.parentElement === home) return;
+    if (this.inspector.parentElement === home) return;
     const before = row?.canvas.getBoundingClientRect().top;
-    home.append(inspector);
+    home.append(this.inspector);
     // What was tapped stays where it is, though the inspector may have left a layer above it.
     if (row) scrollBy(0, row.canvas.getBoundingClientRect().top - before);
   }

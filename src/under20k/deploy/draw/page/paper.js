@@ -18,14 +18,15 @@ function paintPaper(canvas, drawing, digits, selected, pen) {
 }
 
 const BOX_MARGIN = 6;
-const TAG = 20; // side of the label with the value
+const TAG = 20; // side of the label with the value, of digits that are large enough
 
 /** Paint the box of a digit with its value above, dashed where it is not believed. */
 function paintBox(context, { box, text }, selected, width) {
-  const left = Math.max(box.left * width - BOX_MARGIN, 1);
-  const top = Math.max(box.top * width - BOX_MARGIN, 1);
-  const right = Math.min(box.right * width + BOX_MARGIN, width - 1);
-  const bottom = Math.min(box.bottom * width + BOX_MARGIN, width * HEIGHT - 1);
+  const margin = Math.min(BOX_MARGIN, 0.1 * (box.bottom - box.top) * width);
+  const left = Math.max(box.left * width - margin, 1);
+  const top = Math.max(box.top * width - margin, 1);
+  const right = Math.min(box.right * width + margin, width - 1);
+  const bottom = Math.min(box.bottom * width + margin, width * HEIGHT - 1);
   const colour = colourOf(text === "?" ? "against" : "accent");
   context.strokeStyle = colour;
   context.lineWidth = selected ? 2.5 : 1.25;
@@ -34,16 +35,17 @@ function paintBox(context, { box, text }, selected, width) {
   context.roundRect(left, top, right - left, bottom - top, 6);
   context.stroke();
   context.setLineDash([]);
-  const y = top > TAG + 2 ? top - TAG - 2 : Math.min(bottom + 2, width * HEIGHT - TAG);
+  const tag = Math.min(TAG, Math.max(9, 0.4 * (bottom - top)));
+  const y = top > tag + 2 ? top - tag - 2 : Math.min(bottom + 2, width * HEIGHT - tag);
   context.fillStyle = colour;
   context.beginPath();
-  context.roundRect(left, y, TAG, TAG, 4);
+  context.roundRect(left, y, tag, tag, tag / 5);
   context.fill();
   context.fillStyle = colourOf("on-accent");
-  context.font = "600 15px system-ui, sans-serif";
+  context.font = `600 ${0.75 * tag}px system-ui, sans-serif`;
   context.textAlign = "center";
   context.textBaseline = "middle";
-  context.fillText(text, left + TAG / 2, y + TAG / 2 + 1);
+  context.fillText(text, left + tag / 2, y + tag / 2 + tag / 20);
 }
 
 /** Paint the keyboard's pen: a cross, and a disc as wide as its stroke while it is down. */
