@@ -1,9 +1,12 @@
 """The networks in the page: the engine's logits, what is counted, and what explains them."""
 
+import re
+from collections import Counter
+
 import numpy as np
 import pytest
 
-from tests.support.page_scripts import add_model, array_of, text_of
+from tests.support.page_scripts import PAGE, add_model, array_of, text_of
 from under20k import load_mnist
 from under20k.deploy.model import load
 
@@ -229,3 +232,12 @@ def test_epochs_of_a_film_have_weights_of_their_own(page, models, images):
     expected = [each.logits(images[:1])[0] for each in (first, first, last, last, last, last)]
     for own, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(array_of(own), other, atol=1e-4, rtol=0)
+
+
+def test_no_script_uses_a_name_of_another():
+    """All share one scope, in which a second function would silently replace the first."""
+    scripts = [(PAGE / name).read_text() for name in (PAGE / "order.txt").read_text().split()]
+    declared = r"^(?:async )?(?:function|class|const|let) +(\w+)"
+    names = [name for text in scripts for name in re.findall(declared, text, re.MULTILINE)]
+    assert len(names) > 200
+    assert [name for name, times in Counter(names).items() if times > 1] == []

@@ -7,12 +7,21 @@ const sizeOfBlob = (blob) => Math.max(heightOf(blob), widthOf(blob));
 
 /** Return what may be digits on a page. */
 function blobsOf(page) {
-  const { labels, parts } = connected(page.mask);
   const smallest = Math.max(3, Math.floor(12 / page.factor ** 2));
-  let blobs = parts.filter((part) => part.area >= smallest).map((part) => blobOf(page, labels, part));
-  blobs = withoutFaint(withoutBorders(blobs, page.mask), page);
-  blobs = withoutSmall(blobs);
-  return joined(blobs, typicalHeight(blobs)).filter((blob) => heightOf(blob) * page.factor >= 8);
+  const blobs = withoutFaint(withoutBorders(connectedInk(page, smallest), page.mask), page);
+  return joinedDigits(blobs).filter((blob) => heightOf(blob) * page.factor >= 8);
+}
+
+/** Return blobs without specks, their parts joined to digits. */
+function joinedDigits(blobs) {
+  const large = withoutSmall(blobs);
+  return joined(large, typicalHeight(large));
+}
+
+/** Return the connected ink of a page, of so many pixels at least. */
+function connectedInk(page, smallest) {
+  const { labels, parts } = connected(page.mask);
+  return parts.filter((part) => part.area >= smallest).map((part) => blobOf(page, labels, part));
 }
 
 function blobOf({ darkness }, labels, { label, left, top, right, bottom, area }) {

@@ -1,8 +1,8 @@
 // Which pixels spoke for and against a class: squares of ink are covered, one after the other.
 // Against gradients, this predicts better what happens without a pixel, and it gives all classes at once.
 
-const COVERED = 3; // pixels a side of a square that is covered
-const APART = 2; // pixels from a square to the next
+const SQUARE = 3; // pixels a side of a square that is covered
+const SQUARE_STEP = 2; // pixels from a square to the next
 
 /**
  * Return the evidence of each pixel, (784,), for a class; negative is against it. Of each square, it is how much
@@ -33,8 +33,8 @@ function logOdds(logits, klass) {
 /** Return the squares of pixels that are covered, all of the image together. */
 function coveredSquares() {
   const squares = [];
-  const starts = Array.from({ length: Math.ceil((SIDE + COVERED - APART) / APART) }, (_, i) => APART - COVERED + i * APART);
-  const inside = (start) => Array.from({ length: COVERED }, (_, i) => start + i).filter((at) => at >= 0 && at < SIDE);
+  const starts = Array.from({ length: Math.ceil((SIDE + SQUARE - SQUARE_STEP) / SQUARE_STEP) }, (_, i) => SQUARE_STEP - SQUARE + i * SQUARE_STEP);
+  const inside = (start) => Array.from({ length: SQUARE }, (_, i) => start + i).filter((at) => at >= 0 && at < SIDE);
   for (const top of starts) {
     for (const left of starts) {
       const rows = inside(top);

@@ -164,7 +164,6 @@ function connected({ values, height, width }, corners = true) {
   const labels = new Int32Array(values.length);
   const parts = [];
   const stack = new Int32Array(values.length);
-  const steps = [[-1, 0], [0, -1], [0, 1], [1, 0], ...(corners ? [[-1, -1], [-1, 1], [1, -1], [1, 1]] : [])];
   for (let start = 0; start < values.length; start++) {
     if (!values[start] || labels[start]) continue;
     const part = { label: parts.length + 1, area: 0, left: width, top: height, right: 0, bottom: 0 };
@@ -180,13 +179,13 @@ function connected({ values, height, width }, corners = true) {
       part.right = Math.max(part.right, x + 1);
       part.top = Math.min(part.top, y);
       part.bottom = Math.max(part.bottom, y + 1);
-      for (const [down, across] of steps) {
-        const [row, column] = [y + down, x + across];
-        if (row < 0 || column < 0 || row >= height || column >= width) continue;
-        const next = row * width + column;
-        if (!values[next] || labels[next]) continue;
-        labels[next] = part.label;
-        stack[depth++] = next;
+      for (let row = Math.max(0, y - 1); row <= Math.min(height - 1, y + 1); row++) {
+        for (let column = Math.max(0, x - 1); column <= Math.min(width - 1, x + 1); column++) {
+          const next = row * width + column;
+          if (!values[next] || labels[next] || (!corners && row !== y && column !== x)) continue;
+          labels[next] = part.label;
+          stack[depth++] = next;
+        }
       }
     }
   }

@@ -3,7 +3,8 @@
 /**
  * Return what may be digits of a luminance plane, lines from top to bottom, left to right within:
  * [{box: {left, top, right, bottom}, ink, line}], boxes in pixels of the picture, ink as digitImage takes it.
- * With a network, ink that may be several digits is cut where the network is surest of the parts.
+ * With a network, ink that may be several digits is cut where the network is surest of the parts; segments
+ * whose image it has seen have it, too.
  */
 function segments(grey, network = null) {
   const medium = grey.width <= 1.5 * grey.height;
@@ -17,20 +18,30 @@ function segments(grey, network = null) {
   if (single && areOne(blobs)) {
     const whole = blobs.reduce(union);
     if (whole.area > 0.9 * sumOf(page.mask)) return wholeOf(single);
-    return [segmentOf(page, whole, 0, grey)];
+    return [segmentOf(page, whole, grey)];
   }
-  const belief = network && ((blob) => sureness(network, segmentOf(page, blob, 0, grey).ink));
-  return lines.flatMap((line, number) => {
-    const height = typicalHeight(line);
-    const digits = belief && blobs.length > 1 ? line.flatMap((blob) => separated(blob, height, belief)) : line;
-    return digits.map((blob) => segmentOf(page, blob, number, grey));
-  });
+  if (blobs.length === 1 && widthOf(blobs[0]) < 1.2 * heightOf(blobs[0])) return [segmentOf(page, blobs[0], grey)];
+  return segmentsOfLines(page, lines, grey, network);
 }
 
-/** Return the logarithm of the probability of the likeliest digit. */
-function sureness(network, ink) {
-  const logits = network.runQuick(digitImage(ink));
-  return Math.max(...logits) - logSumExp(logits);
+/** Return the segments of lines; with a network, what touches is cut. */
+function segmentsOfLines(page, lines, grey, network) {
+  const known = new Map();
+  const segmentFor = (blob) => {
+    if (!known.has(blob)) known.set(blob, segmentOf(page, blob, grey));
+    return known.get(blob);
+  };
+  const belief = (blob) => {
+    const segment = segmentFor(blob);
+    segment.image = digitImage(segment.ink);
+    const logits = network.runQuick(segment.image);
+    return Math.max(...logits) - logSumExp(logits);
+  };
+  return lines.flatMap((line, number) => {
+    const height = typicalHeight(line);
+    const digits = network ? line.flatMap((blob) => separated(blob, height, belief)) : line;
+    return digits.map((blob) => ({ ...segmentFor(blob), line: number }));
+  });
 }
 
 /** Return the only digit of a picture; nothing if it is blank. */
@@ -130,7 +141,7 @@ function slopeOf(blobs) {
 }
 
 /** Return a blob as a segment: its own ink alone, which fades out over a pixel at the edge of a stroke. */
-function segmentOf({ darkness, factor }, blob, line, grey) {
+function segmentOf({ darkness, factor }, blob, grey) {
   const box = {
     left: Math.max(0, blob.left - 1),
     top: Math.max(0, blob.top - 1),
@@ -141,5 +152,5 @@ function segmentOf({ darkness, factor }, blob, line, grey) {
   const wide = extremes(partOf(blob.mask, { left, top, right: left + widthOf(box), bottom: top + heightOf(box) }), 3, Math.max);
   const ink = mapped(partOf(darkness, box), (value, i) => (wide.values[i] ? Math.min(value / Math.max(blob.level, 1e-3), 1) * 255 : 0));
   const [right, bottom] = [Math.min(box.right * factor, grey.width), Math.min(box.bottom * factor, grey.height)];
-  return { box: { left: box.left * factor, top: box.top * factor, right, bottom }, ink, line };
+  return { box: { left: box.left * factor, top: box.top * factor, right, bottom }, ink, line: 0 };
 }

@@ -3,7 +3,7 @@
 const FAINT = 0.04; // of full ink: less than the edges of a stroke have
 const FULLEST = 0.6; // fraction of a box that digits fill at most; a dash fills more
 const NARROWEST = 0.3; // width per height of a line that digits that touch have on average, at least
-const WIDE = 1.1; // width of ink per height from which on it may be digits that touch
+const WIDE = 0.85; // width of ink per height from which on it may be digits that touch
 
 /**
  * Return what may be digits of dark strokes on white (ImageData), as `segments` returns those of a picture;
@@ -16,8 +16,7 @@ function drawnSegments({ data, width, height }, cut = (blob) => [blob]) {
     darkness.values[i] = 1 - data[4 * i] / 255;
     mask.values[i] = darkness.values[i] > FAINT ? 1 : 0;
   }
-  const { labels, parts } = connected(mask);
-  const blobs = wholeDigits(withoutSmall(parts.map((part) => blobOf({ darkness }, labels, part))));
+  const blobs = wholeDigits(withoutSmall(connectedInk({ darkness, mask, factor: 1 }, 1)));
   return linesOf(blobs).flatMap((line, number) => {
     const tall = typicalHeight(line);
     const digits = line.flatMap((blob) => (maybeSeveral(blob) ? cut(blob, tall) : [blob]));
@@ -72,7 +71,10 @@ class Cutter {
     const key = [blob.left, blob.top, blob.right, blob.bottom, blob.area].join();
     if (this.known.has(key)) return this.known.get(key);
     if (growing) return [blob];
-    const belief = (part) => sureness(network, mapped(part.mask, (value) => 255 * value, Float32Array));
+    const belief = ({ mask }) => {
+      const logits = network.runQuick(digitImage(mapped(mask, (value) => 255 * value, Float32Array)));
+      return mostOf(logits) - logSumExp(logits);
+    };
     const parts = separated(blob, height, belief);
     const digits = parts.length * NARROWEST * height <= widthOf(blob) ? parts : [blob];
     if (this.known.size > 50) this.known.clear();

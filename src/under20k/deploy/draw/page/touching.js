@@ -1,5 +1,7 @@
 // Digits that touch: cuts along paths from top to bottom that cross little ink, and the likeliest reading of them.
 
+const CUT = 0.45; // what a cut costs, as a difference of the logarithm of a probability
+
 /**
  * Return the blobs that a blob consists of, from left to right. belief(blob) is the logarithm of the
  * probability of its digit; a cut costs, and so does a part that is wide or low for its line.
@@ -7,12 +9,13 @@
 function separated(blob, height, belief) {
   const tall = Math.max(0.6 * height, Math.min(heightOf(blob), 1.3 * height));
   if (widthOf(blob) < 0.6 * tall || Math.min(blob.mask.height, blob.mask.width) < 4) return [blob];
+  // A cut costs CUT at least.
+  if (belief(blob) - oddness(blob, blob, height) >= -CUT) return [blob];
   const cuts = cutsOf(blob.mask, tall);
-  if (!cuts.length) return [blob];
   const ends = [null, ...cuts, null];
   const ways = [{ score: 0, parts: [] }];
   for (let stop = 1; stop < ends.length; stop++) {
-    const price = ends[stop] ? 0.45 + 0.5 * Math.max(0, ends[stop].crossed - 1) : 0;
+    const price = ends[stop] ? CUT + 0.5 * Math.max(0, ends[stop].crossed - 1) : 0;
     for (let start = 0; start < stop; start++) {
       const part = ways[start] && partBetween(blob, ends[start]?.path, ends[stop]?.path, tall);
       if (!part) continue;
@@ -75,18 +78,25 @@ function cutsOf(mask, tall) {
 /** Return the path near a column, one column a row, that crosses the least ink. */
 function cheapestPath({ values, height, width }, middle, reach) {
   const slant = 0.08;
-  const extra = Array.from({ length: width }, (_, x) => 0.001 + 0.25 * Math.max(0, Math.abs(x - middle) / reach - 1) ** 2);
-  const totals = planeOf(height, width, Float64Array);
-  const at = (y, x) => (x < 0 || x >= width ? Infinity : totals.values[y * width + x]);
-  const stepsFrom = (y, x) => [[at(y, x), x], [at(y, x - 1) + slant, x - 1], [at(y, x + 1) + slant, x + 1]];
-  const least = (choices) => choices.reduce((best, choice) => (choice[0] < best[0] ? choice : best));
+  const totals = new Float64Array(height * width);
+  // The step aside, −1 to 1, to the cheapest pixel of a row that neighbours a column.
+  const stepTo = (row, x) => {
+    const at = row * width + x;
+    let [step, least] = [0, totals[at]];
+    if (x > 0 && totals[at - 1] + slant < least) [step, least] = [-1, totals[at - 1] + slant];
+    if (x < width - 1 && totals[at + 1] + slant < least) step = 1;
+    return step;
+  };
   for (let y = 0, i = 0; y < height; y++) {
     for (let x = 0; x < width; x++, i++) {
-      totals.values[i] = values[i] + extra[x] + (y ? least(stepsFrom(y - 1, x))[0] : 0);
+      totals[i] = values[i] + 0.001 + 0.25 * Math.max(0, Math.abs(x - middle) / reach - 1) ** 2;
+      if (!y) continue;
+      const step = stepTo(y - 1, x);
+      totals[i] += totals[i - width + step] + slant * Math.abs(step);
     }
   }
-  let x = least(extra.map((_, column) => [at(height - 1, column), column]))[1];
-  const path = [x];
-  for (let y = height - 2; y >= 0; y--) path.unshift((x = least(stepsFrom(y, x))[1]));
+  const last = totals.subarray((height - 1) * width);
+  const path = [last.indexOf(leastOf(last))];
+  for (let y = height - 2; y >= 0; y--) path.unshift(path[0] + stepTo(y, path[0]));
   return path;
 }
