@@ -71,9 +71,12 @@ class App {
     this.begin(() => (this.stop = demonstrate(this.drawing, EXAMPLES[this.examples])));
   }
 
-  showPicture(bitmap) {
-    this.begin(() => this.drawing.show(bitmap));
+  async showPicture(bitmap) {
+    this.begin();
+    setText(byId("certainty"), "Reading the picture…"); // a photograph of a page takes a while
+    await new Promise((resume) => requestAnimationFrame(() => setTimeout(resume)));
     this.state.selected = 0;
+    this.drawing.show(bitmap);
   }
 
   choose(index) {

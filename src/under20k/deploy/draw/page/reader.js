@@ -18,7 +18,8 @@ class Reader {
     if (drawing.empty) return (this.found = []);
     const { data, left, top, scale } = drawing.pixels();
     const cut = (blob, height) => this.cutter.cut(blob, height, network, drawing.down);
-    const found = (drawing.picture ? segments(greyOf(data), network) : drawnSegments(data, cut)).map(({ box, ink, line, image: seen }) => {
+    const segmented = drawing.picture ? segments(greyOf(data), network) : drawnSegments(data, cut);
+    const found = segmented.map(({ box, ink, line, image: seen }) => {
       const drawn = seen ?? digitImage(ink);
       const known = this.found.find((digit) => sameBytes(digit.image, drawn));
       const image = known ? known.image : drawn;
