@@ -173,7 +173,8 @@ class App {
     const { place } = state;
     const field = digit && place ? network.fieldOf(place.stage.shown, place.row, place.column) : null;
     const values = this.evidenceFor(digit, klass, busy);
-    this.answer.render({ digits, results, selected: state.selected, klass, evidence: values, field: place?.suggested ? null : field });
+    const shown = place?.suggested ? null : field; // nobody pointed there
+    this.answer.render({ digits, results, selected: state.selected, klass, evidence: values, field: shown });
     const patch = field && network.patch(place.stage.shown, place.channel, place.row, place.column);
     const stages = this.maps.rows.map(({ stage }) => stage);
     this.inspector.render(patch ? { place, patch, image: digit.image, field, stages, held: state.held } : null);

@@ -64,9 +64,14 @@ function crisp(canvas, width, height) {
   return context;
 }
 
+const themeColours = new Map(); // of the style sheet; theme.js empties it
+
 /** Return the value of one of the style sheet's colours. */
 function colourOf(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  if (!themeColours.has(name)) {
+    themeColours.set(name, getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
+  }
+  return themeColours.get(name);
 }
 
 /** Return whether the reader asked for less motion. */

@@ -52,8 +52,10 @@ class Inspector {
     if (!view) return setText(this.heading, "One number");
     const { place, patch, image, field, held } = view;
     const { stage, channel, row, column } = place;
-    const position = stage.shape.length === 3 && stage.shape[1] * stage.shape[2] > 1 ? `, row ${row + 1}, column ${column + 1}` : "";
-    setText(this.heading, `Layer ${stage.index + 1}, map ${stage.last ? channel : channel + 1}${position}`);
+    const [, height, width] = mapShape(stage.shape);
+    const position = height * width > 1 ? `, row ${row + 1}, column ${column + 1}` : "";
+    const which = stage.last ? `digit ${channel}` : `map ${channel + 1}`;
+    setText(this.heading, `Layer ${stage.index + 1}, ${which}${position}`);
     setText(this.value, decimal(patch.value));
     paintSeen(this.field, image, null, field);
     const [high, wide] = [field.bottom - field.top, field.right - field.left];

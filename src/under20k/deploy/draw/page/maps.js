@@ -95,8 +95,9 @@ class Maps {
 
   /** Paint the maps of the layers on the screen; `place` is the pixel pointed at, `sources` boxes it is made of. */
   render(values, place, sources) {
-    for (const row of this.rows) {
-      const layout = layoutOf(row);
+    const layouts = this.rows.map(layoutOf); // before anything changes, so that the browser lays out once
+    for (const [index, row] of this.rows.entries()) {
+      const layout = layouts[index];
       const tall = `${layout.height}px`;
       if (row.canvas.style.height !== tall) row.canvas.style.height = tall;
       if (!row.visible) continue;

@@ -3,12 +3,6 @@
 const MEAN = 0.1307;
 const DEVIATION = 0.3081;
 
-/** Return the network of a description, its weights decoded. */
-async function networkOf(description) {
-  const film = await Promise.all((description.film?.weights ?? []).map((text) => decoded(text)));
-  return new Network(description, await decoded(description.weights), film);
-}
-
 class Network {
   /** weights (Float32Array) holds the tensors one after the other; film has those of each epoch. */
   constructor(description, weights, film = []) {

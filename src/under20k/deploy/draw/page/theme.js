@@ -17,6 +17,7 @@ function followTheme(changed) {
   const apply = () => {
     const dark = (chosen ?? (system.matches ? "dark" : "light")) === "dark";
     document.documentElement.dataset.theme = dark ? "dark" : "light";
+    themeColours.clear();
     setText(byId("theme"), dark ? "☀ Light" : "☾ Dark");
     byId("theme").setAttribute("aria-label", dark ? "Light colours" : "Dark colours");
     changed();
