@@ -17,7 +17,7 @@ TOPICS = {
         "appearance",
         "drawing",
         "interface",
-        *("page_images", "page_network", "page_operations"),
+        *("page_images", "page_network", "page_operations", "page_segments"),
     },
     "engine": {"engine_state", "golden_bits", "planned_dropout", "rotation"},
     "recipe": {"affine", "dropout_masks", "recipe_json", "schedule"},

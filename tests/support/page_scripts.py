@@ -11,7 +11,16 @@ from under20k.deploy.model import Model
 
 PAGE = Path(under20k.__file__).parent / "deploy" / "draw" / "page"
 SCRIPTS = (
-    *("planes.js", "digit_image.js", "ink.js", "page_ink.js", "blobs.js", "touching.js", "segment.js"),
+    *(
+        "planes.js",
+        "digit_image.js",
+        "ink.js",
+        "page_ink.js",
+        "blobs.js",
+        "touching.js",
+        "segment.js",
+        "strokes.js",
+    ),
     *("graph.js", "operations.js", "patch.js", "network.js", "explain.js"),
 )
 """Those that compute, in the order in which the page joins them."""

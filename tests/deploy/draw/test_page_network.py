@@ -128,18 +128,19 @@ PATCHES = """([name, image, seed]) => {
       const [channel, y, x] = shape.map((side) => random(side));
       const patch = network.patch(layer.name, channel, y, x);
       const sum = patch.terms.reduce(
-        (total, { values, weights }) => total + values.reduce((part, v, i) => part + v * weights[i], 0), patch.bias);
+        (total, { values, weights }) => total + values.reduce((part, v, i) => part + v * weights[i], 0),
+        patch.bias);
       const before = patch.scale * patch.sum + patch.shift;
       const value = patch.function === "relu" ? Math.max(0, before) : before;
       const { values, shape: real } = network.plan.values[layer.name];
       const index = real.length === 3 ? (channel * real[1] + y) * real[2] + x : channel;
-      const inside = patch.terms.every(({ input, channel, top, left, height, width, values: part, dilation }) => {
-        const source = network.plan.values[input];
-        if (source.shape.length === 1) return true;
-        return part.every((v, i) => {
-          const row = top + Math.floor(i / width), column = left + (i % width);
-          const out = row < 0 || column < 0 || row >= source.shape[1] || column >= source.shape[2];
-          return v === (out ? 0 : source.values[(channel * source.shape[1] + row) * source.shape[2] + column]);
+      const inside = patch.terms.every((term) => {
+        const { values: all, shape: [, high, wide] } = network.plan.values[term.input];
+        if (wide === undefined) return true;
+        return term.values.every((v, i) => {
+          const row = term.top + Math.floor(i / term.width), column = term.left + (i % term.width);
+          const out = row < 0 || column < 0 || row >= high || column >= wide;
+          return v === (out ? 0 : all[(term.channel * high + row) * wide + column]);
         });
       });
       found.push([layer.op, sum, patch.sum, value, patch.value, values[index], inside]);

@@ -221,8 +221,10 @@ def test_probabilities_at_the_end_do_not_change_the_logits(page):
     for end in ("none", "softmax", "log_softmax"):
         last = [] if end == "none" else [{"name": "end", "op": end, "inputs": ["flat"]}]
         add_network(page, end, nodes + last, tensors)
-        run = "([name, image]) => { const { logits, probabilities, values } = networks[name].run(bytesOf(image));"
-        run += " return [logits, probabilities, (values.end ?? values.flat).values].map(textOf); }"
+        run = """([name, image]) => {
+          const { logits, probabilities, values } = networks[name].run(bytesOf(image));
+          return [logits, probabilities, (values.end ?? values.flat).values].map(textOf);
+        }"""
         outputs[end] = [array_of(each) for each in page.evaluate(run, [end, image])]
     logits = torch.tensor(outputs["none"][0]).double()
     for own, probabilities, _ in outputs.values():

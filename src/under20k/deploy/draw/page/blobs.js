@@ -74,19 +74,25 @@ function withoutBorders(blobs, { height, width }) {
     const [left, top, right, bottom] = edgesOf(blob);
     const long = size > 0.5 * Math.max(height, width) && size > 60;
     const thin = isThin(blob) && size > (wide > high ? 1.1 : 1.6) * thick;
-    const along = ((left || right) && high > 3 * wide && high > 0.25 * height) || ((top || bottom) && wide > 3 * high);
+    const along =
+      ((left || right) && high > 3 * wide && high > 0.25 * height) || ((top || bottom) && wide > 3 * high);
     return !(touches(blob) && (long || left + top + right + bottom > 1)) && !thin && !along;
   });
   const inner = kept.filter((blob) => !touches(blob));
   // Ink at the edges alone is writing only if the picture was cropped to it.
   if (!inner.length) return kept.filter((blob) => heightOf(blob) > 0.5 * height);
   const usual = typicalHeight(inner);
-  return kept.filter((blob) => !touches(blob) || (sizeOfBlob(blob) > 0.5 * usual && sizeOfBlob(blob) < 1.6 * usual));
+  return kept.filter(
+    (blob) => !touches(blob) || (sizeOfBlob(blob) > 0.5 * usual && sizeOfBlob(blob) < 1.6 * usual),
+  );
 }
 
 /** Drop what is much fainter than the page's ink: the other side's, that shows through. */
 function withoutFaint(blobs, { factor }) {
-  const level = quantile(blobs.filter((blob) => heightOf(blob) * factor >= 8).map((blob) => blob.level), 0.85);
+  const level = quantile(
+    blobs.filter((blob) => heightOf(blob) * factor >= 8).map((blob) => blob.level),
+    0.85,
+  );
   return level < 0.18 ? [] : blobs.filter((blob) => blob.level >= 0.45 * level);
 }
 
@@ -146,7 +152,8 @@ function costOf(one, other, height) {
 function gapOf(one, other) {
   const [first, second] = [one, other].map(outlineOf);
   let least = Infinity;
-  for (const [y, x] of first) for (const [row, column] of second) least = Math.min(least, (y - row) ** 2 + (x - column) ** 2);
+  for (const [y, x] of first)
+    for (const [row, column] of second) least = Math.min(least, (y - row) ** 2 + (x - column) ** 2);
   return Math.sqrt(least);
 }
 

@@ -18,7 +18,9 @@ function cropped(plane, fraction) {
 /** Fit(s): the sides, whole numbers, for a longer side of so many pixels. */
 function fitted(plane, side) {
   const longest = longerSide(plane);
-  return [plane.height, plane.width].map((own) => Math.max(1, Math.floor((2 * own * side + longest) / (2 * longest))));
+  return [plane.height, plane.width].map((own) =>
+    Math.max(1, Math.floor((2 * own * side + longest) / (2 * longest))),
+  );
 }
 
 /** Average(h, w): each pixel is the mean of the area that it covers. */
@@ -34,7 +36,8 @@ function averagedRows(plane, outputs) {
     const high = ((i + 1) * plane.height) / outputs;
     for (let j = Math.floor(low); j < Math.min(plane.height, Math.ceil(high)); j++) {
       const part = ((Math.min(high, j + 1) - Math.max(low, j)) * outputs) / plane.height;
-      for (let x = 0; x < plane.width; x++) result.values[i * plane.width + x] += part * plane.values[j * plane.width + x];
+      for (let x = 0; x < plane.width; x++)
+        result.values[i * plane.width + x] += part * plane.values[j * plane.width + x];
     }
   }
   return result;
@@ -53,11 +56,13 @@ function lanczosRows(plane, factor) {
     const middle = (i + 0.5) / factor;
     const first = Math.max(0, Math.floor(middle - 3));
     const weights = [];
-    for (let j = first; j < Math.min(plane.height, Math.ceil(middle + 3)); j++) weights.push(lanczos(j + 0.5 - middle));
+    for (let j = first; j < Math.min(plane.height, Math.ceil(middle + 3)); j++)
+      weights.push(lanczos(j + 0.5 - middle));
     const total = weights.reduce((sum, weight) => sum + weight);
     weights.forEach((weight, k) => {
       const from = (first + k) * plane.width;
-      for (let x = 0; x < plane.width; x++) result.values[i * plane.width + x] += (weight / total) * plane.values[from + x];
+      for (let x = 0; x < plane.width; x++)
+        result.values[i * plane.width + x] += (weight / total) * plane.values[from + x];
     });
   }
   return result;
@@ -117,9 +122,17 @@ function thinned(source) {
     let large = longerSide(source) < 100 ? cropped(enlarged(source), 0.15) : source;
     large = averaged(large, fitted(large, 100));
     const limit = 0.5 * highestOf(large);
-    const depth = distances(framed(mapped(large, (value) => (value > limit ? 1 : 0)), 1));
+    const depth = distances(
+      framed(
+        mapped(large, (value) => (value > limit ? 1 : 0)),
+        1,
+      ),
+    );
     const reach = Math.min((100 * (width - 5)) / 30, 0.6 * highestOf(depth));
-    source = cropped(mapped(depth, (value) => 255 * Math.min(Math.max(value - reach, 0), 1)), 0.5);
+    source = cropped(
+      mapped(depth, (value) => 255 * Math.min(Math.max(value - reach, 0), 1)),
+      0.5,
+    );
     small = smallOf(source);
   }
   return small;

@@ -33,8 +33,12 @@ function logOdds(logits, klass) {
 /** Return the squares of pixels that are covered, all of the image together. */
 function coveredSquares() {
   const squares = [];
-  const starts = Array.from({ length: Math.ceil((SIDE + SQUARE - SQUARE_STEP) / SQUARE_STEP) }, (_, i) => SQUARE_STEP - SQUARE + i * SQUARE_STEP);
-  const inside = (start) => Array.from({ length: SQUARE }, (_, i) => start + i).filter((at) => at >= 0 && at < SIDE);
+  const starts = Array.from(
+    { length: Math.ceil((SIDE + SQUARE - SQUARE_STEP) / SQUARE_STEP) },
+    (_, i) => SQUARE_STEP - SQUARE + i * SQUARE_STEP,
+  );
+  const inside = (start) =>
+    Array.from({ length: SQUARE }, (_, i) => start + i).filter((at) => at >= 0 && at < SIDE);
   for (const top of starts) {
     for (const left of starts) {
       const rows = inside(top);
@@ -45,7 +49,7 @@ function coveredSquares() {
   return squares;
 }
 
-/** Return the logits of an image, and of the image without each square's ink: {logits, squares: [{pixels, logits}]}. */
+/** Return {logits, squares: [{pixels, logits}]}: the logits of an image, and without each square's ink. */
 function coverAll(plan, name, tensors, image) {
   const logits = Float32Array.from(plan.run(image, tensors)[name].values);
   plan.keep();

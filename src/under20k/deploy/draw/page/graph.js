@@ -3,18 +3,28 @@
 
 const SIDE = 28;
 const IMAGE = "image";
-const PARAMETERS = { conv: ["weight", "bias"], linear: ["weight", "bias"], batch_norm: ["weight", "bias"], activation: ["weight"] };
+const PARAMETERS = {
+  conv: ["weight", "bias"],
+  linear: ["weight", "bias"],
+  batch_norm: ["weight", "bias"],
+  activation: ["weight"],
+};
 
 const sizeOf = (shape) => shape.reduce((product, side) => product * side, 1);
 const isMap = (shape) => shape.length === 3;
 
 /** Return the layers of a graph: what each node is and what it costs. Shapes of tensors are by name. */
 function layersOf(graph, tensorShapes) {
-  const known = new Map([[IMAGE, { shape: [1, SIDE, SIDE], fields: [0, 1].map(() => ({ side: 1, jump: 1, start: 0 })) }]]);
+  const known = new Map([
+    [IMAGE, { shape: [1, SIDE, SIDE], fields: [0, 1].map(() => ({ side: 1, jump: 1, start: 0 })) }],
+  ]);
   const counted = new Set();
   return graph.map((node) => {
     const inputs = node.inputs.map((name) => known.get(name));
-    const shape = outputShape(node, inputs.map((input) => input.shape));
+    const shape = outputShape(
+      node,
+      inputs.map((input) => input.shape),
+    );
     const fields = [0, 1].map((axis) => fieldAlong(axis, node, inputs));
     known.set(node.name, { shape, fields });
     return {
@@ -69,7 +79,7 @@ function macsOf(node, shape, input) {
   return (sizeOf(shape) * input[0] * node.kernel[0] * node.kernel[1]) / node.groups;
 }
 
-/** Return the receptive field along an axis in pixels: its side, the step between neighbours, the first one's start. */
+/** Return the receptive field along an axis in pixels: side, step to the next one's, start of the first. */
 function fieldAlong(axis, node, inputs) {
   const fields = inputs.map((input) => input.fields[axis]);
   const start = Math.min(...fields.map((field) => field.start));
@@ -78,26 +88,41 @@ function fieldAlong(axis, node, inputs) {
   const field = { side: end - start, jump, start };
   const { shape } = inputs[0];
   if (node.op === "conv" || node.op === "pool") {
-    const reach = ((node.dilation ?? [1, 1])[axis] * (node.kernel[axis] - 1)) * jump;
-    return { side: field.side + reach, jump: jump * node.stride[axis], start: start - node.padding[axis] * jump };
+    const reach = (node.dilation ?? [1, 1])[axis] * (node.kernel[axis] - 1) * jump;
+    return {
+      side: field.side + reach,
+      jump: jump * node.stride[axis],
+      start: start - node.padding[axis] * jump,
+    };
   }
   const length = isMap(shape) ? shape[1 + axis] : 1;
   if (node.op === "adaptive_pool") {
     const size = node.size[axis];
-    return { side: field.side + (Math.ceil(length / size) - 1) * jump, jump: size === 1 ? jump : (jump * length) / size, start };
+    return {
+      side: field.side + (Math.ceil(length / size) - 1) * jump,
+      jump: size === 1 ? jump : (jump * length) / size,
+      start,
+    };
   }
-  if (node.op === "reshape" || node.op === "linear") return { ...field, side: field.side + (length - 1) * jump };
+  if (node.op === "reshape" || node.op === "linear")
+    return { ...field, side: field.side + (length - 1) * jump };
   return field;
 }
 
 /** Return the part of an input's map, {top, left, bottom, right}, that a part of a node's map is computed from. */
 function sourceBox(node, box, input, output) {
-  const whole = { top: 0, left: 0, bottom: isMap(input) ? input[1] : 1, right: isMap(input) ? input[2] : 1 };
+  const whole = {
+    top: 0,
+    left: 0,
+    bottom: isMap(input) ? input[1] : 1,
+    right: isMap(input) ? input[2] : 1,
+  };
   if (node.op === "linear" || (node.op === "reshape" && !isMap(output))) return whole;
   if (node.op === "conv" || node.op === "pool") {
     const { kernel, stride, padding, dilation = [1, 1] } = node;
     const first = (at, axis) => Math.max(0, at * stride[axis] - padding[axis]);
-    const last = (at, axis) => (at - 1) * stride[axis] - padding[axis] + dilation[axis] * (kernel[axis] - 1) + 1;
+    const last = (at, axis) =>
+      (at - 1) * stride[axis] - padding[axis] + dilation[axis] * (kernel[axis] - 1) + 1;
     return {
       top: first(box.top, 0),
       left: first(box.left, 1),
@@ -115,7 +140,12 @@ function sourceBox(node, box, input, output) {
     };
   }
   // A map that was one number a channel multiplies all of another.
-  return { top: Math.min(box.top, whole.bottom - 1), left: Math.min(box.left, whole.right - 1), bottom: Math.min(box.bottom, whole.bottom), right: Math.min(box.right, whole.right) };
+  return {
+    top: Math.min(box.top, whole.bottom - 1),
+    left: Math.min(box.left, whole.right - 1),
+    bottom: Math.min(box.bottom, whole.bottom),
+    right: Math.min(box.right, whole.right),
+  };
 }
 
 /** Return the rows [from, to) of a node's output that depend on the rows of its inputs that changed. */

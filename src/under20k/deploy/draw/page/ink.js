@@ -24,7 +24,12 @@ function greyOf({ data, width, height }) {
   const telling = ranges.indexOf(Math.max(...ranges));
   const coloured = rangeOf(luminance.values) < 24 && ranges[telling] >= 48;
   const grey = coloured ? mapped(luminance, (_, i) => data[4 * i + telling]) : luminance;
-  return clear ? onPaper(grey, mapped(grey, (_, i) => data[4 * i + 3] / 255)) : grey;
+  return clear
+    ? onPaper(
+        grey,
+        mapped(grey, (_, i) => data[4 * i + 3] / 255),
+      )
+    : grey;
 }
 
 const rangeOf = (values) => mostOf(values) - leastOf(values);
@@ -100,7 +105,10 @@ function isPaperLight(grey, light, border) {
   };
   const pieces = piecesOf(light) - piecesOf(mapped(light, (value) => 1 - value));
   const { height, width } = grey;
-  const corners = [0, width - 1, (height - 1) * width, height * width - 1].reduce((sum, i) => sum + light.values[i], 0) / 4 - 0.5;
+  const corners =
+    [0, width - 1, (height - 1) * width, height * width - 1].reduce((sum, i) => sum + light.values[i], 0) /
+      4 -
+    0.5;
   const [low, high] = [leastOf(grey.values), mostOf(grey.values)];
   const mean = border.reduce((sum, i) => sum + grey.values[i], 0) / border.length;
   const level = (mean - (high + low) / 2) / (high - low);
@@ -133,7 +141,7 @@ function monomials(i, { height, width }, order) {
   return order === 2 ? [1, y, x, y * y, x * x, y * x] : [1, y, x];
 }
 
-/** Fit a surface to some pixels, by the least absolute deviation; return it as a function of the shape it is for. */
+/** Fit a surface to some pixels, by the least absolute deviation; return it as a function of a shape. */
 function surface(grey, indices, order) {
   const step = Math.max(1, Math.floor(indices.length / 2000));
   const chosen = indices.filter((_, position) => position % step === 0);
@@ -157,7 +165,10 @@ function leastSquares(rows, values, weights) {
   const size = rows[0].length;
   const system = Array.from({ length: size }, (_, j) =>
     Array.from({ length: size + 1 }, (_, k) =>
-      rows.reduce((sum, terms, i) => sum + weights[i] * terms[j] * (k < size ? terms[k] : values[i]), j === k ? 1e-9 : 0),
+      rows.reduce(
+        (sum, terms, i) => sum + weights[i] * terms[j] * (k < size ? terms[k] : values[i]),
+        j === k ? 1e-9 : 0,
+      ),
     ),
   );
   for (let j = 0; j < size; j++) {
@@ -191,7 +202,13 @@ function stretched(ink, isPaper, photograph) {
   const onPaper = ink.values.filter((_, i) => i % step === 0 && isPaper(i)).map(Math.abs);
   const noise = 1.4826 * median(onPaper);
   const most = mostOf(sample);
-  const full = noise && most > 0 ? quantile(sample.filter((value) => value >= most / 2), 0.75) : most;
+  const full =
+    noise && most > 0
+      ? quantile(
+          sample.filter((value) => value >= most / 2),
+          0.75,
+        )
+      : most;
   let floor = 4 * noise;
   if (full <= Math.max(floor, BLANK)) return mapped(ink, () => 0);
   if (noise) floor = photograph ? Math.max(floor, 0.12 * full) : Math.min(floor, 0.12 * full);

@@ -13,7 +13,9 @@ class Network {
     this.epochs = description.film?.epochs ?? [];
     this.layers = layersOf(this.graph, new Map(description.tensors));
     this.tensors = new Map([[undefined, namedTensors(description.tensors, weights)]]);
-    film.forEach((each, index) => this.tensors.set(this.epochs[index], namedTensors(description.tensors, each)));
+    film.forEach((each, index) =>
+      this.tensors.set(this.epochs[index], namedTensors(description.tensors, each)),
+    );
     this.plan = new Plan(this.graph, this.layers);
     this.quick = new Map();
     this.covered = new WeakMap();
@@ -50,7 +52,11 @@ class Network {
     if (!this.quick.has(epoch)) {
       const { graph, tensors } = folded(this.graph, this.tensorsOf(epoch));
       const shapes = new Map(Array.from(tensors, ([name, values]) => [name, [values.length]]));
-      this.quick.set(epoch, { plan: new Plan(graph, layersOf(graph, shapes)), tensors, name: logitsName(graph) });
+      this.quick.set(epoch, {
+        plan: new Plan(graph, layersOf(graph, shapes)),
+        tensors,
+        name: logitsName(graph),
+      });
     }
     return this.quick.get(epoch);
   }
@@ -67,7 +73,9 @@ class Network {
     const reach = (at, box) => {
       if (at === IMAGE) return box;
       const step = this.plan.steps.get(at);
-      const boxes = step.inputs.map(({ name: source, shape }) => reach(source, sourceBox(step.node, box, shape, step.output.shape)));
+      const boxes = step.inputs.map(({ name: source, shape }) =>
+        reach(source, sourceBox(step.node, box, shape, step.output.shape)),
+      );
       return {
         top: Math.min(...boxes.map((each) => each.top)),
         left: Math.min(...boxes.map((each) => each.left)),
@@ -84,7 +92,16 @@ class Network {
    * sum; BatchNorm's scale · sum + shift of it and the function of that, if there are any, are the value.
    */
   patch(name, channel, y, x) {
-    if (name === IMAGE) return { terms: [], bias: 0, sum: this.plan.image.values[y * SIDE + x], scale: 1, shift: 0, function: null, value: this.plan.image.values[y * SIDE + x] };
+    if (name === IMAGE)
+      return {
+        terms: [],
+        bias: 0,
+        sum: this.plan.image.values[y * SIDE + x],
+        scale: 1,
+        shift: 0,
+        function: null,
+        value: this.plan.image.values[y * SIDE + x],
+      };
     const { node, inputs, output } = this.plan.steps.get(name);
     const tensor = (each) => this.tensorsOf(this.epoch).get(each);
     const at = isMap(output.shape) ? (channel * output.shape[1] + y) * output.shape[2] + x : channel;
@@ -94,11 +111,26 @@ class Network {
       return { ...this.patch(node.inputs[0], channel, y, x), function: node.function, value };
     }
     if (node.op === "batch_norm" && (before === "conv" || before === "linear")) {
-      return { ...this.patch(node.inputs[0], channel, y, x), ...normalisation(node, tensor, channel), value };
+      return {
+        ...this.patch(node.inputs[0], channel, y, x),
+        ...normalisation(node, tensor, channel),
+        value,
+      };
     }
     const { terms, bias = 0 } = termsOf(node, inputs, output, tensor, [channel, y, x]);
-    const sum = terms.reduce((total, term) => term.values.reduce((part, each, i) => part + each * term.weights[i], total), bias);
-    return { terms, bias, sum, scale: 1, shift: 0, function: node.op === "activation" ? node.function : null, value };
+    const sum = terms.reduce(
+      (total, term) => term.values.reduce((part, each, i) => part + each * term.weights[i], total),
+      bias,
+    );
+    return {
+      terms,
+      bias,
+      sum,
+      scale: 1,
+      shift: 0,
+      function: node.op === "activation" ? node.function : null,
+      value,
+    };
   }
 }
 
@@ -112,7 +144,12 @@ class Plan {
       const { shape } = layers[index];
       const output = { name: node.name, values: new Float32Array(sizeOf(shape)), shape };
       values.set(node.name, output);
-      this.steps.set(node.name, { node, inputs: node.inputs.map((name) => values.get(name)), output, scratch: memory() });
+      this.steps.set(node.name, {
+        node,
+        inputs: node.inputs.map((name) => values.get(name)),
+        output,
+        scratch: memory(),
+      });
     });
     this.values = Object.fromEntries(values);
   }
@@ -124,7 +161,8 @@ class Plan {
 
   /** Compute what depends on rows [from, to) of the image. */
   runRows(image, rows, tensors) {
-    for (let i = rows[0] * SIDE; i < rows[1] * SIDE; i++) this.image.values[i] = (image[i] / 255 - MEAN) / DEVIATION;
+    for (let i = rows[0] * SIDE; i < rows[1] * SIDE; i++)
+      this.image.values[i] = (image[i] / 255 - MEAN) / DEVIATION;
     const tensor = (name) => tensors.get(name);
     this.image.rows = rows;
     for (const { node, inputs, output, scratch } of this.steps.values()) {
@@ -209,7 +247,10 @@ function withNorm(conv, norm, tensors) {
     for (let i = channel * each; i < (channel + 1) * each; i++) weight[i] *= scale;
     bias[channel] = (conv.bias ? tensor(conv.bias)[channel] : 0) * scale + shift;
   }
-  const names = { weight: `${norm.name} in ${conv.name}: weight`, bias: `${norm.name} in ${conv.name}: bias` };
+  const names = {
+    weight: `${norm.name} in ${conv.name}: weight`,
+    bias: `${norm.name} in ${conv.name}: bias`,
+  };
   tensors.set(names.weight, weight).set(names.bias, bias);
   return { ...conv, ...names };
 }

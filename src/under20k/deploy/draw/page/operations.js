@@ -26,7 +26,8 @@ function activationOf(node, tensor, channel) {
 /** Return the error function, to 1.5e-7 (Abramowitz and Stegun, 7.1.26). */
 function erf(x) {
   const t = 1 / (1 + 0.3275911 * Math.abs(x));
-  const sum = t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
+  const sum =
+    t * (0.254829592 + t * (-0.284496736 + t * (1.421413741 + t * (-1.453152027 + t * 1.061405429))));
   return Math.sign(x) * (1 - sum * Math.exp(-x * x));
 }
 
@@ -50,7 +51,8 @@ const OPERATIONS = {
     const area = sizeOf(input.shape) / input.shape[0];
     for (let channel = 0; channel < input.shape[0]; channel++) {
       const { scale, shift } = normalisation(node, tensor, channel);
-      for (let i = channel * area; i < (channel + 1) * area; i++) output.values[i] = scale * input.values[i] + shift;
+      for (let i = channel * area; i < (channel + 1) * area; i++)
+        output.values[i] = scale * input.values[i] + shift;
     }
   },
 
@@ -59,7 +61,8 @@ const OPERATIONS = {
     for (let channel = 0; channel < input.shape[0]; channel++) {
       const apply = activationOf(node, tensor, channel);
       const [from, to] = isMap(output.shape) ? output.rows.map((row) => row * output.shape[2]) : [0, area];
-      for (let i = channel * area + from; i < channel * area + to; i++) output.values[i] = apply(input.values[i]);
+      for (let i = channel * area + from; i < channel * area + to; i++)
+        output.values[i] = apply(input.values[i]);
     }
   },
 
@@ -98,7 +101,8 @@ const OPERATIONS = {
   },
 
   scale(node, [input], output) {
-    for (let i = 0; i < input.values.length; i++) output.values[i] = node.factor * input.values[i] + node.offset;
+    for (let i = 0; i < input.values.length; i++)
+      output.values[i] = node.factor * input.values[i] + node.offset;
   },
 
   reshape: (node, [input], output) => output.values.set(input.values),
@@ -127,8 +131,12 @@ function softmax(logits, temperature = 1) {
 /** Return the scale and the shift that a batch_norm node applies to a channel. */
 function normalisation(node, tensor, channel) {
   const scale =
-    (node.weight ? tensor(node.weight)[channel] : 1) / Math.sqrt(tensor(node.running_var)[channel] + node.eps);
-  return { scale, shift: (node.bias ? tensor(node.bias)[channel] : 0) - tensor(node.running_mean)[channel] * scale };
+    (node.weight ? tensor(node.weight)[channel] : 1) /
+    Math.sqrt(tensor(node.running_var)[channel] + node.eps);
+  return {
+    scale,
+    shift: (node.bias ? tensor(node.bias)[channel] : 0) - tensor(node.running_mean)[channel] * scale,
+  };
 }
 
 /** Combine inputs element by element; a channel of one number counts for all of a map. */
@@ -153,7 +161,9 @@ function poolWindow(node, [, height, width], y, x) {
   const top = y * stride[0] - padding[0];
   const left = x * stride[1] - padding[1];
   // As PyTorch: what a last window has beyond the padding does not count.
-  const all = (Math.min(top + kernel[0], height + padding[0]) - top) * (Math.min(left + kernel[1], width + padding[1]) - left);
+  const all =
+    (Math.min(top + kernel[0], height + padding[0]) - top) *
+    (Math.min(left + kernel[1], width + padding[1]) - left);
   const box = {
     top: Math.max(top, 0),
     left: Math.max(left, 0),
@@ -195,7 +205,10 @@ function convolve(node, input, output, weight, bias, scratch) {
     const group = Math.floor(channel / outputs);
     for (let source = 0; source < inputs; source++) {
       const from = (group * inputs + source) * area;
-      const kernel = weight.subarray((channel * inputs + source) * taps, (channel * inputs + source + 1) * taps);
+      const kernel = weight.subarray(
+        (channel * inputs + source) * taps,
+        (channel * inputs + source + 1) * taps,
+      );
       if (plain) addNine(target, padded.values, from, width, kernel, output.rows, columns);
       else addTaps(target, padded.values, from, width, kernel, node, output.rows, columns);
     }
@@ -226,15 +239,30 @@ function addNine(target, values, from, width, kernel, [first, last], columns) {
     let low = middle + width;
     for (let x = 0; x < columns; x++, at++, up++, middle++, low++) {
       target[at] +=
-        a * values[up] + b * values[up + 1] + c * values[up + 2] +
-        d * values[middle] + e * values[middle + 1] + f * values[middle + 2] +
-        g * values[low] + h * values[low + 1] + i * values[low + 2];
+        a * values[up] +
+        b * values[up + 1] +
+        c * values[up + 2] +
+        d * values[middle] +
+        e * values[middle + 1] +
+        f * values[middle + 2] +
+        g * values[low] +
+        h * values[low + 1] +
+        i * values[low + 2];
     }
   }
 }
 
 /** Add a map, filtered by any kernel, to rows [first, last) of a target. */
-function addTaps(target, values, from, width, kernel, { kernel: [high, wide], stride, dilation }, [first, last], columns) {
+function addTaps(
+  target,
+  values,
+  from,
+  width,
+  kernel,
+  { kernel: [high, wide], stride, dilation },
+  [first, last],
+  columns,
+) {
   for (let tap = 0; tap < high * wide; tap++) {
     const factor = kernel[tap];
     const offset = from + Math.floor(tap / wide) * dilation[0] * width + (tap % wide) * dilation[1];

@@ -13,8 +13,7 @@ function pageInk(grey) {
   // A band of shadow narrower than the widest stroke has digits in it; a scan's border is always there.
   for (let closed = CLOSED / 2; page.shaded && closed >= 20; closed /= 2) {
     const other = inkAt(small, closed);
-    page = other.shaded ? { ...page } : other;
-    if (!other.shaded) break;
+    if (!other.shaded) page = other;
   }
   return { ...page, factor };
 }
@@ -54,7 +53,10 @@ function isDarkOnLight(grey, inner = false) {
   if (inner || !large) return false;
   // Beside a scan's dark border, paper would be light ink.
   const [high, wide] = [grey.height, grey.width].map((side) => Math.floor(0.08 * side));
-  return isDarkOnLight(partOf(grey, { left: wide, top: high, right: grey.width - wide, bottom: grey.height - high }), true);
+  return isDarkOnLight(
+    partOf(grey, { left: wide, top: high, right: grey.width - wide, bottom: grey.height - high }),
+    true,
+  );
 }
 
 const everyNth = (values, step) => values.filter((_, i) => i % step === 0);
@@ -63,13 +65,13 @@ const everyNth = (values, step) => values.filter((_, i) => i % step === 0);
 function medianAround(grey) {
   const side = 16;
   const blocks = reducedBy(grey, side);
-  const reach = CLOSED / side / 2;
+  const reach = Math.floor(CLOSED / side / 2);
   const result = mapped(blocks, (_, i) => {
     const [y, x] = [Math.floor(i / blocks.width), i % blocks.width];
     const near = [];
     for (let row = Math.max(0, y - reach); row <= Math.min(blocks.height - 1, y + reach); row++) {
       for (let column = Math.max(0, x - reach); column <= Math.min(blocks.width - 1, x + reach); column++) {
-        near.push(blocks.values[Math.floor(row) * blocks.width + Math.floor(column)]);
+        near.push(blocks.values[row * blocks.width + column]);
       }
     }
     return median(near);
@@ -89,11 +91,17 @@ function inkAt(small, closed) {
     noise *= 0.4;
   }
   const isPaper = (i) => light.values[i] >= 0.35 * typical;
-  const darkness = mapped(missing, (value, i) => (isPaper(i) ? Math.min(Math.max((value - middle) / light.values[i], 0), 1) : 0));
+  const darkness = mapped(missing, (value, i) =>
+    isPaper(i) ? Math.min(Math.max((value - middle) / light.values[i], 0), 1) : 0,
+  );
   const lowest = (i) => Math.max((5 * noise) / light.values[i], FAINTEST);
   const levels = levelsNear(darkness, side, noise / Math.max(typical, 1));
   const shades = shadesOf(mapped(darkness, (value, i) => (value > 0.75 * lowest(i) ? 1 : 0)));
-  const mask = mapped(darkness, (value, i) => (value > Math.max(0.4 * levels.values[i], lowest(i)) && !shades?.values[i] ? 1 : 0), Uint8Array);
+  const mask = mapped(
+    darkness,
+    (value, i) => (value > Math.max(0.4 * levels.values[i], lowest(i)) && !shades?.values[i] ? 1 : 0),
+    Uint8Array,
+  );
   return { darkness, mask, shaded: Boolean(shades) };
 }
 
@@ -147,7 +155,12 @@ function levelsNear(darkness, side, noise) {
   const inked = peaks.values.filter((value) => value > Math.max(6 * noise, FAINTEST));
   const level = quantile(inked, 0.9);
   const near = extremes(peaks, Math.max(3, Math.floor(40 / side)) | 1, Math.max);
-  return enlargedBy(mapped(near, (value) => Math.max(value, 0.5 * level)), side, height, width);
+  return enlargedBy(
+    mapped(near, (value) => Math.max(value, 0.5 * level)),
+    side,
+    height,
+    width,
+  );
 }
 
 /** Return what is solid and runs along an edge of the page, null if nothing does: a table, a shadow, a border. */
@@ -164,7 +177,11 @@ function shadesOf(faint) {
     if (rows > 0.15 * solid.height || own.length - rows > 0.15 * solid.width) long.add(label);
   }
   if (!long.size) return null;
-  const own = extremes(mapped(solid, (_, i) => (long.has(labels[i]) ? 1 : 0)), 5, Math.max);
+  const own = extremes(
+    mapped(solid, (_, i) => (long.has(labels[i]) ? 1 : 0)),
+    5,
+    Math.max,
+  );
   return mapped(faint, (value, i) => {
     const [y, x] = [Math.floor(i / faint.width), i % faint.width];
     return value && own.values[Math.floor(y / side) * own.width + Math.floor(x / side)];

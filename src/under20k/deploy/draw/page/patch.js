@@ -7,7 +7,9 @@
  */
 function termsOf(node, inputs, output, tensor, at) {
   const make = TERMS[node.op];
-  return make ? make(node, inputs, output, tensor, at) : { terms: inputs.map((input) => single(input, at, 1)) };
+  return make
+    ? make(node, inputs, output, tensor, at)
+    : { terms: inputs.map((input) => single(input, at, 1)) };
 }
 
 const TERMS = {
@@ -21,7 +23,10 @@ const TERMS = {
     const terms = Array.from({ length: amount }, (_, index) => {
       const start = (channel * amount + index) * height * width;
       const weights = weight.slice(start, start + height * width);
-      return { ...windowTerm(input, first + index, { top, left, height, width }, node.dilation), weights };
+      return {
+        ...windowTerm(input, first + index, { top, left, height, width }, node.dilation),
+        weights,
+      };
     });
     return { terms, bias: node.bias ? tensor(node.bias)[channel] : 0 };
   },
@@ -29,7 +34,16 @@ const TERMS = {
   linear(node, [input], output, tensor, [feature]) {
     const { length } = input.values;
     const weights = tensor(node.weight).slice(feature * length, (feature + 1) * length);
-    const term = { input: input.name, channel: 0, top: 0, left: 0, height: 1, width: length, values: input.values.slice(), weights };
+    const term = {
+      input: input.name,
+      channel: 0,
+      top: 0,
+      left: 0,
+      height: 1,
+      width: length,
+      values: input.values.slice(),
+      weights,
+    };
     return { terms: [term], bias: node.bias ? tensor(node.bias)[feature] : 0 };
   },
 
@@ -42,7 +56,9 @@ const TERMS = {
     const { top, left, bottom, right, divisor } = poolWindow(node, input.shape, y, x);
     const term = windowTerm(input, channel, { top, left, height: bottom - top, width: right - left });
     const chosen = term.values.indexOf(Math.max(...term.values));
-    const weights = term.values.map((_, index) => (node.kind === "max" ? Number(index === chosen) : 1 / divisor));
+    const weights = term.values.map((_, index) =>
+      node.kind === "max" ? Number(index === chosen) : 1 / divisor,
+    );
     return { terms: [{ ...term, weights }] };
   },
 
@@ -91,7 +107,16 @@ function placeOf(index, shape) {
 function single(input, [channel, y, x], weight) {
   const index = indexOf([channel, y, x], input.shape);
   const [own, top, left] = placeOf(index, input.shape);
-  return { input: input.name, channel: own, top, left, height: 1, width: 1, values: input.values.slice(index, index + 1), weights: Float32Array.of(weight) };
+  return {
+    input: input.name,
+    channel: own,
+    top,
+    left,
+    height: 1,
+    width: 1,
+    values: input.values.slice(index, index + 1),
+    weights: Float32Array.of(weight),
+  };
 }
 
 /** Return the term, without weights, that is a window of a channel. */

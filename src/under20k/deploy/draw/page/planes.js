@@ -41,14 +41,22 @@ function partOf(plane, { left, top, right, bottom }) {
   const from = Math.max(left, 0);
   const to = Math.min(right, plane.width);
   for (let y = Math.max(top, 0); y < Math.min(bottom, plane.height); y++) {
-    part.values.set(plane.values.subarray(y * plane.width + from, y * plane.width + to), (y - top) * part.width + from - left);
+    part.values.set(
+      plane.values.subarray(y * plane.width + from, y * plane.width + to),
+      (y - top) * part.width + from - left,
+    );
   }
   return part;
 }
 
 /** Return a plane with a margin of zeros. */
 function framed(plane, margin) {
-  return partOf(plane, { left: -margin, top: -margin, right: plane.width + margin, bottom: plane.height + margin });
+  return partOf(plane, {
+    left: -margin,
+    top: -margin,
+    right: plane.width + margin,
+    bottom: plane.height + margin,
+  });
 }
 
 /** Return the smallest box of all values above a limit, null if there are none. */
@@ -69,7 +77,8 @@ function boxAbove({ values, height, width }, limit) {
 /** Return a plane whose columns are the rows of another. */
 function turned({ values, height, width }) {
   const result = planeOf(width, height, values.constructor);
-  for (let y = 0, i = 0; y < height; y++) for (let x = 0; x < width; x++, i++) result.values[x * height + y] = values[i];
+  for (let y = 0, i = 0; y < height; y++)
+    for (let x = 0; x < width; x++, i++) result.values[x * height + y] = values[i];
   return result;
 }
 
@@ -122,7 +131,8 @@ function extremes(plane, side, choose) {
       for (let x = 0; x < width; x++, i++) {
         let best = values[i];
         const row = y * width;
-        for (let j = Math.max(0, x - reach); j <= Math.min(width - 1, x + reach); j++) best = choose(best, values[row + j]);
+        for (let j = Math.max(0, x - reach); j <= Math.min(width - 1, x + reach); j++)
+          best = choose(best, values[row + j]);
         result.values[i] = best;
       }
     }
@@ -170,7 +180,7 @@ function connected({ values, height, width }, corners = true) {
     parts.push(part);
     labels[start] = part.label;
     stack[0] = start;
-    for (let depth = 1; depth; ) {
+    for (let depth = 1; depth;) {
       const at = stack[--depth];
       const y = Math.floor(at / width);
       const x = at - y * width;

@@ -15,12 +15,13 @@ function segments(grey, network = null) {
   const lines = linesOf(blobsOf(page));
   if (!lines.length && single && isSolid(single)) return wholeOf(single);
   const blobs = lines.flat();
-  if (single && areOne(blobs)) {
+  if (single && areOne(blobs) && !isTable(lines)) {
     const whole = blobs.reduce(union);
     if (whole.area > 0.9 * sumOf(page.mask)) return wholeOf(single);
     return [segmentOf(page, whole, grey)];
   }
-  if (blobs.length === 1 && widthOf(blobs[0]) < 1.2 * heightOf(blobs[0])) return [segmentOf(page, blobs[0], grey)];
+  if (blobs.length === 1 && widthOf(blobs[0]) < 1.2 * heightOf(blobs[0]))
+    return [segmentOf(page, blobs[0], grey)];
   return segmentsOfLines(page, lines, grey, network);
 }
 
@@ -57,7 +58,10 @@ function isOne(ink) {
   if (covered <= 0.003 || covered >= 0.85 || !isInside(mask)) return false;
   const reach = Math.max(1, strokeWidth(ink) / 2);
   const far = distances(mapped(mask, (value) => 1 - value));
-  const { labels, parts } = connected(mapped(far, (distance) => (distance <= reach ? 1 : 0)), false);
+  const { labels, parts } = connected(
+    mapped(far, (distance) => (distance <= reach ? 1 : 0)),
+    false,
+  );
   const masses = new Float64Array(parts.length + 1);
   labels.forEach((label, i) => (masses[label] += mask.values[i] * ink.values[i]));
   const most = mostOf(masses);
@@ -71,14 +75,25 @@ function isOne(ink) {
 function areOne(blobs) {
   if (!blobs.length || blobs.length > 8) return false;
   const whole = blobs.reduce(union);
-  const rows = Array.from({ length: whole.mask.height }, (_, y) => whole.mask.values.subarray(y * whole.mask.width, (y + 1) * whole.mask.width).some(Boolean));
+  const rows = Array.from({ length: whole.mask.height }, (_, y) =>
+    whole.mask.values.subarray(y * whole.mask.width, (y + 1) * whole.mask.width).some(Boolean),
+  );
   const gaps = rows.map(Number).join("").match(/0+/g) ?? [];
   return gaps.every((gap) => gap.length + 1 < 0.25 * heightOf(whole)) && hasWidth(blobs, whole);
 }
 
+/** Tell whether lines are several digits each, none of them a mere piece of the whole. */
+function isTable(lines) {
+  const whole = lines.flat().reduce(union);
+  const high = lines.flat().every((blob) => heightOf(blob) > 0.3 * heightOf(whole));
+  return high && lines.filter((line) => line.length > 1).length > 1;
+}
+
 /** Tell whether pieces are as wide for their height as one digit, and not two side by side. */
 function hasWidth(pieces, whole) {
-  const tall = pieces.filter((piece) => heightOf(piece) > 0.7 * heightOf(whole)).sort((a, b) => a.left - b.left);
+  const tall = pieces
+    .filter((piece) => heightOf(piece) > 0.7 * heightOf(whole))
+    .sort((a, b) => a.left - b.left);
   if (tall.some((piece, index) => index && piece.left >= tall[index - 1].right)) return false;
   return widthOf(whole) <= (pieces.length === 1 ? 1.2 : 1.5) * heightOf(whole);
 }
@@ -101,7 +116,10 @@ function isSolid(ink) {
   const { parts } = connected(mask);
   if (!parts.length || !isInside(mask)) return false;
   const largest = parts.reduce((best, part) => (part.area > best.area ? part : best));
-  return largest.area >= 0.6 * sumOf(mask) && Math.max(heightOf(largest), widthOf(largest)) >= 0.35 * longerSide(ink);
+  return (
+    largest.area >= 0.6 * sumOf(mask) &&
+    Math.max(heightOf(largest), widthOf(largest)) >= 0.35 * longerSide(ink)
+  );
 }
 
 /** Return the lines of a page, from top to bottom, each from left to right. */
@@ -112,7 +130,9 @@ function linesOf(blobs) {
   for (const blob of [...blobs].sort((a, b) => level(a) - level(b))) {
     const line = lines[lines.length - 1];
     const tall = line && median(line.map(heightOf));
-    const near = line && level(blob) - median(line.map(level)) < 0.5 * Math.max(tall, Math.min(heightOf(blob), 1.5 * tall));
+    const near =
+      line &&
+      level(blob) - median(line.map(level)) < 0.5 * Math.max(tall, Math.min(heightOf(blob), 1.5 * tall));
     if (near) line.push(blob);
     else lines.push([blob]);
   }
@@ -149,8 +169,17 @@ function segmentOf({ darkness, factor }, blob, grey) {
     bottom: Math.min(darkness.height, blob.bottom + 1),
   };
   const [top, left] = [box.top - blob.top, box.left - blob.left];
-  const wide = extremes(partOf(blob.mask, { left, top, right: left + widthOf(box), bottom: top + heightOf(box) }), 3, Math.max);
-  const ink = mapped(partOf(darkness, box), (value, i) => (wide.values[i] ? Math.min(value / Math.max(blob.level, 1e-3), 1) * 255 : 0));
-  const [right, bottom] = [Math.min(box.right * factor, grey.width), Math.min(box.bottom * factor, grey.height)];
+  const wide = extremes(
+    partOf(blob.mask, { left, top, right: left + widthOf(box), bottom: top + heightOf(box) }),
+    3,
+    Math.max,
+  );
+  const ink = mapped(partOf(darkness, box), (value, i) =>
+    wide.values[i] ? Math.min(value / Math.max(blob.level, 1e-3), 1) * 255 : 0,
+  );
+  const [right, bottom] = [
+    Math.min(box.right * factor, grey.width),
+    Math.min(box.bottom * factor, grey.height),
+  ];
   return { box: { left: box.left * factor, top: box.top * factor, right, bottom }, ink, line: 0 };
 }

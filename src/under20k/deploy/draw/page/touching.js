@@ -20,7 +20,8 @@ function separated(blob, height, belief) {
       const part = ways[start] && partBetween(blob, ends[start]?.path, ends[stop]?.path, tall);
       if (!part) continue;
       const score = ways[start].score + belief(part) - oddness(part, blob, height) - price;
-      if (!ways[stop] || score > ways[stop].score) ways[stop] = { score, parts: [...ways[start].parts, part] };
+      if (!ways[stop] || score > ways[stop].score)
+        ways[stop] = { score, parts: [...ways[start].parts, part] };
     }
   }
   return ways[ends.length - 1].parts;
@@ -44,8 +45,19 @@ function partBetween(blob, left, right, tall) {
   });
   const area = sumOf(mask);
   const box = boxAbove(mask, 0);
-  if (!box || area < 0.01 * tall ** 2 || box.right - box.left > 1.35 * tall || box.bottom - box.top <= 0.45 * tall) return null;
-  const moved = { left: blob.left + box.left, top: blob.top + box.top, right: blob.left + box.right, bottom: blob.top + box.bottom };
+  if (
+    !box ||
+    area < 0.01 * tall ** 2 ||
+    box.right - box.left > 1.35 * tall ||
+    box.bottom - box.top <= 0.45 * tall
+  )
+    return null;
+  const moved = {
+    left: blob.left + box.left,
+    top: blob.top + box.top,
+    right: blob.left + box.right,
+    bottom: blob.top + box.bottom,
+  };
   return { ...moved, mask: partOf(mask, box), area, level: blob.level };
 }
 
@@ -56,13 +68,18 @@ function cutsOf(mask, tall) {
   const ink = averaged(mapped(mask, Number, Float64Array), sides);
   const stroke = Math.max(1, 1.2 * strokeWidth(mapped(ink, (value) => (value > 0.5 ? 1 : 0))));
   const found = [];
-  for (let middle = 0.14 * tall * scale; middle < ink.width - 0.12 * tall * scale; middle += 0.1 * tall * scale) {
+  for (
+    let middle = 0.14 * tall * scale;
+    middle < ink.width - 0.12 * tall * scale;
+    middle += 0.1 * tall * scale
+  ) {
     const path = cheapestPath(ink, middle, Math.max(1, 0.14 * tall * scale));
     const crossed = path.reduce((sum, x, y) => sum + ink.values[y * ink.width + x], 0) / stroke;
     if (crossed <= 2.6) found.push({ path, crossed });
   }
   const kept = [];
-  const apart = (one, other) => one.path.reduce((sum, x, y) => sum + Math.abs(x - other.path[y]), 0) / ink.height;
+  const apart = (one, other) =>
+    one.path.reduce((sum, x, y) => sum + Math.abs(x - other.path[y]), 0) / ink.height;
   for (const cut of found.sort((a, b) => a.crossed - b.crossed)) {
     if (kept.every((other) => apart(cut, other) > 0.07 * tall * scale)) kept.push(cut);
   }
@@ -70,7 +87,8 @@ function cutsOf(mask, tall) {
   return kept
     .sort((a, b) => mean(a) - mean(b))
     .map(({ path, crossed }) => {
-      const column = (_, y) => Math.round(((path[Math.min(Math.floor(y * scale), path.length - 1)] + 0.5) * mask.width) / ink.width);
+      const column = (_, y) =>
+        Math.round(((path[Math.min(Math.floor(y * scale), path.length - 1)] + 0.5) * mask.width) / ink.width);
       return { crossed, path: Array.from({ length: mask.height }, column) };
     });
 }
