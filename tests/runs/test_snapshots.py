@@ -96,8 +96,13 @@ def test_epochs_trained_before_without_them_are_named(few, tmp_path):
 def test_a_resumed_run_goes_on_with_them(few, whole, tmp_path, monkeypatch):
     monkeypatch.setattr("under20k.runs.train.load", lambda *_, **__: few)
     places = Places(tmp_path / "runs")
+
+    def break_off(event):
+        if isinstance(event, EpochDone) and event.metrics.epoch == 2:
+            raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
-        train(SMALL, SEED, places=places, snapshots=True, on_event=Log(2, 320))
+        train(SMALL, SEED, places=places, snapshots=True, on_event=break_off)
     run = train(SMALL, SEED, places=places)
     assert list(run.snapshots()) == [1, 2, 3]
     assert train(SMALL, SEED, places=places, snapshots=True) == run
