@@ -106,7 +106,8 @@ def test_what_the_package_declares_is_imported():
     [
         ("benchmarks", RUNTIME | CLUSTER | group("benchmark")),
         ("benchmarks/reading", RUNTIME | group("test")),  # which make reading installs
-        ("tools", RUNTIME | CLUSTER | names(PROJECT["build-system"]["requires"])),
+        # tools.drawing_pictures takes the browser of the tests.
+        ("tools", RUNTIME | CLUSTER | names(PROJECT["build-system"]["requires"]) | {"playwright"}),
         ("tests", RUNTIME | CLUSTER | EXPORT | group("test")),
     ],
 )

@@ -17,9 +17,9 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -63,67 +63,73 @@ def encoded_json(value: Any) -> str:
 
 def encoded_weights(weights: Tensors) -> str:
     """Return weights as text, one tensor after the other."""
-    exponents = _exponents(weights)
-    return _text([_bytes(exponents), *_planes(_steps(weights, exponents))])
+    rows = _Rows.of(weights)
+    return _text([_bytes(rows.exponents), *_planes(rows.steps(rows.exponents))])
 
 
 def encoded_film(last: Tensors, epochs: Sequence[Tensors]) -> str:
     """Return the weights of the epochs before the last one as text, the latest first."""
-    exponents = _exponents(last)
-    coarse = [
-        min(exponent + (VECTOR_COARSER if vector else COARSER), EXPONENTS[1])
-        for exponent, (_, vector) in zip(exponents, _rows(last), strict=True)
-    ]
-    following = _steps(_rounded(last, exponents), coarse)
+    rows = _Rows.of(last)
+    coarse = np.minimum(rows.exponents + np.where(rows.vector, VECTOR_COARSER, COARSER), EXPONENTS[1])
     parts = [_bytes(coarse)]
+    following = rows.decoded().steps(coarse)
     for weights in reversed(epochs):
-        steps = _steps({name: weights[name] for name in last}, coarse)
+        steps = _Rows.of({name: weights[name] for name in last}).steps(coarse)
         parts += _planes(steps - following)
         following = steps
     return _text(parts)
 
 
-def _rows(weights: Tensors) -> Iterator[tuple[NDArray[np.float64], bool]]:
-    """Yield the rows of all tensors, and whether each is a vector."""
-    for value in weights.values():
-        vector = value.ndim < 2
-        for row in value.reshape(1 if vector else len(value), -1):
-            yield row.astype(np.float64), vector
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Weights, and the rows that have a step of their own: R rows of N weights in all."""
+
+    values: NDArray[np.float64]
+    """(N,)."""
+    sizes: Integers
+    """(R,)."""
+    vector: NDArray[np.bool_]
+    """(R,): whether the row is a tensor of one dimension."""
+
+    @classmethod
+    def of(cls, weights: Tensors) -> _Rows:
+        """Return the rows of tensors, in their order."""
+        values = list(weights.values())
+        counts = [1 if value.ndim < 2 else len(value) for value in values]
+        sizes = [value.size // count for value, count in zip(values, counts, strict=True)]
+        return cls(
+            np.concatenate([value.ravel() for value in values]).astype(np.float64),
+            np.repeat(sizes, counts),
+            np.repeat([value.ndim < 2 for value in values], counts),
+        )
+
+    @property
+    def exponents(self) -> Integers:
+        """Return the exponents of the rows' steps, (R,)."""
+        starts = np.cumsum(self.sizes) - self.sizes
+        largest = np.maximum.reduceat(np.abs(self.values), starts)
+        mean = np.sqrt(np.add.reduceat(self.values**2, starts) / self.sizes)
+        size = np.where(self.vector, largest, mean)
+        # frexp's exponent is that of the power of two above.
+        exponents = np.frexp(size)[1] - np.where(self.vector, VECTOR_STEPS, STEPS + 1)
+        clipped: Integers = np.where(size > 0, exponents.clip(*EXPONENTS), 0)
+        return clipped
+
+    def steps(self, exponents: Integers) -> Integers:
+        """Return the weights in steps, (N,), rounded as JavaScript's ``Math.round`` does."""
+        steps = np.floor(np.ldexp(self.values, -np.repeat(exponents, self.sizes)) + 0.5)
+        whole: Integers = steps.astype(np.int64)
+        return whole
+
+    def decoded(self) -> _Rows:
+        """Return the weights as the page decodes them, in float32."""
+        own = self.exponents
+        values = np.ldexp(self.steps(own).astype(np.float64), np.repeat(own, self.sizes)).astype(np.float32)
+        return replace(self, values=values.astype(np.float64))
 
 
-def _exponents(weights: Tensors) -> list[int]:
-    return [_exponent(row, vector) for row, vector in _rows(weights)]
-
-
-def _exponent(row: NDArray[np.float64], vector: bool) -> int:
-    size = float(np.abs(row).max() if vector else np.sqrt((row**2).mean()))
-    if not size:
-        return 0
-    # frexp's exponent is that of the power of two above.
-    exponent = math.frexp(size)[1] - (VECTOR_STEPS if vector else STEPS + 1)
-    return min(max(exponent, EXPONENTS[0]), EXPONENTS[1])
-
-
-def _bytes(exponents: Sequence[int]) -> bytes:
-    return np.array(exponents, np.int8).tobytes()
-
-
-def _steps(weights: Tensors, exponents: Sequence[int]) -> Integers:
-    """Return weights in steps, (N,). They are rounded as JavaScript's ``Math.round`` does."""
-    rows = zip(_rows(weights), exponents, strict=True)
-    steps = [np.floor(np.ldexp(row, -exponent) + 0.5) for (row, _), exponent in rows]
-    return np.concatenate(steps).astype(np.int64)
-
-
-def _rounded(weights: Tensors, exponents: Sequence[int]) -> Tensors:
-    """Return the weights as the page decodes them, in float32."""
-    rounded: Tensors = {}
-    ends = iter(exponents)
-    for name, value in weights.items():
-        rows = value.reshape(1 if value.ndim < 2 else len(value), -1).astype(np.float64)
-        decoded = [np.ldexp(np.floor(np.ldexp(row, -e) + 0.5), e) for row in rows for e in [next(ends)]]
-        rounded[name] = np.stack(decoded).astype(np.float32).reshape(value.shape)
-    return rounded
+def _bytes(exponents: Integers) -> bytes:
+    return exponents.astype(np.int8).tobytes()
 
 
 def _planes(numbers: Integers) -> list[bytes]:
