@@ -135,5 +135,15 @@ def test_a_runtime_that_ends_at_once_is_not_run(exported, monkeypatch):
         html_page.measure(model_of("2p,3p|3v"), exported.parent, IMAGES)
 
 
+@proved
+def test_a_browser_that_does_not_start_leaves_it_to_the_next_runtime(exported, monkeypatch):
+    (*_, last) = html_run.runtimes()
+    monkeypatch.setattr(html_run, "runtimes", lambda: iter([["/no/such/browser"], ["false"], last]))
+    assert html_page.measure(model_of("2p,3p|3v"), exported.parent, IMAGES).logits.shape == (40, 10)
+    monkeypatch.setattr(html_run, "runtimes", lambda: iter([["/no/such/browser"], ["false"]]))
+    with pytest.raises(NotRun, match="/no/such/browser cannot be started: .*; false did not answer"):
+        html_page.measure(model_of("2p,3p|3v"), exported.parent, IMAGES)
+
+
 def test_the_tolerance_is_that_of_floats():
     assert FORMATS["html"].tolerance == FORMATS["torch"].tolerance

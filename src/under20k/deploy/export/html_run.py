@@ -58,10 +58,13 @@ def measured(page: Path, images: Images) -> Measured:
     text = page.read_text("utf-8")
     problems = []
     for command in runtimes():
-        with _Server(scripts_of(text), models_of(text), images) as server, running(command, server):
-            if server.wait():
-                return _result(server, len(images))
-        problems.append(f"{command[0]} did not answer")
+        try:
+            with _Server(scripts_of(text), models_of(text), images) as server, running(command, server):
+                if server.wait():
+                    return _result(server, len(images))
+            problems.append(f"{command[0]} did not answer")
+        except OSError as error:
+            problems.append(f"{command[0]} cannot be started: {error.strerror or error}")
     raise NotRun("; ".join(problems) or "neither Chromium, Chrome nor Node.js was found")
 
 
@@ -87,7 +90,7 @@ def runtimes() -> Iterator[list[str]]:
 
 @contextmanager
 def running(command: list[str], server: _Server) -> Iterator[None]:
-    """Run a browser or Node.js in the block, with a folder of its own."""
+    """Run a browser or Node.js in the block, with a folder of its own. Raises OSError if it does not start."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         if Path(command[0]).stem.lower() in NODES:
             script = Path(folder) / "proof.js"
@@ -98,13 +101,10 @@ def running(command: list[str], server: _Server) -> Iterator[None]:
             root = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
             quiet = ["--headless", "--disable-gpu", "--no-first-run", "--disable-extensions"]
             command = [*command, *quiet, *root, f"--user-data-dir={folder}/browser", server.address]
-        try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            )  # fmt: skip
-        except OSError as error:
-            raise NotRun(f"{command[0]} cannot be started: {error.strerror or error}") from error
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
         server.process = process
         try:
             yield
