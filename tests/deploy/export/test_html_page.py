@@ -141,7 +141,7 @@ def test_a_browser_that_does_not_start_leaves_it_to_the_next_runtime(exported, m
     monkeypatch.setattr(html_run, "runtimes", lambda: iter([["/no/such/browser"], ["false"], last]))
     assert html_page.measure(model_of("2p,3p|3v"), exported.parent, IMAGES).logits.shape == (40, 10)
     monkeypatch.setattr(html_run, "runtimes", lambda: iter([["/no/such/browser"], ["false"]]))
-    with pytest.raises(NotRun, match="/no/such/browser cannot be started: .*; false did not answer"):
+    with pytest.raises(NotRun, match=r"/no/such/browser cannot be started: .*; false did not answer"):
         html_page.measure(model_of("2p,3p|3v"), exported.parent, IMAGES)
 
 

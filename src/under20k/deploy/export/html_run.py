@@ -90,7 +90,7 @@ def runtimes() -> Iterator[list[str]]:
 
 @contextmanager
 def running(command: list[str], server: _Server) -> Iterator[None]:
-    """Run a browser or Node.js in the block, with a folder of its own. Raises OSError if it does not start."""
+    """Run a browser or Node.js in the block, in a folder of its own. Raises OSError if it does not start."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         if Path(command[0]).stem.lower() in NODES:
             script = Path(folder) / "proof.js"
