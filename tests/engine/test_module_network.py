@@ -205,3 +205,43 @@ def test_a_model_without_graph_and_source_is_refused():
     model = own_model(None, MODELS["GroupNorm"]())
     with pytest.raises(UserError, match=r"Odd has no graph \(Net.forward uses torch.fft.fft2\)"):
         TorchEngine(own_recipe(model), module_weights(MODELS["GroupNorm"]()))
+
+
+class Failing(nn.Module):
+    """It fails in the forward or in the backward pass."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__()
+        self.fc, self.where = nn.Linear(784, 10), where
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.sigmoid(self.fc(x.flatten(1)))
+        if self.where == "forward":
+            raise RuntimeError("no more\nof this")
+        x += 1  # the gradient of the sigmoid needs what was there
+        return x
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        (
+            "forward",
+            r"^Failing fails in training: RuntimeError: no more of this \(test_module_network.py:\d+\)$",
+        ),
+        ("backward", r"^Failing fails in training: RuntimeError: one of the variables needed .* inplace"),
+    ],
+)
+def test_an_error_in_a_models_code_is_one_line(mnist: Mnist, where, message):
+    model = own_model(None, Failing(where))
+    recipe = own_recipe(model, batch_size=16)
+
+    class FailingSource(Source):
+        def load(self):
+            return Failing(where)
+
+    engine = TorchEngine(recipe, module_weights(Failing(where)), source=FailingSource(""))
+    with pytest.raises(UserError, match=message):
+        engine.train_epoch(
+            mnist.train.images[:32], mnist.train.labels[:32], epoch_plan(recipe, 0, 1, 32), nobody
+        )

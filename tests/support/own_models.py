@@ -5,9 +5,11 @@ Shapes: C channels, H rows, W columns of one image's values.
 
 from __future__ import annotations
 
+import random
 from collections import OrderedDict
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -738,6 +740,18 @@ def branching(m: Odd, x: Tensor) -> Tensor:
     return x * 2 if x.mean() > 0.1 else x
 
 
+def skipping(m: Odd, x: Tensor) -> Tensor:
+    return x if m.training and random.random() < 0.5 else 2 * x
+
+
+def gambling(m: Odd, x: Tensor) -> Tensor:
+    return x if torch.rand(1) < 0.5 else 2 * x
+
+
+def numpys(m: Odd, x: Tensor) -> Tensor:
+    return x * float(np.random.rand())  # noqa: NPY002
+
+
 def counted(m: Odd, x: Tensor) -> Tensor:
     return x * int((x > 0).sum())
 
@@ -754,6 +768,9 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
         odd(lambda m, x: x * (torch.rand(6, 1, 1) > 0.1)),
         "uses torch.rand for random numbers of its own",
     ),
+    "stochastic depth": (odd(skipping), "Odd.forward uses Python's random for random numbers of its own"),
+    "stochastic depth by torch": (odd(gambling), "Odd.forward branches on values of its tensors"),
+    "NumPy's numbers": (odd(numpys), "Odd.forward uses numpy.random for random numbers of its own"),
     "RReLU": (odd(lambda m, x: m.act(x), act=nn.RReLU), "uses nn.RReLU for random numbers of its own"),
     "alpha dropout": (odd(lambda m, x: m.drop(x), drop=nn.AlphaDropout), "uses nn.AlphaDropout"),
     "GroupNorm": (

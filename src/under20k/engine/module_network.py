@@ -5,7 +5,9 @@ Shapes: n images of a batch.
 
 from __future__ import annotations
 
+import os
 import random
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -15,9 +17,12 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+import under20k
 from under20k.engine.torch_transforms import PlannedDropout
+from under20k.errors import UserError
 from under20k.recipe.architecture import CLASSES
 
+_TORCH, _PACKAGE = (os.path.join(os.path.dirname(p.__file__ or ""), "") for p in (torch, under20k))
 CHANNEL_DROPOUTS = ("dropout1d", "dropout2d", "dropout3d", "feature_dropout")
 DROPOUTS = ("dropout", *CHANNEL_DROPOUTS)
 """Functions whose masks follow the plan, by name without the underscore of the in-place ones."""
@@ -92,6 +97,33 @@ class PlannedMasks(TorchFunctionMode):
         self.calls += 1
         dropped = dropout(x) if dropout.probability < 1 else x * 0
         return x.copy_(dropped) if name != kind or given.get("inplace") else dropped
+
+
+@contextmanager
+def blamed(network: object) -> Iterator[None]:
+    """Raise UserError for an error in the body that the code of a user's model is to blame for."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if not isinstance(network, ModuleNetwork):
+            raise
+        text = " ".join(str(error).split())
+        name = type(network.module).__name__
+        raise UserError(
+            f"{name} fails in training: {type(error).__name__}: {text:.300}{_line(error)}"
+        ) from error
+
+
+def _line(error: BaseException) -> str:
+    """Return the line of the model's code that an error came through, in brackets; empty if none is known."""
+    outside = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(("<", _TORCH, _PACKAGE))
+    ]
+    return f" ({os.path.basename(outside[-1].filename)}:{outside[-1].lineno})" if outside else ""
 
 
 @contextmanager

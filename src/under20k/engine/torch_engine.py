@@ -30,7 +30,7 @@ from under20k.engine.base import (
 )
 from under20k.engine.graph_module import GraphModule
 from under20k.engine.module import Network
-from under20k.engine.module_network import ModuleNetwork, ModuleSource
+from under20k.engine.module_network import ModuleNetwork, ModuleSource, blamed
 from under20k.engine.torch_filters import filtered
 from under20k.engine.torch_transforms import PlannedDropout, displacements, warp
 from under20k.errors import UserError
@@ -136,12 +136,13 @@ class TorchEngine:
             self.prepare_step(float(learning_rate), plan.dropout_seed, positions[batch], done)
 
             x = self.normalised(x)
-            logits = self.network.logits(x)
-            loss = F.cross_entropy(logits, y, label_smoothing=self.recipe.label_smoothing)
-            if self.teachers:
-                loss = self.with_teachers(loss, logits, x)
-            self.optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            with blamed(self.network):
+                logits = self.network.logits(x)
+                loss = F.cross_entropy(logits, y, label_smoothing=self.recipe.label_smoothing)
+                if self.teachers:
+                    loss = self.with_teachers(loss, logits, x)
+                self.optimiser.zero_grad()
+                loss.backward()  # type: ignore[no-untyped-call]
             self.optimiser.step()
             self.update_average(done)
 
@@ -178,7 +179,8 @@ class TorchEngine:
         network = self.evaluated
         network.eval()
         batches = torch.split(self.to_device(images), EVALUATION_BATCH)
-        logits = torch.cat([network.logits(self.normalised(batch)) for batch in batches])
+        with blamed(network):
+            logits = torch.cat([network.logits(self.normalised(batch)) for batch in batches])
         result: NDArray[np.float32] = logits.float().cpu().numpy()
         return result
 

@@ -8,12 +8,12 @@ from dataclasses import replace
 from torch import nn
 
 from under20k.checking.convert.conversion import Conversion, operands
-from under20k.checking.convert.randomness import RANDOM, refuse_random, refused_random
+from under20k.checking.convert.randomness import refuse_random, refused_random, without_other_generators
 from under20k.checking.convert.reasons import NotConvertible, used
 from under20k.checking.convert.skeleton import skeleton
 from under20k.checking.convert.table import CONVERSIONS
 from under20k.checking.graph.form import Form
-from under20k.checking.graph.node import Call, Node
+from under20k.checking.graph.node import RANDOM, Call, Node
 from under20k.checking.graph.trace import Trace, trace
 from under20k.checking.graph.unchanged import unchanged
 from under20k.checking.rules.input_form import run
@@ -40,7 +40,8 @@ def convert(module: nn.Module, form: Form | None = None) -> Graph:
         warnings.simplefilter("ignore")  # torch's, about the model's calls
         form = form or run(module).form
         form = replace(form, batch=TIMES * form.batch)
-        trained, evaluated = trace(module, True, form), trace(module, False, form)
+        with without_other_generators(module):
+            trained, evaluated = trace(module, True, form), trace(module, False, form)
         graphs = [_graph(module, form, trained, True), _graph(module, form, evaluated, False)]
     if skeleton(graphs[0]) != skeleton(graphs[1]):
         raise NotConvertible(f"{type(module).__name__}.forward computes something else at evaluation")

@@ -5,6 +5,7 @@ Shapes: N images, C channels, H rows, W columns.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -24,6 +25,12 @@ ATTENTION = ("scaled_dot_product_attention", "multi_head_attention_forward")
 RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 RESHAPING = ("flatten", "reshape", "view", "permute", "transpose", "contiguous", "squeeze", "unsqueeze")
 MULTIPLICATIONS = ("mul", "__mul__", "__rmul__", "__imul__", "multiply")
+RANDOM = (
+    *("rand", "randn", "randint", "rand_like", "randn_like", "randint_like", "randperm", "bernoulli"),
+    *("normal", "uniform", "exponential", "multinomial", "poisson", "rrelu", "gumbel_softmax", "random"),
+    *("alpha_dropout", "feature_alpha_dropout"),
+)
+"""Functions that draw random numbers, beside dropout."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,3 +124,13 @@ class Node:
     def images(self) -> list[Node]:
         """The inputs that depend on the image."""
         return [source for source in self.inputs if source.sees_image]
+
+    def made_of(self) -> Iterator[Node]:
+        """Yield the node and all that its result is computed from."""
+        left, seen = [self], set()
+        while left:
+            node = left.pop()
+            if id(node) not in seen:
+                seen.add(id(node))
+                left += node.inputs
+                yield node

@@ -18,6 +18,7 @@ from under20k.checking.graph.node import (
     CONVOLUTIONS,
     MULTIPLICATIONS,
     PRODUCTS,
+    RANDOM,
     RESHAPING,
     Call,
     Node,
@@ -63,7 +64,7 @@ class Recorder(TorchFunctionMode):
             self.names[id(tensor)] = name
         self.dropouts = 0
         self.reads: list[tuple[str, str]] = []
-        """Functions that gave Python values that depend on the image, and their ``file:line``."""
+        """Functions that gave Python values that vary from call to call, and their ``file:line``."""
         self.writes: list[tuple[str, str]] = []
         """Names of tensors of the model that a call in place changed, and its ``file:line``."""
         floats = {name: t for name, t in model.state_dict().items() if t.is_floating_point()}
@@ -105,7 +106,7 @@ class Recorder(TorchFunctionMode):
             # If off, it returns its input: a view distinguishes them, or a discarded result would seem used.
             result = given = result.view_as(result)
         name = getattr(func, "__name__", str(func))
-        if name in READS and any(i in self.by_tensor and self.by_tensor[i].sees_image for i, _ in before):
+        if name in READS and any(self._varies(i) for i, _ in before):
             self.reads.append((name, line(self.stop)))
         if (
             _writes(name)
@@ -136,6 +137,11 @@ class Recorder(TorchFunctionMode):
         if type(value) in (list, tuple):
             return type(value)(map(self._told, value))
         return {key: self._told(item) for key, item in value.items()} if type(value) is dict else value
+
+    def _varies(self, tensor: int) -> bool:
+        """Return whether a tensor, given by its id, depends on the image or on random numbers."""
+        node = self.by_tensor.get(tensor)
+        return node is not None and (node.sees_image or any(n.kind in RANDOM for n in node.made_of()))
 
     def _operand(self, tensor: Tensor) -> Operand:
         node = self.by_tensor.get(id(tensor))

@@ -38,7 +38,7 @@ class Trace:
     last: Node | None = None
     """The call that gave the output."""
     reads: tuple[tuple[str, str], ...] = ()
-    """Functions that gave Python values that depend on the image, and their ``file:line``."""
+    """Functions that gave Python values that vary from call to call, and their ``file:line``."""
     writes: tuple[tuple[str, str], ...] = ()
     """Names of tensors of the model that a call in place changed, and its ``file:line``."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils import _device
 
@@ -72,6 +72,14 @@ class CpuOnly(TorchFunctionMode):
         text = f"{place or 'the model'} asks for a GPU ({kind})"
         if text not in self.requests:
             self.requests.append(text)
+
+
+def keep_on_cpu(module: nn.Module) -> nn.Module:
+    """Return the module, each of whose calls from now on runs within ``CpuOnly``."""
+    devices = CpuOnly(lambda: "")
+    module.register_forward_pre_hook(lambda *_: (devices.__enter__(), None)[1])
+    module.register_forward_hook(lambda *_: devices.__exit__(None, None, None), always_call=True)
+    return module
 
 
 def available(accelerator: str) -> bool:

@@ -40,6 +40,7 @@ class KeptSource:
 
     def load(self) -> nn.Module:
         """Return the model, newly made, in this process. Raises UserError if its code fails."""
+        from under20k.checking.sandbox.cpu_only import CpuOnly, keep_on_cpu
         from under20k.checking.sandbox.explain_error import Explainer
         from under20k.checking.sandbox.load_model import Loader
 
@@ -49,7 +50,8 @@ class KeptSource:
             path = str(folder / self.path)
             loader = Loader(path, self.name, self.pieces, self.package, arguments, "", explain)
             try:
-                return loader.load(self.whole, LOADING_LIMIT_S)
+                with CpuOnly(explain.running_line):
+                    return keep_on_cpu(loader.load(self.whole, LOADING_LIMIT_S))
             except Exception as error:
                 raise UserError(f"{self.name} of {self.path}: {explain.why_broken(error)}") from error
 
