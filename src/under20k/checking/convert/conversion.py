@@ -20,6 +20,11 @@ from under20k.recipe.graph.graph import CLASSES, IMAGE, IMAGE_SIDE
 from under20k.recipe.graph.node import Node as GraphNode
 from under20k.recipe.graph.node import Shape
 
+SAME = (
+    *("contiguous", "clone", "float", "to", "type", "type_as", "cpu", "cuda", "alias", "positive", "__pos__"),
+)
+"""Functions that leave shape and values as they are."""
+
 
 class Conversion:
     """The values of one run, and what the conversions of its calls have in common."""
@@ -141,6 +146,8 @@ class Conversion:
         value = self.value(first, node, end=True)
         if value.expanded:
             raise used(node, "after expand")
+        if node.kind in SAME:
+            return value
         elements = torch.arange(self.batch * math.prod(value.shape)).view(self.batch, *value.shape)
         others, kwargs = ([_dummy(part, self.batch) for part in others], dict(node.call.kwargs))
         try:

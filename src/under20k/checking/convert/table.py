@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from under20k.checking.convert import arithmetic, layers, pooling
-from under20k.checking.convert.conversion import Conversion
+from under20k.checking.convert.conversion import SAME, Conversion
 from under20k.checking.convert.values import Value
 from under20k.checking.graph.node import Node
 
@@ -44,19 +44,9 @@ CONVERSIONS: dict[str, Callable[[Conversion, Node], Value]] = {
     **dict.fromkeys(("expand", "expand_as", "broadcast_to"), arithmetic.expand),
     **dict.fromkeys(
         (
-            *("view", "reshape", "flatten", "squeeze", "unsqueeze", "contiguous", "clone", "view_as"),
-            *(
-                "reshape_as",
-                "unflatten",
-                "permute",
-                "transpose",
-                "swapaxes",
-                "swapdims",
-                "movedim",
-                "moveaxis",
-            ),
-            *("__getitem__", "float", "to", "type", "type_as", "cpu", "cuda", "alias", "ravel", "atleast_2d"),
-            *("positive", "__pos__"),
+            *("view", "reshape", "flatten", "squeeze", "unsqueeze", "view_as", "reshape_as", "unflatten"),
+            *("permute", "transpose", "swapaxes", "swapdims", "movedim", "moveaxis", "__getitem__"),
+            *("ravel", "atleast_2d", *SAME),
         ),
         Conversion.moved,
     ),
