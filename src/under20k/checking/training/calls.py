@@ -57,6 +57,7 @@ def train(
     existing: Existing = "resume",
     on_event: OnEvent = ignore,
     command_line: str | None = None,
+    snapshots: bool = False,
     **changes: Unpack[RecipeChanges],
 ) -> Run:
     """Train a recipe or a PyTorch model and return the run; an exception leaves one that can be resumed.
@@ -76,6 +77,7 @@ def train(
             precision and threads of before, or return it if it is finished; ``replace`` it; ``refuse`` it.
         on_event: called with every event of ``runs.events``.
         command_line: recorded in the run; by default this process's own.
+        snapshots: keep the weights of every epoch in the run folder; a resumed run that has some goes on.
         **changes: settings that replace the recipe's own.
 
     Raises:
@@ -94,6 +96,7 @@ def train(
         existing=existing,
         on_event=on_event,
         command_line=command_line,
+        snapshots=snapshots,
         **changes,
     )
 
