@@ -59,6 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     say("\nSettings, each an option of 'under20k train'")
     for name, value in recipe.flat().items():
         option = name.replace("_", "-")
+        if name == "architecture" and recipe.own:
+            continue
         if name == "teacher" and not _is_named(recipe):
             value = f'{value}.json, a file with the value of "teacher" in --json'
         if isinstance(value, bool):

@@ -8,6 +8,7 @@ from pathlib import Path
 from under20k.files import write_text
 from under20k.formatting import percent, shortened
 from under20k.recipe.limits import PARAMETER_LIMIT
+from under20k.report.beside import beside_table
 from under20k.report.document import NOT_DRAWN, Block, Bullets, Code, Document, Picture, Section, Text
 from under20k.report.environment import environment_table
 from under20k.report.tables import Table
@@ -168,7 +169,10 @@ def bench_text(
         parts.append(difference_table(bench.versus(other), names[0], names[1], detectable).text(width))
     if bench.not_a_claim:
         parts.append("\n".join(wrapped(not_a_claim(bench), width)))
-    return "\n\n".join([*parts, bench_table(benches, names).text(width)])
+    parts.append(bench_table(benches, names).text(width))
+    if any(each.recipe.own for each in benches):
+        parts.append(beside_table(benches, names).text(width))
+    return "\n\n".join(parts)
 
 
 def write_bench_report(bench: Bench, folder: Path) -> None:
@@ -182,6 +186,8 @@ def bench_document(bench: Bench) -> Document:
     """Return the report of a bench."""
     picture = seeds_picture(bench, PICTURE, bench.recipe.name)
     lead: list[Block] = [Text(claim(bench)), picture, bench_table([bench])]
+    if bench.recipe.own:
+        lead.append(beside_table([bench], [bench.recipe.name]))
     if bench.not_a_claim:
         lead.insert(1, Text(not_a_claim(bench)))
     if bench.failures:

@@ -12,7 +12,14 @@ from under20k.recipe.recipe import Recipe
 from under20k.report.markdown import escape, escape_block, escape_cell, one_line
 from under20k.report.text_lines import padded
 from under20k.report.text_table import table_text
-from under20k.report.words import NOTHING, augmentation_text, recipe_settings, schedule_text, shape_text
+from under20k.report.words import (
+    NOTHING,
+    augmentation_text,
+    own_facts,
+    recipe_settings,
+    schedule_text,
+    shape_text,
+)
 
 
 @dataclass(frozen=True)
@@ -186,7 +193,8 @@ def architecture_table(recipe: Recipe, name: str = "") -> Table:
 
 def recipe_table(recipe: Recipe, facts: Mapping[str, str]) -> Table:
     """Return how a recipe trains, ``facts`` after its architecture."""
-    settings = {"Architecture": str(recipe.architecture), **facts, **recipe_settings(recipe)}
+    network = {"Architecture": str(recipe.architecture)} if recipe.own is None else own_facts(recipe.own)
+    settings = {**network, **facts, **recipe_settings(recipe)}
     return Table(("Setting", "Value"), tuple(settings.items()), align="ll")
 
 

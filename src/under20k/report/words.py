@@ -116,6 +116,17 @@ def dropout_text(recipe: Recipe) -> str:
     ) or "none"  # fmt: skip
 
 
+def own_facts(model: OwnModel) -> dict[str, str]:
+    """Return what there is to say of a user's own model, by label."""
+    outputs = {"logits": "logits", "softmax": "probabilities", "log_softmax": "log-probabilities"}
+    return {
+        "Model": f"{model} of {model.target}" if model.target else f"{model}, an object",
+        "Source": f"model/ in the run folder, SHA-256 {model.sha256}" if model.sha256 else NOTHING,
+        "Network": f"{len(model.graph.nodes)} operations" if model.graph else f"PyTorch's own: {model.why}",
+        "Output": outputs[model.output],
+    }
+
+
 def own_dropout_text(model: OwnModel) -> str:
     """Return ``0.05 in 3 places``, ``none``, or that a model without a graph has its own."""
     if model.graph is None:
