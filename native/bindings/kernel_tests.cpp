@@ -64,7 +64,7 @@ nb::tuple convolve(const std::string& isa, const Maps& input, const Maps& weight
     kernels.pack_weights(conv, span(weights), span(scale), packed.all());
     Epilogue epilogue{.finish = finish == "relu" ? Finish::relu : Finish::plain};
     if (pivot)
-        epilogue = {.finish = Finish::statistics,
+        epilogue = {.finish = finish == "relu" ? Finish::relu_statistics : Finish::statistics,
                     .statistics = {.pivot = span(pivot), .sums = sums.all(), .valid_lanes = images}};
     kernels.convolve(conv, in.values.all(), packed.all(), span(bias), out.values.all(), epilogue,
                      scratch.all());

@@ -140,7 +140,7 @@ nb::tuple convolve(const Operations& ops, const Maps& input, const Maps& weights
     ops.all.pack(conv, span(weights), span(scale), packed.all());
     Epilogue epilogue{.finish = finish == "relu" ? Finish::relu : Finish::plain};
     if (pivot)
-        epilogue = {.finish = Finish::statistics,
+        epilogue = {.finish = finish == "relu" ? Finish::relu_statistics : Finish::statistics,
                     .statistics = {.pivot = span(pivot), .sums = sums.all(), .valid_lanes = images}};
     ops.all.convolve(conv, in.source(), packed.all(), span(bias), out.target(), epilogue, scratch.all());
     return nb::make_tuple(out.written(images), result<float>(sums.all(), {2, output[0]}));

@@ -84,7 +84,10 @@ UNDER20K_INLINE void convolve_tile(const ConvolutionRow& row, const Vec* __restr
         }
     }
 
-    if (row.finish == Finish::statistics) {
+    if (rectifies(row.finish))
+        for (int c = 0; c < CHANNELS; ++c)
+            for (int x = 0; x < COLUMNS; ++x) sum[c][x] = relu(sum[c][x]);
+    if (counts(row.finish)) {
         for (int c = 0; c < CHANNELS; ++c) {
             Vec total{}, squares{};
             for (int x = 0; x < COLUMNS; ++x) {
@@ -97,8 +100,7 @@ UNDER20K_INLINE void convolve_tile(const ConvolutionRow& row, const Vec* __restr
         }
     }
     for (int c = 0; c < CHANNELS; ++c)
-        for (int x = 0; x < COLUMNS; ++x)
-            output[c * row.output_plane + x] = row.finish == Finish::relu ? relu(sum[c][x]) : sum[c][x];
+        for (int x = 0; x < COLUMNS; ++x) output[c * row.output_plane + x] = sum[c][x];
 }
 
 template <typename Arithmetic, int KERNEL, int COLUMNS, int CHANNELS>
@@ -222,7 +224,7 @@ void convolve_directly(const Convolution& conv, Span<const float> input, Span<co
     const Map &in = conv.input, &out = conv.output;
     const Vec* from = vectors(input, in.size());
     Vec* to = vectors(output, out.size());
-    const bool counted = epilogue.finish == Finish::statistics;
+    const bool counted = counts(epilogue.finish);
     const ptrdiff_t channel_weights = in.channels * conv.taps();
     UNDER20K_ASSERT(packed.size >= out.channels * channel_weights && bias.size >= out.channels);
     Vec* sums = vectors(scratch, 2 * out.channels);  // [channel][sum, sum of squares]

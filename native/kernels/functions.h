@@ -61,6 +61,17 @@ UNDER20K_INLINE Vec expm1(Vec x) {
 
 UNDER20K_INLINE Vec sigmoid(Vec x) { return 1 / (1 + exp(-x)); }
 
+// The sigmoids of x and −x, from one exponential.
+struct Sigmoids {
+    Vec below, above;
+
+    UNDER20K_INLINE explicit Sigmoids(Vec x) {
+        const Vec e = exp(clamp(-x, -88, 88));
+        below = 1 / (1 + e);
+        above = e * below;
+    }
+};
+
 UNDER20K_INLINE Vec tanh(Vec x) {
     constexpr float SMALL[] = {-5.66078909e-3f, 2.06020083e-2f, -5.37292287e-2f, 1.33313283e-1f,
                                -3.33332777e-1f};
@@ -146,16 +157,17 @@ struct GeluTanh : FromInputOnly<GeluTanh> {
     UNDER20K_INLINE Vec value(Vec x) const { return x * sigmoid(twice_u(x)); }
     UNDER20K_INLINE Vec gradient(Vec x, Vec gradient) const {
         const Vec bounded = clamp(x, -15, 15);
-        const Vec v = twice_u(bounded), below = sigmoid(v), above = sigmoid(-v);
+        const Sigmoids s(twice_u(bounded));
         const Vec slope = FACTOR + 3 * CUBE * (bounded * bounded);
-        return gradient * (below + bounded * slope * (below * above));
+        return gradient * (s.below + bounded * slope * (s.below * s.above));
     }
 };
 
 struct Silu : FromInputOnly<Silu> {
     UNDER20K_INLINE Vec value(Vec x) const { return x * sigmoid(x); }
     UNDER20K_INLINE Vec gradient(Vec x, Vec gradient) const {
-        return gradient * (sigmoid(x) * (1 + x * sigmoid(-x)));
+        const Sigmoids s(x);
+        return gradient * (s.below * (1 + x * s.above));
     }
 };
 

@@ -14,6 +14,7 @@
 #include "kernels/general_gradient.h"
 #include "kernels/operations.h"
 #include "kernels/simd.h"
+#include "kernels/tiles.h"
 
 namespace under20k::UNDER20K_ISA {
 
@@ -44,27 +45,27 @@ struct TapRow {
 };
 
 // Add `COLUMNS` inputs a step apart × the weights of the tile's channels.
-template <int COLUMNS, int CHANNELS>
-UNDER20K_INLINE void add_tap(const Vec* input, ptrdiff_t step, const float* weights,
+template <int COLUMNS, int CHANNELS, typename Step>
+UNDER20K_INLINE void add_tap(const Vec* input, Step step, const float* weights,
                              Vec (&sum)[CHANNELS][COLUMNS]) {
     if constexpr (COLUMNS <= CHANNELS) {
         Vec value[COLUMNS];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int x = 0; x < COLUMNS; ++x) value[x] = keep(input[x * step]);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int c = 0; c < CHANNELS; ++c) {
             const Vec factor = broadcast(weights[c]);
-#pragma GCC unroll 8
+#pragma GCC unroll 16
             for (int x = 0; x < COLUMNS; ++x) sum[c][x] += value[x] * factor;
         }
     } else {
         Vec factor[CHANNELS];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int c = 0; c < CHANNELS; ++c) factor[c] = keep(broadcast(weights[c]));
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int x = 0; x < COLUMNS; ++x) {
             const Vec value = input[x * step];
-#pragma GCC unroll 8
+#pragma GCC unroll 16
             for (int c = 0; c < CHANNELS; ++c) sum[c][x] += value * factor[c];
         }
     }
@@ -85,6 +86,30 @@ UNDER20K_INLINE void count_statistics(const TapRow& row, const Vec (&sum)[CHANNE
     }
 }
 
+// The sums of one tile. `step` is row.input_step, as a constant where it is 1.
+template <int COLUMNS, int CHANNELS, typename Step>
+UNDER20K_INLINE void sum_taps(const TapRow& row, Step step, const Vec* input, Vec (&sum)[CHANNELS][COLUMNS]) {
+    const float* weights = row.weights;
+    const ptrdiff_t channel_weights = row.kernel_taps * CHANNELS;
+    if (row.tap_count == 1) {
+        input += row.taps->input;
+        weights += row.taps->weight * CHANNELS;
+        for (ptrdiff_t i = 0; i < row.input_channels; ++i) {
+            add_tap<COLUMNS, CHANNELS>(input, step, weights, sum);
+            input += row.input_plane;
+            weights += channel_weights;
+        }
+        return;
+    }
+    const Tap* const end = row.taps + row.tap_count;
+    for (ptrdiff_t i = 0; i < row.input_channels; ++i) {
+        for (const Tap* tap = row.taps; tap < end; ++tap)
+            add_tap<COLUMNS, CHANNELS>(input + tap->input, step, weights + tap->weight * CHANNELS, sum);
+        input += row.input_plane;
+        weights += channel_weights;
+    }
+}
+
 // `count` tiles side by side.
 template <int COLUMNS, int CHANNELS>
 void convolve_taps(const TapRow& row, ptrdiff_t count, const Vec* input, Vec* output) {
@@ -92,32 +117,17 @@ void convolve_taps(const TapRow& row, ptrdiff_t count, const Vec* input, Vec* ou
         Vec sum[CHANNELS][COLUMNS];
         for (int c = 0; c < CHANNELS; ++c)
             for (int x = 0; x < COLUMNS; ++x) sum[c][x] = row.bias ? broadcast(row.bias[c]) : Vec{};
-        const Vec* plane = input;
-        const float* weights = row.weights;
-        if (row.tap_count == 1) {
-            plane += row.taps[0].input;
-            weights += row.taps[0].weight * CHANNELS;
-            for (ptrdiff_t i = 0; i < row.input_channels; ++i) {
-                add_tap<COLUMNS, CHANNELS>(plane, row.input_step, weights, sum);
-                plane += row.input_plane;
-                weights += row.kernel_taps * CHANNELS;
-            }
-        } else {
-            for (ptrdiff_t i = 0; i < row.input_channels; ++i) {
-                for (ptrdiff_t t = 0; t < row.tap_count; ++t)
-                    add_tap<COLUMNS, CHANNELS>(plane + row.taps[t].input, row.input_step,
-                                               weights + row.taps[t].weight * CHANNELS, sum);
-                plane += row.input_plane;
-                weights += row.kernel_taps * CHANNELS;
-            }
-        }
-        if (row.finish == Finish::statistics) count_statistics<COLUMNS, CHANNELS>(row, sum);
+        if (COLUMNS == 1 || row.input_step == 1)
+            sum_taps(row, std::integral_constant<ptrdiff_t, 1>(), input, sum);
+        else
+            sum_taps(row, row.input_step, input, sum);
+        if (rectifies(row.finish))
+            for (int c = 0; c < CHANNELS; ++c)
+                for (int x = 0; x < COLUMNS; ++x) sum[c][x] = relu(sum[c][x]);
+        if (counts(row.finish)) count_statistics<COLUMNS, CHANNELS>(row, sum);
         for (int c = 0; c < CHANNELS; ++c) {
             Vec* to = output + row.output_channels[c];
-            for (int x = 0; x < COLUMNS; ++x) {
-                const Vec value = row.finish == Finish::relu ? relu(sum[c][x]) : sum[c][x];
-                put(to[x * row.output_step], value, row.add);
-            }
+            for (int x = 0; x < COLUMNS; ++x) put(to[x * row.output_step], sum[c][x], row.add);
         }
         input += COLUMNS * row.input_step;
         output += COLUMNS * row.output_step;
@@ -125,12 +135,25 @@ void convolve_taps(const TapRow& row, ptrdiff_t count, const Vec* input, Vec* ou
 }
 
 struct TapTiles {
+    // The widest tiles are of one channel, for depthwise convolutions, the deepest of one column, for linear
+    // layers.
+    static constexpr int MAX_WIDTH = REGISTERS == 32 ? 14 : 8, MAX_DEPTH = MAX_WIDTH;
+    static constexpr bool fits(int columns, int channels) {
+        const int fewer = columns < channels ? columns : channels;
+        if (columns > 1 && channels > 1 && (columns > 6 || channels > 8)) return false;
+        return columns * channels + fewer + 1 < REGISTERS;
+    }
+    static double cycles(ptrdiff_t columns, ptrdiff_t channels) {
+        // Measured: a tile that keeps its weights in registers is slower than one that keeps its inputs.
+        return tile_cycles(columns, channels) * (columns > channels && channels > 1 ? 1.25 : 1);
+    }
+
     using Function = void (*)(const TapRow&, ptrdiff_t count, const Vec* input, Vec* output);
     template <int COLUMNS, int CHANNELS>
     static constexpr Function function = convolve_taps<COLUMNS, CHANNELS>;
 };
 
-constexpr auto TAP_TILES = tile_table<TapTiles>();
+constexpr SizeTable<TapTiles> TAP_TILES;
 
 inline void convolve_tap_row(const TapRow& row, const Tiling& columns, ptrdiff_t channels) {
     const Vec* input = row.input;
@@ -179,13 +202,14 @@ inline GeneralConvolution general_convolution(const Map& input, const Map& outpu
                                               ptrdiff_t groups) {
     UNDER20K_ASSERT(window.taps() <= MAX_LISTED_TAPS);
     GeneralConvolution conv{.input = input, .output = output, .window = window, .groups = groups};
-    choose_tiles(output.width, conv.group_outputs(), &conv.columns, &conv.channels);
+    choose_sizes<TapTiles>(output.width, conv.group_outputs(), &conv.columns, &conv.channels);
     if (is_matrix(conv)) {
         conv.transposed_columns = cut(1, 1);
-        conv.transposed_channels = cut(input.channels * window.taps(), MAX_TILE_CHANNELS);
+        conv.transposed_channels = cut(input.channels * window.taps(), TapTiles::MAX_DEPTH);
     } else {
         const ptrdiff_t columns = (input.width + window.stride_x - 1) / window.stride_x;
-        choose_tiles(columns, conv.group_inputs(), &conv.transposed_columns, &conv.transposed_channels);
+        choose_sizes<TapTiles>(columns, conv.group_inputs(), &conv.transposed_columns,
+                               &conv.transposed_channels);
     }
     conv.packed = conv.packed_transposed = conv.weights();
     conv.scratch = LANES * (2 * output.channels + framed_size(input, window.padding_y, window.padding_x));
@@ -229,6 +253,18 @@ inline void pack_general_transposed(const GeneralConvolution& conv, Span<const f
         }
 }
 
+// Which of a kernel's rows, `step` apart, lie on a map of so many rows.
+struct TapRange {
+    ptrdiff_t first, end;
+};
+
+UNDER20K_INLINE TapRange taps_inside(ptrdiff_t top, ptrdiff_t step, ptrdiff_t kernel, ptrdiff_t height) {
+    TapRange range{.first = 0, .end = kernel};
+    while (range.first < range.end && top + range.first * step < 0) ++range.first;
+    while (range.end > range.first && top + (range.end - 1) * step >= height) --range.end;
+    return range;
+}
+
 inline void convolve_generally(const GeneralConvolution& conv, const Source& input, Span<const float> packed,
                                Span<const float> bias, const Target& output, const Epilogue& epilogue,
                                Span<float> scratch) {
@@ -237,34 +273,33 @@ inline void convolve_generally(const GeneralConvolution& conv, const Source& inp
     const Sliding2d& w = conv.window;
     const ptrdiff_t inputs = conv.group_inputs(), outputs = conv.group_outputs(), taps = w.taps();
     Vec* sums = vectors(scratch, conv.scratch / LANES);
-    const bool counted = epilogue.finish == Finish::statistics;
+    const bool counted = counts(epilogue.finish);
     if (counted)
         for (ptrdiff_t i = 0; i < 2 * output.map.channels; ++i) sums[i] = Vec{};
     const Framed in = framed(input, 0, w.padding_x, sums + 2 * output.map.channels);
     const Writer out(output);
     Tap listed[MAX_LISTED_TAPS];
-    ptrdiff_t offsets[MAX_TILE_CHANNELS];
-    for (ptrdiff_t c = 0; c < MAX_TILE_CHANNELS; ++c) offsets[c] = c * output.map.plane();
+    ptrdiff_t offsets[TapTiles::MAX_DEPTH];
+    for (ptrdiff_t c = 0; c < TapTiles::MAX_DEPTH; ++c) offsets[c] = c * output.map.plane();
     TapRow row{};
     row.input_step = w.stride_x;
     row.input_plane = in.map.plane();
     row.input_channels = inputs;
-    row.taps = listed;
     row.kernel_taps = taps;
     row.output_step = 1;
     row.output_channels = offsets;
     row.finish = epilogue.finish;
-    for (ptrdiff_t y = 0; y < output.map.height; ++y) {
-        row.tap_count = 0;
-        for (ptrdiff_t ky = 0; ky < w.kernel_y; ++ky) {
-            const ptrdiff_t from = y * w.stride_y - w.padding_y + ky * w.dilation_y;
-            if (from < 0 || from >= in.map.height) continue;
-            for (ptrdiff_t kx = 0; kx < w.kernel_x; ++kx)
-                listed[row.tap_count++] = {.input = from * in.map.row() + kx * w.dilation_x,
-                                           .weight = ky * w.kernel_x + kx};
-        }
-        for (ptrdiff_t g = 0; g < conv.groups; ++g) {
-            row.input = in.data + in.map.at(g * inputs, 0, -w.padding_x);
+    for (ptrdiff_t ky = 0; ky < w.kernel_y; ++ky)
+        for (ptrdiff_t kx = 0; kx < w.kernel_x; ++kx)
+            listed[ky * w.kernel_x + kx] = {.input = ky * w.dilation_y * in.map.row() + kx * w.dilation_x,
+                                            .weight = ky * w.kernel_x + kx};
+    for (ptrdiff_t g = 0; g < conv.groups; ++g)
+        for (ptrdiff_t y = 0; y < output.map.height; ++y) {
+            const ptrdiff_t top = y * w.stride_y - w.padding_y;
+            const TapRange rows = taps_inside(top, w.dilation_y, w.kernel_y, in.map.height);
+            row.taps = listed + rows.first * w.kernel_x;
+            row.tap_count = (rows.end - rows.first) * w.kernel_x;
+            row.input = in.data + in.map.at(g * inputs, top, -w.padding_x);
             for (ptrdiff_t tile = 0; tile < conv.channels.tiles; ++tile) {
                 const ptrdiff_t first = g * outputs + conv.channels.start_of(tile);
                 const ptrdiff_t size = conv.channels.size_of(tile);
@@ -278,7 +313,6 @@ inline void convolve_generally(const GeneralConvolution& conv, const Source& inp
                 convolve_tap_row(row, conv.columns, size);
             }
         }
-    }
     if (counted) sum_statistics(epilogue.statistics, sums, output.map.channels);
 }
 
@@ -290,7 +324,7 @@ inline void matrix_input_gradient(const GeneralConvolution& conv, const Source& 
     const Writer to(input_gradient);
     const Map& map = input_gradient.map;
     const Tap only{.input = 0, .weight = 0};
-    ptrdiff_t offsets[MAX_TILE_CHANNELS];
+    ptrdiff_t offsets[TapTiles::MAX_DEPTH];
     TapRow row{};
     row.input = from.row(0, 0);
     row.input_step = 1;
@@ -319,20 +353,35 @@ inline void matrix_input_gradient(const GeneralConvolution& conv, const Source& 
     }
 }
 
-// The taps that row y of the input meets in a phase, and where they find the output's gradient.
-inline ptrdiff_t list_gradient_taps(const Sliding2d& w, const Map& gradient, ptrdiff_t y, ptrdiff_t phase,
-                                    Tap* taps) {
-    ptrdiff_t count = 0;
-    for (ptrdiff_t ky = 0; ky < w.kernel_y; ++ky) {
-        ptrdiff_t row = 0, column = 0;
-        if (!output_under(y, ky, w.stride_y, w.padding_y, w.dilation_y, &row)) continue;
-        if (row < 0 || row >= gradient.height) continue;
-        for (ptrdiff_t kx = 0; kx < w.kernel_x; ++kx)
-            if (output_under(phase, kx, w.stride_x, w.padding_x, w.dilation_x, &column))
-                taps[count++] = {.input = row * gradient.row() + column, .weight = ky * w.kernel_x + kx};
+// The taps that meet the input's rows and columns of one phase each, and where those at row and column
+// `phase` find the output's gradient: kernel rows in order, which find it ever higher.
+struct PhaseTaps {
+    Tap listed[MAX_LISTED_TAPS];
+    ptrdiff_t rows[SIDE];  // of the output, for each kernel row listed
+    ptrdiff_t kernel_rows, kernel_columns;
+
+    UNDER20K_INLINE PhaseTaps(const Sliding2d& w, const Map& gradient, ptrdiff_t phase_y, ptrdiff_t phase_x)
+        : kernel_rows(0), kernel_columns(0) {
+        ptrdiff_t next = 0, column = 0;
+        for (ptrdiff_t ky = 0; ky < w.kernel_y; ++ky) {
+            ptrdiff_t& row = rows[kernel_rows];
+            if (!output_under(phase_y, ky, w.stride_y, w.padding_y, w.dilation_y, &row)) continue;
+            for (ptrdiff_t kx = 0; kx < w.kernel_x; ++kx)
+                if (output_under(phase_x, kx, w.stride_x, w.padding_x, w.dilation_x, &column))
+                    listed[next++] = {.input = row * gradient.row() + column, .weight = ky * w.kernel_x + kx};
+            ++kernel_rows;
+        }
+        kernel_columns = kernel_rows > 0 ? next / kernel_rows : 0;
     }
-    return count;
-}
+
+    // The kernel rows that lie on a gradient of `height` rows, `shift` rows below the phase's first row.
+    UNDER20K_INLINE TapRange inside(ptrdiff_t shift, ptrdiff_t height) const {
+        TapRange range{.first = 0, .end = kernel_rows};
+        while (range.first < range.end && rows[range.first] + shift >= height) ++range.first;
+        while (range.end > range.first && rows[range.end - 1] + shift < 0) --range.end;
+        return range;
+    }
+};
 
 inline void general_input_gradient(const GeneralConvolution& conv, const Source& output_gradient,
                                    Span<const float> packed, const Target& input_gradient, bool add,
@@ -346,32 +395,34 @@ inline void general_input_gradient(const GeneralConvolution& conv, const Source&
                                vectors(scratch, conv.input_gradient_scratch / LANES));
     const Map& map = input_gradient.map;
     const Writer to(input_gradient);
-    Tap listed[MAX_LISTED_TAPS];
-    ptrdiff_t offsets[MAX_TILE_CHANNELS];
-    for (ptrdiff_t c = 0; c < MAX_TILE_CHANNELS; ++c) offsets[c] = c * map.plane();
+    ptrdiff_t offsets[TapTiles::MAX_DEPTH];
+    for (ptrdiff_t c = 0; c < TapTiles::MAX_DEPTH; ++c) offsets[c] = c * map.plane();
     TapRow row{};
     row.input_step = 1;
     row.input_plane = from.map.plane();
     row.input_channels = outputs;
-    row.taps = listed;
     row.kernel_taps = taps;
     row.output_step = w.stride_x;
     row.output_channels = offsets;
     row.add = add;
-    for (ptrdiff_t y = 0; y < map.height; ++y)
-        for (ptrdiff_t phase = 0; phase < w.stride_x && phase < map.width; ++phase) {
-            row.tap_count = list_gradient_taps(w, from.map, y, phase, listed);
+    for (ptrdiff_t phase_y = 0; phase_y < w.stride_y && phase_y < map.height; ++phase_y)
+        for (ptrdiff_t phase_x = 0; phase_x < w.stride_x && phase_x < map.width; ++phase_x) {
+            const PhaseTaps phase(w, from.map, phase_y, phase_x);
             const Tiling columns =
-                cut((map.width - phase + w.stride_x - 1) / w.stride_x, conv.transposed_columns.size);
-            for (ptrdiff_t g = 0; g < conv.groups; ++g) {
-                row.input = from.data + from.map.at(g * outputs, 0, 0);
-                for (ptrdiff_t tile = 0; tile < conv.transposed_channels.tiles; ++tile) {
-                    const ptrdiff_t first = conv.transposed_channels.start_of(tile);
-                    row.weights = packed.data + (g * inputs + first) * outputs * taps;
-                    row.output = to.row(g * inputs + first, y) + phase;
-                    convolve_tap_row(row, columns, conv.transposed_channels.size_of(tile));
+                cut((map.width - phase_x + w.stride_x - 1) / w.stride_x, conv.transposed_columns.size);
+            for (ptrdiff_t g = 0; g < conv.groups; ++g)
+                for (ptrdiff_t shift = 0; phase_y + shift * w.stride_y < map.height; ++shift) {
+                    const TapRange rows = phase.inside(shift, from.map.height);
+                    row.taps = phase.listed + rows.first * phase.kernel_columns;
+                    row.tap_count = (rows.end - rows.first) * phase.kernel_columns;
+                    row.input = from.data + from.map.at(g * outputs, shift, 0);
+                    for (ptrdiff_t tile = 0; tile < conv.transposed_channels.tiles; ++tile) {
+                        const ptrdiff_t first = conv.transposed_channels.start_of(tile);
+                        row.weights = packed.data + (g * inputs + first) * outputs * taps;
+                        row.output = to.row(g * inputs + first, phase_y + shift * w.stride_y) + phase_x;
+                        convolve_tap_row(row, columns, conv.transposed_channels.size_of(tile));
+                    }
                 }
-            }
         }
 }
 

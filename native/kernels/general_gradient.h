@@ -14,14 +14,17 @@
 #include "kernels/framed.h"
 #include "kernels/operations.h"
 #include "kernels/simd.h"
-#include "kernels/weight_gradient.h"
+#include "kernels/tiles.h"
 
 namespace under20k::UNDER20K_ISA {
 
-constexpr ptrdiff_t MAX_MATRIX_PIXELS = 4;
+constexpr ptrdiff_t MAX_MATRIX_PIXELS = 9;
 
+// Whether a matrix product takes less time. Counted in cycles for each weight of an output channel: a
+// transposition of every pixel and a product more, or the sum over lanes.
 UNDER20K_INLINE bool gradient_is_matrix(const GeneralConvolution& conv) {
-    return conv.output.height * conv.output.width <= MAX_MATRIX_PIXELS;
+    const ptrdiff_t pixels = conv.output.height * conv.output.width, outputs = conv.group_outputs();
+    return pixels <= MAX_MATRIX_PIXELS && pixels * (35 - outputs) <= 25 * outputs;
 }
 
 UNDER20K_INLINE ptrdiff_t group_weights(const GeneralConvolution& conv) {
@@ -42,18 +45,25 @@ inline ptrdiff_t general_gradient_scratch(const GeneralConvolution& conv) {
     return frame + conv.weights();
 }
 
-// Sums over the valid lanes, to or onto `gradient`.
-inline void reduce_lanes(const Vec* sums, ptrdiff_t count, IntVec mask, Span<float> gradient, bool add) {
-    UNDER20K_ASSERT(gradient.size >= count);
-    for (ptrdiff_t i = 0; i < count; i += LANES) {
-        Vec block[LANES] = {};
-        float each[LANES];
-        const ptrdiff_t size = count - i < LANES ? count - i : LANES;
-        for (ptrdiff_t j = 0; j < size; ++j) block[j] = where(mask, sums[i + j]);
-        const Vec total = sum_each<LANES>(block);
-        std::memcpy(each, &total, sizeof each);
-        for (ptrdiff_t j = 0; j < size; ++j) gradient[i + j] = add ? gradient[i + j] + each[j] : each[j];
+// `values` to or onto `target`.
+UNDER20K_INLINE void store(Vec values, float* target, bool add) {
+    if (add) {
+        Vec before;
+        std::memcpy(&before, target, sizeof before);
+        values = before + values;
     }
+    std::memcpy(target, &values, sizeof values);
+}
+
+// Sums over the valid lanes, to or onto `gradient`.
+inline void reduce_lanes(Vec* sums, ptrdiff_t count, ptrdiff_t valid_lanes, Span<float> gradient, bool add) {
+    UNDER20K_ASSERT(gradient.size >= count);
+    const IntVec mask = lane_mask(valid_lanes);
+    if (valid_lanes < LANES)
+        for (ptrdiff_t i = 0; i < count; ++i) sums[i] = where(mask, sums[i]);
+    ptrdiff_t i = 0;
+    for (; i + LANES <= count; i += LANES) store(sum_each<LANES>(sums + i), gradient.data + i, add);
+    for (; i < count; ++i) gradient[i] = (add ? gradient[i] : 0) + sum_lanes(sums[i]);
 }
 
 // A strip of rows, in a tile's taps and output channels.
@@ -72,17 +82,20 @@ struct TapStrip {
 template <int TAPS, int CHANNELS>
 void strip_gradient(const TapStrip& strip) {
     Vec sum[CHANNELS][TAPS] = {};
+    ptrdiff_t taps[TAPS];
+    for (int t = 0; t < TAPS; ++t) taps[t] = strip.taps[t];
+    const ptrdiff_t step = strip.input_step, plane = strip.gradient_plane;
     for (ptrdiff_t y = 0; y < strip.rows; ++y) {
         const Vec* input = strip.input + y * strip.input_row;
         const Vec* gradient = strip.gradient + y * strip.gradient_row;
-        for (ptrdiff_t x = 0; x < strip.columns; ++x, input += strip.input_step) {
+        for (ptrdiff_t x = 0; x < strip.columns; ++x, input += step, ++gradient) {
             Vec value[TAPS];
-#pragma GCC unroll 8
-            for (int t = 0; t < TAPS; ++t) value[t] = input[strip.taps[t]];
+#pragma GCC unroll 16
+            for (int t = 0; t < TAPS; ++t) value[t] = keep(input[taps[t]]);
 #pragma GCC unroll 8
             for (int c = 0; c < CHANNELS; ++c) {
-                const Vec factor = gradient[c * strip.gradient_plane + x];
-#pragma GCC unroll 8
+                const Vec factor = gradient[c * plane];
+#pragma GCC unroll 16
                 for (int t = 0; t < TAPS; ++t) sum[c][t] += value[t] * factor;
             }
         }
@@ -95,12 +108,17 @@ void strip_gradient(const TapStrip& strip) {
 }
 
 struct StripTiles {
+    // One channel has the most taps: a depthwise convolution has no more channels.
+    static constexpr int MAX_WIDTH = REGISTERS == 32 ? 12 : 9, MAX_DEPTH = 6;
+    static constexpr bool fits(int taps, int channels) { return taps * (channels + 1) + 1 < REGISTERS; }
+    static double cycles(ptrdiff_t taps, ptrdiff_t channels) { return tile_cycles(taps, channels); }
+
     using Function = void (*)(const TapStrip&);
     template <int TAPS, int CHANNELS>
     static constexpr Function function = strip_gradient<TAPS, CHANNELS>;
 };
 
-constexpr auto STRIP_TILES = tile_table<StripTiles>();
+constexpr SizeTable<StripTiles> STRIP_TILES;
 
 // Counts through the weights of an output channel: input channel, kernel row, kernel column.
 struct WeightCounter {
@@ -123,14 +141,18 @@ struct WeightCounter {
     }
 };
 
+// Vectors of a strip's gradients in one tile's channels, which then stay in the first cache.
+constexpr ptrdiff_t STRIP_VECTORS = REGISTERS == 32 ? 336 : 448;
+
 // One channel group's gradients, a vector a weight.
 inline void group_gradient(const GeneralConvolution& conv, const Framed& in, const Vec* input,
                            const Map& gradient_map, const Vec* gradient, Vec* sums) {
     const Sliding2d& w = conv.window;
     const ptrdiff_t weights = group_weights(conv), width = conv.output.width, height = conv.output.height;
     Tiling taps{}, channels{};
-    choose_tiles(weights, conv.group_outputs(), &taps, &channels);
-    const ptrdiff_t strip_rows = width < STRIP_PIXELS ? STRIP_PIXELS / width : 1;
+    choose_sizes<StripTiles>(weights, conv.group_outputs(), &taps, &channels);
+    ptrdiff_t strip_rows = STRIP_VECTORS / (channels.size * width);
+    if (strip_rows < 1) strip_rows = 1;
     TapStrip strip{};
     strip.input_row = w.stride_y * in.map.row();
     strip.input_step = w.stride_x;
@@ -142,14 +164,14 @@ inline void group_gradient(const GeneralConvolution& conv, const Framed& in, con
         strip.rows = height - y < strip_rows ? height - y : strip_rows;
         strip.first = y == 0;
         strip.input = input + y * strip.input_row;
-        WeightCounter counter{.window = w, .map = in.map};
-        for (ptrdiff_t tile = 0; tile < taps.tiles; ++tile) {
-            ptrdiff_t offsets[MAX_TILE_COLUMNS];
-            for (ptrdiff_t t = 0; t < taps.size_of(tile); ++t) offsets[t] = counter.next();
-            strip.taps = offsets;
-            for (ptrdiff_t deep = 0; deep < channels.tiles; ++deep) {
-                const ptrdiff_t first = channels.start_of(deep);
-                strip.gradient = gradient + first * strip.gradient_plane + y * strip.gradient_row;
+        for (ptrdiff_t deep = 0; deep < channels.tiles; ++deep) {
+            const ptrdiff_t first = channels.start_of(deep);
+            strip.gradient = gradient + first * strip.gradient_plane + y * strip.gradient_row;
+            WeightCounter counter{.window = w, .map = in.map};
+            for (ptrdiff_t tile = 0; tile < taps.tiles; ++tile) {
+                ptrdiff_t offsets[StripTiles::MAX_WIDTH];
+                for (ptrdiff_t t = 0; t < taps.size_of(tile); ++t) offsets[t] = counter.next();
+                strip.taps = offsets;
                 strip.sums = sums + first * weights + taps.start_of(tile);
                 STRIP_TILES.at(taps.size_of(tile), channels.size_of(deep))(strip);
             }
@@ -194,31 +216,53 @@ void matrix_gradient(const MatrixTile& tile) {
             float* to = tile.sums + c * tile.weights + v * LANES;
             const ptrdiff_t left = tile.left - v * LANES;
             if (left >= LANES) {
-                Vec whole = sum[c][v];
-                if (tile.add) {
-                    Vec before;
-                    std::memcpy(&before, to, sizeof before);
-                    whole = before + whole;
-                }
-                std::memcpy(to, &whole, sizeof whole);
+                store(sum[c][v], to, tile.add);
             } else {
                 for (ptrdiff_t i = 0; i < left; ++i) to[i] = tile.add ? to[i] + sum[c][v][i] : sum[c][v][i];
             }
         }
 }
 
+// Exchange sections of HALF lanes between two vectors: a step of a transposition.
+template <int HALF, size_t... LANE>
+UNDER20K_INLINE void exchange(Vec& a, Vec& b, std::index_sequence<LANE...>) {
+#if __has_builtin(__builtin_shufflevector)
+    const Vec first = __builtin_shufflevector(a, b, (LANE & HALF ? LANES + LANE - HALF : LANE)...);
+    b = __builtin_shufflevector(a, b, (LANE & HALF ? LANES + LANE : LANE + HALF)...);
+    a = first;
+#else
+    const Vec one = a, other = b;
+    for (int lane = 0; lane < LANES; ++lane) {
+        a[lane] = lane & HALF ? other[lane - HALF] : one[lane];
+        b[lane] = lane & HALF ? other[lane] : one[lane + HALF];
+    }
+#endif
+}
+
+// Lane i of vector j becomes lane j of vector i.
+template <int HALF = LANES / 2>
+UNDER20K_INLINE void transpose(Vec (&values)[LANES]) {
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; ++i)
+        if (!(i & HALF)) exchange<HALF>(values[i], values[i + HALF], std::make_index_sequence<LANES>());
+    if constexpr (HALF > 1) transpose<HALF / 2>(values);
+}
+
 // The inputs under a pixel's taps as [pixel][image][weight], filled up with zeros to whole vectors.
 inline void lay_patches(const GeneralConvolution& conv, const Framed& in, const Vec* input, Vec* patches) {
     const Sliding2d& w = conv.window;
-    const ptrdiff_t weights = group_weights(conv), patch = patch_vectors(conv) * LANES;
-    auto* to = reinterpret_cast<float*>(patches);
+    const ptrdiff_t weights = group_weights(conv), patch = patch_vectors(conv);
     for (ptrdiff_t y = 0; y < conv.output.height; ++y)
-        for (ptrdiff_t x = 0; x < conv.output.width; ++x, to += LANES * patch) {
+        for (ptrdiff_t x = 0; x < conv.output.width; ++x, patches += LANES * patch) {
             const Vec* from = input + y * w.stride_y * in.map.row() + x * w.stride_x;
             WeightCounter counter{.window = w, .map = in.map};
-            for (ptrdiff_t i = 0; i < patch; ++i) {
-                const Vec value = i < weights ? from[counter.next()] : Vec{};
-                for (ptrdiff_t lane = 0; lane < LANES; ++lane) to[lane * patch + i] = value[lane];
+            for (ptrdiff_t block = 0; block < patch; ++block) {
+                Vec values[LANES];
+                const ptrdiff_t left = weights - block * LANES;
+                for (ptrdiff_t i = 0; i < LANES; ++i) values[i] = i < left ? from[counter.next()] : Vec{};
+                transpose(values);
+                for (ptrdiff_t image = 0; image < LANES; ++image)
+                    patches[image * patch + block] = values[image];
             }
         }
 }
@@ -277,7 +321,7 @@ inline void general_weight_gradient(const GeneralConvolution& conv, const Source
         else
             group_gradient(conv, in, from, output_gradient.map, under, rest + g * group);
     }
-    if (!gradient_is_matrix(conv)) reduce_lanes(rest, conv.weights(), lane_mask(valid_lanes), gradient, add);
+    if (!gradient_is_matrix(conv)) reduce_lanes(rest, conv.weights(), valid_lanes, gradient, add);
 }
 
 }  // namespace under20k::UNDER20K_ISA

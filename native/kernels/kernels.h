@@ -77,12 +77,20 @@ struct Statistics {
     ptrdiff_t valid_lanes;
 };
 
-// What a convolution does with its sums before they are stored.
-enum class Finish : uint8_t { plain, relu, statistics };
+// What a convolution does with its sums before they are stored. relu_statistics: ReLU, and the statistics of
+// its output.
+enum class Finish : uint8_t { plain, relu, statistics, relu_statistics };
+
+UNDER20K_INLINE bool rectifies(Finish finish) {
+    return finish == Finish::relu || finish == Finish::relu_statistics;
+}
+UNDER20K_INLINE bool counts(Finish finish) {
+    return finish == Finish::statistics || finish == Finish::relu_statistics;
+}
 
 struct Epilogue {
     Finish finish = Finish::plain;
-    Statistics statistics{};  // for Finish::statistics
+    Statistics statistics{};  // for a finish that counts
 };
 
 // A block from its convolution's output z to its own output: BatchNorm as scale·z + shift, ReLU (or none),

@@ -132,7 +132,7 @@ struct OperationKernels {
                  Span<float> packed);
     // For `input_gradient`.
     void (*pack_transposed)(const GeneralConvolution&, Span<const float> weights, Span<float> packed);
-    // `bias` is empty for none. Finish::relu and Finish::statistics as for the tuned convolutions.
+    // `bias` is empty for none. The epilogue as for the tuned convolutions.
     void (*convolve)(const GeneralConvolution&, const Source& input, Span<const float> packed,
                      Span<const float> bias, const Target& output, const Epilogue&, Span<float> scratch);
     void (*input_gradient)(const GeneralConvolution&, const Source& output_gradient,

@@ -64,8 +64,31 @@ UNDER20K_INLINE Vec window_sum(const Vec* plane, ptrdiff_t stride, const Range& 
     return sum;
 }
 
+// Whether windows of 2×2 pixels lie side by side, by far the commonest pooling.
+UNDER20K_INLINE bool halves(const Pooling& pooling, const Map& in, const Map& out) {
+    const Sliding2d& w = pooling.window;
+    return !pooling.adaptive && w.kernel_y == 2 && w.kernel_x == 2 && w.stride_y == 2 && w.stride_x == 2 &&
+           w.padding_y == 0 && w.padding_x == 0 && 2 * out.height <= in.height && 2 * out.width <= in.width;
+}
+
+template <bool MAX>
+void pool_halves(const Source& input, const Target& output) {
+    const Reader from(input);
+    const Writer to(output);
+    for (ptrdiff_t c = 0; c < output.map.channels; ++c)
+        for (ptrdiff_t y = 0; y < output.map.height; ++y) {
+            const Vec *upper = from.row(c, 2 * y), *lower = upper + input.map.row();
+            Vec* row = to.row(c, y);
+            for (ptrdiff_t x = 0; x < output.map.width; ++x, upper += 2, lower += 2)
+                row[x] = MAX ? larger(larger(larger(upper[0], upper[1]), lower[0]), lower[1])
+                             : ((upper[0] + upper[1]) + (lower[0] + lower[1])) * 0.25f;
+        }
+}
+
 inline void pool(const Pooling& pooling, const Source& input, const Target& output) {
     const Map &in = input.map, &out = output.map;
+    if (halves(pooling, in, out))
+        return pooling.max ? pool_halves<true>(input, output) : pool_halves<false>(input, output);
     const Reader from(input);
     const Writer to(output);
     for (ptrdiff_t c = 0; c < out.channels; ++c) {
@@ -98,9 +121,62 @@ UNDER20K_INLINE void add_to_maximum(const Vec* plane, ptrdiff_t stride, Vec* tar
         }
 }
 
+// Of an average over the whole map.
+inline void whole_map_gradient(float weight, const Source& output_gradient, const Target& input_gradient,
+                               bool add) {
+    combine(output_gradient, output_gradient, input_gradient, add,
+            [=](ptrdiff_t, Vec gradient, Vec) { return gradient * weight; });
+}
+
+template <bool MAX, bool ADD>
+void halves_gradient(const Source& input, const Source& output_gradient, const Target& input_gradient) {
+    const Map &out = output_gradient.map, &target = input_gradient.map;
+    const Reader from(input), gradients(output_gradient);
+    const Writer to(input_gradient);
+    for (ptrdiff_t c = 0; c < target.channels; ++c) {
+        for (ptrdiff_t y = 0; y < out.height; ++y) {
+            const Vec *upper = from.row(c, 2 * y), *lower = upper + input.map.row();
+            const Vec* row = gradients.row(c, y);
+            Vec *above = to.row(c, 2 * y), *below = above + target.row();
+            for (ptrdiff_t x = 0; x < out.width; ++x, upper += 2, lower += 2, above += 2, below += 2) {
+                const Vec gradient = MAX ? row[x] : row[x] * 0.25f;
+                const Vec value[4] = {upper[0], upper[1], lower[0], lower[1]};
+                Vec part[4] = {gradient, gradient, gradient, gradient};
+                if (MAX) {
+                    const Vec best = larger(larger(larger(value[0], value[1]), value[2]), value[3]);
+                    IntVec open = best == best;
+                    for (int i = 0; i < 4; ++i) {
+                        const IntVec here = open & (IntVec)(value[i] == best);
+                        part[i] = where(here, gradient);
+                        open &= ~here;
+                    }
+                }
+                put(above[0], part[0], ADD);
+                put(above[1], part[1], ADD);
+                put(below[0], part[2], ADD);
+                put(below[1], part[3], ADD);
+            }
+            if (ADD) continue;
+            for (ptrdiff_t x = 2 * out.width; x < target.width; ++x)  // an odd width's last column
+                to.row(c, 2 * y)[x] = to.row(c, 2 * y + 1)[x] = Vec{};
+        }
+        for (ptrdiff_t y = 2 * out.height; !ADD && y < target.height; ++y)
+            for (ptrdiff_t x = 0; x < target.width; ++x) to.row(c, y)[x] = Vec{};
+    }
+}
+
 inline void pool_gradient(const Pooling& pooling, const Source& input, const Source& output_gradient,
                           const Target& input_gradient, bool add) {
     const Map &in = input.map, &out = output_gradient.map, &target = input_gradient.map;
+    if (pooling.adaptive && !pooling.max && out.height == 1 && out.width == 1)
+        return whole_map_gradient(1.0f / static_cast<float>(in.height * in.width), output_gradient,
+                                  input_gradient, add);
+    if (halves(pooling, in, out)) {
+        const auto function = pooling.max
+                                  ? (add ? halves_gradient<true, true> : halves_gradient<true, false>)
+                                  : (add ? halves_gradient<false, true> : halves_gradient<false, false>);
+        return function(input, output_gradient, input_gradient);
+    }
     const Reader from(input), gradients(output_gradient);
     const Writer to(input_gradient);
     for (ptrdiff_t c = 0; c < out.channels; ++c) {

@@ -128,10 +128,11 @@ UNDER20K_INLINE void row_from_points(const Vec* products, ptrdiff_t point, ptrdi
                                      Finish finish, Vec pivot, Vec* sums, Vec* __restrict output) {
     Vec total{}, squares{};
     const auto store = [&](Vec value, ptrdiff_t x) __attribute__((always_inline)) {
-        const Vec deviation = value - pivot;
+        const Vec kept = rectifies(finish) ? relu(value) : value;
+        const Vec deviation = kept - pivot;
         total += deviation;
         squares += deviation * deviation;
-        output[x] = finish == Finish::relu ? relu(value) : value;
+        output[x] = kept;
     };
     Vec y[TILE];
     ptrdiff_t x = 0;
@@ -151,7 +152,7 @@ inline void convolve_at_points(const Convolution& conv, Span<const float> input,
                                Span<const float> bias, Span<float> output, const Epilogue& epilogue,
                                Span<float> scratch) {
     const Map& out = conv.output;
-    const bool counted = epilogue.finish == Finish::statistics;
+    const bool counted = counts(epilogue.finish);
     const ptrdiff_t tiles = tiles_of(out);
     const Tiling strips = cut(out.height, STRIP_ROWS);
     const Vec* from = vectors(input, conv.input.size());

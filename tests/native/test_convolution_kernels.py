@@ -164,15 +164,22 @@ def test_a_convolution_counts_its_statistics(isa: str, bf16: bool) -> None:
         assert_statistics(sums, found, case.pivot)
         separately = kernels(isa).map_statistics(isa=isa, values=found, pivot=case.pivot)
         assert_statistics(separately, found, case.pivot)
+        rectified, sums = kernels(isa).convolve(
+            isa=isa, input=case.input, weights=case.weights, bias=case.bias, padding=case.shape.padding,
+            bf16=bf16, finish="relu", pivot=case.pivot,
+        )  # fmt: skip
+        np.testing.assert_array_equal(rectified, np.maximum(found, 0))
+        # Many deviations are equal, so that roundings of their sum are, too.
+        assert_statistics(sums, rectified, case.pivot, 16 * EPS)
 
 
-def assert_statistics(sums: Array, values: Array, pivot: Array) -> None:
+def assert_statistics(sums: Array, values: Array, pivot: Array, rounding: float = 4 * EPS) -> None:
     deviations = double(values) - double(pivot)[:, None, None]
     expected = torch.stack([deviations.sum((0, 2, 3)), deviations.square().sum((0, 2, 3))])
     # A deviation is itself rounded, at the size of value and pivot.
     sizes = double(values).abs() + double(pivot).abs()[:, None, None]
     bound = torch.stack([sizes.sum((0, 2, 3)), (sizes * sizes).sum((0, 2, 3))])
-    assert_within(sums, expected, 4 * EPS * bound)
+    assert_within(sums, expected, rounding * bound)
 
 
 def test_input_gradient(isa: str, bf16: bool) -> None:
