@@ -170,7 +170,7 @@ def test_a_convolution_counts_its_statistics(isa: str, bf16: bool) -> None:
         )  # fmt: skip
         np.testing.assert_array_equal(rectified, np.maximum(found, 0))
         # Many deviations are equal, so that roundings of their sum are, too.
-        assert_statistics(sums, rectified, case.pivot, 16 * EPS)
+        assert_statistics(sums, rectified, case.pivot, 40 * EPS)
 
 
 def assert_statistics(sums: Array, values: Array, pivot: Array, rounding: float = 4 * EPS) -> None:
