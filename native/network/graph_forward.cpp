@@ -70,8 +70,8 @@ void GraphNetwork::convolve(const GraphStep& step, const Run& run, bool training
     Target output = output_of(step, run);
     Span<const float> bias = bias_of(step.bias);
     Epilogue epilogue{.finish = own.relu ? Finish::relu : Finish::plain};
-    if (training && own.counts >= 0 && !own.relu)
-        epilogue = {.finish = Finish::statistics,
+    if (training && own.counts >= 0)
+        epilogue = {.finish = own.relu ? Finish::relu_statistics : Finish::statistics,
                     .statistics = {.pivot = channels_[own.counts].pivot,
                                    .sums = sums_of(own.counts, run.task),
                                    .valid_lanes = run.valid_lanes()}};
@@ -92,7 +92,6 @@ void GraphNetwork::convolve(const GraphStep& step, const Run& run, bool training
         operations_.convolve(own.general, input_of(step, 0, run), packed, bias, output, epilogue,
                              scratch_of(run));
     }
-    if (training && own.counts >= 0 && own.relu) count(own.counts, run.task);
 }
 
 // Operations with several inputs.
