@@ -9,7 +9,7 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from under20k.data.mnist import Split
 from under20k.engine.base import MEAN, STANDARD_DEVIATION
@@ -34,14 +34,14 @@ def rotated(images: Tensor, degrees: float) -> Tensor:
 
 
 class Eager:
-    """Trains one of the assignment's recipes: SGD, with at most a rotation."""
+    """Trains a recipe's network, or a module that returns log-probabilities: SGD, with at most a rotation."""
 
-    def __init__(self, recipe: Recipe, data: Split) -> None:
+    def __init__(self, recipe: Recipe, data: Split, module: nn.Module | None = None) -> None:
         torch.manual_seed(0)
         self.recipe = recipe
         self.images = normalised(torch.tensor(data.images))
         self.labels = torch.tensor(data.labels).long()
-        self.network = Network(recipe.in_notation)
+        self.network = module or Network(recipe.in_notation)
         self.optimiser = torch.optim.SGD(
             self.network.parameters(), recipe.learning_rate, recipe.momentum, weight_decay=recipe.weight_decay
         )
