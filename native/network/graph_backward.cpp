@@ -27,7 +27,8 @@ void GraphNetwork::backward_stage(ptrdiff_t stage, const Run& run) {
 void GraphNetwork::backward(const GraphStep& step, const Run& run) {
     const Source x = input_of(step, 0, run), gradient = gradient_of(step.output, run);
     const ptrdiff_t input = step.inputs[0];
-    const bool add = step.add[0];
+    // Of a step in place there are no other terms.
+    const bool add = step.add[0] && !joined(step);
     if (step.kind == StepKind::tuned || step.kind == StepKind::general)
         return backward_convolution(step, run);
     if (step.kind == StepKind::block) {
@@ -40,7 +41,7 @@ void GraphNetwork::backward(const GraphStep& step, const Run& run) {
         return;
     switch (step.kind) {
         case StepKind::function: {
-            const bool output = gradient_from_output(step.node.function);
+            const bool output = gradient_from_output(step.node);
             const Source from = output ? Source(output_of(step, run)) : x;
             return operations_.apply_gradient(step.function(), from, output, gradient,
                                               gradient_of(input, run), add);
@@ -133,7 +134,7 @@ void GraphNetwork::backward_terms(const GraphStep& step, const Run& run) {
             own = channels_of(gradient, first, map.channels, kernels_.lanes);
             first += map.channels;
         }
-        if (!plan_.values[step.inputs[i]].differentiable) continue;
+        if (!plan_.values[step.inputs[i]].differentiable || (i == 0 && joined(step))) continue;
         const Target to = gradient_of(step.inputs[i], run);
         if (broadcast_to(map, own.map))
             operations_.sum_map(own, to, step.add[i]);

@@ -47,7 +47,8 @@ void GraphNetwork::forward(const GraphStep& step, const Run& run, bool training)
             return operations_.pool(step.pooling(), x, y);
         case StepKind::dropout:
             if (training) return operations_.dropout(dropout_of(step, run), x, y, false);
-            return operations_.copy(x, y, false);
+            if (!joined(step)) operations_.copy(x, y, false);
+            return;
         case StepKind::scale:
             return operations_.scale(static_cast<float>(node.factor), static_cast<float>(node.offset), x, y,
                                      false);

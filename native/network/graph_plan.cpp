@@ -45,7 +45,7 @@ bool reads_inputs(const GraphStep& step) {
         case StepKind::multiply:
             return true;
         case StepKind::function:
-            return !gradient_from_output(step.node.function);
+            return !gradient_from_output(step.node);
         case StepKind::pool:
             return step.node.max;
         default:
@@ -55,7 +55,7 @@ bool reads_inputs(const GraphStep& step) {
 
 bool reads_output(const GraphStep& step) {
     if (is_convolution(step)) return step.convolution.relu && !step.convolution.masked;
-    if (step.kind == StepKind::function) return gradient_from_output(step.node.function);
+    if (step.kind == StepKind::function) return gradient_from_output(step.node);
     return step.kind == StepKind::softmax;
 }
 
@@ -70,6 +70,7 @@ public:
             if (!absorbed_[i]) add_step(i);
         set_stages();
         set_frames();
+        join_in_place();
         for (GraphStep& step : plan_.steps)
             if (is_convolution(step)) plan_convolution(step);
         join_reshapes();
@@ -146,12 +147,10 @@ private:
                 add_batch_norm(step);
                 break;
             case Operation::function:
-                if (is_relu(own) && starts_block(index + 1) && only_reader(own.inputs[0]) == index) {
-                    step.kind = StepKind::block;
-                    step.block.relu = true;
-                    absorb_rest(step);
-                    add_norm(step);
-                }
+                if (is_relu(own) && starts_block(index + 1)) start_block(step, index);
+                break;
+            case Operation::pool:
+                if (pools_by_two(index)) start_block(step, index);
                 break;
             case Operation::prelu:
                 step.weight = {.offset = own.weight, .count = own.slopes};
@@ -216,13 +215,18 @@ private:
         if (own.bias >= 0) step.bias = {.offset = own.bias, .count = own.channels};
         if (only_reader(own.inputs[0]) >= 0) {
             step.kind = StepKind::block;
-            const ptrdiff_t next = only_reader(step.output);
-            if (next >= 0 && is_relu(node(next))) {
-                step.block.relu = true;
-                absorb(step, next);
-            }
             absorb_rest(step);
         }
+        add_norm(step);
+    }
+
+    // Of a ReLU or a pooling without BatchNorm, where nothing else reads its input.
+    void start_block(GraphStep& step, ptrdiff_t index) {
+        if (only_reader(step.inputs[0]) != index) return;
+        step.kind = StepKind::block;
+        step.block.relu = is_relu(step.node);
+        step.block.pool = !step.block.relu;
+        absorb_rest(step);
         add_norm(step);
     }
 
@@ -231,13 +235,15 @@ private:
         step.output = next + 1;
     }
 
-    // Pooling and dropout.
+    // ReLU, pooling and dropout. ReLU before pooling is ReLU after it, and so are the gradients.
     void absorb_rest(GraphStep& step) {
         ptrdiff_t next = only_reader(step.output);
-        if (next >= 0 && pools_by_two(next)) {
-            step.block.pool = true;
+        for (bool more = true; more; next = only_reader(step.output)) {
+            more = next >= 0 &&
+                   ((!step.block.relu && is_relu(node(next))) || (!step.block.pool && pools_by_two(next)));
+            if (!more) break;
+            (is_relu(node(next)) ? step.block.relu : step.block.pool) = true;
             absorb(step, next);
-            next = only_reader(step.output);
         }
         if (next >= 0 && drops_elements(node(next))) {
             step.block.probability = node(next).probability;
@@ -341,13 +347,60 @@ private:
             kernels_.operations().convolution(value(step.inputs[0]).map, out, window, step.node.groups);
     }
 
-    // A reshape of a map that no one else reads is the same memory, if neither has a frame.
+    // Whether a step may write over its first input, which no one else reads: nor does the backward pass.
+    bool works_in_place(const GraphStep& step) {
+        const GraphValue &in = value(step.inputs[0]), &out = value(step.output);
+        if (only_reader(step.inputs[0]) < 0 || in.stage != step.stage ||
+            in.differentiable != out.differentiable)
+            return false;
+        const auto producer = std::ranges::find(plan_.steps, step.inputs[0], &GraphStep::output);
+        if (producer == plan_.steps.end() || reads_output(*producer)) return false;
+        switch (step.kind) {
+            case StepKind::function:
+                return gradient_from_output(step.node);
+            case StepKind::dropout:
+            case StepKind::scale:
+                return true;
+            case StepKind::add:
+                return !broadcast_to(in.map, out.map);
+            default:
+                return false;
+        }
+    }
+
+    // Give values that are computed in place one memory, in one frame.
+    void join_in_place() {
+        std::vector<const GraphStep*> joined;
+        for (const GraphStep& step : plan_.steps)
+            if (works_in_place(step)) joined.push_back(&step);
+        const auto share = [&](const GraphStep& step) {
+            Map &in = value(step.inputs[0]).map, &out = value(step.output).map;
+            in.frame_y = out.frame_y = std::max(in.frame_y, out.frame_y);
+            in.frame_x = out.frame_x = std::max(in.frame_x, out.frame_x);
+        };
+        for (const GraphStep* step : joined) share(*step);  // the largest frame reaches the last value
+        for (auto step = joined.rbegin(); step != joined.rend(); ++step) share(**step);
+        for (const GraphStep* step : joined) value(step->output).storage = value(step->inputs[0]).storage;
+    }
+
+    // A reshape of a map that no one else reads is the same memory, too, if neither has a frame.
     void join_reshapes() {
         for (const GraphStep& step : plan_.steps) {
-            if (step.kind != StepKind::reshape || only_reader(step.inputs[0]) < 0) continue;
-            const Map &from = value(step.inputs[0]).map, &to = value(step.output).map;
-            if (from.frame_x + from.frame_y + to.frame_x + to.frame_y > 0) continue;
-            value(step.output).storage = value(step.inputs[0]).storage;
+            const GraphValue &from = value(step.inputs[0]), &to = value(step.output);
+            const Map &in = from.map, &out = to.map;
+            if (step.kind != StepKind::reshape || only_reader(step.inputs[0]) < 0 ||
+                in.frame_x + in.frame_y + out.frame_x + out.frame_y > 0)
+                continue;
+            const ptrdiff_t before = from.storage, after = to.storage;
+            const bool read = std::ranges::any_of(plan_.steps, [&](const GraphStep& other) {
+                return value(other.output).storage == before && reads_output(other);
+            });
+            const bool overwritten = std::ranges::any_of(plan_.values, [&](const GraphValue& other) {
+                return &other != &to && other.storage == after;
+            });
+            if (read && overwritten) continue;
+            for (GraphValue& other : plan_.values)
+                if (other.storage == after) other.storage = before;
         }
     }
 
@@ -499,9 +552,19 @@ GraphPlan plan_graph(const GraphSettings& settings, const Kernels& kernels) {
     return Planner(settings, kernels).plan();
 }
 
-bool gradient_from_output(FunctionKind kind) {
-    return kind == FunctionKind::relu || kind == FunctionKind::relu6 || kind == FunctionKind::sigmoid ||
-           kind == FunctionKind::tanh;
+bool gradient_from_output(const GraphNode& node) {
+    switch (node.function) {
+        case FunctionKind::relu:
+        case FunctionKind::relu6:
+        case FunctionKind::sigmoid:
+        case FunctionKind::tanh:
+            return true;
+        case FunctionKind::leaky_relu:
+        case FunctionKind::elu:
+            return static_cast<float>(node.slope) > 0;
+        default:
+            return false;
+    }
 }
 
 bool all_tuned(const GraphPlan& plan) {

@@ -123,7 +123,7 @@ struct GraphPlan {
 };
 
 // Whether a function's gradient follows from its value.
-bool gradient_from_output(FunctionKind kind);
+bool gradient_from_output(const GraphNode& node);
 
 // Whether an operand is one number a channel beside a whole map.
 inline bool broadcast_to(const Map& operand, const Map& map) {
