@@ -18,6 +18,7 @@ from dataclasses import replace
 
 import numpy as np
 import sanitized
+from exercise_graphs import GRAPHS, own_model, weights_of
 
 from under20k.engine.base import Divergence, EpochResult, Teacher
 from under20k.engine.isa import EMULATION_VARIABLE, ISA_VARIABLE, instruction_set
@@ -103,6 +104,23 @@ def train_every_case() -> None:
             train(engine, epoch_plan(recipe, 0, 1, TRAINED))
             bits.add(everything(engine))
         assert len(bits) == 1, f"{text}, {batch_size}: the number of threads matters"
+
+
+def train_graphs() -> None:
+    """The same with graphs of every operation; and as teachers."""
+    for (name, nodes), batch_size in itertools.product(GRAPHS.items(), BATCH_SIZES[1:]):
+        model = own_model(nodes)
+        recipe, weights = replace(SMALL, architecture=model, batch_size=batch_size), weights_of(model)
+        bits = set()
+        for threads in THREADS:
+            engine = NativeEngine(recipe, weights, threads)
+            train(engine, epoch_plan(recipe, 0, 1, TRAINED))
+            bits.add(everything(engine))
+        assert len(bits) == 1, f"{name}, {batch_size}: the number of threads matters"
+        taught = replace(SMALL, distillation=Distillation(replace(recipe, name="teacher"), 2))
+        student = start(taught, 2)
+        student.learn_from([Teacher(model, weights)] * 2)
+        train(student, epoch_plan(taught, 0, 1, TRAINED))
 
 
 def learn() -> None:
@@ -228,7 +246,7 @@ def refuse() -> None:
     good = {
         "images": IMAGES, "labels": LABELS, "order": plan.order, "matrices": plan.matrices,
         "grids": plan.grids, "spline_weights": spline_weights(), "filters": plan.filters,
-        "resampling": resampling(), "bilinear": True,
+        "resampling": resampling(), "bilinear": True, "first_step": 0,
         "learning_rates": plan.learning_rates, "average_decays": plan.learning_rates, "dropout_seed": 0,
         "on_step": lambda done: None,
     }  # fmt: skip
@@ -304,7 +322,10 @@ def _refuse_teachers(engine: NativeEngine) -> None:
         raise AssertionError("teachers that do not fit were taken")
 
 
-PARTS = (train_every_case, learn, train_in_bf16, evaluate, resume, interrupt, train_beside_each_other, refuse)
+PARTS = (
+    *(train_every_case, train_graphs, learn, train_in_bf16, evaluate, resume),
+    *(interrupt, train_beside_each_other, refuse),
+)
 
 
 def main() -> None:
