@@ -73,25 +73,15 @@ def test_nothing_draws_with_pyplot():
 # Scripts.
 
 
-def test_a_script_without_a_main_guard_gets_one_sentence(tmp_path, mnist):
-    (tmp_path / "script.py").write_text(f"import under20k\n{BENCH}\n")
-    done = python(tmp_path, "script.py")
-    assert done.returncode == 1
-    assert done.stderr.count("Traceback") == 1  # its own
-    *_, last = done.stderr.splitlines()
-    assert "trainings run in processes that import script.py again: put what it does under" in last
-    assert last.endswith('`if __name__ == "__main__":`')
-    assert "memory" not in done.stderr
-
-
-@pytest.mark.slow
-def test_a_script_that_trains_before_it_benches_does_not_train_twice(tmp_path, mnist):
-    train = 'under20k.train("minimal", epochs=1, architecture="1p,4p|l", batch_size=1000)'
-    (tmp_path / "script.py").write_text(f"import under20k\nprint({train}.path, flush=True)\n{BENCH}\n")
-    done = python(tmp_path, "script.py")
-    assert done.stdout.count("runs") == 1
-    assert done.stderr.count("Traceback") == 1
-    assert "put what it does under" in done.stderr.splitlines()[-1]
+def test_the_workers_of_a_script_do_not_run_it_again(tmp_path, mnist):
+    """Without a main guard; a worker that imported it could not open its file."""
+    (tmp_path / "script.py").write_text(f'import under20k\nopen("once", "x").close()\nprint({BENCH})\n')
+    for arguments in (["script.py"], ["-m", "script"]):
+        done = python(tmp_path, *arguments)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "2 seeds" in done.stdout
+        (tmp_path / "once").unlink()
+        shutil.rmtree(tmp_path / "runs")
 
 
 def test_a_script_with_a_main_guard_trains(tmp_path, mnist):
@@ -101,17 +91,6 @@ def test_a_script_with_a_main_guard_trains(tmp_path, mnist):
     done = python(tmp_path, "script.py")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("benches")
-
-
-@pytest.mark.slow
-def test_a_script_that_fails_when_it_is_imported_is_named(tmp_path, mnist):
-    (tmp_path / "script.py").write_text(f'import under20k\nopen("once", "x").close()\n{BENCH}\n')
-    done = python(tmp_path, "script.py")
-    last = done.stderr.splitlines()[-1]
-    assert (
-        "its process ended as it started, with exit code 1; it imports script.py, so put what it does" in last
-    )
-    assert "memory" not in last
 
 
 # Programs that call the command.
@@ -179,17 +158,28 @@ def test_with_a_dev_shm_that_may_not_be_written(tmp_path, mnist):
     assert "1 training, 1 at a time" in done.stderr
 
 
-# Programs that may have no command.
+# Programs whose trainings run in their own process.
 
-GONE = "import __main__, sys\n__main__.__file__ = 'gone.py'\nfrom under20k.cli.main import main\n"
+DAEMON = (
+    "import multiprocessing, sys\nmultiprocessing.current_process()._config['daemon'] = True\n"
+    "from under20k.cli.main import main\n"
+)
+
+
+def test_a_program_that_is_no_file_trains_in_processes(tmp_path, mnist):
+    gone = "import __main__, sys\n__main__.__file__ = 'gone.py'\nfrom under20k.cli.main import main\n"
+    bench = ["bench", "minimal", *TINY, "--seeds", "0-1", "--jobs", "2"]
+    done = python(tmp_path, "-c", f"{gone}sys.exit(main(sys.argv[1:]))", *bench)
+    assert done.returncode == 0, done.stderr
+    assert "2 trainings, 2 at a time" in done.stderr
 
 
 @pytest.mark.slow
-def test_a_program_that_is_no_file_trains_in_its_own_process(tmp_path, mnist):
+def test_a_program_that_may_start_no_processes_trains_in_its_own(tmp_path, mnist):
     bench = ["bench", "minimal", *TINY, "--seeds", "0-1"]
-    done = python(tmp_path, "-c", f"{GONE}sys.exit(main(sys.argv[1:]))", *bench)
+    done = python(tmp_path, "-c", f"{DAEMON}sys.exit(main(sys.argv[1:]))", *bench)
     assert done.returncode == 0, done.stderr
-    assert "2 trainings, one after the other in this process: others would import its" in done.stderr
+    assert "2 trainings, one after the other in this process: it is a daemonic process" in done.stderr
     (tmp_path / "runs").rename(tmp_path / "here")
     assert python(tmp_path, *COMMAND[1:], *bench).returncode == 0
     for run in (tmp_path / "runs").iterdir():
@@ -199,7 +189,7 @@ def test_a_program_that_is_no_file_trains_in_its_own_process(tmp_path, mnist):
 @pytest.mark.parametrize("call", [pytest.param("main(sys.argv[1:])", marks=pytest.mark.slow), "main()"])
 def test_ctrl_c_ends_a_training_in_this_process(tmp_path, mnist, call):
     """Within a step or so, though a thread cannot be ended; the next call goes on."""
-    program = [sys.executable, "-c", f"{GONE}sys.exit({call})"]
+    program = [sys.executable, "-c", f"{DAEMON}sys.exit({call})"]
     bench = ["bench", "minimal", "--seeds", "0-1", "--epochs", "500", "--batch-size", "1000"]
     process = command.start(tmp_path, *bench, command=program)
     command.read_until(process, "parameters, 500 epochs")

@@ -22,7 +22,6 @@ from under20k.runs import own_start
 from under20k.runs.distillation import is_fit, note, remove_teachers, training_time_s
 from under20k.runs.events import EpochDone, Event, Finished, Note, OnEvent, Started, Step, ignore
 from under20k.runs.loop import train_epochs
-from under20k.runs.main_guard import end_if_only_imported
 from under20k.runs.metrics import EpochMetrics
 from under20k.runs.names import check_name
 from under20k.runs.own_start import OwnStart, OwnTraining, training_of
@@ -71,7 +70,6 @@ def train(
         UserError: for any invalid argument or damaged file, and a run of another recipe or seed in that
             folder, unless it is replaced.
     """
-    end_if_only_imported()
     check_settings(changes)
     training = training_of("recipe", recipe).with_changes(**changes)
     recipe = training.recipe

@@ -15,7 +15,6 @@ from under20k.recipe.seeds import check_seeds, consecutive_from_0
 from under20k.runs.bench.bench import Benches
 from under20k.runs.bench.run_bench import DIFFERING, bench_path, collect
 from under20k.runs.events import OnEvent, ignore
-from under20k.runs.main_guard import end_if_only_imported
 from under20k.runs.parallel.scheduler import train_all
 from under20k.runs.parallel.task import Task
 from under20k.runs.places import Places, check_compute_and_places
@@ -37,8 +36,6 @@ def reproduce(
 ) -> Benches:
     """Train recipes over seeds, all by one scheduler, and write a bench of each.
 
-    In a script, call this under ``if __name__ == "__main__":``, since its processes import the script.
-
     Args:
         seeds: Consecutive from 0, such as ``range(10)``; at most ``MAX_SEEDS``.
         recipes: By default ``REPRODUCED``.
@@ -54,7 +51,6 @@ def reproduce(
     Raises:
         UserError: A training failed, or an argument is wrong; finished runs are kept.
     """
-    end_if_only_imported()
     seeds = check_seeds(seeds, MAX_SEEDS)
     if not consecutive_from_0(seeds):
         raise UserError(f"seeds: {list(seeds)!r:.80}; expected consecutive ones from 0, such as range(10)")

@@ -24,7 +24,6 @@ from under20k.recipe.recipe import Recipe
 from under20k.recipe.seeds import check_seeds, seeds_as_typed
 from under20k.runs.bench.bench import Bench
 from under20k.runs.events import OnEvent, ignore
-from under20k.runs.main_guard import end_if_only_imported
 from under20k.runs.names import folded, safe_name
 from under20k.runs.own_start import OwnTraining, training_of
 from under20k.runs.parallel.reuse import Differing
@@ -69,8 +68,7 @@ def bench(
 ) -> BenchResult:
     """Train a recipe once for each of many seeds, and collect the results.
 
-    A seed whose training fails is named in ``Bench.failures``. In a script, call this under
-    ``if __name__ == "__main__":``, since its processes import the script.
+    A seed whose training fails is named in ``Bench.failures``.
 
     Args:
         recipe: a Recipe, the name of one, or the training of a user's own model.
@@ -89,7 +87,6 @@ def bench(
     Raises:
         UserError: for any invalid argument, and if no seed succeeds.
     """
-    end_if_only_imported()
     check_settings(changes)
     trainings = [training_of("recipe", recipe).with_changes(**changes)]
     if versus is not None:

@@ -10,9 +10,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 import multiprocessing
-import os
 import pickle
-import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -169,10 +167,6 @@ def why_in_this_process() -> str:
     """Return why no processes can be started here; empty where they can."""
     if multiprocessing.current_process().daemon:
         return "it is a daemonic process of multiprocessing, which may start no others"
-    main = sys.modules["__main__"]
-    file = getattr(main, "__file__", None)
-    if file is not None and getattr(main, "__spec__", None) is None and not os.path.exists(file):
-        return f"others would import its program, {file}, which is not a file"
     return ""
 
 

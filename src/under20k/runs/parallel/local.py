@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from queue import SimpleQueue
 
 from under20k.runs.events import Event
-from under20k.runs.main_guard import end_if_only_imported
 from under20k.runs.parallel.layout import Layout
 from under20k.runs.parallel.processes import (
     ProcessDied,
@@ -87,7 +86,6 @@ class Stopped(BaseException):
 @contextmanager
 def local_backend(layout: Layout) -> Iterator[Backend]:
     """Give the block a backend of this machine; its processes end with the block, however that ends."""
-    end_if_only_imported()
     if not layout.processes:
         here = ThisProcess(layout.where)
         try:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import multiprocessing
 import multiprocessing.resource_tracker
+import multiprocessing.spawn
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
@@ -23,17 +23,13 @@ from time import monotonic, sleep
 from typing import Any
 
 from under20k.errors import UserError, in_words, unforeseen
-from under20k.runs.main_guard import NO_GUARD, WORKER
 
+WORKER = "under20k-worker"
+"""Name of the processes that train."""
 POLL_S = 0.1
 JOIN_S = 1.0  # for a killed process to end
 EXIT_S = 5.0  # for the exit code of a process whose pipe is closed
 BEGUN, TOLD, DONE, FAILED = "begun", "told", "done", "failed"
-GUARD = 'put what it does under `if __name__ == "__main__":`'
-
-
-class NoMainGuard(UserError):
-    """The script that starts workers would do so again in each of them, which import it."""
 
 
 class ProcessDied(Exception):
@@ -120,8 +116,8 @@ class SeparateProcesses(Executor):
     def _start(self) -> tuple[BaseProcess, Connection]:
         """Start a worker, and return it and the pipe to it.
 
-        Raises ProcessDied after ``shutdown``, DiedInStart if it ends before it is ready, NoMainGuard if that
-        is for lack of one, UserError if the system starts no process.
+        Raises ProcessDied after ``shutdown``, DiedInStart if it ends before it is ready, UserError if the
+        system starts no process.
         """
         with self._starting, starting_in_words():
             if self._ended:
@@ -129,7 +125,8 @@ class SeparateProcesses(Executor):
             ours, theirs = self._context.Pipe()
             process = self._context.Process(target=_work, args=(theirs,), name=WORKER, daemon=True)
             try:
-                process.start()
+                with script_not_imported():
+                    process.start()
             except OSError:
                 ours.close()
                 raise
@@ -179,23 +176,36 @@ def _exit_code(process: BaseProcess) -> int | None:
     return process.exitcode
 
 
-def _died_in_start(code: int | None) -> Exception:
+def _died_in_start(code: int | None) -> DiedInStart:
     """Return the exception for a worker that ended with this exit code before its first call."""
-    script = _main_script()
-    if code == NO_GUARD:
-        return NoMainGuard(f"trainings run in processes that import {script or 'the script'} again: {GUARD}")
     how = f"by signal {-code}" if code and code < 0 else f"with exit code {code}"
-    hint = f"; it imports {script}, so {GUARD}" if script and code == 1 else ""  # an exception's code
-    return DiedInStart(f"its process ended as it started, {how}{hint}")
+    return DiedInStart(f"its process ended as it started, {how}")
 
 
-def _main_script() -> str | None:
-    """Return the script that workers import, as ``multiprocessing.spawn`` decides; None if there is none."""
-    main = sys.modules["__main__"]
-    if (spec := getattr(main, "__spec__", None)) is not None:  # of python -m, and of Windows' under20k.exe
-        return None if spec.name.split(".")[-1] == "__main__" else str(spec.name)
-    name = os.path.basename(getattr(main, "__file__", None) or "under20k")
-    return None if name == "under20k" else name  # the command guards itself
+_telling = threading.Lock()
+
+
+@contextmanager
+def script_not_imported() -> Iterator[None]:
+    """Keep the workers that the block starts from importing the script that starts them, as others do.
+
+    Without a main guard it would train again in each of them. What a worker performs lies in this package.
+    """
+    told = multiprocessing.spawn.get_preparation_data
+
+    def without_script(name: str) -> dict[str, Any]:
+        data = told(name)
+        if name == WORKER:  # another thread may be starting a process of its own
+            for key in ("init_main_from_name", "init_main_from_path"):
+                data.pop(key, None)
+        return data
+
+    with _telling:
+        multiprocessing.spawn.get_preparation_data = without_script
+        try:
+            yield
+        finally:
+            multiprocessing.spawn.get_preparation_data = told
 
 
 @contextmanager

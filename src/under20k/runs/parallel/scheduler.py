@@ -14,10 +14,9 @@ from typing import Any
 from under20k.engine.select import choose, torch_device
 from under20k.errors import UserError, unforeseen
 from under20k.runs.events import EpochDone, Failed, Finished, Note, OnEvent, Scheduled, Started, Step, ignore
-from under20k.runs.main_guard import end_if_only_imported
 from under20k.runs.parallel.layout import local_layout
 from under20k.runs.parallel.local import local_backend
-from under20k.runs.parallel.processes import DiedInStart, NoMainGuard
+from under20k.runs.parallel.processes import DiedInStart
 from under20k.runs.parallel.reuse import Differing, differences, finished, fitting, trained_elsewhere
 from under20k.runs.parallel.task import Backend, BackendLost, Task
 from under20k.runs.provenance import local_identity, portable_identity
@@ -80,7 +79,6 @@ def train_all(
     Raises:
         UserError: for arguments with which no training can start, and for runs that ``differing`` refuses.
     """
-    end_if_only_imported()
     for task in tasks:
         if task.recipe.distillation:
             task.recipe.distillation.seeds(task.seed)  # raises where there are none for it
@@ -202,7 +200,7 @@ class _Schedule:
                 self._fail(task, str(error))
             else:
                 self._fail(task, "worker process died twice (out of memory?)")
-        except (NoMainGuard, BackendLost):  # the same for every task
+        except BackendLost:  # the same for every task
             raise
         except UserError as error:
             self._fail(task, str(error))
