@@ -48,12 +48,13 @@ RUN, BENCH, RECORD = f"runs/{SMALL.name}-1", f"benches/{SMALL.name}", "records/s
 )
 def test_page_and_picture_of_each_kind(place, capsys, folder, page, picture):
     dark = picture.replace(".png", "-dark.png")
-    for file in (page, picture, dark):
+    files = [page, picture, dark, *(["badge.svg"] if folder == BENCH else [])]
+    for file in files:
         (place / folder / file).unlink(missing_ok=True)
     before = contents(place)
     assert main(["report", folder]) == 0
     out, err = capsys.readouterr()
-    assert (out, err) == (f"{folder}/{page}\n{folder}/{picture}\n{folder}/{dark}\n", "")
+    assert (out, err) == ("".join(f"{folder}/{file}\n" for file in files), "")
     text = (place / folder / page).read_text(encoding="utf-8")
     assert {picture, dark} <= set(re.findall(r'(?:src|srcset)="([^"]+)"', text))
     accuracy = f"{Run.open(place / RUN).metrics()[-1].validation_accuracy:.2%}"
@@ -63,7 +64,7 @@ def test_page_and_picture_of_each_kind(place, capsys, folder, page, picture):
         assert drawn.startswith(PNG)
         assert len(drawn) <= PICTURE_BYTES
     after = contents(place)
-    assert after.keys() - before.keys() == {f"{folder}/{file}" for file in (page, picture, dark)}
+    assert after.keys() - before.keys() == {f"{folder}/{file}" for file in files}
     assert {name: after[name] for name in before} == before
 
 

@@ -1,7 +1,7 @@
 """Regenerate the pages and pictures of runs, benches and records from their data.
 
   run     report.md, curves.png and curves-dark.png
-  bench   bench.md, bench.png and bench-dark.png
+  bench   bench.md, bench.png, bench-dark.png and badge.svg
   record  README.md, curves.png and curves-dark.png
 
 A folder that holds several of these, such as runs, benches or records, stands for all of them. In such a
@@ -21,7 +21,7 @@ from under20k.errors import UserError, shown
 
 FILES = {
     "run": ("report.md", "curves.png", "curves-dark.png"),
-    "bench": ("bench.md", "bench.png", "bench-dark.png"),
+    "bench": ("bench.md", "bench.png", "bench-dark.png", "badge.svg"),
     "record": ("README.md", "curves.png", "curves-dark.png"),
 }
 LEVELS = 2

@@ -8,6 +8,7 @@ from pathlib import Path
 from under20k.files import write_text
 from under20k.formatting import percent, shortened
 from under20k.recipe.limits import PARAMETER_LIMIT
+from under20k.report.badge import bench_badge
 from under20k.report.beside import beside_table
 from under20k.report.document import NOT_DRAWN, Block, Bullets, Code, Document, Picture, Section, Text
 from under20k.report.environment import environment_table
@@ -176,10 +177,14 @@ def bench_text(
 
 
 def write_bench_report(bench: Bench, folder: Path) -> None:
-    """Write ``bench.png``, its dark twin and ``bench.md``. Raises UserError where they cannot be written."""
+    """Write ``bench.md``, ``bench.png``, its dark twin and ``badge.svg``.
+
+    Raises UserError where they cannot be written.
+    """
     document = bench_document(bench)
     document.write_pictures(folder)
     write_text(folder / "bench.md", document.markdown())
+    write_text(folder / "badge.svg", bench_badge(bench))
 
 
 def bench_document(bench: Bench) -> Document:

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 from under20k.checking.profiles import RULES
 from under20k.checking.results import Result, deciding
+from under20k.report.badge import GREEN, RED, badge_svg
 from under20k.report.markdown import escape, escape_block
 from under20k.report.tables import Table
 
@@ -157,13 +158,4 @@ def badge(results: Sequence[Result]) -> str:
         right = judgement.word if count is None else f"{judgement.word}, {count:,} parameters"
     else:
         right = f"{passed} of {len(ends)} passed"
-    left_px, right_px = 66, 12 + 7 * len(right)
-    color = "#2e7d32" if passed == len(ends) else "#c62828"
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left_px + right_px}" height="20" role="img">'
-        f"<title>under20k: {right}</title>"
-        f'<rect width="{left_px}" height="20" fill="#444"/>'
-        f'<rect x="{left_px}" width="{right_px}" height="20" fill="{color}"/>'
-        '<g fill="#fff" font-family="Verdana,sans-serif" font-size="11">'
-        f'<text x="6" y="14">under20k</text><text x="{left_px + 6}" y="14">{right}</text></g></svg>\n'
-    )
+    return badge_svg(right, GREEN if passed == len(ends) else RED, f"under20k: {right}")

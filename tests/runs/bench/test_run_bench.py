@@ -330,6 +330,7 @@ def test_a_killed_bench_resumes(tmp_path, mnist: Mnist):
         "bench.md",
         "bench.png",
         "bench-dark.png",
+        "badge.svg",
     }
     assert read_json(folder / "bench.json")["statistics"] == values["statistics"]
 
