@@ -11,6 +11,7 @@ from tests.support import ROOT
 from tests.support.benches import around, bench_of, on_disk
 from tests.support.run_folders import new_run
 from under20k.checking.findings import Finding, Findings
+from under20k.data.mnist import Split
 from under20k.engine.evaluation import evaluate
 from under20k.recipe.named import MINIMAL, RECIPES
 from under20k.report.notebook import drawn
@@ -97,6 +98,18 @@ def test_an_evaluation_is_its_classes_and_its_confusions():
     assert "2 of 3 images correct (66.67%)" in texts(drawn(evaluation))
     assert drawn(evaluation).count("<table") == 2
     assert repr(evaluation) == "Evaluation(validation: 2 of 3 images correct, 66.67%)"
+    assert pictures(drawn(evaluation)) == 0
+
+
+def test_an_evaluation_with_its_images_shows_what_is_misclassified():
+    labels, logits = np.array([4, 4, 9], np.uint8), 9 * np.eye(10, dtype=np.float32)[[4, 4, 9]]
+    data = Split("validation", np.zeros((3, 28, 28), np.uint8), labels)
+    right = replace(evaluate("validation", logits, labels), logits=logits, data=data)
+    assert pictures(drawn(right)) == 0
+    logits[1, 9] = 20
+    html = drawn(replace(evaluate("validation", logits, labels), logits=logits, data=data))
+    assert pictures(html) == 1
+    assert 'alt="The most confident of 1 misclassified image"' in html
 
 
 def test_findings_are_verdicts_and_advice():

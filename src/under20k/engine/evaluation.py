@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from under20k.data.mnist import Split
 from under20k.drawing import Drawable
 from under20k.formatting import percent
 from under20k.recipe.architecture import CLASSES
@@ -28,6 +29,8 @@ class Evaluation(Drawable):
     """(10, 10) Number of images by true class (row) and predicted class (column)."""
     logits: NDArray[np.float32] | None = field(default=None, repr=False, compare=False)
     """(N, 10), where they are kept."""
+    data: Split | None = field(default=None, repr=False, compare=False)
+    """The images and labels, where they are kept."""
 
     def __repr__(self) -> str:
         counts = f"{self.correct:,} of {self.images:,} images correct, {percent(self.accuracy)}"

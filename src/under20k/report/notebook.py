@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 SIGN = {"passed": PASSED, "failed": MISSED, "advised": "!"}
 EPOCHS = 20  # rows that are shown without a click
+GALLERY = 40  # misclassified images
 
 # Matplotlib takes a while to load, so the modules that draw are imported where a picture is drawn.
 
@@ -141,7 +142,18 @@ def _evaluation(evaluation: Evaluation) -> str:
 
     text = f"{counts(evaluation)}, loss {evaluation.loss:.4f}"
     tables = (table_html(class_table(evaluation)), table_html(confusion_table(evaluation)))
-    return box(headline(evaluation.split, text), beside(*tables))
+    return box(headline(evaluation.split, text), beside(*tables), *_errors(evaluation))
+
+
+def _errors(evaluation: Evaluation) -> list[Markup]:
+    """Return the picture of the misclassified images, if the evaluation has them."""
+    from under20k.report.evaluation import gallery_figure, misclassified
+
+    data, logits = evaluation.data, evaluation.logits
+    if data is None or logits is None or not (wrong := len(misclassified(data.labels, logits)[0])):
+        return []
+    alt = f"The most confident of {plural(wrong, 'misclassified image')}"
+    return [_picture(lambda theme: gallery_figure(data.images, data.labels, logits, GALLERY, theme), alt)]
 
 
 @drawn.register

@@ -44,7 +44,7 @@ def evaluate(
         on_event: called with the events of a download.
 
     Returns:
-        The figures, with the logits that they come from.
+        The figures, with the logits that they come from, and the images.
 
     Raises:
         UserError: if the run has no model that fits, or the reading cannot be recorded.
@@ -56,7 +56,7 @@ def evaluate(
     engine = create(run.recipe, run.seed, compute, weights=run.weights(), source=source)
     images = load_split(split, places.data, on_event)
     logits = engine.logits(images.images)
-    evaluation = replace(evaluate_logits(split, logits, images.labels), logits=logits)
+    evaluation = replace(evaluate_logits(split, logits, images.labels), logits=logits, data=images)
     if split == "test":
         run.add_test_reading(
             {
