@@ -123,6 +123,19 @@ def test_a_check_shows_its_verdict_and_its_findings(cells):
     assert re.fullmatch(r"Findings\(\d+ of \d+ rules passed; failed: dropout\)", findings)
 
 
+def test_a_model_of_a_cell_is_checked_and_its_lines_named_by_the_cell(cells):
+    cells.run(
+        "from torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self): super().__init__(); self.conv = nn.Conv2d(1, 10, 28)\n"
+        "    def forward(self, x): return nn.functional.dropout(self.conv(x).flatten(1))\n"
+    )
+    number = cells.client.nb.cells[-1].execution_count
+    verdict, findings = cells.run("under20k.check(Net)")
+    assert texts([verdict])[0].startswith("Checked: ✗ misses ")
+    assert f"still drops: dropout (In [{number}]:4)" in findings.data["text/html"]
+
+
 def test_a_bench_trains_in_processes_that_do_not_run_the_notebook(cells):
     shown, result = cells.run(
         f'open("times-run", "a").write("."); under20k.bench("minimal", range(2), jobs=2, epochs=1, {SMALL})'

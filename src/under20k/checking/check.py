@@ -1,31 +1,58 @@
-"""The requirement checks on recipes and runs, as a function."""
+"""The requirement checks on recipes, runs and modules, as a function."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from under20k.checking.findings import Findings
 from under20k.checking.profiles import Profile, load_profile
-from under20k.errors import UserError, nearest
+from under20k.errors import InvalidValue, UserError, nearest
 from under20k.recipe.fields import instance
 from under20k.recipe.named import RECIPES
 from under20k.recipe.recipe import Recipe
 from under20k.runs.run import Run
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from under20k.checking.judgement import Judgement
 
 
-def check(target: Recipe | Run | Path | str, profile: str = "brief") -> Findings:
-    """Check a recipe or a run against the requirements and return the findings.
+Target: TypeAlias = "Recipe | Run | Path | str | nn.Module | Callable[[], nn.Module]"
 
-    ``target`` may be a recipe's name or a run's folder; a finished run is checked with its weights.
-    ``profile`` is a name or a TOML file. Raises UserError if there is no such recipe, run or profile.
+
+def check(target: Target, profile: str = "brief") -> Findings:
+    """Check a recipe, a run or a PyTorch model against the requirements and return the findings.
+
+    ``target`` may be a recipe's name or a run's folder; a finished run is checked with its weights. A model
+    is a module, which is left as it was, or a class or function that makes one; its code runs in this
+    process. ``profile`` is a name or a TOML file. Raises UserError if there is no such recipe, run or
+    profile, and for a model that cannot be judged; what the model's own code raises is passed on.
     """
-    instance("target", target, Recipe | Run | Path | str, "a recipe, a run, or the name or folder of one")
     instance("profile", profile, str, "the name of a profile or of a TOML file")
-    return Findings(judged(target, load_profile(profile)).findings)
+    limits = load_profile(profile)
+    if isinstance(target, Recipe | Run | Path | str):
+        return Findings(judged(target, limits).findings)
+    return Findings(_judged_module(target, limits).findings)
+
+
+def _judged_module(target: nn.Module | Callable[[], nn.Module], profile: Profile) -> Judgement:
+    from torch import nn
+
+    from under20k.checking.findings import ModelError
+    from under20k.checking.rules.judge import judge_model
+
+    expected = "a recipe, a run, the name or folder of one, or a PyTorch module or what makes one"
+    if not callable(target):
+        raise InvalidValue(f"target: {target!r:.80}; expected {expected}")
+    model = target if isinstance(target, nn.Module) else target()
+    instance("target", model, nn.Module, expected)
+    try:
+        return judge_model(model, profile)
+    except ModelError as error:
+        raise UserError(f"{type(model).__name__}: {error}") from error
 
 
 def judged(target: Recipe | Run | Path | str, profile: Profile) -> Judgement:

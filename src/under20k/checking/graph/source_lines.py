@@ -21,6 +21,13 @@ def _is_authors(file: str) -> bool:
     return not file.startswith(_TORCH) and _OWNERSHIP.is_authors(file)
 
 
+def _short(file: str) -> str:
+    """Return a file's name; of a cell of this notebook, ``In [2]``."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    cell = shell and shell.compile.format_code_name(file)
+    return cell[1].replace("In[", "In [") if cell else os.path.basename(file)
+
+
 def line(stop: CodeType) -> str:
     """Return ``file:line`` of the innermost call below ``stop`` that the author's own files make.
 
@@ -31,7 +38,7 @@ def line(stop: CodeType) -> str:
     while frame is not None and frame.f_code is not stop:
         file = frame.f_code.co_filename
         if not file.startswith((_TORCH, PACKAGE, "<")):
-            place = f"{os.path.basename(file)}:{frame.f_lineno}"
+            place = f"{_short(file)}:{frame.f_lineno}"
             if _is_authors(file):
                 return place
             installed = installed or place
@@ -46,7 +53,7 @@ def failed_at(error: BaseException) -> tuple[str, nn.Module | None, object]:
     while step is not None:
         frame = step.tb_frame
         if _is_authors(frame.f_code.co_filename):
-            place = f"{os.path.basename(frame.f_code.co_filename)}:{step.tb_lineno}"
+            place = f"{_short(frame.f_code.co_filename)}:{step.tb_lineno}"
         if frame.f_code.co_name == "forward" and isinstance(found := frame.f_locals.get("self"), nn.Module):
             module, taken = found, frame.f_locals.get("input")
         step = step.tb_next
@@ -59,7 +66,7 @@ def forward_line(model: nn.Module) -> str:
     if code is None or not _is_authors(code.co_filename):
         return ""
     first = min((at for _, _, at in code.co_lines() if at and at > code.co_firstlineno), default=0)
-    return f"{os.path.basename(code.co_filename)}:{first or code.co_firstlineno}"
+    return f"{_short(code.co_filename)}:{first or code.co_firstlineno}"
 
 
 def attribute(name: str) -> str:
