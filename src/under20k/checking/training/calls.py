@@ -19,7 +19,6 @@ from under20k.recipe.seeds import check_seed, check_seeds
 from under20k.runs.bench.run_bench import BenchResult
 from under20k.runs.bench.run_bench import bench as bench_training
 from under20k.runs.events import Note, OnEvent, ignore
-from under20k.runs.main_guard import end_if_only_imported
 from under20k.runs.own_start import OwnTraining, training_of
 from under20k.runs.places import Places, check_settings
 from under20k.runs.run import Existing, Run
@@ -84,7 +83,6 @@ def train(
         UserError: for any invalid argument or damaged file, a model that cannot be trained, and a run of
             another recipe or seed in that folder, unless it is replaced.
     """
-    end_if_only_imported()
     check_settings(changes)
     making = Making(trust, like, arguments, on_event)
     return train_training(
@@ -120,8 +118,7 @@ def bench(
 ) -> BenchResult:
     """Train a recipe or a PyTorch model once for each of many seeds, and collect the results.
 
-    A seed whose training fails is named in ``Bench.failures``. In a script, call this under
-    ``if __name__ == "__main__":``, since its processes import the script.
+    A seed whose training fails is named in ``Bench.failures``.
 
     Args:
         model: a Recipe, or the name of one; or a PyTorch model of your own: a class or function that makes
@@ -144,7 +141,6 @@ def bench(
     Raises:
         UserError: for any invalid argument, a model that cannot be trained, and if no seed succeeds.
     """
-    end_if_only_imported()
     check_settings(changes)
     seeds = check_seeds(seeds)
     making = Making(trust, like, arguments, on_event)

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import inspect
 import pickle
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-import torch
+import numpy as np
 from torch import nn
 
 from under20k.checking.convert.describe import Described, describe
 from under20k.checking.convert.seeded import seeded
 from under20k.checking.convert.tensors import tensors_of
 from under20k.checking.findings import ModelError
-from under20k.checking.ownership import Ownership
 from under20k.checking.training.load import own_recipe
+from under20k.checking.training.written import written
+from under20k.engine.module_network import seeded as state_restored
 from under20k.errors import UserError, in_words
 from under20k.recipe.recipe import Recipe
 from under20k.runs.own_start import OwnStart, OwnTraining
@@ -52,9 +51,8 @@ class FactorySource:
         return self.factory()
 
     def __getstate__(self) -> dict[str, Any]:
-        main = sys.modules["__main__"]
-        if getattr(self.factory, "__module__", "") == "__main__" and not hasattr(main, "__file__"):
-            raise pickle.PicklingError("it is defined in a notebook or on the interpreter's prompt")
+        if b"__main__" in pickle.dumps(self.factory):  # what the name stands for is known here alone
+            raise pickle.PicklingError("it is defined in this notebook or script, which they do not run")
         return {"factory": self.factory, "layout": self.layout}
 
 
@@ -63,9 +61,9 @@ def training_of_object(module: nn.Module, like: Recipe) -> tuple[OwnTraining, tu
 
     The module stays as it is. Raises UserError if it cannot be trained.
     """
-    described = _described(module)
+    described, files = _described(module, None)
     source = None if described.model.graph else ObjectSource(copy.deepcopy(module), described.model.layout)
-    start = OwnStart(described.tensors.values, _files(module), source)
+    start = OwnStart(described.tensors.values, files, source)
     return OwnTraining(own_recipe(described.model, like), lambda seed: start), described.notes
 
 
@@ -88,7 +86,7 @@ def training_of_factory(
     for seed in seeds:
         module = _made(factory, seed)
         if described is None:
-            described, files = _described(module), _files(module)
+            described, files = _described(module, factory)
             tensors = described.tensors
             source = None if described.model.graph else FactorySource(factory, described.model.layout)
         else:
@@ -103,7 +101,7 @@ def training_of_factory(
 def _made(factory: Factory, seed: int) -> nn.Module:
     name = getattr(factory, "__name__", type(factory).__name__)
     try:
-        with torch.random.fork_rng():
+        with state_restored(0):
             module = seeded(seed, factory)
     except Exception as error:
         raise UserError(f"{name} makes no model: {in_words(error)}") from error
@@ -112,12 +110,18 @@ def _made(factory: Factory, seed: int) -> nn.Module:
     return module
 
 
-def _described(module: nn.Module) -> Described:
+def _described(module: nn.Module, factory: Factory | None) -> tuple[Described, dict[str, bytes]]:
+    """Return the description of a module, and the files of its source."""
     name = type(module).__name__
     found: Described = _checked(module, lambda: describe(module, name))
-    sources = "\n".join(_sources(module))
-    digest = hashlib.sha256(sources.encode(errors="replace")).hexdigest() if sources else ""
-    return replace(found, model=replace(found.model, sha256=digest))
+    files = written(module, factory)
+    digest = hashlib.sha256(b"\n".join(files.values()))
+    if not (isinstance(factory, type) and files):
+        # Arguments that nobody knows made it. Its weights under one seed tell it from others of that source.
+        tensors = found.tensors if factory is None else tensors_of(_made(factory, 0))
+        for tensor, value in tensors.values.items():
+            digest.update(tensor.encode() + np.ascontiguousarray(value).tobytes())
+    return replace(found, model=replace(found.model, sha256=digest.hexdigest())), files
 
 
 def _checked(module: nn.Module, do: Callable[[], Any]) -> Any:
@@ -128,21 +132,3 @@ def _checked(module: nn.Module, do: Callable[[], Any]) -> Any:
         raise UserError(f"{type(module).__name__}: {error}") from error
     except Exception as error:
         raise UserError(f"{type(module).__name__}: on images of 1×28×28: {in_words(error)}") from error
-
-
-def _files(module: nn.Module) -> dict[str, bytes]:
-    """Return the source of a module's own classes as a file, if it is known."""
-    text = "\n\n".join(_sources(module))
-    return {f"{type(module).__name__}.py": text.encode(errors="replace")} if text else {}
-
-
-def _sources(module: nn.Module) -> list[str]:
-    """Return the source of each class of a module that its author wrote."""
-    ownership, found = Ownership(), []
-    for kind in dict.fromkeys(type(part) for part in module.modules()):
-        try:
-            if ownership.is_authors(inspect.getsourcefile(kind) or "<unknown>"):
-                found.append(inspect.getsource(kind))
-        except (OSError, TypeError):  # defined where there are no files
-            continue
-    return found
