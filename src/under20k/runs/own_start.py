@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
-from under20k.errors import UserError
+from under20k.errors import InvalidValue, UserError
 from under20k.files import is_present, write_bytes
 from under20k.recipe.named import as_recipe
 from under20k.recipe.own_model import OwnModel
@@ -77,6 +77,11 @@ class OwnTraining:
 
     def with_changes(self, **changes: Unpack[RecipeChanges]) -> OwnTraining:
         """Return a copy with some settings of the recipe replaced. Raises UserError for invalid ones."""
+        if self.recipe.own and "architecture" in changes:
+            text = str(changes["architecture"])
+            raise InvalidValue(
+                f"architecture: {text!r:.80}; it replaces the network of a recipe, not a model"
+            )
         return replace(self, recipe=self.recipe.with_changes(**changes))
 
     def check(self, seeds: Iterable[int]) -> None:

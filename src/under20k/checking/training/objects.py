@@ -18,7 +18,7 @@ from under20k.checking.convert.seeded import seeded
 from under20k.checking.convert.tensors import tensors_of
 from under20k.checking.findings import ModelError
 from under20k.checking.training.load import own_recipe
-from under20k.checking.training.written import written
+from under20k.checking.training.written import files_of, source_of
 from under20k.engine.module_network import seeded as state_restored
 from under20k.errors import UserError, in_words
 from under20k.recipe.recipe import Recipe
@@ -114,14 +114,12 @@ def _described(module: nn.Module, factory: Factory | None) -> tuple[Described, d
     """Return the description of a module, and the files of its source."""
     name = type(module).__name__
     found: Described = _checked(module, lambda: describe(module, name))
-    files = written(module, factory)
-    digest = hashlib.sha256(b"\n".join(files.values()))
-    if not (isinstance(factory, type) and files):
-        # Arguments that nobody knows made it. Its weights under one seed tell it from others of that source.
-        tensors = found.tensors if factory is None else tensors_of(_made(factory, 0))
-        for tensor, value in tensors.values.items():
-            digest.update(tensor.encode() + np.ascontiguousarray(value).tobytes())
-    return replace(found, model=replace(found.model, sha256=digest.hexdigest())), files
+    # What its class is called with, and what that calls, nobody knows; the weights under one seed tell.
+    tensors = found.tensors if factory is None else tensors_of(_made(factory, 0))
+    digest = hashlib.sha256(source_of(module).encode(errors="replace"))
+    for tensor, value in tensors.values.items():
+        digest.update(tensor.encode() + np.ascontiguousarray(value).tobytes())
+    return replace(found, model=replace(found.model, sha256=digest.hexdigest())), files_of(module)
 
 
 def _checked(module: nn.Module, do: Callable[[], Any]) -> Any:

@@ -1,52 +1,62 @@
-"""The source of a model that a program or a notebook has made: the files, or the cells, of its classes."""
+"""The source of a model that a program or a notebook has made: that of its classes, and where they stand."""
 
 from __future__ import annotations
 
+import ast
 import linecache
 import os
 import sys
-from collections.abc import Callable, Iterator
-from types import CodeType, FunctionType
-from typing import Any
+from collections.abc import Iterator
+from types import FunctionType
 
 from torch import nn
 
 from under20k.checking.ownership import Ownership
 
 
-def written(module: nn.Module, make: Callable[..., Any] | None = None) -> dict[str, bytes]:
-    """Return the author's sources of a module and of what makes it, by file name.
+def classes_of(module: nn.Module) -> dict[type, str]:
+    """Return the classes of a module and its parts that their author wrote, each with its file or cell.
 
-    A cell is called by its number, ``In_3.py``. What was typed into a terminal may be missing.
+    Classes without methods are left out, and what was typed into a terminal's prompt.
     """
-    ownership = Ownership()
-    found: dict[str, bytes] = {}
-    for file in _files(module, make):
-        cell = _cell(file)
-        if not cell and not ownership.is_authors(file):
-            continue
-        if text := "".join(linecache.getlines(file)):
-            found.setdefault(cell or os.path.basename(file), text.encode(errors="replace"))
-    return dict(sorted(found.items(), key=lambda item: (len(item[0]), item[0])))
+    ownership, found = Ownership(), {}
+    for kind in dict.fromkeys(kind for part in module.modules() for kind in type(part).__mro__):
+        file = next((method.__code__.co_filename for method in _methods(kind)), "")
+        if file and (_cell(file) or ownership.is_authors(file)):
+            found[kind] = file
+    return found
 
 
-def _files(module: nn.Module, make: Callable[..., Any] | None) -> Iterator[str]:
-    """Yield the files of the code that makes a module and of its parts' classes; some of them repeat."""
-    kinds = {kind for part in module.modules() for kind in type(part).__mro__}
-    for value in (make, *kinds):
-        for code in _codes(value):
-            yield code.co_filename
+def files_of(module: nn.Module) -> dict[str, bytes]:
+    """Return the files of a module's classes, by name; a notebook's cell by its number: ``In_3.py``."""
+    found = {}
+    for file in dict.fromkeys(classes_of(module).values()):
+        if lines := linecache.getlines(file):
+            found[_cell(file) or os.path.basename(file)] = "".join(lines).encode(errors="replace")
+    return found
 
 
-def _codes(value: Any) -> Iterator[CodeType]:
-    """Yield the code of a function, or of a class' methods."""
-    value = getattr(value, "func", value)  # of functools.partial
-    if isinstance(value, FunctionType):
-        yield value.__code__
-    elif isinstance(value, type):
-        for method in vars(value).values():
-            if isinstance(method, FunctionType):
-                yield method.__code__
+def source_of(module: nn.Module) -> str:
+    """Return the source of a module's classes alone: what stands beside them may change."""
+    return "\n\n".join(_class_source(kind, file) for kind, file in classes_of(module).items())
+
+
+def _class_source(kind: type, file: str) -> str:
+    """Return the source of a class; of ``inspect``, cells and old versions of Python get none."""
+    text = "".join(linecache.getlines(file))
+    at = {method.__code__.co_firstlineno for method in _methods(kind)}
+    try:
+        nodes = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ClassDef)]
+    except (SyntaxError, ValueError):  # the file has changed since
+        return ""
+    for node in nodes:
+        if node.name == kind.__name__ and at & set(range(node.lineno, (node.end_lineno or 0) + 1)):
+            return ast.get_source_segment(text, node) or ""
+    return ""
+
+
+def _methods(kind: type) -> Iterator[FunctionType]:
+    return (method for method in vars(kind).values() if isinstance(method, FunctionType))
 
 
 def _cell(file: str) -> str:
