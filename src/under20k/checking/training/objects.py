@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from under20k.checking.convert.describe import Described, describe
@@ -21,6 +22,7 @@ from under20k.checking.training.load import own_recipe
 from under20k.checking.training.written import files_of, source_of
 from under20k.engine.module_network import seeded as state_restored
 from under20k.errors import UserError, in_words
+from under20k.recipe.architecture import IMAGE_SIDE
 from under20k.recipe.recipe import Recipe
 from under20k.runs.own_start import OwnStart, OwnTraining
 
@@ -102,11 +104,21 @@ def _made(factory: Factory, seed: int) -> nn.Module:
     name = getattr(factory, "__name__", type(factory).__name__)
     try:
         with state_restored(0):
-            module = seeded(seed, factory)
+            module = seeded(seed, lambda: _ready(factory()))
     except Exception as error:
         raise UserError(f"{name} makes no model: {in_words(error)}") from error
     if not isinstance(module, nn.Module):
         raise UserError(f"{name} gives {type(module).__name__}, not a torch.nn.Module")
+    return module
+
+
+def _ready(module: Any) -> Any:
+    """Return a module, with the weights that lazy layers make of the first images."""
+    if isinstance(module, nn.Module) and any(map(nn.parameter.is_lazy, module.parameters())):
+        module.eval()
+        with torch.no_grad():
+            module(torch.zeros(2, 1, IMAGE_SIDE, IMAGE_SIDE))
+        module.train()
     return module
 
 
