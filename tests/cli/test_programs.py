@@ -84,6 +84,26 @@ def test_the_workers_of_a_script_do_not_run_it_again(tmp_path, mnist):
         shutil.rmtree(tmp_path / "runs")
 
 
+OWN = """
+import under20k
+from torch import nn
+
+class Net(nn.Sequential):
+    def __init__(self):
+        super().__init__(nn.Conv2d(1, 4, 5, 4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
+"""
+
+
+def test_a_script_benches_a_model_of_its_own(tmp_path, mnist):
+    bench = "under20k.bench(Net, range(2), epochs=1, batch_size=1000, jobs=2)"
+    (tmp_path / "script.py").write_text(f'{OWN}\nopen("once", "x").close()\nprint({bench})\n')
+    done = python(tmp_path, "script.py")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "BenchResult(Bench(Net+epochs=1+batch_size=1000, 2 seeds 0–1, validation " in done.stdout
+    (kept,) = (tmp_path / "runs" / "Net+epochs=1+batch_size=1000-0" / "model").glob("*.py")
+    assert (kept.name, kept.read_text()) == ("script.py", (tmp_path / "script.py").read_text())
+
+
 def test_a_script_with_a_main_guard_trains(tmp_path, mnist):
     (tmp_path / "script.py").write_text(
         f'import under20k\nif __name__ == "__main__":\n    print({BENCH}.folder)\n'

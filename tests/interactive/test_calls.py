@@ -147,6 +147,67 @@ def test_a_bench_trains_in_processes_that_do_not_run_the_notebook(cells):
     assert 'src="data:image/png;base64,' in result.data["text/html"]
 
 
+NET = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 5, stride=4)
+        self.head = nn.Linear(4 * 6 * 6, 10)
+    def forward(self, x):
+        return self.head(torch.relu(self.conv(x)).flatten(1))
+"""
+ODD = """
+class Odd(Net):
+    def forward(self, x):
+        return super().forward(torch.fft.ifft2(torch.fft.fft2(x)).real)
+"""
+
+
+def test_a_model_of_a_cell_is_benched_and_more_seeds_train_only_those(cells):
+    cells.run(NET)
+    cell = f"In_{cells.client.nb.cells[-1].execution_count}.py"
+    shown, result = cells.run("under20k.bench(Net, range(2), jobs=2, epochs=1, batch_size=1000)")
+    assert shown.data["text/plain"].startswith("Finished 2 of 2 trainings; Net is a graph of ")
+    assert result.data["text/plain"].startswith(
+        "BenchResult(Bench(Net+epochs=1+batch_size=1000, 2 seeds 0–1,"
+    )
+    first = cells.path / "runs" / "Net+epochs=1+batch_size=1000-0"
+    assert (first / "model" / cell).read_text() == NET.lstrip("\n")
+    trained = (first / "model.safetensors").stat().st_mtime_ns
+    cells.run(NET)  # a cell that runs again makes another class, but the same model
+    *_, result = cells.run("under20k.bench(Net, range(3), jobs=2, epochs=1, batch_size=1000).bench")
+    assert "3 seeds 0–2" in result.data["text/plain"]
+    assert (first / "model.safetensors").stat().st_mtime_ns == trained
+    weights = f"load_file('{first}/model.safetensors')"
+    loaded = cells.run(f"from safetensors.torch import load_file\nNet().load_state_dict({weights})")
+    assert loaded[0].data["text/plain"] == "<All keys matched successfully>"
+
+
+@pytest.mark.slow
+def test_a_model_of_a_cell_without_a_graph_trains_in_the_kernel_and_continues(cells):
+    cells.run(NET + ODD)
+    call = "under20k.bench(lambda: Odd(), range(2), epochs=3, batch_size=1000).bench"
+
+    def begun() -> bool:
+        return any(path.read_text().count("\n") for path in cells.path.glob("runs/Odd*/metrics.jsonl"))
+
+    (output,), error = cells.interrupted(call, begun)
+    assert "run the cell again to continue" in output.data["text/plain"]
+    assert error.traceback == ["KeyboardInterrupt"]
+    (path,) = cells.path.glob("runs/Odd*-0/metrics.jsonl")
+    done = path.read_text()
+    shown, result = cells.run(call)
+    assert "uses torch.fft.fft2" in shown.data["text/plain"]
+    assert "trained by PyTorch" in shown.data["text/plain"]
+    assert "in this process: what makes Odd" in shown.data["text/html"]
+    assert "it is defined in this notebook" in shown.data["text/html"]
+    assert "2 seeds 0–1" in result.data["text/plain"]
+    assert path.read_text().startswith(done)
+
+
 def test_reproduce_shows_each_recipe_and_returns_benches_that_draw_themselves(cells):
     shown, result = cells.run(
         f"small = under20k.RECIPES['minimal'].with_changes(epochs=1, {SMALL})\n"
