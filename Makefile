@@ -20,7 +20,7 @@ PIP      := $(BIN)/python -m pip install --quiet --constraint constraints.txt
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help reproduce test test-all check format readme claims clean
-.PHONY: records records-nightly reproduction reproduction-torch benchmark reading
+.PHONY: records records-nightly reproduction reproduction-torch benchmark reading tutorial
 .PHONY: browser cross test-lowest test-variants check-packages sanitize
 
 help:                                 ## list the targets
@@ -96,6 +96,10 @@ benchmark: $(VENV)/installed-benchmark ## time the native engine against PyTorch
 reading: $(VENV)/installed-test       ## measure how MODELS read digits that are not MNIST's; rewrite docs/reading.md
 	$(BIN)/python -m benchmarks.reading --model $(MODELS) --json results/reading.json
 	$(BIN)/python -m tools.readme
+
+tutorial: $(VENV)/installed-test      ## run docs/tutorial.ipynb and the commands of docs/your-model.md; write what they print
+	$(BIN)/python -m tools.tutorial
+	$(BIN)/python -m tests.support.transcripts --write
 
 
 # Tests in other environments.

@@ -9,10 +9,18 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.support import transcripts
-from tests.support.transcripts import PAGE, alike, assert_holds, blocks, executed, renewed
+from tests.support.transcripts import (
+    BADGE,
+    PAGE,
+    alike,
+    assert_holds,
+    bench_folder,
+    blocks,
+    executed,
+    renewed,
+)
 
 TEXT = PAGE.read_text(encoding="utf-8")
-BADGE = PAGE.parent / "your-model" / "badge.svg"
 
 
 def test_a_page_is_made_of_what_its_commands_print(tmp_path):
@@ -51,8 +59,8 @@ def test_the_story_ends_in_a_model_that_passes():
 def test_the_page_shows_what_its_commands_print(tmp_path, mnist, monkeypatch):
     for said in executed(TEXT, tmp_path):
         assert_holds(said)
-    (folder,) = re.findall(r"\]\((benches/[^)]*)/bench\.md\)", TEXT)
-    made, shown = (ElementTree.parse(path).getroot() for path in (tmp_path / folder / "badge.svg", BADGE))
+    made = tmp_path / bench_folder(TEXT) / BADGE.name
+    made, shown = (ElementTree.parse(path).getroot() for path in (made, BADGE))
     assert [*map(alike, made.itertext())] == [*map(alike, shown.itertext())]
 
     (code,) = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)

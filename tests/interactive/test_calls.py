@@ -203,7 +203,7 @@ def test_a_model_of_a_cell_without_a_graph_trains_in_the_kernel_and_continues(ce
     assert "uses torch.fft.fft2" in shown.data["text/plain"]
     assert "trained by PyTorch" in shown.data["text/plain"]
     assert "in this process: what makes Odd" in shown.data["text/html"]
-    assert "it is defined in this notebook" in shown.data["text/html"]
+    assert "cannot be sent to others (they cannot import it)" in shown.data["text/html"]
     assert "2 seeds 0–1" in result.data["text/plain"]
     assert path.read_text().startswith(done)
 

@@ -3,7 +3,7 @@
 In a page, a block ``python NAME`` is the file of that name from there on, and a block ``console`` holds
 commands after ``$ ``, each with what it prints on stdout; progress, on stderr, is left out.
 
-``python -m tests.support.transcripts --write`` writes the outputs of docs/your-model.md again.
+``python -m tests.support.transcripts --write`` writes the outputs and the badge of docs/your-model.md again.
 """
 
 import re
@@ -20,6 +20,8 @@ from tests.support import ROOT
 from tests.support.terminal import on_terminal, shown_lines
 
 PAGE = ROOT / "docs" / "your-model.md"
+BADGE = PAGE.parent / "your-model" / "badge.svg"
+"""That of the page's bench."""
 WIDTH = 100
 BLOCK = re.compile(r"^```(python|console)(?: (\S+))?\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 POINTS = 0.25
@@ -80,6 +82,12 @@ def renewed(page: str, said: list[Said]) -> str:
     return BLOCK.sub(block, page)
 
 
+def bench_folder(page: str) -> str:
+    """The bench folder that a page's badge links to."""
+    (folder,) = re.findall(r"\]\((benches/[^)]*)/bench\.md\)", page)
+    return folder
+
+
 def alike(line: str) -> str:
     """A line without what differs between machines."""
     return re.sub(r"[ ─]+", " ", _MEASURED.sub("#", re.sub(r" +", " ", line))).strip()
@@ -99,3 +107,4 @@ if __name__ == "__main__" and sys.argv[1:] == ["--write"]:
     before = PAGE.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as scratch:
         PAGE.write_text(renewed(before, executed(before, Path(scratch))), encoding="utf-8")
+        BADGE.write_bytes((Path(scratch) / bench_folder(before) / BADGE.name).read_bytes())

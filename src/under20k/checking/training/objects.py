@@ -53,8 +53,12 @@ class FactorySource:
         return self.factory()
 
     def __getstate__(self) -> dict[str, Any]:
-        if b"__main__" in pickle.dumps(self.factory):  # what the name stands for is known here alone
-            raise pickle.PicklingError("it is defined in this notebook or script, which they do not run")
+        try:
+            found = b"__main__" not in pickle.dumps(self.factory)  # a notebook or script, known here alone
+        except Exception:  # a lambda, for example; pickle raises much
+            found = False
+        if not found:
+            raise pickle.PicklingError("they cannot import it")
         return {"factory": self.factory, "layout": self.layout}
 
 
