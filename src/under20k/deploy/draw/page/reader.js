@@ -17,8 +17,9 @@ class Reader {
     this.passes++;
     if (drawing.empty) return (this.found = []);
     const { data, left, top, scale } = drawing.pixels();
-    const cut = (blob, height) => this.cutter.cut(blob, height, network, drawing.down);
-    const segmented = drawing.picture ? segments(greyOf(data), network) : drawnSegments(data, cut);
+    const segmented = drawing.picture
+      ? segments(greyOf(data), network)
+      : drawnSegments(data, network, this.cutter, drawing.down);
     const found = segmented.map(({ box, ink, line, image: seen }) => {
       const drawn = seen ?? digitImage(ink);
       const known = this.found.find((digit) => sameBytes(digit.image, drawn));

@@ -6,10 +6,10 @@ const NARROWEST = 0.3; // width per height of a line that digits that touch have
 const WIDE = 0.85; // width of ink per height from which on it may be digits that touch
 
 /**
- * Return what may be digits of dark strokes on white (ImageData), as `segments` returns those of a picture;
- * cut(blob, height) returns the digits of a blob that may be several.
+ * Return what may be digits of dark strokes on white (ImageData), as `segments` returns those of a picture.
+ * With a network, digits that touch are cut, though not the one whose stroke is still growing.
  */
-function drawnSegments({ data, width, height }, cut = (blob) => [blob]) {
+function drawnSegments({ data, width, height }, network = null, cutter = new Cutter(), growing = false) {
   const darkness = planeOf(height, width);
   const mask = planeOf(height, width, Uint8Array);
   for (let i = 0; i < mask.values.length; i++) {
@@ -19,7 +19,9 @@ function drawnSegments({ data, width, height }, cut = (blob) => [blob]) {
   const blobs = wholeDigits(withoutSmall(connectedInk({ darkness, mask, factor: 1 }, 1)));
   return linesOf(blobs).flatMap((line, number) => {
     const tall = typicalHeight(line);
-    const digits = line.flatMap((blob) => (maybeSeveral(blob) ? cut(blob, tall) : [blob]));
+    const digits = line.flatMap((blob) =>
+      network && maybeSeveral(blob) ? cutter.cut(blob, tall, network, growing) : [blob],
+    );
     return digits.map((blob) => drawnSegment(darkness, blob, number));
   });
 }
