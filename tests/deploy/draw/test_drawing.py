@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from tests.support.drawing_page import DESKTOP, PHONE, Opener, Paper, strokes_of
+from tests.support.drawing_page import DESKTOP, PATIENCE_MS, PHONE, Opener, Paper, strokes_of
+from tools.reading_picture import written_page
 from under20k.recipe.drawn import drawn_digits
 
 WAYS = {
@@ -207,6 +209,21 @@ def test_a_picture_is_chosen_and_a_stroke_replaces_it(paper, tmp_path):
     desk.reads("3")
     desk.page.get_by_role("button", name="Undo").click()
     desk.reads("62")
+
+
+@pytest.mark.slow
+def test_a_photographed_page_is_read_line_by_line(paper, tmp_path):
+    """In light that fades towards the edges, with thick strokes and thin ones."""
+    page = written_page()
+    path = tmp_path / "page.png"
+    Image.fromarray(page.picture).save(path)
+    desk = paper()
+    desk.page.locator(".card", has_text="regularized-plus").click()
+    desk.page.locator("#file").set_input_files(path)
+    reading = desk.page.locator("#reading")
+    expect(reading).to_have_text(re.compile(r"^(.{8}\s){4}.{8}$"), timeout=3 * PATIENCE_MS)
+    read = "".join(reading.inner_text().split())
+    assert sum(value == str(digit.value) for value, digit in zip(read, page.digits, strict=True)) >= 38
 
 
 def test_what_is_no_picture_is_told(paper):

@@ -109,10 +109,25 @@ function inkAt(small, closed) {
 function paperLight(grey, side, closed) {
   const reach = Math.max(3, Math.floor(closed / side)) | 1;
   const blocks = medianOfNine(reducedBy(grey, side));
-  const whole = extremes(extremes(blocks, reach, Math.max), reach, Math.min);
+  // Beyond the edges it is as bright as at them: else a page that darkens towards one has ink there.
+  const closing = extremes(extremes(continued(blocks, reach), reach, Math.max), reach, Math.min);
+  const right = reach + blocks.width;
+  const whole = partOf(closing, { left: reach, top: reach, right, bottom: reach + blocks.height });
   // At the edge of a shadow the darker side counts: else the shadow's rim would be ink.
   const light = enlargedBy(extremes(whole, 3, Math.min), side, grey.height, grey.width);
   return mapped(light, (value) => Math.max(value, 1));
+}
+
+/** Return a plane with a margin in which the values at its edges go on. */
+function continued({ values, height, width }, margin) {
+  const large = planeOf(height + 2 * margin, width + 2 * margin, values.constructor);
+  for (let y = 0, i = 0; y < large.height; y++) {
+    const row = Math.min(Math.max(y - margin, 0), height - 1) * width;
+    for (let x = 0; x < large.width; x++, i++) {
+      large.values[i] = values[row + Math.min(Math.max(x - margin, 0), width - 1)];
+    }
+  }
+  return large;
 }
 
 /** Return the level of paper and its standard deviation in what light is missing, ink left out. */

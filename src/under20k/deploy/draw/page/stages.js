@@ -10,7 +10,7 @@ function stagesOf(network) {
   for (const layer of network.layers) {
     if (ENDS.has(layer.op)) continue;
     const before = owner.get(layer.inputs[0]);
-    const silent = SILENT.has(layer.op) && before;
+    const silent = before && (SILENT.has(layer.op) || isAverageOfOne(layer, before));
     if (silent || joins(layer, before)) {
       before.names.add(layer.name);
       before.parameters += layer.parameters;
@@ -26,6 +26,11 @@ function stagesOf(network) {
   }
   stages.at(-1).last = true;
   return stages;
+}
+
+/** Return whether a layer averages maps of one pixel, which changes nothing. */
+function isAverageOfOne({ op, shape }, before) {
+  return op === "adaptive_pool" && sizeOf(shape) === shape[0] && sizeOf(before.shape) === before.shape[0];
 }
 
 /** Return whether a layer continues the one before: BatchNorm after weights, an activation after either. */
