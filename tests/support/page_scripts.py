@@ -11,17 +11,8 @@ from under20k.deploy.model import Model
 
 PAGE = Path(under20k.__file__).parent / "deploy" / "draw" / "page"
 SCRIPTS = (
-    *(
-        "planes.js",
-        "digit_image.js",
-        "ink.js",
-        "page_ink.js",
-        "blobs.js",
-        "touching.js",
-        "segment.js",
-        "strokes.js",
-    ),
-    *("graph.js", "operations.js", "patch.js", "network.js", "explain.js"),
+    *("planes.js", "digit_image.js", "ink.js", "page_ink.js", "rules.js", "blobs.js", "touching.js"),
+    *("segment.js", "strokes.js", "graph.js", "operations.js", "patch.js", "network.js", "explain.js"),
 )
 """Those that compute, in the order in which the page joins them."""
 

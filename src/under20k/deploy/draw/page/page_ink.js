@@ -15,7 +15,7 @@ function pageInk(grey) {
     const other = inkAt(small, closed);
     if (!other.shaded) page = other;
   }
-  return { ...page, factor };
+  return { ...page, mask: withoutRules(page.mask), factor };
 }
 
 const blockSide = ({ height, width }) => Math.max(1, Math.min(8, Math.floor(Math.min(height, width) / 12)));
