@@ -62,6 +62,8 @@ class Accuracy:
     correct: int | None = None
     accuracy: float | None = None
     """A fraction."""
+    inputs: str | None = None
+    """How the images differ from x/255 before the normalisation; None where they don't."""
 
     def to_json(self) -> dict[str, object]:
         """Return the fields that apply."""

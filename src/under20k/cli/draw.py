@@ -13,7 +13,9 @@ import sys
 from pathlib import Path
 
 from under20k.cli.options import add_quiet, note
+from under20k.cli.own_weights import OWN, add_weights_options, check_weights_options, own_model_argument
 from under20k.errors import UserError
+from under20k.recipe.own_model import is_target
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         metavar="MODEL",
         help="pretrained models ('under20k recipes' lists them), or the folders of runs, records or "
-        "hub-folders (default: minimal, regularized-plus and shared-weights)",
+        f"hub-folders; {OWN} (default: minimal, regularized-plus and shared-weights)",
     )
     parser.add_argument("--port", type=int, metavar="N", help="port of the page (default: a free one)")
     parser.add_argument("--no-browser", action="store_true", help="only print the page's address")
@@ -31,6 +33,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, metavar="FILE", help="write the page to an HTML file, and serve nothing"
     )
     parser.add_argument("--json", action="store_true", help="print the address, or the file, as JSON")
+    add_weights_options(parser)
     add_quiet(parser)
 
 
@@ -46,7 +49,9 @@ def run(arguments: argparse.Namespace) -> int:
     from under20k.deploy.draw.models import DEFAULT, embedded
     from under20k.files import write_text
 
-    models = embedded(arguments.models or DEFAULT)
+    check_weights_options(arguments, *arguments.models)
+    named = [own_model_argument(arguments, each) if is_target(each) else each for each in arguments.models]
+    models = embedded(named or DEFAULT)
     made, names = page(models), [each.model.name for each in models]
     if arguments.output is not None:
         write_text(arguments.output, made.html)

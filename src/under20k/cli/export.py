@@ -12,8 +12,10 @@ import sys
 from pathlib import Path
 
 from under20k.cli.options import add_data_dir, add_quiet, display
+from under20k.cli.own_weights import OWN, add_weights_options, check_weights_options, own_model_argument
 from under20k.deploy.export.formats import FORMATS
 from under20k.errors import shown
+from under20k.recipe.own_model import is_target
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "model",
         metavar="MODEL",
         help="a pretrained model ('under20k recipes' lists them), or the folder of a run, a record or "
-        "a hub-folder",
+        f"a hub-folder; {OWN}",
     )
     parser.add_argument("--to", required=True, choices=FORMATS, help="the format (docs/export.md)")
     parser.add_argument(
@@ -37,6 +39,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier export in that folder")
     add_data_dir(parser)
     parser.add_argument("--json", action="store_true", help="print the proof as JSON")
+    add_weights_options(parser)
     add_quiet(parser)
 
 
@@ -49,7 +52,9 @@ def run(arguments: argparse.Namespace) -> int:
     from under20k.interactive.terminal import say
     from under20k.report.words import PASSED
 
-    model = load(arguments.model)
+    check_weights_options(arguments, arguments.model)
+    own = is_target(arguments.model)
+    model = own_model_argument(arguments, arguments.model) if own else load(arguments.model)
     try:
         with display(arguments) as shown_by:
             exported = export(

@@ -16,14 +16,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from under20k.cli.options import add_engine, add_quiet, compute_argument, note
+from under20k.cli.own_weights import OWN, add_weights_options, check_weights_options, own_model_argument
 from under20k.cli.streams import unread_stdout
 from under20k.errors import UserError
+from under20k.recipe.own_model import is_target
 
 if TYPE_CHECKING:
     from under20k.cli.predict_printing import Printer
     from under20k.deploy.model import Model
     from under20k.deploy.pictures import NoPicture
     from under20k.deploy.read import Picture, Reading
+    from under20k.engine.base import Compute
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +43,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--model",
         metavar="MODEL",
         help="a pretrained model ('under20k recipes' lists them), or the folder of a run, a record or "
-        "a hub-folder (default: the pretrained one that reads best, named on stderr)",
+        f"a hub-folder; {OWN} (default: the pretrained one that reads best, named on stderr)",
     )
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="print as JSON")
@@ -52,6 +55,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="draw each picture with its digits in boxes, beside what the network saw of each; what does not "
         "fit into one file continues in NAME-2.png, NAME-3.png, …",
     )
+    add_weights_options(parser)
     add_engine(parser, "CPU threads (default: all cores)", trains=False)
     add_quiet(parser)
 
@@ -61,9 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.pictures:
         raise UserError("name the pictures to read: files, folders, patterns, or - for standard input")
     compute = compute_argument(arguments)
+    check_weights_options(arguments, arguments.model)
 
     from under20k.cli.predict_printing import Progress, described, tell
-    from under20k.deploy.model import as_model
     from under20k.deploy.pictures import NoPicture, pictures
     from under20k.deploy.read import read_all
 
@@ -74,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
 
             sheets = closing.enter_context(Sheets(arguments.show))
             closing.enter_context(unread_stdout())
-        model = as_model(arguments.model, compute=compute)
+        model = _model(arguments, compute)
         named = list(pictures(arguments.pictures))
         missing = [each for each in named if isinstance(each, NoPicture)]
         files = [each for each in named if isinstance(each, Path)]
@@ -101,6 +105,14 @@ def run(arguments: argparse.Namespace) -> int:
     if sheets is not None:
         note(arguments, f"drawn: {', '.join(map(str, sheets.written))}")
     return 0
+
+
+def _model(arguments: argparse.Namespace, compute: Compute) -> Model:
+    from under20k.deploy.model import as_model
+
+    if arguments.model is not None and is_target(arguments.model):
+        return own_model_argument(arguments, arguments.model, compute)
+    return as_model(arguments.model, compute=compute)
 
 
 def contents(files: Iterable[Path]) -> Iterator[Picture]:

@@ -16,7 +16,7 @@ from under20k.runs.run import Run
 
 LICENSE = "MIT"
 """Of the package, and so of the weights in it."""
-KINDS = ("pretrained", "run", "record")
+KINDS = ("pretrained", "run", "record", "weights")
 ENVIRONMENT = ("engine", "precision", "instruction_set", "device", "processor", "system", "under20k", "git")
 
 

@@ -61,6 +61,7 @@ def measure(
         warning=warning,
         correct=correct,
         accuracy=None if correct is None else correct / len(measured),
+        inputs=given.inputs.name or None,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from under20k.deploy.draw.encoding import encoded_film, encoded_json, encoded_weights
 from under20k.deploy.film import Film, film_of_run, pretrained_film
 from under20k.deploy.graph import graph_of
-from under20k.deploy.model import Model, load
+from under20k.deploy.model import Model, as_model
 from under20k.runs.run import Run
 
 FORMAT = 1
@@ -27,9 +27,9 @@ class Embedded:
     film: Film | None = None
 
 
-def embedded(names: Sequence[str | Path] = DEFAULT) -> list[Embedded]:
-    """Return models by the names of pretrained ones or their folders. Raises UserError."""
-    models = [load(name) for name in dict.fromkeys(names)]
+def embedded(named: Sequence[str | Path | Model] = DEFAULT) -> list[Embedded]:
+    """Return models, or those of pretrained ones' names or folders. Raises UserError."""
+    models = [as_model(each) for each in dict.fromkeys(named)]
     short = Counter(model.short_name for model in models)
     return [
         Embedded(replace(model, name=model.name if short[model.short_name] > 1 else model.short_name), film)

@@ -1,0 +1,73 @@
+"""A model of the user's own with trained weights, in place of a model of under20k's: options and loading."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from under20k.cli.options import note
+from under20k.errors import UserError
+from under20k.recipe.own_model import is_target
+
+if TYPE_CHECKING:
+    from under20k.deploy.model import Model
+    from under20k.engine.base import Compute
+
+OWN = "or a PyTorch model of your own, as file.py:Name with --weights"
+"""The end of the help of an argument that takes a model."""
+
+
+def add_weights_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--weights``, ``--trust`` and ``--arg``, which ``own_model_argument`` reads."""
+    group = parser.add_argument_group("your own model", "with weights that you trained (docs/own-models.md)")
+    group.add_argument(
+        "--weights", type=Path, metavar="FILE", help="its weights: of safetensors, torch.save or NumPy (.npz)"
+    )
+    group.add_argument("--trust", action="store_true", help="run the model's code")
+    group.add_argument(
+        "--arg",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="pass this argument to the model's constructor; repeatable",
+    )
+
+
+def own_model_argument(arguments: argparse.Namespace, text: str, compute: Compute | None = None) -> Model:
+    """Return a model of the user's with its weights.
+
+    Args:
+        arguments: with the options of ``add_weights_options``.
+        text: the target as it was typed.
+        compute: engine and threads of the model; by default the fastest.
+
+    Raises:
+        UserError: there is no such model, it may not be run, or its weights do not fit.
+    """
+    if arguments.weights is None:
+        raise UserError(
+            f"{text} is a model without weights; name those that you trained with --weights, or train it: "
+            f"under20k train {text} --trust"
+        )
+    if not arguments.trust:
+        raise UserError(f"{text} is code, which runs to be loaded; add --trust if you trust it")
+    from under20k.checking.source.target import argument
+    from under20k.deploy.own_weights import load_trained
+    from under20k.engine.base import Compute
+
+    given = dict(argument(each) for each in arguments.arg)
+    trained = load_trained(text, arguments.weights, given, compute=compute or Compute())
+    for line in trained.notes:
+        note(arguments, line)
+    return trained.model
+
+
+def check_weights_options(arguments: argparse.Namespace, *texts: str | None) -> None:
+    """Raise UserError for an option of a model of the user's where there is none, or for several models."""
+    targets = [text for text in texts if text is not None and is_target(text)]
+    if len(targets) > 1:
+        raise UserError(f"--weights holds those of one model; {targets[1]} is a second one of your own")
+    for option in ("weights", "arg"):
+        if not targets and getattr(arguments, option):
+            raise UserError(f"--{option} is for a model of your own, such as model.py:Net")
