@@ -98,11 +98,10 @@ function fieldAlong(axis, node, inputs) {
   const length = isMap(shape) ? shape[1 + axis] : 1;
   if (node.op === "adaptive_pool") {
     const size = node.size[axis];
-    return {
-      side: field.side + (Math.ceil(length / size) - 1) * jump,
-      jump: size === 1 ? jump : (jump * length) / size,
-      start,
-    };
+    const edge = (at) => (at * length) / size;
+    const spans = Array.from({ length: size }, (_, i) => Math.ceil(edge(i + 1)) - Math.floor(edge(i)));
+    const step = Math.max(1, Math.floor(length / size));
+    return { side: field.side + (leastOf(spans) - 1) * jump, jump: jump * step, start };
   }
   if (node.op === "reshape" || node.op === "linear")
     return { ...field, side: field.side + (length - 1) * jump };
