@@ -173,3 +173,50 @@ def test_the_model_is_left_as_it_was_even_if_it_fails(name):
     assert torch.equal(torch.get_rng_state(), state)
     assert not model.conv._forward_hooks
     assert not model.conv._forward_pre_hooks
+
+
+class Everything(nn.Module):
+    """It reads values, draws random numbers, writes to its weights, and drops in several ways."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.drop = nn.Linear(784, 10), nn.Linear(784, 10), nn.Dropout(0.5)
+        self.register_buffer("scale", torch.tensor(3.0))
+
+    def forward(self, x):
+        with torch.no_grad():
+            self.b.bias.clamp_(-1, 1)
+            self.a.weight.data[0] = 0
+        x = torch.nn.functional.dropout(x.flatten(1), training=False)
+        x = self.drop(self.drop(x))
+        if float(self.scale) > 2 and torch.rand(1).item() >= 0 and x.sum().item() != 1e9:
+            x = x * self.scale
+        return self.b(x)
+
+
+def test_operands_are_told_by_their_origin():
+    nodes = {node.name: node for node in trace(Everything(), training=True).nodes}
+    last, product = nodes["b"].call, nodes["mul"].call
+    image, weight, bias = last.args
+    assert (image.node, image.name, image.part) == (nodes["mul"], "", 0)
+    assert (weight.node, weight.name, weight.parameter, weight.number) == (None, "a.weight", True, None)
+    assert (bias.name, bias.parameter) == ("b.bias", True)
+    assert (last.batch, last.owner.__class__, last.module.__class__) == (2, Everything, nn.Linear)
+    assert (product.args[1].name, product.args[1].parameter, product.args[1].number) == ("scale", False, 3.0)
+
+
+@pytest.mark.parametrize(("training", "before_the_last"), [(True, [0, 0, 1, 2, 2]), (False, [0] * 5)])
+def test_active_dropout_is_counted(training, before_the_last):
+    nodes = [node for node in trace(Everything(), training).nodes if node.call and node.sees_image]
+    assert [node.kind for node in nodes] == ["flatten", "dropout", "dropout", "dropout", "mul", "linear"]
+    assert [node.call.dropouts for node in nodes[1:]] == before_the_last
+
+
+def test_reads_and_writes_are_told():
+    """Neither a buffer's value nor BatchNorm's count of batches varies from call to call."""
+    run = trace(Everything(), training=True)
+    assert [name for name, _ in run.reads] == ["item", "item"]
+    assert [name for name, _ in run.writes] == ["b.bias", "a.weight"]
+    assert all(place.startswith("test_trace.py:") for _, place in (*run.reads, *run.writes))
+    calm = trace(nn.Sequential(nn.BatchNorm2d(1, momentum=None), nn.ReLU(True), nn.Conv2d(1, 10, 28)), True)
+    assert calm.reads == calm.writes == ()

@@ -67,8 +67,8 @@ class Recorder(TorchFunctionMode):
         """Functions that gave Python values that vary from call to call, and their ``file:line``."""
         self.writes: list[tuple[str, str]] = []
         """Names of tensors of the model that a call in place changed, and its ``file:line``."""
-        floats = {name: t for name, t in model.state_dict().items() if t.is_floating_point()}
-        self._stored = {t.data_ptr(): name for name, t in floats.items() if not _lazy(t) and t.numel()}
+        floats = [(name, t) for name, t in reversed(model.state_dict().items()) if t.is_floating_point()]
+        self._stored = {t.data_ptr(): name for name, t in floats if not _lazy(t) and t.numel()}
         self.kept: list[Tensor] = [images]  # an id is unique only while its tensor lives
         self.parameters = {id(parameter) for parameter in model.parameters()}
         self.unseen = set(self.parameters)  # by any call so far
