@@ -55,7 +55,7 @@ LINES = {
     "under20k ": set(VERBS),
     "under20k re": {"reproduce", "report", "records", "recipes"},
     "under20k train mini": {name for name in RECIPES if name.startswith("mini")},
-    "under20k train ": {*RECIPES, "own.json", *BELOW},
+    "under20k train ": {*RECIPES, "own.json", "model.py", *BELOW},
     "under20k train minimal --teacher regularized-": {"regularized-plus"},
     "under20k train minimal --engine ": {"auto", "native", "torch"},
     "under20k train minimal --epochs ": set(),

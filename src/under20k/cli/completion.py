@@ -92,6 +92,8 @@ def completer_of(action: argparse.Action) -> Completer | None:
     metavar = str(action.metavar or "")
     if metavar == "RECIPE":
         return lambda prefix, **_: [*recipes(), *files(prefix, "json")]
+    if metavar == "RECIPE|TARGET":
+        return lambda prefix, **_: [*recipes(), *files(prefix, "json", "py", "ipynb")]
     if metavar == "TARGET":
         return lambda prefix, **_: [*recipes(), *folders("run"), *files(prefix)]
     if metavar.startswith("NAME|"):
