@@ -24,14 +24,14 @@ def text_of(output: Any) -> str:
     """What one reads of an output, without pictures."""
     if output.output_type == "stream":
         return output.text
-    html = re.sub(r"<style>.*?</style>|<[^>]*>", " ", output.data["text/html"], flags=re.DOTALL)
+    html = re.sub(r"<style>.*?</style>|<[^>]*>", " ", output.data.get("text/html", ""), flags=re.DOTALL)
     return f"{output.data['text/plain']}\n{html}"
 
 
 def shape(output: Any) -> tuple[str, list[str], int, str]:
     """An output without what differs from one execution to the next, and between machines."""
     text = re.sub(r"(native|torch) engine[^\n]*", "engine", text_of(output))
-    text = re.sub(r"[\d.,]*\d( ± [\d.,]+)?( ?[%s]\b)?|·|[✓✗]|Matplotlib.*", "#", text)
+    text = re.sub(r"[\d.,]*\d( ± [\d.,]+)?( ?(?:%|µs|ms|s\b))?|·|[✓✗]|Matplotlib.*", "#", text)
     text = re.sub(r"at or above|below", "beside", text)
     kinds = sorted(output.get("data", {}))
     return output.output_type, kinds, str(output).count("<img "), re.sub(r"[\s#%]+", " ", text)

@@ -58,6 +58,9 @@ def executed(notebook: Any) -> Any:
         client.execute(env=environment, cleanup_kc=True)
     for cell in made.cells:
         cell["metadata"] = {}
+        for output in cell.get("outputs", ()):
+            if output.output_type == "stream":  # of a command, which a kernel gives a terminal
+                output["text"] = re.sub(r"\x1b\[[0-9;]*m|\r(?=\n)", "", output.text).rstrip() + "\n"
     made["metadata"] = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python", "file_extension": ".py"},

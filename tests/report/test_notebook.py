@@ -75,7 +75,11 @@ def test_a_bench_is_its_claim_its_picture_and_its_figures(tmp_path):
 
 
 def test_a_leaderboard_is_its_table_and_its_picture(tmp_path):
-    entries = compare([on_disk(tmp_path, BENCH), on_disk(tmp_path, OTHER)])
+    folders = [on_disk(tmp_path, BENCH), on_disk(tmp_path, OTHER)]
+    entries = compare(folders)
+    assert compare([BenchResult(BENCH, folders[0], OTHER, folders[1])]) == entries
+    run = Run.open(next((tmp_path / "runs").iterdir()))
+    assert compare([run]) == compare([run.path])
     assert entries == list(entries)
     assert texts(drawn(entries)).index("small") < texts(drawn(entries)).index("other")
     assert pictures(drawn(entries)) == 1

@@ -17,6 +17,7 @@ from under20k.files import is_present
 from under20k.formatting import title
 from under20k.recipe.fields import instance
 from under20k.runs.bench.bench import FILE, Bench, SeedResult, Statistics
+from under20k.runs.bench.run_bench import BenchResult
 from under20k.runs.bench.significance import Difference
 from under20k.runs.bench.statistics import Sample
 from under20k.runs.records.record import Record
@@ -97,19 +98,27 @@ KEYS: dict[str, Callable[[Entry], float | None]] = {
 }
 
 
-def compare(paths: Sequence[Path | str], sort: str = "accuracy") -> Leaderboard:
+def compare(paths: Sequence[Path | str | Run | BenchResult], sort: str = "accuracy") -> Leaderboard:
     """Return the runs, benches and records in these folders, sorted by one of ``KEYS``, the best first.
 
-    Raises UserError for a folder that holds none, or an unfinished run.
+    A run, or what ``bench`` returns, stands for its folders. Raises UserError for a folder that holds none,
+    or an unfinished run.
     """
     if sort not in KEYS:
         raise UserError(f"a leaderboard cannot be sorted by {sort!r}; {nearest(sort, KEYS)}")
-    instance("paths", paths, list | tuple, "a list of folders")
+    expected = "a list of folders, runs or benches"
+    instance("paths", paths, list | tuple, expected)
     for path in paths:
-        instance("paths", path, Path | str, "a list of folders")
+        instance("paths", path, Path | str | Run | BenchResult, expected)
     if not paths:
         raise UserError("nothing to compare; name runs, benches or records")
-    return ranked([entry_of(Path(path)) for path in paths], sort)
+    return ranked([entry_of(folder) for path in paths for folder in _folders_of(path)], sort)
+
+
+def _folders_of(path: Path | str | Run | BenchResult) -> list[Path]:
+    if isinstance(path, BenchResult):
+        return [folder for folder in (path.folder, path.other_folder) if folder]
+    return [path.path if isinstance(path, Run) else Path(path)]
 
 
 def ranked(entries: Sequence[Entry], sort: str = "accuracy") -> Leaderboard:

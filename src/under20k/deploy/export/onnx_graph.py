@@ -26,8 +26,11 @@ from under20k.recipe.graph.graph import IMAGE as NORMALISED
 OPSET, IR_VERSION = 17, 8
 """Of 2022: onnxruntime takes them from 1.12 on, and so do the converters of other runtimes."""
 IMAGE, LOGITS, PROBABILITIES = "image", "logits", "probabilities"
-RESERVED = (IMAGE, LOGITS, PROBABILITIES, "pixels", "centred", "normalised", "calibrated")
-"""Names of values that every graph has."""
+RESERVED = (
+    *(IMAGE, LOGITS, PROBABILITIES, "pixels", "centred", "normalised", "calibrated"),
+    *("mean", "sd", "temperature"),
+)
+"""Names of values and constants that every graph has."""
 PIXELS = "image, {} (N, 1, 28, 28), pixels from 0 (background) to 255 (ink)"
 
 

@@ -105,7 +105,7 @@ def _activation(writer: Writer, step: Step, inputs: list[str], name: str) -> Non
     if node.function in SIMPLE:
         writer.node(SIMPLE[node.function], name, x)
     elif node.function == "relu6":
-        writer.node("Clip", name, x, writer.number("0", 0), writer.number("6", 6))
+        writer.node("Clip", name, x, writer.number(f"{name}.zero", 0), writer.number(f"{name}.six", 6))
     elif node.function == "leaky_relu":
         writer.node("LeakyRelu", name, x, alpha=node.slope)
     elif node.function == "elu":
@@ -124,16 +124,16 @@ def _activation(writer: Writer, step: Step, inputs: list[str], name: str) -> Non
 def _gelu(writer: Writer, function: str, x: str, name: str) -> None:
     """Add x · Φ(x), which ONNX has from opset 20 on."""
     if function == "gelu":
-        inner = writer.node("Mul", f"{name}.inner", x, writer.number("sqrt_half", SQRT_HALF))
+        inner = writer.node("Mul", f"{name}.inner", x, writer.number(f"{name}.sqrt_half", SQRT_HALF))
         bent = writer.node("Erf", f"{name}.erf", inner)
     else:
         square = writer.node("Mul", f"{name}.square", x, x)
-        cube = writer.node("Mul", f"{name}.cube", square, writer.number("gelu_cube", GELU_CUBE))
-        sum_ = writer.node("Add", f"{name}.sum", cube, writer.number("1", 1))
-        scaled = writer.node("Mul", f"{name}.scaled", sum_, writer.number("gelu_factor", GELU_FACTOR))
+        cube = writer.node("Mul", f"{name}.cube", square, writer.number(f"{name}.cube_factor", GELU_CUBE))
+        sum_ = writer.node("Add", f"{name}.sum", cube, writer.number(f"{name}.one", 1))
+        scaled = writer.node("Mul", f"{name}.scaled", sum_, writer.number(f"{name}.gelu_factor", GELU_FACTOR))
         bent = writer.node("Tanh", f"{name}.tanh", writer.node("Mul", f"{name}.inner", scaled, x))
-    raised = writer.node("Add", f"{name}.raised", bent, writer.number("1", 1))
-    half = writer.node("Mul", f"{name}.half", x, writer.number("half", 0.5))
+    raised = writer.node("Add", f"{name}.raised", bent, writer.number(f"{name}.one", 1))
+    half = writer.node("Mul", f"{name}.half", x, writer.number(f"{name}.a_half", 0.5))
     writer.node("Mul", name, half, raised)
 
 
