@@ -135,10 +135,10 @@ class App {
     }
     const { digits } = this;
     state.selected = Math.max(0, Math.min(state.selected, digits.length - 1));
-    const results = digits.map((digit) => reader.result(digit, state.network, state.epoch));
-    results.forEach((result, index) => (digits[index].text = result.text));
     const digit = digits[state.selected];
     this.run(digit);
+    const results = digits.map((each) => reader.result(each, state.network, state.epoch));
+    results.forEach((result, index) => (digits[index].text = result.text));
     paintPaper(byId("drawing"), drawing, digits, state.selected, this.pen.visible ? this.pen : null);
     this.showDetail(digit, results, busy);
     this.film.render(this.network, state.epoch, digits.length ? readLines(digits, results).join(" ") : "");
@@ -151,7 +151,11 @@ class App {
     const key = [digit?.image, this.network, this.state.epoch];
     if (this.ran && key.every((part, index) => part === this.ran[index])) return;
     this.ran = key;
-    this.values = digit ? this.network.run(digit.image, this.state.epoch).values : null;
+    this.values = null;
+    if (!digit) return;
+    const { logits, values } = this.network.run(digit.image, this.state.epoch);
+    this.values = values;
+    this.reader.keep(digit, this.state.network, this.state.epoch, logits);
   }
 
   /** Select the digit that the pen is at. */

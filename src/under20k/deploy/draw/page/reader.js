@@ -44,10 +44,14 @@ class Reader {
   result(digit, index, epoch) {
     const key = `${index} ${epoch}`;
     if (!digit.results.has(key)) {
-      const network = this.networks[index];
-      digit.results.set(key, this.judged(digit, network, network.runQuick(digit.image, epoch)));
+      this.keep(digit, index, epoch, this.networks[index].runQuick(digit.image, epoch));
     }
     return digit.results.get(key);
+  }
+
+  /** Keep what a network computed of a digit, so that it is not computed again. */
+  keep(digit, index, epoch, logits) {
+    digit.results.set(`${index} ${epoch}`, this.judged(digit, this.networks[index], logits));
   }
 
   /** Return whether a network's result for a digit is there already. */
