@@ -173,31 +173,6 @@ UNDER20K_INLINE bool is_matrix(const GeneralConvolution& conv) {
            w.padding_x == 0 && w.dilation_y == 1 && w.dilation_x == 1;
 }
 
-// Where along an axis the output lies that meets the input at `position` under tap `tap`; false for none.
-UNDER20K_INLINE bool output_under(ptrdiff_t position, ptrdiff_t tap, ptrdiff_t stride, ptrdiff_t padding,
-                                  ptrdiff_t dilation, ptrdiff_t* output) {
-    const ptrdiff_t distance = position + padding - tap * dilation;
-    *output = distance >= 0 ? distance / stride : -((-distance + stride - 1) / stride);
-    return *output * stride == distance;
-}
-
-// Columns of zeros that the backward pass reads beside the output's gradient.
-inline ptrdiff_t gradient_frame(const GeneralConvolution& conv) {
-    const Sliding2d& w = conv.window;
-    ptrdiff_t frame = 0;
-    for (ptrdiff_t phase = 0; phase < w.stride_x && phase < conv.input.width; ++phase) {
-        const ptrdiff_t columns = (conv.input.width - phase + w.stride_x - 1) / w.stride_x;
-        for (ptrdiff_t kx = 0; kx < w.kernel_x; ++kx) {
-            ptrdiff_t first = 0;
-            if (!output_under(phase, kx, w.stride_x, w.padding_x, w.dilation_x, &first)) continue;
-            const ptrdiff_t beyond = first + columns - conv.output.width;
-            if (-first > frame) frame = -first;
-            if (beyond > frame) frame = beyond;
-        }
-    }
-    return frame;
-}
-
 inline GeneralConvolution general_convolution(const Map& input, const Map& output, const Sliding2d& window,
                                               ptrdiff_t groups) {
     UNDER20K_ASSERT(window.taps() <= MAX_LISTED_TAPS);
@@ -213,7 +188,10 @@ inline GeneralConvolution general_convolution(const Map& input, const Map& outpu
     }
     conv.packed = conv.packed_transposed = conv.weights();
     conv.scratch = LANES * (2 * output.channels + framed_size(input, window.padding_y, window.padding_x));
-    conv.input_gradient_scratch = LANES * framed_size(output, 0, is_matrix(conv) ? 0 : gradient_frame(conv));
+    conv.input_gradient_scratch =
+        LANES *
+        framed_size(output, 0,
+                    is_matrix(conv) ? 0 : gradient_frame(conv.window, conv.input.width, conv.output.width));
     conv.weight_gradient_scratch = LANES * general_gradient_scratch(conv);
     return conv;
 }
@@ -391,8 +369,9 @@ inline void general_input_gradient(const GeneralConvolution& conv, const Source&
     if (is_matrix(conv)) return matrix_input_gradient(conv, output_gradient, packed, input_gradient, add);
     const Sliding2d& w = conv.window;
     const ptrdiff_t inputs = conv.group_inputs(), outputs = conv.group_outputs(), taps = w.taps();
-    const Framed from = framed(output_gradient, 0, gradient_frame(conv),
-                               vectors(scratch, conv.input_gradient_scratch / LANES));
+    const Framed from =
+        framed(output_gradient, 0, gradient_frame(conv.window, conv.input.width, conv.output.width),
+               vectors(scratch, conv.input_gradient_scratch / LANES));
     const Map& map = input_gradient.map;
     const Writer to(input_gradient);
     ptrdiff_t offsets[TapTiles::MAX_DEPTH];

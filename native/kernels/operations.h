@@ -61,6 +61,30 @@ struct Sliding2d {
     UNDER20K_INLINE ptrdiff_t taps() const { return kernel_y * kernel_x; }
 };
 
+// Where along an axis the output lies that meets the input at `position` under tap `tap`; false for none.
+UNDER20K_INLINE bool output_under(ptrdiff_t position, ptrdiff_t tap, ptrdiff_t stride, ptrdiff_t padding,
+                                  ptrdiff_t dilation, ptrdiff_t* output) {
+    const ptrdiff_t distance = position + padding - tap * dilation;
+    *output = distance >= 0 ? distance / stride : -((-distance + stride - 1) / stride);
+    return *output * stride == distance;
+}
+
+// Columns of zeros that a convolution's backward pass reads beside the output's gradient.
+UNDER20K_INLINE ptrdiff_t gradient_frame(const Sliding2d& w, ptrdiff_t input_width, ptrdiff_t output_width) {
+    ptrdiff_t frame = 0;
+    for (ptrdiff_t phase = 0; phase < w.stride_x && phase < input_width; ++phase) {
+        const ptrdiff_t columns = (input_width - phase + w.stride_x - 1) / w.stride_x;
+        for (ptrdiff_t kx = 0; kx < w.kernel_x; ++kx) {
+            ptrdiff_t first = 0;
+            if (!output_under(phase, kx, w.stride_x, w.padding_x, w.dilation_x, &first)) continue;
+            const ptrdiff_t beyond = first + columns - output_width;
+            if (-first > frame) frame = -first;
+            if (beyond > frame) frame = beyond;
+        }
+    }
+    return frame;
+}
+
 // A convolution of any kernel, stride, padding, dilation and groups. A linear layer is one too: on features
 // it has a 1×1 kernel; on a flattened map its kernel is the map (its weights lie in the same order), so that
 // the map need not be reshaped. Made by OperationKernels::convolution; frames of the maps do not matter.

@@ -307,16 +307,16 @@ private:
 
     void set_frames() {
         for (const GraphStep& step : plan_.steps) {
-            if (!is_convolution(step) || !fits(step.node) || covers(step.node)) continue;
+            if (!is_convolution(step) || covers(step.node)) continue;
+            const Sliding2d& window = step.node.window;
             Map& in = value(step.inputs[0]).map;
-            const ptrdiff_t padding = step.node.window.padding_y;
-            in.frame_y = std::max(in.frame_y, padding);
-            in.frame_x = std::max(in.frame_x, padding);
+            in.frame_y = std::max(in.frame_y, window.padding_y);
+            in.frame_x = std::max(in.frame_x, window.padding_x);
             // The backward pass is a convolution over the output's gradient, which it reads this far beyond
             // the sides. Above and below, it skips rows instead.
             if (!value(step.inputs[0]).differentiable) continue;
             Map& out = value(step.output).map;
-            out.frame_x = std::max(out.frame_x, step.node.window.kernel_y - 1 - padding);
+            out.frame_x = std::max(out.frame_x, gradient_frame(window, in.width, out.width));
         }
     }
 
@@ -325,7 +325,8 @@ private:
         const Sliding2d& window = step.node.window;
         Map in = value(step.inputs[0]).map;
         const Map out = value(step.output).map;
-        const bool linear = covers(step.node) && in.frame_x == 0 && in.frame_y == 0;
+        // The general kernels are faster, but have no bf16.
+        const bool linear = settings_.bf16 && covers(step.node) && in.frame_x == 0 && in.frame_y == 0;
         if (linear)
             in = {.channels = in.channels * in.height * in.width,
                   .height = 1,
