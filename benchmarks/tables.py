@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from statistics import median
 from typing import Any
 
-from benchmarks import epoch, evaluation
+from benchmarks import epoch, evaluation, students
 from benchmarks.figures import (
     Benchmark,
     epoch_time,
@@ -24,6 +24,7 @@ from benchmarks.figures import (
     times_faster,
 )
 from benchmarks.requirements import REQUIREMENTS
+from benchmarks.turns import ratio
 from under20k.recipe.named import MINIMAL, REGULARIZED
 from under20k.report.tables import Table
 
@@ -123,6 +124,23 @@ def epochs(benchmark: Benchmark) -> str:
         "dataset in one tensor; *plain script* (`benchmarks/plain_script.py`) has a Dataset with a transform "
         "of each image and a DataLoader. The fraction of the peak counts useful arithmetic only, relative to "
         "the highest peak measured with the same number of threads."
+    )
+
+
+def models(benchmark: Benchmark) -> str:
+    """Training of models as students write them."""
+    measured = benchmark["parts"]["students"]["models"]
+    rows, ratios = [], []
+    for name, values in measured.items():
+        times = values["times_s"]
+        ratios.append(ratio(times[students.EAGER], times[students.NATIVE]))
+        each = [f"{median(times[key]):.2f} s" for key in (students.NATIVE, students.EAGER)]
+        rows.append((name, f"{values['parameters']:,}", *each, f"{ratios[-1]:.1f}×"))
+    header = ("Model", "Parameters", "native", "torch eager", "torch eager ÷ native")
+    return (
+        f"## Models as students write them\n\n{Table(header, tuple(rows), align='lrrrr').markdown()}\n\n"
+        f"An epoch of 50,000 images, all included. Median {median(ratios):.1f}×, lowest {min(ratios):.1f}×. "
+        "The models are in `benchmarks/student_models.py`."
     )
 
 
@@ -249,6 +267,7 @@ def kernels(benchmark: Benchmark) -> str:
 SECTIONS: dict[str, Callable[[Benchmark], str]] = {
     "machine": machine,
     "epoch": epochs,
+    "students": models,
     "scaling": scaling,
     "evaluation": evaluations,
     "inference": inference,

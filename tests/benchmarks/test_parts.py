@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import epoch, evaluation, inference, native
+from benchmarks import epoch, evaluation, inference, native, students
 from benchmarks.amount import Amount
 from benchmarks.arithmetic import convolutions, epoch_flop
+from benchmarks.student_models import MODELS
 from benchmarks.tables import SECTIONS
 from under20k.engine.base import Compute, Engine
 from under20k.engine.machine import cores
@@ -60,6 +61,17 @@ def test_epoch(tiny: Amount) -> None:
         assert (epoch.BF16 in of_recipe["times_s"]) != (epoch.BF16 in of_recipe["unavailable"])
         for values in (*of_recipe["times_s"].values(), of_recipe["peak_gflops"]):
             assert_turns(values, tiny)
+
+
+@pytest.mark.slow
+def test_students(tiny: Amount) -> None:
+    part = measured("students", replace(tiny, images=40))
+    assert part["models"].keys() == MODELS.keys()
+    for values in part["models"].values():
+        assert 2_000 < values["parameters"] < 20_000
+        assert values["times_s"].keys() == {students.NATIVE, students.EAGER}
+        for times in values["times_s"].values():
+            assert_turns(times, tiny)
 
 
 def test_scaling(tiny: Amount) -> None:
