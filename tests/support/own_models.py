@@ -459,6 +459,19 @@ class Attended(nn.Module):
         return self.fc(F.adaptive_max_pool2d(x, (1, 1))[:, :, 0, 0])
 
 
+class ImageToEach(nn.Module):
+    """The image added to every channel, a gate of one map for all of them, and the largest of each map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.c1, self.c2, self.gate = nn.Conv2d(1, 6, 3, padding=1), nn.Conv2d(6, 10, 3), nn.Conv2d(6, 1, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(x + self.c1(x))
+        x = self.c2(x) * torch.sigmoid(self.gate(x))
+        return x.max(3)[0].max(dim=2).values
+
+
 class TwoOutputs(nn.Module):
     """It returns its features too."""
 
@@ -634,6 +647,7 @@ ZOO: dict[str, Callable[[], nn.Module]] = {
     "padded": Padded,
     "cumulative BatchNorm": Normless,
     "gates": Attended,
+    "image to each channel": ImageToEach,
     "two outputs": TwoOutputs,
     "double softmax": DoubleSoftmax,
     "log of softmax": LogOfSoftmax,
@@ -789,10 +803,11 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "LSTM": (Sequences, "Sequences.forward uses nn.LSTM ("),
     "attention": (Attentive, "Attentive.forward uses nn.MultiheadAttention ("),
     "dropout always": (odd(lambda m, x: F.dropout(x, 0.1)), "uses F.dropout that stays on at evaluation ("),
-    "spatial gate": (
-        odd(lambda m, x: x * m.gate(x).sigmoid(), gate=lambda: nn.Conv2d(6, 1, 1)),
-        "on tensors of shapes",
+    "gate of features": (
+        odd(lambda m, x: x * m.gate(x.mean((2, 3)))[:, :, None, None], gate=lambda: nn.Linear(6, 1)),
+        "on tensors of shapes (N, 6, 13, 13) and (N, 1, 1, 1)",
     ),
+    "larger of two": (odd(lambda m, x: torch.max(x, -x)), "uses torch.max ("),
     "own scale": (
         odd(lambda m, x: x * m.scale, scale=lambda: nn.Parameter(torch.ones(6, 1, 1))),
         "computes with a parameter of its own, scale",

@@ -33,7 +33,7 @@ _NAMES = {
 _LIKE = {
     **dict.fromkeys(("concat", "concatenate"), "cat"),
     **dict.fromkeys(("feature_dropout", "dropout1d", "dropout2d", "dropout3d"), "dropout"),
-    **dict.fromkeys(("sum", "amax"), "mean"),
+    **dict.fromkeys(("sum", "amax", "max"), "mean"),
     "clamp_min": "clamp",
 }
 _OTHER_NAMES = {"axis": "dim", "self": "input", "negval": "alpha", "train": "training"}

@@ -15,6 +15,9 @@ from under20k.checking.graph.node import Node, Operand
 from under20k.recipe.graph import operations as op
 from under20k.recipe.graph.node import Shape
 
+MOST_COPIES = 64
+"""Channels that one map is repeated for."""
+
 
 def add(c: Conversion, node: Node) -> Value:
     """Convert ``x + y``, also with a number and with ``alpha``."""
@@ -129,10 +132,20 @@ def _scaled(c: Conversion, node: Node, value: Value, factor: float, offset: floa
     return c.elementwise(node, value, op.Scale, factor=factor, offset=offset)
 
 
+def _for_each_channel(c: Conversion, value: Value, result: Shape) -> Value:
+    """Return one map as (C, H, W) where that is the shape of the result: itself, C times."""
+    alike = len(result) == 3 and value.shape == (1, *result[1:]) and value.expanded in (None, result)
+    if not alike or not 1 < result[0] <= MOST_COPIES or result[1:] == (1, 1):
+        return value
+    name = c.builder.shaped(value, value.shape)
+    copies = c.builder.add(op.Concatenate, f"{value.name}.repeat", (name,) * result[0])
+    return Value(copies, result, result)
+
+
 def _combined(c: Conversion, node: Node, kind: type[op.Add | op.Multiply], *values: Value) -> Value:
-    """Append a sum or product of two values of one shape, or of (C, H, W) and (C, 1, 1)."""
-    first, second = values
+    """Append a sum or product of two values of one shape, or of (C, H, W) and (C, 1, 1) or (1, H, W)."""
     result = tuple(node.shape)
+    first, second = values = tuple(_for_each_channel(c, value, result) for value in values)
     if first.shape == second.shape == result:
         shape: Shape = first.given if first.given == second.given else graph_shape(result)
         return c.add(node, kind, tuple(c.builder.shaped(v, shape) for v in values), shape)

@@ -22,6 +22,7 @@ from under20k.recipe.graph.node import Shape
 
 SAME = (
     *("contiguous", "clone", "float", "to", "type", "type_as", "cpu", "cuda", "alias", "positive", "__pos__"),
+    "requires_grad",
 )
 """Functions that leave shape and values as they are."""
 

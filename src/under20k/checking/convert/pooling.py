@@ -12,7 +12,7 @@ from under20k.checking.convert.arguments import arguments, pair
 from under20k.checking.convert.conversion import Conversion
 from under20k.checking.convert.reasons import used
 from under20k.checking.convert.values import Value
-from under20k.checking.graph.node import Node
+from under20k.checking.graph.node import Node, Operand
 from under20k.recipe.graph import operations as op
 
 
@@ -65,6 +65,8 @@ def reduction(c: Conversion, node: Node) -> Value:
     value = c.single(given["input"], node)
     rank = len(value.shape) + 1
     dims = given.get("dim")
+    if isinstance(dims, Operand):  # the larger of two tensors
+        raise used(node)
     if dims is None or ("dtype" in given and given["dtype"] is not None):
         raise used(node, "over the whole batch" if dims is None else "")
     reduced = {int(dim) % rank for dim in (dims if isinstance(dims, list | tuple) else [dims])}
@@ -76,7 +78,7 @@ def reduction(c: Conversion, node: Node) -> Value:
     if shape is None or not columns <= {2, 3} or 0 in reduced:
         raise used(node, f"over {_axes(reduced)}, not over rows and columns of maps")
     size = (1 if 2 in columns else shape[1], 1 if 3 in columns else shape[2])
-    kind = "max" if node.kind == "amax" else "average"
+    kind = "max" if node.kind in ("amax", "max") else "average"
     maps = c.builder.shaped(value, shape)
     pooled = c.add(node, op.AdaptivePool, (maps,), (shape[0], *size), kind=kind, size=size)
     if node.kind == "sum":

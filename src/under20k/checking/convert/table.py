@@ -29,7 +29,7 @@ CONVERSIONS: dict[str, Callable[[Conversion, Node], Value]] = {
     **dict.fromkeys(
         (f"adaptive_{kind}_pool{rank}d" for kind in ("avg", "max") for rank in (1, 2)), pooling.adaptive
     ),
-    **dict.fromkeys(("mean", "sum", "amax"), pooling.reduction),
+    **dict.fromkeys(("mean", "sum", "amax", "max"), pooling.reduction),
     **dict.fromkeys(("add", "__add__", "__radd__", "__iadd__"), arithmetic.add),
     **dict.fromkeys(("sub", "subtract", "__sub__", "__isub__"), arithmetic.subtract),
     **dict.fromkeys(("rsub", "__rsub__"), arithmetic.subtract_from),
