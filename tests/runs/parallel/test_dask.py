@@ -12,7 +12,10 @@ import pytest
 from distributed import Client
 
 import under20k.runs.parallel.dask
+from tests.support.command import same_weights
 from tests.support.dask_cluster import TINY, Cluster, freeze_a_busy_worker, wait_for
+from tests.support.own_files import CHANGES, MODEL, write_model
+from under20k.checking.training.load import load_model
 from under20k.data import Mnist
 from under20k.engine.base import NUMERICS, Compute
 from under20k.engine.select import choose
@@ -70,10 +73,10 @@ def result(run: Run) -> tuple:
     return figures, {name: value.view(np.uint32).tolist() for name, value in run.weights().items()}
 
 
-def bench_away(cluster, seeds, folder, on_event=ignore):
+def bench_away(cluster, seeds, folder, on_event=ignore, recipe=TINY):
     """A bench on the cluster, its runs in ``folder / "away"``."""
     return bench(
-        TINY,
+        recipe,
         seeds,
         cluster=cluster.address,
         places=Places(folder / "away", folder / "benches"),
@@ -220,3 +223,19 @@ def test_where_nobody_answers(tmp_path, monkeypatch):
                 places=Places(tmp_path / "runs"),
             )
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("name", ["Tiny", "Fourier"])
+def test_a_model_of_the_users_travels_with_its_graph_or_its_source(cluster, tmp_path, name):
+    cluster.add_worker()
+    path = write_model(tmp_path / "own")
+    training = load_model(f"{path}:{name}", [0, 3]).training().with_changes(**CHANGES)
+    path.unlink()
+    away = bench_away(cluster, [0, 3], tmp_path, recipe=training)
+    assert away.bench.failures == ()
+    here = bench(training, [0, 3], jobs=2, places=Places(tmp_path / "here", tmp_path / "benches-here"))
+    assert here.bench.last == away.bench.last
+    for seed in (0, 3):
+        one, other = (tmp_path / where / f"{training.recipe.name}-{seed}" for where in ("away", "here"))
+        assert same_weights(one, other)
+        assert (one / "model" / "model.py").read_text(encoding="utf-8") == MODEL
