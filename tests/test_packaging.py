@@ -84,7 +84,7 @@ def test_what_the_package_imports_is_declared():
     sklearn = [ROOT / "src/under20k/sklearn.py"]
     others = [path for path in sources("src") if path not in (*dask, *plugin, *kernel, *onnx, *sklearn)]
     assert len(dask) == 2
-    assert len(onnx) == 4
+    assert len(onnx) == 5
     assert len(plugin) == len(kernel) == 1
     assert undeclared(dask, RUNTIME | CLUSTER) == {}
     assert undeclared(onnx, RUNTIME | EXPORT) == {}
@@ -106,8 +106,14 @@ def test_what_the_package_declares_is_imported():
     [
         ("benchmarks", RUNTIME | CLUSTER | group("benchmark")),
         ("benchmarks/reading", RUNTIME | group("test")),  # which make reading installs
-        # tools.drawing_pictures takes the browser of the tests.
-        ("tools", RUNTIME | CLUSTER | names(PROJECT["build-system"]["requires"]) | {"playwright"}),
+        # tools.drawing_pictures takes the browser of the tests, tools.tutorial their kernel.
+        (
+            "tools",
+            RUNTIME
+            | CLUSTER
+            | names(PROJECT["build-system"]["requires"])
+            | {"playwright", "jupyter-client", "nbclient", "nbformat"},
+        ),
         ("tests", RUNTIME | CLUSTER | EXPORT | group("test")),
     ],
 )

@@ -31,8 +31,8 @@ POINTS = 0.25
 _ACCURACY = re.compile(r"\b(9\d\.\d+)(?=%| ± [\d.]+ %|–9\d\.\d+%)")
 _MEASURED = re.compile(
     r"Images/s, training( \d[\d,]*( ± [\d.,]+)?)+|Seeds to detect \S+ points \S+|[✓✗] (?=\d+\.)|"
-    r"reached|missed|no difference shown|a difference|[<≥] |\d[\d,]*(\.\d+)? ± [\d.,]+( %)?|[+-]?\d+\.\d+(–\d+\.\d+)?%?|"
-    r"\d+–\d+%|\d+ of \d+(?! requirements)"
+    r"reached|missed|no difference shown|a difference|[<≥] |\d[\d,]*(\.\d+)? ± [\d.,]+( %)?|"
+    r"[+-]?\d+\.\d+(–\d+\.\d+)?%?|\d+–\d+%|\d+ of \d+(?! requirements)"
 )
 
 
@@ -89,14 +89,19 @@ def bench_folder(page: str) -> str:
     return folder
 
 
-def alike(text: str) -> str:
-    """A text without what differs between machines, and without its breaks, which follow from the rest."""
-    return _MEASURED.sub("", re.sub(r"[\s─]+", " ", text)).replace("  ", " ").strip()
+def alike(line: str) -> str:
+    """A line without what differs between machines."""
+    return _MEASURED.sub("", re.sub(r"[ ─]+", " ", line)).replace("  ", " ").strip()
+
+
+def unwrapped(lines: list[str]) -> list[str]:
+    """Lines without their breaks, which follow from the numbers; sorted, since tables are by numbers."""
+    return sorted(map(alike, re.sub(r"\n +", " ", "\n".join(lines)).split("\n")))
 
 
 def assert_holds(said: Said) -> None:
     """Compare what a page shows of a command with what that prints, accuracies within ``POINTS``."""
-    assert alike("\n".join(said.printed)) == alike("\n".join(said.shown)), said.command
+    assert unwrapped(said.printed) == unwrapped(said.shown), said.command
     shown, printed = (
         [float(value) for line in lines for value in _ACCURACY.findall(line)]
         for lines in (said.shown, said.printed)
