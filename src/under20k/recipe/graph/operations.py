@@ -205,8 +205,8 @@ class AdaptivePool(Node):
         return (self.only(shapes, 3)[0], *self.size)
 
     def window(self, shapes: Sequence[Shape]) -> tuple[Pair, Pair]:
-        rows, columns = zip(*map(_adaptive_window, shapes[0][1:], self.size), strict=True)
-        return (rows[0], columns[0]), (rows[1], columns[1])
+        (high, down), (wide, right) = map(_adaptive_window, shapes[0][1:], self.size)
+        return (high, wide), (down, right)
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +317,6 @@ def _broadcast(node: Node, shapes: Sequence[Shape]) -> Shape:
 
 
 def _adaptive_window(side: int, outputs: int) -> Pair:
-    """Return the smallest window and the step of an adaptive pooling along one axis."""
+    """Return the smallest window and the step of an adaptive pooling along an axis; one window has none."""
     spans = (-(-(i + 1) * side // outputs) - i * side // outputs for i in range(outputs))
-    return min(spans), max(1, side // outputs)
+    return min(spans), max(1, side // outputs) if outputs > 1 else 1
