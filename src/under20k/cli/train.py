@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from under20k.cli.options import (
     add_data_dir,
@@ -38,6 +39,9 @@ from under20k.errors import InvalidValue, UserError
 from under20k.files import is_present
 from under20k.recipe.seeds import parse_seed, parse_seeds
 from under20k.runs.names import check_name
+
+if TYPE_CHECKING:
+    from under20k.runs.run import Run
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -78,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     recipe = recipe_of(training)
 
     from under20k.interactive.progress import choice_text
-    from under20k.runs.distillation import noted, training_time_s
+    from under20k.runs.distillation import training_time_s
     from under20k.runs.run import run_path
     from under20k.runs.train import has_training, train
 
@@ -109,27 +113,37 @@ def run(arguments: argparse.Namespace) -> int:
         from under20k.report.run import write_run_report  # Matplotlib takes a while to load
 
         write_run_report(run)
-    metrics = run.metrics()
-    time_s, following = training_time_s(metrics, run.session), bench_command(arguments)
+    time_s, following = training_time_s(run.metrics(), run.session), bench_command(arguments)
     if arguments.json:
-        result = {
-            "path": str(run.path),
-            "recipe": run.recipe.to_dict(),
-            "seed": run.seed,
-            "target": target_values(run),
-            "time_s": time_s,
-            "next": following,
-            "epochs": [asdict(epoch) for epoch in metrics],
-        }
-        if run.recipe.distillation:
-            result["teachers"] = noted(run.session)
-        print(json.dumps(result, indent=2))
+        print(json.dumps(as_dict(run, time_s, following), indent=2))
     else:
         from under20k.interactive.terminal import say, terminal_width
 
         say("\n".join(closing_lines(run, time_s)))
         print("\n".join(continued(following, terminal_width())))
     return 0
+
+
+def as_dict(run: Run, time_s: float, following: str) -> dict[str, Any]:
+    """Return what ``--json`` prints of a finished run.
+
+    Args:
+        run: the run.
+        time_s: that its training took.
+        following: the command to type next.
+    """
+    from under20k.runs.distillation import noted
+
+    result = {
+        "path": str(run.path),
+        "recipe": run.recipe.to_dict(),
+        "seed": run.seed,
+        "target": target_values(run),
+        "time_s": time_s,
+        "next": following,
+        "epochs": [asdict(epoch) for epoch in run.metrics()],
+    }
+    return result | ({"teachers": noted(run.session)} if run.recipe.distillation else {})
 
 
 def seed_argument(arguments: argparse.Namespace) -> int:

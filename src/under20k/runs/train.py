@@ -59,24 +59,22 @@ def train(
         compute: engine, device, precision and threads; by default all cores.
         places: ``runs`` will hold the run folder; ``data`` holds MNIST.
         name: of the run folder; by default the recipe's name and the seed.
-        existing: what to do with a run of this recipe and seed that is there. ``resume`` it with the engine,
-            precision and threads of before, or return it if it is finished; ``replace`` it; ``refuse`` it.
+        existing: what to do with a run that is there. ``resume`` it with the engine, precision and threads of
+            before, or return it if it is finished; ``replace`` it; ``refuse`` it.
         on_event: called with every event of ``runs.events``.
         command_line: recorded in the run; by default this process's own.
         snapshots: keep the weights of every epoch in the run folder; a resumed run that has some goes on.
         **changes: settings that replace the recipe's own.
 
     Raises:
-        UserError: for any invalid argument or damaged file, and a run of another recipe or seed in that
-            folder, unless it is replaced.
+        UserError: for any invalid argument or damaged file, or a run of another recipe or seed there.
     """
     check_settings(changes)
     training = training_of("recipe", recipe).with_changes(**changes)
     recipe = training.recipe
     check_compute_and_places(compute, places)
     choice("existing", existing, get_args(Existing))
-    path = _checked_path(recipe, seed, places, name)
-    compute = fitting(recipe, compute)
+    path, compute = _checked_path(recipe, seed, places, name), fitting(recipe, compute)
     start, weights = _start(training, seed, path)
     if existing == "resume":
         if is_present(path / "model.safetensors"):
@@ -88,7 +86,6 @@ def train(
     environment = describe_environment(engine, command_line)
     # Load before creating the folder: if the data are missing, nothing remains to block a second call.
     data = load(places.data, on_event=on_event)
-
     with Run.prepared(path, recipe, seed, environment, existing, start) as run:
         if existing == "replace":
             remove_teachers(path)

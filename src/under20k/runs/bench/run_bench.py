@@ -99,13 +99,7 @@ def bench(
     if cluster is None:
         load(places.data, on_event=on_event)  # once, rather than in every process at the same time
     # Seed by seed, so that a bench that is stopped has pairs to compare.
-    for training in trainings:
-        training.check(seeds)
-    tasks = [
-        Task(each.recipe, seed, places, fitting(each.recipe, compute), start=each.start(seed))
-        for seed in seeds
-        for each in trainings
-    ]
+    tasks = tasks_of(trainings, seeds, places, compute)
     outcome = train_all(tasks, differing=DIFFERING[existing], jobs=jobs, cluster=cluster, on_event=on_event)
     written: list[tuple[Bench, Path]] = []
     for each in recipes:
@@ -115,6 +109,19 @@ def bench(
             written.append((made, folder))
     check_finished(recipes, written, outcome)
     return BenchResult(*written[0], *(written[1] if len(recipes) > 1 else (None, None)))
+
+
+def tasks_of(
+    trainings: Sequence[OwnTraining], seeds: Sequence[int], places: Places, compute: Compute
+) -> list[Task]:
+    """Return a task for each seed of each training. Raises UserError for unknown initial weights."""
+    for training in trainings:
+        training.check(seeds)
+    return [
+        Task(each.recipe, seed, places, fitting(each.recipe, compute), start=each.start(seed))
+        for seed in seeds
+        for each in trainings
+    ]
 
 
 def check_names(recipes: Sequence[Recipe]) -> None:
