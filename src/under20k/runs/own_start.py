@@ -115,7 +115,7 @@ def read(run: Path) -> OwnStart | None:
 def remove(run: Path) -> None:
     """Remove the files of a model from a run folder, if any. Raises UserError if that fails."""
     try:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             shutil.rmtree(run / FOLDER)
     except OSError as error:
         raise UserError(f"{run / FOLDER} cannot be removed: {error.strerror or error}") from error
