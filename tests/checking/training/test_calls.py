@@ -138,7 +138,7 @@ def test_a_module_is_one_seed(on_few, models):
 def test_other_initial_weights_are_another_training(on_few, models):
     torch.manual_seed(0)
     under20k.train(models.Tiny(), places=on_few, **FEW)
-    with pytest.raises(UserError, match="not this recipe and seed.*; replace it"):
+    with pytest.raises(UserError, match=r"not this recipe and seed.*; replace it"):
         under20k.train(models.Tiny(), places=on_few, **FEW)
 
 
