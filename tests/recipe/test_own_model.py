@@ -6,32 +6,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
+from tests.support.own_files import own
 from tests.support.strategies import architectures
 from under20k.errors import InvalidValue
 from under20k.recipe.architecture import Architecture
 from under20k.recipe.named import MINIMAL
 from under20k.recipe.own_model import OwnModel, is_target
 from under20k.recipe.recipe import Recipe
-
-
-def own(architecture: Architecture = MINIMAL.architecture, **changes: object) -> OwnModel:
-    model = OwnModel(
-        name="Net",
-        target="model.py:Net",
-        sha256="0123456789abcdef" * 4,
-        arguments=(("dropout", 0.1), ("widths", [8, 12])),
-        tensor_shapes=tuple(architecture.tensors().items()),
-        trained_names=architecture.trained_names,
-        macs=architecture.macs,
-        receptive_field=architecture.receptive_field,
-        graph=architecture.graph,
-        integers=tuple(
-            (name.replace("running_mean", "num_batches_tracked"), ())
-            for name in architecture.tensors()
-            if name.endswith("running_mean")
-        ),
-    )
-    return replace(model, **changes)
 
 
 @given(architectures())
