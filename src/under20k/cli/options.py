@@ -148,7 +148,7 @@ def note(arguments: argparse.Namespace, text: str) -> None:
 
 def add_recipe_settings(parser: argparse.ArgumentParser) -> None:
     """Add an option for each setting of a recipe; ``recipe_changes`` reads them."""
-    parser.usage = "%(prog)s [-h] [OPTION ...] RECIPE"  # there are too many settings to list
+    parser.usage = "%(prog)s [-h] [OPTION ...] RECIPE|TARGET"  # there are too many settings to list
     group = parser.add_argument_group("recipe", "override settings of the recipe")
     group.add_argument(
         "--architecture",
