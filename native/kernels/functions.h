@@ -102,7 +102,6 @@ UNDER20K_INLINE Normal normal(Vec x) {
 
 // Each function has its value, and its derivative times a gradient; those that allow it also from their
 // output.
-template <typename Derived>
 struct FromInputOnly {
     UNDER20K_INLINE Vec gradient_from_output(Vec, Vec gradient) const {
         UNDER20K_ASSERT(!"this function's gradient needs its input");
@@ -142,7 +141,7 @@ struct Elu {
     }
 };
 
-struct Gelu : FromInputOnly<Gelu> {
+struct Gelu : FromInputOnly {
     UNDER20K_INLINE Vec value(Vec x) const { return x * normal(x).below; }
     UNDER20K_INLINE Vec gradient(Vec x, Vec gradient) const {
         const Normal n = normal(x);
@@ -151,7 +150,7 @@ struct Gelu : FromInputOnly<Gelu> {
 };
 
 // x·(1 + tanh u)/2 is x times the sigmoid of 2u.
-struct GeluTanh : FromInputOnly<GeluTanh> {
+struct GeluTanh : FromInputOnly {
     static constexpr float FACTOR = 1.59576912f, CUBE = 0.0713548163f;  // 2·√(2/π), and times 0.044715
     UNDER20K_INLINE static Vec twice_u(Vec x) { return x * (FACTOR + CUBE * (x * x)); }
     UNDER20K_INLINE Vec value(Vec x) const { return x * sigmoid(twice_u(x)); }
@@ -163,7 +162,7 @@ struct GeluTanh : FromInputOnly<GeluTanh> {
     }
 };
 
-struct Silu : FromInputOnly<Silu> {
+struct Silu : FromInputOnly {
     UNDER20K_INLINE Vec value(Vec x) const { return x * sigmoid(x); }
     UNDER20K_INLINE Vec gradient(Vec x, Vec gradient) const {
         const Sigmoids s(x);
@@ -171,7 +170,7 @@ struct Silu : FromInputOnly<Silu> {
     }
 };
 
-struct Hardswish : FromInputOnly<Hardswish> {
+struct Hardswish : FromInputOnly {
     UNDER20K_INLINE Vec value(Vec x) const { return x * clamp(x + 3, 0, 6) / 6; }
     UNDER20K_INLINE Vec gradient(Vec x, Vec gradient) const {
         const Vec between = gradient * (x / 3 + 0.5f);
@@ -179,7 +178,7 @@ struct Hardswish : FromInputOnly<Hardswish> {
     }
 };
 
-struct Hardsigmoid : FromInputOnly<Hardsigmoid> {
+struct Hardsigmoid : FromInputOnly {
     UNDER20K_INLINE Vec value(Vec x) const { return clamp(x + 3, 0, 6) / 6; }
     UNDER20K_INLINE Vec gradient(Vec x, Vec gradient) const {
         return where((IntVec)(x > -3) & (IntVec)(x < 3), gradient / 6);

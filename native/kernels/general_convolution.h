@@ -153,7 +153,7 @@ struct TapTiles {
     static constexpr Function function = convolve_taps<COLUMNS, CHANNELS>;
 };
 
-constexpr SizeTable<TapTiles> TAP_TILES;
+constexpr SizeTable<TapTiles, TapTiles::Function> TAP_TILES;
 
 inline void convolve_tap_row(const TapRow& row, const Tiling& columns, ptrdiff_t channels) {
     const Vec* input = row.input;

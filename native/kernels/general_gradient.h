@@ -118,7 +118,7 @@ struct StripTiles {
     static constexpr Function function = strip_gradient<TAPS, CHANNELS>;
 };
 
-constexpr SizeTable<StripTiles> STRIP_TILES;
+constexpr SizeTable<StripTiles, StripTiles::Function> STRIP_TILES;
 
 // Counts through the weights of an output channel: input channel, kernel row, kernel column.
 struct WeightCounter {

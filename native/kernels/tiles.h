@@ -7,14 +7,14 @@
 
 namespace under20k::UNDER20K_ISA {
 
-// `Kind` has MAX_WIDTH and MAX_DEPTH, fits(width, depth), Function, and function<WIDTH, DEPTH>.
-template <typename Kind>
+// `Kind` has MAX_WIDTH and MAX_DEPTH, fits(width, depth), and function<WIDTH, DEPTH>.
+template <typename Kind, typename Function>
 struct SizeTable {
-    typename Kind::Function functions[Kind::MAX_WIDTH + 1][Kind::MAX_DEPTH + 1] = {};
+    Function functions[Kind::MAX_WIDTH + 1][Kind::MAX_DEPTH + 1] = {};
 
     constexpr SizeTable() { fill<1, 1>(); }
 
-    UNDER20K_INLINE typename Kind::Function at(ptrdiff_t width, ptrdiff_t depth) const {
+    UNDER20K_INLINE Function at(ptrdiff_t width, ptrdiff_t depth) const {
         UNDER20K_ASSERT(width >= 1 && width <= Kind::MAX_WIDTH && depth >= 1 && depth <= Kind::MAX_DEPTH);
         return functions[width][depth];
     }
