@@ -86,6 +86,12 @@ UNDER20K_INLINE void count_statistics(const TapRow& row, const Vec (&sum)[CHANNE
     }
 }
 
+// A step of 1 as a constant. Not std::integral_constant, whose conversion would be one symbol for all
+// instruction sets.
+struct UnitStep {
+    UNDER20K_INLINE constexpr operator ptrdiff_t() const { return 1; }
+};
+
 // The sums of one tile. `step` is row.input_step, as a constant where it is 1.
 template <int COLUMNS, int CHANNELS, typename Step>
 UNDER20K_INLINE void sum_taps(const TapRow& row, Step step, const Vec* input, Vec (&sum)[CHANNELS][COLUMNS]) {
@@ -118,7 +124,7 @@ void convolve_taps(const TapRow& row, ptrdiff_t count, const Vec* input, Vec* ou
         for (int c = 0; c < CHANNELS; ++c)
             for (int x = 0; x < COLUMNS; ++x) sum[c][x] = row.bias ? broadcast(row.bias[c]) : Vec{};
         if (COLUMNS == 1 || row.input_step == 1)
-            sum_taps(row, std::integral_constant<ptrdiff_t, 1>(), input, sum);
+            sum_taps(row, UnitStep(), input, sum);
         else
             sum_taps(row, row.input_step, input, sum);
         if (rectifies(row.finish))
