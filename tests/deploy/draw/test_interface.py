@@ -268,6 +268,34 @@ def test_two_arrow_keys_draw_a_diagonal_and_backspace_takes_it_back(paper):
     assert desk.page.evaluate("under20k.app.drawing.strokes") == []
 
 
+@pytest.mark.parametrize("key", ["Delete", "Backspace", "Control+z"])
+def test_a_pen_whose_stroke_is_taken_away_is_up(paper, key):
+    desk = paper()
+    desk.clear()
+    desk.page.locator("#drawing").focus()
+    for each in ("Space", "ArrowDown", key, "ArrowDown"):
+        desk.page.keyboard.press(each)
+    assert desk.page.evaluate("under20k.app.drawing.strokes") == []
+    desk.page.keyboard.press("Space")  # down again
+    desk.page.keyboard.press("ArrowDown")
+    assert desk.page.evaluate("under20k.app.drawing.strokes.map(({ points }) => points.length)") == [2]
+
+
+def test_undo_during_a_stroke_ends_it(paper):
+    desk = paper()
+    desk.clear()
+    desk.draw(1, 0.3, 0.2, 0.4)
+    before = desk.page.evaluate("under20k.app.drawing.strokes")
+    mouse = desk.page.mouse
+    mouse.move(*desk.at(0.6, 0.2))
+    mouse.down()
+    mouse.move(*desk.at(0.7, 0.3))
+    desk.page.keyboard.press("Control+z")
+    mouse.move(*desk.at(0.8, 0.4))
+    mouse.up()
+    assert desk.page.evaluate("under20k.app.drawing.strokes") == before
+
+
 def test_the_demonstration_draws_by_and_by(paper):
     desk = paper(DESKTOP, reduced_motion="no-preference")
     desk.page.reload()

@@ -50,8 +50,9 @@ class Drawing {
     this.changed();
   }
 
-  /** Move the pen that is down along points. */
+  /** Move the pen along points; it draws nothing once its stroke was taken from under it. */
   extend(points) {
+    if (!this.down) return;
     const stroke = this.strokes.at(-1);
     for (const point of points) {
       const [x, y] = stroke.points.at(-1);
@@ -64,21 +65,21 @@ class Drawing {
   undo() {
     const before = this.history.pop();
     if (!before) return;
-    Object.assign(this, before);
+    Object.assign(this, before, { down: false });
     this.repaint();
   }
 
   clear() {
     if (this.empty) return;
     this.remember();
-    Object.assign(this, { strokes: [], picture: null, sample: false });
+    Object.assign(this, { strokes: [], picture: null, sample: false, down: false });
     this.repaint();
   }
 
   /** Replace all by the strokes of an example; one that is still being drawn is not a step of its own. */
   place(strokes, continued = false) {
     if (!continued) this.remember();
-    Object.assign(this, { strokes, picture: null, sample: true });
+    Object.assign(this, { strokes, picture: null, sample: true, down: false });
     this.repaint();
   }
 
@@ -88,7 +89,7 @@ class Drawing {
     const scale = Math.min(1 / bitmap.width, HEIGHT / bitmap.height);
     const left = (1 - bitmap.width * scale) / 2;
     const top = (HEIGHT - bitmap.height * scale) / 2;
-    Object.assign(this, { strokes: [], sample: false, picture: { bitmap, left, top, scale } });
+    Object.assign(this, { strokes: [], sample: false, down: false, picture: { bitmap, left, top, scale } });
     this.repaint();
   }
 

@@ -25,8 +25,8 @@ class KeyboardPen {
   }
 
   key(event) {
-    if (event.altKey) return;
-    if (event.ctrlKey || event.metaKey) return; // the page's own keys
+    if (event.altKey || event.ctrlKey || event.metaKey) return; // the page's own keys
+    this.down &&= this.drawing.down; // a picture or Delete takes the stroke away
     if (event.key in DIRECTIONS) this.move(event);
     else if (event.key === " " || event.key === "Enter") this.toggle(event);
     else if (event.key === "Backspace") this.undo();
