@@ -52,7 +52,9 @@ function takeDrops(open, fail) {
 function takePhotographs(show, file) {
   const dialog = byId("camera-dialog");
   const video = byId("video");
-  byId("camera").addEventListener("click", async () => {
+  const camera = byId("camera");
+  camera.addEventListener("click", async () => {
+    camera.disabled = true; // a second stream would never be stopped
     try {
       video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
       dialog.showModal();
@@ -60,9 +62,12 @@ function takePhotographs(show, file) {
       file.setAttribute("capture", "environment");
       setText(byId("message"), "This browser gives the page no camera. Choose a photograph instead.");
       file.click();
+    } finally {
+      camera.disabled = false;
     }
   });
   byId("take").addEventListener("click", async () => {
+    if (video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return; // no frame yet
     show(await createImageBitmap(video));
     dialog.close();
   });
