@@ -142,17 +142,21 @@ class Maps {
     for (let channel = 0; channel < channels; channel++) {
       const [x, y] = cornerOf(layout, channel);
       context.drawImage(row.strip, 0, channel * height, width, height, x, y, width * layout.size, height * layout.size);
-      if (row.stage.last) paintClass(context, channel, x + layout.cell / 2, y);
+      if (row.stage.last) paintClass(context, channel, x, y, layout.cell);
     }
     for (const box of boxes) outline(context, box, ...cornerOf(layout, box.channel), layout.size);
   }
 }
 
-function paintClass(context, klass, x, y) {
+/** Paint the name of a class above its number, and a frame: a white number is not seen on a white page. */
+function paintClass(context, klass, x, y, size) {
+  context.strokeStyle = colourOf("line");
+  context.lineWidth = 1;
+  context.strokeRect(x + 0.5, y + 0.5, size - 1, size - 1);
   context.fillStyle = colourOf("text");
   context.font = "600 13px system-ui, sans-serif";
   context.textAlign = "center";
-  context.fillText(klass, x, y - 5);
+  context.fillText(klass, x + size / 2, y - 5);
 }
 
 /** Return how a layer's maps lie in its canvas: rows of equal length, as large as fits, in whole pixels of the screen. */
