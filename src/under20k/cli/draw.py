@@ -41,13 +41,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve the page until a signal ends it. Raises UserError."""
     if arguments.output is not None and (arguments.port is not None or arguments.no_browser):
         raise UserError("--output serves nothing; leave out --port and --no-browser")
-    if arguments.port is not None and arguments.port < 1:
-        raise UserError(f"--port is {arguments.port}; expected 1 to 65535")
 
     from under20k.cli.signals import advise
     from under20k.deploy.draw.bundle import page
     from under20k.deploy.draw.models import DEFAULT, embedded
+    from under20k.deploy.draw.server import MAX_PORT, PageServer
     from under20k.files import write_text
+
+    if arguments.port is not None and not 1 <= arguments.port <= MAX_PORT:
+        raise UserError(f"--port is {arguments.port}; expected 1 to {MAX_PORT}; leave it out for a free one")
 
     check_weights_options(arguments, *arguments.models)
     named = [own_model_argument(arguments, each) if is_target(each) else each for each in arguments.models]
@@ -57,8 +59,6 @@ def run(arguments: argparse.Namespace) -> int:
         write_text(arguments.output, made.html)
         tell(arguments, "file", str(arguments.output), names)
         return 0
-
-    from under20k.deploy.draw.server import PageServer
 
     advise("the page is closed")
     with PageServer(made, arguments.port or 0) as server:
