@@ -85,6 +85,7 @@ def test_the_film_of_a_run_comes_with_it(tmp_path):
     folder = export(load(run.path), "html", tmp_path / "out", proof=False).folder
     (found,) = embedded_models(folder / html_page.FILE)
     assert found["film"]["epochs"] == [1, 2]
+    assert found["name"] == run.path.name  # and no folder of this machine
 
 
 def test_without_a_runtime_the_page_is_written_and_the_proof_says_so(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from under20k.deploy.draw.bundle import html
-from under20k.deploy.draw.models import Embedded, film_of
+from under20k.deploy.draw.models import embedded
 from under20k.deploy.export.formats import Material
 from under20k.deploy.export.html_run import measured
 from under20k.deploy.export.proof import Measured
@@ -19,7 +19,7 @@ FILE = "draw.html"
 def export(model: Model, folder: Path, material: Material) -> Sequence[Path]:
     """Write the page, with the film of the model's training if there is one."""
     path = folder / FILE
-    path.write_text(html([Embedded(model, film_of(model))]), encoding="utf-8", newline="\n")
+    path.write_text(html(embedded([model])), encoding="utf-8", newline="\n")
     return [path]
 
 
