@@ -10,7 +10,7 @@ class Drawing {
   constructor(changed) {
     this.changed = changed;
     this.strokes = []; // [{points: [[x, y], …], width}]
-    this.picture = null; // {bitmap, left, top, scale}
+    this.picture = null; // {canvas, left, top, scale}
     this.sample = false; // the strokes are the page's own, and leave when the reader draws
     this.history = [];
     this.pen = "medium";
@@ -86,10 +86,11 @@ class Drawing {
   /** Replace all by a picture (an ImageBitmap). */
   show(bitmap) {
     this.remember();
-    const scale = Math.min(1 / bitmap.width, HEIGHT / bitmap.height);
-    const left = (1 - bitmap.width * scale) / 2;
-    const top = (HEIGHT - bitmap.height * scale) / 2;
-    Object.assign(this, { strokes: [], sample: false, down: false, picture: { bitmap, left, top, scale } });
+    const canvas = shrunk(bitmap);
+    const scale = Math.min(1 / canvas.width, HEIGHT / canvas.height);
+    const left = (1 - canvas.width * scale) / 2;
+    const top = (HEIGHT - canvas.height * scale) / 2;
+    Object.assign(this, { strokes: [], sample: false, down: false, picture: { canvas, left, top, scale } });
     this.repaint();
   }
 
@@ -113,9 +114,8 @@ class Drawing {
 
 const MOST_PIXELS = 4e6; // of a picture that is read
 
-/** Return the pixels of a picture, not more than MOST_PIXELS, and where they lie on the paper. */
-function picturePixels(picture) {
-  const { bitmap } = picture;
+/** Return a picture on a canvas of at most MOST_PIXELS, and free it: undo may keep many photographs. */
+function shrunk(bitmap) {
   const shrink = Math.min(1, Math.sqrt(MOST_PIXELS / (bitmap.width * bitmap.height)));
   const width = Math.max(1, Math.round(bitmap.width * shrink));
   const height = Math.max(1, Math.round(bitmap.height * shrink));
@@ -123,8 +123,13 @@ function picturePixels(picture) {
   const context = canvas.getContext("2d", { willReadFrequently: true });
   context.imageSmoothingQuality = "high";
   context.drawImage(bitmap, 0, 0, width, height);
-  const scale = (picture.scale * bitmap.width) / width;
-  return { data: context.getImageData(0, 0, width, height), left: picture.left, top: picture.top, scale };
+  bitmap.close();
+  return canvas;
+}
+
+/** Return the pixels of a picture, and where they lie on the paper. */
+function picturePixels({ canvas, left, top, scale }) {
+  return { data: canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height), left, top, scale };
 }
 
 /** Paint strokes as smooth curves: through the middles between points, bent towards the points. */

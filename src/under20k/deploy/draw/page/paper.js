@@ -8,8 +8,8 @@ function paintPaper(canvas, drawing, digits, selected, pen) {
   context.save();
   context.scale(width, width);
   if (drawing.picture) {
-    const { bitmap, left, top, scale } = drawing.picture;
-    context.drawImage(bitmap, left, top, bitmap.width * scale, bitmap.height * scale);
+    const { canvas: picture, left, top, scale } = drawing.picture;
+    context.drawImage(picture, left, top, picture.width * scale, picture.height * scale);
   }
   paintStrokes(context, drawing.strokes, colourOf("ink"));
   context.restore();
