@@ -133,7 +133,8 @@ class Maps {
     context.clearRect(0, 0, layout.total, layout.height);
     context.imageSmoothingEnabled = false;
     const most = values ? largest(values) : 1;
-    setText(row.scale, values ? `black 0, white ${decimal(most)}` : "");
+    const orange = values?.some((value) => value < 0) ? ", orange below 0" : "";
+    setText(row.scale, values ? `black 0, white ${decimal(most)}${orange}` : "");
     // The values of a layer are an image already: its maps below each other.
     row.pixels ??= new ImageData(width, height * channels);
     for (let at = 0; at < channels * height * width; at++) paintValue(row.pixels.data, at, values ? values[at] / most : 0);
