@@ -2,7 +2,7 @@
 
 import random
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -245,3 +245,37 @@ def test_an_error_in_a_models_code_is_one_line(mnist: Mnist, where, message):
         engine.train_epoch(
             mnist.train.images[:32], mnist.train.labels[:32], epoch_plan(recipe, 0, 1, 32), nobody
         )
+
+
+class HalfFrozen(nn.Module):
+    """Trains its head alone."""
+
+    layout = "maps"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 4, 3, stride=3).requires_grad_(False)
+        self.head = nn.Linear(4, 10)
+
+    def forward(self, x):
+        return self.head(self.first(x).relu().mean((2, 3)))
+
+    def load(self) -> nn.Module:
+        """Return the model, as a source does."""
+        return HalfFrozen()
+
+
+def test_a_model_with_frozen_layers_goes_on_from_its_state(mnist: Mnist):
+    module = HalfFrozen()
+    model = replace(own_model(None, module), trained_names=frozenset({"head.weight", "head.bias"}))
+    recipe = own_recipe(model, batch_size=16, learning_rate=0.02)
+    weights = module_weights(module)
+    images, labels = mnist.train.images[:40], mnist.train.labels[:40]
+    whole, resumed = (TorchEngine(recipe, weights, source=module) for _ in range(2))
+    whole.train_epoch(images, labels, epoch_plan(recipe, 0, 1, 40), nobody)
+    assert (whole.weights()["first.weight"] == weights["first.weight"]).all()
+    resumed.load_state(whole.state())
+    for engine in (whole, resumed):
+        engine.train_epoch(images, labels, epoch_plan(recipe, 0, 2, 40), nobody)
+    assert whole.state().keys() == resumed.state().keys()
+    assert all((value == resumed.state()[name]).all() for name, value in whole.state().items())

@@ -6,6 +6,7 @@ Shapes: n images of a batch, C channels, H rows, W columns, F features.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -51,20 +52,26 @@ class GraphModule(nn.Module):
         for name, shape in tensors.items():
             *path, last = name.split(".")
             owner: nn.Module = self
-            for part in path:
-                if part not in owner._modules:
-                    owner.add_module(part, nn.Module())
-                owner = owner.get_submodule(part)
+            for part in path:  # not by add_module, which refuses names of methods, such as logits
+                child = owner._modules.setdefault(part, nn.Module())
+                assert child is not None
+                owner = child
             if name in trained:
-                owner.register_parameter(last, nn.Parameter(torch.zeros(shape)))
+                owner._parameters[last] = nn.Parameter(torch.zeros(shape))
             else:
-                owner.register_buffer(last, torch.zeros(shape))
+                owner._buffers[last] = torch.zeros(shape)
         nodes = [node for node in graph.nodes if isinstance(node, op.Dropout)]
         dropouts = (PlannedDropout(node.stream, node.probability, node.channels) for node in nodes)
         self.add_module(_DROPOUTS, nn.ModuleList(dropouts))
         self._numbers = {node.name: number for number, node in enumerate(nodes)}
         self.step = 0
         """Number of steps of the training before this one, for averages over all batches."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "step":
+            object.__setattr__(self, name, value)  # a layer of the model may have this name
+        else:
+            super().__setattr__(name, value)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the output, log-probabilities or probabilities where the graph ends in them."""

@@ -117,6 +117,8 @@ class _Walk:
             self.left = self.left[1:]
             flat = self.take(op.Reshape)
             last = self.take(op.Linear) if flat else self.convolution()
+            if isinstance(last, op.Convolution) and last.kernel != (1, 1):
+                raise _NoChainError
         else:
             last, flat = self.convolution(), None
             if self.left and self.averages(self.left[0]):

@@ -85,7 +85,8 @@ class TorchEngine:
         _load(self.network, weights)
         self.teachers: list[AnyNetwork] = []
         self.averaged = copy.deepcopy(self.network) if recipe.average_decay else None
-        self.parameters = dict(self.network.named_parameters())
+        trained = recipe.architecture.trained_names
+        self.parameters = {name: p for name, p in self.network.named_parameters() if name in trained}
         decayed = [p for p in self.parameters.values() if recipe.decay_all or p.ndim > 1]
         exempt = [p for p in self.parameters.values() if not (recipe.decay_all or p.ndim > 1)]
         self.optimiser = torch.optim.SGD(

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import nn
 
 from tests.support.own_models import UNPROVED, ZOO
 from under20k.checking.convert.convert import convert
@@ -25,6 +26,38 @@ def test_what_was_converted_holds(name):
     prove(model, convert(model))
     assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
     assert model.training
+
+
+class NamedAsMethods(nn.Module):
+    """Has layers whose names torch's modules, or the graph's own, use for something else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.graph = nn.Conv2d(1, 4, 3, stride=3)
+        self.step = nn.BatchNorm2d(4)
+        self.logits = nn.Sequential(nn.Linear(4, 10))
+
+    def forward(self, x):
+        return self.logits(self.step(self.graph(x)).relu().mean((2, 3)))
+
+
+class PaddedHead(nn.Module):
+    """Ends in a 3×3 convolution of the one pixel that is left: no head of the line of text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(1, 4, 3)
+        self.head = nn.Conv2d(4, 10, 3, padding=1)
+
+    def forward(self, x):
+        return self.head(nn.functional.adaptive_avg_pool2d(self.first(x).relu(), 1)).flatten(1)
+
+
+@pytest.mark.parametrize("kind", [NamedAsMethods, PaddedHead])
+def test_what_looks_like_something_else_holds_too(kind):
+    torch.manual_seed(1)
+    model = kind()
+    prove(model, convert(model))
 
 
 def changed(graph: Graph, operation: type, **fields) -> Graph:
