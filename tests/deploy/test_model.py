@@ -14,11 +14,14 @@ import torch
 
 import under20k
 from tests.support import ROOT
+from tests.support.graphs import own_model, own_recipe
 from under20k.deploy import card as cards
 from under20k.deploy.calibration import softmax
 from under20k.deploy.model import Model, as_model, load
 from under20k.engine import isa
 from under20k.errors import UserError
+from under20k.recipe.graph import operations as op
+from under20k.recipe.graph.graph import Graph
 from under20k.recipe.named import RECIPES
 from under20k.recipe.weights import initial_weights
 from under20k.runs.places import Places
@@ -43,6 +46,23 @@ def test_a_pretrained_model_is_its_torch_module(mnist, name):
     assert (model.predict(images) == log_probabilities.argmax(1)).mean() > 0.99
     assert (model.predict(images) == mnist.validation.labels[:300]).mean() > 0.98
     assert not model.torch().training
+
+
+def test_a_model_that_ends_in_softmax_gives_its_own_probabilities():
+    graph = Graph(
+        (
+            op.Reshape("flat", ("image",), (784,)),
+            op.Linear("fc", ("flat",), 10, "fc.weight", "fc.bias"),
+            op.Softmax("softmax", ("fc",)),
+        )
+    )
+    random = np.random.default_rng(0)
+    weights = {"fc.weight": random.normal(0, 0.2, (10, 784)), "fc.bias": random.normal(size=10)}
+    weights = {name: value.astype(np.float32) for name, value in weights.items()}
+    model = Model("own", own_recipe(own_model(graph)), weights)
+    images = random.integers(0, 256, (9, 28, 28), np.uint8)
+    assert np.allclose(model.probabilities(images), in_torch(model, images), atol=1e-5)
+    assert model.probabilities(images).max() > 0.5
 
 
 def test_the_temperature_divides_the_logits():

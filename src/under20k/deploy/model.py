@@ -81,7 +81,16 @@ class Model:
 
     def probabilities(self, images: Any) -> NDArray[np.float64]:
         """Return the calibrated probability of each digit, float64 (N, 10)."""
-        return softmax(self.logits(images), self.temperature)
+        return self.probabilities_of(self.logits(images))
+
+    def probabilities_of(
+        self, logits: NDArray[np.float32], temperature: float | None = None
+    ) -> NDArray[np.float64]:
+        """Return the probabilities, float64 (N, 10), of what ``logits`` gave; by default the calibrated."""
+        own, scores = self.recipe.own, logits.astype(np.float64)
+        if own is not None and own.output == "softmax":  # they are probabilities already
+            scores = np.log(np.maximum(scores, np.finfo(np.float32).tiny))
+        return softmax(scores, self.temperature if temperature is None else temperature)
 
     def predict(self, images: Any) -> NDArray[np.uint8]:
         """Return the most probable digits, uint8 (N,)."""

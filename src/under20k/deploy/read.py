@@ -20,7 +20,6 @@ from under20k.data.images.decode import decode
 from under20k.data.images.digit_image import digit_image
 from under20k.data.images.segment import Segment, segments
 from under20k.deploy.believe import believed
-from under20k.deploy.calibration import softmax
 from under20k.deploy.choose import candidates, chosen
 from under20k.deploy.digit import Digit, Digits
 from under20k.deploy.model import Model, as_model
@@ -164,12 +163,12 @@ def _recognised(found: Sequence[Found], model: Model) -> list[Digits]:
 def _digits(found: Found, logits: NDArray[np.float32], model: Model) -> Digits:
     """Return the digits of one picture, of the logits (N, 10) of its candidates."""
     # As the network is: sharper probabilities tell less of which cuts are the better ones.
-    kept = chosen(found.segments, softmax(logits))
+    kept = chosen(found.segments, model.probabilities_of(logits, 1.0))
     if not kept:
         return Digits()
     images, probabilities = (
         np.stack([found.images[index] for index in kept]),
-        softmax(logits[kept], model.temperature),
+        model.probabilities_of(logits[kept]),
     )
     order = probabilities.argsort(1)[:, ::-1]
     rows = zip(
