@@ -51,6 +51,7 @@ def test_the_run_is_read_without_the_file(trained, under20k, tmp_path):
     assert "--architecture" not in shown
     resumed = under20k("train", str(run / "recipe.json"), "--runs-dir", str(folder / "runs"))
     assert "already finished, reused" in resumed.stderr
+    assert "--trust" in f"{resumed.stdout}{resumed.stderr}".split("For the mean over ten, run:")[1]
 
 
 def test_a_bench_against_another_model_and_beside_the_records(under20k, tmp_path):

@@ -113,6 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
         from under20k.report.run import write_run_report  # Matplotlib takes a while to load
 
         write_run_report(run)
+    arguments.trust = arguments.trust or run.recipe.own is not None  # its code makes other seeds' weights
     time_s, following = training_time_s(run.metrics(), run.session), bench_command(arguments)
     if arguments.json:
         print(json.dumps(as_dict(run, time_s, following), indent=2))
