@@ -155,7 +155,7 @@ def test_bf16_takes_part_where_the_engine_has_it(monkeypatch: pytest.MonkeyPatch
     def refuse(*arguments: Any, **options: Any) -> Engine:
         raise UserError("precision: 'bf16', but not so")
 
-    def accept(recipe: Recipe, seed: int, compute: Compute) -> Any:
+    def accept(recipe: Recipe, seed: int, compute: Compute, **options: Any) -> Any:
         asked.append(compute.precision)
         return "an engine"
 
