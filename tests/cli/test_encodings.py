@@ -37,6 +37,7 @@ COMMANDS = {
     "evaluate": ["evaluate", "runs/small", "--threads", "1"],
     "predict": ["predict", "≥.png", "--show", "±.png"],
     "export": ["export", "runs/small", "--to", "c", "--no-proof", "--output", "±", "--overwrite"],
+    "draw": ["draw", "runs/small", "--output", "±.html"],
     "compare": ["compare", "runs/small", "records/small/2026-11-27-shared-weights"],
     "report": ["report", "runs/small"],
     "records": ["records"],
