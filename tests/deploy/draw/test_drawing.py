@@ -65,8 +65,8 @@ def test_digits_that_touch_are_cut_when_the_pen_is_lifted(paper):
     desk.page.locator(".card", has_text="regularized-plus").click()
     desk.draw(6, 0.2, 0.2, 0.4)
     desk.draw(5, 0.38, 0.2, 0.4)
-    assert desk.page.evaluate("under20k.app.digits.length") == 2
     desk.reads("65")
+    assert desk.page.evaluate("under20k.app.digits.length") == 2
     desk.page.get_by_role("button", name="Undo").click()
     desk.reads("6")
 
@@ -242,7 +242,8 @@ def test_the_camera_takes_a_picture(browser: Any, drawing_page: Path) -> None:
     page.goto(drawing_page.as_uri())
     page.get_by_role("button", name="Camera").click()
     expect(page.get_by_role("dialog")).to_be_visible()
-    page.wait_for_timeout(300)  # the first frame
+    while page.evaluate("document.querySelector('video').readyState") < 2:  # until the first frame
+        page.wait_for_timeout(50)
     page.get_by_role("button", name="Take the picture").click()
     desk.reads("91")
     expect(page.get_by_role("dialog")).to_be_hidden()
