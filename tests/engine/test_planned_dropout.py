@@ -69,3 +69,14 @@ def test_dropout_does_nothing_in_evaluation_mode_and_saves_nothing():
     dropout.train().set_batch(1, torch.arange(2, dtype=torch.int32))
     dropout(x)
     assert dropout.state_dict() == {}
+
+
+def test_dropout_of_everything_leaves_zeros_and_no_gradient():
+    dropout = PlannedDropout(0, 1.0)
+    dropout.set_batch(1, torch.arange(2, dtype=torch.int32))
+    x = torch.ones(2, 3, requires_grad=True)
+    out = dropout(x)
+    out.sum().backward()
+    assert not out.any()
+    assert x.grad is not None
+    assert not x.grad.any()

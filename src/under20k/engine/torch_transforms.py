@@ -99,6 +99,8 @@ class PlannedDropout(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
+        if self.probability == 1:
+            return x * 0
         shape = (*x.shape[:2], *(1,) * (x.dim() - 2)) if self.channels else x.shape
         elements = math.prod(shape[1:])
         if len(self.element) != elements:  # (E,)

@@ -10,7 +10,7 @@ from under20k.errors import InvalidValue
 from under20k.recipe.architecture import Architecture
 from under20k.recipe.graph.graph import IMAGE, Graph
 from under20k.recipe.graph.node import Node
-from under20k.recipe.graph.operations import Add, Convolution, Linear, Pool, Reshape
+from under20k.recipe.graph.operations import Add, Convolution, Dropout, Linear, Pool, Reshape
 
 
 @given(architectures())
@@ -43,6 +43,7 @@ def _mlp(*before: Node, source: str = IMAGE) -> Graph:
         (lambda: _mlp(Pool("p", (IMAGE,), "least", (2, 2), (2, 2))), "one of max, average"),
         (lambda: _mlp(Convolution("c", (IMAGE,), 8, "w"), Add("a", ("c", IMAGE))), "expected one shape"),
         (lambda: Graph(()), "nodes: 0"),
+        (lambda: Dropout("d", (IMAGE,), 1.0), "d: dropout of everything"),
         (lambda: Graph.from_list([{"op": "fft", "name": "f", "inputs": [IMAGE]}]), "op one of"),
         (lambda: Graph.from_list([{"op": "add", "name": "f", "inputs": [IMAGE], "n": 1}]), "field 'n'"),
         (lambda: Graph.from_list([{"op": "conv", "name": "f", "inputs": [IMAGE]}]), "missing"),

@@ -221,6 +221,8 @@ class Dropout(Node):
 
     def __post_init__(self) -> None:
         self.check_number("probability", 0, 1)
+        if self.probability == 1:
+            raise self.refuse("dropout of everything; expected a probability below 1")
         self.check_whole("stream", 0, 2**31 - 1)
 
 
