@@ -45,12 +45,12 @@ def test_they_are_part_of_the_public_face():
 @pytest.mark.parametrize(
     ("verb", "arguments", "given", "words"),
     [
-        ("train", [3], {}, "recipe: 3; expected a Recipe"),
+        ("train", [3], {}, "model: 3; expected a Recipe"),
         ("train", ["minimal"], {"name": 3}, "name: 3"),
         ("train", ["minimal"], {"existing": "overwrite"}, "existing: 'overwrite'; expected one of refuse"),
         ("train", ["minimal"], {"compute": "native"}, "compute: 'native'; expected a Compute"),
         ("train", ["minimal"], {"places": "runs"}, "places: 'runs'; expected a Places"),
-        ("bench", [None, [0]], {}, "recipe: None; expected a Recipe"),
+        ("bench", [None, [0]], {}, "model: None; expected a Recipe"),
         ("bench", ["minimal", 3], {}, "seeds: 3; expected a sequence"),
         ("bench", ["minimal", [0]], {"versus": 3}, "versus: 3; expected a Recipe"),
         ("bench", ["minimal", [0]], {"existing": "refuse"}, "existing: 'refuse'; expected one of resume"),

@@ -78,7 +78,8 @@ def judge_request(request: Request, out: int, hook: AuditHook, scratch: Path, im
             try:
                 model = loader.load(request.whole, request.loading_limit_s, request.reason)
             finally:
-                stage.loaded("on images of 1×28×28: ")
+                stage.loaded(stage.doing)
+            stage.doing = "on images of 1×28×28: "
             judgement = judge_model(model, request.profile, request.losses)
             if weights is not None:
                 stage.doing = "with the weights: "
