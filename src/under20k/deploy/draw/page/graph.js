@@ -100,7 +100,7 @@ function fieldAlong(axis, node, inputs) {
     const size = node.size[axis];
     const edge = (at) => (at * length) / size;
     const spans = Array.from({ length: size }, (_, i) => Math.ceil(edge(i + 1)) - Math.floor(edge(i)));
-    const step = Math.max(1, Math.floor(length / size));
+    const step = size === 1 ? 1 : Math.max(1, Math.floor(length / size));
     return { side: field.side + (leastOf(spans) - 1) * jump, jump: jump * step, start };
   }
   if (node.op === "reshape" || node.op === "linear")
