@@ -57,7 +57,8 @@ private:
         const ImageSource& source;
         GroupTask task;
         bool add = false;  // whether other groups have written to the row of partial gradients
-        Span<float> gradients{};
+        // Where it is not named in an initialiser, GCC warns without this one.
+        Span<float> gradients{};  // NOLINT(readability-redundant-member-init)
 
         ptrdiff_t valid_lanes() const { return task.group.valid_lanes; }
     };

@@ -22,6 +22,8 @@ class Network : public TrainedNetwork {
 public:
     Network(const NetworkSettings& settings, const Kernels& kernels);
     ~Network() override;
+    Network(const Network&) = delete;
+    Network& operator=(const Network&) = delete;
 
 private:
     struct LayerState : LayerPlan {
