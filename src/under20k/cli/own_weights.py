@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from under20k.cli.options import note
+from under20k.cli.targets import add_code_options
 from under20k.errors import UserError
 from under20k.recipe.own_model import is_target
 
@@ -24,14 +25,7 @@ def add_weights_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--weights", type=Path, metavar="FILE", help="its weights: of safetensors, torch.save or NumPy (.npz)"
     )
-    group.add_argument("--trust", action="store_true", help="run the model's code")
-    group.add_argument(
-        "--arg",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="pass this argument to the model's constructor; repeatable",
-    )
+    add_code_options(group)
 
 
 def own_model_argument(arguments: argparse.Namespace, text: str, compute: Compute | None = None) -> Model:

@@ -23,9 +23,8 @@ TARGET_HELP = (
 )
 
 
-def add_target_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--trust``, ``--arg`` and ``--like``, which ``training_argument`` reads."""
-    group = parser.add_argument_group("your own model", "in place of a recipe (docs/own-models.md)")
+def add_code_options(group: argparse._ArgumentGroup) -> None:
+    """Add ``--trust`` and ``--arg``: whether a model's code may run, and what its constructor is given."""
     group.add_argument("--trust", action="store_true", help="run the model's code")
     group.add_argument(
         "--arg",
@@ -34,6 +33,12 @@ def add_target_options(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="pass this argument to the model's constructor; repeatable",
     )
+
+
+def add_target_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--trust``, ``--arg`` and ``--like``, which ``training_argument`` reads."""
+    group = parser.add_argument_group("your own model", "in place of a recipe (docs/own-models.md)")
+    add_code_options(group)
     group.add_argument(
         "--like",
         metavar="RECIPE",

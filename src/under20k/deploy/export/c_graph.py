@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from under20k.deploy.export.c_buffer import Value, placed
-from under20k.deploy.export.c_source import float_literal, float_literals, write_files
+from under20k.deploy.export.c_source import float_literal, float_literals, printable, write_files
 from under20k.deploy.export.inference import Array, Step, inference_steps
 from under20k.deploy.graph import graph_of
 from under20k.deploy.model import Model
@@ -104,7 +104,7 @@ def _tables(step: Step, number: int) -> Iterator[Table]:
             "slopes": f"{values.size} slopes",
         }.get(part, f"{values.size} channels")
         ordered = _ordered(step, values) if part == "weight" else values
-        yield Table(f"{part}_{number}", f"{_plain(step.name)}: {shape}", float_literals(ordered))
+        yield Table(f"{part}_{number}", f"{printable(step.name)}: {shape}", float_literals(ordered))
 
 
 def _ordered(step: Step, weight: Array) -> Array:
@@ -124,7 +124,7 @@ def _calls(step: Step, number: int, offsets: dict[str, int], last: bool) -> Iter
     """Yield the functions of a step and the lines that call them."""
     sources = [f"work + {offsets[source]}" for source in step.inputs]
     out = f"work + {offsets[step.name]}"
-    yield "", f"/* {_plain(step.name)}: {_shapes(step)} */"
+    yield "", f"/* {printable(step.name)}: {_shapes(step)} */"
     node, x = step.node, sources[0]
     channels, rows, columns = (*step.input_shapes[0], 1, 1)[:3]
     size = math.prod(step.shape)
@@ -217,8 +217,3 @@ def _list(numbers: Sequence[int]) -> str:
 def _shapes(step: Step) -> str:
     taken = " and ".join("x".join(map(str, shape)) for shape in step.input_shapes)
     return f"{step.node.op}, {taken} -> {'x'.join(map(str, step.shape))}"
-
-
-def _plain(text: str) -> str:
-    """Return text that cannot end a comment."""
-    return "".join(sign if sign.isascii() and (sign.isalnum() or sign in " -_.") else "_" for sign in text)

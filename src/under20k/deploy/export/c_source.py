@@ -152,7 +152,7 @@ def write_files(
 
 
 def _facts(model: Model, accuracy: float | None) -> list[str]:
-    name, architecture = _printable(model.recipe.name), model.recipe.architecture
+    name, architecture = printable(model.recipe.name), model.recipe.architecture
     license = model.origin.license if model.origin else None
     facts = [
         f"Model {name}: {architecture.parameters:,} parameters, {architecture}",
@@ -162,7 +162,7 @@ def _facts(model: Model, accuracy: float | None) -> list[str]:
     return [line for fact in facts for line in textwrap.wrap(fact, WIDTH - 6, break_on_hyphens=False)]
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Return text that cannot end a comment, nor surprise a compiler in one."""
     return "".join(sign if sign.isascii() and (sign.isalnum() or sign in " -_.,+") else "_" for sign in text)
 
@@ -191,7 +191,7 @@ def _lines(values: Sequence[str]) -> str:
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("under20k.deploy.export"),
-        autoescape=False,  # C, whose text is ours; names go through _printable
+        autoescape=False,  # C, whose text is ours; names go through printable
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
