@@ -5,14 +5,15 @@ Shapes: N images, C channels, H rows, W columns.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from under20k.recipe.architecture import CLASSES, Architecture, Conv, Head
+from under20k.recipe.architecture import CLASSES, Architecture
+from under20k.recipe.blocks import Conv, Head
 
 DropoutFactory = Callable[[int, float], nn.Module]
 """Makes a dropout layer, given the index of its block and the probability."""
@@ -28,14 +29,14 @@ class Network(nn.Module):
 
     def __init__(self, architecture: Architecture, dropout: DropoutFactory = plain_dropout) -> None:
         super().__init__()
-        blocks: list[nn.Sequential] = []
+        blocks: list[Block] = []
         channels, source = 1, None
         for index, block in enumerate(architecture.blocks):
             conv = convolution(channels, block, source)
             blocks.append(conv_block(conv, block, index, dropout))
             channels = block.channels
             source = conv if isinstance(conv, nn.Conv2d) else source
-        self.blocks = nn.Sequential(*blocks)
+        self.blocks = Blocks(*blocks)
         self.head = head(channels, architecture.head)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -48,18 +49,57 @@ class Network(nn.Module):
         return out
 
 
+class Block(nn.Sequential):
+    """The layers of a block; the layer ``add``, if there is one, takes ``shortcut``, too."""
+
+    def __init__(self, layers: OrderedDict[str, nn.Module], residual: int) -> None:
+        super().__init__(layers)
+        self.residual = residual
+        """Number of blocks, this one the last, whose input is the shortcut; 0 without one."""
+
+    def forward(self, x: Tensor, shortcut: Tensor | None = None) -> Tensor:
+        for layer in self:
+            x = layer(x, shortcut) if isinstance(layer, Add) else layer(x)
+        return x
+
+
+class Blocks(nn.Sequential):
+    """Blocks one after the other, each with its shortcut; (N, 1, 28, 28) → (N, C, H, W)."""
+
+    def __init__(self, *blocks: Block) -> None:
+        super().__init__(*blocks)
+        self.kept = max(1, *(block.residual for block in blocks))
+        """Number of inputs that a later block may still add."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        inputs: deque[Tensor] = deque(maxlen=self.kept)
+        for block in self:
+            assert isinstance(block, Block)
+            inputs.append(x)
+            x = block(x, inputs[-block.residual]) if block.residual else block(x)
+        return x
+
+
+class Add(nn.Module):
+    """The sum of two values of one shape."""
+
+    def forward(self, x: Tensor, shortcut: Tensor) -> Tensor:
+        return x + shortcut
+
+
 class SharedConv2d(nn.Module):
     """A convolution with the weights of ``source`` and its own bias; (N, C, H, W) → (N, C', H', W')."""
 
-    def __init__(self, source: nn.Conv2d, padding: int, bias: bool) -> None:
+    def __init__(self, source: nn.Conv2d, block: Conv) -> None:
         super().__init__()
         # In a tuple, so that it is not a submodule here: each tensor has one name, its owner's.
         self.source = (source,)
-        self.padding = padding
-        self.bias = nn.Parameter(torch.zeros(source.out_channels)) if bias else None
+        self.stride, self.padding, self.groups = block.stride, block.padding, block.groups
+        self.bias = nn.Parameter(torch.zeros(source.out_channels)) if block.bias else None
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.conv2d(x, self.source[0].weight, self.bias, padding=self.padding)
+        weight = self.source[0].weight
+        return F.conv2d(x, weight, self.bias, self.stride, self.padding, groups=self.groups)
 
 
 def convolution(inputs: int, block: Conv, source: nn.Conv2d | None) -> nn.Conv2d | SharedConv2d:
@@ -72,11 +112,19 @@ def convolution(inputs: int, block: Conv, source: nn.Conv2d | None) -> nn.Conv2d
     """
     if block.shared:
         assert source is not None  # guaranteed by Architecture
-        return SharedConv2d(source, block.padding, block.bias)
-    return nn.Conv2d(inputs, block.channels, block.kernel, padding=block.padding, bias=block.bias)
+        return SharedConv2d(source, block)
+    return nn.Conv2d(
+        inputs,
+        block.channels,
+        block.kernel,
+        block.stride,
+        block.padding,
+        groups=block.groups,
+        bias=block.bias,
+    )
 
 
-def conv_block(conv: nn.Module, block: Conv, index: int, dropout: DropoutFactory) -> nn.Sequential:
+def conv_block(conv: nn.Module, block: Conv, index: int, dropout: DropoutFactory) -> Block:
     """Make the layers of a block, (N, inputs, H, W) → (N, block.channels, H', W').
 
     Args:
@@ -89,12 +137,14 @@ def conv_block(conv: nn.Module, block: Conv, index: int, dropout: DropoutFactory
     layers["conv"] = conv
     if block.batch_norm:
         layers["batch_norm"] = nn.BatchNorm2d(block.channels)
+    if block.residual:
+        layers["add"] = Add()
     layers["relu"] = nn.ReLU()
     if block.pool:
         layers["pool"] = nn.MaxPool2d(2)
     if block.dropout:
         layers["dropout"] = dropout(index, block.dropout)
-    return nn.Sequential(layers)
+    return Block(layers, block.residual)
 
 
 def head(inputs: int, head: Head) -> nn.Sequential:

@@ -1,4 +1,7 @@
-"""Graphs that have an Architecture's form: the C++ engine trains them as chains, its fastest path."""
+"""Graphs that are chains of plain blocks and a head, which the C++ engine trains by its fastest path.
+
+So are architectures without groups, strides, large kernels and sums, and models of the user's of that form.
+"""
 
 from __future__ import annotations
 
@@ -34,15 +37,27 @@ def chain(graph: Graph, layout: ParameterLayout) -> Chain | None:
     """
     nodes = [node for node in graph.nodes if not isinstance(node, op.LogSoftmax)]
     sources = [IMAGE, *(node.name for node in nodes)]
-    tensors = [name for node, shapes in graph.inputs() for name in node.weights(shapes)]
     linked = all(node.inputs == (source,) for node, source in zip(nodes, sources, strict=False))
-    if not linked or len(tensors) != len(set(tensors)):
+    if not linked or _shares_apart(graph):
         return None
     walk = _Walk(nodes, graph.shapes(), layout)
     try:
         return Chain([*walk.blocks(), walk.head()], walk.pool_first)
     except _NoChainError:
         return None
+
+
+def _shares_apart(graph: Graph) -> bool:
+    """Return whether layers share a tensor otherwise than convolutions in a row share their weights."""
+    kernels = [node.weight for node in graph.nodes if isinstance(node, op.Convolution)]
+    owners = [name for name, before in zip(kernels, [None, *kernels], strict=False) if name != before]
+    others = [
+        name
+        for node, shapes in graph.inputs()
+        for name in node.weights(shapes)
+        if not (isinstance(node, op.Convolution) and name == node.weight)
+    ]
+    return len({*owners, *others}) < len(owners) + len(others)
 
 
 class _NoChainError(Exception):

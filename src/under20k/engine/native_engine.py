@@ -29,8 +29,8 @@ from under20k.engine.base import (
 )
 from under20k.engine.isa import _native, instruction_set
 from under20k.engine.machine import check_memory
-from under20k.engine.native_graph import graph_settings
-from under20k.engine.native_layout import ParameterLayout, network_settings
+from under20k.engine.native_graph import network_settings
+from under20k.engine.native_layout import ParameterLayout
 from under20k.errors import UserError
 from under20k.recipe.architecture import CLASSES, IMAGE_SIDE
 from under20k.recipe.filters import HIGHEST_SIDE, LOWEST_SIDE, resampling
@@ -49,7 +49,7 @@ BESIDE_BYTES = 136 * 2**20
 def network_bytes(recipe: Recipe, threads: int = 1) -> int:
     """Return the memory of an engine that trains ``recipe``. Raises UserError if it was not built."""
     isa = instruction_set()
-    settings = _settings(recipe, ParameterLayout(recipe), threads, "fp32")
+    settings = network_settings(recipe, ParameterLayout(recipe), threads, "fp32")
     return int(_native.network_bytes(settings, isa))
 
 
@@ -70,7 +70,7 @@ class NativeEngine:
         self.precision = precision
         self.isa = instruction_set(precision)
         self._layout = ParameterLayout(recipe)
-        settings = _settings(recipe, self._layout, threads, precision)
+        settings = network_settings(recipe, self._layout, threads, precision)
         self._bytes = _native.network_bytes(settings, self.isa)
         _check_memory(self._bytes, recipe)
         try:
@@ -97,7 +97,7 @@ class NativeEngine:
             flat = np.empty(layout.total, np.float32)
             layout.write(teacher.weights, flat)
             weights.append(flat)
-            settings.append(_settings(recipe, layout, self.threads, "fp32"))
+            settings.append(network_settings(recipe, layout, self.threads, "fp32"))
             needed += _native.network_bytes(settings[-1], self.isa)
         _check_memory(needed, self.recipe)
         with self._exclusively():
@@ -223,11 +223,6 @@ class NativeEngine:
                     f"{LOWEST_SIDE} to {HIGHEST_SIDE}, or 0 for none"
                 )
         check_batches(self.recipe, len(order))
-
-
-def _settings(recipe: Recipe, layout: ParameterLayout, threads: int, precision: str) -> AnySettings:
-    describe = network_settings if recipe.own is None else graph_settings
-    return describe(recipe, layout, threads, precision)
 
 
 def _created(settings: AnySettings, isa: str) -> _native.TrainedNetwork:

@@ -1,4 +1,4 @@
-"""The description of a model of the user's own for the C++ engine."""
+"""The description of a network for the C++ engine."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from under20k.errors import UserError
 from under20k.recipe.graph import operations as op
 from under20k.recipe.graph.graph import IMAGE, Graph
 from under20k.recipe.graph.node import Node, Shape
+from under20k.recipe.own_model import OwnModel
 from under20k.recipe.plan import dropout_threshold
 from under20k.recipe.recipe import Recipe
 
@@ -18,32 +19,29 @@ if TYPE_CHECKING:  # there may be no engine
     AnySettings = _native.Settings | _native.GraphSettings
 
 
-def graph_settings(recipe: Recipe, layout: ParameterLayout, threads: int, precision: str) -> AnySettings:
-    """Describe the network and training of a recipe that has its own model.
-
-    A model of an Architecture's form is described as the chain of layers that it is.
+def network_settings(recipe: Recipe, layout: ParameterLayout, threads: int, precision: str) -> AnySettings:
+    """Describe a recipe's network and training: a chain of plain blocks as such, all else as a graph.
 
     Args:
-        recipe: supplies the model and the optimiser's settings.
-        layout: of the model's tensors.
+        recipe: supplies the network and the optimiser's settings.
+        layout: of the network's tensors.
         threads: number of CPU threads.
         precision: of products in training, fp32 or bf16.
 
     Raises:
         UserError: for a model without a graph, or a precision that it cannot be trained in.
     """
-    model = recipe.own
-    assert model is not None
-    if model.graph is None:
-        raise UserError(f"engine: 'native', but {model.why}: only PyTorch can train it; use --engine torch")
-    graph = model.graph
+    network = recipe.architecture
+    if (graph := network.graph) is None:
+        why = network.why if isinstance(network, OwnModel) else ""
+        raise UserError(f"engine: 'native', but {why}: only PyTorch can train it; use --engine torch")
     training = training_settings(recipe, layout, threads, precision, reached_tensors(graph))
     if layers := chain(graph, layout):
         return _native.Settings(training=training, layers=layers.layers, pool_first=layers.pool_first)
     settings = _native.GraphSettings(training=training, nodes=_nodes(graph, layout))
     if precision == "bf16" and not _native.supports_bf16(settings, instruction_set(precision)):
         raise UserError(
-            f"precision: 'bf16', but {model} has convolutions other than 3×3 and 1×1 with stride 1, which "
+            f"precision: 'bf16', but {network} has convolutions other than 3×3 and 1×1 with stride 1, which "
             "there are no bf16 kernels for; use --precision fp32"
         )
     return settings

@@ -1,4 +1,4 @@
-"""The flat parameter array that the C++ engine works on, and the description of a network that it takes."""
+"""The flat parameter array that the C++ engine works on, and the description of a training that it takes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from under20k.engine.isa import _native
-from under20k.recipe.architecture import CLASSES
-from under20k.recipe.plan import dropout_threshold
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.weights import Tensors
 
@@ -48,25 +46,6 @@ class ParameterLayout:
                 flat[self.start[name] : self.start[name] + self.size[name]] = tensors[prefix + name].ravel()
 
 
-def network_settings(
-    recipe: Recipe, layout: ParameterLayout, threads: int, precision: str
-) -> _native.Settings:
-    """Describe a recipe's network and training for C++.
-
-    Args:
-        recipe: supplies the architecture and the optimiser's settings.
-        layout: of the recipe's parameters.
-        threads: number of CPU threads.
-        precision: of products in training, fp32 or bf16.
-    """
-    trained = recipe.architecture.trained_names
-    return _native.Settings(
-        training=training_settings(recipe, layout, threads, precision, trained),
-        layers=_layers(recipe, layout),
-        pool_first=recipe.in_notation.head.pool_first,
-    )
-
-
 def training_settings(
     recipe: Recipe, layout: ParameterLayout, threads: int, precision: str, trained: Collection[str]
 ) -> _native.Training:
@@ -100,50 +79,3 @@ def training_settings(
         threads=threads,
         bf16=precision == "bf16",
     )
-
-
-def _layers(recipe: Recipe, layout: ParameterLayout) -> list[_native.Layer]:
-    """Describe every block, then the head."""
-    architecture = recipe.in_notation
-    layers = []
-    for index, block in enumerate(architecture.blocks):
-        layers.append(
-            _native.Layer(
-                channels=block.channels,
-                kernel=block.kernel,
-                padding=block.padding,
-                pool=block.pool,
-                dropout=block.dropout,
-                dropout_threshold=dropout_threshold(block.dropout),
-                dropout_stream=index,
-                weight=layout.start[architecture.kernel_name(index)],
-                **_starts(layout, f"blocks.{index}"),
-            )
-        )
-    head = architecture.head
-    layers.append(
-        _native.Layer(
-            channels=CLASSES,
-            kernel=head.kernel,
-            padding=head.padding,
-            pool=False,
-            dropout=0.0,
-            dropout_threshold=0,
-            dropout_stream=0,
-            weight=layout.start["head.conv.weight"],
-            **_starts(layout, "head"),
-        )
-    )
-    return layers
-
-
-def _starts(layout: ParameterLayout, prefix: str) -> dict[str, int]:
-    """Return where the layer's optional tensors start in the flat array, −1 for those it does not have."""
-    names = {
-        "bias": "conv.bias",
-        "scale": "batch_norm.weight",
-        "shift": "batch_norm.bias",
-        "running_mean": "batch_norm.running_mean",
-        "running_variance": "batch_norm.running_var",
-    }
-    return {field: layout.start.get(f"{prefix}.{name}", -1) for field, name in names.items()}

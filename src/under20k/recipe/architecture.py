@@ -7,76 +7,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from under20k.drawing import Drawable
 from under20k.errors import InvalidValue
 from under20k.recipe import notation
-from under20k.recipe.fields import flag, number, whole_number
-from under20k.recipe.graph import operations as op
+from under20k.recipe.blocks import MAX_BLOCKS, Conv, Head
 from under20k.recipe.graph.graph import CLASSES as CLASSES
 from under20k.recipe.graph.graph import IMAGE, Graph
 from under20k.recipe.graph.graph import IMAGE_SIDE as IMAGE_SIDE
 from under20k.recipe.graph.layers import Layer as Layer
 from under20k.recipe.graph.layers import layers
 from under20k.recipe.graph.node import Node
-
-MAX_CHANNELS = 1024
-MAX_BLOCKS = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Conv:
-    """A block: convolution → BatchNorm → ReLU → 2×2 max pooling → dropout; the flags say which it has."""
-
-    channels: int
-    kernel: int = 3
-    padding: int = 1
-    batch_norm: bool = True
-    pool: bool = False
-    dropout: float = 0.0
-    bias: bool = True
-    shared: bool = False
-    """Whether the convolution uses the weights of the block before; they count once."""
-
-    def __post_init__(self) -> None:
-        whole_number("channels", self.channels, 1, MAX_CHANNELS)
-        _check_window(self.kernel, self.padding)
-        for name in ("batch_norm", "pool", "bias", "shared"):
-            flag(name, getattr(self, name))
-        dropout = number("dropout", self.dropout, 0, 1, open_end=True)
-        object.__setattr__(self, "dropout", dropout)  # a plain float: NumPy's have another repr
-
-    def __str__(self) -> str:
-        return notation.block_text(asdict(self))
-
-
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The end of a network: from the last block's feature maps to 10 logits.
-
-    A convolution to 10 feature maps, then their global average; with ``pool_first``, the global average of
-    the feature maps, then a 1×1 convolution.
-    """
-
-    kernel: int = 3
-    padding: int = 0
-    pool_first: bool = False
-    bias: bool = True
-
-    def __post_init__(self) -> None:
-        _check_window(self.kernel, self.padding)
-        for name in ("pool_first", "bias"):
-            flag(name, getattr(self, name))
-        if self.pool_first and (self.kernel, self.padding) != (1, 0):
-            raise InvalidValue(
-                f"head: kernel {self.kernel} with padding {self.padding} after global average pooling; "
-                "expected kernel 1 with padding 0, since the feature map is 1×1"
-            )
-
-    def __str__(self) -> str:
-        return notation.head_text(asdict(self))
+from under20k.recipe.notation import residual_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +35,7 @@ class Architecture(Drawable):
         if not 1 <= len(self.blocks) <= MAX_BLOCKS:
             raise InvalidValue(f"blocks: {len(self.blocks)}; expected 1 to {MAX_BLOCKS}")
         _check_sharing(self.blocks)
+        _check_residuals(self)
         _graph(self)  # raises where a feature map would become empty
 
     def __str__(self) -> str:
@@ -152,54 +97,12 @@ class Architecture(Drawable):
 @lru_cache
 def _graph(architecture: Architecture) -> Graph:
     nodes: list[Node] = []
+    sources: list[str] = []  # what each block takes
     for index, block in enumerate(architecture.blocks):
-        source = nodes[-1].name if nodes else IMAGE
-        nodes += _block_nodes(block, index, source, architecture.kernel_name(index))
-    return Graph((*nodes, *_head_nodes(architecture.head, nodes[-1].name)))
-
-
-def _block_nodes(block: Conv, index: int, source: str, weight: str) -> Iterator[Node]:
-    """Yield the nodes of block ``index`` after the node ``source``; ``weight`` names its kernel."""
-    name = f"blocks.{index}"
-    yield op.Convolution(
-        f"{name}.conv",
-        (source,),
-        block.channels,
-        weight,
-        f"{name}.conv.bias" if block.bias else None,
-        kernel=(block.kernel, block.kernel),
-        padding=(block.padding, block.padding),
-    )
-    source = f"{name}.conv"
-    if block.batch_norm:
-        weight, bias, mean, var = (
-            f"{name}.batch_norm.{part}" for part in ("weight", "bias", "running_mean", "running_var")
-        )
-        yield op.BatchNorm(f"{name}.batch_norm", (source,), weight, bias, mean, var)
-        source = f"{name}.batch_norm"
-    yield op.Activation(f"{name}.relu", (source,), "relu")
-    source = f"{name}.relu"
-    if block.pool:
-        yield op.Pool(f"{name}.pool", (source,), "max", (2, 2), (2, 2))
-        source = f"{name}.pool"
-    if block.dropout:
-        yield op.Dropout(f"{name}.dropout", (source,), block.dropout, stream=index)
-
-
-def _head_nodes(head: Head, source: str) -> Iterator[Node]:
-    """Yield the nodes of a head after the node ``source``."""
-    order = ("head.pool", "head.conv") if head.pool_first else ("head.conv", "head.pool")
-    for name in order:
-        if name == "head.pool":
-            yield op.AdaptivePool(name, (source,), "average")
-        else:
-            kernel, padding = (head.kernel, head.kernel), (head.padding, head.padding)
-            bias = "head.conv.bias" if head.bias else None
-            weight = "head.conv.weight"
-            yield op.Convolution(name, (source,), CLASSES, weight, bias, kernel=kernel, padding=padding)
-        source = name
-    yield op.Reshape("head.flatten", (source,), (CLASSES,))
-    yield op.LogSoftmax("head.log_softmax", ("head.flatten",))
+        sources.append(nodes[-1].name if nodes else IMAGE)
+        shortcut = sources[-block.residual] if block.residual else ""
+        nodes += block.nodes(index, sources[-1], shortcut, architecture.kernel_name(index))
+    return Graph((*nodes, *architecture.head.nodes(nodes[-1].name)))
 
 
 def _check_sharing(blocks: Sequence[Conv]) -> None:
@@ -207,6 +110,7 @@ def _check_sharing(blocks: Sequence[Conv]) -> None:
     channels, before = 1, ""
     for index, block in enumerate(blocks):
         kernel = f"{block.kernel}×{block.kernel} kernel from {channels} to {block.channels} channels"
+        kernel += f" in {block.groups} groups" if block.groups > 1 else ""
         if block.shared and kernel != before:
             raise InvalidValue(
                 f"blocks.{index}.conv: a {kernel} cannot share the weights of "
@@ -215,9 +119,27 @@ def _check_sharing(blocks: Sequence[Conv]) -> None:
         channels, before = block.channels, kernel
 
 
-def _check_window(kernel: int, padding: int) -> None:
-    whole = type(kernel) is int and type(padding) is int  # since True == 1 and 3.0 == 3
-    if not whole or (kernel, padding) not in {(1, 0), (3, 0), (3, 1)}:
-        raise InvalidValue(
-            f"kernel: {kernel!r} with padding {padding!r}; expected 1 with padding 0, or 3 with 0 or 1"
-        )
+def _check_residuals(architecture: Architecture) -> None:
+    """Raise InvalidValue where a block cannot add what its shortcut leads to."""
+    blocks = architecture.blocks
+    for index, block in enumerate(blocks):
+        if block.residual > index + 1:
+            raise InvalidValue(
+                f"blocks.{index}.add: {residual_text(block.residual)} reaches back {block.residual} blocks, "
+                f"but there are only {index + 1} up to this one; expected at most {residual_text(index + 1)}"
+            )
+    if not any(block.residual for block in blocks):
+        return
+    # Sums do not change shapes.
+    plain = _graph(replace(architecture, blocks=tuple(replace(block, residual=0) for block in blocks)))
+    taken = {node.name: shapes[0] for node, shapes in plain.inputs()}
+    made = plain.shapes()
+    for index, block in enumerate(blocks):
+        first = index + 1 - block.residual
+        own, added = made[f"blocks.{index}.conv"], taken[f"blocks.{first}.conv"] if block.residual else ()
+        if block.residual and own != added:
+            sides = ["×".join(map(str, shape)) for shape in (added, own)]
+            raise InvalidValue(
+                f"blocks.{index}.add: the input of blocks.{first} is {sides[0]}, and cannot be added to "
+                f"{sides[1]}; give both one shape, or remove the {residual_text(block.residual)}"
+            )

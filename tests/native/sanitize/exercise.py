@@ -23,7 +23,8 @@ from exercise_graphs import GRAPHS, own_model, weights_of
 from under20k.engine.base import Divergence, EpochResult, Teacher
 from under20k.engine.isa import EMULATION_VARIABLE, ISA_VARIABLE, instruction_set
 from under20k.engine.native_engine import NativeEngine
-from under20k.engine.native_layout import ParameterLayout, network_settings
+from under20k.engine.native_graph import network_settings
+from under20k.engine.native_layout import ParameterLayout
 from under20k.recipe.architecture import Architecture
 from under20k.recipe.filters import resampling
 from under20k.recipe.plan import EpochPlan, epoch_plan

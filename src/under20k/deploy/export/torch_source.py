@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from under20k.engine.base import MEAN, STANDARD_DEVIATION
-from under20k.recipe.architecture import CLASSES, Architecture, Conv, Head
+from under20k.recipe.architecture import CLASSES, Architecture
+from under20k.recipe.blocks import Conv, Head
 
 HEADER = '''\
 """A classifier of handwritten digits with {parameters:,} parameters, in plain PyTorch.
@@ -88,9 +89,16 @@ def _constructor(architecture: Architecture, shapes: dict[str, str]) -> Iterator
 
 
 def _conv2d(inputs: int, outputs: int, layer: Conv | Head) -> str:
-    padding = f", padding={layer.padding}" if layer.padding else ""
     bias = "" if layer.bias else ", bias=False"
-    return f"nn.Conv2d({inputs}, {outputs}, {layer.kernel}{padding}{bias})"
+    return f"nn.Conv2d({inputs}, {outputs}, {layer.kernel}{_options(layer)}{bias})"
+
+
+def _options(layer: Conv | Head) -> str:
+    """Return a convolution's keyword arguments whose values are not the defaults, after a comma."""
+    values = {"padding": (layer.padding, 0)}
+    if isinstance(layer, Conv):
+        values = {"stride": (layer.stride, 1), **values, "groups": (layer.groups, 1)}
+    return "".join(f", {name}={value}" for name, (value, default) in values.items() if value != default)
 
 
 def _owner(architecture: Architecture, number: int) -> int:
@@ -99,13 +107,23 @@ def _owner(architecture: Architecture, number: int) -> int:
 
 
 def _forward(architecture: Architecture, shapes: dict[str, str]) -> Iterator[SourceLine]:
+    kept = {
+        number - block.residual + 1
+        for number, block in enumerate(architecture.blocks, 1)
+        if block.residual > 1
+    }  # numbers of the blocks whose input a later one adds
     for number, block in enumerate(architecture.blocks, 1):
+        if number in kept:
+            yield SourceLine(f"x{number} = x")
         x = f"self.conv{number}(x)"
         if block.shared:
             bias = f"self.bias{number}" if block.bias else "None"
             weight = f"self.conv{_owner(architecture, number)}.weight"
-            x = f"F.conv2d(x, {weight}, {bias}, padding={block.padding})"
+            x = f"F.conv2d(x, {weight}, {bias}{_options(block)})"
         x = f"self.norm{number}({x})" if block.batch_norm else x
+        if block.residual:
+            first = number - block.residual + 1
+            x += f" + x{first}" if first < number else " + x"
         yield SourceLine(f"x = F.relu({x})", shapes[f"blocks.{number - 1}.conv"])
         if block.pool:
             yield SourceLine("x = F.max_pool2d(x, 2)", shapes[f"blocks.{number - 1}.pool"])

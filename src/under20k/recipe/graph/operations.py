@@ -42,7 +42,10 @@ class Convolution(Node):
     def result(self, shapes: Sequence[Shape]) -> Shape:
         channels, height, width = self.only(shapes, 3)
         if channels % self.groups or self.channels % self.groups:
-            raise self.refuse(f"{self.groups} groups of {channels} channels to {self.channels}")
+            raise self.refuse(
+                f"{self.groups} groups of {channels} channels to {self.channels}; expected a number that "
+                "divides both"
+            )
         sides = tuple(
             (side + 2 * padding - reach) // stride + 1
             for side, padding, reach, stride in zip(
