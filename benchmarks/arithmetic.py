@@ -20,25 +20,39 @@ class Convolution:
     padding: int
     side: int
     """Of the input."""
+    stride: int = 1
+    groups: int = 1
 
     @property
     def output_side(self) -> int:
-        return self.side + 2 * self.padding - self.kernel + 1
+        return (self.side + 2 * self.padding - self.kernel) // self.stride + 1
 
     @property
     def flop(self) -> int:
         """Of one pass over one image, forward or either gradient: two for each product, none for padding."""
         rows = sum(
-            0 <= y + k - self.padding < self.side for y in range(self.output_side) for k in range(self.kernel)
+            0 <= self.stride * y + k - self.padding < self.side
+            for y in range(self.output_side)
+            for k in range(self.kernel)
         )
-        return 2 * self.inputs * self.outputs * rows**2  # as many pairs of columns as of rows
+        # As many pairs of columns as of rows.
+        return 2 * self.inputs // self.groups * self.outputs * rows**2
 
 
 def convolutions(architecture: Architecture) -> Iterator[Convolution]:
     """Every convolution in the order of computation."""
     inputs, side = 1, IMAGE_SIDE
     for index, block in enumerate(architecture.blocks):
-        own = Convolution(f"blocks.{index}.conv", inputs, block.channels, block.kernel, block.padding, side)
+        own = Convolution(
+            f"blocks.{index}.conv",
+            inputs,
+            block.channels,
+            block.kernel,
+            block.padding,
+            side,
+            block.stride,
+            block.groups,
+        )
         yield own
         inputs, side = block.channels, own.output_side // 2 if block.pool else own.output_side
     head = architecture.head

@@ -21,8 +21,10 @@ def test_products_of_drawn_convolutions(architecture: Architecture) -> None:
         assert (convolution.outputs, *[convolution.output_side] * 2) == layer.shape
         # Where input and weights are one, outputs are numbers of products.
         ones = torch.ones(1, convolution.inputs, convolution.side, convolution.side)
-        weights = torch.ones(convolution.outputs, convolution.inputs, *[convolution.kernel] * 2)
-        products = F.conv2d(ones, weights, padding=convolution.padding).sum()
+        inputs, window = convolution.inputs // convolution.groups, [convolution.kernel] * 2
+        weights = torch.ones(convolution.outputs, inputs, *window)
+        options = {"stride": convolution.stride, "padding": convolution.padding, "groups": convolution.groups}
+        products = F.conv2d(ones, weights, **options).sum()
         assert convolution.flop == 2 * products
 
 

@@ -29,17 +29,21 @@ def random_weights(architecture: Architecture, seed: int) -> dict[str, torch.Ten
 def written_out(architecture: Architecture, weights: dict[str, Any], x: torch.Tensor) -> torch.Tensor:
     """Logits in float64."""
     w = {name: value.double() for name, value in weights.items()}
+    inputs = []
     for index, block in enumerate(architecture.blocks):
         conv, norm = f"blocks.{index}.conv", f"blocks.{index}.batch_norm"
         if not block.shared:
             kernel = w[f"{conv}.weight"]
-        x = F.conv2d(x, kernel, w.get(f"{conv}.bias"), padding=block.padding)
+        inputs.append(x)
+        x = F.conv2d(x, kernel, w.get(f"{conv}.bias"), block.stride, block.padding, groups=block.groups)
         if block.batch_norm:
             mean, variance, scale, shift = (
                 w[f"{norm}.{part}"][:, None, None]
                 for part in ("running_mean", "running_var", "weight", "bias")
             )
             x = (x - mean) / (variance + 1e-5).sqrt() * scale + shift
+        if block.residual:
+            x = inputs[index + 1 - block.residual] + x
         x = x.clamp(min=0)
         if block.pool:
             x = torch.stack(

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from torch.utils.flop_counter import FlopCounterMode
 
 from tests.support.strategies import architectures
-from under20k.engine.module import Network
+from under20k.engine.module import Add, Network
 from under20k.recipe.architecture import Architecture, Layer
 from under20k.recipe.named import MINIMAL, REGULARIZED
 
@@ -38,6 +38,16 @@ def test_receptive_field_of_the_assignments_models(recipe):
     assert [row.receptive_field for row in rows] == [3, 5, 6, 10, 14, 16, 24, 32, 40]
     assert [row.jump for row in rows] == [1, 1, 2, 2, 2, 4, 4, 4, 4]
     assert recipe.architecture.receptive_field == 40
+
+
+def test_groups_and_strides_count_by_hand():
+    architecture = Architecture.parse("8k5/2,8gu,12k1/2,12k5g4r|7v")
+    counts = [row.parameters for row in architecture.layers() if row.kind.endswith("Conv2d")]
+    # Taps · channels of a group · outputs, and biases.
+    assert counts == [25 * 8 + 8, 9 * 8, 8 * 12 + 12, 25 * 3 * 12 + 12, 49 * 12 * 10 + 10]
+    assert architecture.macs == 200 * 14**2 + 72 * 14**2 + 96 * 7**2 + 900 * 7**2 + 5880
+    rows = [(row.name, row.kind, row.parameters, row.macs) for row in architecture.layers()]
+    assert ("blocks.3.add", "Add", 0, 0) in rows
 
 
 def test_shapes_of_the_assignments_model():
@@ -125,6 +135,8 @@ NOTATIONS = [
     "4np,6vu,5p|l",
     "2|1u",
     "2,2,2sp,2vs|l",
+    "3k5/2,3g,3k1r2,6/2g3,5|7v",
+    "2k7,2k5r,3k5/2v|5",
 ]
 
 
@@ -134,12 +146,17 @@ def test_receptive_field_and_jump_against_gradients(notation):
     network = Network(architecture).double().eval()
     smooth(network)
     image = torch.randn(1, 1, 100, 100, dtype=torch.float64, requires_grad=True)
-    out = image
+    out, inputs = image, dict[str, torch.Tensor]()
     rows: dict[str, Layer] = {row.name: row for row in architecture.layers()}
     for name, module in network.named_modules():
         if name.startswith("head.") or next(module.children(), None) is not None:
             continue
-        out = module(out)
+        inputs[name.partition(".conv")[0]] = out  # of the block, when its convolution comes
+        if isinstance(module, Add):
+            index = int(name.split(".")[1])
+            out = module(out, inputs[f"blocks.{index + 1 - architecture.blocks[index].residual}"])
+        else:
+            out = module(out)
         assert_field(rows[name], image, out)
     if not architecture.head.pool_first:
         out = network.head.conv(out)

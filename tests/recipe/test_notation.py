@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from tests.support.strategies import architectures
 from under20k.errors import InvalidValue, UserError
-from under20k.recipe.architecture import Architecture, Conv, Head
+from under20k.recipe.architecture import Architecture
+from under20k.recipe.blocks import Conv, Head
 
 
 @given(architectures())
@@ -29,6 +30,12 @@ def test_round_trip(architecture):
         ("8d0.05", Conv(8, dropout=0.05)),
         ("8d1e-07", Conv(8, dropout=1e-7)),
         ("8k1nupd.5", Conv(8, 1, 0, batch_norm=False, pool=True, dropout=0.5, bias=False)),
+        ("8k3", Conv(8)),
+        ("8k5", Conv(8, 5, 2)),
+        ("8k7v", Conv(8, 7, 0)),
+        ("8/2", Conv(8, stride=2)),
+        ("1r", Conv(1, residual=1)),
+        ("1k7/2u", Conv(1, 7, 3, stride=2, bias=False)),
     ],
 )
 def test_blocks(text, block):
@@ -42,6 +49,39 @@ def test_blocks_that_share_their_weights():
 
 
 @pytest.mark.parametrize(
+    ("text", "block"),
+    [
+        ("8g4", Conv(8, groups=4)),
+        ("8g", Conv(8, groups=8)),
+        ("8g1", Conv(8)),
+        ("4g", Conv(4, groups=4)),
+        ("8r", Conv(8, residual=1)),
+        ("8r1", Conv(8, residual=1)),
+        ("8r2", Conv(8, residual=2)),
+        (
+            "8k5g2snr2d0.1",
+            Conv(8, 5, 2, False, dropout=0.1, shared=True, groups=2, residual=2),
+        ),
+        (
+            "8k5/2g2vsnupd0.1",
+            Conv(8, 5, 0, False, pool=True, dropout=0.1, bias=False, shared=True, stride=2, groups=2),
+        ),
+    ],
+)
+def test_blocks_that_need_those_before(text, block):
+    *_, last = Architecture.parse(f"8,8k5g2,8k5g2,{text}|1" if block.shared else f"8,8,8,{text}|1").blocks
+    assert last == block
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [("8k3,8g8|1", "8,8g|1"), ("8g1,8r1|1", "8,8r|1"), ("08,8k1v|1", "8,8k1|1")],
+)
+def test_every_block_is_written_in_one_way(text, canonical):
+    assert str(Architecture.parse(text)) == canonical
+
+
+@pytest.mark.parametrize(
     ("text", "head"),
     [
         ("3v", Head(3, 0)),
@@ -50,6 +90,10 @@ def test_blocks_that_share_their_weights():
         ("l", Head(1, 0, pool_first=True)),
         ("3vu", Head(3, 0, bias=False)),
         ("lu", Head(1, 0, pool_first=True, bias=False)),
+        ("5", Head(5, 2)),
+        ("5vu", Head(5, 0, bias=False)),
+        ("7", Head(7, 3)),
+        ("7v", Head(7, 0)),
     ],
 )
 def test_heads(text, head):
@@ -71,6 +115,30 @@ def test_spaces_do_not_matter():
         ("8pv|3", ["block '8pv'", "order"]),
         ("-8|3", ["block '-8'"]),
         ("8|2", ["head '2'", "3v"]),
+        ("8|9v", ["head '9v'", "7v"]),
+        ("8k9|3", ["kernel: 9", "7 with 0 or 3"]),
+        ("8k|3", ["block '8k'", "k5"]),
+        ("8/3|3", ["block '8/3'", "/2"]),
+        ("8/2k5|3", ["block '8/2k5'", "order"]),
+        ("8pr|3", ["block '8pr'", "order"]),
+        ("1r0|3", ["block '1r0'"]),
+        ("1r01|3", ["block '1r01'"]),
+        ("8g0|3", ["groups: 0", "from 1 to 1024"]),
+        ("9g2|3", ["groups: 2 of 9 channels", "divides them"]),
+        ("8,12g|3", ["blocks.1.conv", "12 groups of 8 channels to 12", "divides both"]),
+        ("8g|3", ["blocks.0.conv", "8 groups of 1 channels to 8"]),
+        ("8p,8p,8k5v,8k7v|3", ["blocks.3.conv", "7×7 kernel with padding 0", "3×3", "pool less or pad more"]),
+        ("8p,8p,8p|5v", ["head.conv", "5×5 kernel", "3×3"]),
+        ("8/2,8/2,8/2,8/2,8/2,8p|3", ["blocks.5.pool", "1×1"]),
+        ("8,8r99|3", ["residual: 99", "0 to 32"]),
+        ("1r2|3", ["blocks.0.add", "r2 reaches back 2 blocks", "only 1", "at most r"]),
+        ("8,8r3|3", ["blocks.1.add", "r3 reaches back 3 blocks", "only 2", "at most r2"]),
+        ("8r|3", ["blocks.0.add", "input of blocks.0 is 1×28×28", "added to 8×28×28", "remove the r"]),
+        ("8,8vr|3", ["blocks.1.add", "8×28×28", "8×26×26"]),
+        ("8,8/2r|3", ["blocks.1.add", "8×28×28", "8×14×14"]),
+        ("8p,8,8r3|3", ["blocks.2.add", "input of blocks.0 is 1×28×28", "8×14×14", "remove the r3"]),
+        # A map of 1×1 could be added to any by repeating it, but not here.
+        ("8p,8p,8p,8vr|1", ["blocks.3.add", "8×3×3", "8×1×1"]),
         ("8|", ["head ''"]),
         ("0|3", ["channels: 0", "from 1 to 1024"]),
         ("1025|3", ["channels: 1025"]),
@@ -83,6 +151,7 @@ def test_spaces_do_not_matter():
         ("8s|3", ["blocks.0.conv", "3×3 kernel from 1 to 8 channels", "it is the first"]),
         ("8,8s|3", ["blocks.1.conv", "3×3 kernel from 8 to 8 channels", "3×3 kernel from 1 to 8 channels"]),
         ("8,8,9s|3", ["blocks.2.conv", "3×3 kernel from 8 to 9 channels", "3×3 kernel from 8 to 8 channels"]),
+        ("8,8,8gs|3", ["blocks.2.conv", "8 channels in 8 groups cannot share", "of a 3×3 kernel"]),
         (
             "8,8,8k1s|3",
             ["blocks.2.conv", "1×1 kernel from 8 to 8 channels", "3×3 kernel from 8 to 8 channels"],
@@ -95,7 +164,7 @@ def test_refused_text(text, words):
     assert [word for word in words if word not in str(refusal.value)] == []
 
 
-@given(st.text("0123456789kvsnupdl|,.e- ", max_size=30) | st.text(max_size=10))
+@given(st.text("0123456789kvsnupdlgr/|,.e- ", max_size=30) | st.text(max_size=10))
 def test_any_text_is_an_architecture_or_a_user_error(text):
     try:
         architecture = Architecture.parse(text)
@@ -122,6 +191,13 @@ def test_any_text_is_an_architecture_or_a_user_error(text):
         (lambda: Conv(8, pool="yes"), ["pool: 'yes'"]),
         (lambda: Conv(8, bias=None), ["bias: None"]),
         (lambda: Conv(8, shared=1), ["shared: 1", "true or false"]),
+        (lambda: Conv(8, stride=3), ["stride: 3", "from 1 to 2"]),
+        (lambda: Conv(8, stride=True), ["stride: True"]),
+        (lambda: Conv(8, groups=3), ["groups: 3 of 8 channels", "divides"]),
+        (lambda: Conv(8, groups=2.0), ["groups: 2.0"]),
+        (lambda: Conv(8, residual=True), ["residual: True"]),
+        (lambda: Conv(8, residual=-1), ["residual: -1", "from 0 to 32"]),
+        (lambda: Head(7, 2), ["kernel: 7 with padding 2", "7 with 0 or 3"]),
         (lambda: Conv(8, dropout=1), ["dropout: 1"]),
         (lambda: Conv(8, dropout=-0.1), ["dropout: -0.1"]),
         (lambda: Conv(8, dropout=float("nan")), ["dropout: nan"]),

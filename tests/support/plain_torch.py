@@ -38,16 +38,40 @@ class Masked(nn.Module):
         return x * torch.from_numpy(keep).reshape(x.shape) / (1 - self.probability)
 
 
+class Kept(nn.Module):
+    """Passes a value on, and keeps it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.value = x
+        return x
+
+
+class Plus(nn.Module):
+    """Adds what another layer has kept."""
+
+    def __init__(self, kept: Kept) -> None:
+        super().__init__()
+        self.kept = (kept,)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.kept[0].value + x
+
+
 def stock_layers(architecture: Architecture) -> Iterator[tuple[str, nn.Module]]:
     """Each layer and the prefix of its tensors' names."""
     channels = 1
+    inputs = [Kept() for _ in architecture.blocks]
     for index, block in enumerate(architecture.blocks):
         name = f"blocks.{index}"
+        yield f"{name}.input", inputs[index]
         window = {"kernel_size": block.kernel, "padding": block.padding, "bias": block.bias}
+        window |= {"stride": block.stride, "groups": block.groups}
         yield f"{name}.conv", nn.Conv2d(channels, block.channels, **window)
         channels = block.channels
         if block.batch_norm:
             yield f"{name}.batch_norm", nn.BatchNorm2d(channels)
+        if block.residual:
+            yield f"{name}.add", Plus(inputs[index + 1 - block.residual])
         yield f"{name}.relu", nn.ReLU()
         if block.pool:
             yield f"{name}.pool", nn.MaxPool2d(2, 2)

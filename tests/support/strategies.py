@@ -1,11 +1,13 @@
 """Hypothesis strategies: any architecture that fits the image, any recipe."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from hypothesis import strategies as st
 
 from under20k.engine.base import Teacher
-from under20k.recipe.architecture import IMAGE_SIDE, Architecture, Conv, Head
+from under20k.recipe.architecture import IMAGE_SIDE, Architecture
+from under20k.recipe.blocks import KERNELS, Conv, Head
 from under20k.recipe.recipe import Augmentation, Distillation, Recipe, Schedule
 from under20k.recipe.weights import initial_weights
 
@@ -13,20 +15,35 @@ PROBABILITIES = st.sampled_from([0.0, 0.05, 0.25, 1e-07]) | st.floats(0, 0.9)
 
 
 @st.composite
-def architectures(draw: st.DrawFn, max_blocks: int = 6, max_channels: int = 6) -> Architecture:
+def architectures(
+    draw: st.DrawFn, max_blocks: int = 6, max_channels: int = 6, chain: bool = False
+) -> Architecture:
     """Every combination of windows, flags and heads, as long as no map becomes empty; of two blocks that
-    could share their weights, every second pair does.
+    could share their weights, every second pair does, and every second shortcut that fits is added.
+
+    Half of them, or all with ``chain``, have the 1×1 and 3×3 kernels alone that make a chain.
     """
+    chain = chain or draw(st.booleans())
+    kernels = (1, 3) if chain else KERNELS
     side, channels = IMAGE_SIDE, 1
     blocks: list[Conv] = []
+    taken: list[tuple[int, int]] = []  # channels and side of each block's input
     square = False  # whether the last block gives as many channels as it takes
     for _ in range(draw(st.integers(1, max_blocks))):
         shared, inputs = square and draw(st.booleans()), channels
+        taken.append((inputs, side))
         if not shared:
             channels = draw(st.integers(1, max_channels) | st.just(inputs))
-        kernel, padding = draw(windows(side, blocks[-1].kernel if shared else None))
+        kernel, padding = draw(windows(side, (blocks[-1].kernel,) if shared else kernels))
+        stride, groups = 1, blocks[-1].groups if shared else 1
+        if not chain:
+            stride = draw(st.sampled_from([1, 1, 2]))
+            dividing = [n for n in range(1, channels + 1) if channels % n == inputs % n == 0]
+            groups = groups if shared else draw(st.sampled_from(dividing))
         square = channels == inputs
-        side += 2 * padding - kernel + 1
+        side = (side + 2 * padding - kernel) // stride + 1
+        spans = [n for n in range(1, len(taken) + 1) if taken[-n] == (channels, side)]
+        residual = draw(st.sampled_from([0, *spans])) if spans and not chain else 0
         pool = side >= 2 and draw(st.booleans())
         side = side // 2 if pool else side
         blocks.append(
@@ -39,17 +56,20 @@ def architectures(draw: st.DrawFn, max_blocks: int = 6, max_channels: int = 6) -
                 dropout=draw(PROBABILITIES),
                 bias=draw(st.booleans()),
                 shared=shared,
+                stride=stride,
+                groups=groups,
+                residual=residual,
             )
         )
     pool_first = draw(st.booleans())
-    kernel, padding = (1, 0) if pool_first else draw(windows(side))
+    kernel, padding = (1, 0) if pool_first else draw(windows(side, kernels))
     return Architecture(tuple(blocks), Head(kernel, padding, pool_first, bias=draw(st.booleans())))
 
 
-def windows(side: int, kernel: int | None = None) -> st.SearchStrategy[tuple[int, int]]:
-    """Kernel, if it is not given, and padding of a convolution that fits a map of this side."""
-    fitting = [(1, 0), (3, 1), (3, 0)] if side >= 3 else [(1, 0), (3, 1)]
-    return st.sampled_from([window for window in fitting if kernel in (None, window[0])])
+def windows(side: int, kernels: Sequence[int]) -> st.SearchStrategy[tuple[int, int]]:
+    """Kernel, one of these, and padding of a convolution that fits a map of this side."""
+    paddings = {(kernel, kernel // 2) for kernel in kernels}
+    return st.sampled_from(sorted(paddings | {(kernel, 0) for kernel in kernels if kernel <= side}))
 
 
 SCHEDULES = st.builds(
