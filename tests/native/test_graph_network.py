@@ -148,7 +148,9 @@ def test_a_second_epoch_resumes_from_the_state_to_the_same_bits(few: Split) -> N
     )
 
 
-@pytest.mark.parametrize("text", ["8,12pd0.1,9vd0.05|3", "6p,8nup|l", "5k1u,7vd0.2|1"])
+@pytest.mark.parametrize(
+    "text", ["8,12pd0.1,9vd0.05|3", "6p,8nup|l", "5k1u,7vd0.2|1", "9u,9u,9su,9vsu|l", "6,6p,6sp,6vsn|3v"]
+)
 def test_a_model_of_an_architecture_s_form_has_its_bits(text: str, few: Split) -> None:
     architecture = Architecture.parse(text)
     chain = MINIMAL.with_changes(architecture=architecture, **SETTINGS)
@@ -157,6 +159,37 @@ def test_a_model_of_an_architecture_s_form_has_its_bits(text: str, few: Split) -
     engine = NativeEngine(own, weights, 2)
     assert type(engine._network) is _native.Network
     assert bits(trained(engine, few)) == bits(trained(NativeEngine(chain, weights, 2), few))
+
+
+@pytest.mark.parametrize("text", ["8g", "8r", "8/2", "8k5", "8k7", "8g2"])
+def test_an_architecture_of_more_than_plain_blocks_is_a_graph(text: str, few: Split) -> None:
+    recipe = MINIMAL.with_changes(architecture=f"8,{text},9v|3", **SETTINGS)
+    weights = initial_weights(recipe.architecture, 0)
+    engine = NativeEngine(recipe, weights, 2)
+    assert type(engine._network) is _native.GraphNetwork
+    own = NativeEngine(own_recipe(own_model(recipe.architecture.graph), **SETTINGS), weights, 1)
+    assert bits(trained(engine, few)) == bits(trained(own, few))
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new", "chained"),
+    [
+        ("9u,9u,9u,9u|l", "blocks.2.conv.weight", "blocks.1.conv.weight", True),
+        ("9u,9u,9u,9u|l", "blocks.3.conv.weight", "blocks.1.conv.weight", False),  # with another between
+        ("9,9,9,9|l", "blocks.2.conv.bias", "blocks.1.conv.bias", False),
+        ("9,9,9,9|l", "blocks.2.batch_norm.weight", "blocks.1.batch_norm.weight", False),
+        ("9u,9u,9u,9u|l", "blocks.2.batch_norm.bias", "blocks.1.batch_norm.bias", False),
+        ("9,10,10|3", "head.conv.weight", "blocks.2.conv.weight", True),
+    ],
+)
+def test_layers_that_share_tensors(text: str, old: str, new: str, chained: bool, few: Split) -> None:
+    """Weights of layers in a row are shared in a chain, all else in a graph."""
+    values = Architecture.parse(text).graph.to_list()
+    graph = Graph.from_list([{k: new if v == old else v for k, v in value.items()} for value in values])
+    recipe, weights = own_recipe(own_model(graph), **SETTINGS), graph_weights(graph, 0)
+    engine = NativeEngine(recipe, weights, 2)
+    assert (type(engine._network) is _native.Network) == chained
+    assert_step_agrees(recipe, weights, few)
 
 
 @pytest.mark.parametrize(
@@ -267,6 +300,11 @@ def test_products_in_bf16_where_all_convolutions_have_them(
     assert bits(run) != bits(trained(NativeEngine(recipe, weights, 2), few))
     with pytest.raises(UserError, match=r"precision: 'bf16', but PlainNet\(\) has convolutions"):
         NativeEngine(*made(ZOO["plain net"]), 2, "bf16")
+    residual, grouped = (MINIMAL.with_changes(architecture=f"8,8{flag}|l") for flag in ("r", "g"))
+    weights = initial_weights(residual.architecture, 0)
+    assert NativeEngine(residual, weights, 2, "bf16").precision == "bf16"
+    with pytest.raises(UserError, match=r"precision: 'bf16', but 8,8g\|l has convolutions .* one group"):
+        NativeEngine(grouped, initial_weights(grouped.architecture, 0), 2, "bf16")
 
 
 def test_a_model_without_a_graph_is_refused() -> None:

@@ -117,12 +117,35 @@ def test_gradients_of_shared_weights(isa: str, text: str, mnist: Mnist) -> None:
 
 
 @a_few
-@given(architecture=architectures(max_channels=18), batch_size=st.sampled_from(BATCH_SIZES))
+@given(architecture=architectures(max_channels=18, chain=True), batch_size=st.sampled_from(BATCH_SIZES))
 def test_gradients_of_drawn_architectures(
     isa: str, architecture: Architecture, batch_size: int, mnist: Mnist
 ) -> None:
     recipe = single_step(Recipe("drawn", architecture, learning_rate=0.01), batch_size)
     assert_agrees(recipe, first_images(mnist, batch_size))
+
+
+@a_few
+@given(architecture=architectures(max_channels=18), batch_size=st.sampled_from([1, 17, 40]))
+def test_gradients_of_drawn_architectures_of_all_kinds(
+    architecture: Architecture, batch_size: int, mnist: Mnist
+) -> None:
+    """With groups, strides, kernels of 5 and 7 and sums too, which are trained as graphs."""
+    recipe = single_step(Recipe("drawn", architecture, learning_rate=0.01), batch_size)
+    assert_agrees(recipe, first_images(mnist, batch_size))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "16u,16gu,20k1up,20gu,20k1ur2|l",
+        "12k5/2,12r,20/2d0.1,20u,20ur2|3v",
+        "8k7/2v,8g2,8g2sr,12/2|5",
+    ],
+)
+def test_gradients_of_separable_and_residual_networks(isa: str, text: str, mnist: Mnist) -> None:
+    recipe = single_step(Recipe("graph", Architecture.parse(text), learning_rate=0.01), 40)
+    assert_agrees(recipe, first_images(mnist, 40))
 
 
 def test_a_running_mean_that_lags_behind_costs_no_precision(isa: str, mnist: Mnist) -> None:
@@ -138,7 +161,8 @@ def test_a_running_mean_that_lags_behind_costs_no_precision(isa: str, mnist: Mni
 
 @a_few
 @given(
-    architecture=architectures(max_channels=40)
+    architecture=architectures(max_channels=40, chain=True)
+    | architectures(max_channels=12)
     | st.sampled_from([MINIMAL.architecture, REGULARIZED.architecture])
     | st.sampled_from(["8|l", "9p,40p|l"]).map(Architecture.parse),
     images=st.integers(1, 8),

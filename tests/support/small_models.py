@@ -16,6 +16,10 @@ ARCHITECTURES = [
     "13u,13u,13sup,13su,16k1np,13vn|3",
 ]
 """The named recipes' two; a head that pools first; shared weights, 1×1 kernels, no bias or BatchNorm."""
+LARGE_KERNELS = ["6k5p,12k5,12k7p,20|3v", "4k7vp,6k5v,8k5v|5"]
+"""Chains that only the engine takes for none."""
+GRAPHS = ["16k5/2,16g,16k1r2,20/2g4,20rd0.05|7v", "8k7/2vp,8n,8snr,8gur3,12/2p|l"]
+"""Groups, strides and sums, over one block and over several; a depthwise block; a sum without BatchNorm."""
 
 
 def used_weights(architecture: Architecture) -> Tensors:

@@ -41,8 +41,8 @@ def network_settings(recipe: Recipe, layout: ParameterLayout, threads: int, prec
     settings = _native.GraphSettings(training=training, nodes=_nodes(graph, layout))
     if precision == "bf16" and not _native.supports_bf16(settings, instruction_set(precision)):
         raise UserError(
-            f"precision: 'bf16', but {network} has convolutions other than 3×3 and 1×1 with stride 1, which "
-            "there are no bf16 kernels for; use --precision fp32"
+            f"precision: 'bf16', but {network} has convolutions other than 3×3 and 1×1 with stride 1 and one "
+            "group, which there are no bf16 kernels for; use --precision fp32"
         )
     return settings
 

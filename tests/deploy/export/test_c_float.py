@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.support.c_programs import SANITIZED, scores
-from tests.support.small_models import ARCHITECTURES, model_of
+from tests.support.small_models import ARCHITECTURES, GRAPHS, LARGE_KERNELS, model_of
 from under20k.deploy.export import c_float
 from under20k.deploy.export.export import export
 from under20k.deploy.export.formats import Material
@@ -15,7 +15,9 @@ NOTHING = Material(None, np.zeros((0, 28, 28), np.uint8))
 
 
 @pytest.mark.parametrize("options", [SANITIZED, ["-O3"]], ids=["sanitized", "fast"])
-@pytest.mark.parametrize("text", [*ARCHITECTURES, "4k1|1", "4vp,6n|3", "4|l", "5vp,4vp|3v"])
+@pytest.mark.parametrize(
+    "text", [*ARCHITECTURES, *LARGE_KERNELS, *GRAPHS, "4k1|1", "4vp,6n|3", "4|l", "5vp,4vp|3v"]
+)
 def test_the_logits_are_the_engines(text, options, mnist, tmp_path):
     model = model_of(text, temperature=1.3)
     c_float.export(model, tmp_path, NOTHING)

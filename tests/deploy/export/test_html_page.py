@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.support.small_models import ARCHITECTURES, model_of
+from tests.support.small_models import ARCHITECTURES, GRAPHS, LARGE_KERNELS, model_of
 from under20k.deploy.draw.encoding import decoded_text
 from under20k.deploy.export import html_page, html_run
 from under20k.deploy.export.export import export
@@ -41,7 +41,7 @@ def embedded_models(path):
 
 
 @proved
-@pytest.mark.parametrize("text", ARCHITECTURES)
+@pytest.mark.parametrize("text", [*ARCHITECTURES, LARGE_KERNELS[0], *GRAPHS])
 def test_a_browser_or_node_computes_what_the_engine_does(tmp_path, text):
     model = model_of(text, temperature=0.7)
     found = measured(model, tmp_path)

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 import torch
 
-from tests.support.small_models import ARCHITECTURES, model_of
+from tests.support.small_models import ARCHITECTURES, GRAPHS, LARGE_KERNELS, model_of
 from under20k.data import Mnist
 from under20k.deploy.export.onnx_graph import finished, for_uint8, logits_graph
 from under20k.deploy.model import Model
@@ -53,7 +53,7 @@ def images(mnist: Mnist) -> np.ndarray:
     return mnist.validation.images[:128, None]
 
 
-@pytest.mark.parametrize("text", ARCHITECTURES)
+@pytest.mark.parametrize("text", [*ARCHITECTURES, *LARGE_KERNELS, *GRAPHS])
 def test_the_logits_are_those_of_the_module_for_any_batch(text, images):
     model = model_of(text)
     made = written(model)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.support.small_models import ARCHITECTURES, used_weights
+from tests.support.small_models import ARCHITECTURES, GRAPHS, used_weights
 from under20k.deploy.export.torch_source import torch_source
 from under20k.deploy.plain_names import plain_names
 from under20k.engine.module import build
@@ -19,7 +19,7 @@ def net_of(text: str) -> torch.nn.Module:
     return names["Net"]()
 
 
-@pytest.mark.parametrize("text", [*ARCHITECTURES, "4,4,4sp|l", "3n,3,3snu|3"])
+@pytest.mark.parametrize("text", [*ARCHITECTURES, *GRAPHS, "4,4,4sp|l", "3n,3,3snu|3", "4,4g2,4/2g2s|5"])
 def test_it_computes_what_the_reference_does(text):
     architecture = Architecture.parse(text)
     weights = {name: torch.tensor(value) for name, value in used_weights(architecture).items()}
@@ -44,7 +44,7 @@ def test_it_drops_out_in_training_only():
     assert torch.equal(net.eval()(x), net(x))
 
 
-@pytest.mark.parametrize("text", ARCHITECTURES)
+@pytest.mark.parametrize("text", [*ARCHITECTURES, *GRAPHS])
 def test_the_comments_are_the_shapes_that_it_computes(text):
     """Run each line of ``logits``, and compare."""
     net, source = net_of(text).eval(), torch_source(Architecture.parse(text))

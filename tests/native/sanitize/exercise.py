@@ -43,6 +43,8 @@ ARCHITECTURES = (
     "10k1,18k1p,17k1np,6k1v,4v,3v|1",
     "5,5,5sp,5vsn,2k1,2k1,2k1s|l",
 )
+BEYOND_CHAINS = ("5k5/2,5gu,5k1r2,9k7vd0.1,9k1,9g3r|5",)
+"""Groups, strides, large kernels and sums, which are trained as graphs; the groups have no bf16."""
 BATCH_SIZES = (1, 7, 33)
 AUGMENTATIONS = (
     Augmentation(),
@@ -96,7 +98,7 @@ def everything(engine: NativeEngine) -> bytes:
 def train_every_case() -> None:
     """One epoch of each architecture with each batch size, and its logits: the same bits by any threads."""
     augmentations = itertools.cycle(AUGMENTATIONS)
-    for text, batch_size in itertools.product(ARCHITECTURES, BATCH_SIZES):
+    for text, batch_size in itertools.product((*ARCHITECTURES, *BEYOND_CHAINS), BATCH_SIZES):
         architecture, augmentation = Architecture.parse(text), next(augmentations)
         recipe = replace(SMALL, architecture=architecture, batch_size=batch_size, augmentation=augmentation)
         bits = set()
@@ -126,7 +128,8 @@ def train_graphs() -> None:
 
 def learn() -> None:
     """From teachers of every architecture, deeper and wider than the student or not."""
-    for text, (batch_size, threads) in itertools.product(ARCHITECTURES, ((7, 1), (33, 5))):
+    texts = (*ARCHITECTURES, *BEYOND_CHAINS)
+    for text, (batch_size, threads) in itertools.product(texts, ((7, 1), (33, 5))):
         architecture = Architecture.parse(text)
         teacher = Recipe("teacher", architecture)
         recipe = replace(SMALL, batch_size=batch_size, distillation=Distillation(teacher, 2))
