@@ -299,10 +299,12 @@ Result<float> statistics(const Operations& ops, const Maps& x, const Values& piv
     return result<float>(sums.all(), {2, extent(x, 1)});
 }
 
-Result<float> normalise(const Operations& ops, const Values& factors, const Values& shift, bool relu,
-                        const Maps& x) {
+// No function for "".
+Result<float> normalise(const Operations& ops, const Values& factors, const Values& shift,
+                        const std::string& name, float slope, const Maps& x) {
     const TestMap in = ops.read(x), out = ops.write(shape_of(x), {});
-    ops.all.normalise(span(factors), span(shift), relu, in.source(), out.target());
+    const Function own = function(name.empty() ? "relu" : name, slope);
+    ops.all.normalise(span(factors), span(shift), name.empty() ? nullptr : &own, in.source(), out.target());
     return out.written(extent(x, 0));
 }
 
@@ -316,6 +318,22 @@ Result<float> normalise_sums(const Operations& ops, const Values& inverse_sd, co
                                   .offset = {}};
     ops.all.normalise_sums(back, ops.read(x).source(), ops.read(gradient).source(), extent(x, 0), sums.all());
     return result<float>(sums.all(), {2, extent(x, 1)});
+}
+
+// The sums, and the gradient of the function's input.
+nb::tuple normalised_function_sums(const Operations& ops, const std::string& name, float slope,
+                                   const Values& scale, const Values& shift, const Values& inverse_sd,
+                                   const Values& normalised_offset, const Maps& x, const Maps& gradient) {
+    const Floats sums = junk(2 * extent(x, 1));
+    const ActivationGradient back{.inverse_sd = span(inverse_sd),
+                                  .normalised_offset = span(normalised_offset),
+                                  .grad_scale = {},
+                                  .z_scale = {},
+                                  .offset = {}};
+    const TestMap in = ops.read(x), from = ops.read(gradient);
+    ops.all.normalised_function_sums(function(name, slope), span(scale), span(shift), back, in.source(),
+                                     from.target(), extent(x, 0), sums.all());
+    return nb::make_tuple(result<float>(sums.all(), {2, extent(x, 1)}), from.written(extent(x, 0)));
 }
 
 // All lanes, so that the invalid ones can be seen to be zero. In place of "", "x" or "gradient".
@@ -379,8 +397,10 @@ void add_operation_tests(nb::module_& m) {
     c.def("dropout", dropout, "x"_a, "channels"_a, "threshold"_a, "factor"_a, "hashes"_a, "layer_key"_a,
           "position"_a, "before"_a = nb::none());
     c.def("statistics", statistics, "x"_a, "pivot"_a);
-    c.def("normalise", normalise, "factors"_a, "shift"_a, "relu"_a, "x"_a);
+    c.def("normalise", normalise, "factors"_a, "shift"_a, "name"_a, "slope"_a, "x"_a);
     c.def("normalise_sums", normalise_sums, "inverse_sd"_a, "normalised_offset"_a, "x"_a, "gradient"_a);
+    c.def("normalised_function_sums", normalised_function_sums, "name"_a, "slope"_a, "scale"_a, "shift"_a,
+          "inverse_sd"_a, "normalised_offset"_a, "x"_a, "gradient"_a);
     c.def("normalise_gradient", normalise_gradient, "grad_scale"_a, "z_scale"_a, "offset"_a, "x"_a,
           "gradient"_a, "before"_a = nb::none(), "in_place"_a = "");
     c.def("softmax", softmax, "x"_a);

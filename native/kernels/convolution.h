@@ -27,6 +27,7 @@ struct ConvolutionRow {
     ptrdiff_t output_plane;
     ptrdiff_t large, small;  // tiles of COLUMNS and of COLUMNS − 1 columns
     Finish finish;
+    bool add;
     const float* pivot;
     Vec* sums;  // [channel][sum, sum of squares]
 };
@@ -99,6 +100,9 @@ UNDER20K_INLINE void convolve_tile(const ConvolutionRow& row, const Vec* __restr
             row.sums[2 * c + 1] += squares;
         }
     }
+    if (row.add)
+        for (int c = 0; c < CHANNELS; ++c)
+            for (int x = 0; x < COLUMNS; ++x) sum[c][x] += output[c * row.output_plane + x];
     for (int c = 0; c < CHANNELS; ++c)
         for (int x = 0; x < COLUMNS; ++x) output[c * row.output_plane + x] = sum[c][x];
 }
@@ -239,6 +243,7 @@ void convolve_directly(const Convolution& conv, Span<const float> input, Span<co
     row.large = conv.columns.large;
     row.small = conv.columns.tiles - conv.columns.large;
     row.finish = epilogue.finish;
+    row.add = epilogue.add;
     // Row by row, all channels of a row before the next one: the input rows are then still in the first
     // cache.
     for (ptrdiff_t y = 0; y < out.height; ++y) {

@@ -183,15 +183,6 @@ inline void statistics(const Source& x, const Statistics& counted) {
     map_statistics(x.map, x.values, counted);
 }
 
-inline void normalise(Span<const float> scale, Span<const float> shift, bool rectify, const Source& x,
-                      const Target& y) {
-    const auto affine = [&](ptrdiff_t c, Vec value) { return value * scale[c] + shift[c]; };
-    if (rectify)
-        transform(x, y, false, [&](ptrdiff_t c, Vec value) { return relu(affine(c, value)); });
-    else
-        transform(x, y, false, affine);
-}
-
 inline void normalise_sums(const ActivationGradient& back, const Source& x, const Source& y_gradient,
                            ptrdiff_t valid_lanes, Span<float> sums) {
     UNDER20K_ASSERT(same_shape(x.map, y_gradient.map));

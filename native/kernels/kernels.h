@@ -91,6 +91,7 @@ UNDER20K_INLINE bool counts(Finish finish) {
 struct Epilogue {
     Finish finish = Finish::plain;
     Statistics statistics{};  // for a finish that counts
+    bool add = false;         // onto what the output holds, after the finish
 };
 
 // A block from its convolution's output z to its own output: BatchNorm as scale·z + shift, ReLU (or none),

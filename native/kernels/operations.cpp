@@ -6,6 +6,7 @@
 #include "kernels/functions.h"
 #include "kernels/general_convolution.h"
 #include "kernels/general_gradient.h"
+#include "kernels/normalised_functions.h"
 #include "kernels/pooling.h"
 
 namespace under20k::UNDER20K_ISA {
@@ -36,6 +37,7 @@ const OperationKernels& operations() {
         .statistics = statistics,
         .normalise = normalise,
         .normalise_sums = normalise_sums,
+        .normalised_function_sums = normalised_function_sums,
         .normalise_gradient = normalise_gradient,
         .softmax = softmax,
         .softmax_gradient = softmax_gradient,

@@ -214,13 +214,17 @@ struct OperationKernels {
 
     // As Kernels::map_statistics.
     void (*statistics)(const Source& x, const Statistics&);
-    // y = scale·x + shift, in place; then ReLU where `relu` is true.
-    void (*normalise)(Span<const float> scale, Span<const float> shift, bool relu, const Source& x,
+    // y = function(scale·x + shift), in place; null for no function.
+    void (*normalise)(Span<const float> scale, Span<const float> shift, const Function*, const Source& x,
                       const Target& y);
     // [2][channels]: the sums over map and valid lanes of dy and of dy·(inverse_sd·x + normalised_offset),
     // the gradients of BatchNorm's shift and scale.
     void (*normalise_sums)(const ActivationGradient&, const Source& x, const Source& y_gradient,
                            ptrdiff_t valid_lanes, Span<float> sums);
+    // The same of y = function(scale·x + shift). `y_gradient` becomes the gradient of the function's input.
+    void (*normalised_function_sums)(const Function&, Span<const float> scale, Span<const float> shift,
+                                     const ActivationGradient&, const Source& x, const Target& y_gradient,
+                                     ptrdiff_t valid_lanes, Span<float> sums);
     // dx = grad_scale·dy + z_scale·x + offset in the valid lanes, 0 in the others. `y_gradient` or `x` may be
     // `x_gradient` in place where `add` is false.
     void (*normalise_gradient)(const ActivationGradient&, const Source& x, const Source& y_gradient,

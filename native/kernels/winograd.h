@@ -124,6 +124,7 @@ inline void multiply_at_points(const Convolution& conv, const Vec* points, ptrdi
 }
 
 // One row of one channel back from the points; adds BatchNorm's statistics to `sums`.
+template <bool ADD>
 UNDER20K_INLINE void row_from_points(const Vec* products, ptrdiff_t point, ptrdiff_t width, Vec bias,
                                      Finish finish, Vec pivot, Vec* sums, Vec* __restrict output) {
     Vec total{}, squares{};
@@ -132,7 +133,7 @@ UNDER20K_INLINE void row_from_points(const Vec* products, ptrdiff_t point, ptrdi
         const Vec deviation = kept - pivot;
         total += deviation;
         squares += deviation * deviation;
-        output[x] = kept;
+        output[x] = ADD ? output[x] + kept : kept;
     };
     Vec y[TILE];
     ptrdiff_t x = 0;
@@ -168,11 +169,12 @@ inline void convolve_at_points(const Convolution& conv, Span<const float> input,
         input_to_points(conv, from, first - conv.padding, rows + 2, points);
         multiply_at_points(conv, points, rows, packed.data, products);
         const ptrdiff_t plane = rows * tiles, point = out.channels * plane;
+        const auto back = epilogue.add ? row_from_points<true> : row_from_points<false>;
         for (ptrdiff_t c = 0; c < out.channels; ++c)
             for (ptrdiff_t r = 0; r < rows; ++r)
-                row_from_points(products + c * plane + r * tiles, point, out.width, broadcast(bias[c]),
-                                epilogue.finish, broadcast(counted ? epilogue.statistics.pivot[c] : 0),
-                                sums + 2 * c, to + out.at(c, first + r, 0));
+                back(products + c * plane + r * tiles, point, out.width, broadcast(bias[c]), epilogue.finish,
+                     broadcast(counted ? epilogue.statistics.pivot[c] : 0), sums + 2 * c,
+                     to + out.at(c, first + r, 0));
     }
     if (counted) sum_statistics(epilogue.statistics, sums, out.channels);
 }

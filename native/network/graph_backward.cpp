@@ -106,10 +106,8 @@ void GraphNetwork::input_gradient(const GraphStep& step, const Source& gradient,
     const Span<const float> packed = memory_.steps[&step - plan_.steps.data()].packed_backward.all();
     if (step.kind == StepKind::general)
         return operations_.input_gradient(own.general, gradient, packed, target, add, scratch_of(run));
-    const Map& map = own.backward.output;
-    const Span<float> to = add ? temporary_of(run).part(0, map.size() * kernels_.lanes) : target.values;
-    kernels_.convolve(own.backward, gradient.values, packed, memory_.zeros.all(), to, {}, scratch_of(run));
-    if (add) operations_.copy({.map = map, .values = to}, {.map = map, .values = target.values}, true);
+    kernels_.convolve(own.backward, gradient.values, packed, memory_.zeros.all(), target.values, {.finish = Finish::plain, .statistics = {}, .add = add},
+                      scratch_of(run));
 }
 
 void GraphNetwork::backward_prelu(const GraphStep& step, const Run& run) {
@@ -134,8 +132,9 @@ void GraphNetwork::backward_terms(const GraphStep& step, const Run& run) {
             own = channels_of(gradient, first, map.channels, kernels_.lanes);
             first += map.channels;
         }
-        if (!plan_.values[step.inputs[i]].differentiable || (i == 0 && joined(step))) continue;
+        if (!plan_.values[step.inputs[i]].differentiable) continue;
         const Target to = gradient_of(step.inputs[i], run);
+        if (to.values.data == own.values.data) continue;  // they share it
         if (broadcast_to(map, own.map))
             operations_.sum_map(own, to, step.add[i]);
         else
@@ -179,7 +178,11 @@ void GraphNetwork::gradient_sums(const GraphStep& step, const Run& run) {
     const Target gradient = gradient_of(step.output, run);
     const Span<float> sums = sums_of(step.norm, run.task);
     const ActivationGradient factors = channels_[step.norm].activation_gradient();
-    if (step.kind == StepKind::norm)
+    if (step.after)
+        operations_.normalised_function_sums(*step.after, channels_[step.norm].scale,
+                                             channels_[step.norm].shift, factors, x, gradient,
+                                             run.valid_lanes(), sums);
+    else if (step.kind == StepKind::norm)
         operations_.normalise_sums(factors, x, gradient, run.valid_lanes(), sums);
     else if (plan_.barrier(step) || step.block.dropout_threshold > 0)
         kernels_.activation_sums(activation_of(step, true), factors, x.values, gradient.values,

@@ -38,7 +38,8 @@ void GraphNetwork::forward(const GraphStep& step, const Run& run, bool training)
                                      mix(run.source.dropout_seed ^ step.block.stream),
                                      run.task.group.position);
         case StepKind::norm:
-            return operations_.normalise(channels_[step.norm].scale, channels_[step.norm].shift, false, x, y);
+            return operations_.normalise(channels_[step.norm].scale, channels_[step.norm].shift,
+                                         step.after ? &*step.after : nullptr, x, y);
         case StepKind::function:
             return operations_.apply(step.function(), x, y);
         case StepKind::prelu:

@@ -31,7 +31,7 @@ void plan_values(const GraphPlan& graph, ptrdiff_t lanes, ptrdiff_t threads, ptr
         const std::string name = "value " + std::to_string(i);
         const ptrdiff_t floats = value.map.size() * lanes;
         plan.add(name, floats * copies(value.place, threads, groups), memory.values[i].value);
-        if (!value.gradient_in_place)
+        if (!value.gradient_in_place && value.gradient_storage == i)
             plan.add(name + ": gradient", floats * copies(value.gradient_place, threads, groups),
                      memory.values[i].gradient);
     }
@@ -117,9 +117,10 @@ Span<float> GraphNetwork::values_of(ptrdiff_t value, const GroupTask& task) cons
 }
 
 Span<float> GraphNetwork::gradients_of(ptrdiff_t value, const GroupTask& task) const {
-    const GraphValue& own = plan_.values[plan_.values[value].storage];
-    if (own.gradient_in_place) return values_of(value, task);
-    return memory_of(memory_.values[plan_.values[value].storage].gradient, own, own.gradient_place, task);
+    const ptrdiff_t storage = plan_.values[value].gradient_storage;
+    const GraphValue& own = plan_.values[storage];
+    if (own.gradient_in_place) return values_of(storage, task);
+    return memory_of(memory_.values[storage].gradient, own, own.gradient_place, task);
 }
 
 Target GraphNetwork::value_of(ptrdiff_t value, const Run& run) const {

@@ -1,6 +1,8 @@
 #include "network/graph_plan.h"
 
 #include <algorithm>
+#include <array>
+#include <map>
 #include <set>
 #include <stdexcept>
 
@@ -69,14 +71,15 @@ public:
         for (ptrdiff_t i = 0; i < std::ssize(settings_.nodes); ++i)
             if (!absorbed_[i]) add_step(i);
         set_stages();
+        mark_live();
         set_frames();
         join_in_place();
+        share_gradients();
         for (GraphStep& step : plan_.steps)
             if (is_convolution(step)) plan_convolution(step);
         join_reshapes();
         link_norms();
         count_uses();
-        mark_live();
         order_gradients();
         place_values();
         size_threads();
@@ -213,7 +216,12 @@ private:
         const GraphNode& own = step.node;
         if (own.weight >= 0) step.weight = {.offset = own.weight, .count = own.channels};
         if (own.bias >= 0) step.bias = {.offset = own.bias, .count = own.channels};
-        if (only_reader(own.inputs[0]) >= 0) {
+        const bool alone = only_reader(own.inputs[0]) >= 0;
+        const ptrdiff_t next = only_reader(step.output);
+        if (next >= 0 && node(next).operation == Operation::function && !(alone && is_relu(node(next)))) {
+            step.after = Function{.kind = node(next).function, .slope = static_cast<float>(node(next).slope)};
+            absorb(step, next);
+        } else if (alone) {
             step.kind = StepKind::block;
             absorb_rest(step);
         }
@@ -372,8 +380,14 @@ private:
     // Give values that are computed in place one memory, in one frame.
     void join_in_place() {
         std::vector<const GraphStep*> joined;
-        for (const GraphStep& step : plan_.steps)
+        for (GraphStep& step : plan_.steps) {
+            // Any term of a sum may be the one that it is written over.
+            for (size_t i = 1; step.kind == StepKind::add && i < step.inputs.size(); ++i) {
+                if (works_in_place(step)) break;
+                std::swap(step.inputs[0], step.inputs[i]);
+            }
             if (works_in_place(step)) joined.push_back(&step);
+        }
         const auto share = [&](const GraphStep& step) {
             Map &in = value(step.inputs[0]).map, &out = value(step.output).map;
             in.frame_y = out.frame_y = std::max(in.frame_y, out.frame_y);
@@ -393,6 +407,12 @@ private:
                 in.frame_x + in.frame_y + out.frame_x + out.frame_y > 0)
                 continue;
             const ptrdiff_t before = from.storage, after = to.storage;
+            const bool shared = std::ranges::any_of(shared_, [&](const auto& pair) {
+                return std::ranges::any_of(std::array{pair.first, pair.second}, [&](ptrdiff_t storage) {
+                    return storage == before || storage == after;
+                });
+            });
+            if (shared) continue;
             const bool read = std::ranges::any_of(plan_.steps, [&](const GraphStep& other) {
                 return value(other.output).storage == before && reads_output(other);
             });
@@ -413,14 +433,14 @@ private:
             const auto before = std::ranges::find(plan_.steps, norm.value, &GraphStep::output);
             if (before == plan_.steps.end() || !is_convolution(*before)) continue;
             StepConvolution& own = before->convolution;
-            const bool alone = after.kind == StepKind::block;  // which is the only reader then
+            const bool alone = after.kind == StepKind::block;  // it is the only reader then
             after.block.after_relu = own.masked = alone && own.relu;
             if (alone && !own.relu && !after.block.pool) {
                 own.through = norm.step;
                 after.block.folded = true;
             }
             if (!norm.settings.batch_norm()) continue;
-            own.bias_cancelled = alone && !own.relu;
+            own.bias_cancelled = only_reader(norm.value) >= 0 && !own.relu;
             if (own.counts < 0) {
                 own.counts = i;
                 norm.counted = true;
@@ -447,25 +467,123 @@ private:
         }
     }
 
-    // Who writes a gradient first, in the order of the backward pass: stage by stage from the last one, first
-    // BatchNorm's gradients of the values of that stage, then the steps in it.
-    void order_gradients() {
-        std::set<ptrdiff_t> gradients{value(plan_.output).storage}, tensors;
-        const auto written = [&](GraphStep& step) {
-            for (const ptrdiff_t input : step.inputs)
-                step.add.push_back(!gradients.insert(value(input).storage).second);
-        };
+    // A part of the backward pass, for a group of images: the gradients of a step's inputs, or of its tensors,
+    // or both.
+    struct BackwardTask {
+        GraphStep* step;
+        bool inputs, tensors;
+    };
+
+    // All parts in their order: stage by stage from the last one, first BatchNorm's gradients of the values of
+    // that stage, then the steps in it.
+    std::vector<BackwardTask> backward_order() {
+        std::vector<BackwardTask> order;
         for (ptrdiff_t stage = plan_.stages - 1; stage >= 0; --stage) {
             for (auto norm = plan_.norms.rbegin(); norm != plan_.norms.rend(); ++norm) {
                 GraphStep& step = plan_.steps[norm->step];
-                if (step.live && plan_.barrier(step) && value(norm->value).stage == stage) written(step);
+                if (step.live && plan_.barrier(step) && value(norm->value).stage == stage)
+                    order.push_back({.step = &step, .inputs = true, .tensors = false});
             }
-            for (auto step = plan_.steps.rbegin(); step != plan_.steps.rend(); ++step) {
-                if (!step->live || step->stage != stage) continue;
-                if (!plan_.barrier(*step)) written(*step);
-                for (TensorUse* use : {&step->weight, &step->bias})
-                    if (*use) use->add = !tensors.insert(use->offset).second;
+            for (auto step = plan_.steps.rbegin(); step != plan_.steps.rend(); ++step)
+                if (step->live && step->stage == stage)
+                    order.push_back({.step = &*step, .inputs = !plan_.barrier(*step), .tensors = true});
+        }
+        return order;
+    }
+
+    // A sum's gradient is that of each of its terms. Where a term has readers before the sum (the way around
+    // some layers), their gradients are added to the sum's own memory, once no one needs the sum's any more.
+    void share_gradients() {
+        const std::vector<BackwardTask> order = backward_order();
+        for (ptrdiff_t sum = 0; sum < std::ssize(order); ++sum) {
+            const GraphStep& step = *order[sum].step;
+            if (step.kind != StepKind::add) continue;
+            for (const ptrdiff_t term : step.inputs)
+                if (shares_gradient(order, sum, term)) {
+                    shared_[storage_of(term)] = storage_of(step.output);
+                    share_frames(gradient_storage_of(term));
+                    break;
+                }
+        }
+    }
+
+    bool shares_gradient(const std::vector<BackwardTask>& order, ptrdiff_t sum, ptrdiff_t term) {
+        const GraphStep& step = *order[sum].step;
+        const ptrdiff_t own = gradient_storage_of(term), shared = gradient_storage_of(step.output);
+        const GraphValue &from = value(term), &to = value(step.output);
+        if (own == shared || !from.differentiable || broadcast_to(from.map, to.map) ||
+            std::ranges::count(step.inputs, term) > 1 || own == gradient_storage_of(plan_.output))
+            return false;
+        bool met = false;  // whether the term's gradient has been more than the sum's
+        for (ptrdiff_t i = 0; i < std::ssize(order); ++i) {
+            const auto& [task, inputs, tensors] = order[i];
+            const bool reads = gradient_storage_of(task->output) == shared;
+            const bool meets = gradient_storage_of(task->output) == own ||
+                               (i != sum && inputs && writes_gradient(*task, own));
+            if (i <= sum && meets) return false;
+            if (i <= sum) continue;
+            if (inputs && writes_gradient(*task, shared)) return false;
+            if (reads && (met || changes_gradient(*task))) return false;
+            met |= meets;
+        }
+        return true;
+    }
+
+    // Whether a step writes or adds to a gradient of an input that has this memory, not its output's own.
+    bool writes_gradient(const GraphStep& step, ptrdiff_t storage) {
+        return std::ranges::any_of(step.inputs, [&](ptrdiff_t input) {
+            return gradient_storage_of(input) == storage && storage_of(input) != storage_of(step.output);
+        });
+    }
+
+    ptrdiff_t storage_of(ptrdiff_t index) { return value(index).storage; }
+
+    // Whether a step's backward pass writes over its output's gradient.
+    static bool changes_gradient(const GraphStep& step) {
+        switch (step.kind) {
+            case StepKind::tuned:
+            case StepKind::general:
+                return step.convolution.relu;
+            case StepKind::block:
+                return step.block.dropout_threshold > 0;
+            case StepKind::norm:
+                return step.after.has_value();
+            case StepKind::pool:
+            case StepKind::add:
+                return false;
+            default:
+                return true;
+        }
+    }
+
+    ptrdiff_t gradient_storage_of(ptrdiff_t index) {
+        ptrdiff_t storage = storage_of(index);
+        while (shared_.contains(storage)) storage = shared_[storage];
+        return storage;
+    }
+
+    // All values whose gradients have this memory get one frame.
+    void share_frames(ptrdiff_t storage) {
+        ptrdiff_t frame_y = 0, frame_x = 0;
+        for (int round = 0; round < 2; ++round)  // the first finds the largest
+            for (ptrdiff_t i = 0; i < std::ssize(plan_.values); ++i) {
+                if (gradient_storage_of(i) != storage) continue;
+                value(i).map.frame_y = frame_y = std::max(frame_y, value(i).map.frame_y);
+                value(i).map.frame_x = frame_x = std::max(frame_x, value(i).map.frame_x);
             }
+    }
+
+    // Who writes a gradient first.
+    void order_gradients() {
+        std::set<ptrdiff_t> gradients{storage_of(plan_.output)}, tensors;
+        for (const BackwardTask& task : backward_order()) {
+            GraphStep& step = *task.step;
+            if (task.inputs)
+                for (const ptrdiff_t input : step.inputs)
+                    step.add.push_back(!gradients.insert(storage_of(input)).second);
+            if (!task.tensors) continue;
+            for (TensorUse* use : {&step.weight, &step.bias})
+                if (*use) use->add = !tensors.insert(use->offset).second;
         }
     }
 
@@ -505,6 +623,17 @@ private:
             own.gradient_in_place = overwritten && own.place == own.gradient_place &&
                                     (output ? readers == 0 : readers == 1 && own.place == Place::group);
         }
+        place_shared_gradients();
+    }
+
+    void place_shared_gradients() {
+        for (ptrdiff_t i = 0; i < std::ssize(plan_.values); ++i)
+            value(i).gradient_storage = gradient_storage_of(i);
+        for (const auto& [from, to] : shared_) {
+            GraphValue &own = value(from), &memory = value(own.gradient_storage);
+            own.gradient_in_place = memory.gradient_in_place = false;
+            if (own.gradient_place == Place::group) memory.gradient_place = Place::group;
+        }
     }
 
     void size_threads() {
@@ -528,8 +657,6 @@ private:
                                           own.evaluation.scratch, own.backward.scratch});
                 if (plan_.rows < groups || step.weight.add)
                     plan_.temporary = std::max(plan_.temporary, step.weight.count);
-                if (step.live && step.add[0])
-                    plan_.temporary = std::max(plan_.temporary, own.backward.output.size() * kernels_.lanes);
             } else {
                 plan_.scratch =
                     std::max({plan_.scratch, own.general.scratch, own.general.input_gradient_scratch,
@@ -544,6 +671,7 @@ private:
     const Kernels& kernels_;
     std::vector<bool> absorbed_;
     std::vector<std::vector<ptrdiff_t>> readers_;  // of each value: the nodes
+    std::map<ptrdiff_t, ptrdiff_t> shared_;        // storages whose gradients lie in another one's
     GraphPlan plan_;
 };
 

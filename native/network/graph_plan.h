@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "kernels/kernels.h"
@@ -20,7 +21,7 @@ enum class StepKind : uint8_t {
     tuned,    // a convolution that the chains' kernels compute, with ReLU where it follows
     general,  // any other convolution, likewise
     block,    // BatchNorm, ReLU, 2×2 max pooling, dropout: those that follow each other, in one pass
-    norm,     // BatchNorm alone
+    norm,     // BatchNorm alone, or with the function of each element that follows it
     function,
     prelu,
     pool,
@@ -45,6 +46,7 @@ struct GraphValue {
     ptrdiff_t storage = 0;        // the value whose memory it has, often its own
     Place place = Place::thread, gradient_place = Place::nowhere;
     bool gradient_in_place = false;  // the gradient is written over the value
+    ptrdiff_t gradient_storage = 0;  // the value whose gradient's memory this one's has, often its storage
 };
 
 // A trained tensor where a step uses it.
@@ -83,7 +85,8 @@ struct GraphStep {
     bool live = false;
     std::vector<bool> add;  // for each input: whether there are other terms of its gradient before this one
     TensorUse weight, bias;
-    ptrdiff_t norm = -1;  // of a block or a norm
+    ptrdiff_t norm = -1;            // of a block or a norm
+    std::optional<Function> after;  // of a norm: the function that follows
     StepConvolution convolution;
     StepBlock block;
 

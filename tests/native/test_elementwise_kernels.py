@@ -137,15 +137,17 @@ def test_statistics(isa: str) -> None:
         assert_near(found, expected, 12 * EPS * bound)
 
 
-@pytest.mark.parametrize("relu", [False, True])
-def test_normalise(isa: str, relu: bool) -> None:
+@pytest.mark.parametrize("function", ["", "relu", "leaky_relu"])
+def test_normalise(isa: str, function: str) -> None:
     for shape, images, generator in cases(isa):
         x = draw(generator, images, *shape)
         scale, shift = draw(generator, shape[0]), draw(generator, shape[0])
         expected = channel(scale) * wide(x) + channel(shift)
         bound = EPS * (np.abs(channel(scale) * wide(x)) + np.abs(channel(shift)))
-        found = run(isa, lambda ops, x=x, a=scale, b=shift: ops.normalise(a, b, relu, x))
-        assert_near(found, np.maximum(expected, 0) if relu else expected, bound)
+        found = run(isa, lambda ops, x=x, a=scale, b=shift: ops.normalise(a, b, function, 0.1, x))
+        if function:
+            expected = np.maximum(expected, expected * (0.1 if function == "leaky_relu" else 0))
+        assert_near(found, expected, bound)
 
 
 def test_gradient_of_normalisation(isa: str) -> None:
