@@ -41,7 +41,7 @@ inline Convolution convolution(ptrdiff_t kernel, ptrdiff_t padding, const Map& i
         conv.gradient_scratch = LANES * bf16_gradient_scratch(conv);
     } else if (winograd_pays(conv)) {
         conv.forward = conv.gradient = Method::winograd;
-        const ptrdiff_t rows = cut(output.height, STRIP_ROWS).size;
+        const ptrdiff_t rows = cut(output.height, strip_rows(conv)).size;
         choose_tiles(rows * tiles_of(output), output.channels, &conv.columns, &conv.channels);
         conv.packed = POINTS * output.channels * input.channels * kernel;
         conv.scratch = LANES * winograd_scratch(conv);

@@ -141,8 +141,9 @@ struct WeightCounter {
     }
 };
 
-// Vectors of a strip's gradients in one tile's channels, which then stay in the first cache.
-constexpr ptrdiff_t STRIP_VECTORS = REGISTERS == 32 ? 336 : 448;
+// Vectors of a strip's gradients in one tile's channels. Smaller strips, which would stay in the first cache,
+// take longer: their sums are loaded and stored more often.
+constexpr ptrdiff_t STRIP_VECTORS = 1344;
 
 // One channel group's gradients, a vector a weight.
 inline void group_gradient(const GeneralConvolution& conv, const Framed& in, const Vec* input,
@@ -221,31 +222,6 @@ void matrix_gradient(const MatrixTile& tile) {
                 for (ptrdiff_t i = 0; i < left; ++i) to[i] = tile.add ? to[i] + sum[c][v][i] : sum[c][v][i];
             }
         }
-}
-
-// Exchange sections of HALF lanes between two vectors: a step of a transposition.
-template <int HALF, size_t... LANE>
-UNDER20K_INLINE void exchange(Vec& a, Vec& b, std::index_sequence<LANE...>) {
-#if __has_builtin(__builtin_shufflevector)
-    const Vec first = __builtin_shufflevector(a, b, (LANE & HALF ? LANES + LANE - HALF : LANE)...);
-    b = __builtin_shufflevector(a, b, (LANE & HALF ? LANES + LANE : LANE + HALF)...);
-    a = first;
-#else
-    const Vec one = a, other = b;
-    for (int lane = 0; lane < LANES; ++lane) {
-        a[lane] = lane & HALF ? other[lane - HALF] : one[lane];
-        b[lane] = lane & HALF ? other[lane] : one[lane + HALF];
-    }
-#endif
-}
-
-// Lane i of vector j becomes lane j of vector i.
-template <int HALF = LANES / 2>
-UNDER20K_INLINE void transpose(Vec (&values)[LANES]) {
-#pragma GCC unroll 16
-    for (int i = 0; i < LANES; ++i)
-        if (!(i & HALF)) exchange<HALF>(values[i], values[i + HALF], std::make_index_sequence<LANES>());
-    if constexpr (HALF > 1) transpose<HALF / 2>(values);
 }
 
 // The inputs under a pixel's taps as [pixel][image][weight], filled up with zeros to whole vectors.

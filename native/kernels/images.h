@@ -117,10 +117,32 @@ void warp_image(const ImageSource& source, ptrdiff_t position, const uint8_t* im
     }
 }
 
+// The group's images as they are, to [pixel][lane].
+inline void load_unchanged(const ImageSource& source, const Group& group, Vec* pixels) {
+    static_assert(SIDE * SIDE % LANES == 0);
+    const uint8_t* images[LANES];
+    for (int lane = 0; lane < LANES; ++lane) {
+        const ptrdiff_t position = group.position + (lane < group.valid_lanes ? lane : 0);
+        images[lane] = source.images + source.image_at(position) * SIDE * SIDE;
+    }
+    for (ptrdiff_t first = 0; first < SIDE * SIDE; first += LANES) {
+        Vec values[LANES];
+        for (int lane = 0; lane < LANES; ++lane) {
+            ByteVec bytes;
+            std::memcpy(&bytes, images[lane] + first, sizeof bytes);
+            values[lane] = __builtin_convertvector(bytes, Vec);
+        }
+        transpose(values);
+        for (int i = 0; i < LANES; ++i) pixels[first + i] = values[i];
+    }
+}
+
 inline void load_images(const ImageSource& source, const Group& group, const Map& map, Span<float> output) {
     Vec* to = vectors(output, map.size());
     alignas(64) float pixels[SIDE * SIDE * LANES];
-    for (int lane = 0; lane < LANES; ++lane) {
+    const bool unchanged = !source.filters && !source.matrices;
+    if (unchanged) load_unchanged(source, group, vectors(Span<float>{pixels, SIDE * SIDE * LANES}, SIDE * SIDE));
+    for (int lane = 0; lane < LANES && !unchanged; ++lane) {
         const ptrdiff_t position = group.position + (lane < group.valid_lanes ? lane : 0);
         const uint8_t* image = source.images + source.image_at(position) * SIDE * SIDE;
         float* out = pixels + lane;
@@ -133,10 +155,8 @@ inline void load_images(const ImageSource& source, const Group& group, const Map
             filter(source.filters + 3 * position, source.resampling, grey);
             for (int y = 0; y < SIDE; ++y)
                 for (int x = 0; x < SIDE; ++x, out += LANES) *out = grey.rows[y + 1][x + 1];
-        } else if (source.matrices) {
-            warp_image(source, position, image, out);
         } else {
-            for (int i = 0; i < SIDE * SIDE; ++i) out[i * LANES] = image[i];
+            warp_image(source, position, image, out);
         }
     }
     const Vec* pixel = vectors(Span<const float>{pixels, SIDE * SIDE * LANES}, SIDE * SIDE);

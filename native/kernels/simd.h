@@ -35,6 +35,7 @@ constexpr int REGISTERS = 16;
 typedef float Vec __attribute__((vector_size(4 * LANES), may_alias));
 typedef int32_t IntVec __attribute__((vector_size(4 * LANES), may_alias));
 typedef uint32_t UintVec __attribute__((vector_size(4 * LANES), may_alias));
+typedef uint8_t ByteVec __attribute__((vector_size(LANES), may_alias));
 
 // The first `count` vectors of a span, which has to hold that many.
 UNDER20K_INLINE Vec* vectors(Span<float> values, [[maybe_unused]] ptrdiff_t count) {
@@ -107,6 +108,31 @@ UNDER20K_INLINE float sum_lanes(Vec value) {
     for (int half = LANES / 2; half > 0; half /= 2)
         for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
     return lane[0];
+}
+
+// Exchange sections of HALF lanes between two vectors: a step of a transposition.
+template <int HALF, size_t... LANE>
+UNDER20K_INLINE void exchange(Vec& a, Vec& b, std::index_sequence<LANE...>) {
+#if __has_builtin(__builtin_shufflevector)
+    const Vec first = __builtin_shufflevector(a, b, (LANE & HALF ? LANES + LANE - HALF : LANE)...);
+    b = __builtin_shufflevector(a, b, (LANE & HALF ? LANES + LANE : LANE + HALF)...);
+    a = first;
+#else
+    const Vec one = a, other = b;
+    for (int lane = 0; lane < LANES; ++lane) {
+        a[lane] = lane & HALF ? other[lane - HALF] : one[lane];
+        b[lane] = lane & HALF ? other[lane] : one[lane + HALF];
+    }
+#endif
+}
+
+// Lane i of vector j becomes lane j of vector i.
+template <int HALF = LANES / 2>
+UNDER20K_INLINE void transpose(Vec (&values)[LANES]) {
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; ++i)
+        if (!(i & HALF)) exchange<HALF>(values[i], values[i + HALF], std::make_index_sequence<LANES>());
+    if constexpr (HALF > 1) transpose<HALF / 2>(values);
 }
 
 // Add the two halves of every section of SECTION lanes in two vectors: [a | b] → one vector.

@@ -15,7 +15,10 @@
 
 namespace under20k::UNDER20K_ISA {
 
-constexpr int STRIP_ROWS = 4;
+// As many rows as these buffers hold, for a strip's first rows repeat the last ones before it; but the caches
+// must hold the rest, too.
+constexpr int MIN_STRIP_ROWS = 4, MAX_STRIP_ROWS = 14;
+constexpr ptrdiff_t STRIP_BYTES = 600'000;
 
 // Vectors at the points of one strip, of its input and of its output.
 struct StripSize {
@@ -29,9 +32,19 @@ UNDER20K_INLINE StripSize strip_size(const Convolution& conv, ptrdiff_t max_rows
             .output = tiles * rows.size * conv.output.channels};
 }
 
+// The most rows of a strip forward.
+UNDER20K_INLINE ptrdiff_t strip_rows(const Convolution& conv) {
+    ptrdiff_t rows = MAX_STRIP_ROWS;
+    for (; rows > MIN_STRIP_ROWS; --rows) {
+        const StripSize size = strip_size(conv, rows);
+        if ((size.input + size.output) * static_cast<ptrdiff_t>(sizeof(Vec)) <= STRIP_BYTES) break;
+    }
+    return rows;
+}
+
 // Vectors of scratch that a thread needs.
 UNDER20K_INLINE ptrdiff_t winograd_scratch(const Convolution& conv) {
-    const StripSize size = strip_size(conv, STRIP_ROWS);
+    const StripSize size = strip_size(conv, strip_rows(conv));
     return 2 * conv.output.channels + size.input + size.output;
 }
 
@@ -155,13 +168,13 @@ inline void convolve_at_points(const Convolution& conv, Span<const float> input,
     const Map& out = conv.output;
     const bool counted = counts(epilogue.finish);
     const ptrdiff_t tiles = tiles_of(out);
-    const Tiling strips = cut(out.height, STRIP_ROWS);
+    const Tiling strips = cut(out.height, strip_rows(conv));
     const Vec* from = vectors(input, conv.input.size());
     Vec* to = vectors(output, out.size());
     UNDER20K_ASSERT(packed.size >= conv.packed);
     Vec* sums = vectors(scratch, winograd_scratch(conv));  // [channel][sum, sum of squares]
     Vec* points = sums + 2 * out.channels;
-    Vec* products = points + strip_size(conv, STRIP_ROWS).input;
+    Vec* products = points + strip_size(conv, strip_rows(conv)).input;
     for (ptrdiff_t i = 0; i < 2 * out.channels; ++i) sums[i] = Vec{};
 
     for (ptrdiff_t strip = 0; strip < strips.tiles; ++strip) {
