@@ -21,7 +21,7 @@ from under20k.errors import UserError
 from under20k.recipe.plan import dropout_keep, epoch_plan
 
 MODELS = dict(ZOO) | {
-    name: REFUSED[name][0] for name in ("noise", "GroupNorm", "LSTM", "attention", "dropout always")
+    name: REFUSED[name][0] for name in ("noise", "GroupNorm", "LSTM", "attention")
 }
 
 

@@ -556,6 +556,115 @@ class ChannelDrops(nn.Module):
         return F.log_softmax(self.fc2(self.d2(x)), dim=1)
 
 
+class ScaledAndShifted(nn.Module):
+    """Scales and shifts of its own, of a channel, a feature or everything, trained or not."""
+
+    mean: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.rand(1, 6, 1, 1))
+        self.conv, self.fc = nn.Conv2d(1, 6, 3, stride=2), nn.Linear(6, 16)
+        self.gain = nn.Parameter(torch.rand(6, 1, 1))
+        self.offset = nn.Parameter(torch.rand(1, 6, 1, 1))
+        self.move = nn.Parameter(torch.rand(6))
+        self.all = nn.Parameter(torch.rand(1))
+        self.number = nn.Parameter(torch.tensor(0.3))
+        self.feature, self.place = nn.Parameter(torch.rand(16)), nn.Parameter(torch.rand(6, 13, 13))
+        self.out = nn.Linear(16, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = (self.conv(x) - self.mean) * self.gain + self.offset.expand_as(self.conv(x))
+        x = F.gelu(x) + self.all * x - self.move[None, :, None, None]
+        x = self.number - F.silu(x * self.place)
+        x = torch.tanh(self.fc(x.mean((2, 3)))) * self.feature + self.all
+        return self.out(x) * self.number
+
+
+class ByHand(nn.Module):
+    """Matrices and shifts in place of linear layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w1, self.b1 = nn.Parameter(torch.randn(784, 12) * 0.05), nn.Parameter(torch.zeros(12))
+        self.w2, self.b2 = nn.Parameter(torch.randn(12, 10) * 0.3), nn.Parameter(torch.zeros(1, 10))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(x.view(-1, 784) @ self.w1 + self.b1)
+        return F.log_softmax(torch.mm(x, self.w2) + self.b2, dim=1)
+
+
+class Frozen(nn.Module):
+    """A fixed filter, a BatchNorm whose scale stays as it is, and trained layers around them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.filter = nn.Conv2d(1, 6, 3, stride=2, bias=False)
+        self.filter.weight.requires_grad_(False)
+        self.norm, self.conv, self.out = nn.BatchNorm2d(6), nn.Conv2d(6, 8, 3), nn.Linear(8, 10)
+        self.norm.weight.requires_grad = False
+        self.out.bias.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.norm(self.filter(x)))
+        return self.out(F.relu(self.conv(x)).mean((2, 3)))
+
+
+class SpatialAttention(nn.Module):
+    """A gate for each place, of the mean and the maximum over channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.gate = nn.Conv2d(1, 8, 3, stride=2), nn.Conv2d(2, 1, 7, padding=3)
+        self.out = nn.Conv2d(8, 10, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.stem(x))
+        seen = torch.cat([x.mean(dim=1, keepdim=True), torch.max(x, 1, keepdim=True)[0]], dim=1)
+        return self.out(x * torch.sigmoid(self.gate(seen))).flatten(2).sum(-1) * 0.01
+
+
+class AlwaysDropped(nn.Module):
+    """Dropout that is never off: F.dropout without training=, and layers made in forward."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm, self.out = nn.Conv2d(1, 6, 3, 2), nn.BatchNorm2d(6), nn.Linear(6 * 36, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.dropout(F.relu(self.norm(self.conv(x))), 0.05)
+        x = nn.Dropout2d(0.1)(F.max_pool2d(x, 2))
+        return F.log_softmax(self.out(F.dropout(x.flatten(1), p=0.2, inplace=True)), dim=1)
+
+
+class AllInARow(nn.Module):
+    """It flattens the whole batch, images included, and shapes it back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.out = nn.Conv2d(1, 5, 3, 3), nn.Conv2d(5, 10, 9)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.conv(x)).view(-1).reshape(-1, 5, 9, 9)
+        return F.log_softmax(self.out(x).flatten().view(-1, 10), dim=1)
+
+
+class Limited(nn.Module):
+    """Limits, absolute values, and the larger and smaller of two."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = (nn.Conv2d(i, 6, 3, 2) for i in (1, 1, 6))
+        self.out = nn.Linear(6, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, b = self.a(x), self.b(x)
+        x = torch.max(a, b) + torch.minimum(a, b) * 0.5
+        x = F.hardtanh(x) + x.clamp(-0.3, 0.7) - torch.clamp(x, max=0.2)
+        x = self.c(torch.abs(x) - F.hardtanh(b, -2, 0.5).abs())
+        return self.out(x.mean((2, 3)))
+
+
 def named() -> nn.Module:
     """Layers by name in an ordered dictionary."""
     return nn.Sequential(
@@ -654,6 +763,13 @@ ZOO: dict[str, Callable[[], nn.Module]] = {
     "names that clash": NamesThatClash,
     "ladder": Ladder,
     "channel dropout": ChannelDrops,
+    "scales and shifts": ScaledAndShifted,
+    "matrices by hand": ByHand,
+    "frozen": Frozen,
+    "spatial attention": SpatialAttention,
+    "dropout always": AlwaysDropped,
+    "all in a row": AllInARow,
+    "limits": Limited,
     "named": named,
     "vgg": lambda: vgg(nn.ReLU),
     "vgg, BatchNorm after": lambda: vgg(nn.ReLU, norm_after=True),
@@ -729,12 +845,6 @@ class Attentive(nn.Module):
         return self.fc(self.attention(x, x, x)[0].flatten(1))
 
 
-def frozen() -> nn.Module:
-    model = logistic()
-    model[1].weight.requires_grad_(False)  # type: ignore[index, union-attr]
-    return model
-
-
 def spectral() -> nn.Module:
     model = logistic()
     nn.utils.parametrizations.spectral_norm(model[1])  # type: ignore[index, arg-type]
@@ -802,19 +912,18 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     ),
     "LSTM": (Sequences, "Sequences.forward uses nn.LSTM ("),
     "attention": (Attentive, "Attentive.forward uses nn.MultiheadAttention ("),
-    "dropout always": (odd(lambda m, x: F.dropout(x, 0.1)), "uses F.dropout that stays on at evaluation ("),
     "gate of features": (
         odd(lambda m, x: x * m.gate(x.mean((2, 3)))[:, :, None, None], gate=lambda: nn.Linear(6, 1)),
         "on tensors of shapes (N, 6, 13, 13) and (N, 1, 1, 1)",
     ),
-    "larger of two": (odd(lambda m, x: torch.max(x, -x)), "uses torch.max ("),
-    "own scale": (
-        odd(lambda m, x: x * m.scale, scale=lambda: nn.Parameter(torch.ones(6, 1, 1))),
+    "larger of different shapes": (odd(lambda m, x: torch.max(x, x[:, :1] * 0)), "to rearrange or select"),
+    "own scale of columns": (
+        odd(lambda m, x: x * m.scale, scale=lambda: nn.Parameter(torch.ones(13))),
         "computes with a parameter of its own, scale",
     ),
-    "own number": (
-        odd(lambda m, x: x + m.scale * x, scale=lambda: nn.Parameter(torch.ones(1))),
-        "multiplies by a parameter of its own, scale",
+    "computed scale": (
+        odd(lambda m, x: x + torch.sigmoid(m.scale) * x, scale=lambda: nn.Parameter(torch.ones(1))),
+        "multiplies by a parameter of its own",
     ),
     "transposed": (
         odd(lambda m, x: m.up(x), up=lambda: nn.ConvTranspose2d(6, 6, 2, 2)),
@@ -840,7 +949,6 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "mish": (odd(lambda m, x: F.mish(x)), "Odd.forward uses F.mish ("),
     "interpolated": (odd(lambda m, x: F.interpolate(x, scale_factor=2)), "uses F.interpolate"),
     "fixed filter": (odd(lambda m, x: F.conv2d(x, torch.ones(6, 6, 3, 3))), "with weights that it computes"),
-    "frozen": (frozen, "the model uses nn.Linear with 1.weight, which is not trained"),
     "spectral norm": (spectral, "with weights that it computes"),
     "softmax at evaluation": (
         SoftmaxAtEvaluation,

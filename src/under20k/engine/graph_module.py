@@ -134,6 +134,8 @@ def _value(node: Node, taken: list[Tensor], tensors: dict[str, Tensor]) -> Tenso
         case op.Convolution():
             bias = tensors[node.bias] if node.bias else None
             weight = tensors[node.weight]
+            if node.weight_shape is not None:
+                weight = weight.reshape(node.kernel_shape(x.shape[1]))
             return F.conv2d(x, weight, bias, node.stride, node.padding, node.dilation, node.groups)
         case op.Linear():
             return F.linear(x, tensors[node.weight], tensors[node.bias] if node.bias else None)

@@ -74,7 +74,10 @@ class ModuleNetwork(nn.Module):
 
 
 class PlannedMasks(TorchFunctionMode):
-    """Gives every active call of dropout the plan's mask of its number; others it leaves alone."""
+    """Gives every active call of dropout the plan's mask of its number; others it leaves alone.
+
+    At evaluation, a call that the model has left active drops nothing, so that figures are not random.
+    """
 
     def __init__(self, seed: int, positions: Tensor, training: bool) -> None:
         super().__init__()
@@ -85,12 +88,14 @@ class PlannedMasks(TorchFunctionMode):
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
         kind = name.rstrip("_")
-        if kind not in DROPOUTS or not self.training:
+        if kind not in DROPOUTS:
             return func(*args, **kwargs)
         given = dict(zip(("input", "p", "training", "inplace"), args, strict=False)) | kwargs
         if not given.get("training", given.get("train", True)):
             return func(*args, **kwargs)
         x: Tensor = given["input"]
+        if not self.training:
+            return x
         channels = kind in CHANNEL_DROPOUTS
         dropout = PlannedDropout(self.calls, float(given.get("p", 0.5)), channels).to(x.device)
         dropout.set_batch(self.seed, self.positions)

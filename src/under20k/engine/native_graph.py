@@ -35,7 +35,8 @@ def network_settings(recipe: Recipe, layout: ParameterLayout, threads: int, prec
     if (graph := network.graph) is None:
         why = network.why if isinstance(network, OwnModel) else ""
         raise UserError(f"engine: 'native', but {why}: only PyTorch can train it; use --engine torch")
-    training = training_settings(recipe, layout, threads, precision, reached_tensors(graph))
+    trained = reached_tensors(graph) & network.trained_names
+    training = training_settings(recipe, layout, threads, precision, trained)
     if layers := chain(graph, layout):
         return _native.Settings(training=training, layers=layers.layers, pool_first=layers.pool_first)
     settings = _native.GraphSettings(training=training, nodes=_nodes(graph, layout))
@@ -48,7 +49,7 @@ def network_settings(recipe: Recipe, layout: ParameterLayout, threads: int, prec
 
 
 def reached_tensors(graph: Graph) -> set[str]:
-    """Return the names of the trained tensors that the output depends on; others have no gradient."""
+    """Return the names of the weights that the output depends on; others have no gradient."""
     reached, names = {graph.nodes[-1].name}, set[str]()
     for node, shapes in reversed(list(graph.inputs())):
         if node.name in reached:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from under20k.checking.convert.arguments import arguments
-from under20k.checking.convert.conversion import Conversion
+from under20k.checking.convert.conversion import Conversion, is_trained
+from under20k.checking.convert.own_tensors import named, product, scaled, shifted
 from under20k.checking.convert.reasons import refused, used
 from under20k.checking.convert.values import Value, graph_shape
 from under20k.checking.graph.node import Node, Operand
@@ -41,9 +42,20 @@ def multiply(c: Conversion, node: Node) -> Value:
     """Convert ``x * y``."""
     first, second, _ = _terms(c, node)
     for value, factor in ((first, second), (second, first)):
+        if named(factor) and not _is_constant(factor):
+            return scaled(c, node, c.single(value, node), factor)
         if (number := c.number(factor, node)) is not None:
             return _scaled(c, node, c.single(value, node), number, 0.0)
     return _combined(c, node, op.Multiply, _value(c, first, node), _value(c, second, node))
+
+
+def matrix_product(c: Conversion, node: Node) -> Value:
+    """Convert ``x @ matrix`` with a matrix of the model's own."""
+    assert node.call is not None
+    first, second = [*node.call.args, *node.call.kwargs.values()]
+    if not named(second):
+        raise used(node)
+    return product(c, node, c.single(first, node), second)
 
 
 def divide(c: Conversion, node: Node) -> Value:
@@ -53,6 +65,42 @@ def divide(c: Conversion, node: Node) -> Value:
     if not number or arguments(node).get("rounding_mode"):
         raise used(node, "by something else than a number")
     return _scaled(c, node, c.single(first, node), 1 / number, 0.0)
+
+
+def takes_two(node: Node) -> bool:
+    """Return whether a maximum is the larger of two tensors, not of one along an axis."""
+    return isinstance(arguments(node).get("other", arguments(node).get("dim")), Operand)
+
+
+def larger(c: Conversion, node: Node) -> Value:
+    """Convert the larger of two values, ``x + relu(y - x)``, or the smaller, ``x - relu(x - y)``."""
+    if not takes_two(node):
+        raise used(node)
+    assert node.call is not None
+    first, second = (c.single(part, node) for part in [*node.call.args, *node.call.kwargs.values()][:2])
+    if first.shape != second.shape or first.shape != tuple(node.shape):
+        raise used(node, "on tensors of different shapes")
+    shape = first.given
+    names = c.builder.shaped(first, shape), c.builder.shaped(second, shape)
+    sign = -1.0 if node.kind.startswith("min") else 1.0
+    opposite = c.builder.add(op.Scale, f"{node.kind}.opposite", names[:1], factor=-1.0)
+    difference = c.builder.add(op.Add, f"{node.kind}.difference", (names[1], opposite))
+    if sign < 0:
+        difference = c.builder.add(op.Scale, f"{node.kind}.difference", (difference,), factor=-1.0)
+    more = c.builder.add(op.Activation, f"{node.kind}.more", (difference,), function="relu")
+    if sign < 0:
+        more = c.builder.add(op.Scale, f"{node.kind}.less", (more,), factor=-1.0)
+    return c.add(node, op.Add, (names[0], more), shape)
+
+
+def absolute(c: Conversion, node: Node) -> Value:
+    """Convert ``abs(x)``, which is ``relu(x) + relu(-x)``."""
+    value = c.single(arguments(node)["input"], node)
+    opposite = c.builder.add(op.Scale, "abs.opposite", (value.name,), factor=-1.0)
+    parts = [
+        c.builder.add(op.Activation, "abs.part", (name,), function="relu") for name in (value.name, opposite)
+    ]
+    return c.elementwise_of(node, value, op.Add, tuple(parts))
 
 
 def negate(c: Conversion, node: Node) -> Value:
@@ -113,6 +161,10 @@ def _value(c: Conversion, operand: Any, node: Node) -> Value:
 
 def _sum(c: Conversion, node: Node, first: Any, second: Any, factor: float, other: float) -> Value:
     """Convert ``factor * first + other * second``."""
+    if named(second) and not _is_constant(second):
+        return shifted(c, node, c.single(first, node), second, factor, other)
+    if named(first) and not _is_constant(first):
+        return shifted(c, node, c.single(second, node), first, other, factor)
     if (number := c.number(second, node)) is not None:
         return _scaled(c, node, c.single(first, node), factor, other * number)
     if (number := c.number(first, node)) is not None:
@@ -124,6 +176,11 @@ def _sum(c: Conversion, node: Node, first: Any, second: Any, factor: float, othe
             name = c.builder.add(op.Scale, f"{value.name}.scale", (value.name,), factor=by)
             values[index] = Value(name, value.given, value.shape, value.expanded)
     return _combined(c, node, op.Add, *values)
+
+
+def _is_constant(operand: Operand) -> bool:
+    """Return whether a tensor of the model's own is one number that is not trained."""
+    return operand.number is not None and not is_trained(operand)
 
 
 def _scaled(c: Conversion, node: Node, value: Value, factor: float, offset: float) -> Value:

@@ -6,6 +6,7 @@ Shapes: C channels, H rows, W columns of one image's values; F features.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -32,8 +33,8 @@ class Conversion:
 
     def __init__(self, module: nn.Module, form: Form, training: bool) -> None:
         self.module = module
-        self.sizes = {name: tensor.numel() for name, tensor in module.state_dict().items()}
-        """Number of elements of every tensor."""
+        self.shapes = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+        """Of every tensor of the model."""
         self.training = training
         self.batch = form.batch
         self.builder = Builder()
@@ -45,6 +46,8 @@ class Conversion:
     def finished(self, last: Node) -> list[GraphNode]:
         """Return the nodes, with the output of the call ``last`` at the end."""
         value = self.values[id(last)]
+        if value.across:
+            raise value.across
         if value.expanded or any(value.padding) or math.prod(value.shape) != CLASSES:
             raise NotConvertible(f"the output has the shape {('N', *value.shape)}, not ('N', {CLASSES})")
         name = self.builder.shaped(value, (CLASSES,))
@@ -67,13 +70,14 @@ class Conversion:
 
     # What the conversions of single calls use.
 
-    def value(self, operand: Any, node: Node, *, end: bool = False) -> Value:
+    def value(self, operand: Any, node: Node, *, end: bool = False, moves: bool = False) -> Value:
         """Return the value of an argument.
 
         Args:
             operand: an argument that depends on the image.
             node: the call that takes it.
             end: whether it may be a softmax.
+            moves: whether the call may take the values of all images in any shape.
         """
         if not isinstance(operand, Operand) or operand.node is None or not operand.node.sees_image:
             raise used(node, "of a tensor that does not depend on the image")
@@ -84,6 +88,8 @@ class Conversion:
             raise refused(node, f"goes on after {value.softmax}")
         if any(value.padding) and node.kind != "conv2d":
             raise refused(node, "pads maps for something else than a convolution")
+        if value.across and not moves:
+            raise value.across
         return value
 
     def single(self, operand: Any, node: Node) -> Value:
@@ -118,16 +124,20 @@ class Conversion:
         """Append a node that works on single elements, in whatever shape they are."""
         return self.add(node, operation, (value.name,), value.given, **fields)
 
+    def elementwise_of(
+        self, node: Node, value: Value, operation: type[GraphNode], names: tuple[str, ...]
+    ) -> Value:
+        """Append a node that works on the elements of several nodes, each of which has a value's shape."""
+        return self.add(node, operation, names, value.given)
+
     def weight(self, operand: Any, node: Node) -> str | None:
-        """Return the name of a parameter among the arguments. Raises NotConvertible if it is none."""
+        """Return the name of a tensor of the model, trained or not. Raises NotConvertible if it is none."""
         if operand is None:
             return None
         if not isinstance(operand, Operand) or operand.node is not None:
             raise used(node, "with weights that it computes")
         if not operand.name:
             raise used(node, "with weights that are not parameters of the model")
-        if not operand.parameter:
-            raise used(node, f"with {operand.name}, which is not trained")
         return operand.name
 
     def number(self, value: Any, node: Node) -> float | None:
@@ -136,7 +146,7 @@ class Conversion:
             return float(value)
         if not isinstance(value, Operand) or value.number is None or not math.isfinite(value.number):
             return None
-        if value.parameter or (value.node is not None and _is_trained(value.node)):
+        if is_trained(value):
             raise refused(node, f"{_doing(node)} a parameter of its own" + _named(value))
         return value.number
 
@@ -144,13 +154,14 @@ class Conversion:
         """Convert a call that only reshapes. Raises NotConvertible if it changes the elements' order."""
         assert node.call is not None
         first, *others = node.call.args or (node.call.kwargs.get("input"),)
-        value = self.value(first, node, end=True)
+        value = self.value(first, node, end=True, moves=True)
         if value.expanded:
             raise used(node, "after expand")
         if node.kind in SAME:
             return value
-        elements = torch.arange(self.batch * math.prod(value.shape)).view(self.batch, *value.shape)
-        others, kwargs = ([_dummy(part, self.batch) for part in others], dict(node.call.kwargs))
+        seen = value.whole or (self.batch, *value.shape)
+        elements = torch.arange(math.prod(seen)).view(seen)
+        others, kwargs = ([dummy(part, self.batch) for part in others], dict(node.call.kwargs))
         try:
             if node.call.args:
                 result = node.call.function(elements, *others, **kwargs)
@@ -158,10 +169,15 @@ class Conversion:
                 result = node.call.function(**{**kwargs, "input": elements})
         except Exception as error:  # it takes something else than shapes
             raise used(node) from error
-        if not isinstance(result, torch.Tensor) or result.dim() == 0 or len(result) != self.batch:
+        if not isinstance(result, torch.Tensor) or result.dim() == 0:
             raise used(node, "across images")
         if result.numel() != elements.numel() or not bool((result.flatten() == elements.flatten()).all()):
-            raise used(node, "to rearrange or select elements")
+            raise used(
+                node, "across images" if len(result) != self.batch else "to rearrange or select elements"
+            )
+        if len(result) != self.batch:
+            across = value.across or used(node, "across images")
+            return replace(value, whole=tuple(result.shape), across=across)
         if value.softmax and [side for side in result.shape[1:] if side > 1] != [CLASSES]:
             raise refused(node, f"goes on after {value.softmax}")
         return Value(value.name, value.given, tuple(result.shape[1:]), softmax=value.softmax)
@@ -183,18 +199,19 @@ def operands(value: Any) -> list[Operand]:
     return [operand for part in parts for operand in operands(part)]
 
 
-def _dummy(value: Any, batch: int) -> Any:
+def dummy(value: Any, batch: int) -> Any:
     """Return an argument with an empty tensor for an operand, whose shape alone matters."""
     if isinstance(value, Operand) and value.node is not None:
         return torch.empty(batch, *value.node.shape)
     return value
 
 
-def _is_trained(node: Node) -> bool:
-    """Return whether a tensor that does not depend on the image depends on a parameter."""
-    assert node.call is not None
-    taken = operands((node.call.args, node.call.kwargs))
-    return any(o.parameter or (o.node is not None and _is_trained(o.node)) for o in taken)
+def is_trained(operand: Operand) -> bool:
+    """Return whether a tensor that does not depend on the image is a parameter, or depends on one."""
+    if operand.node is None:
+        return operand.parameter
+    assert operand.node.call is not None
+    return any(map(is_trained, operands((operand.node.call.args, operand.node.call.kwargs))))
 
 
 def _doing(node: Node) -> str:

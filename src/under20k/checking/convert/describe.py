@@ -16,6 +16,7 @@ from under20k.checking.findings import ModelError
 from under20k.checking.graph.form import Form
 from under20k.checking.graph.graph import Graph as Trace
 from under20k.checking.graph.unchanged import unchanged
+from under20k.checking.rules.dropout import judge_dropout_off
 from under20k.checking.rules.head import receptive_field
 from under20k.checking.rules.input_form import run
 from under20k.checking.rules.output import SOFTMAXES, judge_output
@@ -71,7 +72,9 @@ def describe(module: nn.Module, name: str, arguments: Mapping[str, Any] | None =
         aliases=tuple(tensors.aliases.items()),
         integers=tuple(tensors.integers.items()),
     )
-    return Described(model, tensors, tuple(runs.notes))
+    off = judge_dropout_off(runs.evaluated.nodes)
+    note = f"{name}: dropout stays on at evaluation, but is off wherever under20k evaluates it: {off.fix}"
+    return Described(model, tensors, (*runs.notes, *([] if off.passed else [note])))
 
 
 def graph_of(module: nn.Module, form: Form) -> tuple[Graph | None, str]:

@@ -143,10 +143,6 @@ def with_setting(c: Conversion, node: Node) -> Value:
             raise used(node, f"of alpha {fields['slope']:g}")
     elif node.kind == "gelu":
         fields["function"] = "gelu_tanh" if given.get("approximate") == "tanh" else "gelu"
-    elif (given.get("min_val", -1), given.get("max_val", 1)) == (0, 6):
-        fields["function"] = "relu6"
-    else:
-        raise used(node)
     return c.elementwise(node, value, op.Activation, **fields)
 
 
@@ -158,17 +154,36 @@ def selu(c: Conversion, node: Node) -> Value:
 
 
 def clamp(c: Conversion, node: Node) -> Value:
-    """Convert the ways of writing ReLU and ReLU6 by their limits."""
+    """Convert limits of each element, and the ways of writing ReLU and ReLU6 by theirs."""
     given = arguments(node)
     value = c.single(given["input"], node)
     if node.kind == "threshold":
         limits = (0, None) if (given["threshold"], given["value"]) == (0, 0) else (None, None)
+    elif node.kind == "hardtanh":
+        limits = (given.get("min_val", -1.0), given.get("max_val", 1.0))
     else:
         limits = (given.get("min"), given.get("max"))
+    if any(isinstance(limit, Operand) and limit.number is None for limit in limits):
+        raise used(node, "with limits that are not numbers")
     functions = {(0, None): "relu", (0, 6): "relu6"}
-    if limits not in functions:
+    if limits in functions:
+        return c.elementwise(node, value, op.Activation, function=functions[limits])
+    return _between(c, node, value, *(c.number(limit, node) for limit in limits))
+
+
+def _between(c: Conversion, node: Node, value: Value, low: float | None, high: float | None) -> Value:
+    """Convert limits by ReLU: ``low + relu(x - low)``, then ``high - relu(high - x)``."""
+    if low is None and high is None:
         raise used(node)
-    return c.elementwise(node, value, op.Activation, function=functions[limits])
+    if low is not None:
+        value = c.elementwise(node, value, op.Scale, offset=-low)
+        value = c.elementwise(node, value, op.Activation, function="relu")
+        value = c.elementwise(node, value, op.Scale, offset=low)
+    if high is not None:
+        value = c.elementwise(node, value, op.Scale, factor=-1.0, offset=high)
+        value = c.elementwise(node, value, op.Activation, function="relu")
+        value = c.elementwise(node, value, op.Scale, factor=-1.0, offset=high)
+    return value
 
 
 def prelu(c: Conversion, node: Node) -> Value:
@@ -177,7 +192,7 @@ def prelu(c: Conversion, node: Node) -> Value:
     value = c.single(given["input"], node)
     weight, shape = c.weight(given["weight"], node), graph_shape(value.shape)
     name = c.builder.shaped(value, shape)
-    count = c.sizes[weight] if weight else 0
+    count = math.prod(c.shapes[weight]) if weight else 0
     return c.add(node, op.Activation, (name,), shape, function="prelu", weight=weight, weights_count=count)
 
 
@@ -185,10 +200,8 @@ def dropout(c: Conversion, node: Node) -> Value:
     """Convert dropout of elements or channels; idle dropout is left out."""
     given = arguments(node)
     value = c.single(given["input"], node)
-    if not given.get("training", True):
+    if not given.get("training", True) or not c.training:  # one that stays on at evaluation is off there
         return value
-    if not c.training:
-        raise used(node, "that stays on at evaluation")
     probability = float(given.get("p", 0.5))
     if probability in (0, 1):
         if probability:

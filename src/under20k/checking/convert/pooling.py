@@ -9,11 +9,13 @@ import math
 from typing import Any
 
 from under20k.checking.convert.arguments import arguments, pair
+from under20k.checking.convert.arithmetic import larger, takes_two
 from under20k.checking.convert.conversion import Conversion
 from under20k.checking.convert.reasons import used
 from under20k.checking.convert.values import Value
-from under20k.checking.graph.node import Node, Operand
+from under20k.checking.graph.node import Node
 from under20k.recipe.graph import operations as op
+from under20k.recipe.graph.node import Shape
 
 
 def windowed(c: Conversion, node: Node) -> Value:
@@ -60,30 +62,47 @@ def adaptive(c: Conversion, node: Node) -> Value:
 
 
 def reduction(c: Conversion, node: Node) -> Value:
-    """Convert a mean, sum or maximum over rows, columns or both."""
+    """Convert a mean, sum or maximum over neighbouring axes; also the larger of two values."""
+    if node.kind == "max" and takes_two(node):
+        return larger(c, node)
     given = arguments(node)
     value = c.single(given["input"], node)
     rank = len(value.shape) + 1
     dims = given.get("dim")
-    if isinstance(dims, Operand):  # the larger of two tensors
-        raise used(node)
     if dims is None or ("dtype" in given and given["dtype"] is not None):
         raise used(node, "over the whole batch" if dims is None else "")
     reduced = {int(dim) % rank for dim in (dims if isinstance(dims, list | tuple) else [dims])}
     kept = [side for axis, side in enumerate(value.shape, 1) if axis in reduced]
     if all(side == 1 for side in kept) and 0 not in reduced:  # nothing to reduce
         return Value(value.name, value.given, tuple(node.shape))
-    shape = value.shape if rank == 4 else (value.shape[0], 1, value.shape[1]) if rank == 3 else None
-    columns = {axis if rank == 4 else axis + 1 for axis in reduced}
-    if shape is None or not columns <= {2, 3} or 0 in reduced:
-        raise used(node, f"over {_axes(reduced)}, not over rows and columns of maps")
-    size = (1 if 2 in columns else shape[1], 1 if 3 in columns else shape[2])
+    if rank == 4 and reduced <= {2, 3}:
+        shape: Shape = value.shape
+        size = (1 if 2 in reduced else shape[1], 1 if 3 in reduced else shape[2])
+    else:
+        shape = _table(value.shape, reduced)
+        if not shape:
+            raise used(node, f"over {_axes(reduced)}")
+        size = (1, shape[2])
     kind = "max" if node.kind in ("amax", "max") else "average"
     maps = c.builder.shaped(value, shape)
     pooled = c.add(node, op.AdaptivePool, (maps,), (shape[0], *size), kind=kind, size=size)
     if node.kind == "sum":
         return c.elementwise(node, pooled, op.Scale, factor=float(math.prod(kept)))
     return pooled
+
+
+def _table(shape: Shape, reduced: set[int]) -> Shape:
+    """Return a shape (before, reduced, after): reducing its middle axis is the reduction asked for.
+
+    Args:
+        shape: of one image's values.
+        reduced: axes, the images' being 0; neighbours, or there is no such shape.
+    """
+    first, last = min(reduced), max(reduced)
+    if first == 0 or any(shape[axis - 1] > 1 for axis in set(range(first, last + 1)) - reduced):
+        return ()
+    before, middle, after = shape[: first - 1], shape[first - 1 : last], shape[last:]
+    return (math.prod(before), math.prod(middle), math.prod(after))
 
 
 def _axes(reduced: Any) -> str:

@@ -71,12 +71,13 @@ def prove(module: nn.Module, graph: Graph, form: Form | None = None) -> None:
             dtype = torch.float64
         except RuntimeError:  # its code has a type of its own
             expected, dtype = _steps(_own(module, form)), torch.float32
-        found = _steps(_interpreter(module, graph).to(dtype))
+        trained = graph.trained() & {name for name, p in module.named_parameters() if p.requires_grad}
+        found = _steps(_interpreter(module, graph, trained).to(dtype))
     if what := difference(expected, found):
         raise NotConvertible(f"{type(module).__name__}.forward is not what a run of it shows: {what}")
     weights = {name: module.state_dict()[name].float().numpy() for name in graph.tensors()}
     # Where a value lies on the corner of a function, rounding decides; so one batch in agreement is enough.
-    native = (native_difference(graph, weights, *batch, TOLERANCE) for batch in _batches())
+    native = (native_difference(graph, weights, trained, *batch, TOLERANCE) for batch in _batches())
     if (what := next(native)) and next(native):
         raise NotConvertible(f"{type(module).__name__}: {what}")
 
@@ -120,8 +121,8 @@ def _own(module: nn.Module, form: Form) -> ModuleNetwork:
     return network
 
 
-def _interpreter(module: nn.Module, graph: Graph) -> GraphModule:
-    network = GraphModule(graph)
+def _interpreter(module: nn.Module, graph: Graph, trained: set[str]) -> GraphModule:
+    network = GraphModule(graph, trained=trained)
     state = module.state_dict()
     with torch.no_grad():
         for name, tensor in network.state_dict().items():

@@ -26,20 +26,21 @@ ROUNDINGS = 10
 
 
 def native_difference(
-    graph: Graph, weights: Tensors, images: Images, labels: Labels, tolerance: float
+    graph: Graph, weights: Tensors, trained: set[str], images: Images, labels: Labels, tolerance: float
 ) -> str:
     """Return what the native engine computes differently, empty if it is nothing or there is no such engine.
 
     Args:
         graph: the model's.
         weights: its tensors by name.
+        trained: names of those that are trained.
         images: uint8 (N, 28, 28), one batch.
         labels: uint8 (N,).
         tolerance: the largest difference, relative to the largest value of a tensor.
     """
     if isa.unavailable():
         return ""
-    recipe = _recipe(graph, len(images))
+    recipe = _recipe(graph, trained, len(images))
     exact = _step(TorchEngine(recipe, weights, dtype=torch.float64), images, labels)
     native = _step(NativeEngine(recipe, weights, threads=1), images, labels)
     if not (far := _far(native, exact, {}, tolerance)):
@@ -51,10 +52,10 @@ def native_difference(
     return f"the native engine gives another {_words(far[0])}"
 
 
-def _recipe(graph: Graph, batch_size: int) -> Recipe:
+def _recipe(graph: Graph, trained: set[str], batch_size: int) -> Recipe:
     """Return the recipe of a step whose momentum is the gradient."""
     tensors = tuple(graph.tensors().items())
-    model = OwnModel("proof", "", "", (), tensors, frozenset(graph.trained()), 0, 0, graph)
+    model = OwnModel("proof", "", "", (), tensors, frozenset(trained), 0, 0, graph)
     return Recipe("proof", model, 1, batch_size, RATE, momentum=0.9, weight_decay=0.0)
 
 

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from under20k.checking.convert.reasons import NotConvertible
 from under20k.recipe.graph import operations as op
 from under20k.recipe.graph.graph import IMAGE
 from under20k.recipe.graph.node import Node as GraphNode
@@ -33,6 +34,10 @@ class Value:
     """Zeros around the map, which only a convolution can take in; not counted in ``given``."""
     softmax: str = ""
     """``softmax`` or ``log_softmax`` of it, which only the end can take."""
+    whole: Shape | None = None
+    """As torch sees the values of all images, where it does not see one image after the other."""
+    across: NotConvertible | None = None
+    """The error if anything but a reshape takes it, because of ``whole``."""
 
 
 class Builder:

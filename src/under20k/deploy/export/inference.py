@@ -65,6 +65,8 @@ def _steps(graph: Graph, tensors: Mapping[str, Array]) -> Iterator[Step]:
     shapes = graph.shapes()
     for node, taken in graph.inputs():
         arrays = dict(_arrays(node, tensors, shapes[node.name][0]))
+        if isinstance(node, Convolution):
+            arrays["weight"] = arrays["weight"].reshape(node.kernel_shape(taken[0][0]))
         yield Step(node, node.inputs, tuple(taken), shapes[node.name], arrays)
 
 

@@ -98,7 +98,10 @@ def _code(node: Node, inputs: list[str], names: dict[str, str], shapes: dict[str
     if isinstance(node, Convolution):
         options = _options(stride=(node.stride, (1, 1)), padding=(node.padding, (0, 0)))
         options += _options(dilation=(node.dilation, (1, 1)), groups=(node.groups, 1))
-        return f"F.conv2d({x}, {own(node.weight)}, {own(node.bias)}{options})"
+        weight = own(node.weight)
+        if node.weight_shape is not None:
+            weight += f".view({_pair(node.kernel_shape(shapes[node.inputs[0]][0]))})"
+        return f"F.conv2d({x}, {weight}, {own(node.bias)}{options})"
     if isinstance(node, Linear):
         return f"F.linear({x}, {own(node.weight)}, {own(node.bias)})"
     if isinstance(node, BatchNorm):

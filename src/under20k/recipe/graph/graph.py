@@ -69,7 +69,10 @@ class Graph:
         return found
 
     def trained(self) -> set[str]:
-        """Return the names of the tensors that are trained: all but the running statistics."""
+        """Return the names of the weights: all tensors but the running statistics.
+
+        A model of the user's may keep some of them as they are: ``OwnModel.trained_names`` are trained.
+        """
         return {name for node, shapes in self.inputs() for name in node.weights(shapes)}
 
     def to_list(self) -> list[dict[str, Any]]:

@@ -11,7 +11,15 @@ from dataclasses import dataclass
 
 from under20k.recipe.graph.graph import IMAGE, IMAGE_SIDE, Graph
 from under20k.recipe.graph.node import Node, Pair, Shape
-from under20k.recipe.graph.operations import Activation, AdaptivePool, Dropout, Linear, Pool, Reshape
+from under20k.recipe.graph.operations import (
+    Activation,
+    AdaptivePool,
+    Convolution,
+    Dropout,
+    Linear,
+    Pool,
+    Reshape,
+)
 
 KINDS = {
     "conv": "Conv2d",
@@ -116,6 +124,8 @@ def _kind(node: Node, shape: Shape, *, shared: bool) -> str:
             return f"{KINDS[node.kind]}Pool2d"
         case AdaptivePool():
             return f"Adaptive{KINDS[node.kind]}Pool2d"
+        case Convolution() if node.weight_shape is not None:
+            return "Scale"
         case Dropout():
             return "Dropout2d" if node.channels else "Dropout"
     name = f"BatchNorm{rank}" if node.op == "batch_norm" else KINDS[node.op]

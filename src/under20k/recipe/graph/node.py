@@ -83,6 +83,14 @@ class Node:
         if not is_whole(value := getattr(self, field), low, high):
             raise self.refuse(f"{field} {value!r:.80}; expected a whole number from {low} to {high}")
 
+    def check_shape(self, field: str) -> None:
+        """Make a field a shape of up to eight sizes. Raises InvalidValue."""
+        value = getattr(self, field)
+        shape = tuple(value) if isinstance(value, list | tuple) else None
+        if shape is None or len(shape) > 8 or not all(is_whole(size, 1, MAX_SIZE) for size in shape):
+            raise self.refuse(f"{field} {value!r:.80}; expected up to eight sizes")
+        object.__setattr__(self, field, shape)
+
     def check_number(self, field: str, low: float, high: float) -> None:
         """Make a field a float from ``low`` to ``high``. Raises InvalidValue."""
         value = getattr(self, field)

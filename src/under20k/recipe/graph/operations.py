@@ -17,6 +17,8 @@ FUNCTIONS = (
     *("sigmoid", "tanh", "elu"),
 )
 MAX_KERNEL = 7
+MAX_POOLED_SIDE = 1024
+"""Of what adaptive pooling gives: a mean over channels has all positions of a map side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +34,13 @@ class Convolution(Node):
     padding: Pair = (0, 0)
     dilation: Pair = (1, 1)
     groups: int = 1
+    weight_shape: Shape | None = None
+    """Of the weight in the model, where it is no kernel but a scale: the same elements in another shape."""
 
     def __post_init__(self) -> None:
         self.check_whole("channels", 1, MAX_SIZE)
+        if self.weight_shape is not None:
+            self.check_shape("weight_shape")
         for field, low in (("kernel", 1), ("stride", 1), ("padding", 0), ("dilation", 1)):
             self.check_pair(field, low, 28)
         self.check_whole("groups", 1, self.channels)
@@ -62,8 +68,16 @@ class Convolution(Node):
         return (self.channels, *sides)
 
     def weights(self, shapes: Sequence[Shape]) -> dict[str, Shape]:
-        kernel = {self.weight: (self.channels, shapes[0][0] // self.groups, *self.kernel)}
-        return kernel | ({self.bias: (self.channels,)} if self.bias else {})
+        shape = self.kernel_shape(shapes[0][0])
+        if self.weight_shape is not None:
+            if math.prod(self.weight_shape) != math.prod(shape):
+                raise self.refuse(f"weight_shape {self.weight_shape}; expected as many elements as {shape}")
+            shape = self.weight_shape
+        return {self.weight: shape} | ({self.bias: (self.channels,)} if self.bias else {})
+
+    def kernel_shape(self, channels: int) -> Shape:
+        """Return the kernel's shape: channels, those of a group's input, rows, columns."""
+        return (self.channels, channels // self.groups, *self.kernel)
 
     def macs(self, shapes: Sequence[Shape]) -> int:
         return math.prod(self.weights(shapes)[self.weight]) * math.prod(self.result(shapes)[1:])
@@ -202,7 +216,7 @@ class AdaptivePool(Node):
 
     def __post_init__(self) -> None:
         self.check_choice("kind", ("max", "average"))
-        self.check_pair("size", 1, 28)
+        self.check_pair("size", 1, MAX_POOLED_SIDE)
 
     def result(self, shapes: Sequence[Shape]) -> Shape:
         return (self.only(shapes, 3)[0], *self.size)
