@@ -20,9 +20,7 @@ from under20k.engine.torch_engine import TorchEngine
 from under20k.errors import UserError
 from under20k.recipe.plan import dropout_keep, epoch_plan
 
-MODELS = dict(ZOO) | {
-    name: REFUSED[name][0] for name in ("noise", "GroupNorm", "LSTM", "attention")
-}
+MODELS = dict(ZOO) | {name: REFUSED[name][0] for name in ("noise", "GroupNorm", "LSTM", "attention")}
 
 
 @dataclass

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 import under20k
+from under20k.engine.module_mode import set_training
 from under20k.engine.torch_transforms import PlannedDropout
 from under20k.errors import UserError
 from under20k.recipe.architecture import CLASSES
@@ -57,6 +58,12 @@ class ModuleNetwork(nn.Module):
     def set_batch(self, seed: int, positions: Tensor) -> None:
         """Set the epoch's dropout seed and the images' positions in the epoch, int32 (n,)."""
         self.seed, self.positions = seed, positions
+
+    def train(self, mode: bool = True) -> ModuleNetwork:
+        """Set the mode of the model, which may have a method of its own of this name."""
+        self.training = mode
+        set_training(self.module, mode)
+        return self
 
     def logits(self, images: Tensor) -> Tensor:
         """Return the output for the classes; log-probabilities and probabilities are left as they are."""

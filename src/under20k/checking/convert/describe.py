@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ from under20k.checking.rules.dropout import judge_dropout_off
 from under20k.checking.rules.head import receptive_field
 from under20k.checking.rules.input_form import run
 from under20k.checking.rules.output import SOFTMAXES, judge_output
-from under20k.recipe.graph.graph import Graph
+from under20k.recipe.graph.graph import CLASSES, Graph
 from under20k.recipe.own_model import OwnModel
 
 
@@ -50,8 +51,9 @@ def describe(module: nn.Module, name: str, arguments: Mapping[str, Any] | None =
     tensors = tensors_of(module)  # after a run, which gives lazy modules their weights
     trace = Trace(runs.evaluated.nodes)
     output = judge_output(runs.evaluated.output, runs.form.batch, trace)
-    if not output.passed and output.evidence != "(N, 10)":
-        raise ModelError(f"returns {output.evidence}; expected (N, 10): {output.fix}")
+    shape = runs.evaluated.output
+    if shape[:1] != (runs.form.batch,) or math.prod(shape[1:]) != CLASSES:
+        raise ModelError(f"returns {output.evidence}; expected (N, {CLASSES}): {output.fix}")
     if not tensors.trained:
         raise ModelError("has no parameters to train")
     graph, why = graph_of(module, runs.form)
@@ -72,9 +74,12 @@ def describe(module: nn.Module, name: str, arguments: Mapping[str, Any] | None =
         aliases=tuple(tensors.aliases.items()),
         integers=tuple(tensors.integers.items()),
     )
-    off = judge_dropout_off(runs.evaluated.nodes)
-    note = f"{name}: dropout stays on at evaluation, but is off wherever under20k evaluates it: {off.fix}"
-    return Described(model, tensors, (*runs.notes, *([] if off.passed else [note])))
+    notes = list(runs.notes)
+    if not output.passed:
+        notes.append(f"{name} returns {output.evidence}, trained as (N, {CLASSES}): {output.fix}")
+    if not (off := judge_dropout_off(runs.evaluated.nodes)).passed:
+        notes.append(f"{name}: dropout stays on at evaluation; under20k evaluates without it: {off.fix}")
+    return Described(model, tensors, tuple(notes))
 
 
 def graph_of(module: nn.Module, form: Form) -> tuple[Graph | None, str]:

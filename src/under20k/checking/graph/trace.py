@@ -20,6 +20,7 @@ from under20k.checking.findings import ModelError
 from under20k.checking.graph.form import Form
 from under20k.checking.graph.node import Node
 from under20k.checking.graph.recorder import Recorder, tensors_in
+from under20k.engine.module_mode import set_training
 from under20k.recipe.architecture import CLASSES
 
 
@@ -49,7 +50,7 @@ def trace(model: nn.Module, training: bool, form: Form | None = None) -> Trace:
     Raises ModelError if the output has no tensor of (N, 10), or if it comes from code that cannot be
     followed, and whatever the model raises.
     """
-    model.train(training)
+    set_training(model, training)
     form = form or Form()
     images = form.images()
     recorder = Recorder(model, images, form, trace.__code__)

@@ -18,6 +18,7 @@ from under20k.checking.graph.form import Form
 from under20k.checking.graph.source_lines import attribute, failed_at, forward_line
 from under20k.checking.graph.trace import Trace, of_output, trace
 from under20k.checking.rules.verdict import code
+from under20k.engine.module_mode import set_training
 from under20k.recipe.architecture import IMAGE_SIDE
 
 BATCHES = (2, 8, 16)
@@ -133,7 +134,7 @@ def _other_forms(model: nn.Module) -> list[Form]:
 
 
 def _takes(model: nn.Module, form: Form) -> bool:
-    model.eval()
+    set_training(model, False)
     try:
         with torch.no_grad():
             output, _ = of_output(model(form.images()), form.batch)

@@ -20,6 +20,7 @@ from under20k.checking.convert.tensors import tensors_of
 from under20k.checking.findings import ModelError
 from under20k.checking.training.load import own_recipe
 from under20k.checking.training.written import files_of, source_of
+from under20k.engine.module_mode import set_training
 from under20k.engine.module_network import seeded as state_restored
 from under20k.errors import UserError, in_words
 from under20k.recipe.architecture import IMAGE_SIDE
@@ -119,10 +120,10 @@ def _made(factory: Factory, seed: int) -> nn.Module:
 def _ready(module: Any) -> Any:
     """Return a module, with the weights that lazy layers make of the first images."""
     if isinstance(module, nn.Module) and any(map(nn.parameter.is_lazy, module.parameters())):
-        module.eval()
+        set_training(module, False)
         with torch.no_grad():
             module(torch.zeros(2, 1, IMAGE_SIDE, IMAGE_SIDE))
-        module.train()
+        set_training(module, True)
     return module
 
 

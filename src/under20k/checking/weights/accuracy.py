@@ -12,6 +12,7 @@ from under20k.checking.weights.normalisation import Normalisation
 from under20k.checking.weights.scores import count_correct
 from under20k.checking.weights.weights_file import match
 from under20k.data import Split, load, load_test
+from under20k.engine.module_mode import set_training
 
 
 def splits(name: str) -> tuple[Split, Split]:
@@ -71,6 +72,11 @@ class _MapsToClasses(nn.Module):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model, self.form = model, form_taken(model)
+
+    def train(self, mode: bool = True) -> _MapsToClasses:
+        self.training = mode
+        set_training(self.model, mode)
+        return self
 
     def forward(self, x: Tensor) -> Tensor:
         output, _ = of_output(self.model(self.form.laid_out(x)), len(x))
