@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -96,6 +98,11 @@ def chain() -> Graph:
     )
 
 
+def ending_in_softmax(graph: Graph) -> Graph:
+    """A graph that ends in logits, with a softmax of its own behind them."""
+    return Graph((*graph.nodes, op.Softmax("probabilities", (graph.nodes[-1].name,))))
+
+
 def functions(function: str) -> Graph:
     """A small graph with one function of each element."""
     weight = "slope" if function == "prelu" else None
@@ -164,11 +171,29 @@ def own_model(graph: Graph, temperature: float = 1.0) -> Model:
 
 
 def expected_logits(model: Model, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Return what PyTorch computes of uint8 images (N, 28, 28), in float64."""
+    """Return what PyTorch computes of uint8 images (N, 28, 28), in float64, up to a softmax."""
     graph = model.recipe.architecture.graph
     assert graph is not None
+    if isinstance(graph.nodes[-1], op.Softmax):
+        graph = Graph(graph.nodes[:-1])
+    return _in_torch(graph, model, images).logits.numpy()
+
+
+def expected_outputs(model: Model, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return what the whole module gives in PyTorch of uint8 images (N, 28, 28), in float64."""
+    graph = model.recipe.architecture.graph
+    assert graph is not None
+    return _in_torch(graph, model, images).outputs.numpy()
+
+
+class _InTorch(NamedTuple):
+    logits: torch.Tensor
+    outputs: torch.Tensor
+
+
+def _in_torch(graph: Graph, model: Model, images: NDArray[np.uint8]) -> _InTorch:
     module = GraphModule(graph).double().eval()
     module.load_state_dict({name: torch.from_numpy(value) for name, value in model.weights.items()})
     with torch.no_grad():
         x = (torch.from_numpy(images[:, None]).double() / 255 - MEAN) / STANDARD_DEVIATION
-        return module.logits(x).numpy()
+        return _InTorch(module.logits(x), module(x))

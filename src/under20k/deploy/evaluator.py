@@ -1,15 +1,20 @@
-"""Logits from trained weights, for any thread and after a fork."""
+"""Logits from trained weights, for any thread and after a fork.
+
+They are what comes before a softmax, also of a model of the user's that ends in one.
+"""
 
 from __future__ import annotations
 
 import os
 import threading
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from under20k.engine.base import Compute, Engine, Images
 from under20k.engine.select import create
+from under20k.recipe.own_model import OwnModel
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.weights import Tensors
 
@@ -24,8 +29,11 @@ class Evaluator:
     """
 
     def __init__(self, recipe: Recipe, weights: Tensors, compute: Compute) -> None:
+        network = recipe.architecture
+        if isinstance(network, OwnModel) and network.graph is not None:
+            network = replace(network, graph=network.graph.up_to_logits())
         # Without memory for training.
-        self._recipe = Recipe(recipe.name, recipe.architecture, batch_size=1, momentum=0.0)
+        self._recipe = Recipe(recipe.name, network, batch_size=1, momentum=0.0)
         self._weights, self._compute = weights, compute
         self._engine: Engine | None = None
         self._process = 0

@@ -76,7 +76,7 @@ class Model:
         return {name: value for name, value in self.__dict__.items() if name != "_evaluator"}
 
     def logits(self, images: Any) -> NDArray[np.float32]:
-        """Return logits, float32 (N, 10)."""
+        """Return logits, float32 (N, 10): what comes before a softmax, of the user's own model, too."""
         return self._evaluator.logits(as_images(images))
 
     def probabilities(self, images: Any) -> NDArray[np.float64]:
@@ -87,10 +87,7 @@ class Model:
         self, logits: NDArray[np.float32], temperature: float | None = None
     ) -> NDArray[np.float64]:
         """Return the probabilities, float64 (N, 10), of what ``logits`` gave; by default the calibrated."""
-        own, scores = self.recipe.own, logits.astype(np.float64)
-        if own is not None and own.output == "softmax":  # they are probabilities already
-            scores = np.log(np.maximum(scores, np.finfo(np.float32).tiny))
-        return softmax(scores, self.temperature if temperature is None else temperature)
+        return softmax(logits, self.temperature if temperature is None else temperature)
 
     def predict(self, images: Any) -> NDArray[np.uint8]:
         """Return the most probable digits, uint8 (N,)."""

@@ -87,5 +87,11 @@ def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     return result
 
 
+def logits_of(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return logits (N, 10) whose softmax are these probabilities (N, 10), of a network that ends in one."""
+    logits: NDArray[np.float32] = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))
+    return logits
+
+
 def _fraction(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)

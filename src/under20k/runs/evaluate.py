@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from under20k.data import Split, load, load_test
 from under20k.data.events import OnFetch, ignore
 from under20k.engine.base import Compute
-from under20k.engine.evaluation import Evaluation
+from under20k.engine.evaluation import Evaluation, logits_of
 from under20k.engine.evaluation import evaluate as evaluate_logits
 from under20k.engine.select import create
 from under20k.recipe.fields import choice, instance
@@ -44,7 +44,7 @@ def evaluate(
         on_event: called with the events of a download.
 
     Returns:
-        The figures, with the logits that they come from, and the images.
+        The figures, with the logits, whose softmax are the model's probabilities, and the images.
 
     Raises:
         UserError: if the run has no model that fits, or the reading cannot be recorded.
@@ -55,8 +55,11 @@ def evaluate(
     run = run if isinstance(run, Run) else Run.open(Path(run))
     engine = create(run.recipe, run.seed, compute, weights=run.weights(), source=source)
     images = load_split(split, places.data, on_event)
-    logits = engine.logits(images.images)
-    evaluation = replace(evaluate_logits(split, logits, images.labels), logits=logits, data=images)
+    outputs = engine.logits(images.images)
+    own = run.recipe.own
+    logits = logits_of(outputs) if own is not None and own.output == "softmax" else outputs
+    # The loss is the one of the training, which takes probabilities for logits, too.
+    evaluation = replace(evaluate_logits(split, outputs, images.labels), logits=logits, data=images)
     if split == "test":
         run.add_test_reading(
             {

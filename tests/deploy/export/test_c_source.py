@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from tests.support.c_programs import COMPILERS, STRICT, needs
+from tests.support.own_graphs import GRAPHS, own_model
 from tests.support.small_models import ARCHITECTURES, model_of
 from under20k.deploy.export import c_float, c_int8
 from under20k.deploy.export.c_source import HEADER, SOURCE, float_literal
 from under20k.deploy.export.formats import Material
 from under20k.deploy.model import Model
 from under20k.deploy.origin import Origin
+from under20k.recipe.graph.graph import Graph
 
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads what Linux's nm and size print")
 FORMATS = {"c": c_float, "c-int8": c_int8}
@@ -99,3 +101,22 @@ def test_lines_are_short_enough_to_read(format, mnist, tmp_path):
     written(format, model_of(ARCHITECTURES[1]), tmp_path, mnist)
     for name in (SOURCE, HEADER):
         assert max(map(len, (tmp_path / name).read_text().splitlines())) <= 120
+
+
+@needs("gcc")
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_users_names_are_no_names_in_c(format, mnist, tmp_path):
+    """A word of C, a number as in nn.Sequential, a variable of ours, and the end of a comment."""
+    graph = GRAPHS["chain"]
+    names = dict(zip((node.name for node in graph.nodes), NAMES, strict=False))
+    nodes = (
+        replace(node, name=names[node.name], inputs=tuple(names.get(each, each) for each in node.inputs))
+        for node in graph.nodes
+    )
+    written(format, own_model(Graph(tuple(nodes))), tmp_path, mnist)
+    command = [*COMPILERS["gcc"], *STRICT, "-c", SOURCE, "-o", "under20k.o"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+NAMES = ("int", "p", "r", "*/ 0", "n", "r1", "g", "f", "out")

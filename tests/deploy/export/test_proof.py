@@ -27,6 +27,9 @@ class Engine:
         assert len(images) == len(self.scores)
         return self.scores
 
+    def probabilities_of(self, logits):
+        return softmax(logits, self.temperature)
+
 
 @pytest.fixture
 def scores() -> np.ndarray:
@@ -103,6 +106,7 @@ def test_probabilities_must_be_the_softmax_of_the_logits(scores):
     assert proof_of(scores, scores, probabilities=right).passed
     proof = proof_of(scores, scores, probabilities=forgotten)
     assert "differs from the softmax of the logits" in proof.faults[0]
+    assert "the probabilities differ by" in proof.faults[1]
     assert right.sum(1) == pytest.approx(np.ones(N))
 
 
@@ -118,7 +122,12 @@ def test_probabilities_alone_are_compared_too(scores):
 def test_json_holds_everything(scores):
     proof = proof_of(scores, scores, extra={"flash": 20_000}, size_bytes=5)
     values = json.loads(json.dumps(proof.to_dict(), allow_nan=False))
-    assert values["tolerance"] == {"logit_relative": 1e-4, "accuracy": None, "may_change": False}
+    assert values["tolerance"] == {
+        "logit_relative": 1e-4,
+        "accuracy": None,
+        "may_change": False,
+        "probability": 1e-4,
+    }
     assert values["extra"] == {"flash": 20_000}
     assert values["size_bytes"] == 5  # what the runtime needs, where that is not the files
     assert (values["passed"], values["not_run"], values["runtime"]) == (True, "", "by hand")

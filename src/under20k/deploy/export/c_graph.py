@@ -30,11 +30,10 @@ from under20k.recipe.graph.operations import (
     Pool,
     Reshape,
     Scale,
-    Softmax,
 )
 
 FLOAT_BYTES = 4
-IN_PLACE = (Activation, BatchNorm, Scale, Softmax)
+IN_PLACE = (Activation, BatchNorm, Scale)
 """Operations that may write over what they read."""
 
 
@@ -162,8 +161,6 @@ def _calls(step: Step, number: int, offsets: dict[str, int], last: bool) -> Iter
         yield from _chain(step, sources, out)
     elif isinstance(node, Reshape):
         yield from _reshape(step, x, out)
-    elif isinstance(node, Softmax):
-        yield "softmax", f"softmax({size}, {x}, {out});"
     if last:
         yield "", f"for (int i = 0; i < {CLASSES}; i++) logits[i] = work[{offsets[step.name]} + i];"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -88,8 +89,8 @@ def rendered_layers(
         numbers: the arrays of each layer as text.
     """
     layers = []
-    for geometry, offset, next_offset, arrays in zip(
-        geometries, offsets, [*offsets[1:], 0], numbers, strict=True
+    for number, (geometry, offset, next_offset, arrays) in enumerate(
+        zip(geometries, offsets, [*offsets[1:], 0], numbers, strict=True)
     ):
         channels, side, _ = geometry.input_shape
         outputs = geometry.output_shape[0]
@@ -98,8 +99,8 @@ def rendered_layers(
         fields = (side, channels, geometry.kernel, geometry.padding, geometry.pool, outputs)
         layers.append(
             Layer(
-                geometry.name.removesuffix(".conv"),
-                geometry.name.removesuffix(".conv").replace(".", "_"),
+                printable(geometry.name.removesuffix(".conv")),
+                _symbol(geometry.name, number),
                 ", ".join(map(str, fields)),
                 _shape(geometry.input_shape),
                 _comment(geometry, last=geometry is geometries[-1]),
@@ -111,6 +112,12 @@ def rendered_layers(
             )
         )
     return layers
+
+
+def _symbol(name: str, number: int) -> str:
+    """Return a layer's name in C. A user's own may be a word of C, begin with a digit, or be a variable's."""
+    ours = re.fullmatch(r"(blocks\.\d+|head)\.conv", name)
+    return ours[1].replace(".", "_") if ours else f"layer_{number}"
 
 
 def _comment(layer: Geometry, last: bool) -> str:

@@ -1,5 +1,7 @@
 """A trained network as steps of inference: BatchNorm folded into what comes before it, dropout gone.
 
+They end in the logits: a softmax or log-softmax of the model's own belongs to whoever computes probabilities.
+
 Shapes: C channels, H rows, W columns of one image's values; F features.
 """
 
@@ -14,7 +16,15 @@ from numpy.typing import NDArray
 
 from under20k.recipe.graph.graph import IMAGE, Graph
 from under20k.recipe.graph.node import Node, Shape
-from under20k.recipe.graph.operations import Activation, BatchNorm, Convolution, Dropout, Linear, LogSoftmax
+from under20k.recipe.graph.operations import (
+    Activation,
+    BatchNorm,
+    Convolution,
+    Dropout,
+    Linear,
+    LogSoftmax,
+    Softmax,
+)
 from under20k.recipe.weights import Tensors
 
 Array = NDArray[np.float64]
@@ -50,7 +60,7 @@ def inference_steps(graph: Graph, weights: Tensors) -> list[Step]:
         step = replace(step, inputs=tuple(same[source] for source in step.inputs))
         before = steps.get(step.inputs[0])
         same[step.name] = step.name
-        if isinstance(step.node, Dropout | LogSoftmax):
+        if isinstance(step.node, Dropout | Softmax | LogSoftmax):
             same[step.name] = step.inputs[0]
         elif isinstance(step.node, BatchNorm) and before and _takes_scale(before, takers):
             steps[before.name] = _scaled(before, step)

@@ -26,7 +26,6 @@ from under20k.recipe.graph.operations import (
     Pool,
     Reshape,
     Scale,
-    Softmax,
 )
 
 SIMPLE = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "hardswish": "HardSwish"}
@@ -209,10 +208,6 @@ def _reshape(writer: Writer, step: Step, inputs: list[str], name: str) -> None:
         writer.node("Reshape", name, *inputs, shape)
 
 
-def _softmax(writer: Writer, step: Step, inputs: list[str], name: str) -> None:
-    writer.node("Softmax", name, *inputs, axis=1)
-
-
 def _weights(writer: Writer, step: Step, name: str) -> list[str]:
     """Add the weight and the bias of a step and return their names."""
     return [writer.floats(f"{name}.{part}", step.arrays[part]) for part in ("weight", "bias")]
@@ -235,7 +230,6 @@ _WRITERS: dict[type[Node], Callable[[Writer, Step, list[str], str], None]] = {
     Concatenate: _concatenate,
     Scale: _scale,
     Reshape: _reshape,
-    Softmax: _softmax,
 }
 
 

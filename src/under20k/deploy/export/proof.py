@@ -75,6 +75,8 @@ class Proof:
     """Predictions that differ from the engine's."""
     ties: int | None = None
     """Those of them where the engine's two largest logits are a tie."""
+    probability_difference: float | None = None
+    """Between the model's probabilities and the export's: of each image the largest, of those the mean."""
     latency_s: float | None = None
     """Median time of one image."""
     runtime: str = ""
@@ -114,10 +116,10 @@ def prove(
     scores = measured.probabilities if measured.logits is None else measured.logits
     if scores is None or scores.shape != engine.shape:
         raise ValueError(f"{format} gave {None if scores is None else scores.shape}, not {engine.shape}")
-    if measured.logits is None:
-        difference = _largest(scores, softmax(engine, model.temperature))
-    else:
-        difference = _largest(scores, engine) / span
+    own = model.probabilities_of(engine)
+    ours = softmax(scores, model.temperature) if measured.probabilities is None else measured.probabilities
+    apart = float(np.abs(ours - own).max(1).mean())
+    difference = _largest(scores, own) if measured.logits is None else _largest(scores, engine) / span
     predicted, expected = scores.argmax(1), engine.argmax(1)
     changed = predicted != expected
     best = np.sort(engine[changed], 1)
@@ -129,6 +131,7 @@ def prove(
         *_changed(int(changed.sum()) - ties, tolerance),
         *_too_inaccurate(accuracy, engine_accuracy, tolerance),
         *_wrong_softmax(measured, model.temperature),
+        *_wrong_probabilities(apart, tolerance),
     )
     return Proof(
         format,
@@ -140,6 +143,7 @@ def prove(
         largest_logit_difference=difference,
         changed=int(changed.sum()),
         ties=ties,
+        probability_difference=apart,
         latency_s=measured.latency_s,
         runtime=measured.runtime,
         passed=not faults,
@@ -173,6 +177,12 @@ def _wrong_softmax(measured: Measured, temperature: float) -> Iterator[str]:
         difference = _largest(measured.probabilities, softmax(measured.logits, temperature))
         if not difference <= SOFTMAX_ERROR:
             yield f"a probability differs from the softmax of the logits by {difference:.2g}"
+
+
+def _wrong_probabilities(difference: float, tolerance: Tolerance) -> Iterator[str]:
+    limit = tolerance.probability
+    if limit is not None and not difference <= limit:
+        yield f"the probabilities differ by {difference:.2g} on average; at most {limit:g} is allowed"
 
 
 def _largest(ours: NDArray[np.floating[Any]], theirs: NDArray[np.floating[Any]]) -> float:

@@ -15,6 +15,8 @@ class Tolerance:
     """Fraction of the validation images at most by which the accuracy may fall; None allows any."""
     may_change: bool = False
     """Whether predictions other than ties may change."""
+    probability: float | None = None
+    """Largest difference of a probability of an image, as the mean over the images; None allows any."""
 
     def __str__(self) -> str:
         logits, accuracy = self.logit_relative, self.accuracy
@@ -28,5 +30,5 @@ class Tolerance:
         return ", ".join(filter(None, parts)) or "any difference"
 
 
-FP32 = Tolerance(logit_relative=1e-4)
-INT8 = Tolerance(accuracy=0.0005, may_change=True)
+FP32 = Tolerance(logit_relative=1e-4, probability=1e-4)
+INT8 = Tolerance(accuracy=0.0005, may_change=True, probability=0.01)

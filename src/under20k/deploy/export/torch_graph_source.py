@@ -64,7 +64,7 @@ def _constructor(model: OwnModel, names: dict[str, str]) -> Iterator[str]:
 def _forward(model: OwnModel, names: dict[str, str]) -> Iterator[SourceLine]:
     """Yield a line for each operation; a value that only the next line takes is called x."""
     assert model.graph is not None
-    nodes = [node for node in model.graph.nodes if not isinstance(node, LogSoftmax)]
+    nodes = [node for node in model.graph.nodes if not isinstance(node, Softmax | LogSoftmax)]
     shapes = model.graph.shapes()
     called = _called(nodes)
     for node in nodes:
@@ -126,10 +126,8 @@ def _code(node: Node, inputs: list[str], names: dict[str, str], shapes: dict[str
     if isinstance(node, Scale):
         offset = f" + {node.offset!r}" if node.offset else ""
         return f"{node.factor!r} * {x}{offset}"
-    if isinstance(node, Reshape):
-        return f"{x}.flatten(1)" if len(node.shape) == 1 else f"{x}.reshape(-1, {_pair(node.shape)})"
-    assert isinstance(node, Softmax)
-    return f"F.softmax({x}, dim=1)"
+    assert isinstance(node, Reshape)
+    return f"{x}.flatten(1)" if len(node.shape) == 1 else f"{x}.reshape(-1, {_pair(node.shape)})"
 
 
 def _pool(node: Pool, x: str) -> str:

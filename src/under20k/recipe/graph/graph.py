@@ -75,6 +75,14 @@ class Graph:
         """
         return {name for node, shapes in self.inputs() for name in node.weights(shapes)}
 
+    def up_to_logits(self) -> Graph:
+        """Return the graph without a softmax at its end, so that its output is logits.
+
+        A log-softmax stays, since its outputs are logits, too: their softmax is that of its inputs.
+        """
+        last = self.nodes[-1]
+        return Graph(self.nodes[:-1]) if isinstance(last, Softmax) else self
+
     def to_list(self) -> list[dict[str, Any]]:
         """Return plain values for JSON."""
         return [node.to_dict() for node in self.nodes]
