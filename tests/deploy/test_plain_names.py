@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.small_models import ARCHITECTURES
+from tests.support.small_models import ARCHITECTURES, GRAPHS
 from under20k.deploy.plain_names import plain_names
 from under20k.recipe.architecture import Architecture
 
@@ -16,7 +16,7 @@ def test_the_names_number_the_layers():
     assert "blocks.2.conv.weight" not in names
 
 
-@pytest.mark.parametrize("text", ARCHITECTURES)
+@pytest.mark.parametrize("text", [*ARCHITECTURES, *GRAPHS])
 def test_no_two_tensors_share_a_name(text):
     architecture = Architecture.parse(text)
     names = plain_names(architecture)

@@ -1,6 +1,8 @@
 """Architectures as text, and what is refused."""
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from tests.support.strategies import architectures
 from under20k.errors import InvalidValue, UserError
 from under20k.recipe.architecture import Architecture
 from under20k.recipe.blocks import Conv, Head
+from under20k.recipe.notation import FLAGS
 
 
 @given(architectures())
@@ -99,6 +102,15 @@ def test_every_block_is_written_in_one_way(text, canonical):
 def test_heads(text, head):
     assert Architecture.parse(f"8|{text}").head == head
     assert str(Architecture.parse(f"8|{text}")) == f"8|{text}"
+
+
+def test_the_page_of_architectures_has_every_flag_and_what_it_shows_is_one():
+    page = (Path(__file__).parents[2] / "docs" / "architectures.md").read_text(encoding="utf-8")
+    flags = [flag for row in re.findall(r"^\| (`.*?) \|", page, re.M) for flag in re.findall(r"`(.*?)`", row)]
+    assert flags == FLAGS.split()
+    shown = re.findall(r'--architecture "(.*?)"', page)
+    assert len(shown) >= 4
+    assert all(Architecture.parse(text).parameters < 20_000 for text in shown)
 
 
 def test_spaces_do_not_matter():

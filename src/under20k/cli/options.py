@@ -154,7 +154,8 @@ def add_recipe_settings(parser: argparse.ArgumentParser) -> None:
         "--architecture",
         default=argparse.SUPPRESS,
         metavar="TEXT",
-        help="blocks and head, such as '8,12p,14,16p,20v,24v|3v' (docs/architectures.md)",
+        help="blocks and head, such as '8,12p,14,16p,20v,24v|3v'; with groups, strides and sums "
+        "'16/2,16g,24k1,24r|l' (docs/architectures.md)",
     )
     group.add_argument(
         "--teacher",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.support.c_programs import SANITIZED, scores
-from tests.support.small_models import ARCHITECTURES, model_of
+from tests.support.small_models import ARCHITECTURES, LARGE_KERNELS, model_of
 from under20k.deploy.card import names
 from under20k.deploy.export.c_int8 import network, write
 from under20k.deploy.export.export import export
@@ -29,7 +29,7 @@ def expected(simulated: QuantizedNetwork, images: np.ndarray) -> np.ndarray:
     return logits(simulated, images).astype(np.float32) / np.float32(2**simulated.logit_bits)
 
 
-@pytest.mark.parametrize("text", [*ARCHITECTURES, "4k1|1", "4vp,6n|3", "4|l", "5vp,4vp|3v"])
+@pytest.mark.parametrize("text", [*ARCHITECTURES, *LARGE_KERNELS, "4k1|1", "4vp,6n|3", "4|l", "5vp,4vp|3v"])
 def test_every_logit_is_the_simulators(text, mnist, tmp_path):
     model = model_of(text)
     simulated = network(model, mnist.train.images[:50])
