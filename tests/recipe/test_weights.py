@@ -16,7 +16,7 @@ from under20k.recipe.named import MINIMAL
 from under20k.recipe.seeds import check_seed
 from under20k.recipe.weights import check_weights, initial_weights
 
-LARGE = Architecture.parse("256,256,64k1|3")
+LARGE = Architecture.parse("256,256,64k1,64k7/2g4|3")
 
 
 def distance(first: Any, second: Any) -> float:
@@ -28,8 +28,11 @@ def distance(first: Any, second: Any) -> float:
     return float(np.abs(shares[0] - shares[1]).max() / limit)
 
 
-@pytest.mark.parametrize(("block", "inputs", "kernel"), [("0", 1, 3), ("1", 256, 3), ("2", 256, 1)])
+@pytest.mark.parametrize(
+    ("block", "inputs", "kernel"), [("0", 1, 3), ("1", 256, 3), ("2", 256, 1), ("3", 16, 7)]
+)
 def test_distribution_of_convolutions_against_torch(block, inputs, kernel):
+    """``inputs`` are the channels of a group."""
     ours = initial_weights(LARGE, 0)
     weight, bias = (ours[f"blocks.{block}.conv.{part}"] for part in ("weight", "bias"))
     with torch.random.fork_rng():

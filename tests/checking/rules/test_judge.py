@@ -3,6 +3,7 @@
 import pytest
 from torch import nn
 
+from tests.support.small_models import GRAPHS, LARGE_KERNELS
 from under20k.checking.profiles import RULES, load_profile
 from under20k.checking.rules.judge import judge_model
 from under20k.engine.module import build
@@ -286,10 +287,10 @@ def test_the_assignments_models():
         assert found["receptive_field"][1] == "32×32 before the last layer, head.conv, 40×40 with it"
 
 
-SHARED = Architecture.parse("5,5,5sp,5vs|3v")
+OTHERS = [Architecture.parse(text) for text in ("5,5,5sp,5vs|3v", *LARGE_KERNELS, *GRAPHS)]
 
 
-@pytest.mark.parametrize("architecture", [REGULARIZED.architecture, MINIMAL.architecture, SHARED], ids=str)
+@pytest.mark.parametrize("architecture", [REGULARIZED.architecture, MINIMAL.architecture, *OTHERS], ids=str)
 def test_layers_match_the_architectures_counts(architecture):
     judgement = judge_model(build(architecture), load_profile("brief"))
     (parameters,) = (found for found in judgement.findings if found.rule == "parameters")

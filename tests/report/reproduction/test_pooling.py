@@ -39,6 +39,13 @@ def test_pooling_first_saves():
     assert "covers the whole map" not in cost.sentences()
 
 
+def test_a_head_that_covers_the_map_of_a_network_without_pooling():
+    cost = HeadCost.of(Architecture.parse("8/2,8r,16/2,16g,16k1r2|7v"))
+    assert (cost.maps, cost.averaged, cost.pooled_maps) == ((16, 7, 7), (10, 1, 1), None)
+    assert cost.head == cost.connected == 16 * 49 * 10 + 10
+    assert "covers the whole map" in cost.sentences()
+
+
 def test_without_a_pool_before_a_convolution_none_is_named():
     for text in ("8|3", "8p|3"):
         cost = HeadCost.of(Architecture.parse(text))

@@ -49,6 +49,11 @@ def test_good_benches_break_no_rule(track):
     assert judged(track, bench_of(around(0.995, 30), recipe)) == []
 
 
+def test_groups_strides_and_sums_break_no_rule():
+    recipe = SMALL.with_changes(architecture="16k5/2,16g,16k1r2,20/2,20r|7v")
+    assert judged("small", bench_of(around(0.995), recipe)) == []
+
+
 def test_teachers_keep_the_rules_too():
     assert judged("small", taught(bench_of(around(0.995), TAUGHT))) == []
     for teacher, words in (
