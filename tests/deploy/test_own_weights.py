@@ -12,7 +12,8 @@ from tests.support.trained_student import trained
 from under20k.checking.judgement import Accuracy
 from under20k.cli.main import main
 from under20k.data import Mnist
-from under20k.deploy.own_weights import _after, _change, load_trained
+from under20k.deploy.own_weights import load_trained
+from under20k.deploy.weighted import after, change
 from under20k.engine.base import MEAN, STANDARD_DEVIATION
 from under20k.errors import UserError
 from under20k.recipe.architecture import Architecture
@@ -54,19 +55,19 @@ def accuracy(mean: float, std: float, inputs: str | None = None) -> Accuracy:
 
 @pytest.mark.parametrize(("mean", "std"), [(0.5, 0.5), (0.0, 1.0), (1.0, -1.0), (MEAN, STANDARD_DEVIATION)])
 def test_our_input_becomes_the_one_of_the_training(mean, std):
-    factor, offset = _change(accuracy(mean, std))
+    factor, offset = change(accuracy(mean, std))
     pixels = np.linspace(0, 1, 7)
     ours = (pixels - MEAN) / STANDARD_DEVIATION
     assert factor * ours + offset == pytest.approx((pixels - mean) / std)
     graph = Architecture.parse("4p|l").graph
-    changed = _after(graph, factor, offset)
+    changed = after(graph, factor, offset)
     assert len(changed.nodes) == len(graph.nodes) + 1
     assert changed.tensors() == graph.tensors()
 
 
 def test_inputs_of_another_kind_are_refused():
     with pytest.raises(UserError, match="trained with other inputs"):
-        _change(accuracy(0.0, 1.0, "x > 0 as 1, else 0"))
+        change(accuracy(0.0, 1.0, "x > 0 as 1, else 0"))
 
 
 @pytest.mark.parametrize(
@@ -82,6 +83,14 @@ def test_inputs_of_another_kind_are_refused():
         (["predict", "x.png", "--arg", "p=1"], "--arg is for a model of your own"),
         (["predict", "x.png", "--model", "net.py:Net"], "is a model without weights"),
         (["draw", "net.py:Net", "b.py:Net"], "b.py:Net is a second one of your own"),
+        (["evaluate", "net.py:Net"], "is a model without weights; name those that you trained"),
+        (["evaluate", "net.py:Net", "--weights", "w.pth"], "add --trust if you trust it"),
+        (["evaluate", "net.py:Net", "--weights", "w.pth", "--trust"], "w.pth is not a file"),
+        (["evaluate", "runs/minimal-0", "--mean", "0"], "--mean is for a model of your own"),
+        (
+            ["evaluate", "net.py:Net", "--weights", "w.pth", "--trust", "--std", "1"],
+            "mean and std are only valid together",
+        ),
         (
             ["export", "net.py:Net", "--to", "c", "--weights", "net.py", "--trust"],
             "net.py: the weights file has an unknown format",
@@ -94,3 +103,4 @@ def test_bad_input_is_one_line(student: Path, arguments, said, capsys):
     assert out == ""
     assert said in err.splitlines()[-1]
     assert not Path("exports").exists()
+    assert not Path("evaluations").exists()

@@ -8,6 +8,7 @@ same environment.
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -30,11 +31,11 @@ class Pool:
         self.idle: list[WarmServer] = []
         self.cold = False
 
-    def server(self, jail: str, *, reads_mnist: bool) -> server.Server:
+    def server(self, jail: str, *, reads_mnist: bool, data_dir: Path | None = None) -> server.Server:
         """Return an idle server, or a new one."""
         if self.cold or not server.FORKS:
-            return server.Server(jail, reads_mnist=reads_mnist)
-        about = jail, reads_mnist, server.WORKER, environment()
+            return server.Server(jail, reads_mnist=reads_mnist, data_dir=data_dir)
+        about = jail, reads_mnist, data_dir, server.WORKER, environment()
         for warm in self.idle:
             if warm.about == about:
                 self.idle.remove(warm)
@@ -57,7 +58,7 @@ class WarmServer(server.Server):
 
     def __init__(self, pool: Pool, about: tuple[Any, ...]) -> None:
         self.about, self._pool, self._busy = about, pool, False
-        super().__init__(about[0], reads_mnist=about[1])
+        super().__init__(about[0], reads_mnist=about[1], data_dir=about[2])
 
     def ask(self, request: Request) -> Answer:
         self._busy = True

@@ -94,12 +94,14 @@ def completer_of(action: argparse.Action) -> Completer | None:
         return lambda prefix, **_: [*recipes(), *files(prefix, "json")]
     if metavar == "RECIPE|TARGET":
         return lambda prefix, **_: [*recipes(), *files(prefix, "json", "py", "ipynb")]
+    if metavar == "RUN|TARGET":
+        return lambda prefix, **_: [*folders("run"), *files(prefix, "py", "ipynb")]
     if metavar == "TARGET":
         return lambda prefix, **_: [*recipes(), *folders("run"), *files(prefix)]
     if metavar.startswith("NAME|"):
         return lambda prefix, **_: [*profiles(), *files(prefix, "toml")]
     if metavar == "MODEL":
-        return lambda prefix, **_: [*pretrained(), *folders("run", "record"), *files(prefix, "/")]
+        return lambda prefix, **_: [*pretrained(), *folders("run", "record"), *files(prefix, "py", "ipynb")]
     if metavar in KINDS:
         return lambda prefix, **_: [*folders(*KINDS[metavar]), *files(prefix, "/")]
     if action.dest == "device":

@@ -28,7 +28,7 @@ VERBS = {
     "reproduce": "train, check, compare and report the models of the assignment",
     "train": "train a recipe with one seed, into a run folder",
     "bench": "train a recipe over many seeds, with statistics; compare two recipes",
-    "evaluate": "evaluate a run: accuracy, confusion matrix, misclassified images",
+    "evaluate": "evaluate a run or your own model: accuracy, confusions, errors",
     "predict": "read the digits of pictures: single ones, or pages of them",
     "draw": "draw digits on a page in the browser, and see networks think",
     "compare": "print a leaderboard of runs, benches and records",

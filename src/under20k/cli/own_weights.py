@@ -25,6 +25,13 @@ def add_weights_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--weights", type=Path, metavar="FILE", help="its weights: of safetensors, torch.save or NumPy (.npz)"
     )
+    for option, what in (("mean", "mean"), ("std", "standard deviation")):
+        group.add_argument(
+            f"--{option}",
+            type=float,
+            metavar="X",
+            help=f"{what} that x/255 was normalised with in training (default: found)",
+        )
     add_code_options(group)
 
 
@@ -39,6 +46,29 @@ def own_model_argument(arguments: argparse.Namespace, text: str, compute: Comput
     Raises:
         UserError: there is no such model, it may not be run, or its weights do not fit.
     """
+    given = weights_arguments(arguments, text)
+
+    from under20k.deploy.own_weights import load_trained
+    from under20k.engine.base import Compute
+
+    trained = load_trained(text, *given, compute=compute or Compute())
+    for line in trained.notes:
+        note(arguments, line)
+    return trained.model
+
+
+def weights_arguments(
+    arguments: argparse.Namespace, text: str
+) -> tuple[Path, dict[str, object], tuple[float, float] | None]:
+    """Return the weights of a user's model, the arguments of its constructor, and mean and sd of its inputs.
+
+    Args:
+        arguments: with the options of ``add_weights_options``.
+        text: the target as it was typed.
+
+    Raises:
+        UserError: weights or trust are missing, or an option is wrong.
+    """
     if arguments.weights is None:
         raise UserError(
             f"{text} is a model without weights; name those that you trained with --weights, or train it: "
@@ -47,14 +77,10 @@ def own_model_argument(arguments: argparse.Namespace, text: str, compute: Comput
     if not arguments.trust:
         raise UserError(f"{text} is code, which runs to be loaded; add --trust if you trust it")
     from under20k.checking.source.target import argument
-    from under20k.deploy.own_weights import load_trained
-    from under20k.engine.base import Compute
+    from under20k.deploy.weighted import normalisation
 
     given = dict(argument(each) for each in arguments.arg)
-    trained = load_trained(text, arguments.weights, given, compute=compute or Compute())
-    for line in trained.notes:
-        note(arguments, line)
-    return trained.model
+    return arguments.weights, given, normalisation(arguments.mean, arguments.std)
 
 
 def check_weights_options(arguments: argparse.Namespace, *texts: str | None) -> None:
@@ -62,6 +88,6 @@ def check_weights_options(arguments: argparse.Namespace, *texts: str | None) -> 
     targets = [text for text in texts if text is not None and is_target(text)]
     if len(targets) > 1:
         raise UserError(f"--weights holds those of one model; {targets[1]} is a second one of your own")
-    for option in ("weights", "arg"):
-        if not targets and getattr(arguments, option):
+    for option in ("weights", "arg", "mean", "std"):
+        if not targets and getattr(arguments, option) not in (None, []):
             raise UserError(f"--{option} is for a model of your own, such as model.py:Net")

@@ -25,6 +25,7 @@ COUNTER = ".num_batches_tracked"
 
 def is_target(text: str) -> bool:
     """Return whether a text names a model's source, such as ``model.py:Net``, not a recipe."""
+    text = re.sub(r"^[A-Za-z]:(?=[\\/])", "", text)  # the drive of a Windows path
     return text.endswith((".py", ".ipynb")) or (":" in text and not text.lower().endswith(".json"))
 
 

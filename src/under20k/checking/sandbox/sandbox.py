@@ -36,7 +36,9 @@ class Sandbox:
     only_where_taken: bool = False
     """Whether a constructor gets only the arguments that it has a parameter for, as in a folder."""
     weights: Path | None = None
-    """To measure the accuracy of, on ``split``; MNIST must be in the cache."""
+    """To measure the accuracy of, on ``split``; MNIST must be in ``data_dir``."""
+    data_dir: Path | None = None
+    """By default the cache folder."""
     split: str = "validation"
     jail: str = "auto"
     """Mechanism that keeps files from being written, ``auto`` or one of ``jail.MECHANISMS``."""
@@ -75,7 +77,7 @@ class Sandbox:
 
     def server(self) -> Server:
         """Start a process that runs models."""
-        return Server(self.jail, reads_mnist=self.weights is not None)
+        return Server(self.jail, reads_mnist=self.weights is not None, data_dir=self.data_dir)
 
 
 def judge_apart(target: Target, sandbox: Sandbox) -> Judgement:

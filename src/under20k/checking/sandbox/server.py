@@ -53,9 +53,9 @@ class Stopped(Unanswered):
 class Server:
     """A process that has imported torch and forks for each model. If a model ends it, another starts."""
 
-    def __init__(self, jail: str, *, reads_mnist: bool) -> None:
+    def __init__(self, jail: str, *, reads_mnist: bool, data_dir: Path | None = None) -> None:
         self.stopped = False
-        self._jail, self._reads_mnist = jail, reads_mnist
+        self._jail, self._reads_mnist, self._data_dir = jail, reads_mnist, data_dir
         self._scratch = tempfile.TemporaryDirectory(prefix="under20k-check-", ignore_cleanup_errors=True)
         self._start()
 
@@ -68,7 +68,7 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            env=_environment(scratch, self._reads_mnist),
+            env=_environment(scratch, self._reads_mnist, self._data_dir),
         )
         assert self._process.stdout is not None
         threading.Thread(target=_read, args=(self._process.stdout, self._lines), daemon=True).start()
@@ -166,7 +166,7 @@ def _read(stream: IO[bytes], lines: queue.SimpleQueue[bytes]) -> None:
     lines.put(b"")
 
 
-def _environment(scratch: str, reads_mnist: bool) -> dict[str, str]:
+def _environment(scratch: str, reads_mnist: bool, data_dir: Path | None) -> dict[str, str]:
     """Return the environment of the process, in which caches and temporary files go to ``scratch``."""
     environment = os.environ | SETTINGS | homes(scratch)
     # The user's own packages, and MNIST, stay where they are.
@@ -174,6 +174,6 @@ def _environment(scratch: str, reads_mnist: bool) -> dict[str, str]:
     if reads_mnist:
         from under20k.data.cache import VARIABLE, cache_folder, given_folder
 
-        environment[VARIABLE] = str(given_folder() or cache_folder())
+        environment[VARIABLE] = str(given_folder(data_dir) or cache_folder())
     keep_fonts(font_lists(), environment["MPLCONFIGDIR"])
     return environment

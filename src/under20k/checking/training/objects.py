@@ -91,7 +91,7 @@ def training_of_factory(
     source: FactorySource | None = None
     starts: dict[int, OwnStart] = {}
     for seed in seeds:
-        module = _made(factory, seed)
+        module = made(factory, seed)
         if described is None:
             described, files = _described(module, factory)
             tensors = described.tensors
@@ -105,7 +105,8 @@ def training_of_factory(
     return OwnTraining(own_recipe(described.model, like), lambda seed: starts[seed]), described.notes
 
 
-def _made(factory: Factory, seed: int) -> nn.Module:
+def made(factory: Factory, seed: int) -> nn.Module:
+    """Return what a class or function makes under a seed. Raises UserError if that is no module."""
     name = getattr(factory, "__name__", type(factory).__name__)
     try:
         with state_restored(0):
@@ -132,7 +133,7 @@ def _described(module: nn.Module, factory: Factory | None) -> tuple[Described, d
     name = type(module).__name__
     found: Described = _checked(module, lambda: describe(module, name))
     # What its class is called with, and what that calls, nobody knows; the weights under one seed tell.
-    tensors = found.tensors if factory is None else tensors_of(_made(factory, 0))
+    tensors = found.tensors if factory is None else tensors_of(made(factory, 0))
     digest = hashlib.sha256(source_of(module).encode(errors="replace"))
     for tensor, value in tensors.values.items():
         digest.update(tensor.encode() + np.ascontiguousarray(value).tobytes())
