@@ -4,6 +4,8 @@ Four recipes: the assignment's own, regularized and minimal, and regularized-plu
 train the same architectures better in as many epochs. The first lines say which reach 99.40%; the last one
 names the report.
 
+With a recipe, or a PyTorch model of your own, the report has that in front of the four.
+
 Finished runs are reused and stopped ones resumed, so repeating the command costs little. A note names each
 reused run that another engine or other numerics trained. Each recipe's seeds also become a bench in benches/.
 """
@@ -26,9 +28,19 @@ from under20k.cli.options import (
     compute_argument,
     display,
     jobs_argument,
+    note,
     places_argument,
 )
 from under20k.cli.signals import advise
+from under20k.cli.targets import (
+    TARGET,
+    TARGET_HELP,
+    add_target_options,
+    check_target_options,
+    recipe_of,
+    training_argument,
+)
+from under20k.cli.verdict import warn_of_limits
 from under20k.errors import UserError, shown
 from under20k.recipe.seeds import consecutive_from_0, parse_seeds
 
@@ -42,6 +54,9 @@ if TYPE_CHECKING:
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``under20k reproduce``."""
+    parser.add_argument(
+        "recipe", nargs="?", metavar=TARGET, help=f"to stand in the report, too: {TARGET_HELP}"
+    )
     parser.add_argument(
         "--seeds",
         default="0",
@@ -61,6 +76,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_data_dir(parser)
     parser.add_argument("--json", action="store_true", help="print every figure as JSON")
     add_quiet(parser)
+    add_target_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -70,18 +86,21 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output.exists() and not arguments.output.is_dir():
         raise UserError(f"{arguments.output} is a file; name a folder for the report with --output")
 
-    from under20k.checking.check import check
+    check_target_options(arguments, arguments.recipe)
+    model = training_argument(arguments, arguments.recipe, seeds, {}) if arguments.recipe else None
+
     from under20k.report.bench import write_bench_report
     from under20k.report.reproduction.page import write_reproduction
     from under20k.runs.bench.reproduce import reproduce
     from under20k.runs.bench.run_bench import bench_path
     from under20k.runs.provenance import command
-    from under20k.runs.run import run_path
 
+    if model is not None:
+        warn_of_limits(recipe_of(model))
     advise("run the command again to continue after the last finished epochs")
     with display(arguments, "trainings") as shown_by:
-        benches = reproduce(seeds, compute=compute, places=places, jobs=jobs, on_event=shown_by)
-    verdicts = {bench.recipe.name: check(run_path(places.runs, bench.recipe.name, 0)) for bench in benches}
+        benches = reproduce(seeds, model=model, compute=compute, places=places, jobs=jobs, on_event=shown_by)
+    verdicts = {bench.recipe.name: verdict(arguments, bench, places) for bench in benches}
     for bench in benches:
         write_bench_report(bench, bench_path(places.benches, bench.recipe.name, seeds))
     mistakes = evaluated(benches, compute, places)
@@ -92,6 +111,25 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         show(benches, verdicts, page)
     return 0
+
+
+def verdict(arguments: argparse.Namespace, bench: Bench, places: Places) -> Sequence[Finding]:
+    """Return what is checked of a recipe's run with seed 0; of a user's model, by the source that it keeps.
+
+    One that cannot be judged is named on stderr. Raises UserError for a run that cannot be read.
+    """
+    from under20k.checking.check import check
+    from under20k.checking.training.kept import judge_kept
+    from under20k.runs.run import Run, run_path
+
+    run = Run.open(run_path(places.runs, bench.recipe.name, 0))
+    if run.recipe.own is None:
+        return check(run)
+    try:
+        return judge_kept(run)
+    except UserError as error:
+        note(arguments, f"no requirement of {bench.recipe.name} was checked: {error}")
+        return ()
 
 
 def seeds_argument(text: str) -> tuple[int, ...]:
@@ -118,14 +156,16 @@ def first(amount: int) -> str:
 
 def evaluated(benches: Sequence[Bench], compute: Compute, places: Places) -> Mistakes:
     """Return what the models of seed 0 predict for the validation images. Raises UserError."""
+    from under20k.checking.training.kept import source_of
     from under20k.report.reproduction.mistakes import Mistakes
     from under20k.runs.evaluate import evaluate, load_split
-    from under20k.runs.run import run_path
+    from under20k.runs.run import Run, run_path
 
-    names = [bench.recipe.name for bench in benches]
-    evaluations = {
-        name: evaluate(run_path(places.runs, name, 0), compute=compute, places=places) for name in names
-    }
+    evaluations = {}
+    for name in (bench.recipe.name for bench in benches):
+        run = Run.open(run_path(places.runs, name, 0))
+        source = source_of(run, trust=True)  # the model was given with --trust, or trained before
+        evaluations[name] = evaluate(run, compute=compute, places=places, source=source)
     return Mistakes(0, load_split("validation", places.data), evaluations)
 
 

@@ -89,9 +89,8 @@ def check_target_options(arguments: argparse.Namespace, *texts: str | None) -> N
         return
     for option in ("like", "arg"):
         if getattr(arguments, option):
-            raise UserError(
-                f"--{option} is for a model of your own, such as model.py:Net; {arguments.recipe} is a recipe"
-            )
+            named = f"; {arguments.recipe} is a recipe" if arguments.recipe else ""
+            raise UserError(f"--{option} is for a model of your own, such as model.py:Net{named}")
 
 
 def recipe_of(training: Recipe | OwnTraining) -> Recipe:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 from under20k.checking.check import check as _check
 from under20k.checking.training.calls import bench as _bench
+from under20k.checking.training.calls import reproduce as _reproduce
 from under20k.checking.training.calls import train as _train
 from under20k.data import load as _load
 from under20k.data import load_test as _load_test
 from under20k.deploy.evaluate import evaluate as _evaluate
 from under20k.errors import UserError
 from under20k.interactive.kernel import in_kernel, with_short_traceback
-from under20k.runs.bench.reproduce import reproduce as _reproduce
 
 if TYPE_CHECKING:
     from under20k.interactive.view import Viewed

@@ -69,6 +69,12 @@ def judge_model(
     )
 
 
+def epochs_finding(epochs: int, profile: Profile) -> Finding | None:
+    """Return the finding on a number of epochs; None where a profile has no such rule."""
+    verdict, level = _epochs(epochs, profile.limits["epochs"]), profile.levels["epochs"]
+    return None if verdict is None or level == "off" else _finding("epochs", verdict, level)
+
+
 def _finding(rule: str, verdict: Verdict, level: str) -> Finding:
     status = "passed" if verdict.passed else "failed" if level == "required" else "warning"
     fix = "" if verdict.passed else verdict.fix

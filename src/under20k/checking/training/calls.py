@@ -1,4 +1,4 @@
-"""``under20k.train`` and ``under20k.bench``: those of ``runs``, of any PyTorch model too."""
+"""``under20k.train``, ``bench`` and ``reproduce``: those of ``runs``, of any PyTorch model too."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from under20k.recipe.named import as_recipe
 from under20k.recipe.own_model import is_target
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.seeds import check_seed, check_seeds
+from under20k.runs.bench.bench import Benches
+from under20k.runs.bench.reproduce import reproduce as reproduce_trainings
 from under20k.runs.bench.run_bench import BenchResult
 from under20k.runs.bench.run_bench import bench as bench_training
 from under20k.runs.events import Note, OnEvent, ignore
@@ -159,6 +161,56 @@ def bench(
         existing=existing,
         on_event=on_event,
         **changes,
+    )
+
+
+def reproduce(
+    seeds: Sequence[int] = (0,),
+    *,
+    model: Model | None = None,
+    trust: bool = False,
+    arguments: Mapping[str, object] | None = None,
+    like: Recipe | str = "minimal",
+    recipes: Sequence[Recipe] | None = None,
+    compute: Compute = Compute(),
+    places: Places = Places(),
+    jobs: int | None = None,
+    existing: Literal["resume", "replace", "reuse"] = "reuse",
+    on_event: OnEvent = ignore,
+) -> Benches:
+    """Train the assignment's recipes over seeds, all by one scheduler, and write a bench of each.
+
+    Args:
+        seeds: consecutive from 0, such as ``range(10)``; at most 1,000.
+        model: trained, too, in front of the recipes: a Recipe, or the name of one; or a PyTorch model of your
+            own: a class or function that makes it, or ``"model.py:Net"``.
+        trust: run the code of ``"model.py:Net"``.
+        arguments: of its constructor.
+        like: the recipe by whose settings a model of your own is trained.
+        recipes: by default the assignment's two, and the same networks trained better.
+        compute: what to train on; ``threads`` are those of each training.
+        places: of the runs, the benches, and MNIST.
+        jobs: trainings in parallel; by default what is measured to be fastest.
+        existing: treatment of runs that another engine or other numerics trained, as in ``bench``.
+        on_event: called with every event of ``runs.events``.
+
+    Returns:
+        A bench per recipe, in their order; its ``bench.json`` is in ``places.benches``.
+
+    Raises:
+        UserError: a training failed, or an argument is wrong; finished runs are kept.
+    """
+    making = Making(trust, like, arguments, on_event)
+    given = None if model is None else trained("model", model, check_seeds(seeds), making, several=True)
+    return reproduce_trainings(
+        seeds,
+        model=given,
+        recipes=recipes,
+        compute=compute,
+        places=places,
+        jobs=jobs,
+        existing=existing,
+        on_event=on_event,
     )
 
 

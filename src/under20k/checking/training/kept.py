@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from under20k.checking.findings import Findings
+from under20k.checking.profiles import load_profile
+from under20k.checking.sandbox.sandbox import Sandbox, judge_apart
 from under20k.checking.source.target import parse
 from under20k.checking.training.kept_source import KeptSource
-from under20k.checking.training.load import load_model
+from under20k.checking.training.load import TIME_LIMIT_S, load_model
 from under20k.errors import UserError
 from under20k.recipe.own_model import OwnModel
 from under20k.recipe.recipe import Recipe
@@ -56,6 +59,23 @@ def training_again(run: Path, recipe: Recipe, seeds: Sequence[int]) -> OwnTraini
     if made != model:
         raise UserError(f"{run / own_start.FOLDER} makes another model now: {model.difference(made)}")
     return OwnTraining(recipe, loaded.start)
+
+
+def judge_kept(run: Run, profile: str = "brief") -> Findings:
+    """Judge a user's own model by the source that a run keeps, which runs, and by the run's epochs.
+
+    Raises UserError if there is no source, no profile of that name, or the model cannot be judged.
+    """
+    from under20k.checking.rules.judge import epochs_finding
+
+    model, limits = run.recipe.own, load_profile(profile)
+    assert model is not None
+    sandbox = Sandbox(limits, TIME_LIMIT_S, arguments=dict(model.arguments))
+    judgement = judge_apart(parse(_text(run.path, model)), sandbox)
+    if judgement.reason:
+        raise UserError(f"{model}: {judgement.reason}")
+    epochs = epochs_finding(run.recipe.epochs, limits)
+    return Findings([*judgement.findings, *([epochs] if epochs else [])])
 
 
 def _text(run: Path, model: OwnModel) -> str:

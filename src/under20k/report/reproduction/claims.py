@@ -7,6 +7,7 @@ from dataclasses import replace
 from under20k.formatting import percent
 from under20k.recipe.architecture import Architecture
 from under20k.recipe.named import RECIPES
+from under20k.recipe.own_model import OwnModel
 from under20k.recipe.recipe import Recipe
 from under20k.report.bench import result_text
 from under20k.report.reproduction.assignment import SPECIFIED
@@ -21,6 +22,8 @@ def recipe_claim(bench: Bench) -> str:
     recipe = bench.recipe
     text = f"{recipe.name}: {result_text(bench)}"
     text += single_claim(bench) if bench.single else seeds_claim(bench)
+    if recipe.own:
+        return f"{text} {own_claim(recipe.own)}"
     if specified := SPECIFIED.get(recipe.name):
         stated = f"{percent(specified.last_validation)} in epoch {len(specified.epochs)}"
         text += f" The assignment reports {stated}."
@@ -30,6 +33,13 @@ def recipe_claim(bench: Bench) -> str:
         changed = enumeration([f"{name}={value}" for name, value in changes.items()])
         text += f" This is not the recipe {recipe.name}: it was trained with {changed}."
     return text
+
+
+def own_claim(model: OwnModel) -> str:
+    """Return which model of the user's it is, and who computes it."""
+    origin = f"{model} of {model.target}" if model.target else f"{model}, an object"
+    computed = "" if model.graph else f", computed by PyTorch, since {model.why}"
+    return f"The model is {origin}{computed}."
 
 
 def assigned_kin(recipe: Recipe) -> str | None:

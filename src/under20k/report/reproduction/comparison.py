@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from under20k.formatting import percent, points
 from under20k.recipe.architecture import Architecture
 from under20k.recipe.limits import PARAMETER_LIMIT
+from under20k.recipe.own_model import OwnModel
 from under20k.report.bench import fraction_of_limit, in_points
 from under20k.report.reproduction.assignment import SPECIFIED, SpecifiedModel
 from under20k.report.tables import Table
@@ -120,9 +121,9 @@ def first_epoch_text(bench: Bench) -> str:
 
 def by_architecture(benches: Sequence[Bench]) -> list[list[Bench]]:
     """Return the recipes in groups of the same architecture, in the order of each one's first."""
-    groups: dict[Architecture, list[Bench]] = {}
+    groups: dict[Architecture | OwnModel, list[Bench]] = {}
     for bench in benches:
-        groups.setdefault(bench.recipe.in_notation, []).append(bench)
+        groups.setdefault(bench.recipe.architecture, []).append(bench)
     return list(groups.values())
 
 

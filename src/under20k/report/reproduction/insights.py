@@ -54,7 +54,7 @@ def insights_table(benches: Sequence[Bench]) -> Table:
         return lambda bench: text(bench, found[0]) if (found := drops(bench)) else NOTHING
 
     def of_head(text: Callable[[HeadCost], str]) -> Callable[[Bench], str]:
-        return lambda bench: text(HeadCost.of(bench.recipe.in_notation))
+        return lambda bench: NOTHING if bench.recipe.own else text(HeadCost.of(bench.recipe.in_notation))
 
     rows = [
         Row(
@@ -99,7 +99,7 @@ def insights(benches: Sequence[Bench]) -> list[str]:
         *filter(None, [drop_insight(benches), speed_insight(benches), gap_insight(benches)]),
         *(
             f"Pooling, {names_of(group)}: {HeadCost.of(group[0].recipe.in_notation).sentences()}"
-            for group in by_architecture(benches)
+            for group in by_architecture([bench for bench in benches if not bench.recipe.own])
         ),
         f"Not tested here, and without a figure in the assignment: that {enumeration(UNTESTED)}.",
     ]

@@ -9,6 +9,7 @@ from under20k.files import write_text
 from under20k.formatting import percent
 from under20k.recipe.architecture import IMAGE_SIDE
 from under20k.recipe.limits import EPOCH_LIMIT, PARAMETER_LIMIT, TRAIN_IMAGES, VALIDATION_IMAGES
+from under20k.recipe.recipe import Recipe
 from under20k.report.bench import seeds_text
 from under20k.report.curves import curves_figure
 from under20k.report.document import (
@@ -162,7 +163,7 @@ def structure(benches: Sequence[Bench]) -> tuple[Block, ...]:
     layers = [
         Details(
             f"Layers of {names_of(group)}: {group[0].recipe.architecture.parameters:,} parameters",
-            (architecture_table(group[0].recipe, names_of(group)),),
+            (layers_of(group[0].recipe, names_of(group)),),
         )
         for group in by_architecture(benches)
     ]
@@ -173,6 +174,13 @@ def structure(benches: Sequence[Bench]) -> tuple[Block, ...]:
         ),
         *layers,
     )
+
+
+def layers_of(recipe: Recipe, names: str) -> Block:
+    """Return the table of a network's layers; of a model without a graph, why there is none."""
+    if recipe.own and recipe.own.graph is None:
+        return Text(f"{recipe.own.why}, so only PyTorch computes it, and its layers are not known here.")
+    return architecture_table(recipe, names)
 
 
 def configuration_table(benches: Sequence[Bench]) -> Table:

@@ -13,10 +13,10 @@ from under20k.recipe.named import MINIMAL, MINIMAL_PLUS, REGULARIZED, REGULARIZE
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.seeds import check_seeds, consecutive_from_0
 from under20k.runs.bench.bench import Benches
-from under20k.runs.bench.run_bench import DIFFERING, bench_path, collect
+from under20k.runs.bench.run_bench import DIFFERING, bench_path, check_names, collect, tasks_of
 from under20k.runs.events import OnEvent, ignore
+from under20k.runs.own_start import OwnTraining, training_of
 from under20k.runs.parallel.scheduler import train_all
-from under20k.runs.parallel.task import Task
 from under20k.runs.places import Places, check_compute_and_places
 
 REPRODUCED = (REGULARIZED, MINIMAL, REGULARIZED_PLUS, MINIMAL_PLUS)
@@ -27,6 +27,7 @@ MAX_SEEDS = 1000
 def reproduce(
     seeds: Sequence[int] = (0,),
     *,
+    model: Recipe | str | OwnTraining | None = None,
     recipes: Sequence[Recipe] | None = None,
     compute: Compute = Compute(),
     places: Places = Places(),
@@ -38,6 +39,7 @@ def reproduce(
 
     Args:
         seeds: Consecutive from 0, such as ``range(10)``; at most ``MAX_SEEDS``.
+        model: Another recipe, or the training of a user's own model, in front of the recipes.
         recipes: By default ``REPRODUCED``.
         compute: What to train on; ``threads`` are those of each training.
         places: Of the runs, the benches, and MNIST.
@@ -56,15 +58,18 @@ def reproduce(
         raise UserError(f"seeds: {list(seeds)!r:.80}; expected consecutive ones from 0, such as range(10)")
     check_compute_and_places(compute, places)
     choice("existing", existing, tuple(DIFFERING))
-    recipes = REPRODUCED if recipes is None else recipes
+    trainings = [training_of("recipes", each) for each in (REPRODUCED if recipes is None else recipes)]
+    if model is not None:
+        trainings.insert(0, training_of("model", model))
+        check_names([each.recipe for each in trainings])
     load(places.data, on_event=on_event)  # once, rather than in every process at the same time
     # The longest trainings first, so that short ones remain at the end.
-    by_length = sorted(recipes, key=lambda recipe: -recipe.epochs)
-    tasks = [Task(recipe, seed, places, compute) for recipe in by_length for seed in seeds]
+    by_length = sorted(trainings, key=lambda training: -training.recipe.epochs)
+    tasks = [task for each in by_length for task in tasks_of([each], seeds, places, compute)]
     outcome = train_all(tasks, differing=DIFFERING[existing], jobs=jobs, on_event=on_event)
     outcome.raise_first()
     benches = Benches()
-    for recipe in recipes:
+    for recipe in (each.recipe for each in trainings):
         folder = bench_path(places.benches, recipe.name, seeds)
         bench = collect(recipe, outcome, folder)
         assert bench is not None  # every seed is finished
