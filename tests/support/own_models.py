@@ -594,6 +594,23 @@ class ByHand(nn.Module):
         return F.log_softmax(torch.mm(x, self.w2) + self.b2, dim=1)
 
 
+class Repeated(nn.Module):
+    """A pool that returns indices, maps made larger again, a gate as large as its map, a turned weight."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = nn.MaxPool2d(2, return_indices=True)
+        self.conv, self.gate, self.out = nn.Conv2d(1, 6, 3), nn.Linear(6, 6), nn.Linear(6, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.conv(x))
+        smaller, _ = self.pool(x)
+        x = x - F.interpolate(smaller, scale_factor=2)
+        gate = self.gate(F.adaptive_avg_pool2d(x, 1).permute(0, 2, 3, 1)).sigmoid().permute(0, 3, 1, 2)
+        x = x * F.interpolate(gate, (26, 26), mode="nearest")
+        return torch.matmul(x.mean((2, 3)), self.out.weight.T) + self.out.bias
+
+
 class Frozen(nn.Module):
     """A fixed filter, a BatchNorm whose scale stays as it is, and trained layers around them."""
 
@@ -781,6 +798,7 @@ ZOO: dict[str, Callable[[], nn.Module]] = {
     "channel dropout": ChannelDrops,
     "scales and shifts": ScaledAndShifted,
     "matrices by hand": ByHand,
+    "repeated": Repeated,
     "frozen": Frozen,
     "spatial attention": SpatialAttention,
     "dropout always": AlwaysDropped,
@@ -964,7 +982,14 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "turned": (odd(lambda m, x: x.transpose(2, 3)), "uses Tensor.transpose to rearrange or select elements"),
     "across images": (odd(lambda m, x: x - x.mean(0, keepdim=True)), "uses Tensor.mean over dim 0"),
     "mish": (odd(lambda m, x: F.mish(x)), "Odd.forward uses F.mish ("),
-    "interpolated": (odd(lambda m, x: F.interpolate(x, scale_factor=2)), "uses F.interpolate"),
+    "interpolated": (
+        odd(lambda m, x: F.interpolate(x, scale_factor=2, mode="bilinear")),
+        "uses F.interpolate of mode 'bilinear'",
+    ),
+    "interpolated to an odd size": (
+        odd(lambda m, x: F.interpolate(x, size=20)),
+        "uses F.interpolate to a size that is no multiple of the map's",
+    ),
     "fixed filter": (odd(lambda m, x: F.conv2d(x, torch.ones(6, 6, 3, 3))), "with weights that it computes"),
     "spectral norm": (spectral, "with weights that it computes"),
     "softmax at evaluation": (

@@ -27,6 +27,7 @@ _NAMES = {
     "log_softmax": ("input", "dim"),
     "pad": ("input", "pad", "mode", "value"),
     "cat": ("tensors", "dim"),
+    "interpolate": ("input", "size", "scale_factor", "mode"),
     "dropout": ("input", "p", "training"),
     "mean": ("input", "dim", "keepdim"),
 }
@@ -35,6 +36,7 @@ _LIKE = {
     **dict.fromkeys(("feature_dropout", "dropout1d", "dropout2d", "dropout3d"), "dropout"),
     **dict.fromkeys(("sum", "amax", "max"), "mean"),
     "clamp_min": "clamp",
+    "max_pool2d_with_indices": "max_pool2d",
 }
 _OTHER_NAMES = {"axis": "dim", "self": "input", "negval": "alpha", "train": "training"}
 

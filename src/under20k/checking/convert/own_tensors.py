@@ -23,9 +23,9 @@ from under20k.recipe.graph.node import Shape
 
 VIEWS = (
     *("view", "reshape", "flatten", "squeeze", "unsqueeze", "view_as", "reshape_as", "unflatten"),
-    *("expand", "expand_as", "broadcast_to", "__getitem__"),
+    *("expand", "expand_as", "broadcast_to", "__getitem__", "t", "transpose", "permute", "__get__"),
 )
-"""Functions that only give a tensor another shape, or repeat it."""
+"""Functions that give a tensor another shape, turn or repeat it; ``__get__`` is that of ``.T``."""
 
 
 def named(operand: Any) -> bool:
@@ -68,11 +68,20 @@ def shifted(c: Conversion, node: Node, value: Value, operand: Operand, factor: f
 
 
 def product(c: Conversion, node: Node, value: Value, operand: Operand) -> Value:
-    """Convert ``value @ matrix``, (F,) and (F, outputs): every product by itself, then their sums."""
+    """Convert ``value @ matrix``, (F,) and (F, outputs).
+
+    The transpose of a tensor is the weight of a linear layer; otherwise every product is computed by itself,
+    and then their sums.
+    """
     tensor, index = _followed(c, node, operand)
     features, outputs = math.prod(value.shape), node.shape[-1]
-    straight = torch.equal(index.flatten(), torch.arange(index.numel()))
-    if value.shape != (features,) or tuple(index.shape) != (features, outputs) or not straight:
+    order = torch.arange(index.numel())
+    if value.shape != (features,) or tuple(index.shape) != (features, outputs):
+        raise _refused(node, operand)
+    if c.shapes[tensor] == (outputs, features) and torch.equal(index.T.flatten(), order):
+        row = c.builder.shaped(value, (features,))
+        return c.add(node, op.Linear, (row,), (outputs,), features=outputs, weight=tensor)
+    if not torch.equal(index.flatten(), order):
         raise _refused(node, operand)
     rows = c.builder.shaped(value, (features, 1, 1))
     name = name_of(node)
@@ -145,6 +154,8 @@ def _followed(c: Conversion, node: Node, operand: Operand) -> tuple[str, Tensor]
         result = call.function(index, *others, **call.kwargs)
     except Exception as error:  # it takes something else than shapes
         raise _refused(node, operand) from error
+    if not isinstance(result, Tensor) or result.dtype != index.dtype:
+        raise _refused(node, operand)
     return name, result
 
 

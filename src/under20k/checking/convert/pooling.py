@@ -61,6 +61,18 @@ def adaptive(c: Conversion, node: Node) -> Value:
     return c.add(node, op.AdaptivePool, (maps,), tuple(node.shape), kind=kind, size=size)
 
 
+def repeated(c: Conversion, node: Node) -> Value:
+    """Convert ``interpolate`` that repeats elements: adaptive pooling to a multiple of the map's size."""
+    given = arguments(node)
+    value, maps = c.maps(given["input"], node)
+    if given.get("mode", "nearest") not in ("nearest", "nearest-exact"):
+        raise used(node, f"of mode {given['mode']!r}")
+    size = (int(node.shape[1]), int(node.shape[2]))
+    if size[0] % value.shape[1] or size[1] % value.shape[2]:
+        raise used(node, "to a size that is no multiple of the map's")
+    return c.add(node, op.AdaptivePool, (maps,), tuple(node.shape), kind="average", size=size)
+
+
 def reduction(c: Conversion, node: Node) -> Value:
     """Convert a mean, sum or maximum over neighbouring axes; also the larger of two values."""
     if node.kind == "max" and takes_two(node):

@@ -25,7 +25,8 @@ CONVERSIONS: dict[str, Callable[[Conversion, Node], Value]] = {
     **dict.fromkeys(("dropout", "dropout1d", "dropout2d", "dropout3d", "feature_dropout"), layers.dropout),
     **dict.fromkeys(("softmax", "log_softmax"), layers.softmax),
     "log": layers.log,
-    **dict.fromkeys(("max_pool2d", "avg_pool2d"), pooling.windowed),
+    **dict.fromkeys(("max_pool2d", "max_pool2d_with_indices", "avg_pool2d"), pooling.windowed),
+    "interpolate": pooling.repeated,
     **dict.fromkeys(
         (f"adaptive_{kind}_pool{rank}d" for kind in ("avg", "max") for rank in (1, 2)), pooling.adaptive
     ),
