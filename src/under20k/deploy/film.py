@@ -1,4 +1,4 @@
-"""A training as a film: the weights after each epoch, of a run with snapshots or in the package."""
+"""A training as a film: the weights before it and after each epoch, of a run or in the package."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import numpy as np
 from under20k.deploy.card import FOLDER, Card
 from under20k.errors import UserError, in_words
 from under20k.recipe.recipe import Recipe
-from under20k.recipe.weights import Tensors, check_weights
+from under20k.recipe.weights import Tensors, check_weights, initial_weights
+from under20k.runs import own_start
 from under20k.runs.run import Run
 from under20k.runs.tensors import read_tensors, safetensors_bytes
 
@@ -25,9 +26,9 @@ class Film:
     """The weights after epochs, the last epoch's at the end."""
 
     epochs: tuple[int, ...]
-    """Counted from 1, ascending."""
-    validation_accuracies: tuple[float, ...]
-    """At the end of each, as fractions."""
+    """Counted from 1, ascending; 0 stands for the weights before the training."""
+    validation_accuracies: tuple[float | None, ...]
+    """At the end of each, as fractions; None where it was not measured."""
     weights: tuple[Tensors, ...]
     """At the end of each."""
 
@@ -39,7 +40,17 @@ def film_of_run(run: Run) -> Film | None:
     weights = run.snapshots() | {last: run.weights()}
     if len(weights) < 2:
         return None
-    return Film(tuple(weights), tuple(accuracies[epoch] for epoch in weights), tuple(weights.values()))
+    if (before := _before(run)) is not None:
+        weights = {0: before, **weights}
+    return Film(tuple(weights), tuple(map(accuracies.get, weights)), tuple(weights.values()))
+
+
+def _before(run: Run) -> Tensors | None:
+    """Return the weights before a training; None where the run of a user's own model does not keep them."""
+    if run.recipe.own is None:
+        return initial_weights(run.recipe.architecture, run.seed)
+    start = own_start.read(run.path)
+    return None if start is None else start.weights(run.recipe.own)
 
 
 def pretrained_film(card: Card) -> Film | None:
@@ -52,10 +63,12 @@ def pretrained_film(card: Card) -> Film | None:
         raise UserError(f"{path} is not the film of the pretrained {card.name}")
     try:
         epochs, accuracies = (tuple(json.loads(metadata[name])) for name in ENTRIES[2:])
+        before = [initial_weights(card.recipe.architecture, card.seed)] if epochs[0] == 0 else []
         weights = [
             {name: value[index].astype(np.float32) for name, value in tensors.items()}
-            for index in range(len(epochs) - 1)
+            for index in range(len(epochs) - 1 - len(before))
         ]
+        weights = [*before, *weights]
     except (KeyError, ValueError, IndexError) as error:
         raise UserError(f"{path} is damaged: {in_words(error)}") from error
     for each in weights:
@@ -69,14 +82,16 @@ def film_path(name: str) -> Path:
 
 
 def film_bytes(film: Film, recipe: Recipe, seed: int) -> bytes:
-    """Return a safetensors file of all epochs but the last, which is the model's: float16 (epochs, …).
+    """Return a safetensors file of the epochs but the last, which is the model's: float16 (epochs, …).
+
+    The weights before the training follow from recipe and seed, and are not in the file.
 
     Args:
         film: the film.
         recipe: of the training.
         seed: of the training.
     """
-    earlier = film.weights[:-1]
+    earlier = film.weights[film.epochs[0] == 0 : -1]
     # As many bytes as bfloat16, eight times as precise at the size of weights, and known to NumPy.
     tensors = {
         name: np.stack([weights[name] for weights in earlier]).astype(np.float16) for name in earlier[0]

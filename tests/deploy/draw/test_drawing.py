@@ -226,6 +226,98 @@ def test_a_photographed_page_is_read_line_by_line(paper, tmp_path):
     assert sum(value == str(digit.value) for value, digit in zip(read, page.digits, strict=True)) >= 38
 
 
+def opened(browser: Any, drawing_page: Path, script: str) -> Paper:
+    """Return the page with a script that runs before its own."""
+    desk = Paper(browser.new_page(reduced_motion="reduce"))
+    desk.page.add_init_script(script)
+    desk.page.goto(drawing_page.as_uri())
+    desk.reads("427")
+    return desk
+
+
+def test_a_picture_is_read_beside_the_page(paper):
+    """By a worker, one for each picture, which is gone when it has read."""
+    desk = paper()
+    workers = []
+    desk.page.on("worker", lambda worker: workers.append(worker))
+    for count, digits in enumerate(([3, 0, 8, 5], [6, 2]), 1):
+        give(desk, "drop", picture_of(digits))
+        desk.reads("".join(map(str, digits)))
+        assert len(workers) == count
+    expect(desk.page.locator("#waiting")).to_be_hidden()
+    desk.page.get_by_role("button", name="Undo").click()
+    desk.reads("3085")  # as it was read
+    desk.settled()
+    assert len(workers) == 2
+    assert desk.page.evaluate("under20k.app.beside.worker") is None
+
+
+NO_WORKERS = {
+    "none can be made": "globalThis.Worker = class { constructor() { throw new Error('not here'); } };",
+    "it fails": """globalThis.Worker = class extends EventTarget {
+      postMessage() { setTimeout(() => this.dispatchEvent(new Event("error"))); }
+      terminate() {}
+    };""",
+}
+
+
+@pytest.mark.parametrize("why", NO_WORKERS)
+def test_without_a_worker_the_page_reads_itself(browser, drawing_page, why):
+    desk = opened(browser, drawing_page, NO_WORKERS[why])
+    give(desk, "drop", picture_of([3, 0, 8, 5]))
+    desk.reads("3085")
+    expect(desk.page.locator("#waiting")).to_be_hidden()
+    desk.page.close()
+
+
+def test_one_draws_on_while_a_picture_is_read(browser, drawing_page):
+    """With a worker that never answers."""
+    desk = opened(
+        browser,
+        drawing_page,
+        """globalThis.Worker = class extends EventTarget {
+          postMessage() {}
+          terminate() { globalThis.ended = (globalThis.ended ?? 0) + 1; }
+        };""",
+    )
+    give(desk, "drop", picture_of([3, 0, 8, 5]))
+    waiting = desk.page.locator("#waiting")
+    expect(waiting).to_be_visible()
+    expect(desk.page.locator("#certainty")).to_have_text("Reading the picture…")
+    expect(desk.page.locator("#announcement")).to_have_text("Reading the picture")
+    desk.draw(7, 0.4, 0.2, 0.4)
+    desk.reads("7")
+    expect(waiting).to_be_hidden()
+    assert desk.page.evaluate("ended") == 1
+    desk.page.get_by_role("button", name="Undo").click()
+    expect(waiting).to_be_visible()  # it is read anew
+    desk.page.get_by_role("button", name="Undo").click()
+    desk.reads("427")
+    desk.page.close()
+
+
+def test_undo_keeps_pictures_within_bounds(paper):
+    desk = paper()
+    kept = desk.page.evaluate(
+        """async () => {
+          const { drawing } = under20k.app;
+          for (let i = 0; i < 9; i++) {
+            const canvas = new OffscreenCanvas(2000, 1500);
+            canvas.getContext("2d").fillRect(i, i, 9, 9);
+            drawing.show(await createImageBitmap(canvas));
+            drawing.begin([0.5, 0.5]);
+            drawing.end();
+          }
+          return [drawing.keptPixels, new Set(drawing.history.map(({ picture }) => picture)).size];
+        }"""
+    )
+    assert kept[0] == 15_000_000
+    assert kept[1] == 6  # five pictures, and strokes without one
+    for _ in range(20):
+        desk.page.get_by_role("button", name="Undo").click()
+    assert desk.page.evaluate("under20k.app.drawing.history.length") == 0
+
+
 def test_what_is_no_picture_is_told(paper):
     desk = paper()
     give(desk, "drop", b"plain text", "text/plain")

@@ -80,7 +80,7 @@ def test_a_films_epochs_are_those_of_the_training(scripts, mnist):
     (each,) = embedded(["minimal"])
     (found,) = unpacked(scripts, [each])
     film = found["film"]
-    assert film["epochs"] == list(range(1, 9))
+    assert film["epochs"] == list(range(9))
     assert film["validation_accuracies"][-1] == 0.9934
     for weights, exact, accuracy in zip(
         film["weights"], each.film.weights, film["validation_accuracies"], strict=True
@@ -88,7 +88,9 @@ def test_a_films_epochs_are_those_of_the_training(scripts, mnist):
         logits = replace(each.model, weights=weights).logits(images)
         difference = logits - replace(each.model, weights=exact).logits(images)
         assert np.sqrt((difference**2).mean()) < 0.1
-        assert (logits.argmax(1) == labels).mean() == pytest.approx(accuracy, abs=1e-3)
+        # Before the training, logits are so close that rounding decides.
+        within = 0.02 if accuracy < 0.5 else 1e-3
+        assert (logits.argmax(1) == labels).mean() == pytest.approx(accuracy, abs=within)
     last = film["weights"][-1]
     assert all(np.array_equal(last[name], found["weights"][name]) for name in last)
 
@@ -123,7 +125,7 @@ def test_sizes_from_the_smallest_to_the_largest_survive(scripts):
         size = np.sqrt((kernel[channel].astype(float) ** 2).mean())
         assert np.abs(got[channel] - kernel[channel]).max() <= size * 2.0**-19
         epoch = found["film"]["weights"][0]["blocks.1.conv.weight"][channel]
-        assert np.abs(epoch - kernel[channel] / 2).max() <= size * 2.0**-6
+        assert np.abs(epoch - kernel[channel] / 2).max() <= size * 2.0**-5
     np.testing.assert_allclose(
         found["weights"]["blocks.1.batch_norm.running_var"][:4], variance[:4], atol=1e5 * 2.0**-29
     )
@@ -158,3 +160,27 @@ def test_a_film_of_equal_epochs_costs_next_to_nothing():
     still, moving = encoded_film(weights, [weights] * 3), encoded_film(weights, [other] * 3)
     assert len(still) < 800
     assert len(moving) > 10 * len(still)
+
+
+@pytest.mark.parametrize("end", [0, 1e-45, 1e-30, 1e-8])
+@pytest.mark.parametrize("start", [1e-20, 1, 1e30])
+def test_a_film_shows_what_shrinks_to_nothing(scripts, start, end):
+    """Rows whose last weights are tiny, beside those of an epoch before."""
+    model = model_of(ARCHITECTURES[0])
+    weights = {name: value.copy() for name, value in model.weights.items()}
+    names = ("blocks.1.conv.weight", "blocks.1.batch_norm.bias")
+    early = {name: value.copy() for name, value in weights.items()}
+    random = np.random.default_rng(0)
+    for name in names:
+        row = weights[name].shape[1:]
+        early[name][2] = np.float32(start) * random.uniform(-1, 1, row)
+        weights[name][2] = np.float32(end) * random.uniform(-1, 1, row)
+    between = {name: (value + early[name]) / 2 for name, value in weights.items()}
+    film = Film((1, 2, 3), (0.5, 0.7, 0.9), (early, between, weights))
+    (found,) = unpacked(scripts, [Embedded(replace(model, weights=weights), film)])
+    for got, expected in zip(found["film"]["weights"], (early, between), strict=False):
+        for name in names:
+            for index, row in enumerate(expected[name].astype(float)):
+                largest = max(np.abs(each[name][index]).max() for each in (early, weights))
+                whole = np.abs(early[name]).max() if early[name].ndim == 1 else largest
+                assert np.abs(got[name][index] - row).max() <= whole * 2.0**-4, (name, index)

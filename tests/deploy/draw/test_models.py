@@ -43,6 +43,7 @@ def test_a_run_has_its_own_accuracy_and_no_mean(small):
     assert found["name"] == "small"
     assert found["accuracy"] is None
     assert found["validation_accuracy"] == run.origin.validation_accuracy
+    assert found["own_weights"] is False
     assert found["film"] is None
 
 
@@ -50,9 +51,10 @@ def test_a_run_with_snapshots_brings_a_film(tmp_path):
     places = Places(tmp_path)
     run = train("minimal", architecture="2p,3p|l", epochs=2, batch_size=2000, places=places, snapshots=True)
     (found,) = embedded([run.path])
-    assert found.film.epochs == (1, 2)
+    assert found.film.epochs == (0, 1, 2)
     film = description(found)["film"]
-    assert film["validation_accuracies"] == tuple(epoch.validation_accuracy for epoch in run.metrics())
+    accuracies = (epoch.validation_accuracy for epoch in run.metrics())
+    assert film["validation_accuracies"] == (None, *accuracies)
 
 
 def test_records_hub_folders_and_paths_are_models(tmp_path):

@@ -2,14 +2,14 @@
 
 import socket
 import threading
-from http.client import HTTPConnection
+from http.client import HTTPConnection, RemoteDisconnected
 
 import pytest
 
 from tests.support.small_models import model_of
 from under20k.deploy.draw.bundle import page
 from under20k.deploy.draw.models import Embedded
-from under20k.deploy.draw.server import PageServer
+from under20k.deploy.draw.server import Handler, PageServer
 from under20k.errors import UserError
 
 PAGE = page([Embedded(model_of("1p,2p|l"))])
@@ -117,3 +117,28 @@ def test_a_port_of_the_system_is_refused_in_words(monkeypatch):
     monkeypatch.setattr(socket.socket, "bind", refused)
     with pytest.raises(UserError, match="port: 80; the system keeps it for administrators; leave it out"):
         PageServer(PAGE, 80)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (BrokenPipeError(), False),
+        (ConnectionResetError(), False),
+        (TimeoutError(), False),
+        (KeyError("a fault of ours"), True),
+    ],
+)
+def test_a_fault_of_ours_is_said_and_no_browser_that_went_away(server, monkeypatch, capsys, error, said):
+    failed = threading.Event()
+
+    def fail(self):
+        failed.set()
+        raise error
+
+    monkeypatch.setattr(Handler, "do_GET", fail)
+    with pytest.raises(RemoteDisconnected):
+        asked(server)
+    assert failed.is_set()
+    monkeypatch.undo()
+    asked(server)
+    assert ("a fault of ours" in capsys.readouterr().err) is said

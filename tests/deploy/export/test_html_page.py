@@ -58,7 +58,7 @@ def test_the_page_of_a_pretrained_model_has_its_film(tmp_path):
     assert done.proof.size_bytes == (done.folder / html_page.FILE).stat().st_size
     assert "Open `draw.html` in a browser" in (done.folder / "README.md").read_text("utf-8")
     (found,) = embedded_models(done.folder / html_page.FILE)
-    assert found["film"]["epochs"] == list(range(1, 9))
+    assert found["film"]["epochs"] == list(range(9))
 
 
 @proved
@@ -84,7 +84,7 @@ def test_the_film_of_a_run_comes_with_it(tmp_path):
     )
     folder = export(load(run.path), "html", tmp_path / "out", proof=False).folder
     (found,) = embedded_models(folder / html_page.FILE)
-    assert found["film"]["epochs"] == [1, 2]
+    assert found["film"]["epochs"] == [0, 1, 2]
     assert found["name"] == run.path.name  # and no folder of this machine
 
 

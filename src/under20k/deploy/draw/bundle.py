@@ -72,13 +72,17 @@ def heading(name: str) -> str:
 
 
 def policy(style: str, *scripts: str) -> str:
-    """Return the Content-Security-Policy: this style, these scripts, the user's pictures, no network."""
+    """Return the Content-Security-Policy: this style, these scripts, the user's pictures, no network.
+
+    The worker is one of these scripts, which the page makes a blob of.
+    """
     rules = (
         "default-src 'none'",
         f"script-src {' '.join(map(_hash, scripts))}",
         f"style-src {_hash(style)}",
         "img-src data: blob:",
         "media-src blob:",
+        "worker-src blob:",
         "base-uri 'none'",
         "form-action 'none'",
     )

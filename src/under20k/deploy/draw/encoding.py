@@ -8,9 +8,10 @@ output channel, 2¹⁸ steps are about their root mean square, so that a logit m
 (biases, BatchNorm) is one row, with 2³⁰ steps to its largest value, about the precision of float32. The
 exponents of the steps come first, a byte each.
 
-A film is the differences from epoch to epoch, from the last one backwards, in larger steps: of kernels 2¹³
-times, of vectors 2²⁰. That moves logits by 0.05 (bfloat16: by 0.02), in a third of bfloat16's size. Its own
-exponents come first, too.
+A film is the differences from epoch to epoch, from the last one backwards, in larger steps: of kernels 2¹⁴
+times, of vectors 2²⁰. That moves logits by 0.07 (bfloat16: by 0.02), in a quarter of bfloat16's size. Steps
+are larger still where an epoch had weights beside which the last ones are tiny. Its own exponents come first,
+too.
 """
 
 from __future__ import annotations
@@ -29,8 +30,10 @@ from under20k.recipe.weights import Tensors
 
 STEPS, VECTOR_STEPS = 18, 30
 """Steps to a row's root mean square, and to a vector's largest value, as powers of two."""
-COARSER, VECTOR_COARSER = 13, 20
+COARSER, VECTOR_COARSER = 14, 20
 """By which powers of two a film's steps are larger."""
+MOST_FILM_STEPS = 29
+"""Of a weight, as a power of two: the difference of two, with its sign, takes 31 bits of 32."""
 EXPONENTS = (-128, 127)
 PLANES = 4
 UNSAFE = "\"$%&'<>\\`"
@@ -70,11 +73,14 @@ def encoded_weights(weights: Tensors) -> str:
 def encoded_film(last: Tensors, epochs: Sequence[Tensors]) -> str:
     """Return the weights of the epochs before the last one as text, the latest first."""
     rows = _Rows.of(last)
-    coarse = np.minimum(rows.exponents + np.where(rows.vector, VECTOR_COARSER, COARSER), EXPONENTS[1])
+    earlier = [_Rows.of({name: weights[name] for name in last}) for weights in reversed(epochs)]
+    largest = np.max([each.largest for each in (rows, *earlier)], axis=0)
+    coarse = rows.exponents + np.where(rows.vector, VECTOR_COARSER, COARSER)
+    coarse = np.maximum(coarse, np.frexp(largest)[1] - MOST_FILM_STEPS).clip(*EXPONENTS)
     parts = [_bytes(coarse)]
     following = rows.decoded().steps(coarse)
-    for weights in reversed(epochs):
-        steps = _Rows.of({name: weights[name] for name in last}).steps(coarse)
+    for each in earlier:
+        steps = each.steps(coarse)
         parts += _planes(steps - following)
         following = steps
     return _text(parts)
@@ -104,16 +110,25 @@ class _Rows:
         )
 
     @property
+    def largest(self) -> NDArray[np.float64]:
+        """Return the largest size of a weight of each row, (R,)."""
+        sizes: NDArray[np.float64] = np.maximum.reduceat(np.abs(self.values), self._starts)
+        return sizes
+
+    @property
     def exponents(self) -> Integers:
         """Return the exponents of the rows' steps, (R,)."""
-        starts = np.cumsum(self.sizes) - self.sizes
-        largest = np.maximum.reduceat(np.abs(self.values), starts)
-        mean = np.sqrt(np.add.reduceat(self.values**2, starts) / self.sizes)
-        size = np.where(self.vector, largest, mean)
+        mean = np.sqrt(np.add.reduceat(self.values**2, self._starts) / self.sizes)
+        size = np.where(self.vector, self.largest, mean)
         # frexp's exponent is that of the power of two above.
         exponents = np.frexp(size)[1] - np.where(self.vector, VECTOR_STEPS, STEPS + 1)
-        clipped: Integers = np.where(size > 0, exponents.clip(*EXPONENTS), 0)
+        clipped: Integers = np.where(size > 0, exponents.clip(*EXPONENTS), EXPONENTS[0])
         return clipped
+
+    @property
+    def _starts(self) -> Integers:
+        starts: Integers = np.cumsum(self.sizes) - self.sizes
+        return starts
 
     def steps(self, exponents: Integers) -> Integers:
         """Return the weights in steps, (N,), rounded as JavaScript's ``Math.round`` does."""

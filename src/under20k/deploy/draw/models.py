@@ -63,6 +63,7 @@ def description(embedded: Embedded) -> dict[str, Any]:
         "macs": architecture.macs,
         "accuracy": validation and {"mean": validation.mean, "sd": validation.sd, "n": validation.n},
         "validation_accuracy": origin.validation_accuracy if origin else None,
+        "own_weights": origin is None or origin.kind == "weights",
         "temperature": model.temperature,
         "threshold": model.threshold,
         "network": encoded_json({"graph": graph.to_list(), "tensors": list(tensors.items())}),

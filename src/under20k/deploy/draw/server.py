@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import socketserver
+import sys
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -56,7 +57,9 @@ class PageServer(ThreadingHTTPServer):
         return names | set(HOSTS) if self.server_port == 80 else names
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a browser that went away."""
+        """Say what went wrong, but nothing of a browser that went away."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
 
 
 class Handler(BaseHTTPRequestHandler):

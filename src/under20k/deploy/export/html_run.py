@@ -12,6 +12,7 @@ import secrets
 import shutil
 import socketserver
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -154,7 +155,9 @@ class _Server(ThreadingHTTPServer):
         self.server_name, self.server_port = LOOPBACK, self.server_address[1]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a runtime that was ended."""
+        """Say what went wrong, but nothing of a runtime that was ended."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     def wait(self) -> bool:
         """Wait for the results; return whether they came."""

@@ -7,6 +7,7 @@ class App {
   constructor(networks) {
     this.networks = networks;
     this.reader = new Reader(networks);
+    this.beside = new Beside();
     this.state = { network: 0, epoch: undefined, selected: 0, pointed: null, pinned: null, place: null, held: false };
     this.digits = [];
     this.evidence = { key: null, values: null };
@@ -71,10 +72,8 @@ class App {
     this.begin(() => (this.stop = demonstrate(this.drawing, EXAMPLES[this.examples])));
   }
 
-  async showPicture(bitmap) {
+  showPicture(bitmap) {
     this.begin();
-    setText(byId("certainty"), "Reading the picture…"); // a photograph of a page takes a while
-    await new Promise((resume) => requestAnimationFrame(() => setTimeout(resume)));
     this.state.selected = 0;
     this.drawing.show(bitmap);
   }
@@ -84,6 +83,7 @@ class App {
     this.comparison.check(index);
     this.film.load(this.network);
     this.maps.load(this.network, () => this.refresh());
+    setText(byId("origin"), originOf(this.networks));
     setText(byId("claim"), `${grouped(this.network.description.parameters)} numbers read your handwriting. See how.`);
     this.refresh();
   }
@@ -129,6 +129,7 @@ class App {
     const busy = this.inkChanged;
     if (busy) {
       const before = this.digits;
+      this.beside.attend(drawing.picture, this.network, () => this.refresh(true));
       this.digits = reader.find(drawing, this.network);
       if (before !== this.digits) this.follow();
       this.inkChanged = false;
@@ -141,9 +142,18 @@ class App {
     results.forEach((result, index) => (digits[index].text = result.text));
     paintPaper(byId("drawing"), drawing, digits, state.selected, this.pen.visible ? this.pen : null);
     this.showDetail(digit, results, busy);
+    this.showWaiting();
     this.film.render(this.network, state.epoch, digits.length ? readLines(digits, results).join(" ") : "");
     this.compare(busy ? started : Infinity, results);
     this.announceLater(digits.length ? readLines(digits, results).join(", ") : "");
+  }
+
+  /** Say whether a picture is being read; a photograph of a page takes a while. */
+  showWaiting() {
+    const { waiting } = this.drawing;
+    if (waiting && byId("waiting").hidden) announce("Reading the picture");
+    byId("waiting").hidden = !waiting;
+    if (waiting) setText(byId("certainty"), "Reading the picture…");
   }
 
   /** Compute all the maps of a digit, unless they are those of the last frame. */
@@ -211,14 +221,18 @@ class App {
     return this.evidence.values;
   }
 
-  /** Let the other networks read, too; those that would hold up a frame of drawing wait for the next. */
+  /** Let the other networks read, too; those that would hold up a frame wait for the next. */
   compare(started, results) {
     const { digits, reader, state } = this;
+    const begun = performance.now();
+    let computed = false;
     const lines = (each) => (digits.length ? readLines(digits, each).join(" ") : null);
     this.networks.forEach((_, index) => {
       if (index === state.network) return this.comparison.render(index, lines(results), results[state.selected]);
       const known = digits.every((digit) => reader.knows(digit, index, undefined));
-      if (!known && performance.now() - started > QUICK_MS) return this.refresh();
+      const now = performance.now();
+      if (!known && (now - started > QUICK_MS || (computed && now - begun > QUICK_MS))) return this.refresh();
+      computed ||= !known;
       const own = digits.map((digit) => reader.result(digit, index, undefined));
       this.comparison.render(index, lines(own), own[state.selected]);
     });

@@ -34,13 +34,25 @@ class Comparison {
 }
 
 /** Return what is known of a network: parameters and accuracy. */
-function factsOf({ parameters, accuracy, validation_accuracy }) {
+function factsOf({ parameters, accuracy, validation_accuracy, own_weights }) {
   const facts = [make("span", { textContent: counted(parameters, "parameter") })];
   if (accuracy) {
     const figure = `${(100 * accuracy.mean).toFixed(2)} ± ${(100 * accuracy.sd).toFixed(2)}% right, ${counted(accuracy.n, "seed")}`;
     facts.push(make("span", { textContent: figure }));
   } else if (validation_accuracy != null) {
-    facts.push(make("span", { textContent: `${percent(validation_accuracy, 2)} right, one seed` }));
+    const whose = own_weights ? "trained elsewhere" : "one seed";
+    facts.push(make("span", { textContent: `${percent(validation_accuracy, 2)} right, ${whose}` }));
   }
   return facts;
+}
+
+/** Return who trained the networks, as a sentence. */
+function originOf(networks) {
+  const names = (of) => networks.filter(of).map(({ name }) => name);
+  const elsewhere = names(({ description }) => description.own_weights);
+  const ours = networks.length - elsewhere.length;
+  const which = (count) => (count === 1 ? "The network was" : "The networks were");
+  if (!ours) return `${which(elsewhere.length)} not trained by under20k: the weights are their author's.`;
+  const trained = `${which(networks.length)} trained by under20k on 50,000 images of MNIST`;
+  return elsewhere.length ? `${trained}, except ${elsewhere.join(", ")}, whose weights are their author's.` : `${trained}.`;
 }

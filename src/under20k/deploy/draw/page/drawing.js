@@ -3,6 +3,8 @@
 
 const HEIGHT = 0.75;
 const PENS = { thin: 0.012, medium: 0.026, thick: 0.05 };
+const MOST_STEPS = 200; // that undo takes back
+const MOST_KEPT = 16e6; // pixels of pictures that undo keeps: 64 MB
 const PLANE_WIDTH = 400; // pixels across the plane on which strokes are read
 
 class Drawing {
@@ -10,7 +12,7 @@ class Drawing {
   constructor(changed) {
     this.changed = changed;
     this.strokes = []; // [{points: [[x, y], …], width}]
-    this.picture = null; // {canvas, left, top, scale}
+    this.picture = null; // {canvas, left, top, scale}; with `found` once it was read
     this.sample = false; // the strokes are the page's own, and leave when the reader draws
     this.history = [];
     this.pen = "medium";
@@ -29,7 +31,13 @@ class Drawing {
 
   remember() {
     this.history.push({ strokes: this.strokes.slice(), picture: this.picture, sample: this.sample });
-    if (this.history.length > 200) this.history.shift();
+    while (this.history.length > MOST_STEPS || this.keptPixels > MOST_KEPT) this.history.shift();
+  }
+
+  /** Return how many pixels the pictures have that undo keeps. */
+  get keptPixels() {
+    const pictures = new Set(this.history.map(({ picture }) => picture?.canvas));
+    return [...pictures].reduce((total, canvas) => total + (canvas ? canvas.width * canvas.height : 0), 0);
   }
 
   /** Put the pen down. */
@@ -104,17 +112,20 @@ class Drawing {
     this.changed();
   }
 
-  /** Return the pixels to be read, dark ink on white, and where they lie on the paper. */
+  /** Tell whether there is a picture that was not read yet. */
+  get waiting() {
+    return Boolean(this.picture && !this.picture.found);
+  }
+
+  /** Return the pixels of the strokes, dark ink on white. */
   pixels() {
-    if (this.picture) return picturePixels(this.picture);
-    const data = this.context.getImageData(0, 0, PLANE_WIDTH, PLANE_WIDTH * HEIGHT);
-    return { data, left: 0, top: 0, scale: 1 / PLANE_WIDTH };
+    return this.context.getImageData(0, 0, PLANE_WIDTH, PLANE_WIDTH * HEIGHT);
   }
 }
 
 const MOST_PIXELS = 4e6; // of a picture that is read
 
-/** Return a picture on a canvas of at most MOST_PIXELS, and free it: undo may keep many photographs. */
+/** Return a picture on a canvas of at most MOST_PIXELS, and free it. */
 function shrunk(bitmap) {
   const shrink = Math.min(1, Math.sqrt(MOST_PIXELS / (bitmap.width * bitmap.height)));
   const width = Math.max(1, Math.round(bitmap.width * shrink));
@@ -125,11 +136,6 @@ function shrunk(bitmap) {
   context.drawImage(bitmap, 0, 0, width, height);
   bitmap.close();
   return canvas;
-}
-
-/** Return the pixels of a picture, and where they lie on the paper. */
-function picturePixels({ canvas, left, top, scale }) {
-  return { data: canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height), left, top, scale };
 }
 
 /** Paint strokes as smooth curves: through the middles between points, bent towards the points. */

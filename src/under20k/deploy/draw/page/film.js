@@ -1,4 +1,4 @@
-// Training as a film: the weights of every epoch, one after the other.
+// Training as a film: the weights before it (epoch 0) and after every epoch, one after the other.
 
 const FRAME_MS = 600;
 
@@ -9,7 +9,7 @@ class Film {
     this.timer = null;
     byId("epoch").addEventListener("input", () => {
       this.pause();
-      show(this.epochs[Number(byId("epoch").value) - 1]);
+      show(this.epochs[Number(byId("epoch").value)]);
     });
     byId("play").addEventListener("click", () => (this.timer ? this.pause() : this.play()));
   }
@@ -22,18 +22,19 @@ class Film {
     if (!film) return;
     this.epochs = film.epochs;
     this.accuracies = film.validation_accuracies;
-    byId("epoch").max = this.epochs.length;
-    byId("epoch").value = this.epochs.length;
+    byId("epoch").max = this.epochs.length - 1;
+    byId("epoch").value = this.epochs.length - 1;
     this.drawCurve();
   }
 
-  /** Draw the accuracies as a line above the slider. */
+  /** Draw the accuracies as a line above the slider, without that before training, far below the others. */
   drawCurve() {
     const svg = byId("curve");
-    const low = Math.min(...this.accuracies);
-    const high = Math.max(...this.accuracies);
     const last = Math.max(this.accuracies.length - 1, 1);
-    const points = this.accuracies.map((value, index) => `${(100 * index) / last},${27 - (24 * (value - low)) / (high - low || 1)}`);
+    const trained = this.accuracies.map((value, index) => [value, (100 * index) / last]).filter((_, index) => this.epochs[index]);
+    const values = trained.map(([value]) => value);
+    const [low, high] = [Math.min(...values), Math.max(...values)];
+    const points = trained.map(([value, x]) => `${x},${27 - (24 * (value - low)) / (high - low || 1)}`);
     svg.setAttribute("viewBox", "0 0 100 30");
     const line = document.createElementNS("http://www.w3.org/2000/svg", "polyline");
     line.setAttribute("points", points.join(" "));
@@ -42,9 +43,9 @@ class Film {
 
   play() {
     const slider = byId("epoch");
-    let index = Number(slider.value) >= this.epochs.length ? 0 : Number(slider.value);
+    let index = (Number(slider.value) + 1) % this.epochs.length;
     const step = () => {
-      slider.value = index + 1;
+      slider.value = index;
       this.show(this.epochs[index]);
       if (++index >= this.epochs.length) this.pause();
     };
@@ -63,7 +64,9 @@ class Film {
   render(network, epoch, reading) {
     if (!network.description.film) return;
     const index = epoch === undefined ? this.epochs.length - 1 : this.epochs.indexOf(epoch);
-    const text = `Epoch ${this.epochs[index]} of ${this.epochs.at(-1)}: ${percent(this.accuracies[index], 2)} right`;
+    const when = this.epochs[index] ? `Epoch ${this.epochs[index]} of ${this.epochs.at(-1)}` : "Before training";
+    const accuracy = this.accuracies[index];
+    const text = accuracy === null ? when : `${when}: ${percent(accuracy, 2)} right`;
     setText(byId("epoch-text"), reading ? `${text}, reads ${reading}` : text);
     byId("epoch").setAttribute("aria-valuetext", text);
   }

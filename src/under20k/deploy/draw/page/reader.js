@@ -12,14 +12,12 @@ class Reader {
     this.cutter = new Cutter();
   }
 
-  /** Find the digits of a drawing; a network tells digits that touch. */
+  /** Find the digits of a drawing; a network tells digits that touch. There are none in a picture not yet read. */
   find(drawing, network) {
     this.passes++;
-    if (drawing.empty) return (this.found = []);
-    const { data, left, top, scale } = drawing.pixels();
-    const segmented = drawing.picture
-      ? segments(greyOf(data), network)
-      : drawnSegments(data, network, this.cutter, drawing.down);
+    if (drawing.empty || drawing.waiting) return (this.found = []);
+    const { left, top, scale } = drawing.picture ?? { left: 0, top: 0, scale: 1 / PLANE_WIDTH };
+    const segmented = drawing.picture?.found ?? drawnSegments(drawing.pixels(), network, this.cutter, drawing.down);
     const found = segmented.map(({ box, ink, line, image: seen }) => {
       const drawn = seen ?? digitImage(ink);
       const known = this.found.find((digit) => sameBytes(digit.image, drawn));
