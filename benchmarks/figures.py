@@ -5,11 +5,11 @@ A figure of a part that was not measured is None.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from benchmarks import epoch, evaluation
+from benchmarks import epoch, evaluation, students
 from benchmarks.turns import ratio
 
 Benchmark = Mapping[str, Any]
@@ -50,6 +50,22 @@ def share_of_peak(benchmark: Benchmark, recipe: str, contender: str) -> float | 
     peak = fma_peak(benchmark, 1 if contender == epoch.ONE_THREAD else measured["threads"])
     flop: float = measured["recipes"][recipe]["flop"]
     return None if peak is None else flop / time_s / (peak * 1e9)
+
+
+def student_ratios(benchmark: Benchmark) -> dict[str, float]:
+    """How many times longer torch eager takes, for each model as students write them; empty for none."""
+    measured = part(benchmark, "students")
+    models: Mapping[str, Any] = measured["models"] if measured else {}
+    return {
+        name: ratio(values["times_s"][students.EAGER], values["times_s"][students.NATIVE])
+        for name, values in models.items()
+    }
+
+
+def student_figure(benchmark: Benchmark, over: Callable[[Iterable[float]], float]) -> float | None:
+    """The median or the lowest of these ratios."""
+    ratios = student_ratios(benchmark)
+    return over(ratios.values()) if ratios else None
 
 
 def fma_peak(benchmark: Benchmark, threads: int) -> float | None:

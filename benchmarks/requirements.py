@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from statistics import median
 
 from benchmarks import evaluation
 from benchmarks.epoch import BF16, EAGER, NATIVE, SCRIPT
@@ -17,6 +18,7 @@ from benchmarks.figures import (
     process_scaling,
     share_of_peak,
     start_time,
+    student_figure,
     thread_scaling,
     times_faster,
 )
@@ -107,6 +109,14 @@ REQUIREMENTS = (
     Requirement(
         "An epoch of minimal, best precision, against the plain script", GOAL, 27, TIMES,
         _fastest(times_faster, max, recipe="minimal", than=SCRIPT),
+    ),
+    Requirement(
+        "Models as students write them, against torch eager, median", FLOOR, 6, TIMES,
+        partial(student_figure, over=median),
+    ),
+    Requirement(
+        "Models as students write them, against torch eager, lowest", FLOOR, 3, TIMES,
+        partial(student_figure, over=min),
     ),
     Requirement("Two threads against one", FLOOR, 1.85, SCALING, thread_scaling),
     Requirement("Seeds an hour, two processes against one", FLOOR, 1.9, SCALING, process_scaling),

@@ -20,11 +20,11 @@ from benchmarks.figures import (
     seeds_per_hour,
     share_of_peak,
     start_time,
+    student_ratios,
     thread_scaling,
     times_faster,
 )
 from benchmarks.requirements import REQUIREMENTS
-from benchmarks.turns import ratio
 from under20k.recipe.named import MINIMAL, REGULARIZED
 from under20k.report.tables import Table
 
@@ -130,16 +130,16 @@ def epochs(benchmark: Benchmark) -> str:
 def models(benchmark: Benchmark) -> str:
     """Training of models as students write them."""
     measured = benchmark["parts"]["students"]["models"]
-    rows, ratios = [], []
+    ratios = student_ratios(benchmark)
+    rows = []
     for name, values in measured.items():
-        times = values["times_s"]
-        ratios.append(ratio(times[students.EAGER], times[students.NATIVE]))
-        each = [f"{median(times[key]):.2f} s" for key in (students.NATIVE, students.EAGER)]
-        rows.append((name, f"{values['parameters']:,}", *each, f"{ratios[-1]:.1f}×"))
+        each = [f"{median(values['times_s'][key]):.2f} s" for key in (students.NATIVE, students.EAGER)]
+        rows.append((name, f"{values['parameters']:,}", *each, f"{ratios[name]:.1f}×"))
     header = ("Model", "Parameters", "native", "torch eager", "torch eager ÷ native")
     return (
         f"## Models as students write them\n\n{Table(header, tuple(rows), align='lrrrr').markdown()}\n\n"
-        f"An epoch of 50,000 images, all included. Median {median(ratios):.1f}×, lowest {min(ratios):.1f}×. "
+        f"An epoch of 50,000 images on {benchmark['parts']['students']['threads']} threads, all included. "
+        f"Median {median(ratios.values()):.1f}×, lowest {min(ratios.values()):.1f}×. "
         "The models are in `benchmarks/student_models.py`."
     )
 

@@ -65,6 +65,14 @@ def example() -> dict[str, Any]:
                 "epoch_flop": {"minimal": 426_000_000_000, "regularized": 547_000_000_000},
             },
             "epoch": {"images": 50_000, "threads": 2, "recipes": {"minimal": recipe, "regularized": recipe}},
+            "students": {
+                "images": 50_000,
+                "threads": 2,
+                "models": {
+                    name: {"parameters": 1_234, "times_s": {"native": [1.0] * 3, "torch eager": [eager] * 3}}
+                    for name, eager in (("small", 2.5), ("deep", 8.0), ("wide", 6.5))
+                },
+            },
             "scaling": {
                 "recipe": "minimal",
                 "epochs": 8,
