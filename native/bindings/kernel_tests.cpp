@@ -71,8 +71,9 @@ nb::tuple convolve(const std::string& isa, const Maps& input, const Maps& weight
     return nb::make_tuple(out.array(images), result<float>(sums.all(), {2, outputs}));
 }
 
+// Added to `before`, where that is given.
 Result<float> input_gradient(const std::string& isa, const Maps& z_gradient, const Maps& weights,
-                             ptrdiff_t padding, bool bf16) {
+                             ptrdiff_t padding, bool bf16, const std::optional<Maps>& before) {
     const Kernels& kernels = choose_kernels(isa);
     const ptrdiff_t inputs = extent(weights, 1), kernel = extent(weights, 2), images = extent(z_gradient, 0);
     const GroupMap z(kernels, map_of(z_gradient, 0, kernel - 1 - padding));
@@ -86,7 +87,11 @@ Result<float> input_gradient(const std::string& isa, const Maps& z_gradient, con
     const Convolution conv = kernels.convolution(kernel, kernel - 1 - padding, z.map, in.map, bf16);
     const Floats packed(conv.packed), scratch(conv.scratch), zeros(inputs);
     kernels.pack_transposed(conv, span(weights), packed.all());
-    kernels.convolve(conv, z.values.all(), packed.all(), zeros.all(), in.values.all(), {}, scratch.all());
+    if (before) in.load(*before, 0);
+    Epilogue epilogue;
+    epilogue.add = before.has_value();
+    kernels.convolve(conv, z.values.all(), packed.all(), zeros.all(), in.values.all(), epilogue,
+                     scratch.all());
     return in.array(images);
 }
 
@@ -437,7 +442,7 @@ void add_kernel_tests(nb::module_& module) {
     m.def("convolve", convolve, nb::kw_only(), "isa"_a, "input"_a, "weights"_a, "bias"_a, "padding"_a,
           "bf16"_a = false, "finish"_a = "plain", "scale"_a = nb::none(), "pivot"_a = nb::none());
     m.def("input_gradient", input_gradient, nb::kw_only(), "isa"_a, "z_gradient"_a, "weights"_a, "padding"_a,
-          "bf16"_a = false);
+          "bf16"_a = false, "before"_a = nb::none());
     m.def("weight_gradient", weight_gradient, nb::kw_only(), "isa"_a, "input"_a, "z_gradient"_a, "kernel"_a,
           "padding"_a, "bf16"_a = false);
     m.def("activate", activate, nb::kw_only(), "isa"_a, "z"_a, "pool"_a, "scale"_a, "shift"_a,

@@ -18,9 +18,11 @@ namespace under20k::UNDER20K_ISA {
 constexpr ptrdiff_t MIN_WINOGRAD_COLUMNS = 7;
 constexpr ptrdiff_t MIN_WINOGRAD_CHANNELS = 4;
 
+// For 5 × 5 there is no other method here: what does not pay is a general convolution (operations.h).
 inline bool winograd_pays(const Convolution& conv) {
-    return conv.kernel == 3 && conv.output.width >= MIN_WINOGRAD_COLUMNS &&
-           conv.input.channels >= MIN_WINOGRAD_CHANNELS && conv.output.channels >= MIN_WINOGRAD_CHANNELS;
+    if (conv.input.channels < MIN_WINOGRAD_CHANNELS || conv.output.channels < MIN_WINOGRAD_CHANNELS)
+        return false;
+    return conv.kernel == 5 || (conv.kernel == 3 && conv.output.width >= MIN_WINOGRAD_COLUMNS);
 }
 
 // Whether the map is small and has enough weights side by side to fill the vectors.
@@ -42,7 +44,8 @@ inline Convolution convolution(ptrdiff_t kernel, ptrdiff_t padding, const Map& i
     } else if (winograd_pays(conv)) {
         conv.forward = conv.gradient = Method::winograd;
         const ptrdiff_t rows = cut(output.height, strip_rows(conv)).size;
-        choose_tiles(rows * tiles_of(output), output.channels, &conv.columns, &conv.channels);
+        const ptrdiff_t tiles = kernel == 5 ? tiles_of<5>(output) : tiles_of<3>(output);
+        choose_tiles(rows_at_once(conv, rows) * tiles, output.channels, &conv.columns, &conv.channels);
         conv.packed = POINTS * output.channels * input.channels * kernel;
         conv.scratch = LANES * winograd_scratch(conv);
         conv.gradient_scratch = LANES * winograd_gradient_scratch(conv);
@@ -62,8 +65,10 @@ inline Convolution convolution(ptrdiff_t kernel, ptrdiff_t padding, const Map& i
 
 template <typename Weight>
 inline void pack(const Convolution& conv, const Weight& weight, Span<float> packed) {
-    if (conv.forward == Method::winograd)
-        pack_at_points(conv, weight, packed);
+    if (conv.forward == Method::winograd && conv.kernel == 5)
+        pack_at_points<5>(conv, weight, packed);
+    else if (conv.forward == Method::winograd)
+        pack_at_points<3>(conv, weight, packed);
     else if (conv.forward == Method::bf16)
         pack_in_bf16(conv, weight, packed);
     else
@@ -95,7 +100,8 @@ inline void pack_transposed(const Convolution& conv, Span<const float> weights, 
 inline void convolve(const Convolution& conv, Span<const float> input, Span<const float> packed,
                      Span<const float> bias, Span<float> output, const Epilogue& epilogue,
                      Span<float> scratch) {
-    const auto function = conv.forward == Method::winograd ? convolve_at_points
+    const auto at_points = conv.kernel == 5 ? convolve_at_points<5> : convolve_at_points<3>;
+    const auto function = conv.forward == Method::winograd ? at_points
                           : conv.forward == Method::bf16   ? convolve_in_bf16
                                                            : convolve_directly<Float32>;
     function(conv, input, packed, bias, output, epilogue, scratch);
@@ -104,7 +110,8 @@ inline void convolve(const Convolution& conv, Span<const float> input, Span<cons
 // `gradient` is (output, input, kernel, kernel).
 inline void weight_gradient(const Convolution& conv, Span<const float> input, Span<const float> z_gradient,
                             Span<float> scratch, Span<float> gradient) {
-    const auto function = conv.gradient == Method::winograd     ? weight_gradient_at_points
+    const auto at_points = conv.kernel == 5 ? weight_gradient_at_points<5> : weight_gradient_at_points<3>;
+    const auto function = conv.gradient == Method::winograd     ? at_points
                           : conv.gradient == Method::transposed ? weight_gradient_transposed
                           : conv.gradient == Method::bf16       ? weight_gradient_in_bf16
                                                                 : weight_gradient_directly;

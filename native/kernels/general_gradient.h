@@ -165,14 +165,16 @@ inline void group_gradient(const GeneralConvolution& conv, const Framed& in, con
         strip.rows = height - y < strip_rows ? height - y : strip_rows;
         strip.first = y == 0;
         strip.input = input + y * strip.input_row;
-        for (ptrdiff_t deep = 0; deep < channels.tiles; ++deep) {
-            const ptrdiff_t first = channels.start_of(deep);
-            strip.gradient = gradient + first * strip.gradient_plane + y * strip.gradient_row;
-            WeightCounter counter{.window = w, .map = in.map};
-            for (ptrdiff_t tile = 0; tile < taps.tiles; ++tile) {
-                ptrdiff_t offsets[StripTiles::MAX_WIDTH];
-                for (ptrdiff_t t = 0; t < taps.size_of(tile); ++t) offsets[t] = counter.next();
-                strip.taps = offsets;
+        // The input is read once, the gradient, which is smaller where there is a stride, for each tile of
+        // taps.
+        WeightCounter counter{.window = w, .map = in.map};
+        for (ptrdiff_t tile = 0; tile < taps.tiles; ++tile) {
+            ptrdiff_t offsets[StripTiles::MAX_WIDTH];
+            for (ptrdiff_t t = 0; t < taps.size_of(tile); ++t) offsets[t] = counter.next();
+            strip.taps = offsets;
+            for (ptrdiff_t deep = 0; deep < channels.tiles; ++deep) {
+                const ptrdiff_t first = channels.start_of(deep);
+                strip.gradient = gradient + first * strip.gradient_plane + y * strip.gradient_row;
                 strip.sums = sums + first * weights + taps.start_of(tile);
                 STRIP_TILES.at(taps.size_of(tile), channels.size_of(deep))(strip);
             }

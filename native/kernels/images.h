@@ -141,7 +141,8 @@ inline void load_images(const ImageSource& source, const Group& group, const Map
     Vec* to = vectors(output, map.size());
     alignas(64) float pixels[SIDE * SIDE * LANES];
     const bool unchanged = !source.filters && !source.matrices;
-    if (unchanged) load_unchanged(source, group, vectors(Span<float>{pixels, SIDE * SIDE * LANES}, SIDE * SIDE));
+    if (unchanged)
+        load_unchanged(source, group, vectors(Span<float>{pixels, SIDE * SIDE * LANES}, SIDE * SIDE));
     for (int lane = 0; lane < LANES && !unchanged; ++lane) {
         const ptrdiff_t position = group.position + (lane < group.valid_lanes ? lane : 0);
         const uint8_t* image = source.images + source.image_at(position) * SIDE * SIDE;

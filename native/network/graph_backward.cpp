@@ -106,8 +106,8 @@ void GraphNetwork::input_gradient(const GraphStep& step, const Source& gradient,
     const Span<const float> packed = memory_.steps[&step - plan_.steps.data()].packed_backward.all();
     if (step.kind == StepKind::general)
         return operations_.input_gradient(own.general, gradient, packed, target, add, scratch_of(run));
-    kernels_.convolve(own.backward, gradient.values, packed, memory_.zeros.all(), target.values, {.finish = Finish::plain, .statistics = {}, .add = add},
-                      scratch_of(run));
+    kernels_.convolve(own.backward, gradient.values, packed, memory_.zeros.all(), target.values,
+                      {.finish = Finish::plain, .statistics = {}, .add = add}, scratch_of(run));
 }
 
 void GraphNetwork::backward_prelu(const GraphStep& step, const Run& run) {

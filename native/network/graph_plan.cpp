@@ -301,7 +301,8 @@ private:
         const ptrdiff_t kernel = window.kernel_y, padding = window.padding_y;
         return node.groups == 1 && one_step(window) && kernel == window.kernel_x &&
                padding == window.padding_x &&
-               ((kernel == 1 && padding == 0) || (kernel == 3 && (padding == 0 || padding == 1)));
+               ((kernel == 1 && padding == 0) || (kernel == 3 && (padding == 0 || padding == 1)) ||
+                (kernel == 5 && padding <= 2));
     }
 
     // Whether the kernel covers the whole map, as a linear layer.
@@ -346,8 +347,11 @@ private:
             own.forward = kernels_.convolution(kernel, padding, in, out, settings_.bf16);
             own.evaluation = kernels_.convolution(kernel, padding, in, out, false);
             own.backward = kernels_.convolution(kernel, kernel - 1 - padding, out, in, settings_.bf16);
-            if (std::max({own.forward.scratch, own.forward.gradient_scratch, own.evaluation.scratch,
-                          own.backward.scratch}) <= MAX_TUNED_SCRATCH) {
+            // For 5×5 there is no other tuned method.
+            const bool pays = kernel < 5 || (own.forward.forward == Method::winograd &&
+                                             own.backward.forward == Method::winograd);
+            if (pays && std::max({own.forward.scratch, own.forward.gradient_scratch, own.evaluation.scratch,
+                                  own.backward.scratch}) <= MAX_TUNED_SCRATCH) {
                 step.kind = StepKind::tuned;
                 return;
             }
@@ -467,15 +471,15 @@ private:
         }
     }
 
-    // A part of the backward pass, for a group of images: the gradients of a step's inputs, or of its tensors,
-    // or both.
+    // A part of the backward pass, for a group of images: the gradients of a step's inputs, or of its
+    // tensors, or both.
     struct BackwardTask {
         GraphStep* step;
         bool inputs, tensors;
     };
 
-    // All parts in their order: stage by stage from the last one, first BatchNorm's gradients of the values of
-    // that stage, then the steps in it.
+    // All parts in their order: stage by stage from the last one, first BatchNorm's gradients of the values
+    // of that stage, then the steps in it.
     std::vector<BackwardTask> backward_order() {
         std::vector<BackwardTask> order;
         for (ptrdiff_t stage = plan_.stages - 1; stage >= 0; --stage) {

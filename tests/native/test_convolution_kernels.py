@@ -49,6 +49,11 @@ SHAPES = [
     *(Shape(3, 1, 4, outputs, 10) for outputs in range(5, 19)),
     *(Shape(3, 1, 2, outputs, 1 + outputs % 6) for outputs in range(1, 19)),
 ]  # fmt: skip
+# Only by Winograd's method, and not in bf16.
+LARGE_KERNELS = [
+    Shape(5, 0, 8, 16, 12), Shape(5, 0, 4, 6, 5), Shape(5, 2, 4, 4, 1), Shape(5, 1, 5, 9, 4),
+    Shape(5, 2, 33, 7, 6), Shape(5, 2, 6, 17, 13), Shape(5, 1, 13, 5, 28),
+]  # fmt: skip
 
 
 @dataclass
@@ -93,7 +98,8 @@ def bf16(request: pytest.FixtureRequest) -> bool:
 def cases(isa: str, bf16: bool) -> list[Case]:
     """A whole group, and a group with a single lane to spare or in use."""
     lanes = LANES[isa]
-    return [Case(shape, images, bf16) for shape in SHAPES for images in (lanes, lanes - 1, 1)]
+    shapes = SHAPES if bf16 else SHAPES + LARGE_KERNELS
+    return [Case(shape, images, bf16) for shape in shapes for images in (lanes, lanes - 1, 1)]
 
 
 def methods(isa: str, case: Case) -> tuple[str, str, str]:
@@ -192,6 +198,11 @@ def test_input_gradient(isa: str, bf16: bool) -> None:
         expected = F.conv_transpose2d(z, weights, padding=shape.padding)
         magnitudes = F.conv_transpose2d(z.abs(), weights.abs(), padding=shape.padding)
         assert_within(found, expected, rounding(methods(isa, case)[1], magnitudes))
+        added = kernels(isa).input_gradient(
+            isa=isa, z_gradient=case.z_gradient, weights=case.weights, padding=shape.padding, bf16=bf16,
+            before=case.input,
+        )  # fmt: skip
+        np.testing.assert_array_equal(added, found + case.input)
 
 
 def test_weight_gradient(isa: str, bf16: bool) -> None:

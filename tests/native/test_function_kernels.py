@@ -141,6 +141,31 @@ def test_gradient(isa: str, function: Function) -> None:
             np.testing.assert_allclose(added, found + gradient, rtol=3 * EPS, atol=3 * EPS)
 
 
+@pytest.mark.parametrize("function", FUNCTIONS, ids=str)
+def test_after_a_normalisation(isa: str, function: Function) -> None:
+    """In one pass with it: bit by bit as in two, whose functions the tests above compare with float64."""
+    generator = np.random.default_rng(10)
+    name, slope = function.name, function.slope
+    for shape in SHAPES:
+        for images in groups(isa):
+            x, gradient = draw(generator, images, *shape), draw(generator, images, *shape)
+            scale, shift, inverse_sd, offset = (draw(generator, shape[0]) for _ in range(4))
+            factors = (scale, shift)
+            normalised = run(isa, lambda ops, f=factors, x=x: ops.normalise(*f, "", 0, x))
+            found = run(isa, lambda ops, f=factors, x=x: ops.normalise(*f, name, slope, x))
+            value = run(isa, lambda ops, y=normalised: ops.apply(name, slope, y))
+            np.testing.assert_array_equal(found, value)
+            arguments = (name, slope, scale, shift, inverse_sd, offset, x, gradient)
+            sums, found = run(isa, lambda ops, a=arguments: ops.normalised_function_sums(*a))
+            arguments = (name, slope, normalised, False, gradient)
+            np.testing.assert_array_equal(found, run(isa, lambda ops, a=arguments: ops.apply_gradient(*a)))
+            own, of_input = wide(found), inverse_sd[:, None, None] * wide(x) + offset[:, None, None]
+            expected = np.stack([own.sum((0, 2, 3)), (own * of_input).sum((0, 2, 3))])
+            sizes = np.abs(inverse_sd)[:, None, None] * np.abs(wide(x)) + np.abs(offset)[:, None, None]
+            bound = np.stack([np.abs(own).sum((0, 2, 3)), (np.abs(own) * sizes).sum((0, 2, 3))])
+            assert (np.abs(sums - expected) <= 12 * EPS * bound + TINY).all()
+
+
 @pytest.mark.parametrize("function", [f for f in FUNCTIONS if f.from_output], ids=str)
 def test_gradient_from_the_output(isa: str, function: Function) -> None:
     """By the float32 output, whose rounding a gradient close to 0 feels."""

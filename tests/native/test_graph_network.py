@@ -38,7 +38,10 @@ from under20k.recipe.recipe import Distillation, Recipe
 from under20k.recipe.weights import Tensors, initial_weights
 
 TOLERANCE = 1e-4  # relative to the largest value of the tensor
-QUICK = ("blocks", "plain net", "squeeze and excitation", "depthwise", "tied", "cumulative BatchNorm")
+QUICK = (
+    *("blocks", "plain net", "squeeze and excitation", "depthwise", "tied", "cumulative BatchNorm"),
+    *("shortcuts", "large kernels"),
+)
 SETTINGS: dict[str, Any] = {"batch_size": 21, "learning_rate": 0.02, "momentum": 0.9, "weight_decay": 1e-3}
 
 a_few = settings(
@@ -113,13 +116,15 @@ def test_random_graphs_agree_with_pytorch_in_float64(graph: Graph, few: Split) -
     assert_step_agrees(recipe, weights, few)
 
 
-@pytest.mark.parametrize("name", ["blocks", "squeeze and excitation", "inverted", "recurrent"])
+@pytest.mark.parametrize(
+    "name", ["blocks", "squeeze and excitation", "inverted", "recurrent", "shortcuts", "large kernels"]
+)
 def test_every_instruction_set_agrees_with_pytorch(name: str, few: Split, isa: str) -> None:
     recipe, weights = made(ZOO[name])
     assert_step_agrees(recipe, weights, few)
 
 
-@pytest.mark.parametrize("name", ["blocks", "dense", "channel dropout"])
+@pytest.mark.parametrize("name", ["blocks", "dense", "channel dropout", "shortcuts"])
 def test_the_number_of_threads_does_not_change_a_bit(name: str, few: Split) -> None:
     recipe, weights = made(ZOO[name], batch_size=42)
     runs = [trained(NativeEngine(recipe, weights, threads), few, 42) for threads in (1, 2, 3)]

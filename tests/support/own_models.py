@@ -540,6 +540,29 @@ class Ladder(nn.Module):
         return self.norm(self.last(x)).mean([2, 3])
 
 
+class Shortcuts(nn.Module):
+    """Sums whose terms have other readers, one after the other, with dropout and activations between."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(1, 8, 3, stride=2, padding=1)
+        self.convs = nn.ModuleList(nn.Conv2d(8, 8, 3, padding=1) for _ in range(5))
+        self.norms = nn.ModuleList(nn.BatchNorm2d(8) for _ in range(6))
+        self.fc = nn.Linear(8, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.leaky_relu(self.norms[0](self.stem(x)), 0.2)
+        x = F.relu(x + self.norms[1](self.convs[0](x)))
+        x = self.norms[2](self.convs[1](x)) + x
+        y = self.norms[3](self.convs[2](x))
+        x = x + F.dropout(y, 0.1, self.training)
+        x = F.relu(self.convs[3](x)) + x + F.gelu(self.norms[4](y))
+        z = F.max_pool2d(x, 2)
+        z = z + self.convs[4](z)
+        z = z + F.silu(self.norms[5](z))
+        return self.fc(z.mean((2, 3)))
+
+
 class ChannelDrops(nn.Module):
     """Dropout of channels after convolutions, of rows of 1×1 maps, and of features."""
 
@@ -751,6 +774,16 @@ def on_points() -> nn.Module:
     )  # fmt: skip
 
 
+def large_kernels() -> nn.Module:
+    """5×5 convolutions of any padding."""
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 5, padding=2), nn.BatchNorm2d(6), nn.ReLU(),
+        nn.Conv2d(6, 8, 5, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(8, 9, 5), nn.BatchNorm2d(9), nn.LeakyReLU(0.1),
+        nn.Conv2d(9, 5, 5, padding=2), nn.Flatten(), nn.Linear(5 * 81, 10),
+    )  # fmt: skip
+
+
 def logistic() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
 
@@ -795,6 +828,7 @@ ZOO: dict[str, Callable[[], nn.Module]] = {
     "log of softmax": LogOfSoftmax,
     "names that clash": NamesThatClash,
     "ladder": Ladder,
+    "shortcuts": Shortcuts,
     "channel dropout": ChannelDrops,
     "scales and shifts": ScaledAndShifted,
     "matrices by hand": ByHand,
@@ -816,6 +850,7 @@ ZOO: dict[str, Callable[[], nn.Module]] = {
     "vgg of SELU": lambda: vgg(nn.SELU),
     "vgg of PReLU": lambda: vgg(nn.PReLU),
     "pixels": pixels,
+    "large kernels": large_kernels,
     "on points": on_points,
     "logistic": logistic,
     "unflattened": unflattened,
