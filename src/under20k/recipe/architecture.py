@@ -131,7 +131,7 @@ def _check_residuals(architecture: Architecture) -> None:
     if not any(block.residual for block in blocks):
         return
     # Sums do not change shapes.
-    plain = _graph(replace(architecture, blocks=tuple(replace(block, residual=0) for block in blocks)))
+    plain = replace(architecture, blocks=tuple(replace(block, residual=0) for block in blocks)).graph
     taken = {node.name: shapes[0] for node, shapes in plain.inputs()}
     made = plain.shapes()
     for index, block in enumerate(blocks):
