@@ -140,8 +140,9 @@ class Head:
 
 
 def _check_window(kernel: int, padding: int) -> None:
-    whole = type(kernel) is int and type(padding) is int  # since True == 1 and 3.0 == 3
-    if not whole or kernel not in KERNELS or padding not in (0, kernel // 2):
-        *most, last = (f"{side} with 0 or {side // 2}" for side in KERNELS[1:])
-        expected = f"1 with padding 0, {', '.join(most)}, or {last}"
-        raise InvalidValue(f"kernel: {kernel!r} with padding {padding!r}; expected {expected}")
+    if type(kernel) is not int or kernel not in KERNELS:  # since True == 1 and 3.0 == 3
+        raise InvalidValue(f"kernel: {kernel!r}; expected one of {', '.join(map(str, KERNELS))}")
+    allowed = sorted({0, kernel // 2})
+    if type(padding) is not int or padding not in allowed:
+        expected = " or ".join(map(str, allowed))
+        raise InvalidValue(f"kernel: {kernel} with padding {padding!r}; expected padding {expected}")
