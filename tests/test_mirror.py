@@ -25,7 +25,7 @@ TOPICS = {
     "report/reproduction": {"committed"},
     "runs": {"run_damage"},
     "runs/bench": {"pairs"},
-    "runs/records": {"forgeries", "same_figures"},
+    "runs/records": {"forgeries", "own_records", "same_figures"},
 }
 """Files that concern several modules or a part of one. Add yours if no module has its name."""
 

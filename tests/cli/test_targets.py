@@ -84,9 +84,7 @@ def test_a_bench_against_another_model_and_beside_the_records(under20k, tmp_path
 def test_bad_input_is_one_line_and_exit_code_2(under20k, tmp_path, arguments, words):
     write_model(tmp_path)
     done = under20k(*arguments, *FAST)
-    *notes, last = done.stderr.splitlines(keepends=True)
-    assert_refused(done.returncode, done.stdout, last, *words)
-    assert len(notes) == 2 * ("--engine" in arguments)  # which come before a choice of engine
+    assert_refused(done.returncode, done.stdout, done.stderr, *words)
     assert not (tmp_path / "runs").exists()
 
 
@@ -122,11 +120,11 @@ def test_a_changed_file_is_not_resumed(trained, under20k, tmp_path):
     )
 
 
-def test_no_record_is_made_of_code(trained, under20k, tmp_path):
+def test_a_record_needs_what_the_rules_say_of_its_graph(trained, under20k, tmp_path):
     folder, _ = trained
     done = under20k("bench", str(folder / "runs" / f"{NAME}-0" / "recipe.json"), "--seeds", "0", "--trust")
     assert done.returncode == 0, done.stderr
     refused = under20k("records", "submit", f"benches/{NAME}-seeds-0-0", "--track", "small")
     assert refused.returncode == 2
-    assert "is code, which verification does not run" in refused.stderr
+    assert "no global average pooling" in refused.stderr
     assert not Path(tmp_path / "records").exists()

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from under20k.files import read_text, write_text
 from under20k.formatting import percent
+from under20k.recipe.own_model import OwnModel
 from under20k.report.bench import bench_table, claim, in_points, seeds_picture, seeds_text
 from under20k.report.document import Block, Code, Document, Section, Text
 from under20k.report.environment import environment_table
 from under20k.report.tables import Table, recipe_table
-from under20k.report.words import NOTHING, P_VALUE, p_text
+from under20k.report.words import NOTHING, P_VALUE, p_text, plural
 from under20k.runs.bench.statistics import Sample
 from under20k.runs.records.record import Record
 from under20k.runs.records.rules import TRACKS
@@ -156,6 +157,8 @@ def record_document(record: Record, *, drawn: bool = True) -> Document:
     lead: list[Block] = [Text(claim(bench)), Text(test_text(record.test))]
     if record.timing is not None:
         lead.append(Text(timing_text(record.timing)))
+    if own := bench.recipe.own:
+        lead.append(Text(own_text(own)))
     lead += [
         seeds_picture(bench, PICTURE, record.name, drawn=drawn),
         bench_table([bench], [record.name]),
@@ -171,6 +174,8 @@ def record_document(record: Record, *, drawn: bool = True) -> Document:
         "Parameters": f"{bench.recipe.architecture.parameters:,}",
         "Multiply-accumulates": f"{bench.recipe.architecture.macs:,}",
     }
+    if own:
+        facts["Source"] = f"not part of the record; SHA-256 {own.sha256 or NOTHING}"
     return Document(
         f"{record.track}: {record.name}",
         tuple(lead),
@@ -179,6 +184,16 @@ def record_document(record: Record, *, drawn: bool = True) -> Document:
             Section("Seeds", (record_seeds_table(record),)),
             Section("Environment", (environment,)),
         ),
+    )
+
+
+def own_text(model: OwnModel) -> str:
+    """Return what a record of a user's own model rests on."""
+    operations = plural(len(model.graph.nodes), "operation") if model.graph else "none"
+    return (
+        f"The network is a PyTorch model of its author's own, {model}: its graph of {operations} is in "
+        "record.json. Verification runs none of its code. Its initial weights are those that PyTorch gives "
+        "its layers under each seed, so they are drawn again."
     )
 
 

@@ -45,14 +45,20 @@ def read_model(path: Path, recipe: Recipe, seed: int) -> Tensors:
     tensors, metadata = read_tensors(path, ("recipe", "seed", *INPUT_ENTRIES))
     if metadata:  # other programs write safetensors without
         _check_owner(path, metadata, recipe, seed)
-    if model := recipe.own:  # the file is a whole state_dict
-        further = dict(model.aliases).keys() | dict(model.integers).keys()
-        tensors = {name: value for name, value in tensors.items() if name not in further}
+    tensors = floats_of(recipe, tensors)
     try:
         check_weights(recipe.architecture, tensors)
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     return tensors
+
+
+def floats_of(recipe: Recipe, tensors: Tensors) -> Tensors:
+    """Return the weights in a model's file, which of a user's own model is a whole ``state_dict``."""
+    if recipe.own is None:
+        return tensors
+    further = dict(recipe.own.aliases).keys() | dict(recipe.own.integers).keys()
+    return {name: value for name, value in tensors.items() if name not in further}
 
 
 def write_checkpoint(

@@ -9,7 +9,7 @@ from under20k.errors import UserError
 from under20k.files import is_present
 from under20k.recipe.recipe import Recipe
 from under20k.recipe.weights import Tensors, check_weights
-from under20k.runs.model_files import INPUT_ENTRIES
+from under20k.runs.model_files import INPUT_ENTRIES, floats_of
 from under20k.runs.records.record import Record
 from under20k.runs.records.record_files import MODEL
 from under20k.runs.tensors import read_tensors
@@ -34,6 +34,7 @@ def kept_model(path: Path, record: Record) -> Tensors:
     if not is_present(file):
         raise UserError(f"{MODEL} is missing")
     tensors, metadata = read_tensors(file, ("recipe", "seed", *INPUT_ENTRIES))
+    tensors = floats_of(record.bench.recipe, tensors)
     try:
         found = Recipe.from_json(metadata.get("recipe", "")), metadata.get("seed")
         check_weights(record.bench.recipe.architecture, tensors)

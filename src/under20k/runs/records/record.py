@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from under20k.runs.records.fields import NAME, check_date, check_sha256, expect,
 from under20k.runs.records.record_files import FORMAT, RecordFiles
 from under20k.runs.records.rules import TRACKS, broken
 from under20k.runs.records.seed_entries import (
+    INITIAL,
     Reading,
     check_entry,
     curves_text,
@@ -56,6 +57,8 @@ class Record(Drawable):
     """Checksum of the trained weights, by seed."""
     timing: Timing | None = None
     """Only in the track ``fast``."""
+    initial: Mapping[int, str] = field(default_factory=dict)
+    """Checksum of the initial weights, by seed; only of a user's own model, whose code is not run again."""
 
     def __repr__(self) -> str:
         return f"Record({self.folder}: {self.bench!r})"
@@ -102,6 +105,7 @@ class Record(Drawable):
             "environments": self.environments(),
             "seeds": [
                 seed_entry(seed, self.readings.get(seed.seed, ()), self.weights.get(seed.seed))
+                | ({INITIAL: self.initial[seed.seed]} if seed.seed in self.initial else {})
                 for seed in bench.seeds
             ],
             "statistics": bench.statistics.to_dict(),
@@ -166,6 +170,7 @@ class Record(Drawable):
             readings,
             {entry["seed"]: entry["weights_sha256"] for entry in data["seeds"]},
             Timing.from_dict(data["timing"]) if data.get("timing") is not None else None,
+            {entry["seed"]: entry[INITIAL] for entry in data["seeds"] if INITIAL in entry},
         )
         record.to_dict()  # raises if a statistic cannot be computed
         return record

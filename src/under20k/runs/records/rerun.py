@@ -20,6 +20,7 @@ from under20k.runs.parallel.task import Task
 from under20k.runs.places import Places
 from under20k.runs.provenance import identity
 from under20k.runs.records.arithmetic import Arithmetic, as_recorded
+from under20k.runs.records.initial import start_of
 from under20k.runs.records.kept_model import weights_sha256
 from under20k.runs.records.record import Record
 from under20k.runs.run import Run, run_path
@@ -126,7 +127,9 @@ class _Trainings:
                 run = Run.open(run_path(runs, recipe.name, seed.seed))
                 here, there = identity(run.session), identity(seed.environment)
                 same = all(here.get(name) == there.get(name) for name in ARITHMETIC)
-                if (run.recipe, run.seed) == (recipe, seed.seed) and (same or key not in drawn):
+                start = start_of(recipe, seed.seed, record.initial)
+                began_so = start is None or start.is_of(run.path)
+                if (run.recipe, run.seed) == (recipe, seed.seed) and began_so and (same or key not in drawn):
                     self.runs[key] = run
                     self.exact |= {key} if same and here["engine"] == "native" else set()
         return list(self.runs)
@@ -214,7 +217,8 @@ class _Trainings:
             threads = None
         places = Places(self.folder / str(index), data=self.data_dir)
         compute = Compute(arithmetic.engine, "cpu", arithmetic.precision, threads)
-        return Task(self.records[index].bench.recipe, seed, places, compute)
+        recipe, initial = self.records[index].bench.recipe, self.records[index].initial
+        return Task(recipe, seed, places, compute, start=start_of(recipe, seed, initial))
 
     def _same_bits(self, key: Key) -> bool:
         """Return whether a seed was trained again to the same weights and figures."""

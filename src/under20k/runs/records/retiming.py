@@ -10,6 +10,7 @@ from under20k.errors import UserError
 from under20k.runs.events import Note, OnEvent, ignore
 from under20k.runs.provenance import identity
 from under20k.runs.records.arithmetic import precision_options
+from under20k.runs.records.initial import start_of
 from under20k.runs.records.record import Record
 from under20k.runs.records.rules import REFERENCE, REFERENCE_ENGINE
 from under20k.runs.records.timing import in_turns, reference_text
@@ -60,6 +61,7 @@ def time_again(record: Record, *, data_dir: Path | None = None, on_event: OnEven
             reference_engine=REFERENCE_ENGINE,
             turns=1,
             options=precision_options(own),
+            start=lambda seed: start_of(record.bench.recipe, seed, record.initial),
             data_dir=data_dir,
             on_event=on_event,
         ).ratio

@@ -12,6 +12,7 @@ from under20k.runs import distillation
 from under20k.runs.bench.bench import Bench
 from under20k.runs.bench.statistics import reaches_target
 from under20k.runs.provenance import identity
+from under20k.runs.records.graph_rules import graph_rules
 from under20k.runs.records.timing import CORES, TURNS, Timing, reference_text
 
 MIN_SEEDS = 20
@@ -42,7 +43,7 @@ def broken(
 ) -> list[str]:
     """Return the rules of a track that a bench breaks.
 
-    The split and the global average pooling need no rule: every recipe here has them.
+    The split needs no rule, nor the global average pooling of a recipe: every one has them.
 
     Args:
         track: one of ``TRACKS``.
@@ -83,7 +84,7 @@ def network_rules(recipe: Recipe) -> list[str]:
     if recipe.epochs >= EPOCH_LIMIT:
         wrong.append(f"{recipe.epochs} epochs; fewer than {EPOCH_LIMIT} are allowed")
     if recipe.own:
-        return [*wrong, f"{recipe.name} is code, which verification does not run; write it as a line of text"]
+        return [*wrong, *graph_rules(recipe.own)]
     bare = [str(index) for index, block in enumerate(recipe.in_notation.blocks, 1) if not block.batch_norm]
     if bare:
         wrong.append(f"no BatchNorm in block {', '.join(bare)}; every convolution but the last needs it")

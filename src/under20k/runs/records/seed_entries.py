@@ -18,6 +18,8 @@ from under20k.runs.run import TEACHERS
 
 OPTIONAL = ("resumed", TEACHERS)
 """Entries that only seeds have that were resumed, or have teachers."""
+INITIAL = "initial_sha256"
+"""The entry that only seeds of a user's own model have."""
 OF_ONE_RUN = ("format", "seed", "started", "command", "threads", *OPTIONAL)
 """Entries of an environment that say nothing about the machine or the code: seeds may differ in them."""
 
@@ -130,6 +132,8 @@ def check_entry(seed: SeedResult, entry: Mapping[str, Any], recipe: Recipe) -> t
             raise InvalidValue(fault)
         readings = tuple(Reading.from_dict(values) for values in entry["test_readings"])
         check_sha256("weights_sha256", entry["weights_sha256"])
+        if recipe.own is not None:
+            check_sha256(INITIAL, entry.get(INITIAL))
     except UserError as error:
         raise InvalidValue(f"seed {seed.seed}: {error}") from error
     return readings

@@ -22,6 +22,7 @@ from under20k.runs.records.bench_runs import built_as_here, readings_of, weights
 from under20k.runs.records.consistency import inconsistencies
 from under20k.runs.records.fields import NAME
 from under20k.runs.records.folders import existing, write_record
+from under20k.runs.records.initial import initial_faults, initial_of, start_of
 from under20k.runs.records.record import Record
 from under20k.runs.records.record_files import MODEL
 from under20k.runs.records.rules import REFERENCE, REFERENCE_ENGINE, TRACKS, broken
@@ -66,7 +67,9 @@ def submit(
     bench, runs = with_runs(Bench.open(bench_dir), bench_dir)
     day = (on or datetime.now(UTC).date()).isoformat()
     full_name = safe_name(name or bench.recipe.name, MAX_GIVEN)
-    record = Record(track, full_name, day, bench, readings_of(runs), weights_of(runs))
+    record = Record(
+        track, full_name, day, bench, readings_of(runs), weights_of(runs), initial=initial_of(runs)
+    )
     if NAME.fullmatch(record.name) is None:
         raise UserError(f"--name is {name!r}; give letters, digits and -, such as 'wide-first'")
     if taken := existing(records_dir / record.folder):
@@ -101,6 +104,7 @@ def obstacles(record: Record, turns: int) -> list[str]:
     placeholder = (Reading(now, 0, TEST_IMAGES),)
     readings = {seed: given or placeholder for seed, given in record.readings.items()}
     wrong += inconsistencies(replace(record, readings=readings))
+    wrong += initial_faults(bench.recipe, [seed.seed for seed in bench.seeds], record.initial)
     if track == "fast":
         wrong += timing_obstacles(bench, turns)
     return wrong
@@ -158,14 +162,15 @@ def with_timing(record: Record, turns: int, data_dir: Path | None, on_event: OnE
         UserError: a training failed.
     """
     on_event(Note(f"timing against {reference_text(REFERENCE, REFERENCE_ENGINE)}, {turns} turns each"))
-    environment = record.bench.seeds[0].environment
+    environment, recipe = record.bench.seeds[0].environment, record.bench.recipe
     timing = in_turns(
-        record.bench.recipe,
+        recipe,
         str(identity(environment)["engine"]),
         REFERENCE,
         reference_engine=REFERENCE_ENGINE,
         turns=turns,
         options=precision_options(environment),
+        start=lambda seed: start_of(recipe, seed, record.initial),
         data_dir=data_dir,
         on_event=on_event,
     )

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +23,14 @@ from under20k.errors import InvalidValue, UserError
 from under20k.files import write_text
 from under20k.recipe.recipe import Recipe
 from under20k.runs.events import Note, OnEvent, ignore
+from under20k.runs.own_start import OwnStart
 from under20k.runs.plausible import is_count, is_figure
 from under20k.runs.provenance import processor
 
 CORES = 2
 TURNS = 3
+RUN = "run"
+"""Name of the run folder of a timed training."""
 POLL_S = 0.005  # interval at which the model file is looked for
 
 
@@ -101,6 +104,7 @@ def in_turns(
     reference_engine: str = "torch",
     turns: int = TURNS,
     options: tuple[str, ...] = (),
+    start: Callable[[int], OwnStart | None] = lambda seed: None,
     data_dir: Path | None = None,
     on_event: OnEvent = ignore,
 ) -> Timing:
@@ -113,6 +117,7 @@ def in_turns(
         reference_engine: trains the reference.
         turns: trainings of each.
         options: further options of ``under20k train`` for the subject.
+        start: returns what the subject's training of a seed starts from, if it is a user's own model.
         data_dir: holds MNIST; by default the cache folder.
         on_event: called with a note of each training's seconds.
 
@@ -125,6 +130,8 @@ def in_turns(
     with only_cores(CORES), tempfile.TemporaryDirectory(prefix="under20k-timing-") as folder:
         for turn in range(turns):
             subject = Path(folder) / f"subject-{turn}"
+            if own := start(turn):
+                own.write(subject / RUN)
             subject_s.append(timed(recipe, turn, engine, subject, options, data_dir))
             on_event(Note(f"turn {turn + 1} of {turns}: {recipe.name} {subject_s[-1]:.2f} s"))
             other = Path(folder) / f"reference-{turn}"
@@ -153,11 +160,11 @@ def timed(
     write_text(folder / "recipe.json", recipe.to_json())
     command = [
         *(sys.executable, "-m", "under20k", "train", str(folder / "recipe.json")),
-        *("--seed", str(seed), "--runs-dir", str(folder), "--name", "run"),
+        *("--seed", str(seed), "--runs-dir", str(folder), "--name", RUN),
         *("--engine", engine, "--device", "cpu", "--threads", str(CORES), *options),
         *(("--data-dir", str(data_dir)) if data_dir else ()),
     ]
-    model = folder / "run" / "model.safetensors"
+    model = folder / RUN / "model.safetensors"
     with (folder / "log").open("w+", encoding="utf-8", errors="replace") as log:
         started = time.perf_counter()
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log)

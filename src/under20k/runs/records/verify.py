@@ -18,6 +18,7 @@ from under20k.errors import UserError
 from under20k.runs.records.arithmetic import as_recorded
 from under20k.runs.records.checksum import checksum_mismatch, without_checksums
 from under20k.runs.records.consistency import inconsistencies
+from under20k.runs.records.initial import initial_faults
 from under20k.runs.records.kept_model import kept_model
 from under20k.runs.records.record import Record
 from under20k.runs.records.record_files import RecordFiles
@@ -43,6 +44,7 @@ def check(path: Path) -> list[str]:
     wrong += checksum_mismatch(files.values, expected)
     wrong += inconsistencies(record)
     wrong += record.rules_broken()
+    wrong += initial_faults(record.bench.recipe, [seed.seed for seed in record.bench.seeds], record.initial)
     try:
         kept_model(path, record)
     except UserError as error:

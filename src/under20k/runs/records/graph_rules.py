@@ -1,0 +1,50 @@
+"""The rules for networks, of a user's own model: read from its graph, no code of the user's runs."""
+
+from __future__ import annotations
+
+import math
+
+from under20k.recipe.graph.graph import Graph
+from under20k.recipe.graph.node import Node
+from under20k.recipe.graph.operations import AdaptivePool, BatchNorm, Convolution, Linear, Pool
+from under20k.recipe.own_model import OwnModel
+
+
+def graph_rules(model: OwnModel) -> list[str]:
+    """Return the rules that a user's own model breaks, a sentence each: a graph, BatchNorm, pooling."""
+    if model.graph is None:
+        return [f"{model.why}: only its own code computes it, which verification does not run"]
+    wrong = []
+    if bare := _without_batch_norm(model.graph):
+        wrong.append(f"no BatchNorm after {', '.join(bare)}; every convolution but the last needs it")
+    if not _averages(model.graph):
+        wrong.append("no global average pooling; a record's network averages its last maps")
+    return wrong
+
+
+def _without_batch_norm(graph: Graph) -> list[str]:
+    """Return the names of convolutions with a way to the next weights that passes no BatchNorm."""
+    takers: dict[str, list[Node]] = {}
+    for node in graph.nodes:
+        for source in node.inputs:
+            takers.setdefault(source, []).append(node)
+
+    def covered(node: Node) -> bool:
+        following = takers.get(node.name, [])
+        return bool(following) and all(
+            isinstance(taker, BatchNorm) or (not isinstance(taker, Convolution | Linear) and covered(taker))
+            for taker in following
+        )
+
+    convolutions = [node for node in graph.nodes if isinstance(node, Convolution)]
+    return [node.name for node in convolutions[:-1] if not covered(node)]
+
+
+def _averages(graph: Graph) -> bool:
+    """Return whether an average pooling leaves one value of each map."""
+    for node, shapes in graph.inputs():
+        if isinstance(node, Pool | AdaptivePool) and node.kind == "average":
+            _, *sides = node.result(shapes)
+            if math.prod(sides) == 1:
+                return True
+    return False
