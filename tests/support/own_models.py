@@ -634,6 +634,24 @@ class Repeated(nn.Module):
         return torch.matmul(x.mean((2, 3)), self.out.weight.T) + self.out.bias
 
 
+class ImageNorms(nn.Module):
+    """Norms of each image's own statistics: GroupNorm, LayerNorm of maps and of features, InstanceNorm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.c1, self.n1 = nn.Conv2d(1, 8, 3, stride=2), nn.GroupNorm(4, 8)
+        self.c2, self.n2 = nn.Conv2d(8, 8, 3), nn.LayerNorm([8, 11, 11], eps=1e-3)
+        self.c3, self.n3 = nn.Conv2d(8, 8, 3), nn.InstanceNorm2d(8, affine=True)
+        self.n4, self.n5 = nn.GroupNorm(1, 8, affine=False), nn.LayerNorm(8)
+        self.fc = nn.Linear(8, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.silu(self.n1(self.c1(x)))
+        x = F.silu(self.n2(self.c2(x)))
+        x = F.gelu(self.n4(F.avg_pool2d(self.n3(self.c3(x)), 2)))
+        return self.fc(self.n5(x.mean((2, 3))))
+
+
 class Frozen(nn.Module):
     """A fixed filter, a BatchNorm whose scale stays as it is, and trained layers around them."""
 
@@ -702,7 +720,7 @@ class Trainer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.drop(F.relu(self.norm(self.conv(x))))
-        return F.log_softmax(self.out(F.adaptive_avg_pool2d(x, 1)))
+        return F.log_softmax(self.out(F.adaptive_avg_pool2d(x, 1)), dim=1)
 
 
 class Limited(nn.Module):
@@ -833,6 +851,7 @@ ZOO: dict[str, Callable[[], nn.Module]] = {
     "scales and shifts": ScaledAndShifted,
     "matrices by hand": ByHand,
     "repeated": Repeated,
+    "norms of images": ImageNorms,
     "frozen": Frozen,
     "spatial attention": SpatialAttention,
     "dropout always": AlwaysDropped,
@@ -967,14 +986,13 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "NumPy's numbers": (odd(numpys), "Odd.forward uses numpy.random for random numbers of its own"),
     "RReLU": (odd(lambda m, x: m.act(x), act=nn.RReLU), "uses nn.RReLU for random numbers of its own"),
     "alpha dropout": (odd(lambda m, x: m.drop(x), drop=nn.AlphaDropout), "uses nn.AlphaDropout"),
-    "GroupNorm": (
-        odd(lambda m, x: m.norm(x), norm=lambda: nn.GroupNorm(2, 6)),
-        "Odd.forward uses nn.GroupNorm (",
-    ),
-    "LayerNorm": (odd(lambda m, x: F.layer_norm(x, x.shape[1:])), "Odd.forward uses F.layer_norm ("),
     "InstanceNorm": (
-        odd(lambda m, x: m.norm(x), norm=lambda: nn.InstanceNorm2d(6)),
-        "uses nn.InstanceNorm2d",
+        odd(lambda m, x: m.norm(x), norm=lambda: nn.InstanceNorm2d(6, track_running_stats=True)),
+        "uses nn.InstanceNorm2d with running statistics",
+    ),
+    "LayerNorm of columns": (
+        odd(lambda m, x: m.norm(x), norm=lambda: nn.LayerNorm(13)),
+        "computes with a parameter of its own, norm.weight",
     ),
     "statistics of the batch": (
         odd(lambda m, x: m.norm(x), norm=lambda: nn.BatchNorm2d(6, track_running_stats=False)),

@@ -27,6 +27,7 @@ _FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "hardsigmoid": F.hardsigmoid,
     "sigmoid": torch.sigmoid,
     "tanh": torch.tanh,
+    "rsqrt": torch.rsqrt,
 }
 _DROPOUTS = "planned dropout"  # a name that no attribute of a model has
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from under20k.engine.isa import _native, instruction_set
 from under20k.engine.native_chain import chain
 from under20k.engine.native_layout import ParameterLayout, training_settings
+from under20k.engine.native_rsqrt import rsqrt_nodes
 from under20k.errors import UserError
 from under20k.recipe.graph import operations as op
 from under20k.recipe.graph.graph import IMAGE, Graph
@@ -60,13 +61,18 @@ def reached_tensors(graph: Graph) -> set[str]:
 
 def _nodes(graph: Graph, layout: ParameterLayout) -> list[_native.Node]:
     """Describe all nodes but a log-softmax at the end, which is part of the loss."""
-    numbers, nodes = {IMAGE: 0}, []
+    numbers = {IMAGE: 0}
+    nodes: list[_native.Node] = []
     shapes = graph.shapes()
-    for index, node in enumerate(graph.nodes):
-        if not isinstance(node, op.LogSoftmax):
-            inputs = [numbers[name] for name in node.inputs]
+    for node in graph.nodes:
+        if isinstance(node, op.LogSoftmax):
+            continue
+        inputs = [numbers[name] for name in node.inputs]
+        if isinstance(node, op.Activation) and node.function == "rsqrt":
+            nodes += rsqrt_nodes(inputs[0], _three(shapes[node.name]), len(nodes) + 1)
+        else:
             nodes.append(_node(node, inputs, [shapes[name] for name in node.inputs], layout))
-            numbers[node.name] = index + 1
+        numbers[node.name] = len(nodes)
     return nodes
 
 

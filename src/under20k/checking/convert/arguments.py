@@ -13,6 +13,11 @@ _NAMES = {
     "batch_norm": (
         *("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps"),
     ),
+    "group_norm": ("input", "num_groups", "weight", "bias", "eps"),
+    "layer_norm": ("input", "normalized_shape", "weight", "bias", "eps"),
+    "instance_norm": (
+        *("input", "running_mean", "running_var", "weight", "bias", "use_input_stats", "momentum", "eps"),
+    ),
     "max_pool2d": (*_POOLING, "dilation", "ceil_mode", "return_indices"),
     "avg_pool2d": (*_POOLING, "ceil_mode", "count_include_pad", "divisor_override"),
     "leaky_relu": ("input", "negative_slope"),

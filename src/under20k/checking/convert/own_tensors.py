@@ -41,12 +41,21 @@ def named(operand: Any) -> bool:
     return named(call.args[0])
 
 
-def scaled(c: Conversion, node: Node, value: Value, operand: Operand) -> Value:
-    """Convert the product of a value and a tensor of the model's own."""
-    return _convolved(c, node, value, operand, op.Convolution.op)
+def scaled(c: Conversion, node: Node, value: Value, operand: Operand, *, view: Shape | None = None) -> Value:
+    """Convert the product of a value and a tensor of the model's own, seen in the shape ``view``."""
+    return _convolved(c, node, value, operand, name_of(node), view)
 
 
-def shifted(c: Conversion, node: Node, value: Value, operand: Operand, factor: float, other: float) -> Value:
+def shifted(
+    c: Conversion,
+    node: Node,
+    value: Value,
+    operand: Operand,
+    factor: float = 1.0,
+    other: float = 1.0,
+    *,
+    view: Shape | None = None,
+) -> Value:
     """Convert ``factor * value + other * tensor``.
 
     Args:
@@ -56,10 +65,13 @@ def shifted(c: Conversion, node: Node, value: Value, operand: Operand, factor: f
         operand: a tensor of the model's own.
         factor: of the value.
         other: of the tensor.
+        view: the shape in which the tensor is seen; None for its own.
     """
     name = f"{name_of(node)}.ones"
     ones = c.builder.add(op.Scale, name, (value.name,), factor=0.0, offset=other)
-    shift = _convolved(c, node, Value(ones, value.given, value.shape), operand, "shift")
+    shift = _convolved(
+        c, node, Value(ones, value.given, value.shape), operand, f"{name_of(node)}.shift", view
+    )
     if factor != 1:
         scale = c.builder.add(op.Scale, f"{name_of(node)}.scale", (value.name,), factor=factor)
         value = Value(scale, value.given, value.shape)
@@ -100,9 +112,12 @@ def product(c: Conversion, node: Node, value: Value, operand: Operand) -> Value:
     return c.add(node, op.Scale, (means,), (1, 1, outputs), factor=float(features))
 
 
-def _convolved(c: Conversion, node: Node, value: Value, operand: Operand, what: str) -> Value:
+def _convolved(
+    c: Conversion, node: Node, value: Value, operand: Operand, name: str, view: Shape | None
+) -> Value:
     """Append the convolution of a value by a tensor of E elements, each for as many in a row."""
     tensor, index = _followed(c, node, operand)
+    index = index if view is None else index.reshape(view)
     count, size = math.prod(c.shapes[tensor]), math.prod(value.shape)
     try:
         spread = torch.broadcast_to(index, (c.batch, *value.shape)).flatten(1)  # (n, elements)
@@ -117,7 +132,7 @@ def _convolved(c: Conversion, node: Node, value: Value, operand: Operand, what: 
     return Value(
         c.builder.add(
             op.Convolution,
-            f"{name_of(node)}.shift" if what == "shift" else name_of(node),
+            name,
             (c.builder.shaped(value, shape),),
             channels=count,
             weight=tensor,

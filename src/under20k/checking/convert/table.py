@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from under20k.checking.convert import arithmetic, layers, pooling
+from under20k.checking.convert import arithmetic, layers, norms, pooling
 from under20k.checking.convert.conversion import SAME, Conversion
 from under20k.checking.convert.values import Value
 from under20k.checking.graph.node import Node
@@ -16,6 +16,9 @@ CONVERSIONS: dict[str, Callable[[Conversion, Node], Value]] = {
     "conv2d": layers.convolution,
     "linear": layers.linear,
     "batch_norm": layers.batch_norm,
+    "group_norm": norms.group_norm,
+    "layer_norm": norms.layer_norm,
+    "instance_norm": norms.instance_norm,
     "pad": layers.padding,
     "prelu": layers.prelu,
     **dict.fromkeys(layers.FUNCTIONS, layers.activation),
@@ -42,6 +45,7 @@ CONVERSIONS: dict[str, Callable[[Conversion, Node], Value]] = {
         arithmetic.divide,
     ),
     **dict.fromkeys(("matmul", "mm", "__matmul__"), arithmetic.matrix_product),
+    "rsqrt": layers.activation,
     **dict.fromkeys(("neg", "negative", "__neg__"), arithmetic.negate),
     **dict.fromkeys(("pow", "__pow__", "square"), arithmetic.square),
     **dict.fromkeys(("cat", "concat", "concatenate"), arithmetic.concatenate),

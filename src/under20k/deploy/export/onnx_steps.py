@@ -111,6 +111,8 @@ def _activation(writer: Writer, step: Step, inputs: list[str], name: str) -> Non
         writer.node("Elu", name, x, alpha=node.slope)
     elif node.function == "hardsigmoid":
         writer.node("HardSigmoid", name, x, alpha=1 / 6, beta=0.5)
+    elif node.function == "rsqrt":
+        writer.node("Reciprocal", name, writer.node("Sqrt", f"{name}.root", x))
     elif node.function == "prelu":
         slopes = _by_channel(step.arrays["slopes"], step.shape)
         writer.node("PRelu", name, x, writer.floats(f"{name}.slopes", slopes))

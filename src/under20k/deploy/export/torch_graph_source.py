@@ -41,6 +41,7 @@ FUNCTIONS = {
     "sigmoid": "torch.sigmoid({x})",
     "tanh": "torch.tanh({x})",
     "elu": "F.elu({x}, {slope!r})",
+    "rsqrt": "torch.rsqrt({x})",
 }
 
 

@@ -42,6 +42,7 @@ KINDS = {
     "sigmoid": "Sigmoid",
     "tanh": "Tanh",
     "elu": "ELU",
+    "rsqrt": "Rsqrt",
     "max": "Max",
     "average": "Avg",
 }

@@ -14,8 +14,9 @@ from under20k.recipe.graph.node import MAX_SIZE, Node, Pair, Shape
 
 FUNCTIONS = (
     *("relu", "relu6", "leaky_relu", "prelu", "gelu", "gelu_tanh", "silu", "hardswish", "hardsigmoid"),
-    *("sigmoid", "tanh", "elu"),
+    *("sigmoid", "tanh", "elu", "rsqrt"),
 )
+"""Of ``Activation``; rsqrt is 1/√x of numbers above 0."""
 MAX_KERNEL = 7
 MAX_POOLED_SIDE = 1024
 """Of what adaptive pooling gives: a mean over channels has all positions of a map side by side."""

@@ -177,6 +177,7 @@ const FUNCTIONS = {
   sigmoid: "Sigmoid",
   tanh: "Tanh",
   elu: "ELU",
+  rsqrt: "1/√x",
 };
 
 /** Return what a node is called, in plain English. */

@@ -13,6 +13,7 @@ const ACTIVATIONS = {
   hardsigmoid: () => (x) => Math.min(Math.max(x + 3, 0), 6) / 6,
   sigmoid: () => (x) => 1 / (1 + Math.exp(-x)),
   tanh: () => Math.tanh,
+  rsqrt: () => (x) => 1 / Math.sqrt(x),
   elu: (slope) => (x) => (x > 0 ? x : slope * Math.expm1(x)),
 };
 ACTIVATIONS.prelu = ACTIVATIONS.leaky_relu;
