@@ -106,11 +106,13 @@ def ending_in_softmax(graph: Graph) -> Graph:
 def functions(function: str) -> Graph:
     """A small graph with one function of each element."""
     weight = "slope" if function == "prelu" else None
+    positive = function == "rsqrt"
     return _ended(
         op.Convolution(
             "logits", (IMAGE,), 2, "c.weight", "c.bias", (7, 7), (7, 7)
         ),  # a name that ONNX has, too
-        op.Activation("a", ("logits",), function, weight=weight),
+        *([op.Activation("above", ("logits",), "sigmoid")] if positive else []),
+        op.Activation("a", ("above" if positive else "logits",), function, weight=weight),
         op.Reshape("r", ("a",), (32,)),
         features=32,
     )
@@ -131,7 +133,22 @@ def uneven_pools() -> Graph:
     )
 
 
+def own_tensors() -> Graph:
+    """A scale of each channel, one of everything, and a mean over channels."""
+    return _ended(
+        op.Convolution("c", (IMAGE,), 6, "c.weight", kernel=(4, 4), stride=(4, 4)),
+        op.Convolution("s", ("c",), 6, "scale", kernel=(1, 1), groups=6, weight_shape=(1, 6, 1, 1)),
+        op.Reshape("one", ("s",), (1, 42, 7)),
+        op.Convolution("n", ("one",), 1, "number", kernel=(1, 1), weight_shape=()),
+        op.Reshape("table", ("n",), (1, 6, 49)),
+        op.AdaptivePool("mean", ("table",), "average", (1, 49)),
+        op.Reshape("r", ("mean",), (49,)),
+        features=49,
+    )
+
+
 GRAPHS = {
+    "own tensors": own_tensors(),
     "everything": everything(),
     "order of students": order_of_students(),
     "chain": chain(),
@@ -148,7 +165,7 @@ def weights_of(graph: Graph) -> Tensors:
         if name.endswith(("running_var", "slopes", "slope")):
             return generator.uniform(0.3, 1.5, shape).astype(np.float32)
         fan_in = max(1, int(np.prod(shape[1:])))
-        return (generator.normal(size=shape) * fan_in**-0.5).astype(np.float32)
+        return np.asarray(generator.normal(size=shape) * fan_in**-0.5, np.float32)
 
     return {name: values(name, shape) for name, shape in graph.tensors().items()}
 
