@@ -107,6 +107,16 @@ class Started:
         return [int(pid) for pid, session, state in rows if int(session) == self.pid and state[0] != "Z"]
 
 
+def handles_signals(pid: int) -> bool:
+    """Whether the command has begun; while Python itself starts, a signal ends it in Python's own way."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:  # of another system
+        return True
+    caught = re.search(r"^SigCgt:\s*(\w+)$", status, re.MULTILINE)
+    return caught is None or bool(int(caught[1], 16) >> (signal.SIGHUP - 1) & 1)
+
+
 def start(folder: Path, arguments: list[str], terminal: bool) -> Started:
     if terminal:
         pid, master = pty.fork()
@@ -135,6 +145,8 @@ def tried(case: Case, folder: Path) -> None:
 
         def ready() -> bool:
             started.hear()
+            if not handles_signals(started.pid):
+                return False
             workers = len(started.left()) - 2  # but for the command itself, and what Python keeps beside it
             if case.begun and case.verb != "records":  # whose runs lie elsewhere
                 return len(list(folder.glob("runs/*/recipe.json"))) >= (1 if case.verb == "train" else 2)
