@@ -3,7 +3,7 @@ import pytest
 
 from tests.support.drawn_pages import Sheet
 from under20k.data.images.blobs import Blob
-from under20k.data.images.single import are_one, is_medium, is_small, is_solid
+from under20k.data.images.single import are_one, is_medium, is_small, is_solid, is_table
 
 
 def blob(left, top, high, wide):
@@ -41,6 +41,28 @@ def test_parts_of_one_digit_are_one():
 )
 def test_digits_beside_or_below_each_other_are_not(blobs):
     assert not are_one(blobs)
+
+
+def grid(*, lines, digits, high=40):
+    return [[blob(30 * column, 50 * row, high, 20) for column in range(digits)] for row in range(lines)]
+
+
+def test_lines_of_several_digits_are_a_table():
+    assert is_table(grid(lines=2, digits=2))
+    assert is_table(grid(lines=4, digits=2))
+    assert is_table([*grid(lines=2, digits=2), [blob(0, 100, 40, 20)]])
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        grid(lines=2, digits=1),  # an 8 may have fallen into two
+        grid(lines=1, digits=3),
+        [[blob(0, 0, 90, 20), blob(30, 0, 8, 8)], [blob(0, 100, 8, 8), blob(30, 100, 8, 8)]],
+    ],
+)
+def test_pieces_of_one_digit_are_no_table(lines):
+    assert not is_table(lines)
 
 
 def test_the_ink_of_a_digit_is_solid_and_noise_is_not():

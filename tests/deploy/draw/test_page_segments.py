@@ -94,9 +94,11 @@ def test_digits_are_read_line_by_line(page, model, name):
     assert list(agreement(page, model, picture)) == [len("".join(lines))] * 3
 
 
-def test_two_short_lines_are_not_one_digit(page, model):
-    rows = ["254", "704"]
-    assert lines_in(found_in(page, model, sheet_of(rows, paper=40, ink=220))) == rows
+@pytest.mark.parametrize("rows", [["254", "704"], ["25", "70"], ["25", "70", "24"]], ids="-".join)
+def test_short_lines_are_not_one_digit(page, model, rows):
+    picture = sheet_of(rows, paper=40, ink=220)
+    assert lines_in(found_in(page, model, picture)) == rows
+    assert read(picture, model).text.split("\n") == rows
 
 
 def test_uneven_light_changes_nothing(page, model):

@@ -27,7 +27,7 @@ from under20k.data.images.grouping import joined, may_be_one
 from under20k.data.images.ink import Ink, ink_of
 from under20k.data.images.page_ink import PageInk, page_ink
 from under20k.data.images.rules import SHORTEST, without_rules
-from under20k.data.images.single import are_one, is_medium, is_one, is_small, is_solid
+from under20k.data.images.single import are_one, is_medium, is_one, is_small, is_solid, is_table
 from under20k.data.images.text_lines import lines_of
 from under20k.data.images.touching import cuts
 
@@ -89,7 +89,7 @@ def segments(grey: Grey) -> list[Segment]:
         ink = page_ink(grey, closed=min(ink.mask.shape) // 2)
         lines = _large(_lines(ink), ink)
     blobs = [blob for line, _ in lines for blob in line]
-    if single is not None and are_one(blobs):
+    if single is not None and are_one(blobs) and not is_table([line for line, _ in lines]):
         union = merged(blobs)
         alone = union.area > 0.9 * ink.mask.sum()
         return (_whole(single) if alone else []) or [Segment(*_cut_out(grey, ink, union), 0)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -21,6 +22,8 @@ WIDEST = 1.2
 """A digit in one piece is at most so many times wider than high."""
 TALL = 0.7
 """Pieces of this fraction of the height side by side are two digits."""
+PIECE = 0.6
+"""What is lower, as a fraction of a line's share of the height of all ink, may be a piece of one digit."""
 FAINT, ALONE = 64, 0.95
 """Ink of a thin stroke, at least, and the fraction of all ink that one digit has, at least."""
 UNBROKEN = 0.6
@@ -53,6 +56,13 @@ def are_one(blobs: list[Blob]) -> bool:
     gap = int(np.diff(inked).max(initial=1))
     columns = [(blob.left, blob.right) for blob in blobs if blob.height > TALL * union.height]
     return gap < 0.25 * union.height and _has_width(len(blobs), columns, union.width / union.height)
+
+
+def is_table(lines: Sequence[Sequence[Blob]]) -> bool:
+    """Tell whether lines are several digits each, none of them a mere piece of the whole."""
+    blobs = [blob for line in lines for blob in line]
+    lowest = PIECE / len(lines) * merged(blobs).height
+    return all(blob.height > lowest for blob in blobs) and sum(len(line) > 1 for line in lines) > 1
 
 
 def is_one(ink: Ink) -> bool:

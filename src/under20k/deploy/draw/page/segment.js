@@ -85,7 +85,7 @@ function areOne(blobs) {
 /** Tell whether lines are several digits each, none of them a mere piece of the whole. */
 function isTable(lines) {
   const whole = lines.flat().reduce(union);
-  const high = lines.flat().every((blob) => heightOf(blob) > 0.3 * heightOf(whole));
+  const high = lines.flat().every((blob) => heightOf(blob) > (0.6 / lines.length) * heightOf(whole));
   return high && lines.filter((line) => line.length > 1).length > 1;
 }
 
