@@ -10,7 +10,7 @@ TOPICS = {
     "checking/source": {"notebook"},
     "cli": {
         *("bad_input", "check_models", "damaged_runs", "encodings", "help", "interruption", "programs"),
-        *("teachers", "widths"),
+        *("reproduce_own", "teachers", "widths"),
     },
     "data": {"search"},
     "deploy/draw": {

@@ -83,7 +83,7 @@ def test_a_reading_of_the_test_set_is_said_to_be_recorded_nowhere(mnist: Mnist):
         (nn.Linear, {}, "without trained weights; name them with weights="),
         ("net.py:Net", {}, "net.py:Net is a model without weights"),
         ("net.py:Net", {"weights": "w"}, "pass trust=True"),
-        ("net.py:Net", {"weights": "w", "trust": True}, "--weights: w is not a file"),
+        ("net.py:Net", {"weights": "w", "trust": True}, "weights: w is not a file"),
         ("runs/none", {"weights": "w"}, "but a run has its own"),
         (nn.Linear(784, 10), {"mean": 0.5}, "mean and std are only valid together"),
         (nn.Linear(784, 10), {"mean": 0.5, "std": 0.0}, "a std other than 0"),

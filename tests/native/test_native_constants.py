@@ -1,5 +1,7 @@
 """Constants that stand in C++ and in Python are compared when the engine is used."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from under20k.engine import isa
@@ -26,3 +28,10 @@ def test_another_constant_is_refused(name, monkeypatch):
 
 def test_a_constant_unknown_to_python_is_refused():
     assert differing(dict(CONSTANTS) | {"new": 3}) == ["new 3, not any"]
+
+
+def test_a_library_of_an_older_version_is_refused_in_one_line(monkeypatch):
+    kept = {name: getattr(isa._native, name) for name in isa.NAMES if name != "GraphNetwork"}
+    monkeypatch.setattr(isa, "_native", SimpleNamespace(**kept))
+    with pytest.raises(UserError, match=r"other sources \(it lacks GraphNetwork\); reinstall under20k$"):
+        isa.instruction_set()

@@ -1,5 +1,7 @@
 """Print a leaderboard of runs, benches and records: size, accuracy over seeds, time, test accuracy.
 
+A recipe's name, or a PyTorch model of your own that was benched, stands for its benches.
+
 Without folders it shows all in ./runs, ./benches and ./records, and names unfinished runs below. Test
 accuracy is shown if every seed read the test set.
 """
@@ -25,7 +27,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="*",
         metavar="RUN|BENCH|RECORD",
-        help="folders, in any order (default: all in ./runs, ./benches and ./records)",
+        help="folders, in any order; a recipe's name or your own model, as file.py:Name, stands for its "
+        "benches in ./benches, or else its runs in ./runs (default: all in ./runs, ./benches and ./records)",
     )
     parser.add_argument(
         "--sort",

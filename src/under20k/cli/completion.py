@@ -102,6 +102,8 @@ def completer_of(action: argparse.Action) -> Completer | None:
         return lambda prefix, **_: [*profiles(), *files(prefix, "toml")]
     if metavar == "MODEL":
         return lambda prefix, **_: [*pretrained(), *folders("run", "record"), *files(prefix, "py", "ipynb")]
+    if metavar == "RUN|BENCH|RECORD":  # or what a bench is of
+        return lambda prefix, **_: [*folders(*KINDS[metavar]), *files(prefix, "py", "ipynb")]
     if metavar in KINDS:
         return lambda prefix, **_: [*folders(*KINDS[metavar]), *files(prefix, "/")]
     if action.dest == "device":

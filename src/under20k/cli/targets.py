@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from under20k.cli.options import note, recipe_argument
+from under20k.cli.options import compute_argument, note, recipe_argument
 from under20k.errors import UserError
 from under20k.recipe.own_model import is_target
 from under20k.recipe.recipe import Recipe
@@ -76,11 +76,14 @@ def training_argument(
     from under20k.checking.source.target import argument
     from under20k.checking.training.load import load_model
     from under20k.checking.training.words import lines
+    from under20k.engine.select import fitting
 
     loaded = load_model(text, seeds, dict(argument(each) for each in arguments.arg))
+    training = loaded.training(like).with_changes(**changes)
+    fitting(training.recipe, compute_argument(arguments))  # raises where the engine cannot train it
     for line in (*loaded.notes, *lines(loaded.model)):
         note(arguments, line)
-    return loaded.training(like).with_changes(**changes)
+    return training
 
 
 def check_target_options(arguments: argparse.Namespace, *texts: str | None) -> None:

@@ -17,6 +17,8 @@ except ImportError as error:
 
 ISA_VARIABLE = "UNDER20K_ISA"
 EMULATION_VARIABLE = "UNDER20K_EMULATE_BF16"
+NAMES = ("constants", "isa", "network_bytes", "Settings", "GraphSettings", "Network", "GraphNetwork")
+"""What the library has to have; an older one may lack the last."""
 BF16_ISA = "avx512bf16"  # the only one with bf16 instructions; the others emulate them
 
 
@@ -51,7 +53,8 @@ def instruction_set(precision: str = "fp32") -> str:
     """
     if reason := unavailable():
         raise UserError(reason)
-    if wrong := differing(getattr(_native, "constants", {})):
+    lacking = [f"it lacks {name}" for name in NAMES if not hasattr(_native, name)]
+    if wrong := lacking or differing(_native.constants):
         raise UserError(
             f"the native engine was compiled from other sources ({'; '.join(wrong)}); reinstall under20k"
         )

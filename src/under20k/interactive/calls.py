@@ -18,6 +18,7 @@ from under20k.data import load_test as _load_test
 from under20k.deploy.evaluate import evaluate as _evaluate
 from under20k.errors import UserError
 from under20k.interactive.kernel import in_kernel, with_short_traceback
+from under20k.interactive.python_words import in_python
 
 if TYPE_CHECKING:
     from under20k.interactive.view import Viewed
@@ -31,6 +32,8 @@ def live(
 ) -> Callable[P, R]:
     """Return ``function`` with progress shown where a kernel calls it; signature and docstring are its own.
 
+    An error advises arguments, not options of the command.
+
     Args:
         function: to call; it takes ``on_event`` if it ``has_events``.
         shows: name of the ``Viewed``: a key of ``_viewed``.
@@ -40,6 +43,13 @@ def live(
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return shown(*args, **kwargs)
+        except UserError as error:
+            error.args = (in_python(str(error)),)
+            raise
+
+    def shown(*args: P.args, **kwargs: P.kwargs) -> R:
         if "on_event" in kwargs or not in_kernel():
             return function(*args, **kwargs)
         from under20k.interactive.cell import Cell

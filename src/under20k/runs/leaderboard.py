@@ -20,6 +20,7 @@ from under20k.runs.bench.bench import FILE, Bench, SeedResult, Statistics
 from under20k.runs.bench.run_bench import BenchResult
 from under20k.runs.bench.significance import Difference
 from under20k.runs.bench.statistics import Sample
+from under20k.runs.named_folders import folders_named, is_name, one_folder
 from under20k.runs.records.record import Record
 from under20k.runs.run import Run
 
@@ -101,8 +102,9 @@ KEYS: dict[str, Callable[[Entry], float | None]] = {
 def compare(paths: Sequence[Path | str | Run | BenchResult], sort: str = "accuracy") -> Leaderboard:
     """Return the runs, benches and records in these folders, sorted by one of ``KEYS``, the best first.
 
-    A run, or what ``bench`` returns, stands for its folders. Raises UserError for a folder that holds none,
-    or an unfinished run.
+    A run, or what ``bench`` returns, stands for its folders; the name of a recipe or of a user's own model,
+    such as ``model.py:Net``, for its benches in ./benches, or else its runs in ./runs. Raises UserError for a
+    folder that holds none, or an unfinished run.
     """
     if sort not in KEYS:
         raise UserError(f"a leaderboard cannot be sorted by {sort!r}; {nearest(sort, KEYS)}")
@@ -118,7 +120,9 @@ def compare(paths: Sequence[Path | str | Run | BenchResult], sort: str = "accura
 def _folders_of(path: Path | str | Run | BenchResult) -> list[Path]:
     if isinstance(path, BenchResult):
         return [folder for folder in (path.folder, path.other_folder) if folder]
-    return [path.path if isinstance(path, Run) else Path(path)]
+    if isinstance(path, Run):
+        return [path.path]
+    return folders_named(str(path)) if is_name(str(path)) else [Path(path)]
 
 
 def ranked(entries: Sequence[Entry], sort: str = "accuracy") -> Leaderboard:
@@ -182,7 +186,7 @@ def paired(ours: Path | str, theirs: Path | str) -> Difference:
     They are of two recipes, or of one that two engines, precisions or versions trained. Raises UserError for
     a folder that holds no run, bench or record, and where no seed is in both.
     """
-    return bench_in(Path(ours)).versus(bench_in(Path(theirs)))
+    return bench_in(one_folder(ours)).versus(bench_in(one_folder(theirs)))
 
 
 def bench_in(path: Path) -> Bench:

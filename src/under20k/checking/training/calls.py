@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 from under20k.checking.training.load import load_model
 from under20k.checking.training.words import lines
 from under20k.engine.base import Compute
+from under20k.engine.select import fitting
 from under20k.errors import InvalidValue, UserError
 from under20k.recipe.changes import RecipeChanges, lists_changes
 from under20k.recipe.named import as_recipe
@@ -41,6 +42,7 @@ class Making:
     trust: bool
     like: Recipe | str
     arguments: Mapping[str, object] | None
+    compute: Compute
     on_event: OnEvent
 
 
@@ -86,7 +88,7 @@ def train(
             another recipe or seed in that folder, unless it is replaced.
     """
     check_settings(changes)
-    making = Making(trust, like, arguments, on_event)
+    making = Making(trust, like, arguments, compute, on_event)
     return train_training(
         trained("model", model, [check_seed(seed)], making),
         seed,
@@ -145,10 +147,10 @@ def bench(
     """
     check_settings(changes)
     seeds = check_seeds(seeds)
-    making = Making(trust, like, arguments, on_event)
+    making = Making(trust, like, arguments, compute, on_event)
     other: Any = None
     if versus is not None:
-        other = trained("versus", versus, seeds, Making(trust, like, None, on_event), several=True)
+        other = trained("versus", versus, seeds, Making(trust, like, None, compute, on_event), several=True)
         other = other if _is_recipe(versus) else other.with_changes(**changes)
     return bench_training(
         trained("model", model, seeds, making, several=True),
@@ -200,7 +202,7 @@ def reproduce(
     Raises:
         UserError: a training failed, or an argument is wrong; finished runs are kept.
     """
-    making = Making(trust, like, arguments, on_event)
+    making = Making(trust, like, arguments, compute, on_event)
     given = None if model is None else trained("model", model, check_seeds(seeds), making, several=True)
     return reproduce_trainings(
         seeds,
@@ -242,6 +244,7 @@ def trained(
         training, notes = _of_object(name, value, seeds, like, several)
     model = training.recipe.own
     assert model is not None
+    fitting(training.recipe, making.compute)  # raises where the engine cannot train it
     for line in (*notes, *lines(model)):
         making.on_event(Note(line))
     return training
