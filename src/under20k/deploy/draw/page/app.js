@@ -1,6 +1,7 @@
 // The page: what it shows at the moment, and one frame that brings everything up to date.
 
-const QUICK_MS = 6; // a frame that took longer leaves the other networks to the next
+const QUICK_MS = 6; // a frame of drawing that took longer leaves the other networks to the next
+const LONG_MS = 40; // for them, of any other frame
 const ANNOUNCE_MS = 700;
 
 class App {
@@ -224,15 +225,17 @@ class App {
   /** Let the other networks read, too; those that would hold up a frame wait for the next. */
   compare(started, results) {
     const { digits, reader, state } = this;
-    const begun = performance.now();
-    let computed = false;
+    const end = Math.min(started + QUICK_MS, performance.now() + LONG_MS);
+    let idle = started === Infinity; // such a frame computes one result at least
     const lines = (each) => (digits.length ? readLines(digits, each).join(" ") : null);
     this.networks.forEach((_, index) => {
       if (index === state.network) return this.comparison.render(index, lines(results), results[state.selected]);
-      const known = digits.every((digit) => reader.knows(digit, index, undefined));
-      const now = performance.now();
-      if (!known && (now - started > QUICK_MS || (computed && now - begun > QUICK_MS))) return this.refresh();
-      computed ||= !known;
+      for (const digit of digits) {
+        if (reader.knows(digit, index, undefined)) continue;
+        if (!idle && performance.now() > end) return this.refresh();
+        reader.result(digit, index, undefined);
+        idle = false;
+      }
       const own = digits.map((digit) => reader.result(digit, index, undefined));
       this.comparison.render(index, lines(own), own[state.selected]);
     });
