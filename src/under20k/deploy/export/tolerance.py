@@ -31,4 +31,4 @@ class Tolerance:
 
 
 FP32 = Tolerance(logit_relative=1e-4, probability=1e-4)
-INT8 = Tolerance(accuracy=0.0005, may_change=True, probability=0.01)
+INT8 = Tolerance(accuracy=0.0005, may_change=True, probability=0.05)
