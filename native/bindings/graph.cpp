@@ -58,7 +58,8 @@ FunctionKind function_of(const std::string& name) {
                                                            {"hardswish", FunctionKind::hardswish},
                                                            {"hardsigmoid", FunctionKind::hardsigmoid},
                                                            {"sigmoid", FunctionKind::sigmoid},
-                                                           {"tanh", FunctionKind::tanh}};
+                                                           {"tanh", FunctionKind::tanh},
+                                                           {"rsqrt", FunctionKind::rsqrt}};
     return named(names, name);
 }
 

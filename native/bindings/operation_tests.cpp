@@ -50,7 +50,7 @@ Floats junk(ptrdiff_t count) {
 
 Function function(const std::string& name, float slope) {
     const char* names[] = {"relu", "relu6",     "leaky_relu",  "elu",     "gelu", "gelu_tanh",
-                           "silu", "hardswish", "hardsigmoid", "sigmoid", "tanh"};
+                           "silu", "hardswish", "hardsigmoid", "sigmoid", "tanh", "rsqrt"};
     const auto* const found = std::find(std::begin(names), std::end(names), name);
     if (found == std::end(names)) throw std::invalid_argument("no function " + name);
     return {.kind = static_cast<FunctionKind>(found - names), .slope = slope};

@@ -5,6 +5,8 @@
 
 #pragma once
 
+#include <cmath>
+
 #include "kernels/elementwise.h"
 #include "kernels/operations.h"
 #include "kernels/simd.h"
@@ -205,6 +207,21 @@ struct Tanh {
     }
 };
 
+struct Rsqrt {
+    UNDER20K_INLINE Vec value(Vec x) const {
+        Vec root;
+        for (int lane = 0; lane < LANES; ++lane)
+            root[lane] = std::sqrt(x[lane]);  // compilers have no vector's
+        return 1 / root;
+    }
+    UNDER20K_INLINE Vec gradient(Vec x, Vec gradient) const {
+        return gradient_from_output(value(x), gradient);
+    }
+    UNDER20K_INLINE Vec gradient_from_output(Vec y, Vec gradient) const {
+        return gradient * (-0.5f * y * (y * y));
+    }
+};
+
 template <typename Use>
 UNDER20K_INLINE void with_function(const Function& function, const Use& use) {
     switch (function.kind) {
@@ -230,6 +247,8 @@ UNDER20K_INLINE void with_function(const Function& function, const Use& use) {
             return use(Sigmoid{});
         case FunctionKind::tanh:
             return use(Tanh{});
+        case FunctionKind::rsqrt:
+            return use(Rsqrt{});
     }
 }
 

@@ -127,6 +127,7 @@ enum class FunctionKind : uint8_t {
     hardsigmoid,
     sigmoid,
     tanh,
+    rsqrt,  // 1/√x
 };
 
 struct Function {

@@ -691,6 +691,7 @@ bool gradient_from_output(const GraphNode& node) {
         case FunctionKind::relu6:
         case FunctionKind::sigmoid:
         case FunctionKind::tanh:
+        case FunctionKind::rsqrt:
             return true;
         case FunctionKind::leaky_relu:
         case FunctionKind::elu:

@@ -185,6 +185,21 @@ def test_a_nan_stays_one(isa: str, function: Function) -> None:
     assert np.isnan(run(isa, lambda ops: ops.apply(function.name, function.slope, x))).all()
 
 
+@pytest.mark.parametrize("from_output", [True, False])
+def test_reciprocal_root(isa: str, from_output: bool) -> None:
+    """Of numbers above 0, of every size that a variance may have."""
+    generator = np.random.default_rng(11)
+    shape, images = (3, 7, 5), groups(isa)[1]
+    x = (10.0 ** generator.uniform(-12, 12, (images, *shape))).astype(np.float32)
+    gradient = draw(generator, images, *shape)
+    exact = double(x)
+    assert_within(run(isa, lambda ops: ops.apply("rsqrt", 0, x)), exact**-0.5, 1.5 * EPS * exact**-0.5)
+    given = (exact**-0.5).numpy().astype(np.float32) if from_output else x
+    found = run(isa, lambda ops: ops.apply_gradient("rsqrt", 0, given, from_output, gradient))
+    expected = -0.5 * exact**-1.5 * double(gradient)
+    assert_within(found, expected, 6 * EPS * expected.abs() + TINY)
+
+
 @pytest.mark.parametrize("one", [True, False])
 def test_prelu(isa: str, one: bool) -> None:
     generator = np.random.default_rng(8)

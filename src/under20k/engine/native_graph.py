@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from under20k.engine.isa import _native, instruction_set
 from under20k.engine.native_chain import chain
 from under20k.engine.native_layout import ParameterLayout, training_settings
-from under20k.engine.native_rsqrt import rsqrt_nodes
 from under20k.errors import UserError
 from under20k.recipe.graph import operations as op
 from under20k.recipe.graph.graph import IMAGE, Graph
@@ -68,10 +67,7 @@ def _nodes(graph: Graph, layout: ParameterLayout) -> list[_native.Node]:
         if isinstance(node, op.LogSoftmax):
             continue
         inputs = [numbers[name] for name in node.inputs]
-        if isinstance(node, op.Activation) and node.function == "rsqrt":
-            nodes += rsqrt_nodes(inputs[0], _three(shapes[node.name]), len(nodes) + 1)
-        else:
-            nodes.append(_node(node, inputs, [shapes[name] for name in node.inputs], layout))
+        nodes.append(_node(node, inputs, [shapes[name] for name in node.inputs], layout))
         numbers[node.name] = len(nodes)
     return nodes
 

@@ -1,4 +1,4 @@
-"""The native engine's reciprocal square root, whatever the size of its numbers."""
+"""1/√x in a network that the native engine trains, whatever the size of its numbers."""
 
 import numpy as np
 import pytest
