@@ -8,6 +8,8 @@ import pytest
 
 from tests.support.command import assert_refused, same_weights
 from tests.support.own_files import FAST, MODEL, write_model
+from under20k.checking.check import check
+from under20k.errors import UserError
 from under20k.runs.run import Run
 
 NAME = "Tiny+epochs=1+batch_size=5000"
@@ -52,6 +54,22 @@ def test_the_run_is_read_without_the_file(trained, under20k, tmp_path):
     resumed = under20k("train", str(run / "recipe.json"), "--runs-dir", str(folder / "runs"))
     assert "already finished, reused" in resumed.stderr
     assert "--trust" in f"{resumed.stdout}{resumed.stderr}".split("For the mean over ten, run:")[1]
+
+
+def test_the_run_is_checked_by_the_code_that_it_keeps(trained, under20k):
+    folder, _ = trained
+    run = folder / "runs" / f"{NAME}-0"
+    refused = under20k("check", str(run))
+    assert refused.returncode == 2
+    assert "add --trust" in refused.stderr
+    checked = json.loads(under20k("check", str(run), "--trust", "--json").stdout)
+    findings = {finding["rule"]: finding for finding in checked["findings"]}
+    assert checked["parameters"] == 786
+    assert findings["epochs"]["evidence"] == "1"
+    assert findings["dropout"]["status"] != "passed"  # it has none
+    assert "model.py:" in findings["softmax"]["evidence"]
+    with pytest.raises(UserError, match="--trust"):
+        check(run)
 
 
 def test_a_bench_against_another_model_and_beside_the_records(under20k, tmp_path):

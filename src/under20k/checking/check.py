@@ -65,6 +65,12 @@ def judged(target: Recipe | Run | Path | str, profile: Profile) -> Judgement:
     if isinstance(target, str | Path):
         target = recipe_or_run(target)
     recipe = target if isinstance(target, Recipe) else target.recipe
+    if recipe.own:
+        where = target.path if isinstance(target, Run) else "runs/NAME"
+        raise UserError(
+            f"{recipe.name} is a model of your own, which is judged by its code: check the model itself, or "
+            f"its run by under20k check {where} --trust"
+        )
     network = build(recipe.in_notation)
     if isinstance(target, Run) and target.finished:
         weights = {name: torch.from_numpy(value) for name, value in target.weights().items()}

@@ -26,6 +26,7 @@ from under20k.cli.options import add_quiet, recipe_argument
 from under20k.engine.machine import cores
 from under20k.errors import UserError
 from under20k.interactive.terminal import say
+from under20k.recipe.recipe import Recipe
 from under20k.report.words import plural
 
 MAX_TIME_LIMIT_S = 1_000_000
@@ -148,11 +149,19 @@ def _check_recipe(arguments: argparse.Namespace, profile: Profile) -> int:
     _normalisation(arguments)
     if arguments.arg or arguments.accuracy or arguments.test or arguments.all:
         raise UserError("--arg, --all and --accuracy apply to a model's file, not to a recipe or a run")
-    from under20k.checking.check import judged
+    from under20k.checking.check import judged, recipe_or_run
 
-    target = arguments.target
-    judgement = judged(recipe_argument(target) if target.endswith(".json") else target, profile)
-    return show_models(arguments, [Result(target, judgement, profile.limits)])
+    text = arguments.target
+    target = recipe_argument(text) if text.endswith(".json") else recipe_or_run(text)
+    if isinstance(target, Recipe) or target.recipe.own is None:
+        judgement = judged(target, profile)
+    elif not arguments.trust:
+        raise UserError(f"{text} is judged by its model's code, which runs; add --trust if you trust it")
+    else:
+        from under20k.checking.training.kept import judge_kept
+
+        judgement = judge_kept(target, profile)
+    return show_models(arguments, [Result(text, judgement, profile.limits)])
 
 
 def _check_file(arguments: argparse.Namespace, profile: Profile) -> int:

@@ -126,7 +126,7 @@ def verdict(arguments: argparse.Namespace, bench: Bench, places: Places) -> Sequ
     if run.recipe.own is None:
         return check(run)
     try:
-        return judge_kept(run)
+        return judge_kept(run).findings
     except UserError as error:
         note(arguments, f"no requirement of {bench.recipe.name} was checked: {error}")
         return ()

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from under20k.checking.findings import Findings
-from under20k.checking.profiles import load_profile
+from under20k.checking.judgement import Judgement
+from under20k.checking.profiles import Profile, load_profile
 from under20k.checking.sandbox.sandbox import Sandbox, judge_apart
 from under20k.checking.source.target import parse
 from under20k.checking.training.kept_source import KeptSource
@@ -61,21 +61,23 @@ def training_again(run: Path, recipe: Recipe, seeds: Sequence[int]) -> OwnTraini
     return OwnTraining(recipe, loaded.start)
 
 
-def judge_kept(run: Run, profile: str = "brief") -> Findings:
+def judge_kept(run: Run, profile: Profile | None = None) -> Judgement:
     """Judge a user's own model by the source that a run keeps, which runs, and by the run's epochs.
 
-    Raises UserError if there is no source, no profile of that name, or the model cannot be judged.
+    The assignment's profile is the default. Raises UserError if there is no source, or the model cannot be
+    judged.
     """
     from under20k.checking.rules.judge import epochs_finding
 
-    model, limits = run.recipe.own, load_profile(profile)
+    model, profile = run.recipe.own, profile or load_profile("brief")
     assert model is not None
-    sandbox = Sandbox(limits, TIME_LIMIT_S, arguments=dict(model.arguments))
+    sandbox = Sandbox(profile, TIME_LIMIT_S, arguments=dict(model.arguments))
     judgement = judge_apart(parse(_text(run.path, model)), sandbox)
     if judgement.reason:
         raise UserError(f"{model}: {judgement.reason}")
-    epochs = epochs_finding(run.recipe.epochs, limits)
-    return Findings([*judgement.findings, *([epochs] if epochs else [])])
+    epochs = epochs_finding(run.recipe.epochs, profile)
+    findings = (*judgement.findings, *([epochs] if epochs else []))
+    return replace(judgement, findings=findings, claims=None)  # the run is what they would be about
 
 
 def _text(run: Path, model: OwnModel) -> str:
