@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.amount import FULL, QUICK
+from benchmarks.amount import FULL, QUICK, cores_used
 from benchmarks.command import run_command
+from benchmarks.peak import fma_peak
 from benchmarks.tables import COMMAND, SECTIONS, page
 from under20k import __version__
 from under20k.cli.usage import Parser
@@ -93,7 +94,8 @@ def run(arguments: argparse.Namespace, command: str) -> None:
 
             benchmark["parts"][name] = measure(amount, tell)
             if arguments.update:
-                benchmark.setdefault("updated", {})[name] = about
+                peak_gflops = fma_peak(cores_used(), amount.peak_s)  # processors of one name differ
+                benchmark.setdefault("updated", {})[name] = about | {"peak_gflops": peak_gflops}
             if arguments.json:  # after each part, lest a later one's failure lose it
                 write_json(arguments.json, benchmark)
                 write_text(arguments.json.with_suffix(".md"), page(benchmark))

@@ -61,8 +61,17 @@ def updated(benchmark: Benchmark, name: str) -> str:
         return ""
     return (
         f"\n\nMeasured by `{update['command']}` on {update['date']}, {_turns(update['rounds'])}, with "
-        f"under20k {update['under20k']} ({update['git'] or 'no checkout'})."
+        f"under20k {update['under20k']} ({update['git'] or 'no checkout'})" + _peak(benchmark, update) + "."
     )
+
+
+def _peak(benchmark: Benchmark, update: Mapping[str, Any]) -> str:
+    """Say on how fast a processor a part was measured again, and how fast the other parts' was."""
+    if "peak_gflops" not in update:
+        return ""
+    before = fma_peak(benchmark, benchmark["parts"]["machine"]["cores"])
+    then = f"{update['peak_gflops']:,.0f} GFLOP/s"
+    return f", at an FMA peak of {then}" + (f" where the other parts had {before:,.0f}" if before else "")
 
 
 def requirements(benchmark: Benchmark) -> str:

@@ -93,11 +93,13 @@ def test_a_part_that_was_measured_later_says_so(example: Benchmark) -> None:
             "rounds": 5,
             "under20k": "0.2.0",
             "git": "0123abc",
+            "peak_gflops": 234.4,
         }
     }
     said = "Measured by `python -m benchmarks --only inference` on 2026-02-03, 5 turns each, with "
     text = page(example)
-    assert f"{said}under20k 0.2.0 (0123abc).\n\n## A training as a process" in text
+    peak = "at an FMA peak of 234 GFLOP/s where the other parts had 240"
+    assert f"{said}under20k 0.2.0 (0123abc), {peak}.\n\n## A training as a process" in text
     assert text.count("Measured by") == 1
 
 
