@@ -563,6 +563,21 @@ class Shortcuts(nn.Module):
         return self.fc(z.mean((2, 3)))
 
 
+class PlainShortcuts(nn.Module):
+    """Sums around a convolution or a pooling alone, whose backward pass reads the sum's gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.conv = nn.Conv2d(1, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1)
+        self.norm, self.fc = nn.BatchNorm2d(8), nn.Linear(8, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.tanh(self.norm(self.stem(x)))
+        x = torch.tanh(x + self.conv(x))
+        x = F.avg_pool2d(x, 3, 1, 1) + x
+        return self.fc(x.mean((2, 3)))
+
+
 class ChannelDrops(nn.Module):
     """Dropout of channels after convolutions, of rows of 1×1 maps, and of features."""
 
@@ -602,6 +617,24 @@ class ScaledAndShifted(nn.Module):
         x = self.number - F.silu(x * self.place)
         x = torch.tanh(self.fc(x.mean((2, 3)))) * self.feature + self.all
         return self.out(x) * self.number
+
+
+class Normalising(nn.Module):
+    """It normalises by numbers that its weights hold and that are not trained."""
+
+    mean: Tensor
+    inverse_std: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(0.13))
+        self.register_buffer("inverse_std", torch.tensor([3.2]))
+        self.size = nn.Parameter(torch.tensor(0.7), requires_grad=False)
+        self.conv, self.fc = nn.Conv2d(1, 6, 3, stride=2), nn.Linear(6, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.tanh(self.conv((x - self.mean) * self.inverse_std))
+        return self.fc(x.mean((2, 3))) * self.size
 
 
 class ByHand(nn.Module):
@@ -847,8 +880,10 @@ ZOO: dict[str, Callable[[], nn.Module]] = {
     "names that clash": NamesThatClash,
     "ladder": Ladder,
     "shortcuts": Shortcuts,
+    "plain shortcuts": PlainShortcuts,
     "channel dropout": ChannelDrops,
     "scales and shifts": ScaledAndShifted,
+    "normalising": Normalising,
     "matrices by hand": ByHand,
     "repeated": Repeated,
     "norms of images": ImageNorms,
@@ -1012,6 +1047,17 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "computed scale": (
         odd(lambda m, x: x + torch.sigmoid(m.scale) * x, scale=lambda: nn.Parameter(torch.ones(1))),
         "multiplies by a parameter of its own",
+    ),
+    "kept divisor": (
+        odd(lambda m, x: x / m.scale, scale=lambda: nn.Parameter(torch.ones(1), requires_grad=False)),
+        "a tensor of its own, scale",
+    ),
+    "whole numbers": (
+        odd(
+            lambda m, x: x * m.signs,
+            signs=lambda: nn.Parameter(torch.ones(6, 1, 1, dtype=torch.int64), requires_grad=False),
+        ),
+        "with signs, which holds no floating-point numbers",
     ),
     "transposed": (
         odd(lambda m, x: m.up(x), up=lambda: nn.ConvTranspose2d(6, 6, 2, 2)),

@@ -117,6 +117,11 @@ def test_the_reason_why_there_is_no_graph(name):
     assert "\n" not in str(error.value)
 
 
+def test_numbers_of_the_weights_are_no_constants():
+    """Other weights of the model may hold others."""
+    assert {"mean", "inverse_std", "size"} <= convert(ZOO["normalising"]()).tensors().keys()
+
+
 @settings(deadline=None, max_examples=30)
 @given(graphs(dropout=False))
 def test_a_graph_as_a_module_has_that_graph(graph):

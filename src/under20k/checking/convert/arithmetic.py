@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from under20k.checking.convert.arguments import arguments
-from under20k.checking.convert.conversion import Conversion, is_trained
+from under20k.checking.convert.conversion import Conversion
 from under20k.checking.convert.own_tensors import named, product, scaled, shifted
 from under20k.checking.convert.reasons import refused, used
 from under20k.checking.convert.values import Value, graph_shape
@@ -42,7 +42,7 @@ def multiply(c: Conversion, node: Node) -> Value:
     """Convert ``x * y``."""
     first, second, _ = _terms(c, node)
     for value, factor in ((first, second), (second, first)):
-        if named(factor) and not _is_constant(factor):
+        if named(factor):
             return scaled(c, node, c.single(value, node), factor)
         if (number := c.number(factor, node)) is not None:
             return _scaled(c, node, c.single(value, node), number, 0.0)
@@ -161,9 +161,9 @@ def _value(c: Conversion, operand: Any, node: Node) -> Value:
 
 def _sum(c: Conversion, node: Node, first: Any, second: Any, factor: float, other: float) -> Value:
     """Convert ``factor * first + other * second``."""
-    if named(second) and not _is_constant(second):
+    if named(second):
         return shifted(c, node, c.single(first, node), second, factor, other)
-    if named(first) and not _is_constant(first):
+    if named(first):
         return shifted(c, node, c.single(second, node), first, other, factor)
     if (number := c.number(second, node)) is not None:
         return _scaled(c, node, c.single(first, node), factor, other * number)
@@ -176,11 +176,6 @@ def _sum(c: Conversion, node: Node, first: Any, second: Any, factor: float, othe
             name = c.builder.add(op.Scale, f"{value.name}.scale", (value.name,), factor=by)
             values[index] = Value(name, value.given, value.shape, value.expanded)
     return _combined(c, node, op.Add, *values)
-
-
-def _is_constant(operand: Operand) -> bool:
-    """Return whether a tensor of the model's own is one number that is not trained."""
-    return operand.number is not None and not is_trained(operand)
 
 
 def _scaled(c: Conversion, node: Node, value: Value, factor: float, offset: float) -> Value:

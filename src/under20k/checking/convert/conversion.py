@@ -33,8 +33,9 @@ class Conversion:
 
     def __init__(self, module: nn.Module, form: Form, training: bool) -> None:
         self.module = module
-        self.shapes = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-        """Of every tensor of the model."""
+        state = module.state_dict()
+        self.shapes = {name: tuple(state[name].shape) for name in state if state[name].is_floating_point()}
+        """Of every tensor of the model that can be a weight of the graph."""
         self.training = training
         self.batch = form.batch
         self.builder = Builder()
@@ -141,13 +142,18 @@ class Conversion:
         return operand.name
 
     def number(self, value: Any, node: Node) -> float | None:
-        """Return an argument that is a constant number; None if it is something else."""
+        """Return an argument that is a constant number; None if it is something else.
+
+        A tensor of the ``state_dict`` is no constant, even if it is not trained: other weights may hold
+        another number.
+        """
         if isinstance(value, int | float):
             return float(value)
         if not isinstance(value, Operand) or value.number is None or not math.isfinite(value.number):
             return None
-        if is_trained(value):
-            raise refused(node, f"{_doing(node)} a parameter of its own" + _named(value))
+        if kept := _kept(value):
+            what = "parameter" if any(operand.parameter for operand in kept) else "tensor"
+            raise refused(node, f"{_doing(node)} a {what} of its own" + _named(value))
         return value.number
 
     def moved(self, node: Node) -> Value:
@@ -206,12 +212,13 @@ def dummy(value: Any, batch: int) -> Any:
     return value
 
 
-def is_trained(operand: Operand) -> bool:
-    """Return whether a tensor that does not depend on the image is a parameter, or depends on one."""
+def _kept(operand: Operand) -> list[Operand]:
+    """Return the tensors of the ``state_dict`` that one depends on which does not depend on the image."""
     if operand.node is None:
-        return operand.parameter
+        return [operand] if operand.name else []
     assert operand.node.call is not None
-    return any(map(is_trained, operands((operand.node.call.args, operand.node.call.kwargs))))
+    taken = operands((operand.node.call.args, operand.node.call.kwargs))
+    return [kept for each in taken for kept in _kept(each)]
 
 
 def _doing(node: Node) -> str:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from under20k.checking.convert.conversion import SAME, Conversion, dummy, name_of
-from under20k.checking.convert.reasons import refused
+from under20k.checking.convert.reasons import refused, used
 from under20k.checking.convert.values import Value
 from under20k.checking.graph.node import Node, Operand
 from under20k.recipe.graph import operations as op
@@ -157,7 +157,8 @@ def _map(given: Shape, channels: int) -> Shape:
 def _followed(c: Conversion, node: Node, operand: Operand) -> tuple[str, Tensor]:
     """Return a tensor's name, and the index of its element at every place of a view of it."""
     if operand.node is None:
-        shape = c.shapes[operand.name]
+        if (shape := c.shapes.get(operand.name)) is None:
+            raise used(node, f"with {operand.name}, which holds no floating-point numbers")
         return operand.name, torch.arange(math.prod(shape)).view(shape)
     call = operand.node.call
     assert call is not None
