@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,17 @@ def test_the_run_is_checked_by_the_code_that_it_keeps(trained, under20k):
     assert "model.py:" in findings["softmax"]["evidence"]
     with pytest.raises(UserError, match="--trust"):
         check(run)
+
+
+def test_changed_code_is_not_judged_as_the_runs(trained, under20k, tmp_path):
+    folder, _ = trained
+    run = tmp_path / NAME
+    shutil.copytree(folder / "runs" / f"{NAME}-0", run)
+    source = run / "model" / "model.py"
+    text = source.read_text(encoding="utf-8").replace("dropout=0.0", "dropout=0.1")
+    source.write_text(text, encoding="utf-8")
+    done = under20k("check", str(run), "--trust")
+    assert_refused(done.returncode, done.stdout, done.stderr, "no longer holds the code that was trained")
 
 
 def test_a_bench_against_another_model_and_beside_the_records(under20k, tmp_path):

@@ -82,10 +82,7 @@ def load_model(text: str, seeds: Sequence[int], arguments: Mapping[str, object] 
     if len(seeds) > 1 and _all_equal(initial[seed] for seed in seeds[:2]):
         report["notes"].append(f"{target.name} has the same initial weights for every seed")
     files, path = _files(report, target)
-    code = [source for _, source in target.pieces]
-    modules = [f"{name}\n{files[name].decode(errors='replace')}" for name in sorted(files) if name != path]
-    digest = hashlib.sha256("\n".join([*code, *modules]).encode(errors="replace")).hexdigest()
-    model = replace(model, target=text, sha256=digest)
+    model = replace(model, target=text, sha256=code_sha256(target, files, path))
     source = KeptSource(
         path,
         files,
@@ -97,6 +94,19 @@ def load_model(text: str, seeds: Sequence[int], arguments: Mapping[str, object] 
         whole=bool(report["whole"]) and not target.is_notebook,
     )
     return Loaded(model, initial, files, source, (*target.notes, *report["notes"]))
+
+
+def code_sha256(target: Target, files: Mapping[str, bytes], path: str) -> str:
+    """Return the digest of a model's code, as hexadecimal digits.
+
+    Args:
+        target: the model, with its source.
+        files: the source and the modules that it imports, by path.
+        path: of the source among them.
+    """
+    code = [source for _, source in target.pieces]
+    modules = [f"{name}\n{files[name].decode(errors='replace')}" for name in sorted(files) if name != path]
+    return hashlib.sha256("\n".join([*code, *modules]).encode(errors="replace")).hexdigest()
 
 
 def _asked(
