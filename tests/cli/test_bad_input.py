@@ -141,7 +141,8 @@ def refused(tmp_path, monkeypatch, capsys):
         (["bench", "minimal", "--seeds", "0-4,3"], ["--seeds is '0-4,3'; seed 3 is given twice"]),
         (["reproduce", "--jobs", "0"], ["--jobs is 0; give 1 to 1024"]),
         (["reproduce", "--threads", "0"], ["--threads is 0; expected a whole number from 1"]),
-        (["reproduce", "extra"], ["unrecognized arguments: extra"]),
+        (["reproduce", "extra"], ["there is no recipe 'extra'"]),
+        (["reproduce", "minimal", "extra"], ["unrecognized arguments: extra"]),
     ],
 )
 def test_arguments(refused, arguments, words):
