@@ -163,26 +163,51 @@ def clamp(c: Conversion, node: Node) -> Value:
         limits = (given.get("min_val", -1.0), given.get("max_val", 1.0))
     else:
         limits = (given.get("min"), given.get("max"))
-    if any(isinstance(limit, Operand) and limit.number is None for limit in limits):
-        raise used(node, "with limits that are not numbers")
+    low, high = (_limit(c, node, limit) for limit in limits)
+    if limits != (None, None):
+        low, high = (None if low == -math.inf else low), (None if high == math.inf else high)
+        if (low, high) == (None, None):
+            return value
     functions = {(0, None): "relu", (0, 6): "relu6"}
-    if limits in functions:
-        return c.elementwise(node, value, op.Activation, function=functions[limits])
-    return _between(c, node, value, *(c.number(limit, node) for limit in limits))
+    if (low, high) in functions:
+        return c.elementwise(node, value, op.Activation, function=functions[low, high])
+    return _between(c, node, value, low, high)
+
+
+def _limit(c: Conversion, node: Node, limit: Any) -> float | None:
+    """Return a limit as a number, which may be infinite; None if there is none."""
+    if limit is None:
+        return None
+    if isinstance(limit, Operand) and limit.number is not None and math.isinf(limit.number):
+        return limit.number
+    number = c.number(limit, node)
+    if number is None or math.isnan(number):
+        raise used(node, "with limits that are not numbers")
+    return number
 
 
 def _between(c: Conversion, node: Node, value: Value, low: float | None, high: float | None) -> Value:
-    """Convert limits by ReLU: ``low + relu(x - low)``, then ``high - relu(high - x)``."""
+    """Convert limits by ReLU: ``x + relu(low - x)``, then ``x - relu(x - high)``.
+
+    Inside the limits x stays the same in every bit, however large they are. A limit below which x may lie
+    far, such as 1e-6, would be lost in rounding: ReLU comes before a positive one.
+    """
     if low is None and high is None:
         raise used(node)
+    for limit in (low, high):
+        if limit is not None and abs(limit) > op.MAX_SCALE:
+            raise used(node, f"with a limit of {limit:g}")
     if low is not None:
-        value = c.elementwise(node, value, op.Scale, offset=-low)
-        value = c.elementwise(node, value, op.Activation, function="relu")
-        value = c.elementwise(node, value, op.Scale, offset=low)
+        if low > 0:
+            value = c.elementwise(node, value, op.Activation, function="relu")
+        missing = c.elementwise(node, value, op.Scale, factor=-1.0, offset=low)
+        missing = c.elementwise(node, missing, op.Activation, function="relu")
+        value = c.elementwise_of(node, value, op.Add, (value.name, missing.name))
     if high is not None:
-        value = c.elementwise(node, value, op.Scale, factor=-1.0, offset=high)
-        value = c.elementwise(node, value, op.Activation, function="relu")
-        value = c.elementwise(node, value, op.Scale, factor=-1.0, offset=high)
+        more = c.elementwise(node, value, op.Scale, offset=-high)
+        more = c.elementwise(node, more, op.Activation, function="relu")
+        more = c.elementwise(node, more, op.Scale, factor=-1.0)
+        value = c.elementwise_of(node, value, op.Add, (value.name, more.name))
     return value
 
 

@@ -18,6 +18,7 @@ FUNCTIONS = (
 )
 """Of ``Activation``; rsqrt is 1/√x of numbers above 0."""
 MAX_KERNEL = 7
+MAX_SCALE = 1e30
 MAX_POOLED_SIDE = 1024
 """Of what adaptive pooling gives: a mean over channels has all positions of a map side by side."""
 
@@ -286,8 +287,8 @@ class Scale(Node):
     offset: float = 0.0
 
     def __post_init__(self) -> None:
-        self.check_number("factor", -1e30, 1e30)
-        self.check_number("offset", -1e30, 1e30)
+        self.check_number("factor", -MAX_SCALE, MAX_SCALE)
+        self.check_number("offset", -MAX_SCALE, MAX_SCALE)
 
 
 @dataclass(frozen=True, slots=True)
