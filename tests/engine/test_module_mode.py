@@ -36,12 +36,21 @@ class LoopsWithNothing(Plain):
         raise AssertionError("trained")
 
 
+class LoopsLoudly(Plain):
+    def train(self, verbose=True):
+        raise AssertionError("trained")
+
+
+class HoldsData(Plain):
+    train = (1, 2, 3)
+
+
 def modes(model: nn.Module) -> list[bool]:
     return [part.training for part in model.modules()]
 
 
 @pytest.mark.parametrize("inner", [False, True])
-@pytest.mark.parametrize("kind", [Plain, Loops, LoopsWithDefaults, LoopsWithNothing])
+@pytest.mark.parametrize("kind", [Plain, Loops, LoopsWithDefaults, LoopsWithNothing, LoopsLoudly, HoldsData])
 def test_all_parts_take_the_mode(kind, inner):
     model = nn.Sequential(kind(), nn.ReLU()) if inner else kind()
     for training in (False, True, False):

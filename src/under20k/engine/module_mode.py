@@ -6,6 +6,9 @@ import inspect
 
 from torch import nn
 
+MODES = ("mode", "training", "is_training")
+"""Names of the mode in methods that do what torch's ``train`` does."""
+
 
 def set_training(module: nn.Module, training: bool) -> None:
     """Do what ``module.train(training)`` does.
@@ -23,15 +26,13 @@ def set_training(module: nn.Module, training: bool) -> None:
 
 
 def _sets_the_mode(method: object) -> bool:
-    """Return whether a method takes what torch's ``train`` takes: a mode that may be left out."""
-    assert callable(method)
+    """Return whether a method takes what torch's ``train`` takes: a mode, by name, that may be left out."""
+    if not callable(method):
+        return False
     parameters = [*inspect.signature(method).parameters.values()][1:]
     needed = [
         p
         for p in parameters
         if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
     ]
-    if not parameters or len(needed) > 1:
-        return False
-    first = parameters[0]
-    return first.name in ("mode", "is_training", "training") or isinstance(first.default, bool)
+    return bool(parameters) and len(needed) <= 1 and parameters[0].name in MODES
