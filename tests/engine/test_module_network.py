@@ -156,6 +156,47 @@ def test_masks_are_the_plans_in_the_order_of_active_calls():
     assert all(bool((seen == 1).all()) for seen in module.seen)
 
 
+ALWAYS = {
+    "alpha": lambda x: F.alpha_dropout(x, 0.5, training=True),
+    "alpha of features": lambda x: F.feature_alpha_dropout(x, 0.5, True),
+    "alpha of torch": lambda x: torch.alpha_dropout(x, 0.5, train=True),
+    "alpha in place": lambda x: F.alpha_dropout(x.clone(), 0.5, True, inplace=True),
+    "fresh layer": lambda x: nn.AlphaDropout(0.5)(x),
+    "attention": lambda x: F.scaled_dot_product_attention(x, x, x, dropout_p=0.5),
+    "attention by position": lambda x: F.scaled_dot_product_attention(x, x, x, None, 0.5),
+}
+
+
+class Always(nn.Module):
+    """Its dropout does not ask whether it is in training."""
+
+    def __init__(self, function) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(x.reshape(len(x), 10, 1, 4)).mean((2, 3))
+
+
+@pytest.mark.parametrize("name", ALWAYS)
+def test_dropout_of_other_kinds_that_stays_on_is_off_at_evaluation(name):
+    network = ModuleNetwork(Always(ALWAYS[name]))
+    x = torch.rand(64, 1, 5, 8)
+    network.set_batch(4, torch.arange(64, dtype=torch.int32))
+    trained = network.train().logits(x)
+    assert torch.equal(trained, network.logits(x))
+    expected = x.reshape(64, 10, 1, 4).mean((2, 3))  # attention of one place to itself
+    assert not torch.allclose(trained, expected)
+    torch.testing.assert_close(network.eval().logits(x), expected)
+
+
+def test_alpha_dropout_is_idle_unless_it_is_told_to_train():
+    network = ModuleNetwork(Always(F.alpha_dropout)).train()
+    x = torch.rand(2, 1, 5, 8)
+    network.set_batch(4, torch.arange(2, dtype=torch.int32))
+    assert torch.equal(network.logits(x), x.reshape(2, 10, 1, 4).mean((2, 3)))
+
+
 def test_gradients_pass_through_a_dropout_in_place():
     x = torch.ones(2, 3, requires_grad=True)
     network = ModuleNetwork(nn.Sequential(nn.Flatten(), nn.Identity())).train()

@@ -27,6 +27,8 @@ _TORCH, _PACKAGE = (os.path.join(os.path.dirname(p.__file__ or ""), "") for p in
 CHANNEL_DROPOUTS = ("dropout1d", "dropout2d", "dropout3d", "feature_dropout")
 DROPOUTS = ("dropout", *CHANNEL_DROPOUTS)
 """Functions whose masks follow the plan, by name without the underscore of the in-place ones."""
+ALPHA_DROPOUTS = ("alpha_dropout", "feature_alpha_dropout")
+"""Functions whose masks are random numbers of their own; they drop nothing unless told to."""
 
 
 class ModuleSource(Protocol):
@@ -95,10 +97,15 @@ class PlannedMasks(TorchFunctionMode):
         kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
         kind = name.rstrip("_")
-        if kind not in DROPOUTS:
+        if kind == "scaled_dot_product_attention" and not self.training:
+            if len(args) > 4:
+                return func(*args[:4], 0.0, *args[5:], **kwargs)
+            return func(*args, **kwargs | {"dropout_p": 0.0})
+        if kind not in (*DROPOUTS, *ALPHA_DROPOUTS):
             return func(*args, **kwargs)
         given = dict(zip(("input", "p", "training", "inplace"), args, strict=False)) | kwargs
-        if not given.get("training", given.get("train", True)):
+        active = given.get("training", given.get("train", kind in DROPOUTS))
+        if not active or (self.training and kind in ALPHA_DROPOUTS):
             return func(*args, **kwargs)
         x: Tensor = given["input"]
         if not self.training:
