@@ -168,7 +168,7 @@ def clamp(c: Conversion, node: Node) -> Value:
         low, high = (None if low == -math.inf else low), (None if high == math.inf else high)
         if (low, high) == (None, None):
             return value
-    functions = {(0, None): "relu", (0, 6): "relu6"}
+    functions: dict[tuple[float | None, float | None], str] = {(0, None): "relu", (0, 6): "relu6"}
     if (low, high) in functions:
         return c.elementwise(node, value, op.Activation, function=functions[low, high])
     return _between(c, node, value, low, high)
