@@ -20,7 +20,9 @@ FUNCTIONS = (
 MAX_KERNEL = 7
 MAX_SCALE = 1e30
 MAX_POOLED_SIDE = 1024
-"""Of what adaptive pooling gives: a mean over channels has all positions of a map side by side."""
+"""Of what adaptive pooling gives, along an axis that it pools."""
+MAX_KEPT_SIDE = 784 * 1024
+"""Along an axis that it keeps: a mean over channels has all that is not averaged side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,9 +220,14 @@ class AdaptivePool(Node):
 
     def __post_init__(self) -> None:
         self.check_choice("kind", ("max", "average"))
-        self.check_pair("size", 1, MAX_POOLED_SIDE)
+        self.check_pair("size", 1, MAX_KEPT_SIDE)
 
     def result(self, shapes: Sequence[Shape]) -> Shape:
+        for side, outputs in zip(self.only(shapes, 3)[1:], self.size, strict=True):
+            if outputs > MAX_POOLED_SIDE and outputs != side:
+                raise self.refuse(
+                    f"size {self.size} of {side}; expected at most {MAX_POOLED_SIDE} of another"
+                )
         return (self.only(shapes, 3)[0], *self.size)
 
     def window(self, shapes: Sequence[Shape]) -> tuple[Pair, Pair]:
@@ -339,5 +346,4 @@ def _broadcast(node: Node, shapes: Sequence[Shape]) -> Shape:
 
 def _adaptive_window(side: int, outputs: int) -> Pair:
     """Return the smallest window and the step of an adaptive pooling along an axis; one window has none."""
-    spans = (-(-(i + 1) * side // outputs) - i * side // outputs for i in range(outputs))
-    return min(spans), max(1, side // outputs) if outputs > 1 else 1
+    return -(-side // outputs), max(1, side // outputs) if outputs > 1 else 1
