@@ -27,6 +27,7 @@ _NAMES = {
     "hardtanh": ("input", "min_val", "max_val"),
     "clamp": ("input", "min", "max"),
     "clip": ("input", "min", "max"),
+    "clamp_max": ("input", "max"),
     "threshold": ("input", "threshold", "value"),
     "softmax": ("input", "dim"),
     "log_softmax": ("input", "dim"),
@@ -39,11 +40,11 @@ _NAMES = {
 _LIKE = {
     **dict.fromkeys(("concat", "concatenate"), "cat"),
     **dict.fromkeys(("feature_dropout", "dropout1d", "dropout2d", "dropout3d"), "dropout"),
-    **dict.fromkeys(("sum", "amax", "max"), "mean"),
+    **dict.fromkeys(("sum", "amax", "max", "amin", "min"), "mean"),
     "clamp_min": "clamp",
     "max_pool2d_with_indices": "max_pool2d",
 }
-_OTHER_NAMES = {"axis": "dim", "self": "input", "negval": "alpha", "train": "training"}
+_OTHER_NAMES = {"axis": "dim", "mat2": "other", "self": "input", "negval": "alpha", "train": "training"}
 
 
 def arguments(node: Node) -> dict[str, Any]:

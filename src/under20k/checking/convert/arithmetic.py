@@ -51,9 +51,9 @@ def multiply(c: Conversion, node: Node) -> Value:
 
 def matrix_product(c: Conversion, node: Node) -> Value:
     """Convert ``x @ matrix`` with a matrix of the model's own."""
-    assert node.call is not None
-    first, second = [*node.call.args, *node.call.kwargs.values()]
-    if not named(second):
+    given = arguments(node)
+    first, second = given["input"], given["other"]
+    if not named(second) or "out" in given:
         raise used(node)
     return product(c, node, c.single(first, node), second)
 

@@ -74,8 +74,8 @@ def repeated(c: Conversion, node: Node) -> Value:
 
 
 def reduction(c: Conversion, node: Node) -> Value:
-    """Convert a mean, sum or maximum over neighbouring axes; also the larger of two values."""
-    if node.kind == "max" and takes_two(node):
+    """Convert a mean, sum, maximum or minimum over neighbouring axes; also the larger of two values."""
+    if node.kind in ("max", "min") and takes_two(node):
         return larger(c, node)
     given = arguments(node)
     value = c.single(given["input"], node)
@@ -95,12 +95,15 @@ def reduction(c: Conversion, node: Node) -> Value:
         if not shape:
             raise used(node, f"over {_axes(reduced)}")
         size = (1, shape[2])
-    kind = "max" if node.kind in ("amax", "max") else "average"
+    kind = "average" if node.kind in ("mean", "sum") else "max"
     maps = c.builder.shaped(value, shape)
+    least = node.kind in ("amin", "min")  # the largest of all opposites
+    if least:
+        maps = c.builder.add(op.Scale, f"{node.kind}.opposite", (maps,), factor=-1.0)
     pooled = c.add(node, op.AdaptivePool, (maps,), (shape[0], *size), kind=kind, size=size)
     if node.kind == "sum":
         return c.elementwise(node, pooled, op.Scale, factor=float(math.prod(kept)))
-    return pooled
+    return c.elementwise(node, pooled, op.Scale, factor=-1.0) if least else pooled
 
 
 def _table(shape: Shape, reduced: set[int]) -> Shape:

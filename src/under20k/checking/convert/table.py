@@ -24,7 +24,7 @@ CONVERSIONS: dict[str, Callable[[Conversion, Node], Value]] = {
     **dict.fromkeys(layers.FUNCTIONS, layers.activation),
     **dict.fromkeys(("leaky_relu", "elu", "celu", "gelu"), layers.with_setting),
     "selu": layers.selu,
-    **dict.fromkeys(("clamp", "clip", "clamp_min", "threshold", "hardtanh"), layers.clamp),
+    **dict.fromkeys(("clamp", "clip", "clamp_min", "clamp_max", "threshold", "hardtanh"), layers.clamp),
     **dict.fromkeys(("dropout", "dropout1d", "dropout2d", "dropout3d", "feature_dropout"), layers.dropout),
     **dict.fromkeys(("softmax", "log_softmax"), layers.softmax),
     "log": layers.log,
@@ -33,8 +33,8 @@ CONVERSIONS: dict[str, Callable[[Conversion, Node], Value]] = {
     **dict.fromkeys(
         (f"adaptive_{kind}_pool{rank}d" for kind in ("avg", "max") for rank in (1, 2)), pooling.adaptive
     ),
-    **dict.fromkeys(("mean", "sum", "amax", "max"), pooling.reduction),
-    **dict.fromkeys(("maximum", "minimum", "min"), arithmetic.larger),
+    **dict.fromkeys(("mean", "sum", "amax", "max", "amin", "min"), pooling.reduction),
+    **dict.fromkeys(("maximum", "minimum"), arithmetic.larger),
     **dict.fromkeys(("abs", "__abs__", "absolute"), arithmetic.absolute),
     **dict.fromkeys(("add", "__add__", "__radd__", "__iadd__"), arithmetic.add),
     **dict.fromkeys(("sub", "subtract", "__sub__", "__isub__"), arithmetic.subtract),
