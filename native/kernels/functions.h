@@ -5,8 +5,6 @@
 
 #pragma once
 
-#include <cmath>
-
 #include "kernels/elementwise.h"
 #include "kernels/operations.h"
 #include "kernels/simd.h"
@@ -210,8 +208,8 @@ struct Tanh {
 struct Rsqrt {
     UNDER20K_INLINE Vec value(Vec x) const {
         Vec root;
-        for (int lane = 0; lane < LANES; ++lane)
-            root[lane] = std::sqrt(x[lane]);  // compilers have no vector's
+        // Vectors have no root. std::sqrt would be code that instruction sets share.
+        for (int lane = 0; lane < LANES; ++lane) root[lane] = __builtin_sqrtf(x[lane]);
         return 1 / root;
     }
     UNDER20K_INLINE Vec gradient(Vec x, Vec gradient) const {

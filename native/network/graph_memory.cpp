@@ -166,7 +166,7 @@ bool Planner::shares_gradient(const std::vector<BackwardTask>& order, ptrdiff_t 
         if (i <= sum && meets) return false;
         if (i <= sum) continue;
         if (inputs && writes_gradient(*task, shared)) return false;
-        if (reads && (met || changes_gradient(*task))) return false;
+        if (reads && (met || meets || changes_gradient(*task))) return false;
         met |= meets;
     }
     return true;

@@ -141,6 +141,11 @@ def test_gradients_of_drawn_architectures_of_all_kinds(
         "16u,16gu,20k1up,20gu,20k1ur2|l",
         "12k5/2,12r,20/2d0.1,20u,20ur2|3v",
         "8k7/2v,8g2,8g2sr,12/2|5",
+        # Without BatchNorm, the convolution itself reads the gradient of the sum.
+        "8,8nr|l",
+        "24p,24nr|l",
+        "8,8g2nr|l",
+        "8k5u,8nur|5",
     ],
 )
 def test_gradients_of_separable_and_residual_networks(isa: str, text: str, mnist: Mnist) -> None:
