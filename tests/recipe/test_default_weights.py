@@ -40,6 +40,29 @@ def test_a_constructor_that_draws_otherwise_has_others(name: str):
     )
 
 
+class Normed(nn.Module):
+    """Norms of an image between layers that draw: they draw nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            *(nn.Conv2d(1, 4, 5, stride=4), nn.GroupNorm(2, 4), nn.InstanceNorm2d(4, affine=True)),
+            *(nn.LayerNorm((6, 6)), nn.LayerNorm((4, 6, 6)), nn.Conv2d(4, 8, 3)),
+            *(nn.Flatten(), nn.LayerNorm(128), nn.Linear(128, 10)),
+        )
+
+    def forward(self, x):
+        return self.net(x)
+
+
+def test_norms_of_an_image_draw_nothing():
+    described = describe(seeded(5, Normed), "Normed")
+    either = [default_weights(described.model, 5, fused=fused) for fused in (True, False)]
+    expected = described.tensors.values
+    assert list(either[0]) == list(described.model.tensors())
+    assert any(all(np.array_equal(found[key], expected[key]) for key in expected) for found in either)
+
+
 class Scaled(nn.Module):
     def __init__(self, frozen: bool) -> None:
         super().__init__()

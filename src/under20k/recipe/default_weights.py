@@ -25,7 +25,8 @@ def default_weights(model: OwnModel, seed: int, *, fused: bool = True) -> Tensor
     """Return the initial weights that PyTorch gives a model's layers; None if it has others than layers.
 
     As ``nn.Conv2d`` and ``nn.Linear`` do: weights uniform within ± 1/√(fan-in) (Kaiming uniform with a = √5),
-    biases too. BatchNorm: weight 1, bias 0, running mean 0, running variance 1. PReLU: 0.25.
+    biases too. BatchNorm: weight 1, bias 0, running mean 0, running variance 1. GroupNorm, LayerNorm and
+    InstanceNorm: weight 1, bias 0. PReLU: 0.25.
 
     Args:
         model: whose tensors are wanted.
@@ -51,7 +52,8 @@ def default_weights(model: OwnModel, seed: int, *, fused: bool = True) -> Tensor
 def _layer(shapes: dict[str, tuple[int, ...]], stream: np.random.RandomState, fused: bool) -> Tensors | None:
     """Return the initial tensors of a layer by their names; None if PyTorch has no such layer."""
     names, weight = shapes.keys(), shapes.get("weight", ())
-    if names in ({"weight", "bias", *STATISTICS}, set(STATISTICS)):
+    is_norm = names == {"weight", "bias"} and 1 <= len(weight) <= 3 and weight == shapes["bias"]
+    if is_norm or names in ({"weight", "bias", *STATISTICS}, set(STATISTICS)):
         values = {"weight": 1.0, "bias": 0.0, "running_mean": 0.0, "running_var": 1.0}
         return {name: np.full(shape, values[name], np.float32) for name, shape in shapes.items()}
     if names == {"weight"} and len(weight) == 1:
