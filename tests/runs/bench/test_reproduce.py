@@ -49,6 +49,13 @@ def scheduled(monkeypatch: pytest.MonkeyPatch, scheduler: Scheduler) -> Schedule
     return scheduler
 
 
+def test_a_recipe_that_is_among_them_is_to_be_left_out():
+    with pytest.raises(UserError, match=r"^minimal is one of the recipes that are trained anyway; leave it"):
+        reproduce(model="minimal")
+    with pytest.raises(UserError, match=r"both recipes are called minimal; .* give the one in a file"):
+        reproduce(model=replace(SMALL, name="minimal"))
+
+
 def test_one_scheduler_gets_every_seed_the_longest_first(places, monkeypatch):
     scheduler = scheduled(monkeypatch, Scheduler())
     reproduce(range(3), recipes=[SHORT, LONG], places=places)

@@ -60,7 +60,12 @@ def reproduce(
     choice("existing", existing, tuple(DIFFERING))
     trainings = [training_of("recipes", each) for each in (REPRODUCED if recipes is None else recipes)]
     if model is not None:
-        trainings.insert(0, training_of("model", model))
+        given = training_of("model", model)
+        if given.recipe in (each.recipe for each in trainings):
+            raise UserError(
+                f"{given.recipe.name} is one of the recipes that are trained anyway; leave it out"
+            )
+        trainings.insert(0, given)
         check_names([each.recipe for each in trainings])
     load(places.data, on_event=on_event)  # once, rather than in every process at the same time
     # The longest trainings first, so that short ones remain at the end.
