@@ -1,6 +1,7 @@
 """``evaluate`` of a user's own model with its weights, against the module itself in plain PyTorch."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -87,13 +88,17 @@ def test_a_reading_of_the_test_set_is_said_to_be_recorded_nowhere(mnist: Mnist):
         ("runs/none", {"weights": "w"}, "but a run has its own"),
         (nn.Linear(784, 10), {"mean": 0.5}, "mean and std are only valid together"),
         (nn.Linear(784, 10), {"mean": 0.5, "std": 0.0}, "a std other than 0"),
+        (nn.Linear(784, 10), {"mean": "a", "std": "b"}, "mean: 'a'; expected a number"),
+        (nn.Linear(784, 10), {"mean": 0.5, "std": [0.5]}, "std: [0.5]; expected a number"),
+        (nn.Linear, {"weights": 3}, "weights: 3; expected the path of a weights file"),
+        ("net.py:Net", {"arguments": 3}, "arguments: 3; expected a dictionary"),
         (nn.Linear(784, 11), HALF, "Linear: "),
         ("runs/none", {}, "there is no run folder runs/none"),
     ],
 )
 def test_bad_input_is_one_line(value, options, said, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises((UserError, InvalidValue), match=said.replace("(", r"\(")) as error:
+    with pytest.raises((UserError, InvalidValue), match=re.escape(said)) as error:
         evaluate(value, **options)
     assert "\n" not in str(error.value)
 

@@ -20,7 +20,7 @@ from under20k.engine.evaluation import Evaluation
 from under20k.engine.evaluation import evaluate as evaluate_logits
 from under20k.engine.select import create
 from under20k.errors import InvalidValue, UserError
-from under20k.recipe.fields import choice
+from under20k.recipe.fields import choice, instance
 from under20k.recipe.named import MINIMAL
 from under20k.recipe.own_model import is_target
 from under20k.runs.evaluate import SplitName, load_split
@@ -79,6 +79,8 @@ def evaluate(
     """
     choice("split", split, get_args(SplitName))
     check_compute_and_places(compute, places)
+    instance("weights", weights, Path | str | None, "the path of a weights file")
+    instance("arguments", arguments, Mapping | None, "a dictionary of the constructor's arguments")
     is_code = isinstance(run, str) and is_target(run)
     if isinstance(run, Run | Path) or (isinstance(run, str) and not is_code):
         if weights is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from under20k.data.events import OnFetch, ignore
 from under20k.engine.base import INPUT, MEAN, STANDARD_DEVIATION
 from under20k.errors import UserError
 from under20k.formatting import percent
+from under20k.recipe.fields import instance
 from under20k.recipe.graph.graph import IMAGE, Graph
 from under20k.recipe.graph.operations import Scale
 from under20k.recipe.own_model import OwnModel
@@ -112,14 +114,19 @@ def load_weighted(
 
 
 def normalisation(mean: float | None, std: float | None) -> Normalisation | None:
-    """Return mean and standard deviation. Raises UserError for one alone, or one that divides by zero."""
+    """Return mean and standard deviation.
+
+    Raises UserError for one alone, one that is no number, or one that divides by zero.
+    """
+    for name, value in (("mean", mean), ("std", std)):
+        instance(name, value, Real | None, "a number")
     if mean is None and std is None:
         return None
     if mean is None or std is None:
         raise UserError("mean and std are only valid together: give both, or leave both out to find them")
     if not math.isfinite(mean) or not math.isfinite(std) or std == 0:
         raise UserError(f"mean is {mean:g} and std {std:g}; give finite numbers, and a std other than 0")
-    return mean, std
+    return float(mean), float(std)
 
 
 def weighted(
