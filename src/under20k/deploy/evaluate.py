@@ -74,8 +74,8 @@ def evaluate(
         The figures, with the logits that they come from, and the images.
 
     Raises:
-        UserError: if the run or the model has no weights that fit, no normalisation fits, or the reading
-            cannot be recorded.
+        UserError: if the run or the model has no weights that fit, no normalisation fits, an argument would
+            do nothing, or the reading cannot be recorded.
     """
     choice("split", split, get_args(SplitName))
     check_compute_and_places(compute, places)
@@ -83,13 +83,13 @@ def evaluate(
     instance("arguments", arguments, Mapping | None, "a dictionary of the constructor's arguments")
     is_code = isinstance(run, str) and is_target(run)
     if isinstance(run, Run | Path) or (isinstance(run, str) and not is_code):
-        if weights is not None:
-            raise UserError(f"weights: {str(weights)!r:.80}, but a run has its own; leave it out")
+        _check_absent("a run has its own", weights=weights, mean=mean, std=std, arguments=arguments)
         opened = run if isinstance(run, Run) else Run.open(Path(run))
         source = source_of(opened, trust=trust)
         return evaluate_run(opened, split, compute=compute, places=places, source=source, on_event=on_event)
     given = normalisation(mean, std)
     if not isinstance(run, str):
+        _check_absent("they are for 'model.py:Net'", arguments=arguments)
         found = _of_object(run, weights, given, places.data, on_event)
     elif weights is None:
         raise UserError(f"{run} is a model without weights; name those that you trained with weights=")
@@ -100,6 +100,14 @@ def evaluate(
     for note in found.notes:
         on_event(Note(note))
     return evaluate_weighted(found, split, compute=compute, places=places, on_event=on_event)
+
+
+def _check_absent(reason: str, **values: object) -> None:
+    """Raise UserError, with the reason, for an argument that is given and would do nothing."""
+    for name, value in values.items():
+        if value is not None:
+            shown = str(value) if isinstance(value, Path) else value
+            raise UserError(f"{name}: {shown!r:.80}, but {reason}; leave {name} out")
 
 
 def evaluate_weighted(
