@@ -67,6 +67,14 @@ def test_a_class_takes_the_weights_of_a_file(tmp_path: Path, mnist: Mnist):
     assert np.array_equal(again.logits, evaluate(module, **HALF).logits)
 
 
+def test_weights_that_are_not_finite_are_those_of_the_file(tmp_path: Path):
+    state = model("Tiny").state_dict()
+    state["fc.bias"][3] = float("nan")
+    torch.save(state, tmp_path / "nan.pth")
+    with pytest.raises(UserError, match=r"nan.pth: fc.bias holds a value that is not finite; train again"):
+        evaluate(type(model("Tiny")), weights=tmp_path / "nan.pth", **HALF)
+
+
 def test_a_reading_of_the_test_set_is_said_to_be_recorded_nowhere(mnist: Mnist):
     module, notes = model("Logits"), []
     found = evaluate(module, "test", **HALF, on_event=notes.append)

@@ -14,7 +14,14 @@ import numpy as np
 from under20k.checking.training.kept import source_of
 from under20k.checking.training.load import own_recipe
 from under20k.data.events import OnFetch, ignore
-from under20k.deploy.weighted import Normalisation, Weighted, load_weighted, normalisation, weighted
+from under20k.deploy.weighted import (
+    Normalisation,
+    Weighted,
+    check_finite,
+    load_weighted,
+    normalisation,
+    weighted,
+)
 from under20k.engine.base import Compute
 from under20k.engine.evaluation import Evaluation
 from under20k.engine.evaluation import evaluate as evaluate_logits
@@ -152,9 +159,12 @@ def _of_object(
     module = module.cpu()
     if path is not None:
         try:
-            module.load_state_dict(match(load_weights(Path(path)), module), strict=False)
+            state = match(load_weights(Path(path)), module)
         except WeightsError as error:
             raise UserError(f"{path}: {error}") from error
+        floats = {name: value.detach().float() for name, value in state.items() if value.is_floating_point()}
+        check_finite(Path(path), {name: value.numpy() for name, value in floats.items()})
+        module.load_state_dict(state, strict=False)
     training, notes = training_of_object(module, MINIMAL)
     model, start = training.recipe.own, training.start(0)
     assert model is not None

@@ -180,10 +180,15 @@ def tensors_in(path: Path, model: OwnModel) -> Tensors:
     except WeightsError as error:
         raise UserError(f"{path}: {error}") from error
     tensors = {name: found[name].detach().to(torch.float32).numpy() for name in model.tensors()}
+    check_finite(path, tensors)
+    return tensors
+
+
+def check_finite(path: Path, tensors: Tensors) -> None:
+    """Raise UserError, with the name of the file that tensors are from, if one is not finite."""
     for name, value in tensors.items():
         if not np.isfinite(value).all():
             raise UserError(f"{path}: {name} holds a value that is not finite; train again")
-    return tensors
 
 
 def change(accuracy: Accuracy) -> tuple[float, float]:
