@@ -129,12 +129,26 @@ def test_a_file_with_weights_on_the_command_line(name: str, tmp_path, monkeypatc
     assert abs(figures["correct"] - (expected == mnist.validation.labels).sum()) <= 2
     assert (figures["model"], figures["weights"]) == (f"model.py:{name}", "net.pth")
     assert figures["inputs"] == "(x/255 − 0.5) / 0.5"
-    folder = Path("evaluations") / name
+    folder = Path("evaluations") / f"{name}-net"
     assert json.loads((folder / "validation.json").read_text()) == figures
     written = {"validation.json", "validation-confusion.png", "validation-misclassified.png"}
     assert {path.name for path in folder.iterdir()} == written
     assert main(typed) == 2  # nobody trained it, so nothing tells how its inputs were normalised
     assert "the normalisation of the inputs cannot be found" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_other_weights_of_a_model_have_a_folder_of_their_own(tmp_path, monkeypatch, mnist: Mnist, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_model(tmp_path)
+    figures = {}
+    for seed, stem in enumerate("ab"):
+        torch.save(model("Logits", seed).state_dict(), f"{stem}.pth")
+        typed = ["evaluate", "model.py:Logits", "--weights", f"{stem}.pth", "--trust", "--quiet", "--json"]
+        assert main([*typed, "--mean", "0.5", "--std", "0.5"]) == 0
+        figures[stem] = json.loads(capsys.readouterr().out)
+    for stem, printed in figures.items():
+        assert json.loads(Path(f"evaluations/Logits-{stem}/validation.json").read_text()) == printed
 
 
 @pytest.mark.slow

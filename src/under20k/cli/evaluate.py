@@ -4,7 +4,8 @@ Prints accuracy, loss, figures per class and the confusion matrix; draws it and 
 
 Of a run, the files go into its folder, which also records each reading of the test set. A note on stderr says
 if the validation accuracy differs from that of the run's last epoch. Of a model of your own, they go to
-evaluations/, and the normalisation that its weights were trained with is found and named on stderr.
+evaluations/ under the names of model and weights file, such as evaluations/Net-a/ for --weights a.pth; the
+normalisation that its weights were trained with is found and named on stderr.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=Path,
         metavar="FOLDER",
-        help="folder for the files (default: the run folder, or evaluations/ and the model's name)",
+        help="folder for the files (default: the run folder, or evaluations/MODEL-WEIGHTS)",
     )
     add_engine(parser, "CPU threads (default: all cores)", trains=False)
     add_data_dir(parser)
@@ -111,7 +112,9 @@ def run_weights(arguments: argparse.Namespace) -> int:
         for line in found.notes:
             note(arguments, line)
         evaluation = evaluate_weighted(found, split, compute=compute, places=places, on_event=shown_by)
-    folder = arguments.output or Path("evaluations") / safe_name(own_recipe(found.model).name)
+    # The weights are in the name, so that others of the same model keep their figures.
+    name = safe_name(f"{own_recipe(found.model).name}-{weights.stem}")
+    folder = arguments.output or Path("evaluations") / name
     facts = {"model": arguments.run, "weights": str(weights), "inputs": found.accuracy.normalisation}
     write_and_print(arguments, evaluation, folder, facts)
     return 0
