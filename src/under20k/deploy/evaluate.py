@@ -5,11 +5,8 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
-
-import numpy as np
 
 from under20k.checking.training.kept import source_of
 from under20k.checking.training.load import own_recipe
@@ -24,13 +21,12 @@ from under20k.deploy.weighted import (
 )
 from under20k.engine.base import Compute
 from under20k.engine.evaluation import Evaluation
-from under20k.engine.evaluation import evaluate as evaluate_logits
 from under20k.engine.select import create
 from under20k.errors import InvalidValue, UserError
 from under20k.recipe.fields import choice, instance
 from under20k.recipe.named import MINIMAL
 from under20k.recipe.own_model import is_target
-from under20k.runs.evaluate import SplitName, load_split
+from under20k.runs.evaluate import SplitName, evaluation_of, load_split
 from under20k.runs.evaluate import evaluate as evaluate_run
 from under20k.runs.events import Note, OnEvent
 from under20k.runs.places import Places, check_compute_and_places
@@ -128,12 +124,10 @@ def evaluate_weighted(
     """Evaluate a user's model with trained weights; arguments and result are those of ``evaluate``."""
     engine = create(own_recipe(found.model), 0, compute, weights=found.tensors, source=found.source)
     images = load_split(split, places.data, on_event)
-    logits = engine.logits(images.images)
-    if found.model.output == "softmax":  # they are probabilities: the loss is that of the labels'
-        logits = np.log(np.maximum(logits, np.finfo(np.float32).tiny))
+    outputs = engine.logits(images.images)
     if split == "test":
         on_event(Note(NOT_RECORDED))
-    return replace(evaluate_logits(split, logits, images.labels), logits=logits, data=images)
+    return evaluation_of(split, outputs, images, found.model)
 
 
 def _of_object(

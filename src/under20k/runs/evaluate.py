@@ -7,6 +7,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 from under20k.data import Split, load, load_test
 from under20k.data.events import OnFetch, ignore
 from under20k.engine.base import Compute
@@ -14,6 +17,7 @@ from under20k.engine.evaluation import Evaluation, logits_of
 from under20k.engine.evaluation import evaluate as evaluate_logits
 from under20k.engine.select import create
 from under20k.recipe.fields import choice, instance
+from under20k.recipe.own_model import OwnModel
 from under20k.runs.places import Places, check_compute_and_places
 from under20k.runs.provenance import command
 from under20k.runs.run import Run
@@ -56,10 +60,7 @@ def evaluate(
     engine = create(run.recipe, run.seed, compute, weights=run.weights(), source=source)
     images = load_split(split, places.data, on_event)
     outputs = engine.logits(images.images)
-    own = run.recipe.own
-    logits = logits_of(outputs) if own is not None and own.output == "softmax" else outputs
-    # The loss is the one of the training, which takes probabilities for logits, too.
-    evaluation = replace(evaluate_logits(split, outputs, images.labels), logits=logits, data=images)
+    evaluation = evaluation_of(split, outputs, images, run.recipe.own)
     if split == "test":
         run.add_test_reading(
             {
@@ -70,6 +71,25 @@ def evaluate(
             }
         )
     return evaluation
+
+
+def evaluation_of(
+    split: SplitName, outputs: NDArray[np.float32], images: Split, own: OwnModel | None
+) -> Evaluation:
+    """Compute the figures of a network's outputs.
+
+    Args:
+        split: its name.
+        outputs: (N, 10) what the network returns: logits, or probabilities if it ends in a softmax.
+        images: the N images.
+        own: the user's own model, if it is one.
+
+    Returns:
+        The figures, with logits and images. The loss is the one that a training minimises: the cross-entropy
+        of what the network returns, which takes probabilities for logits, too.
+    """
+    logits = logits_of(outputs) if own is not None and own.output == "softmax" else outputs
+    return replace(evaluate_logits(split, outputs, images.labels), logits=logits, data=images)
 
 
 def load_split(split: SplitName, data_dir: Path | None, on_event: OnFetch = ignore) -> Split:
