@@ -35,7 +35,8 @@ NODES = {
     "conv without bias": op.Convolution("node", (A,), 4, "node.weight"),
     "batch_norm": norm("weight", "bias"),
     "plain batch_norm": norm(None, None),
-    **{name: op.Activation("node", (A,), name) for name in op.FUNCTIONS if name != "prelu"},
+    **{name: op.Activation("node", (A,), name) for name in op.FUNCTIONS if name not in ("prelu", "rsqrt")},
+    "rsqrt": op.Activation("node", ("positive",), "rsqrt"),
     "steep leaky_relu": op.Activation("node", (A,), "leaky_relu", slope=0.3),
     "steep elu": op.Activation("node", (A,), "elu", slope=1.5),
     "prelu": op.Activation("node", (A,), "prelu", weight="slopes", weights_count=6),
@@ -117,7 +118,7 @@ def activated(node, values, weight):
             return F.prelu(values, weight)
         case "gelu_tanh":
             return F.gelu(values, approximate="tanh")
-        case "sigmoid" | "tanh":
+        case "sigmoid" | "tanh" | "rsqrt":
             return getattr(torch, node.function)(values)
         case name:
             return getattr(F, name)(values)
@@ -131,6 +132,7 @@ def around(node):
         op.Convolution(B, ("image",), 6, "b", stride=(2, 2), padding=(1, 1)),
         op.AdaptivePool("squeezed", (B,), "average"),
         op.Reshape("flat", ("squeezed",), flat_shape),
+        op.Activation("positive", (A,), "sigmoid"),
         node,
     ]
     shapes = {"image": (1, 28, 28)}
