@@ -40,6 +40,13 @@ def test_a_model_and_a_recipe_stand_for_their_benches(benches, capsys):
     assert found["difference"]["mean"] == pytest.approx(0.001)
 
 
+def test_a_folder_that_is_named_twice_is_listed_once(benches):
+    entries = compare(["model.py:Net", "benches/minimal-seeds-0-19", "model.py:Net", "minimal"])
+    assert [entry.path for entry in entries] == ["benches/Net-seeds-0-19", "benches/minimal-seeds-0-19"]
+    again = compare(["minimal", benches / "minimal-seeds-0-19", "./benches/minimal-seeds-0-19"])
+    assert [entry.path for entry in again] == ["benches/minimal-seeds-0-19"]
+
+
 def test_all_benches_of_a_model_are_compared_but_not_paired(benches):
     more = replace(NET, name="Net+epochs=12", epochs=12)
     bench_of(around(0.995), more).write(benches / "more")

@@ -103,8 +103,8 @@ def compare(paths: Sequence[Path | str | Run | BenchResult], sort: str = "accura
     """Return the runs, benches and records in these folders, sorted by one of ``KEYS``, the best first.
 
     A run, or what ``bench`` returns, stands for its folders; the name of a recipe or of a user's own model,
-    such as ``model.py:Net``, for its benches in ./benches, or else its runs in ./runs. Raises UserError for a
-    folder that holds none, or an unfinished run.
+    such as ``model.py:Net``, for its benches in ./benches, or else its runs in ./runs. A folder that is named
+    twice is listed once. Raises UserError for a folder that holds none, or an unfinished run.
     """
     if sort not in KEYS:
         raise UserError(f"a leaderboard cannot be sorted by {sort!r}; {nearest(sort, KEYS)}")
@@ -114,7 +114,9 @@ def compare(paths: Sequence[Path | str | Run | BenchResult], sort: str = "accura
         instance("paths", path, Path | str | Run | BenchResult, expected)
     if not paths:
         raise UserError("nothing to compare; name runs, benches or records")
-    return ranked([entry_of(folder) for path in paths for folder in _folders_of(path)], sort)
+    folders = [folder for path in paths for folder in _folders_of(path)]
+    once = {folder.absolute(): folder for folder in reversed(folders)}  # under the first of its names
+    return ranked([entry_of(folder) for folder in reversed(once.values())], sort)
 
 
 def _folders_of(path: Path | str | Run | BenchResult) -> list[Path]:
