@@ -63,8 +63,7 @@ def evaluate(
         run: the run, or its folder; or a PyTorch model of your own: a module, which stays as it is, a class
             or function that makes one, or ``"model.py:Net"``.
         split: ``validation`` or ``test``.
-        weights: of a model of your own: a file of safetensors, PyTorch or NumPy (``.npz``). A module has its
-            own without.
+        weights: of your own model: a file of safetensors, PyTorch or NumPy (``.npz``); a module has its own.
         trust: run the code of ``"model.py:Net"``, or the one that a run keeps.
         arguments: of the constructor of ``"model.py:Net"``.
         mean: what x/255 was normalised with in training; found if not given.
