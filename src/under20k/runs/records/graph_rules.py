@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 from under20k.recipe.graph.graph import Graph
 from under20k.recipe.graph.node import Node
-from under20k.recipe.graph.operations import AdaptivePool, BatchNorm, Convolution, Linear, Pool
+from under20k.recipe.graph.operations import BatchNorm, Convolution, Linear
 from under20k.recipe.own_model import OwnModel
+from under20k.runs.records.averaging import averages_maps
 
 
 def graph_rules(model: OwnModel) -> list[str]:
@@ -17,7 +16,7 @@ def graph_rules(model: OwnModel) -> list[str]:
     wrong = []
     if bare := _without_batch_norm(model.graph):
         wrong.append(f"no BatchNorm after {', '.join(bare)}; every convolution but the last needs it")
-    if not _averages(model.graph):
+    if not averages_maps(model.graph):
         wrong.append("no global average pooling; a record's network averages its last maps")
     return wrong
 
@@ -38,13 +37,3 @@ def _without_batch_norm(graph: Graph) -> list[str]:
 
     convolutions = [node for node in graph.nodes if isinstance(node, Convolution)]
     return [node.name for node in convolutions[:-1] if not covered(node)]
-
-
-def _averages(graph: Graph) -> bool:
-    """Return whether an average pooling leaves one value of each map."""
-    for node, shapes in graph.inputs():
-        if isinstance(node, Pool | AdaptivePool) and node.kind == "average":
-            _, *sides = node.result(shapes)
-            if math.prod(sides) == 1:
-                return True
-    return False
