@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -156,9 +157,25 @@ def trained_changed(forged: forger.Forged) -> None:
     forged.files["model.safetensors"] = safetensors_bytes(weights, metadata)
 
 
+def figure_changed(name: str, value: int) -> Callable[[forger.Forged], None]:
+    """State another figure wherever the record shows it."""
+
+    def change(forged: forger.Forged) -> None:
+        for values in (forged.values, forged.values["recipe"]["architecture"]):
+            if name in values:
+                values[name] = value
+        weights = load(forged.files["model.safetensors"])
+        metadata = {"recipe": json.dumps(forged.values["recipe"]), "seed": "0"}
+        forged.files["model.safetensors"] = safetensors_bytes(weights, metadata)
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
+        (figure_changed("macs", 7), "7 multiply-accumulates; its graph has 3,780"),
+        (figure_changed("receptive_field", 28), "a receptive field of 28 pixels, which no layer"),
         (graph_changed, "belongs to another recipe"),
         (initial_changed, "seed 3: its initial weights are not those that PyTorch gives its layers"),
         (initial_swapped, "seed 3, 4: its initial weights are not those"),

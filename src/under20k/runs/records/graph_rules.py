@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from under20k.recipe.graph.graph import Graph
+from under20k.recipe.graph.layers import KINDS
 from under20k.recipe.graph.node import Node
 from under20k.recipe.graph.operations import BatchNorm, Convolution, Linear
 from under20k.recipe.own_model import OwnModel
@@ -18,7 +21,24 @@ def graph_rules(model: OwnModel) -> list[str]:
         wrong.append(f"no BatchNorm after {', '.join(bare)}; every convolution but the last needs it")
     if not averages_maps(model.graph):
         wrong.append("no global average pooling; a record's network averages its last maps")
-    return wrong
+    return [*wrong, *_stated_figures(model)]
+
+
+def _stated_figures(model: OwnModel) -> Iterator[str]:
+    """Yield the figures of a model that its graph has not.
+
+    They were counted in the module, whose products with a tensor of its own count or not by how they are
+    written; in the graph they are scales.
+    """
+    layers = list(model.layers())
+    most = sum(layer.macs for layer in layers)
+    least = most - sum(layer.macs for layer in layers if layer.kind == KINDS["scale"])
+    if not least <= model.macs <= most:
+        shown = f"{most:,}" if least == most else f"{least:,} to {most:,}"
+        yield f"{model.macs:,} multiply-accumulates; its graph has {shown}"
+    fields = {1, *(layer.receptive_field for layer in layers)}
+    if model.receptive_field not in fields:
+        yield f"a receptive field of {model.receptive_field} pixels, which no layer of its graph has"
 
 
 def _without_batch_norm(graph: Graph) -> list[str]:
