@@ -199,6 +199,29 @@ def test_another_graph_in_record_and_model_gives_other_figures_and_bits(record, 
     assert again["same_bits"] is not True
 
 
+def huge_tensor(forged: forger.Forged) -> None:
+    model = forged.values["recipe"]["architecture"]
+    model["tensors"] |= {f"idle{i}.running_{what}": [2**24] for i in range(99) for what in ("mean", "var")}
+
+
+def huge_counter(forged: forger.Forged) -> None:
+    forged.values["recipe"]["architecture"]["integers"]["bn.num_batches_tracked"] = [2**24]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (huge_tensor, "its graph does not use 'idle0.running_mean' and 197 more"),
+        (huge_tensor, "tensors of 3,321,888,899 elements; a record's network has at most 60,000"),
+        (huge_counter, "tensors of 16,777,346 elements"),
+    ],
+)
+def test_nothing_is_drawn_for_tensors_that_break_a_rule(record, tmp_path, monkeypatch, change, said):
+    monkeypatch.setattr("under20k.runs.records.initial.default_weights", None)
+    path = forger.forge(record, tmp_path, change)
+    assert any(said in found for found in check(path)), check(path)
+
+
 def test_an_unchanged_copy_by_the_forger_is_valid(record, tmp_path):
     assert check(forger.forge(record, tmp_path, lambda forged: None)) == []
 

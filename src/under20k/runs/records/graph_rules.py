@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from under20k.recipe.graph.graph import Graph
 from under20k.recipe.graph.layers import KINDS
 from under20k.recipe.graph.node import Node
 from under20k.recipe.graph.operations import BatchNorm, Convolution, Linear
+from under20k.recipe.limits import PARAMETER_LIMIT
 from under20k.recipe.own_model import OwnModel
 from under20k.runs.records.averaging import averages_maps
 
+MAX_ELEMENTS = 3 * PARAMETER_LIMIT
+"""Of all tensors: the parameters and, for each of as many channels, two running statistics of BatchNorm."""
+
 
 def graph_rules(model: OwnModel) -> list[str]:
-    """Return the rules that a user's own model breaks, a sentence each: a graph, BatchNorm, pooling."""
+    """Return the rules that a user's own model breaks: on graph, tensors, BatchNorm and pooling."""
     if model.graph is None:
         return [f"{model.why}: only its own code computes it, which verification does not run"]
-    wrong = []
+    wrong = list(_tensor_rules(model, model.graph))
     if bare := _without_batch_norm(model.graph):
         wrong.append(f"no BatchNorm after {', '.join(bare)}; every convolution but the last needs it")
     if not averages_maps(model.graph):
         wrong.append("no global average pooling; a record's network averages its last maps")
     return [*wrong, *_stated_figures(model)]
+
+
+def _tensor_rules(model: OwnModel, graph: Graph) -> Iterator[str]:
+    """Yield tensors that a record's network cannot have; nothing of their size may be made before."""
+    if idle := sorted(model.tensors().keys() - graph.tensors().keys()):
+        named = f"{idle[0]!r:.80}" + (f" and {len(idle) - 1} more" if idle[1:] else "")
+        yield f"its graph does not use {named}; a record's network has no other tensors"
+    shapes = [*model.tensor_shapes, *model.integers]
+    if (elements := sum(math.prod(shape) for _, shape in shapes)) > MAX_ELEMENTS:
+        yield f"tensors of {elements:,} elements; a record's network has at most {MAX_ELEMENTS:,}"
 
 
 def _stated_figures(model: OwnModel) -> Iterator[str]:
