@@ -5,6 +5,7 @@ from tests.support import ROOT
 TESTS, PACKAGE = ROOT / "tests", ROOT / "src" / "under20k"
 TOPICS = {
     "checking": {"action", "cases", "fuzz", "students"},
+    "checking/convert": {"limits", "reductions"},
     "checking/rules": {"corpus"},
     "checking/sandbox": {"hostile_models"},
     "checking/source": {"notebook"},
@@ -19,6 +20,7 @@ TOPICS = {
         "interface",
         *("page_images", "page_network", "page_operations", "page_segments"),
     },
+    "deploy/export": {"own_softmax"},
     "engine": {"engine_state", "golden_bits", "planned_dropout", "rotation"},
     "recipe": {"affine", "dropout_masks", "recipe_json", "schedule"},
     "report": {"browser"},
