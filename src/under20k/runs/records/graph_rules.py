@@ -52,7 +52,10 @@ def _stated_figures(model: OwnModel) -> Iterator[str]:
         shown = f"{most:,}" if least == most else f"{least:,} to {most:,}"
         yield f"{model.macs:,} multiply-accumulates; its graph has {shown}"
     fields = {1, *(layer.receptive_field for layer in layers)}
-    if model.receptive_field not in fields:
+    pools = [layer for layer in layers if layer.kind.startswith("Adaptive")]
+    # Norms of an image's own statistics pool in the graph, which widens its fields, but not in the module.
+    wider = len(pools) > 1 and model.receptive_field <= max(fields)
+    if model.receptive_field not in fields and not wider:
         yield f"a receptive field of {model.receptive_field} pixels, which no layer of its graph has"
 
 
