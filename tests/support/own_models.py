@@ -1048,10 +1048,6 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
         odd(lambda m, x: x + torch.sigmoid(m.scale) * x, scale=lambda: nn.Parameter(torch.ones(1))),
         "multiplies by a parameter of its own",
     ),
-    "kept divisor": (
-        odd(lambda m, x: x / m.scale, scale=lambda: nn.Parameter(torch.ones(1), requires_grad=False)),
-        "a tensor of its own, scale",
-    ),
     "whole numbers": (
         odd(
             lambda m, x: x * m.signs,

@@ -9,7 +9,7 @@ from typing import Any
 
 from under20k.checking.convert.arguments import arguments
 from under20k.checking.convert.conversion import Conversion
-from under20k.checking.convert.own_tensors import named, product, scaled, shifted
+from under20k.checking.convert.own_tensors import divided, named, product, scaled, shifted
 from under20k.checking.convert.reasons import refused, used
 from under20k.checking.convert.values import Value, graph_shape
 from under20k.checking.graph.node import Node, Operand
@@ -59,8 +59,10 @@ def matrix_product(c: Conversion, node: Node) -> Value:
 
 
 def divide(c: Conversion, node: Node) -> Value:
-    """Convert ``x / number``."""
+    """Convert ``x / number``, and ``x / tensor`` of the model's own."""
     first, second, _ = _terms(c, node)
+    if named(second) and not arguments(node).get("rounding_mode"):
+        return divided(c, node, c.single(first, node), second)
     number = c.number(second, node)
     if not number or arguments(node).get("rounding_mode"):
         raise used(node, "by something else than a number")

@@ -79,6 +79,18 @@ def shifted(
     return c.add(node, op.Add, names, value.given)
 
 
+def divided(c: Conversion, node: Node, value: Value, operand: Operand) -> Value:
+    """Convert ``value / tensor``: by the tensor times the square of 1/√(tensor²), of either sign."""
+    name = name_of(node)
+    ones = c.builder.add(op.Scale, f"{name}.ones", (value.name,), factor=0.0, offset=1.0)
+    divisor = _convolved(c, node, Value(ones, value.given, value.shape), operand, f"{name}.divisor", None)
+    own = c.builder.shaped(divisor, value.given)
+    square = c.builder.add(op.Multiply, f"{name}.square", (own, own))
+    root = c.builder.add(op.Activation, f"{name}.root", (square,), function="rsqrt")
+    inverse = c.builder.add(op.Multiply, f"{name}.inverse", (own, root, root))
+    return c.add(node, op.Multiply, (c.builder.shaped(value, value.given), inverse), value.given)
+
+
 def product(c: Conversion, node: Node, value: Value, operand: Operand) -> Value:
     """Convert ``value @ matrix``, (F,) and (F, outputs).
 
