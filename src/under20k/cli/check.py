@@ -23,6 +23,7 @@ from under20k.checking.source.target import argument, parse, parse_all
 from under20k.cli import check_folder
 from under20k.cli.check_printing import heading, show_code, show_folder, show_models
 from under20k.cli.options import add_quiet, recipe_argument
+from under20k.cli.own_weights import add_normalisation_options
 from under20k.engine.machine import cores
 from under20k.errors import UserError
 from under20k.interactive.terminal import say
@@ -119,13 +120,7 @@ def _configure_models(parser: argparse.ArgumentParser) -> None:
         " validation images",
     )
     model.add_argument("--test", action="store_true", help="with --accuracy: use the test images instead")
-    for option, what in (("mean", "mean"), ("std", "standard deviation")):
-        model.add_argument(
-            f"--{option}",
-            type=float,
-            metavar="X",
-            help=f"with --accuracy: {what} that x/255 was normalised with in training (default: inferred)",
-        )
+    add_normalisation_options(model, "with --accuracy: ", "inferred")
 
 
 def run(arguments: argparse.Namespace) -> int:

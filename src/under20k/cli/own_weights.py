@@ -25,14 +25,21 @@ def add_weights_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--weights", type=Path, metavar="FILE", help="its weights: of safetensors, torch.save or NumPy (.npz)"
     )
+    add_normalisation_options(group)
+    add_code_options(group)
+
+
+def add_normalisation_options(
+    group: argparse._ArgumentGroup, condition: str = "", default: str = "found"
+) -> None:
+    """Add ``--mean`` and ``--std``; their help begins with ``condition`` and names the ``default``."""
     for option, what in (("mean", "mean"), ("std", "standard deviation")):
         group.add_argument(
             f"--{option}",
             type=float,
             metavar="X",
-            help=f"{what} that x/255 was normalised with in training (default: found)",
+            help=f"{condition}{what} that x/255 was normalised with in training (default: {default})",
         )
-    add_code_options(group)
 
 
 def own_model_argument(arguments: argparse.Namespace, text: str, compute: Compute | None = None) -> Model:
